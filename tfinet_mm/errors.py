@@ -1,0 +1,37 @@
+"""The errors this package raises on bad input.
+
+Each is also the built-in error a caller would expect, so ``except ValueError``
+keeps working. A message says what was expected, what came, and the fix.
+"""
+
+
+class TFINetError(Exception):
+    """Base class of every error this package raises on purpose."""
+
+
+class UnmatchedPairError(TFINetError, FileNotFoundError):
+    """A file has no partner of its name in another folder of the data set."""
+
+
+class LabelFormatError(TFINetError, ValueError):
+    """A label file's storage (index, palette, RGB, 0/1, 0/255) can't be read as labels."""
+
+
+class LabelValueError(TFINetError, ValueError):
+    """A label holds a class index or a colour that the class table doesn't have."""
+
+
+class ImageFormatError(TFINetError, ValueError):
+    """An image can't be read, or has other bands, bit depth or size than asked for."""
+
+
+class ClassMismatchError(TFINetError, ValueError):
+    """Two parts (model, data set, checkpoint) disagree about the land-cover classes."""
+
+
+class UntrustedCheckpointError(TFINetError, RuntimeError):
+    """A checkpoint holds more than tensors and the few types MMEngine stores."""
+
+
+class MissingExtraError(TFINetError, ImportError):
+    """An optional dependency is missing; the message names the extra to install."""

@@ -1,0 +1,204 @@
+"""Names and small types that every room of the package shares.
+
+Three things are said here once: the names of the fields of a data sample, the
+three branches that a neck returns, and the land-cover classes of a data set
+with the two conventions in which maps of them are stored:
+
+* **land cover** ``0..K-1``, 255 where no class is known: what is trained on
+  (``gt_sem_seg_from``, ``gt_sem_seg_to``), as in Open-CD;
+* **semantic change** ``0..K``, 0 = unchanged, 255 where the annotation is
+  silent: what label files hold, what is scored, and what predictions are masked
+  to (``pred_sem_seg_from``, ``pred_sem_seg_to``).
+
+:func:`to_semantic_change` is the only place that shifts from one to the other.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
+
+import numpy as np
+import torch
+from torch import Tensor
+
+IGNORE_INDEX = 255
+"""Value of a pixel that is left out of losses and scores."""
+
+# Fields of a data sample. All hold PixelData with integer maps (1, H, W) unless said otherwise.
+GT_CHANGE = 'gt_sem_seg'  # 1 changed, 0 unchanged, 255 ignored
+GT_FROM = 'gt_sem_seg_from'  # land cover before, 0..K-1, 255 unknown
+GT_TO = 'gt_sem_seg_to'  # land cover after, 0..K-1, 255 unknown
+PRED_CHANGE = 'pred_sem_seg'  # 1 changed, 0 unchanged
+PRED_FROM = 'pred_sem_seg_from'  # semantic change before, 0..K, 0 where unchanged
+PRED_TO = 'pred_sem_seg_to'  # semantic change after, 0..K, 0 where unchanged
+PRED_COVER_FROM = 'pred_land_cover_from'  # land cover before everywhere, 1..K
+PRED_COVER_TO = 'pred_land_cover_to'  # land cover after everywhere, 1..K
+PRED_CHANGE_PROB = 'pred_change_prob'  # P(changed), float (1, H, W) in 0..1
+PRED_PROB_FROM = 'pred_prob_from'  # class probabilities before, float (K, H, W)
+PRED_PROB_TO = 'pred_prob_to'  # class probabilities after, float (K, H, W)
+
+# Keys of the dictionary that data transforms pass on.
+SEG_CHANGE = 'gt_seg_map'
+SEG_FROM = 'gt_seg_map_from'
+SEG_TO = 'gt_seg_map_to'
+
+Features = tuple[Tensor, ...]
+"""Feature maps of one or more levels, each (N, C, H, W), finest first."""
+
+
+class Branches(NamedTuple):
+    """What a neck returns: features of the three branches, finest level first.
+
+    Attributes:
+        before: Features of the first date, a tuple of (N, C, H, W).
+        after: Features of the second date, of the same shapes.
+        change: Features from which the change is decoded, a tuple of
+            (N, C', H, W).
+        difference: Logits of change (N, 1, H, W), one a level, for necks that
+            predict a difference of their own; positive means changed.
+    """
+
+    before: Features
+    after: Features
+    change: Features
+    difference: Features | None = None
+
+
+class SCDLogits(NamedTuple):
+    """What a detector returns in ``mode='tensor'``, all at input size.
+
+    Attributes:
+        semantic_from: Land-cover logits of the first date, (N, K, H, W).
+        semantic_to: Land-cover logits of the second date, (N, K, H, W).
+        change: Logit of change, (N, 1, H, W); positive means changed.
+    """
+
+    semantic_from: Tensor
+    semantic_to: Tensor
+    change: Tensor
+
+
+Array = TypeVar('Array', np.ndarray, Tensor)
+
+
+def to_semantic_change(land_cover: Array, change: Array) -> Array:
+    """Shift land cover 0..K-1 to semantic change 0..K, 0 where nothing changed.
+
+    Args:
+        land_cover: Integer map of any shape, 0..K-1, 255 where unknown.
+        change: Integer or boolean map of the same shape, 1 changed, 0
+            unchanged, 255 ignored.
+
+    Returns:
+        Map of the shape and type of ``land_cover``: 0 where ``change`` is 0,
+        the class + 1 where it is 1, and 255 where ``change`` is 255 or the
+        class of a changed pixel is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> to_semantic_change(np.array([3, 3, 255, 1]), np.array([1, 0, 1, 255]))
+        array([  4,   0, 255, 255])
+    """
+    where: Any = torch.where if isinstance(land_cover, Tensor) else np.where
+    ignored = (change == IGNORE_INDEX) | ((change == 1) & (land_cover == IGNORE_INDEX))
+    # Adding 1 to 255 would wrap around in uint8, so unknown pixels are taken out first.
+    shifted = where(land_cover == IGNORE_INDEX, land_cover, land_cover + 1)
+    silent = land_cover * 0
+    result = where(ignored, silent + IGNORE_INDEX, where(change == 1, shifted, silent))
+    return (
+        result.to(land_cover.dtype)
+        if isinstance(result, Tensor)
+        else result.astype(land_cover.dtype)
+    )
+
+
+@dataclass(frozen=True)
+class ClassTable:
+    """The classes of a data set as its label files store them.
+
+    Attributes:
+        names: K + 1 names, the first that of unchanged (or unlabelled) pixels.
+        palette: K + 1 RGB colours, 0..255, in the same order.
+
+    Raises:
+        ValueError: Names and colours differ in number, or repeat.
+    """
+
+    names: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+
+    def __post_init__(self) -> None:
+        """Accept lists from configs, and check what can be checked."""
+        object.__setattr__(self, 'names', tuple(self.names))
+        object.__setattr__(self, 'palette', tuple(tuple(int(v) for v in c) for c in self.palette))
+        if len(self.names) != len(self.palette):
+            raise ValueError(
+                f'a class table needs one colour a class, got {len(self.names)} names '
+                f'and {len(self.palette)} colours'
+            )
+        for what, values in (('names', self.names), ('colours', self.palette)):
+            if len(set(values)) != len(values):
+                raise ValueError(f'the {what} of a class table must differ, got {values}')
+
+    @property
+    def num_classes(self) -> int:
+        """Number K of land-cover classes, without "unchanged"."""
+        return len(self.names) - 1
+
+    @property
+    def land_cover(self) -> tuple[str, ...]:
+        """The K land-cover names, without "unchanged"."""
+        return self.names[1:]
+
+    @classmethod
+    def from_metainfo(cls, metainfo: dict[str, Any]) -> ClassTable:
+        """Read the table from a data set's ``semantic_classes`` and ``semantic_palette``.
+
+        These are the keys that Open-CD's data sets use as well.
+        """
+        missing = {'semantic_classes', 'semantic_palette'} - set(metainfo)
+        if missing:
+            raise ValueError(
+                f"the data set's metainfo lacks {sorted(missing)}, it has {sorted(metainfo)}; "
+                "state both in the data set's config"
+            )
+        return cls(tuple(metainfo['semantic_classes']), tuple(metainfo['semantic_palette']))
+
+    def metainfo(self) -> dict[str, Any]:
+        """The table as MMEngine metainfo, with the two classes of the change map."""
+        return dict(
+            classes=('unchanged', 'changed'),
+            palette=[(0, 0, 0), (255, 255, 255)],
+            semantic_classes=self.names,
+            semantic_palette=[tuple(colour) for colour in self.palette],
+        )
+
+
+SECOND = ClassTable(
+    ('unchanged', 'water', 'ground', 'low vegetation', 'tree', 'building', 'sports field'),
+    (
+        (255, 255, 255),
+        (0, 0, 255),
+        (128, 128, 128),
+        (0, 128, 0),
+        (0, 255, 0),
+        (128, 0, 0),
+        (255, 0, 0),
+    ),
+)
+LANDSAT_SCD = ClassTable(
+    ('no change', 'farmland', 'desert', 'building', 'water'),
+    ((255, 255, 255), (0, 155, 0), (255, 165, 0), (230, 30, 100), (0, 170, 240)),
+)
+HRSCD = ClassTable(
+    (
+        'no information',
+        'artificial surfaces',
+        'agricultural areas',
+        'forests',
+        'wetlands',
+        'water',
+    ),
+    ((255, 255, 255), (230, 0, 77), (255, 255, 168), (77, 168, 0), (166, 166, 255), (0, 204, 242)),
+)
