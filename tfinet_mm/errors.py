@@ -29,6 +29,18 @@ class ClassMismatchError(TFINetError, ValueError):
     """Two parts (model, data set, checkpoint) disagree about the land-cover classes."""
 
 
+class MissingLabelsError(TFINetError, ValueError):
+    """Labels are needed, to score or to train, and the data set has none."""
+
+
+class ConfusionMatrixError(TFINetError, ValueError):
+    """A confusion matrix isn't square, whole-numbered, or of a side that fits the classes."""
+
+
+class SampleCountError(TFINetError, RuntimeError):
+    """Not every sample of the data set was scored exactly once."""
+
+
 class UntrustedCheckpointError(TFINetError, RuntimeError):
     """A checkpoint holds more than tensors and the few types MMEngine stores."""
 
