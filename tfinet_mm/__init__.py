@@ -1,5 +1,8 @@
 """TFINet-MM: semantic change detection for MMEngine."""
 
+from tfinet_mm.stack import check_stack
 from tfinet_mm.version import __version__
+
+check_stack()
 
 __all__ = ['__version__']

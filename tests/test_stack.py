@@ -1,0 +1,138 @@
+"""The stack check, run in fresh interpreters that see made-up installations only."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import tfinet_mm
+from tfinet_mm.errors import MissingExtraError
+from tfinet_mm.stack import STACKS, check_stack, parse_version
+
+if sys.version_info >= (3, 11):
+    import tomllib
+
+ROOT = Path(tfinet_mm.__file__).parents[1]
+ONEDL = {
+    'onedl-mmengine': '0.10.12',
+    'onedl-mmcv': '2.3.6',
+    'onedl-mmsegmentation': '1.4.2',
+}
+OPENMMLAB = {'mmengine': '0.10.7', 'mmcv': '2.1.0', 'mmsegmentation': '1.2.2'}
+MODULES = ('mmengine/registry', 'mmcv/transforms', 'mmseg/registry')
+
+
+def import_with(folder: Path, versions: dict, modules=MODULES) -> subprocess.CompletedProcess:
+    """Import the package where only these distributions and modules are installed."""
+    for name, version in versions.items():
+        info = folder / f'{name.replace("-", "_")}-{version}.dist-info'
+        info.mkdir()
+        (info / 'METADATA').write_text(f'Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n')
+    for module in modules:
+        package = folder / module
+        package.mkdir(parents=True)
+        for part in (package, *package.parents):
+            if part == folder:
+                break
+            # Importing any of them would be the end of the test: they are only looked at.
+            (part / '__init__.py').write_text('raise SystemExit("imported")\n')
+    # -S and -I: no site-packages, no environment; the standard library and these two folders.
+    code = (
+        f'import sys; sys.path += [{str(folder)!r}, {str(ROOT)!r}]; import tfinet_mm; print("ok")'
+    )
+    return subprocess.run(
+        [sys.executable, '-I', '-S', '-c', code], capture_output=True, text=True, timeout=60
+    )
+
+
+@pytest.mark.parametrize('versions', [ONEDL, OPENMMLAB, {}], ids=['onedl', 'openmmlab', 'sources'])
+def test_stacks_that_work_are_accepted(tmp_path, versions):
+    result = import_with(tmp_path, versions)
+    assert result.stdout == 'ok\n', result.stderr
+
+
+BAD = {
+    'nothing installed': (
+        {},
+        (),
+        ['mmengine is not installed', 'mmcv is not installed', 'mmseg is not installed'],
+        ['pip install "tfinet-mm[mm]"', 'pip install -e ".[mm]"'],
+    ),
+    'word segmenter': (
+        {'onedl-mmengine': '0.10.12', 'onedl-mmcv': '2.3.6', 'mmseg': '1.3.0'},
+        ('mmengine/registry', 'mmcv/transforms', 'mmseg'),
+        ['is not MMSegmentation', 'Chinese word segmenter'],
+        ['pip uninstall -y mmseg', 'pip install "tfinet-mm[mm]"'],
+    ),
+    'mmcv that mmseg refuses': (
+        OPENMMLAB | {'mmcv': '2.2.0'},
+        MODULES,
+        ['mmcv 2.2.0 is installed, >=2.0.0,<2.2.0 is needed'],
+        ['pip install "tfinet-mm[openmmlab]"'],
+    ),
+    'mmcv without operators': (
+        {'mmengine': '0.10.7', 'mmcv-lite': '2.1.0', 'mmsegmentation': '1.2.2'},
+        MODULES,
+        ['mmcv-lite 2.1.0', 'compiled operators'],
+        ['pip uninstall -y mmcv-lite', 'pip install "tfinet-mm[openmmlab]"'],
+    ),
+    'mixture': (
+        ONEDL | {'mmengine': '0.10.7'},
+        MODULES,
+        ['overwrite each other', 'mmengine 0.10.7', 'onedl-mmcv 2.3.6'],
+        [
+            'pip uninstall -y mmengine onedl-mmcv onedl-mmengine onedl-mmsegmentation',
+            'pip install "tfinet-mm[mm]"',
+        ],
+    ),
+    'old mmcv': (
+        {'mmcv-full': '1.7.2', 'mmengine': '0.10.7', 'mmsegmentation': '1.2.2'},
+        ('mmengine/registry', 'mmcv', 'mmseg/registry'),
+        ['too old', 'mmcv.transforms'],
+        ['pip uninstall -y mmcv-full', 'pip install "tfinet-mm[openmmlab]"'],
+    ),
+    'old onedl': (
+        ONEDL | {'onedl-mmengine': '0.10.8'},
+        MODULES,
+        ['onedl-mmengine 0.10.8 is installed, >=0.10.12 is needed'],
+        ['pip install "tfinet-mm[mm]"'],
+    ),
+}
+
+
+@pytest.mark.parametrize('case', BAD)
+def test_what_cannot_work_is_named_with_the_line_that_mends_it(tmp_path, case):
+    versions, modules, reasons, remedies = BAD[case]
+    result = import_with(tmp_path, versions, modules)
+    assert result.returncode == 1
+    last = result.stderr.split('MissingExtraError: ')
+    assert len(last) == 2, f'one message, without a chain of others: {result.stderr}'
+    for text in (*reasons, *remedies):
+        assert text in last[1]
+
+
+def test_it_is_an_import_error():
+    assert issubclass(MissingExtraError, ImportError)
+
+
+def test_the_environment_of_these_tests_passes_in_milliseconds():
+    start = time.perf_counter()
+    check_stack()
+    assert time.perf_counter() - start < 0.5
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason='tomllib came with Python 3.11')
+def test_ranges_agree_with_the_extras():
+    extras = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project'][
+        'optional-dependencies'
+    ]
+    for extra, requirements in STACKS.items():
+        for requirement in requirements.values():
+            (line,) = [line for line in extras[extra] if line.startswith(requirement.name)]
+            bound = line[len(requirement.name) :]
+            if bound.startswith('=='):
+                assert requirement.accepts(parse_version(bound[2:]))
+            else:
+                assert bound == requirement.range
