@@ -47,3 +47,7 @@ class UntrustedCheckpointError(TFINetError, RuntimeError):
 
 class MissingExtraError(TFINetError, ImportError):
     """An optional dependency is missing; the message names the extra to install."""
+
+
+class DamagedCheckpointError(TFINetError, RuntimeError):
+    """A checkpoint file is cut off or is no checkpoint at all."""
