@@ -1,0 +1,216 @@
+"""The metric: independent of batches, ranks and padding; clear about what is wrong."""
+
+import json
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.evaluator import Evaluator
+from mmengine.structures import PixelData
+
+from tfinet_mm.errors import LabelValueError, MissingLabelsError, SampleCountError
+from tfinet_mm.evaluation import SCDConfusion, SCDMetric, scd_scores
+from tfinet_mm.evaluation.metric import RankReport, padded_ranks
+from tfinet_mm.registry import METRICS
+from tfinet_mm.structures import SECOND
+
+SCRIPT = Path(__file__).with_name('two_ranks.py')
+HELPERS = runpy.run_path(str(SCRIPT))
+pair, new_metric = HELPERS['pair'], HELPERS['new_metric']
+
+
+def scored(batches, size, **options):
+    metric = new_metric(**options)
+    for batch in batches:
+        metric.process(None, batch)
+    return metric.evaluate(size)
+
+
+def expected_scores(size):
+    """Scores of the counts added up by hand."""
+    counts = SCDConfusion.zeros(6)
+    for index in range(size):
+        sample = pair(index)
+        maps = [sample[name]['data'] for name in (*HELPERS['GT'], *HELPERS['PRED'])]
+        counts = counts + SCDConfusion.from_maps(*maps, 6)
+    return scd_scores(counts.scd)
+
+
+def test_scores_are_those_of_the_summed_counts():
+    scores = scored([[pair(0), pair(1)], [pair(2)]], 3)
+    assert {name: scores[name] for name in expected_scores(3)} == expected_scores(3)
+    assert list(scores)[10:] == [
+        'SeK_from_to',
+        'Fscd_from_to',
+        'change/precision',
+        'change/recall',
+        'change/F1',
+    ]
+
+
+def test_batch_size_and_order_do_not_matter():
+    one_by_one = scored([[pair(i)] for i in range(5)], 5)
+    assert scored([[pair(i) for i in (4, 2)], [pair(i) for i in (0, 1, 3)]], 5) == one_by_one
+
+
+@pytest.mark.parametrize(
+    ('size', 'round_up', 'batch_size', 'shuffle'),
+    [
+        (3, True, 1, False),
+        (3, False, 1, False),
+        (3, True, 2, True),
+        (1, True, 1, False),
+        (1, False, 1, False),
+    ],
+)
+def test_two_ranks_give_what_one_gives(tmp_path, size, round_up, batch_size, shuffle):
+    arguments = [size, int(round_up), batch_size, int(shuffle), tmp_path]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, SCRIPT, tmp_path / 'group', str(rank), '2', *map(str, arguments)],
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
+    single = scored([[pair(i)] for i in range(size)], size)
+    for rank in range(2):
+        assert json.loads((tmp_path / f'rank{rank}.json').read_text()) == single
+    report = json.loads((tmp_path / 'scores.json').read_text())
+    assert report['num_samples'] == size
+    assert sum(map(sum, report['confusion']['change'])) == size * 72
+
+
+@pytest.mark.parametrize('ranks', range(1, 6))
+@pytest.mark.parametrize('size', range(1, 12))
+@pytest.mark.parametrize('round_up', [True, False])
+def test_padding_is_found_for_every_size(ranks, size, round_up):
+    total = -(-size // ranks) * ranks if round_up else size
+    order = [position % size for position in range(total)]
+    shares = [order[rank::ranks] for rank in range(ranks)]
+    reports = [RankReport(len(s), *(map(str, (s[0], s[-1])) if s else ())) for s in shares]
+    padded = padded_ranks(reports, size)
+    kept = [i for rank, s in enumerate(shares) for i in (s[:-1] if rank in padded else s)]
+    assert sorted(kept) == list(range(size))
+
+
+def test_any_distribution_without_padding_is_right():
+    assert padded_ranks([RankReport(3, 'a', 'c'), RankReport(1, 'd', 'd')], 4) == []
+
+
+@pytest.mark.parametrize(
+    ('counts', 'size'), [([2], 3), ([4], 3), ([2, 2], 6), ([3, 3], 4), ([1], 0), ([0, 0], 1)]
+)
+def test_missing_or_repeated_samples_are_an_error(counts, size):
+    with pytest.raises(SampleCountError, match=f'has {size} samples, but {sum(counts)}'):
+        padded_ranks([RankReport(count, 'a', 'a') for count in counts], size)
+
+
+def test_padding_in_an_unknown_order_is_an_error():
+    # Blocks: a b | c c. The last of rank 1 is padding, but not by DefaultSampler's order.
+    with pytest.raises(SampleCountError, match="last sample of rank 1, 'c', should repeat 'a'"):
+        padded_ranks([RankReport(2, 'a', 'b'), RankReport(2, 'c', 'c')], 3)
+
+
+def test_every_evaluation_starts_anew():
+    metric = new_metric()
+    for first in (0, 3):
+        metric.process(None, [pair(first), pair(first + 1)])
+        assert metric.evaluate(2) == scored([[pair(first), pair(first + 1)]], 2)
+
+
+def test_memory_does_not_grow_with_the_number_of_pairs():
+    metric = new_metric()
+    metric.process(None, [pair(0)])
+    before = len(metric.results), metric._sum().flatten().nbytes
+    for index in range(5):
+        metric.process(None, [pair(index)])
+    assert (len(metric.results), metric._sum().flatten().nbytes) == before
+
+
+def test_through_the_evaluator_with_data_samples():
+    from mmseg.structures import SegDataSample
+
+    sample = SegDataSample(metainfo={'sample_id': 'a'})
+    for name, value in pair(0).items():
+        if name != 'sample_id':
+            sample.set_data({name: PixelData(data=value['data'])})
+    evaluator = Evaluator(METRICS.build(dict(type='SCDMetric')))
+    evaluator.dataset_meta = SECOND.metainfo()
+    evaluator.process([sample])
+    assert evaluator.evaluate(1) == scored([[pair(0)]], 1)
+
+
+def test_found_by_mmengine_under_its_full_name():
+    from mmengine.registry import METRICS as MMENGINE_METRICS
+
+    assert isinstance(MMENGINE_METRICS.build(dict(type='tfinet_mm.SCDMetric')), SCDMetric)
+
+
+def test_json_table_and_per_class_scores(tmp_path):
+    out_file = tmp_path / 'new folder' / 'scores.json'
+    scores = scored([[pair(0)]], 1, out_file=str(out_file), per_class=True)
+    report = json.loads(out_file.read_text())
+    assert report['scores'] == {
+        k: v for k, v in scores.items() if '_from/' not in k and '_to/' not in k
+    }
+    assert scores['IoU_from/water'] == report['per_class']['from']['water']['IoU']
+    assert scores['F1_to/sports field'] == report['per_class']['to']['sports field']['F1']
+    assert [path.name for path in out_file.parent.iterdir()] == ['scores.json']
+
+
+def test_table_goes_to_the_logger(monkeypatch):
+    printed = []
+    monkeypatch.setattr(
+        'tfinet_mm.evaluation.metric.print_log', lambda text, logger: printed.append((text, logger))
+    )
+    scored([[pair(0)]], 1)
+    ((text, logger),) = printed
+    assert 'low vegetation' in text
+    assert logger == 'current'
+
+
+def test_prefix():
+    assert 'val/Score' in scored([[pair(0)]], 1, prefix='val')
+
+
+def test_no_pairs_at_all():
+    assert set(new_metric().evaluate(0).values()) == {0.0}
+
+
+@pytest.mark.parametrize('missing', ['gt_sem_seg', 'gt_sem_seg_from', 'gt_sem_seg_to'])
+def test_data_without_labels(missing):
+    sample = pair(0)
+    del sample[missing]
+    with pytest.raises(MissingLabelsError, match=f'no labels.*folder/0 lacks .{missing}'):
+        scored([[sample]], 1)
+
+
+def test_model_without_prediction():
+    sample = pair(0)
+    del sample['pred_sem_seg_to']
+    with pytest.raises(LabelValueError, match='lacks the prediction'):
+        scored([[sample]], 1)
+
+
+def test_the_sample_with_a_wrong_map_is_named():
+    sample = pair(0)
+    sample['gt_sem_seg_to']['data'][0, 0, 0] = 6
+    with pytest.raises(LabelValueError, match=r'sample folder/0: .* holds 6, expected 0..5'):
+        scored([[sample]], 1)
+    sample = pair(0)
+    sample['pred_sem_seg'] = {'data': torch.zeros(1, 16, 16, dtype=torch.int64)}
+    with pytest.raises(LabelValueError, match=r'folder/0: .*one size'):
+        scored([[sample]], 1)
+
+
+def test_classes_come_from_the_data_set():
+    metric = SCDMetric()
+    with pytest.raises(ValueError, match='semantic_classes'):
+        metric.process(None, [pair(0)])

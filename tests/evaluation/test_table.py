@@ -1,0 +1,88 @@
+"""The printed table and the JSON report."""
+
+import json
+
+import numpy as np
+import pytest
+
+from tfinet_mm.errors import ClassMismatchError
+from tfinet_mm.evaluation import (
+    SCDConfusion,
+    format_table,
+    overall_scores,
+    per_class_scores,
+    scores_report,
+)
+from tfinet_mm.structures import SECOND, ClassTable
+
+TABLE = ClassTable(('unchanged', 'water', 'built up'), ((0, 0, 0), (0, 0, 255), (255, 0, 0)))
+
+
+@pytest.fixture
+def counts():
+    date_from = np.array([[50, 3, 0], [4, 20, 0], [0, 0, 0]])
+    date_to = np.array([[50, 0, 3], [1, 0, 0], [3, 0, 20]])
+    from_to = np.zeros((5, 5), int)
+    from_to[0, 0], from_to[0, 2], from_to[2, 0], from_to[2, 2] = 50, 3, 4, 20
+    return SCDConfusion(np.array([[50, 3], [4, 20]]), date_from, date_to, from_to)
+
+
+def test_overall_scores(counts):
+    scores = overall_scores(counts)
+    assert scores['OA'] == pytest.approx(100 * 140 / 154)
+    assert scores['change/precision'] == pytest.approx(100 * 20 / 23)
+    assert scores['change/recall'] == pytest.approx(100 * 20 / 24)
+    assert scores['change/F1'] == pytest.approx(100 * 40 / 47)
+    assert scores['Fscd_from_to'] == pytest.approx(100 * 40 / 47)
+    assert len(scores) == 15
+    assert all(type(value) is float for value in scores.values())
+
+
+def test_per_class_scores(counts):
+    scores = per_class_scores(counts, TABLE)
+    assert scores['from']['water']['IoU'] == pytest.approx(100 * 20 / 27)
+    assert scores['to']['built up']['F1'] == pytest.approx(100 * 40 / 46)
+    assert scores['from']['built up'] == {'IoU': 0, 'F1': 0}
+
+
+def test_table_lines_up_and_shows_what_is_absent(counts):
+    text = format_table(counts, TABLE, 1)
+    blocks = [block.splitlines() for block in text.split('\n\n')]
+    assert blocks[0] == ['Scores over 1 pair, in percent']
+    names, values = (line.split() for line in blocks[1])
+    shown = dict(zip(names, values, strict=True))
+    assert shown['OA'] == '90.91'
+    classes = blocks[4]
+    assert len({len(line) for line in classes}) == 1
+    assert classes[2].split() == ['water', '74.07', '0.00', '85.11', '0.00']
+    assert classes[3].split() == ['built', 'up', '-', '76.92', '-', '86.96']
+    assert blocks[5][0].startswith('Area of each transition')
+    assert blocks[5][2].split() == ['water', '-', '31.17/29.87']
+    assert blocks[5][3].split() == ['built', 'up', '-', '-']
+
+
+def test_every_overall_score_is_in_the_table(counts):
+    words = format_table(counts, TABLE, 2).split()
+    assert set(overall_scores(counts)) <= set(words)
+
+
+def test_report_is_json(counts):
+    report = json.loads(json.dumps(scores_report(counts, TABLE, 7)))
+    assert report['num_samples'] == 7
+    assert report['classes'] == ['unchanged', 'water', 'built up']
+    assert report['scores'] == overall_scores(counts)
+    assert report['change']['IoU'] == pytest.approx(100 * 20 / 27)
+    assert report['confusion']['scd'] == (counts.date_from + counts.date_to).tolist()
+    assert report['confusion']['from_to'][2] == [4, 0, 20, 0, 0]
+    assert report['from_to_classes'] == [
+        'unchanged',
+        'water -> water',
+        'water -> built up',
+        'built up -> water',
+        'built up -> built up',
+    ]
+
+
+def test_classes_of_another_data_set(counts):
+    with pytest.raises(ClassMismatchError, match=r'3 classes, the class table has 7'):
+        format_table(counts, SECOND, 1)

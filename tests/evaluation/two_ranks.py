@@ -1,0 +1,61 @@
+"""Scores a few pairs on one rank of a gloo group; run by test_metric.py.
+
+python two_ranks.py GROUP_FILE RANK RANKS SIZE ROUND_UP BATCH_SIZE SHUFFLE OUT_FOLDER
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import torch
+from mmengine.dataset import DefaultSampler
+from torch.utils.data import DataLoader
+
+from tfinet_mm.evaluation import SCDMetric
+from tfinet_mm.structures import SECOND
+
+GT = ('gt_sem_seg', 'gt_sem_seg_from', 'gt_sem_seg_to')
+PRED = ('pred_sem_seg', 'pred_sem_seg_from', 'pred_sem_seg_to')
+
+
+def pair(index):
+    """Data sample number ``index``, as the evaluator passes it on."""
+    generator = torch.Generator().manual_seed(index)
+
+    def draw(high):
+        return torch.randint(0, high, (1, 8, 9), generator=generator)
+
+    sample = {name: {'data': draw(6)} for name in (*GT, *PRED)}
+    sample['gt_sem_seg']['data'] = draw(2)
+    sample['pred_sem_seg']['data'] = draw(2)
+    for name in PRED[1:]:
+        sample[name]['data'] = (sample[name]['data'] + 1) * sample['pred_sem_seg']['data']
+    return {**sample, 'sample_id': f'folder/{index}'}
+
+
+def new_metric(**options):
+    metric = SCDMetric(**options)
+    metric.dataset_meta = SECOND.metainfo()
+    return metric
+
+
+def main(group_file, rank, ranks, size, round_up, batch_size, shuffle, out):
+    """Score twice, as two epochs of validation would."""
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{group_file}', rank=int(rank), world_size=int(ranks)
+    )
+    pairs = [pair(index) for index in range(int(size))]
+    sampler = DefaultSampler(pairs, shuffle=shuffle == '1', seed=0, round_up=round_up == '1')
+    loader = DataLoader(pairs, int(batch_size), sampler=sampler, collate_fn=list)
+    metric = new_metric(out_file=str(Path(out) / 'scores.json'))
+    for epoch in range(2):
+        sampler.set_epoch(epoch)
+        for batch in loader:
+            metric.process(None, batch)
+        scores = metric.evaluate(len(pairs))
+    (Path(out) / f'rank{rank}.json').write_text(json.dumps(scores))
+    torch.distributed.destroy_process_group()
+
+
+if __name__ == '__main__':
+    main(*sys.argv[1:])

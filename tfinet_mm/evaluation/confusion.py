@@ -1,0 +1,273 @@
+"""Integer confusion matrices of label maps, and what one pair adds to them.
+
+Maps hold semantic change: 0 = unchanged, 1..K = the class of a changed pixel,
+and in annotations 255 = left out. Rows are the annotation, columns the
+prediction. Everything works on NumPy arrays and on tensors, there on the
+tensors' own device; matrices come back as NumPy int64, so that sums over a data
+set are exact and don't depend on the order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ..errors import LabelValueError
+from ..structures import IGNORE_INDEX, to_semantic_change
+
+LabelMap: TypeAlias = np.ndarray | Tensor
+
+
+def _alike(*maps: LabelMap) -> list[Tensor]:
+    """The maps as flat int64 tensors on the device of the last."""
+    shapes = [tuple(m.shape) for m in maps]
+    if len(set(shapes)) > 1:
+        raise LabelValueError(
+            f'annotation and prediction must be maps of one size, got {shapes}; predictions are '
+            'scored at the size of the labels, with the padding cut off'
+        )
+    tensors = []
+    for one in maps:
+        # A copy of arrays: torch refuses negative strides and warns of read-only memory.
+        tensor = one if isinstance(one, Tensor) else torch.from_numpy(np.array(one))
+        if tensor.is_floating_point():
+            raise LabelValueError(
+                f'label maps are integer maps, got values of {tensor.dtype}; '
+                'take the argmax or the threshold of probabilities first'
+            )
+        tensors.append(tensor)
+    device = tensors[-1].device
+    return [tensor.to(device, torch.int64).flatten() for tensor in tensors]
+
+
+def _check_range(what: str, values: Tensor, num_classes: int, ignore_index: int) -> None:
+    if not values.numel():
+        return
+    for extreme in (int(values.min()), int(values.max())):
+        if not 0 <= extreme < num_classes:
+            also = f' or {ignore_index} (left out)' if what != 'prediction' else ''
+            raise LabelValueError(
+                f'the {what} holds {extreme}, expected 0..{num_classes - 1}{also}; '
+                'check the number of classes of data set and model'
+            )
+
+
+def confusion_matrix(
+    annotation: LabelMap,
+    prediction: LabelMap,
+    num_classes: int,
+    ignore_index: int = IGNORE_INDEX,
+) -> np.ndarray:
+    """Count how often each class was predicted where each class is annotated.
+
+    Args:
+        annotation: Integer map of any shape, 0..num_classes-1 or ``ignore_index``.
+        prediction: Integer map of the same shape; any value where the
+            annotation is ``ignore_index``, else 0..num_classes-1.
+        num_classes: Number of classes, here with "unchanged" where it is one.
+        ignore_index: Annotation of the pixels that are left out.
+
+    Returns:
+        Counts (num_classes, num_classes) of int64, rows annotation.
+
+    Raises:
+        LabelValueError: The maps differ in shape or aren't integer, or a counted
+            pixel holds a value out of range; the message names it.
+
+    Example:
+        >>> import numpy as np
+        >>> confusion_matrix(np.array([0, 1, 1, 255]), np.array([0, 1, 0, 1]), 2)
+        array([[1, 0],
+               [1, 1]])
+    """
+    annotated, predicted = _alike(annotation, prediction)
+    counted = annotated != ignore_index
+    annotated, predicted = annotated[counted], predicted[counted]
+    _check_range('annotation', annotated, num_classes, ignore_index)
+    _check_range('prediction', predicted, num_classes, ignore_index)
+    counts = torch.bincount(annotated * num_classes + predicted, minlength=num_classes**2)
+    return counts.reshape(num_classes, num_classes).cpu().numpy()
+
+
+def scd_confusion(
+    annotation_from: LabelMap,
+    annotation_to: LabelMap,
+    prediction_from: LabelMap,
+    prediction_to: LabelMap,
+    num_classes: int,
+) -> np.ndarray:
+    """The matrix that :func:`~tfinet_mm.evaluation.scd_scores` takes: both dates added up.
+
+    Args:
+        annotation_from: Semantic change of the first date, 0..K, 255 left out.
+        annotation_to: That of the second date, of the same shape.
+        prediction_from: Predicted semantic change of the first date, 0..K.
+        prediction_to: That of the second date.
+        num_classes: Number K of land-cover classes, without "unchanged".
+
+    Returns:
+        Counts (K+1, K+1) of int64.
+
+    Raises:
+        LabelValueError: See :func:`confusion_matrix`.
+    """
+    return confusion_matrix(annotation_from, prediction_from, num_classes + 1) + confusion_matrix(
+        annotation_to, prediction_to, num_classes + 1
+    )
+
+
+def from_to_confusion(
+    annotation_from: LabelMap,
+    annotation_to: LabelMap,
+    prediction_from: LabelMap,
+    prediction_to: LabelMap,
+    num_classes: int,
+) -> np.ndarray:
+    """The matrix over transitions that :func:`~tfinet_mm.evaluation.from_to_scores` takes.
+
+    A transition is (from - 1) * K + to, 1..K*K; unchanged is 0. A pixel is left
+    out where the annotation of either date is 255, or is 0 on one date only
+    (such an annotation contradicts itself). A pixel that is predicted unchanged
+    on either date is predicted unchanged.
+
+    Args:
+        annotation_from: Semantic change of the first date, 0..K, 255 left out.
+        annotation_to: That of the second date, of the same shape.
+        prediction_from: Predicted semantic change of the first date, 0..K.
+        prediction_to: That of the second date.
+        num_classes: Number K of land-cover classes, without "unchanged".
+
+    Returns:
+        Counts (K*K+1, K*K+1) of int64.
+
+    Raises:
+        LabelValueError: See :func:`confusion_matrix`.
+
+    Example:
+        >>> import numpy as np
+        >>> before, after = np.array([0, 1, 2]), np.array([0, 2, 2])
+        >>> np.argwhere(from_to_confusion(before, after, before, before, 2)).tolist()
+        [[0, 0], [2, 1], [4, 4]]
+    """
+    ann_from, ann_to, pred_from, pred_to = _alike(
+        annotation_from, annotation_to, prediction_from, prediction_to
+    )
+    silent = (ann_from == IGNORE_INDEX) | (ann_to == IGNORE_INDEX)
+    silent |= (ann_from == 0) != (ann_to == 0)
+    ann_from, ann_to, pred_from, pred_to = (
+        m[~silent] for m in (ann_from, ann_to, pred_from, pred_to)
+    )
+    # Codes of classes out of range would be those of other transitions, so look before coding.
+    for what, one in (
+        ('annotation', ann_from),
+        ('annotation', ann_to),
+        ('prediction', pred_from),
+        ('prediction', pred_to),
+    ):
+        _check_range(what, one, num_classes + 1, IGNORE_INDEX)
+    changed = (pred_from > 0) & (pred_to > 0)
+    annotated = torch.where(ann_from > 0, (ann_from - 1) * num_classes + ann_to, 0)
+    predicted = torch.where(changed, (pred_from - 1) * num_classes + pred_to, 0)
+    # Transitions can reach 255 themselves, so nothing is ignored by value here.
+    return confusion_matrix(annotated, predicted, num_classes**2 + 1, ignore_index=-1)
+
+
+@dataclass(frozen=True)
+class SCDConfusion:
+    """All the counts that scores need, of one pair or summed over many.
+
+    Attributes:
+        change: Counts (2, 2) of changed and unchanged, each pixel once.
+        date_from: Counts (K+1, K+1) of the first date.
+        date_to: Counts (K+1, K+1) of the second date.
+        from_to: Counts (K*K+1, K*K+1) of transitions.
+    """
+
+    change: np.ndarray
+    date_from: np.ndarray
+    date_to: np.ndarray
+    from_to: np.ndarray
+
+    @classmethod
+    def zeros(cls, num_classes: int) -> SCDConfusion:
+        """Nothing counted yet, for K land-cover classes."""
+        sides = (2, num_classes + 1, num_classes + 1, num_classes**2 + 1)
+        return cls(*(np.zeros((side, side), np.int64) for side in sides))
+
+    @classmethod
+    def from_maps(
+        cls,
+        change: LabelMap,
+        land_cover_from: LabelMap,
+        land_cover_to: LabelMap,
+        predicted_change: LabelMap,
+        predicted_from: LabelMap,
+        predicted_to: LabelMap,
+        num_classes: int,
+    ) -> SCDConfusion:
+        """Count one pair from the maps of a data sample.
+
+        Args:
+            change: Annotated change (H, W), 1 changed, 0 unchanged, 255 left out.
+            land_cover_from: Annotated land cover of the first date (H, W),
+                0..K-1, 255 unknown; shifted to semantic change here, so land
+                cover of unchanged pixels isn't scored.
+            land_cover_to: That of the second date.
+            predicted_change: Predicted change (H, W), 1 or 0.
+            predicted_from: Predicted semantic change of the first date (H, W),
+                0..K; set to 0 where no change is predicted.
+            predicted_to: That of the second date.
+            num_classes: Number K of land-cover classes.
+
+        Returns:
+            The counts of this pair.
+
+        Raises:
+            LabelValueError: See :func:`confusion_matrix`.
+        """
+        change, ann_from, ann_to, pred_change, pred_from, pred_to = _alike(
+            change, land_cover_from, land_cover_to, predicted_change, predicted_from, predicted_to
+        )
+        binary = confusion_matrix(change, pred_change, 2)
+        # Before the shift by one, which would turn a wrong 254 into "left out".
+        for cover in (ann_from, ann_to):
+            known = cover[cover != IGNORE_INDEX]
+            _check_range('annotated land cover', known, num_classes, IGNORE_INDEX)
+        ann_from, ann_to = (to_semantic_change(m, change) for m in (ann_from, ann_to))
+        pred_from, pred_to = pred_from * pred_change, pred_to * pred_change
+        return cls(
+            binary,
+            confusion_matrix(ann_from, pred_from, num_classes + 1),
+            confusion_matrix(ann_to, pred_to, num_classes + 1),
+            from_to_confusion(ann_from, ann_to, pred_from, pred_to, num_classes),
+        )
+
+    @property
+    def scd(self) -> np.ndarray:
+        """Counts (K+1, K+1) of both dates together."""
+        return self.date_from + self.date_to
+
+    def __add__(self, other: SCDConfusion) -> SCDConfusion:
+        """The counts of both."""
+        return SCDConfusion(*(a + b for a, b in zip(self._parts(), other._parts(), strict=True)))
+
+    def _parts(self) -> list[np.ndarray]:
+        return [getattr(self, field.name) for field in fields(self)]
+
+    def flatten(self) -> np.ndarray:
+        """All counts as one vector of int64, to be summed over ranks in one go."""
+        return np.concatenate([part.ravel() for part in self._parts()])
+
+    def unflatten(self, vector: np.ndarray) -> SCDConfusion:
+        """Counts of the shapes of these, from a vector as :meth:`flatten` makes it."""
+        parts = self._parts()
+        pieces = np.split(vector, np.cumsum([part.size for part in parts])[:-1])
+        return SCDConfusion(*(p.reshape(q.shape) for p, q in zip(pieces, parts, strict=True)))
+
+    def to_lists(self) -> dict[str, Any]:
+        """The matrices as nested lists, for JSON."""
+        return {field.name: getattr(self, field.name).tolist() for field in fields(self)}

@@ -1,0 +1,239 @@
+"""The MMEngine metric: sums counts over pairs and ranks, then scores them once."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import torch
+from mmengine.dist import all_gather_object, all_reduce, get_rank, is_main_process
+from mmengine.evaluator import BaseMetric
+from mmengine.logging import print_log
+from torch import Tensor
+
+from ..errors import LabelValueError, MissingLabelsError, SampleCountError
+from ..files import whole_file
+from ..registry import METRICS
+from ..structures import (
+    GT_CHANGE,
+    GT_FROM,
+    GT_TO,
+    PRED_CHANGE,
+    PRED_FROM,
+    PRED_TO,
+    ClassTable,
+)
+from .confusion import SCDConfusion
+from .table import format_table, overall_scores, per_class_scores, scores_report
+
+
+class RankReport(NamedTuple):
+    """What a rank tells the others, so that padding of the sampler is found.
+
+    Attributes:
+        count: Number of samples it has scored.
+        first: Name of its first sample, None if it has none.
+        last: Name of its last sample.
+    """
+
+    count: int
+    first: str | None = None
+    last: str | None = None
+
+
+def padded_ranks(reports: Sequence[RankReport], size: int) -> list[int]:
+    """Find the ranks whose last sample only fills the sampler up.
+
+    MMEngine's DefaultSampler (and torch's DistributedSampler) gives sample i of
+    rank r the position i * ranks + r in the data set and, to give every rank as
+    many, starts again from position 0 after the last. That is less than one
+    sample a rank, so only last samples can be such repetitions.
+
+    Args:
+        reports: One report a rank, in the order of ranks.
+        size: Number of samples of the data set.
+
+    Returns:
+        The ranks whose last sample must not count.
+
+    Raises:
+        SampleCountError: The samples can't be explained so: some are missing,
+            or the sampler hands them out in another way.
+
+    Example:
+        >>> padded_ranks([RankReport(2, 'a', 'c'), RankReport(2, 'b', 'a')], size=3)
+        [1]
+    """
+    ranks, total = len(reports), sum(report.count for report in reports)
+    if total == size:
+        return []
+    padded = {
+        rank: (report.count - 1) * ranks + rank
+        for rank, report in enumerate(reports)
+        if report.count and (report.count - 1) * ranks + rank >= size
+    }
+    if total - size >= ranks or total - len(padded) != size:
+        raise SampleCountError(
+            f'the data set has {size} samples, but {total} were scored on {ranks} rank(s) '
+            f'({[report.count for report in reports]}); every sample must be scored once, so '
+            "validate and test with MMEngine's DefaultSampler and drop_last=False"
+        )
+    for rank, position in padded.items():
+        last, source = reports[rank].last, reports[position % size].first
+        if last != source:
+            raise SampleCountError(
+                f'the last sample of rank {rank}, {last!r}, should repeat {source!r} to fill up '
+                'the sampler, but does not; samples handed out in this order cannot be scored '
+                "once each, use MMEngine's DefaultSampler"
+            )
+    return list(padded)
+
+
+@METRICS.register_module()
+class SCDMetric(BaseMetric):
+    """Scores of semantic change detection over a data set.
+
+    Keeps sums of integer confusion matrices, so the memory doesn't grow with
+    the number of pairs, and the result depends neither on batch size nor on the
+    number of ranks or the padding of the sampler. The class names come from the
+    data set's metainfo. See :class:`~tfinet_mm.evaluation.SCDConfusion` for what
+    is counted and :mod:`~tfinet_mm.evaluation.functional` for the formulas.
+
+    The returned metrics are ``OA``, ``IoU_unchanged``, ``IoU_changed``, ``mIoU``,
+    ``Kappa``, ``SeK``, ``Score``, ``Precision_scd``, ``Recall_scd``, ``Fscd``,
+    ``SeK_from_to``, ``Fscd_from_to``, ``change/precision``, ``change/recall`` and
+    ``change/F1``, in percent; keep the best checkpoint with
+    ``CheckpointHook(save_best='Score', rule='greater')``.
+
+    Args:
+        out_file: JSON file for all scores, the per-class ones and the matrices;
+            written by the first rank, over an older one. None writes none.
+        per_class: Also return ``IoU_from/NAME``, ``F1_from/NAME``,
+            ``IoU_to/NAME`` and ``F1_to/NAME`` of every class. Off by default to
+            keep logs readable: the printed table and the JSON have them anyway.
+        prefix: Put before the name of each metric, with a "/".
+
+    Raises:
+        MissingLabelsError: A sample to score has no annotation.
+        LabelValueError: A map holds a value out of range, or the size of a
+            prediction isn't that of the annotation; the message names the sample.
+        SampleCountError: Samples are missing or counted twice, see
+            :func:`padded_ranks`.
+    """
+
+    def __init__(
+        self, out_file: str | None = None, per_class: bool = False, prefix: str | None = None
+    ) -> None:
+        """See the class."""
+        # MMEngine warns of metrics without a prefix, but plain names are meant here.
+        super().__init__(prefix=prefix or 'scd')
+        self.prefix = prefix
+        self.out_file = out_file
+        self.per_class = per_class
+        self._reset()
+
+    def _reset(self) -> None:
+        self._table: ClassTable | None = None
+        self._earlier: SCDConfusion | None = None
+        # Apart from the sum, since it may turn out to be the sampler's padding.
+        self._latest: SCDConfusion | None = None
+        self._report = RankReport(0)
+
+    def _class_table(self) -> ClassTable:
+        if self._table is None:
+            self._table = ClassTable.from_metainfo(self.dataset_meta or {})
+        return self._table
+
+    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+        """Count the pairs of one batch.
+
+        Args:
+            data_batch: Not used.
+            data_samples: Data samples as dictionaries, with the annotation
+                (``gt_sem_seg``, ``gt_sem_seg_from``, ``gt_sem_seg_to``) and the
+                prediction (``pred_sem_seg``, ``pred_sem_seg_from``,
+                ``pred_sem_seg_to``), each with ``data`` (1, H, W) or (H, W).
+        """
+        num_classes = self._class_table().num_classes
+        for sample in data_samples:
+            name = str(sample.get('sample_id') or sample.get('img_path'))
+            maps = [
+                _label_map(sample, field, name)
+                for field in (GT_CHANGE, GT_FROM, GT_TO, PRED_CHANGE, PRED_FROM, PRED_TO)
+            ]
+            try:
+                counts = SCDConfusion.from_maps(*maps, num_classes)
+            except LabelValueError as error:
+                raise LabelValueError(f'sample {name}: {error}') from error
+            self._earlier = self._sum()
+            self._latest = counts
+            self._report = RankReport(
+                self._report.count + 1, self._report.first if self._report.count else name, name
+            )
+
+    def _sum(self) -> SCDConfusion:
+        total = self._earlier or SCDConfusion.zeros(self._class_table().num_classes)
+        return total if self._latest is None else total + self._latest
+
+    def evaluate(self, size: int) -> dict[str, float]:
+        """Pool the counts of all ranks, score them, and start anew.
+
+        Args:
+            size: Number of samples of the data set.
+
+        Returns:
+            The metrics, the same on every rank; see the class.
+        """
+        reports = all_gather_object(self._report)
+        padded = padded_ranks(reports, size)
+        counts = self._earlier if get_rank() in padded else self._sum()
+        if counts is None:
+            counts = SCDConfusion.zeros(self._class_table().num_classes)
+        vector = torch.from_numpy(counts.flatten())
+        all_reduce(vector)
+        metrics = self.compute_metrics([(counts.unflatten(vector.numpy()), size)])
+        self._reset()
+        return {f'{self.prefix}/{name}' if self.prefix else name: v for name, v in metrics.items()}
+
+    def compute_metrics(self, results: list[tuple[SCDConfusion, int]]) -> dict[str, float]:
+        """Score pooled counts; the first rank prints the table and writes the JSON.
+
+        Args:
+            results: One element: the counts over the data set and its size.
+
+        Returns:
+            The metrics without prefix; see the class.
+        """
+        ((counts, size),) = results
+        table = self._class_table()
+        if is_main_process():
+            print_log('\n' + format_table(counts, table, size), logger='current')
+            if self.out_file is not None:
+                with whole_file(self.out_file) as partial:
+                    report = scores_report(counts, table, size)
+                    partial.write_text(json.dumps(report, ensure_ascii=False), encoding='utf-8')
+        metrics = overall_scores(counts)
+        if self.per_class:
+            for date, classes in per_class_scores(counts, table).items():
+                for name, scores in classes.items():
+                    metrics |= {f'{score}_{date}/{name}': v for score, v in scores.items()}
+        return metrics
+
+
+def _label_map(sample: dict, field: str, name: str) -> Tensor:
+    """The map (H, W) of a field of a data sample, itself a dictionary or PixelData."""
+    value = sample.get(field)
+    if value is None:
+        if field in (GT_CHANGE, GT_FROM, GT_TO):
+            raise MissingLabelsError(
+                f'this data set has no labels to score against: sample {name} lacks {field!r}; '
+                'load them with tfinet_mm.LoadPairAnnotations, or predict without scores by '
+                'setting test_evaluator=[]'
+            )
+        raise LabelValueError(
+            f'sample {name} lacks the prediction {field!r}; the model must return the fields '
+            f'{PRED_CHANGE!r}, {PRED_FROM!r} and {PRED_TO!r}'
+        )
+    data = value['data'] if isinstance(value, dict) else value.data
+    return data.squeeze(0) if data.ndim == 3 else data
