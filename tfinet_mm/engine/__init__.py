@@ -1,0 +1,1 @@
+"""Running a model: reading and writing checkpoints, launching, measuring, hooks."""
