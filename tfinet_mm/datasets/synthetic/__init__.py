@@ -1,0 +1,6 @@
+"""A data set made from scratch: aerial-looking pairs with semantic change labels."""
+
+from tfinet_mm.datasets.synthetic.files import write_dataset
+from tfinet_mm.datasets.synthetic.generate import SyntheticConfig, SyntheticPair, generate_pair
+
+__all__ = ['SyntheticConfig', 'SyntheticPair', 'generate_pair', 'write_dataset']

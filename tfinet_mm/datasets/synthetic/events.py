@@ -1,0 +1,121 @@
+"""Change events: which parcels are something else at the second date."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from tfinet_mm.datasets.synthetic.layout import (
+    Layer,
+    Layout,
+    Parcel,
+    choose,
+    fits_sports,
+    new_seed,
+)
+
+TRANSITIONS: dict[str, dict[str, float]] = {
+    'field': dict(
+        houses=4, blocks=4, industry=4, bare=4, pond=1.2, sports=1, forest=1.5, paved=1, road=1.5
+    ),
+    'meadow': dict(
+        houses=3, blocks=4, industry=3, bare=3, pond=1, sports=1, forest=1.5, paved=1.5, road=1.5
+    ),
+    'forest': dict(bare=5, field=2, meadow=2, houses=2, blocks=1, industry=1, road=1.5),
+    'park': dict(blocks=2, sports=1.5, bare=2, paved=1, pond=1),
+    'bare': dict(
+        blocks=5, industry=5, houses=3, sports=1.2, meadow=2.5, field=2, forest=1, pond=0.8
+    ),
+    'paved': dict(industry=4, blocks=4, sports=1.5, meadow=1, park=1),
+    'houses': dict(blocks=5, bare=3, industry=2, infill=3, meadow=1),
+    'blocks': dict(blocks=2, bare=2, infill=3, industry=1),
+    'industry': dict(industry=4, blocks=2, bare=2, paved=0.5),
+    'pond': dict(bare=2, field=2, meadow=1.5, industry=0.8),
+    'sports': dict(blocks=1, bare=1.5, meadow=1, industry=0.7),
+}
+"""What a parcel of one use turns into, and how often."""
+
+# These cover ground like spilt paint, so they may take a part of a parcel only.
+SPREADING = frozenset({'bare', 'field', 'meadow', 'forest', 'pond'})
+
+
+def choose_share(rng: np.random.Generator, mean: float, unchanged: float) -> float:
+    """Draw how much of a pair's parcels is to change.
+
+    Args:
+        rng: Where the randomness comes from.
+        mean: Mean over many pairs, 0..1.
+        unchanged: Share of the pairs that get no event, 0..1.
+
+    Returns:
+        A share in 0..0.95, 0 for a pair without change.
+    """
+    if mean == 0 or rng.random() < unchanged:
+        return 0.0
+    # An eighth of the pairs has one small event, the others make up for it.
+    if rng.random() < 0.125:
+        return 0.02
+    return float(min(rng.beta(1.6, 2.4) * 2.5 * mean / max(1 - unchanged, 0.1), 0.95))
+
+
+def apply_events(
+    rng: np.random.Generator, layout: Layout, visible: np.ndarray, share: float
+) -> Layout:
+    """Change parcels around a centre of building activity until a share is reached.
+
+    Args:
+        rng: Where the randomness comes from.
+        layout: The layout, the same at both dates.
+        visible: Share of the picture that each parcel covers, (number of parcels,).
+        share: Share of the picture whose parcels are to change, 0..1.
+
+    Returns:
+        The layout with some parcels changed, at the second date or, for things
+        that vanished, at the first.
+    """
+    if share <= 0:
+        return layout
+    parcels = list(layout.parcels)
+    order = np.argsort(_remoteness(rng, parcels))
+    reached = 0.0
+    for index in order[visible[order] > 0]:
+        rest = share - reached
+        if rest <= 0:
+            break
+        small = visible[index] > 2 * rest
+        parcels[index], part = _change(rng, parcels[index], small)
+        reached += visible[index] * part
+    return Layout(tuple(parcels), layout.strips, layout.river, layout.seed)
+
+
+def _remoteness(rng: np.random.Generator, parcels: list[Parcel]) -> np.ndarray:
+    """Distance of each parcel from a random one, shuffled a little."""
+    middle = np.array([[(p.low[i] + p.high[i]) / 2 for i in (0, 1)] for p in parcels])
+    start = middle[rng.integers(len(middle))]
+    distance = np.hypot(*(middle - start).T)
+    return distance + rng.uniform(0, 80, len(parcels))
+
+
+def _change(rng: np.random.Generator, parcel: Parcel, small: bool) -> tuple[Parcel, float]:
+    """Let something happen on a parcel; returns it with the share of it that is affected."""
+    (old,) = parcel.before
+    weights = dict(TRANSITIONS[old.use])
+    if not fits_sports(*parcel.size):
+        weights.pop('sports', None)
+    if small:
+        # Prefer what touches a part of the parcel: a clearing, a pond, a few buildings.
+        weights = {k: v for k, v in weights.items() if k in SPREADING | {'infill'}} or weights
+    new = choose(rng, weights)
+    if new == 'infill':
+        thin = rng.uniform(0.35, 0.8)
+        gaps = Layer(old.use, old.seed, thin=thin)
+        # Mostly houses are added, now and then they are pulled down.
+        if rng.random() < 0.7:
+            return Parcel(parcel.low, parcel.high, (gaps,), (old,)), thin / 2
+        return parcel.become(gaps), thin / 2
+    if new == 'road':
+        return parcel.become(old, Layer('road', new_seed(rng))), 0.15
+    spreads = new in SPREADING and old.use in SPREADING | {'park'}
+    blob = spreads and bool(small or rng.random() < 0.3)
+    if blob:
+        return parcel.become(old, Layer(new, new_seed(rng), blob=True)), 0.4
+    return parcel.become(Layer(new, new_seed(rng))), 0.85

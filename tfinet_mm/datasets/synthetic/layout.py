@@ -1,0 +1,201 @@
+"""Land-cover layouts: parcels with a use, and the roads and hedges between them.
+
+A square larger than the canvas is cut in two again and again. The cuts are
+roads, lanes, hedges or mere borders; what is left is parcels, each of which is
+given a use (field, forest, houses ...) that fits its surroundings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from tfinet_mm.datasets.synthetic.raster import Frame, is_empty
+
+SURROUNDINGS: dict[str, dict[str, float]] = {
+    'country': dict(field=8, meadow=3, forest=4, pond=1, houses=1, bare=1, park=1),
+    'suburb': dict(
+        houses=5, blocks=2, meadow=3, field=2, forest=1.5, bare=2, park=1.5, sports=0.7, paved=1
+    ),
+    'town': dict(blocks=5, houses=3, paved=1.5, industry=1, park=1.5, sports=0.8, bare=2),
+    'works': dict(industry=5, bare=3, paved=2, meadow=2, field=1, pond=0.6, houses=1),
+}
+"""How often a use is met in each kind of surroundings."""
+
+SMALLEST_PARCEL = 26.0
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One thing drawn on a parcel.
+
+    Attributes:
+        use: What it is, a key of the painter's table.
+        seed: Where its random choices come from; equal seeds draw equal things.
+        blob: Cover a round part of the parcel, not all of it.
+        thin: Share of the buildings that are left out, 0..1.
+    """
+
+    use: str
+    seed: int
+    blob: bool = False
+    thin: float = 0.0
+
+
+@dataclass(frozen=True)
+class Parcel:
+    """A rectangle in bent street coordinates and what is on it at the two dates.
+
+    Attributes:
+        low: Smallest coordinates along and across, in pixels.
+        high: Largest coordinates along and across, in pixels.
+        before: Layers of the first date, drawn in order.
+        after: Layers of the second date.
+    """
+
+    low: tuple[float, float]
+    high: tuple[float, float]
+    before: tuple[Layer, ...]
+    after: tuple[Layer, ...]
+
+    @property
+    def size(self) -> tuple[float, float]:
+        """Lengths along and across, in pixels."""
+        return self.high[0] - self.low[0], self.high[1] - self.low[1]
+
+    def become(self, *layers: Layer) -> Parcel:
+        """The same parcel with other layers at the second date."""
+        return replace(self, after=layers)
+
+
+@dataclass(frozen=True)
+class Strip:
+    """A cut between parcels: a rectangle in bent coordinates, longest along ``axis``.
+
+    Attributes:
+        low: Smallest coordinates along and across, in pixels.
+        high: Largest coordinates along and across, in pixels.
+        axis: 0 where the strip runs along the first coordinate, else 1.
+        kind: ``road``, ``lane`` or ``hedge``.
+        seed: Where its random choices come from.
+    """
+
+    low: tuple[float, float]
+    high: tuple[float, float]
+    axis: int
+    kind: str
+    seed: int
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Everything that stands on the canvas.
+
+    Attributes:
+        parcels: The parcels, each at both dates.
+        strips: Roads and hedges, the smaller ones first.
+        river: Whether a river crosses the scene.
+        seed: Where choices about the whole scene come from.
+    """
+
+    parcels: tuple[Parcel, ...]
+    strips: tuple[Strip, ...]
+    river: bool
+    seed: int
+
+
+def new_seed(rng: np.random.Generator) -> int:
+    """A seed for a layer, a strip or a scene."""
+    return int(rng.integers(2**31))
+
+
+def choose(rng: np.random.Generator, weights: dict[str, float]) -> str:
+    """Draw a key with the probability that its weight gives it."""
+    names = list(weights)
+    values = np.cumsum([weights[name] for name in names])
+    return names[int(np.searchsorted(values, rng.random() * values[-1], side='right'))]
+
+
+def make_layout(rng: np.random.Generator, frame: Frame) -> Layout:
+    """Cut the world under a canvas into parcels and give each a use.
+
+    Args:
+        rng: Where the randomness comes from.
+        frame: Coordinates of the canvas.
+
+    Returns:
+        A layout that is the same at both dates.
+    """
+    half = float(np.hypot(*frame.shape)) / 2 + 40
+    grain = rng.uniform(42, 78)
+    parcels: list[Parcel] = []
+    strips: list[Strip] = []
+
+    def surroundings() -> str:
+        return choose(rng, dict(country=3, suburb=3, town=2, works=2))
+
+    def cut(low: tuple[float, float], high: tuple[float, float], area: str) -> None:
+        if is_empty(frame.window(low, high, 12)):
+            return
+        sides = (high[0] - low[0], high[1] - low[1])
+        axis = int(sides[1] > sides[0]) if rng.random() < 0.85 else int(rng.random() < 0.5)
+        if max(sides) > 220 and rng.random() < 0.6:
+            area = surroundings()
+        if sides[axis] < max(grain * rng.uniform(0.9, 1.5), 2 * SMALLEST_PARCEL + 6):
+            parcels.append(_settle(rng, low, high, area))
+            return
+        kind, width = _border(rng, max(sides), area)
+        at = low[axis] + sides[axis] * rng.uniform(0.36, 0.64)
+        near, far = list(high), list(low)
+        near[axis], far[axis] = at - width / 2, at + width / 2
+        cut(low, (near[0], near[1]), area)
+        cut((far[0], far[1]), high, area)
+        if kind != 'none':
+            strip_low, strip_high = list(low), list(high)
+            strip_low[axis], strip_high[axis] = at - width / 2, at + width / 2
+            strips.append(
+                Strip(
+                    (strip_low[0], strip_low[1]),
+                    (strip_high[0], strip_high[1]),
+                    1 - axis,
+                    kind,
+                    new_seed(rng),
+                )
+            )
+
+    shift = rng.uniform(-30, 30, 2)
+    cut(
+        (-half + shift[0], -half + shift[1]),
+        (half + shift[0], half + shift[1]),
+        surroundings(),
+    )
+    # Wide roads are the early cuts, appended last, and so run over what they cross.
+    return Layout(tuple(parcels), tuple(strips), bool(rng.random() < 0.22), new_seed(rng))
+
+
+def _border(rng: np.random.Generator, side: float, area: str) -> tuple[str, float]:
+    """Kind and width in pixels of a cut through a block of the given length."""
+    if side > 130:
+        return ('road', rng.uniform(7, 10)) if rng.random() < 0.8 else ('lane', 5.0)
+    if area == 'country':
+        kind = choose(rng, dict(lane=3, hedge=3, none=4))
+    else:
+        kind = choose(rng, dict(lane=7, hedge=2, none=1))
+    return kind, dict(lane=rng.uniform(4, 6), hedge=rng.uniform(5, 8), none=0.0)[kind]
+
+
+def _settle(
+    rng: np.random.Generator, low: tuple[float, float], high: tuple[float, float], area: str
+) -> Parcel:
+    """Give a parcel a use that fits its surroundings and its size."""
+    weights = dict(SURROUNDINGS[area])
+    if not fits_sports(high[0] - low[0], high[1] - low[1]):
+        weights.pop('sports', None)
+    layers = (Layer(choose(rng, weights), new_seed(rng)),)
+    return Parcel(low, high, layers, layers)
+
+
+def fits_sports(length: float, width: float) -> bool:
+    """Whether a sports ground has room on a parcel of these sides, in pixels."""
+    return min(length, width) >= 30 and max(length, width) >= 40
