@@ -1,0 +1,41 @@
+import torch
+
+from tfinet_mm.models.detectors.postprocess import maps_from_probabilities, predictions
+from tfinet_mm.structures import SCDLogits
+
+
+def _logits(size):
+    return SCDLogits(torch.randn(3, *size), torch.randn(3, *size), torch.randn(1, *size))
+
+
+def test_maps_by_hand():
+    prob_from = torch.tensor([[[0.1, 0.7, 0.2]], [[0.9, 0.3, 0.8]]])
+    prob_to = torch.tensor([[[0.6, 0.6, 0.1]], [[0.4, 0.4, 0.9]]])
+    change = torch.tensor([[[0.5, 0.49, 0.9]]])
+    maps = maps_from_probabilities(prob_from, prob_to, change)
+    assert maps['pred_sem_seg'].tolist() == [[[1, 0, 1]]]
+    assert maps['pred_land_cover_from'].tolist() == [[[2, 1, 2]]]
+    assert maps['pred_land_cover_to'].tolist() == [[[1, 1, 2]]]
+    assert maps['pred_sem_seg_from'].tolist() == [[[2, 0, 2]]]
+    assert maps['pred_sem_seg_to'].tolist() == [[[1, 0, 2]]]
+    stricter = maps_from_probabilities(prob_from, prob_to, change, threshold=0.6)
+    assert stricter['pred_sem_seg'].tolist() == [[[0, 0, 1]]]
+
+
+def test_padding_is_cut_off_not_squeezed():
+    logits = _logits((8, 8))
+    fields = predictions(logits, {'img_shape': (5, 6), 'ori_shape': (5, 6)})
+    torch.testing.assert_close(
+        fields['pred_change_prob'], logits.change.sigmoid()[:, :5, :6], rtol=0, atol=0
+    )
+    assert {tuple(f.shape[1:]) for f in fields.values()} == {(5, 6)}
+
+
+def test_resized_images_come_back_at_their_original_size():
+    fields = predictions(_logits((8, 8)), {'img_shape': (8, 8), 'ori_shape': (16, 12, 3)})
+    assert {tuple(f.shape[1:]) for f in fields.values()} == {(16, 12)}
+    torch.testing.assert_close(fields['pred_prob_from'].sum(0), torch.ones(16, 12))
+
+
+def test_without_metainfo():
+    assert predictions(_logits((4, 7)), {})['pred_sem_seg'].shape == (1, 4, 7)

@@ -1,0 +1,13 @@
+import pytest
+
+from tfinet_mm.models.detectors.windows import window_starts
+
+
+@pytest.mark.parametrize('length', [1, 5, 8, 9, 17, 100])
+@pytest.mark.parametrize(('window', 'stride'), [(8, 8), (8, 5), (1, 1), (30, 7)])
+def test_every_pixel_is_covered_and_no_window_leaves(length, window, stride):
+    starts = window_starts(length, window, stride)
+    covered = {p for s in starts for p in range(s, min(s + window, length))}
+    assert covered == set(range(length))
+    assert all(s + window <= length for s in starts) or starts == [0]
+    assert starts == sorted(set(starts))

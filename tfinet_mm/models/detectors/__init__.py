@@ -1,0 +1,3 @@
+from tfinet_mm.models.detectors.semantic_change_detector import SemanticChangeDetector
+
+__all__ = ['SemanticChangeDetector']

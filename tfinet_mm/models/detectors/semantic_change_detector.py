@@ -1,0 +1,402 @@
+"""The detector: one backbone for both dates, a neck of three branches, heads of either role."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.structures import PixelData
+from mmseg.models.segmentors import BaseSegmentor
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+from tfinet_mm.models.detectors.postprocess import predictions
+from tfinet_mm.models.detectors.windows import window_starts
+from tfinet_mm.registry import MODELS
+from tfinet_mm.structures import (
+    GT_CHANGE,
+    GT_FROM,
+    GT_TO,
+    IGNORE_INDEX,
+    Branches,
+    SCDLogits,
+)
+
+AUXILIARY_BRANCHES = ('difference', 'change', 'semantic')
+AUTOCAST_DTYPES = {'bfloat16': torch.bfloat16, 'float16': torch.float16}
+
+
+@MODELS.register_module()
+class SemanticChangeDetector(BaseSegmentor):
+    """Where did the land cover change, and from what to what.
+
+    The backbone runs once on both dates (a batch of 2N), the neck turns the
+    two feature pyramids into three branches, one semantic head reads the land
+    cover of either date, one change head the change. Every part comes from the
+    config: any backbone of mmseg, either neck of this package, any mmseg
+    ``BaseDecodeHead`` that returns one map of logits for the two roles.
+
+    Args:
+        backbone: Config of the backbone, which sees (2N, B, H, W).
+        neck: Config of the neck; it is called with the features of the two
+            dates and returns :class:`~tfinet_mm.structures.Branches`.
+        semantic_head: Config of the head for land cover, ``num_classes`` = K.
+        change_head: Config of the head for change, with one output channel
+            (logit of change) or two (unchanged, changed).
+        auxiliary_head: Configs of further heads used in training only, each
+            with the key ``branch``: ``'difference'`` (the neck's own logits),
+            ``'change'`` or ``'semantic'`` (both dates).
+        data_preprocessor: Config of the preprocessor, usually
+            ``tfinet_mm.PairDataPreprocessor``.
+        train_cfg: Taken for mmseg's sake; nothing is read from it.
+        test_cfg: ``mode`` ``'whole'`` or ``'slide'``; for the latter
+            ``crop_size`` (h, w) and ``stride`` (h, w); ``threshold`` on
+            P(changed), 0.5 by default.
+        size_divisor: Images are padded to a multiple of this at the bottom and
+            right (border pixels repeated) and logits cut back, so that no size
+            is stretched.
+        autocast: ``'bfloat16'`` or ``'float16'`` runs the network (training
+            and testing, CPU and GPU) under ``torch.autocast``; losses and
+            logits stay float32. Training in float16 needs MMEngine's
+            ``AmpOptimWrapper`` for its loss scaling.
+        channels_last: Keep images and weights in channels-last memory format,
+            which convolutions of many branches are far faster in.
+        init_cfg: Initialisation, as everywhere in MMEngine.
+
+    Raises:
+        ValueError: A head, branch, mode or dtype that can't work.
+    """
+
+    def __init__(
+        self,
+        backbone: dict,
+        neck: dict,
+        semantic_head: dict,
+        change_head: dict,
+        auxiliary_head: dict | Sequence[dict] | None = None,
+        data_preprocessor: dict | None = None,
+        train_cfg: dict | None = None,
+        test_cfg: dict | None = None,
+        size_divisor: int = 32,
+        autocast: str | None = None,
+        channels_last: bool = True,
+        init_cfg: dict | list | None = None,
+    ) -> None:
+        super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
+        if autocast is not None and autocast not in AUTOCAST_DTYPES:
+            raise ValueError(
+                f'autocast must be None or one of {sorted(AUTOCAST_DTYPES)}, got {autocast!r}'
+            )
+        self.backbone = MODELS.build(backbone)
+        self.neck = MODELS.build(neck)
+        self.semantic_head = MODELS.build(semantic_head)
+        self.change_head = MODELS.build(change_head)
+        if self.change_head.out_channels not in (1, 2):
+            raise ValueError(
+                'the change head needs one output channel (logit of change) or two '
+                f'(unchanged, changed), got {self.change_head.out_channels}; set num_classes=1'
+            )
+        self.auxiliary_branches: list[str] = []
+        self.auxiliary_heads = nn.ModuleList()
+        if auxiliary_head is not None:
+            single = isinstance(auxiliary_head, dict)
+            for config in [auxiliary_head] if single else auxiliary_head:
+                self._add_auxiliary(dict(config))
+        self.train_cfg = train_cfg
+        self.test_cfg = self._checked_test_cfg(test_cfg)
+        self.size_divisor = size_divisor
+        self.autocast = autocast
+        self.channels_last = channels_last
+        if channels_last:
+            self.to(memory_format=torch.channels_last)
+
+    def _add_auxiliary(self, config: dict) -> None:
+        branch = config.pop('branch', None)
+        if branch not in AUXILIARY_BRANCHES:
+            raise ValueError(
+                f'an auxiliary head needs branch=... out of {AUXILIARY_BRANCHES}, got {branch!r}'
+            )
+        self.auxiliary_branches.append(branch)
+        self.auxiliary_heads.append(MODELS.build(config))
+
+    @staticmethod
+    def _checked_test_cfg(test_cfg: dict | None) -> dict[str, Any]:
+        checked = {'mode': 'whole', 'threshold': 0.5, **(test_cfg or {})}
+        if checked['mode'] not in ('whole', 'slide'):
+            raise ValueError(f"test_cfg.mode must be 'whole' or 'slide', got {checked['mode']!r}")
+        if checked['mode'] == 'slide':
+            for key in ('crop_size', 'stride'):
+                value = checked.get(key)
+                if value is None or len(value) != 2 or min(value) < 1:
+                    raise ValueError(
+                        f'sliding windows need test_cfg.{key}=(height, width), got {value}'
+                    )
+            if any(s > c for s, c in zip(checked['stride'], checked['crop_size'], strict=True)):
+                raise ValueError(
+                    f'the stride {checked["stride"]} must not exceed the window '
+                    f'{checked["crop_size"]}, or pixels between the windows get no prediction'
+                )
+        return checked
+
+    @property
+    def num_classes(self) -> int:
+        """Number K of land-cover classes."""
+        return self.semantic_head.out_channels
+
+    @property
+    def with_decode_head(self) -> bool:
+        """Always true; mmseg asks for it."""
+        return True
+
+    @property
+    def with_auxiliary_head(self) -> bool:
+        """Whether there are heads that only train."""
+        return len(self.auxiliary_heads) > 0
+
+    def forward(
+        self,
+        inputs: Tensor,
+        data_samples: Sequence[SegDataSample] | None = None,
+        mode: str = 'tensor',
+    ) -> dict[str, Tensor] | list[SegDataSample] | SCDLogits:
+        """MMEngine's entry to every mode.
+
+        Args:
+            inputs: Normalised pairs (N, 2B, H, W), before's bands first.
+            data_samples: One a pair; needed in ``'loss'`` mode only.
+            mode: ``'tensor'`` for logits at input size, ``'predict'`` for data
+                samples with predictions, ``'loss'`` for a dict of losses.
+
+        Raises:
+            ValueError: The number of bands is odd, or the mode unknown.
+        """
+        if inputs.ndim != 4 or inputs.shape[1] % 2:
+            raise ValueError(
+                'expected pairs as one tensor (N, 2B, H, W), the bands of the first date and '
+                f'then those of the second, got {tuple(inputs.shape)}'
+            )
+        with self._autocast(inputs.device):
+            if mode == 'loss':
+                return self.loss(inputs, data_samples)
+            if mode == 'predict':
+                return self.predict(inputs, data_samples)
+            if mode == 'tensor':
+                return self._forward(inputs, data_samples)
+        raise ValueError(f"mode must be 'tensor', 'predict' or 'loss', got {mode!r}")
+
+    def _autocast(self, device: torch.device) -> contextlib.AbstractContextManager:
+        if self.autocast is None:
+            return contextlib.nullcontext()
+        return torch.autocast(device.type, dtype=AUTOCAST_DTYPES[self.autocast])
+
+    def _padding(self, inputs: Tensor) -> tuple[int, int, int, int]:
+        height, width = inputs.shape[2:]
+        return (0, -width % self.size_divisor, 0, -height % self.size_divisor)
+
+    def extract_feat(self, inputs: Tensor) -> Branches:
+        """Run backbone and neck.
+
+        Args:
+            inputs: Pairs (N, 2B, H, W), H and W multiples of ``size_divisor``.
+
+        Returns:
+            The three branches.
+        """
+        both = torch.cat(inputs.chunk(2, dim=1))
+        if self.channels_last:
+            both = both.contiguous(memory_format=torch.channels_last)
+        features = self.backbone(both)
+        before, after = zip(*(feature.chunk(2) for feature in features), strict=True)
+        return self.neck(before, after)
+
+    def _head_logits(self, branches: Branches) -> tuple[Tensor, Tensor, Tensor]:
+        """Raw outputs of the heads at their own stride: from, to, change."""
+        semantic = self.semantic_head(_both_dates(branches))
+        change = self.change_head(branches.change)
+        for name, logits in (('semantic', semantic), ('change', change)):
+            if not isinstance(logits, Tensor):
+                raise TypeError(
+                    f'the {name} head returned {type(logits).__name__}; '
+                    'heads that return one map of logits can be used here'
+                )
+        semantic_from, semantic_to = semantic.chunk(2)
+        return semantic_from, semantic_to, change
+
+    def encode_decode(
+        self, inputs: Tensor, batch_img_metas: Sequence[dict] | None = None
+    ) -> SCDLogits:
+        """Logits of all three maps at the size of the inputs, without windows.
+
+        Args:
+            inputs: Pairs (N, 2B, H, W) of any size.
+            batch_img_metas: Not used; mmseg's signature.
+
+        Returns:
+            float32 (or float64) logits.
+        """
+        size = inputs.shape[2:]
+        padding = self._padding(inputs)
+        if any(padding):
+            inputs = F.pad(inputs, padding, mode='replicate')
+        semantic_from, semantic_to, change = self._head_logits(self.extract_feat(inputs))
+        if change.shape[1] == 2:
+            # sigmoid of the difference is the softmax of the two.
+            change = change[:, 1:] - change[:, :1]
+        logits = []
+        for head, raw in (
+            (self.semantic_head, semantic_from),
+            (self.semantic_head, semantic_to),
+            (self.change_head, change),
+        ):
+            raw = raw if raw.dtype == torch.float64 else raw.float()
+            if raw.shape[2:] != inputs.shape[2:]:
+                raw = F.interpolate(
+                    raw, inputs.shape[2:], mode='bilinear', align_corners=head.align_corners
+                )
+            logits.append(raw[..., : size[0], : size[1]])
+        return SCDLogits(*logits)
+
+    def slide_inference(self, inputs: Tensor) -> SCDLogits:
+        """Logits as the mean over overlapping windows of ``test_cfg.crop_size``.
+
+        The last window of a row or column moves back inside the image; an
+        image smaller than the window is one window.
+        """
+        height, width = inputs.shape[2:]
+        (crop_h, crop_w), (step_h, step_w) = self.test_cfg['crop_size'], self.test_cfg['stride']
+        sums: SCDLogits | None = None
+        count = inputs.new_zeros((1, 1, height, width))
+        for top in window_starts(height, crop_h, step_h):
+            for left in window_starts(width, crop_w, step_w):
+                area = (..., slice(top, top + crop_h), slice(left, left + crop_w))
+                part = self.encode_decode(inputs[area])
+                if sums is None:
+                    sums = SCDLogits(*(x.new_zeros((*x.shape[:2], height, width)) for x in part))
+                for total, x in zip(sums, part, strict=True):
+                    total[area] += x
+                count[area] += 1
+        return SCDLogits(*(total / count for total in sums))
+
+    def inference(self, inputs: Tensor) -> SCDLogits:
+        """Logits by whole image or by windows, as ``test_cfg.mode`` says."""
+        if self.test_cfg['mode'] == 'slide':
+            return self.slide_inference(inputs)
+        return self.encode_decode(inputs)
+
+    def _forward(
+        self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None = None
+    ) -> SCDLogits:
+        return self.encode_decode(inputs)
+
+    def predict(
+        self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None = None
+    ) -> list[SegDataSample]:
+        """Predict, with or without labels.
+
+        Args:
+            inputs: Normalised pairs (N, 2B, H, W).
+            data_samples: One a pair, or None. Their ground truth stays as it is.
+
+        Returns:
+            The samples (new ones where None came) with the fields
+            ``pred_sem_seg``, ``pred_sem_seg_from``, ``pred_sem_seg_to``,
+            ``pred_land_cover_from``, ``pred_land_cover_to``,
+            ``pred_change_prob``, ``pred_prob_from`` and ``pred_prob_to``, as
+            :mod:`tfinet_mm.structures` describes them, at the original size.
+        """
+        logits = self.inference(inputs)
+        if data_samples is None:
+            data_samples = [SegDataSample() for _ in range(inputs.shape[0])]
+        threshold = self.test_cfg['threshold']
+        for index, sample in enumerate(data_samples):
+            one = SCDLogits(*(x[index] for x in logits))
+            fields = predictions(one, sample.metainfo, threshold)
+            sample.set_data({name: PixelData(data=data) for name, data in fields.items()})
+        return list(data_samples)
+
+    def loss(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> dict[str, Tensor]:
+        """Compute the losses of all heads.
+
+        Args:
+            inputs: Normalised pairs (N, 2B, H, W).
+            data_samples: One a pair, with ``gt_sem_seg``, ``gt_sem_seg_from``
+                and ``gt_sem_seg_to``, each (1, H, W).
+
+        Returns:
+            Losses by name, ``semantic_from.*``, ``semantic_to.*``,
+            ``change.*`` and one group an auxiliary head; MMEngine adds up
+            those whose name holds ``loss``.
+
+        Raises:
+            ValueError: A label is missing.
+        """
+        padding = self._padding(inputs)
+        views = {
+            field: _label_views(data_samples, field, padding)
+            for field in (GT_FROM, GT_TO, GT_CHANGE)
+        }
+        if any(padding):
+            inputs = F.pad(inputs, padding, mode='replicate')
+        branches = self.extract_feat(inputs)
+        semantic_from, semantic_to, change = self._head_logits(branches)
+        losses: dict[str, Tensor] = {}
+        for prefix, head, logits, field in (
+            ('semantic_from', self.semantic_head, semantic_from, GT_FROM),
+            ('semantic_to', self.semantic_head, semantic_to, GT_TO),
+            ('change', self.change_head, change, GT_CHANGE),
+        ):
+            losses.update(_head_losses(prefix, head, logits, views[field]))
+        for index, (branch, head) in enumerate(
+            zip(self.auxiliary_branches, self.auxiliary_heads, strict=True)
+        ):
+            prefix = f'aux{index}_{branch}'
+            if branch == 'semantic':
+                both = head(_both_dates(branches)).chunk(2)
+                for date, logits, field in zip(('from', 'to'), both, (GT_FROM, GT_TO), strict=True):
+                    losses.update(_head_losses(f'{prefix}_{date}', head, logits, views[field]))
+                continue
+            features = branches.change if branch == 'change' else branches.difference
+            if features is None:
+                raise ValueError(
+                    f'{type(self.neck).__name__} predicts no difference; drop the auxiliary head '
+                    "with branch='difference' or use the neck tfinet_mm.FeatureInteraction"
+                )
+            losses.update(_head_losses(prefix, head, head(features), views[GT_CHANGE]))
+        return losses
+
+
+def _both_dates(branches: Branches) -> list[Tensor]:
+    """Features of both dates on the batch axis, a level each (2N, C, H, W)."""
+    return [torch.cat(pair) for pair in zip(branches.before, branches.after, strict=True)]
+
+
+def _label_views(
+    data_samples: Sequence[SegDataSample] | None, field: str, padding: tuple[int, int, int, int]
+) -> list[SegDataSample]:
+    """Samples that show one label as ``gt_sem_seg``, where mmseg's heads look for it.
+
+    They are new samples: the ones that came are not touched.
+    """
+    views = []
+    for sample in data_samples or [None]:
+        if sample is None or field not in sample:
+            raise ValueError(
+                f'training needs the label {field} in every data sample; '
+                'is tfinet_mm.LoadPairAnnotations in the train pipeline?'
+            )
+        label = F.pad(getattr(sample, field).data, padding, value=IGNORE_INDEX)
+        views.append(SegDataSample(metainfo=sample.metainfo, gt_sem_seg=PixelData(data=label)))
+    return views
+
+
+def _head_losses(
+    prefix: str, head: nn.Module, logits: Any, views: Sequence[SegDataSample]
+) -> dict[str, Tensor]:
+    losses = head.loss_by_feat(logits, views)
+    if getattr(head, 'out_channels', None) == 1:
+        # With one channel mmseg's accuracy is the share of pixels labelled 0.
+        losses.pop('acc_seg', None)
+    return {f'{prefix}.{name}': value for name, value in losses.items()}

@@ -1,0 +1,4 @@
+from tfinet_mm.models.losses.change_bce import ChangeBCELoss
+from tfinet_mm.models.losses.semantic_ce import SemanticCELoss
+
+__all__ = ['ChangeBCELoss', 'SemanticCELoss']

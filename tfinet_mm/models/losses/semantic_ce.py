@@ -1,0 +1,80 @@
+"""Cross entropy of land-cover classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tfinet_mm.registry import MODELS
+from tfinet_mm.structures import IGNORE_INDEX
+
+
+@MODELS.register_module()
+class SemanticCELoss(nn.Module):
+    """Weighted mean of the cross entropy over labelled pixels, as torch computes it.
+
+    Unlike mmseg's ``CrossEntropyLoss`` it combines class weights with ignored
+    pixels, and a batch without a labelled pixel gives 0 (with a gradient of
+    0), not NaN.
+
+    Args:
+        class_weight: Weight of each class. None weighs all alike.
+        loss_weight: Factor on the result.
+        loss_name: Key in the log; must hold ``loss`` to be trained on.
+    """
+
+    def __init__(
+        self,
+        class_weight: Sequence[float] | None = None,
+        loss_weight: float = 1.0,
+        loss_name: str = 'loss_ce',
+    ) -> None:
+        super().__init__()
+        self.class_weight = None if class_weight is None else tuple(map(float, class_weight))
+        self.loss_weight = loss_weight
+        self.loss_name = loss_name
+
+    def forward(
+        self,
+        logits: Tensor,
+        label: Tensor,
+        weight: Tensor | None = None,
+        ignore_index: int = IGNORE_INDEX,
+    ) -> Tensor:
+        """Compute the loss.
+
+        Args:
+            logits: (N, K, H, W).
+            label: (N, H, W), 0..K-1 or ``ignore_index``.
+            weight: Further weight >= 0 of each pixel, (N, H, W).
+            ignore_index: Label value that is left out.
+
+        Returns:
+            Scalar >= 0.
+
+        Raises:
+            ValueError: The number of class weights is not K.
+        """
+        logits = logits if logits.dtype == torch.float64 else logits.float()
+        class_weight = None
+        if self.class_weight is not None:
+            if len(self.class_weight) != logits.shape[1]:
+                raise ValueError(
+                    f'the model has {logits.shape[1]} land-cover classes, class_weight has '
+                    f'{len(self.class_weight)}; give one weight a class'
+                )
+            class_weight = logits.new_tensor(self.class_weight)
+        each = F.cross_entropy(
+            logits, label, weight=class_weight, ignore_index=ignore_index, reduction='none'
+        )
+        known = label != ignore_index
+        share = known.to(logits.dtype)
+        if class_weight is not None:
+            share = share * class_weight[label.masked_fill(~known, 0)]
+        if weight is not None:
+            each, share = each * weight, share * weight
+        total = share.sum()
+        return self.loss_weight * each.sum() / total.where(total > 0, torch.ones_like(total))

@@ -1,0 +1,30 @@
+"""The plain neck: the change branch is the absolute difference of the features."""
+
+from __future__ import annotations
+
+from mmengine.model import BaseModule
+
+from tfinet_mm.registry import MODELS
+from tfinet_mm.structures import Branches, Features
+
+
+@MODELS.register_module()
+class AbsoluteDifference(BaseModule):
+    """Hand both dates on as they are, with ``|before - after|`` as the change branch.
+
+    This is what the SenseEarth 2020 winner's networks do. It has no weights.
+    """
+
+    def forward(self, before: Features, after: Features) -> Branches:
+        """Build the three branches.
+
+        Args:
+            before: Features of the first date, one (N, C, H, W) a level.
+            after: Features of the second date, of the same shapes.
+
+        Returns:
+            The branches; ``change`` has the shapes of the inputs and values
+            >= 0, ``difference`` is None.
+        """
+        change = tuple((b - a).abs() for b, a in zip(before, after, strict=True))
+        return Branches(tuple(before), tuple(after), change)
