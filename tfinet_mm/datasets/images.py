@@ -1,0 +1,266 @@
+"""Reading the images of a pair: any bit depth, any number of bands, whole or in windows.
+
+PNG, JPEG, BMP and WebP files are decoded by OpenCV, everything else (TIFF first
+of all) by rasterio, the extra ``geo``. Which of the two it is follows from the
+first bytes of a file, not from its name. Values are returned as they are
+stored; nothing is cut to 8 bit or to three bands.
+"""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from tfinet_mm.errors import ImageFormatError, MissingExtraError
+
+if TYPE_CHECKING:
+    from types import ModuleType
+
+PathLike = str | os.PathLike[str]
+PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
+JPEG_MAGIC = b'\xff\xd8\xff'
+# Pillow and OpenCV know these; the end marker tells a file that was cut off while copying.
+END_MARKERS = {PNG_MAGIC: b'IEND', JPEG_MAGIC: b'\xff\xd9'}
+COMMON_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp')
+
+
+class Window(NamedTuple):
+    """A rectangle of an image in pixels.
+
+    Attributes:
+        left: First column.
+        top: First row.
+        width: Number of columns.
+        height: Number of rows.
+    """
+
+    left: int
+    top: int
+    width: int
+    height: int
+
+    def slices(self) -> tuple[slice, slice]:
+        """Row and column slices that cut the window out of an (H, W, ...) array."""
+        return (
+            slice(self.top, self.top + self.height),
+            slice(self.left, self.left + self.width),
+        )
+
+
+def import_rasterio(path: PathLike) -> ModuleType:
+    """Import rasterio, which reads ``path``.
+
+    Raises:
+        MissingExtraError: rasterio is not installed.
+    """
+    try:
+        import rasterio
+        import rasterio.windows
+    except ImportError as error:
+        raise MissingExtraError(
+            f'{path} is no PNG, JPEG, BMP or WebP file and needs rasterio to be read: '
+            'pip install "tfinet-mm[geo]"'
+        ) from error
+    return rasterio
+
+
+def is_common_format(head: bytes) -> bool:
+    """Whether a file that starts with ``head`` (12 bytes) is PNG, JPEG, BMP or WebP."""
+    return head.startswith((PNG_MAGIC, JPEG_MAGIC, b'BM')) or (
+        head[:4] == b'RIFF' and head[8:12] == b'WEBP'
+    )
+
+
+def read_head(path: PathLike) -> bytes:
+    """The first 12 bytes of a file, which tell its format."""
+    with open(path, 'rb') as file:
+        return file.read(12)
+
+
+def check_complete(data: bytes, path: PathLike) -> None:
+    """Refuse a PNG or JPEG file that was cut off.
+
+    Decoders differ in what they make of one: some return a half-grey image.
+
+    Raises:
+        ImageFormatError: The file ends before its image does.
+    """
+    for magic, end in END_MARKERS.items():
+        if data.startswith(magic) and end not in data:
+            raise ImageFormatError(
+                f'{path} is incomplete: it ends after {len(data)} bytes, before its image does; '
+                'copy or download the file again'
+            )
+
+
+def image_size(path: PathLike) -> tuple[int, int]:
+    """Width and height of an image in pixels, read from its header only.
+
+    Args:
+        path: An image or label file of any format that can be read.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ImageFormatError: The file is no image.
+    """
+    if not is_common_format(read_head(path)):
+        return _open_raster_size(path)
+    try:
+        # Pillow refuses very large images only when it would decode them; the header is safe.
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+            with Image.open(path) as image:
+                return image.size
+    except (UnidentifiedImageError, OSError, SyntaxError) as error:
+        raise ImageFormatError(
+            f'{path} can not be read as an image ({error}); is it damaged?'
+        ) from error
+
+
+def _open_raster_size(path: PathLike) -> tuple[int, int]:
+    rasterio = _checked_rasterio(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
+            with rasterio.open(path) as raster:
+                return raster.width, raster.height
+    except rasterio.errors.RasterioError as error:
+        raise ImageFormatError(
+            f'{path} can not be read as an image ({error}); is it damaged?'
+        ) from error
+
+
+def _checked_rasterio(path: PathLike) -> ModuleType:
+    if str(path).lower().endswith(COMMON_SUFFIXES):
+        raise ImageFormatError(
+            f'{path} is not what its name says: it does not start as a PNG, JPEG, BMP or WebP '
+            f'file does but with {read_head(path)!r}; is it damaged?'
+        )
+    return import_rasterio(path)
+
+
+def read_image(
+    path: PathLike,
+    bands: Sequence[int] | None = None,
+    window: Sequence[int] | None = None,
+) -> np.ndarray:
+    """Read an image, or a window of it, in RGB order.
+
+    Args:
+        path: The file.
+        bands: Numbers of the bands to read, counted from 1 as GDAL does, in
+            the order wanted; a band may be repeated. The default is a plain
+            RGB image: all bands of a file that has exactly three.
+        window: (left, top, width, height) in pixels; all of it has to lie in
+            the image. TIFF files are read in the window only. The default is
+            the whole image.
+
+    Returns:
+        Array (H, W, B) with the values and the type that the file stores
+        (uint8, uint16, float32, ...).
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ImageFormatError: The file is damaged, has other bands than asked for,
+            or is smaller than the window.
+        MissingExtraError: The file needs rasterio, which is not installed.
+    """
+    if is_common_format(read_head(path)):
+        image = _decode(path)
+        numbers = _select_bands(path, image.shape[2], bands)
+        if window is not None:
+            box = check_window(path, window, image.shape[1], image.shape[0])
+            image = image[box.slices()]
+        if numbers != list(range(1, image.shape[2] + 1)):
+            image = image[..., [number - 1 for number in numbers]]
+        return np.ascontiguousarray(image)
+    return read_raster(path, bands, window)
+
+
+def _decode(path: PathLike) -> np.ndarray:
+    """Decode a whole file with OpenCV; (H, W, B) in RGB(A) order."""
+    # Reading the bytes first, since OpenCV can't open non-ASCII names on every system.
+    with open(path, 'rb') as file:
+        data = file.read()
+    check_complete(data, path)
+    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise ImageFormatError(f'{path} can not be decoded as an image; is it damaged?')
+    if image.ndim == 2:
+        return image[..., None]
+    if image.shape[2] == 3:
+        return cv2.cvtColor(image, cv2.COLOR_BGR2RGB)
+    if image.shape[2] == 4:
+        return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA)
+    return image
+
+
+def read_raster(
+    path: PathLike,
+    bands: Sequence[int] | None = None,
+    window: Sequence[int] | None = None,
+) -> np.ndarray:
+    """Read a raster file through rasterio; arguments and result as :func:`read_image`."""
+    rasterio = _checked_rasterio(path)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
+            with rasterio.open(path) as raster:
+                numbers = _select_bands(path, raster.count, bands)
+                box = None
+                if window is not None:
+                    checked = check_window(path, window, raster.width, raster.height)
+                    box = rasterio.windows.Window(*checked)
+                values = raster.read(numbers, window=box)
+    except rasterio.errors.RasterioError as error:
+        raise ImageFormatError(
+            f'{path} can not be read as an image ({error}); is it damaged?'
+        ) from error
+    return np.ascontiguousarray(values.transpose(1, 2, 0))
+
+
+def _select_bands(path: PathLike, found: int, bands: Sequence[int] | None) -> list[int]:
+    if bands is None:
+        if found == 3:
+            return [1, 2, 3]
+        hint = {
+            1: 'bands=[1] to use it alone, or bands=[1, 1, 1] to use it as grey RGB',
+            4: 'bands=[1, 2, 3] to leave the fourth (often transparency or near infrared) out',
+        }.get(found, 'for example bands=[3, 2, 1]')
+        raise ImageFormatError(
+            f'{path} has {found} band{"s" * (found != 1)}, expected 3 (RGB); choose with the '
+            f'option bands of LoadImagePair, counted from 1: {hint}'
+        )
+    numbers = [int(number) for number in bands]
+    outside = [number for number in numbers if not 1 <= number <= found]
+    if outside or not numbers:
+        raise ImageFormatError(
+            f'{path} has the bands 1 to {found}, asked for bands={numbers}; they are counted from 1'
+        )
+    return numbers
+
+
+def check_window(path: PathLike, window: Sequence[int], width: int, height: int) -> Window:
+    """The window as a :class:`Window`, if all of it lies in an image of that size.
+
+    Raises:
+        ImageFormatError: It reaches over the image's border.
+    """
+    box = Window(*(int(value) for value in window))
+    if (
+        min(box.left, box.top) < 0
+        or min(box.width, box.height) < 1
+        or box.left + box.width > width
+        or box.top + box.height > height
+    ):
+        raise ImageFormatError(
+            f'{path} is {width} x {height} pixels (width x height), which the window '
+            f'(left, top, width, height) = {tuple(box)} does not fit into'
+        )
+    return box

@@ -1,0 +1,17 @@
+"""Transforms of pairs; mmcv's and mmseg's geometric ones work on the same dictionary."""
+
+from tfinet_mm.datasets.transforms.formatting import PackPairInputs
+from tfinet_mm.datasets.transforms.geometry import RandomCropWithChange, RandomFlipOrRotate
+from tfinet_mm.datasets.transforms.loading import LoadImagePair, LoadPairAnnotations
+from tfinet_mm.datasets.transforms.photometric import PairPhotoMetricDistortion
+from tfinet_mm.datasets.transforms.temporal import ExchangeDates
+
+__all__ = [
+    'ExchangeDates',
+    'LoadImagePair',
+    'LoadPairAnnotations',
+    'PackPairInputs',
+    'PairPhotoMetricDistortion',
+    'RandomCropWithChange',
+    'RandomFlipOrRotate',
+]

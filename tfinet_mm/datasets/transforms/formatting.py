@@ -1,0 +1,77 @@
+"""From the dictionary of a pipeline to what a model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from mmcv.transforms import BaseTransform
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+
+from tfinet_mm.registry import TRANSFORMS
+from tfinet_mm.structures import (
+    GT_CHANGE,
+    GT_FROM,
+    GT_TO,
+    SEG_CHANGE,
+    SEG_FROM,
+    SEG_TO,
+)
+
+META_KEYS = (
+    'sample_id',
+    'img_path',
+    'seg_map_path',
+    'seg_map_path_from',
+    'seg_map_path_to',
+    'window',
+    'ori_shape',
+    'img_shape',
+    'pad_shape',
+    'scale_factor',
+    'flip',
+    'flip_direction',
+    'rotation',
+    'crop_bbox',
+    'exchanged',
+)
+
+
+@TRANSFORMS.register_module()
+class PackPairInputs(BaseTransform):
+    """Pack a pair as ``dict(inputs=..., data_samples=...)``.
+
+    ``inputs`` is a tensor (2B, H, W), uint8 or float32; ``data_samples`` a
+    SegDataSample with ``gt_sem_seg``, ``gt_sem_seg_from`` and
+    ``gt_sem_seg_to`` (each (1, H, W) int64; those of them that were loaded) and
+    the metainfo.
+
+    Works on what mmseg's ``ConcatCDInput`` gives as well.
+
+    Args:
+        meta_keys: Keys that go to the metainfo, as far as they are there.
+    """
+
+    FIELDS = ((SEG_CHANGE, GT_CHANGE), (SEG_FROM, GT_FROM), (SEG_TO, GT_TO))
+
+    def __init__(self, meta_keys: Sequence[str] = META_KEYS) -> None:
+        """See the class."""
+        self.meta_keys = tuple(meta_keys)
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Pack a pair."""
+        image = np.ascontiguousarray(results['img'].transpose(2, 0, 1))
+        sample = SegDataSample()
+        for key, name in self.FIELDS:
+            if key in results:
+                values = torch.from_numpy(results[key][None].astype(np.int64))
+                sample.set_field(PixelData(data=values), name)
+        sample.set_metainfo({key: results[key] for key in self.meta_keys if key in results})
+        return dict(inputs=torch.from_numpy(image), data_samples=sample)
+
+    def __repr__(self) -> str:
+        """Name and options."""
+        return f'{type(self).__name__}(meta_keys={self.meta_keys})'

@@ -1,0 +1,164 @@
+"""Loading the images and the labels of a pair."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from mmcv.transforms import BaseTransform
+from mmengine.logging import print_log
+
+from tfinet_mm.datasets.annotations import read_pair_labels
+from tfinet_mm.datasets.images import read_image
+from tfinet_mm.errors import ImageFormatError, LabelFormatError
+from tfinet_mm.registry import TRANSFORMS
+from tfinet_mm.structures import SEG_CHANGE, SEG_FROM, SEG_TO
+
+
+@TRANSFORMS.register_module()
+class LoadImagePair(BaseTransform):
+    """Load both images of a pair as one array, the bands of the first date first.
+
+    Required keys: ``img_path`` ([before, after]), optionally ``window``.
+
+    Added keys: ``img`` (H, W, 2B), uint8 or float32 in 0..255, RGB order;
+    ``img_shape``, ``ori_shape``, ``pad_shape`` (H, W); ``flip``,
+    ``flip_direction``, ``rotation``, ``exchanged`` (nothing done yet).
+
+    Args:
+        bands: Bands of each image, counted from 1, in the order wanted. The
+            default takes images of exactly three bands.
+        value_range: (low, high), the stored values that become 0 and 255;
+            what lies outside is clipped. Needed for everything but 8 bit,
+            where by default the values stay as they are.
+
+    Raises:
+        ImageFormatError: An image is damaged, has other bands or another depth
+            than asked for, or the two differ in size or type.
+    """
+
+    def __init__(
+        self,
+        bands: Sequence[int] | None = None,
+        value_range: Sequence[float] | None = None,
+    ) -> None:
+        """See the class."""
+        self.bands = None if bands is None else [int(band) for band in bands]
+        self.value_range = None
+        if value_range is not None:
+            low, high = value_range
+            if not high > low:
+                raise ValueError(f'value_range has to be (low, high), got {tuple(value_range)}')
+            self.value_range = (float(low), float(high))
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Load the images that ``img_path`` names."""
+        paths = results['img_path']
+        images = [read_image(path, self.bands, results.get('window')) for path in paths]
+        before, after = images
+        if before.shape != after.shape or before.dtype != after.dtype:
+            listed = ', '.join(
+                f'{path} {image.shape[1]} x {image.shape[0]} x {image.shape[2]} {image.dtype}'
+                for path, image in zip(paths, images, strict=True)
+            )
+            raise ImageFormatError(
+                'the images of a pair have to agree in width, height, bands and type, got '
+                f'{listed}; bring the second onto the grid of the first'
+            )
+        results['img'] = self._to_byte_range(np.concatenate(images, axis=2), paths[0])
+        shape = before.shape[:2]
+        results.update(img_shape=shape, ori_shape=shape, pad_shape=shape)
+        results.update(flip=False, flip_direction=None, rotation=0, exchanged=False)
+        return results
+
+    def _to_byte_range(self, image: np.ndarray, path: str) -> np.ndarray:
+        if self.value_range is None:
+            if image.dtype == np.uint8:
+                return image
+            raise ImageFormatError(
+                f'{path} holds values of type {image.dtype} from {image.min()} to {image.max()}, '
+                'and no range is stated that becomes 0 to 255; say it in the pipeline: '
+                "dict(type='tfinet_mm.LoadImagePair', value_range=(low, high)), one range for the "
+                'whole data set, such as the 1st and 99th percentile'
+            )
+        low, high = self.value_range
+        scaled = (image.astype(np.float32) - low) * (255 / (high - low))
+        if not np.isfinite(scaled).all():
+            raise ImageFormatError(
+                f'{path} holds values that are not finite (NaN or infinity); fill them, for '
+                'example with the lower end of value_range'
+            )
+        return np.clip(scaled, 0, 255, out=scaled)
+
+    def __repr__(self) -> str:
+        """Name and options."""
+        return f'{type(self).__name__}(bands={self.bands}, value_range={self.value_range})'
+
+
+@TRANSFORMS.register_module()
+class LoadPairAnnotations(BaseTransform):
+    """Load the labels that a pair has: change and the land cover of each date.
+
+    Files of any storage are read as ``label_spec`` says, see
+    :mod:`tfinet_mm.datasets.labels`. A pair without labels passes through.
+
+    Required keys: ``label_spec``, and of the label paths those there are.
+
+    Added keys, each (H, W) uint8 and listed in ``seg_fields``:
+    ``gt_seg_map`` (1 changed, 0 unchanged, 255 ignored), ``gt_seg_map_from``
+    and ``gt_seg_map_to`` (0..K-1, 255 unknown). ``label_storages`` tells how
+    each file was stored, ``label_conflicts`` how many pixels are ignored because
+    the files contradict each other.
+
+    Raises:
+        LabelFormatError: A label can't be read, or differs in size from the image.
+        LabelValueError: A label holds values that have no meaning.
+    """
+
+    def __init__(self) -> None:
+        """See the class."""
+        self._warned = False
+
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
+        """Load the labels of a pair."""
+        loaded = read_pair_labels(results, results['label_spec'])
+        fields = results.setdefault('seg_fields', [])
+        for key, values, path in (
+            (SEG_CHANGE, loaded.change, results.get('seg_map_path')),
+            (SEG_FROM, loaded.cover_from, results.get('seg_map_path_from')),
+            (SEG_TO, loaded.cover_to, results.get('seg_map_path_to')),
+        ):
+            if values is None:
+                continue
+            self._check_size(values, path or results.get('seg_map_path_from'), results)
+            results[key] = values
+            if key not in fields:
+                fields.append(key)
+        results['label_storages'] = loaded.storages
+        results['label_conflicts'] = loaded.conflicts
+        if loaded.conflicts and not self._warned:
+            self._warned = True
+            print_log(
+                f'{loaded.conflicts} of {loaded.change.size if loaded.change is not None else 0} '
+                f'pixels of {results.get("seg_map_path_from")} are ignored: they are changed by '
+                'one label file and unchanged by another. This is said once; '
+                'tools/check_dataset.py counts all of them',
+                logger='current',
+                level=logging.WARNING,
+            )
+        return results
+
+    @staticmethod
+    def _check_size(values: np.ndarray, path: str | None, results: dict[str, Any]) -> None:
+        shape = results.get('img_shape')
+        if shape is not None and values.shape != tuple(shape):
+            raise LabelFormatError(
+                f'{path} is {values.shape[1]} x {values.shape[0]} pixels (width x height), but its '
+                f'image {results["img_path"][0]} is {shape[1]} x {shape[0]}; they have to be equal'
+            )
+
+    def __repr__(self) -> str:
+        """Name."""
+        return f'{type(self).__name__}()'

@@ -1,0 +1,193 @@
+"""Normalising, padding and stacking pairs with all their label maps."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmengine.model import BaseDataPreprocessor
+from mmengine.structures import PixelData
+from torch import Tensor
+
+from tfinet_mm.registry import MODELS
+from tfinet_mm.structures import IGNORE_INDEX
+
+IMAGENET_MEAN = (123.675, 116.28, 103.53)
+IMAGENET_STD = (58.395, 57.12, 57.375)
+
+
+@MODELS.register_module()
+class PairDataPreprocessor(BaseDataPreprocessor):
+    """Turn a batch of packed pairs into the model's input (N, 2B, H, W).
+
+    In training, pairs of different sizes are padded on the right and at the
+    bottom: images with ``pad_val`` after normalising, every ground-truth map with
+    255, so that padding is never learnt from. In testing the pairs of a batch
+    have to be of one size, ground truth is left as it is, and ``padding_size``
+    tells what to cut off predictions.
+
+    The metainfo of each sample gets ``img_shape`` (H, W) before padding,
+    ``pad_shape`` (H, W) after it, and ``padding_size`` (left, right, top, bottom).
+
+    Args:
+        mean: Mean of each channel on the scale 0..255: B values for both dates
+            alike, or 2B; None leaves values as they are.
+        std: Standard deviation of each channel, as ``mean``.
+        size: (height, width) to pad to in training, at least; the default is
+            the largest of the batch.
+        size_divisor: Pad in training to a multiple of this.
+        pad_val: Padding of normalised images; 0 is the mean colour.
+        seg_pad_val: Padding of ground-truth maps.
+        bgr_to_rgb: Exchange the first and third channel of each date, for
+            pipelines that load BGR as mmcv's ``LoadImageFromFile`` does.
+        test_cfg: ``dict(size=...)`` or ``dict(size_divisor=...)`` to pad in
+            testing, where the default doesn't.
+        non_blocking: Copy to the device without waiting.
+
+    Raises:
+        ValueError: The options or the inputs don't fit; the message says how.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        mean: Sequence[float] | None = IMAGENET_MEAN,
+        std: Sequence[float] | None = IMAGENET_STD,
+        size: Sequence[int] | None = None,
+        size_divisor: int | None = None,
+        pad_val: float = 0.0,
+        seg_pad_val: int = IGNORE_INDEX,
+        bgr_to_rgb: bool = False,
+        test_cfg: Mapping[str, Any] | None = None,
+        non_blocking: bool = False,
+    ) -> None:
+        """See the class."""
+        super().__init__(non_blocking)
+        if (mean is None) != (std is None):
+            raise ValueError(f'give mean and std, or neither; got mean={mean} and std={std}')
+        self.normalize = mean is not None
+        mean, std = (mean, std) if mean is not None and std is not None else ((0.0,), (1.0,))
+        if len(mean) != len(std) or min(std) <= 0:
+            raise ValueError(
+                f'mean and std need one value a channel, std above 0; got {mean} and {std}'
+            )
+        unknown = set(test_cfg or {}) - {'size', 'size_divisor'}
+        if unknown:
+            raise ValueError(f'test_cfg takes size and size_divisor, got {sorted(unknown)}')
+        self.register_buffer('mean', torch.tensor(mean).float().view(-1, 1, 1), persistent=False)
+        self.register_buffer('std', torch.tensor(std).float().view(-1, 1, 1), persistent=False)
+        self.size = _checked_size(size)
+        self.size_divisor = size_divisor
+        self.pad_val = pad_val
+        self.seg_pad_val = seg_pad_val
+        self.bgr_to_rgb = bgr_to_rgb
+        self.test_size = _checked_size((test_cfg or {}).get('size'))
+        self.test_size_divisor = (test_cfg or {}).get('size_divisor')
+
+    def forward(self, data: dict[str, Any], training: bool = False) -> dict[str, Any]:
+        """Normalise, pad and stack a batch.
+
+        Args:
+            data: ``inputs``: a list of tensors (2B, H, W) of any sizes, or one
+                tensor (N, 2B, H, W), uint8 or real, values 0..255; and
+                optionally ``data_samples``, one each.
+            training: Whether to pad label maps and allow mixed sizes.
+
+        Returns:
+            ``inputs`` (N, 2B, H, W), float32 (float64 once the module is
+            double), and ``data_samples`` (None where there are none).
+        """
+        data = self.cast_data(data)  # type: ignore[assignment]
+        inputs, samples = data['inputs'], data.get('data_samples')
+        images = [self._normalized(image) for image in inputs]
+        if not images:
+            raise ValueError('the batch has no inputs, expected at least one pair')
+        if not training:
+            _check_equal_sizes(images)
+        height, width = self._target(images, training)
+        if samples is not None and len(samples) != len(images):
+            raise ValueError(f'{len(images)} inputs came with {len(samples)} data samples')
+        padded = []
+        for index, image in enumerate(images):
+            shape = (image.shape[-2], image.shape[-1])
+            padding = (0, width - shape[1], 0, height - shape[0])
+            padded.append(F.pad(image, padding, value=self.pad_val) if any(padding) else image)
+            if samples is not None:
+                if training and any(padding):
+                    self._pad_labels(samples[index], shape, padding)
+                samples[index].set_metainfo(
+                    dict(img_shape=shape, pad_shape=(height, width), padding_size=padding)
+                )
+        return {**data, 'inputs': torch.stack(padded), 'data_samples': samples}
+
+    def _normalized(self, image: Tensor) -> Tensor:
+        if image.dim() != 3 or image.shape[0] % 2:
+            raise ValueError(
+                'an input has to be (2B, H, W), the bands of both dates, got '
+                f'{tuple(image.shape)}; pack pairs with PackPairInputs'
+            )
+        channels, values = image.shape[0], len(self.mean)
+        if self.bgr_to_rgb:
+            if channels != 6:
+                raise ValueError(
+                    f'bgr_to_rgb is for two images of 3 bands, got {channels} channels'
+                )
+            image = image[[2, 1, 0, 5, 4, 3]]
+        image = image.to(self.mean.dtype if self.mean.dtype == torch.float64 else torch.float32)
+        if not self.normalize:
+            return image
+        if values not in (channels, channels // 2):
+            raise ValueError(
+                f'the input has {channels} channels, two dates of {channels // 2} bands, but mean '
+                f'and std have {values} values; expected {channels // 2} (the same for both '
+                f'dates) or {channels}: set mean and std of the data preprocessor'
+            )
+        repeats = (channels // values, 1, 1)
+        mean, std = self.mean.repeat(repeats), self.std.repeat(repeats)
+        return (image - mean.to(image.dtype)) / std.to(image.dtype)
+
+    def _target(self, images: Sequence[Tensor], training: bool) -> tuple[int, int]:
+        least = self.size if training else self.test_size
+        divisor = (self.size_divisor if training else self.test_size_divisor) or 1
+        sides = []
+        for axis in (0, 1):
+            side = max(image.shape[1 + axis] for image in images)
+            side = max(side, least[axis]) if least is not None else side
+            sides.append(math.ceil(side / divisor) * divisor)
+        return sides[0], sides[1]
+
+    def _pad_labels(self, sample: Any, shape: tuple[int, int], padding: tuple[int, ...]) -> None:
+        for name, field in list(sample.items()):
+            if not (name.startswith('gt_') and isinstance(field, PixelData)):
+                continue
+            values = field.data
+            if tuple(values.shape[-2:]) != shape:
+                raise ValueError(
+                    f'{name} is {tuple(values.shape[-2:])} (H, W), but its image is {shape}; a '
+                    'transform of the pipeline treats them differently: is the map in seg_fields?'
+                )
+            values = F.pad(values, padding, value=self.seg_pad_val)
+            # A PixelData refuses data of another size, so it is a new one.
+            sample.set_field(PixelData(data=values), name)
+
+
+def _check_equal_sizes(images: Sequence[Tensor]) -> None:
+    sizes = [tuple(image.shape[-2:]) for image in images]
+    if len(set(sizes)) > 1:
+        raise ValueError(
+            f'a batch in testing has to be of one size, got (H, W) {sizes}; set batch_size=1 in '
+            'the dataloader, or resize in the pipeline'
+        )
+
+
+def _checked_size(size: Sequence[int] | None) -> tuple[int, int] | None:
+    if size is None:
+        return None
+    if len(size) != 2 or min(size) < 1:
+        raise ValueError(f'size has to be (height, width), got {tuple(size)}')
+    return int(size[0]), int(size[1])
