@@ -14,7 +14,6 @@ from mmengine.structures import PixelData
 from tfinet_mm.errors import LabelValueError, MissingLabelsError, SampleCountError
 from tfinet_mm.evaluation import SCDConfusion, SCDMetric, scd_scores
 from tfinet_mm.evaluation.metric import RankReport, padded_ranks
-from tfinet_mm.registry import METRICS
 from tfinet_mm.structures import SECOND
 
 SCRIPT = Path(__file__).with_name('two_ranks.py')
@@ -141,7 +140,7 @@ def test_through_the_evaluator_with_data_samples():
     for name, value in pair(0).items():
         if name != 'sample_id':
             sample.set_data({name: PixelData(data=value['data'])})
-    evaluator = Evaluator(METRICS.build(dict(type='SCDMetric')))
+    evaluator = Evaluator(dict(type='tfinet_mm.SCDMetric'))
     evaluator.dataset_meta = SECOND.metainfo()
     evaluator.process([sample])
     assert evaluator.evaluate(1) == scored([[pair(0)]], 1)

@@ -16,8 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ..errors import LabelValueError
-from ..structures import IGNORE_INDEX, to_semantic_change
+from tfinet_mm.errors import LabelValueError
+from tfinet_mm.structures import IGNORE_INDEX, to_semantic_change
 
 LabelMap: TypeAlias = np.ndarray | Tensor
 

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from ..errors import ConfusionMatrixError
+from tfinet_mm.errors import ConfusionMatrixError
 
 
 def as_confusion(confusion: Any) -> np.ndarray:

@@ -12,10 +12,12 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from torch import Tensor
 
-from ..errors import LabelValueError, MissingLabelsError, SampleCountError
-from ..files import whole_file
-from ..registry import METRICS
-from ..structures import (
+from tfinet_mm.errors import LabelValueError, MissingLabelsError, SampleCountError
+from tfinet_mm.evaluation.confusion import SCDConfusion
+from tfinet_mm.evaluation.table import format_table, overall_scores, per_class_scores, scores_report
+from tfinet_mm.files import whole_file
+from tfinet_mm.registry import METRICS
+from tfinet_mm.structures import (
     GT_CHANGE,
     GT_FROM,
     GT_TO,
@@ -24,8 +26,6 @@ from ..structures import (
     PRED_TO,
     ClassTable,
 )
-from .confusion import SCDConfusion
-from .table import format_table, overall_scores, per_class_scores, scores_report
 
 
 class RankReport(NamedTuple):
@@ -125,7 +125,6 @@ class SCDMetric(BaseMetric):
     def __init__(
         self, out_file: str | None = None, per_class: bool = False, prefix: str | None = None
     ) -> None:
-        """See the class."""
         # MMEngine warns of metrics without a prefix, but plain names are meant here.
         super().__init__(prefix=prefix or 'scd')
         self.prefix = prefix

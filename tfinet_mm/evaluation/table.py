@@ -7,10 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import ClassMismatchError
-from ..structures import ClassTable
-from .confusion import SCDConfusion
-from .functional import binary_scores, class_scores, from_to_scores, from_to_shares, scd_scores
+from tfinet_mm.errors import ClassMismatchError
+from tfinet_mm.evaluation.confusion import SCDConfusion
+from tfinet_mm.evaluation.functional import (
+    binary_scores,
+    class_scores,
+    from_to_scores,
+    from_to_shares,
+    scd_scores,
+)
+from tfinet_mm.structures import ClassTable
 
 DATES = ('from', 'to')
 

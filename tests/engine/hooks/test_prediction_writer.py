@@ -1,0 +1,83 @@
+"""Predictions as label files."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from PIL import Image
+
+from tfinet_mm.engine.hooks import PredictionWriterHook
+from tfinet_mm.errors import LabelValueError
+from tfinet_mm.structures import SECOND
+
+
+def read(path):
+    with Image.open(path) as image:
+        return image.mode, np.asarray(image)
+
+
+def test_maps_of_every_pair_as_palette_png(new_runner, tmp_path):
+    out = tmp_path / 'out'
+    new_runner([dict(type='tfinet_mm.PredictionWriterHook', out_dir=str(out))]).test()
+    for index, name in enumerate(new_runner.names):
+        change, label1, label2, *_ = (m.numpy() for m in new_runner.prediction(index))
+        for folder, labels in (('label1', label1), ('label2', label2)):
+            mode, values = read(out / folder / f'{name}.png')
+            assert mode == 'P'
+            np.testing.assert_array_equal(values, labels)
+        mode, values = read(out / 'change' / f'{name}.png')
+        assert mode == 'L'
+        np.testing.assert_array_equal(values, change * 255)
+    assert len([p for p in out.rglob('*') if p.is_file()]) == 3 * len(new_runner.names)
+
+
+def test_land_cover_and_probability(new_runner, tmp_path):
+    hook = dict(
+        type='tfinet_mm.PredictionWriterHook',
+        out_dir=str(tmp_path),
+        land_cover=True,
+        probability=True,
+    )
+    new_runner([hook]).test()
+    name = new_runner.names[1]
+    *_, cover1, cover2, prob = (m.numpy() for m in new_runner.prediction(1))
+    np.testing.assert_array_equal(read(tmp_path / 'cover1' / f'{name}.png')[1], cover1)
+    np.testing.assert_array_equal(read(tmp_path / 'cover2' / f'{name}.png')[1], cover2)
+    stored = read(tmp_path / 'change_prob' / f'{name}.png')[1]
+    assert np.abs(stored / 255 - prob).max() <= 0.5 / 255 + 1e-6
+
+
+def test_as_rgb(new_runner, tmp_path):
+    hook = dict(type='tfinet_mm.PredictionWriterHook', out_dir=str(tmp_path), rgb=True)
+    new_runner([hook]).test()
+    mode, colours = read(tmp_path / 'label1' / 'd.png')
+    labels = new_runner.prediction(3)[1].numpy()
+    assert mode == 'RGB'
+    np.testing.assert_array_equal(colours, np.array(SECOND.palette)[labels])
+
+
+def test_needs_no_labels(new_runner, tmp_path):
+    dataset = new_runner.pairs(tmp_path / 'data', labels=False)
+    hook = dict(type='tfinet_mm.PredictionWriterHook', out_dir=str(tmp_path / 'out'))
+    new_runner([hook], dataset=dataset).test()
+    assert (tmp_path / 'out' / 'label1' / 'sub' / 'a.b c.png').exists()
+
+
+def written(runner, sample, tmp_path):
+    PredictionWriterHook(str(tmp_path)).after_test_iter(runner, 0, outputs=[sample])
+
+
+def test_what_cannot_be_written_is_named(new_runner, tmp_path):
+    runner = new_runner([])
+    sample = SegDataSample(metainfo={'img_path': ['x', 'y']})
+    with pytest.raises(ValueError, match=r"without 'sample_id'.*img_path"):
+        written(runner, sample, tmp_path)
+    sample.set_metainfo({'sample_id': 'one'})
+    with pytest.raises(LabelValueError, match="sample one has no 'pred_sem_seg_from'"):
+        written(runner, sample, tmp_path)
+    sample.set_metainfo({'sample_id': '../one'})
+    sample.pred_sem_seg_from = PixelData(data=torch.zeros(1, 2, 2, dtype=torch.uint8))
+    with pytest.raises(ValueError, match='inside its folder'):
+        written(runner, sample, tmp_path / 'out')
+    assert not (tmp_path / 'one.png').exists()

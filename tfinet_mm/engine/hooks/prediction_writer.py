@@ -1,0 +1,112 @@
+"""Writes tested predictions as label files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from tfinet_mm.engine.hooks.samples import class_table, sample_name
+from tfinet_mm.errors import LabelValueError
+from tfinet_mm.files import sample_file
+from tfinet_mm.registry import HOOKS
+from tfinet_mm.structures import (
+    PRED_CHANGE,
+    PRED_CHANGE_PROB,
+    PRED_COVER_FROM,
+    PRED_COVER_TO,
+    PRED_FROM,
+    PRED_TO,
+)
+from tfinet_mm.visualization import colourise, field_array, write_palette_png, write_png
+
+
+@HOOKS.register_module()
+class PredictionWriterHook(Hook):
+    """Write the prediction of every tested pair in the layout of label files.
+
+    Under ``out_dir``, each named ``sample_id`` with its sub-folders:
+
+    * ``label1`` and ``label2``: semantic change 0..K of each date, 0 = unchanged,
+      as palette PNG in the colours of the data set;
+    * ``change``: 0 or 255;
+    * with ``land_cover``: ``cover1`` and ``cover2``, land cover 1..K everywhere;
+    * with ``probability``: ``change_prob``, P(changed) from 0 to 255.
+
+    Files appear whole or not at all, so a test that was killed leaves none that
+    is broken, and ranks that predict the same pair don't disturb each other.
+
+    Args:
+        out_dir: Folder to write to; made if it is missing.
+        rgb: Write RGB colours, as the public release of SECOND stores labels,
+            in place of palette PNG.
+        land_cover: Also write the land cover of each date.
+        probability: Also write the probability of change.
+
+    Raises:
+        ValueError: A sample has no ``sample_id``, or the data set no classes.
+        LabelValueError: A prediction to write is missing, or holds a class the
+            data set doesn't have.
+    """
+
+    def __init__(
+        self,
+        out_dir: str,
+        rgb: bool = False,
+        land_cover: bool = False,
+        probability: bool = False,
+    ) -> None:
+        self.out_dir = Path(out_dir)
+        self.rgb = rgb
+        self.probability = probability
+        self.class_maps = {'label1': PRED_FROM, 'label2': PRED_TO}
+        if land_cover:
+            self.class_maps |= {'cover1': PRED_COVER_FROM, 'cover2': PRED_COVER_TO}
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Sequence[Any] | None = None,
+    ) -> None:
+        """Write the predictions of one batch.
+
+        Args:
+            runner: The runner; its test data set tells the palette.
+            batch_idx: Not used.
+            data_batch: Not used.
+            outputs: Data samples with predictions.
+        """
+        palette = class_table(runner.test_dataloader).palette
+        for sample in outputs or ():
+            name = sample_name(sample)
+            for folder, field in self.class_maps.items():
+                labels = _array(sample, field, name)
+                path = sample_file(self.out_dir / folder, name, '.png')
+                if self.rgb:
+                    write_png(path, colourise(labels, palette))
+                else:
+                    write_palette_png(path, labels, palette)
+            change = _array(sample, PRED_CHANGE, name)
+            write_png(
+                sample_file(self.out_dir / 'change', name, '.png'), np.uint8(255) * (change == 1)
+            )
+            if self.probability:
+                share = _array(sample, PRED_CHANGE_PROB, name).clip(0, 1)
+                path = sample_file(self.out_dir / 'change_prob', name, '.png')
+                write_png(path, np.round(share * 255).astype(np.uint8))
+
+
+def _array(sample: Any, field: str, name: str) -> np.ndarray:
+    array = field_array(sample, field)
+    if array is None:
+        raise LabelValueError(
+            f'the prediction of sample {name} has no {field!r} to write, only '
+            f'{sorted(sample.keys())}; the model must return it'
+        )
+    return array

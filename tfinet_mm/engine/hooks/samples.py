@@ -1,0 +1,34 @@
+"""What hooks need to know of a data sample."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch.utils.data import DataLoader
+
+from tfinet_mm.structures import ClassTable
+
+
+def sample_name(sample: Any) -> str:
+    """The ``sample_id`` of a data sample, which its files are named after.
+
+    Raises:
+        ValueError: The sample has none.
+    """
+    name = sample.get('sample_id')
+    if not name:
+        raise ValueError(
+            "a data sample without 'sample_id' can't be given a file of its own, got one with "
+            f"{sorted(sample.metainfo_keys())}; keep 'sample_id' in meta_keys of "
+            'tfinet_mm.PackPairInputs'
+        )
+    return str(name)
+
+
+def class_table(dataloader: DataLoader) -> ClassTable:
+    """The class table of the data set behind a data loader.
+
+    Raises:
+        ValueError: The data set's metainfo has none.
+    """
+    return ClassTable.from_metainfo(getattr(dataloader.dataset, 'metainfo', {}))

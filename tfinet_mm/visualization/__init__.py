@@ -1,0 +1,23 @@
+"""Pictures of pairs, annotations and predictions, and label maps as files."""
+
+from tfinet_mm.visualization.overlay import (
+    PairMaps,
+    change_errors,
+    display_image,
+    draw_pair,
+    draw_sample,
+    field_array,
+)
+from tfinet_mm.visualization.palette import colourise, write_palette_png, write_png
+
+__all__ = [
+    'PairMaps',
+    'change_errors',
+    'colourise',
+    'display_image',
+    'draw_pair',
+    'draw_sample',
+    'field_array',
+    'write_palette_png',
+    'write_png',
+]

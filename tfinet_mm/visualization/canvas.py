@@ -1,0 +1,125 @@
+"""Setting panels side by side under a title and over a legend."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+BACKGROUND, FRAME, INK = (244, 244, 244), (150, 150, 150), (20, 20, 20)
+GAP = 8
+
+Panel: TypeAlias = tuple[str, Image.Image]
+"""A heading and the picture under it."""
+LegendEntry: TypeAlias = tuple[str, Sequence[int]]
+"""A name and its RGB colour."""
+
+
+def panel_size(height: int, width: int, min_side: int, max_side: int) -> tuple[int, int]:
+    """Width and height to show an image at.
+
+    Small images are enlarged by a whole number until the longer side has
+    ``min_side`` pixels, so that pixels stay squares; large ones are reduced to
+    ``max_side``.
+
+    Example:
+        >>> panel_size(32, 32, 192, 512), panel_size(1000, 2000, 192, 512)
+        ((192, 192), (512, 256))
+    """
+    longer = max(height, width)
+    if longer > max_side:
+        return max(1, round(width * max_side / longer)), max(1, round(height * max_side / longer))
+    factor = math.ceil(min_side / longer)
+    return width * factor, height * factor
+
+
+def resized(image: np.ndarray, size: tuple[int, int], smooth: bool = False) -> Image.Image:
+    """Resize to (width, height); classes and enlarged pixels keep their exact colours."""
+    smaller = size[0] < image.shape[1] or size[1] < image.shape[0]
+    how = Image.Resampling.BOX if smooth and smaller else Image.Resampling.NEAREST
+    return Image.fromarray(image).resize(size, how)
+
+
+def _fitted(text: str, font: Any, width: float) -> str:
+    """The text, with its middle left out if it's too long."""
+    if font.getlength(text) <= width:
+        return text
+    keep = len(text)
+    while keep > 2 and font.getlength(f'{text[: keep // 2]}...{text[-keep // 2 :]}') > width:
+        keep -= 1
+    return f'{text[: keep // 2]}...{text[-keep // 2 :]}'
+
+
+@lru_cache
+def _font(size: int) -> Any:
+    """DejaVu Sans, which comes with MMEngine's matplotlib; Pillow's own font knows no umlauts."""
+    found = find_spec('matplotlib')
+    if found is not None and found.origin is not None:
+        path = Path(found.origin).parent / 'mpl-data' / 'fonts' / 'ttf' / 'DejaVuSans.ttf'
+        if path.exists():
+            return ImageFont.truetype(str(path), size)
+    return ImageFont.load_default(size)
+
+
+def compose(
+    columns: Sequence[Sequence[Panel | None]],
+    size: tuple[int, int],
+    title: str,
+    legend: Sequence[Sequence[LegendEntry]],
+) -> np.ndarray:
+    """Set panels of one size in columns, under a title and over a legend in groups."""
+    text = min(max(size[0] // 26, 12), 18)
+    font = _font(text)
+    line = text + GAP
+    # Narrow images still need room for the title of a panel.
+    cell = max(size[0], 12 * text)
+    width = GAP + len(columns) * (cell + GAP)
+    top = GAP + (line if title else 0)
+    places, bottom = _place_legend(legend, font, line, width, top + 2 * (line + size[1] + GAP))
+    picture = Image.new('RGB', (width, bottom + GAP // 2), BACKGROUND)
+    pen = ImageDraw.Draw(picture)
+    if title:
+        pen.text((GAP, GAP), _fitted(title, font, width - 2 * GAP), INK, font)
+    for column, panels in enumerate(columns):
+        left = GAP + column * (cell + GAP)
+        for row, panel in enumerate(panels):
+            if panel is None:
+                continue
+            y = top + row * (line + size[1] + GAP)
+            pen.text((left, y), _fitted(panel[0], font, cell), INK, font)
+            y += line
+            # White panels would melt into the background without it.
+            pen.rectangle((left - 1, y - 1, left + size[0], y + size[1]), outline=FRAME)
+            picture.paste(panel[1], (left, y))
+    for name, colour, x, y in places:
+        pen.rectangle((x, y + 1, x + text, y + 1 + text), tuple(colour), FRAME)
+        pen.text((x + text + GAP - 2, y), name, INK, font)
+    return np.asarray(picture)
+
+
+def _place_legend(
+    legend: Sequence[Sequence[LegendEntry]],
+    font: Any,
+    line: int,
+    width: int,
+    top: int,
+) -> tuple[list[tuple[str, Sequence[int], int, int]], int]:
+    """Each entry with its corner, every group on lines of its own, and the lower end."""
+    places = []
+    y = top
+    for group in legend:
+        x = GAP
+        for name, colour in group:
+            length = math.ceil(font.getlength(name)) + line + 2 * GAP
+            if x > GAP and x + length > width:
+                x, y = GAP, y + line
+            places.append((name, colour, x, y))
+            x += length
+        y += line
+    return places, y

@@ -1,0 +1,263 @@
+"""One picture of a pair: images, annotation, prediction and the errors of change.
+
+The rows are the dates, the columns are the images, what is annotated, what is
+predicted, and change itself, over a legend.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tfinet_mm.errors import LabelValueError
+from tfinet_mm.structures import (
+    GT_CHANGE,
+    GT_FROM,
+    GT_TO,
+    IGNORE_INDEX,
+    PRED_CHANGE,
+    PRED_CHANGE_PROB,
+    PRED_FROM,
+    PRED_TO,
+    ClassTable,
+    to_semantic_change,
+)
+from tfinet_mm.visualization.canvas import Panel, compose, panel_size, resized
+from tfinet_mm.visualization.palette import IGNORED_COLOUR, colourise
+
+UNCHANGED, FOUND, MISSED, FALSE, LEFT_OUT = range(5)
+CHANGE_COLOURS = (
+    (25, 25, 25),
+    (255, 255, 255),
+    (255, 130, 0),
+    (60, 130, 255),
+    (120, 120, 120),
+)
+"""Colours of unchanged, change found, change missed, false change, left out."""
+
+
+def field_array(sample: Any, field: str) -> np.ndarray | None:
+    """One field of a data sample as an array.
+
+    Args:
+        sample: SegDataSample.
+        field: Name of a PixelData with ``data`` (1, H, W) or (H, W), on any device.
+
+    Returns:
+        Array (H, W), integer or float32; None if the sample hasn't got the field.
+    """
+    value = sample.get(field)
+    if value is None:
+        return None
+    data = value.data.detach()
+    data = data.squeeze(0) if data.ndim == 3 else data
+    # NumPy knows no bfloat16.
+    return (data.float() if data.is_floating_point() else data).cpu().numpy()
+
+
+@dataclass(frozen=True)
+class PairMaps:
+    """The label maps of one pair, each an integer array (H, W) of one size.
+
+    Attributes:
+        predicted_change: 1 changed, 0 unchanged.
+        predicted_from: Semantic change of the first date, 0..K.
+        predicted_to: Semantic change of the second date, 0..K.
+        change: Annotated change, 255 left out; None where there are no labels.
+        annotated_from: Annotated semantic change of the first date, 0..K or 255.
+        annotated_to: That of the second date.
+        change_prob: P(changed), float, 0..1.
+    """
+
+    predicted_change: np.ndarray
+    predicted_from: np.ndarray
+    predicted_to: np.ndarray
+    change: np.ndarray | None = None
+    annotated_from: np.ndarray | None = None
+    annotated_to: np.ndarray | None = None
+    change_prob: np.ndarray | None = None
+
+    @classmethod
+    def from_sample(cls, sample: Any) -> PairMaps:
+        """Take the maps out of a data sample, with or without annotation.
+
+        Args:
+            sample: SegDataSample with the predictions of a detector.
+
+        Raises:
+            LabelValueError: A prediction is missing.
+        """
+        predictions = [field_array(sample, name) for name in (PRED_CHANGE, PRED_FROM, PRED_TO)]
+        if any(one is None for one in predictions):
+            raise LabelValueError(
+                f'a data sample to draw needs {PRED_CHANGE!r}, {PRED_FROM!r} and {PRED_TO!r}, '
+                f'got one with {sorted(sample.keys())}'
+            )
+        change = field_array(sample, GT_CHANGE)
+        covers = (field_array(sample, GT_FROM), field_array(sample, GT_TO))
+        annotated = [
+            None if change is None or cover is None else to_semantic_change(cover, change)
+            for cover in covers
+        ]
+        return cls(*predictions, change, *annotated, field_array(sample, PRED_CHANGE_PROB))
+
+
+def display_image(image: np.ndarray) -> np.ndarray:
+    """Turn an image of any bit depth and number of bands into 8-bit RGB for the eye.
+
+    The first three bands are shown, or the first alone in grey where there are
+    fewer. 8-bit values are kept. All others are stretched, each band of each
+    image for itself, so that its 2nd percentile turns 0 and its 98th 255:
+    brightness can then be compared within a picture, not between pictures.
+
+    Args:
+        image: Array (H, W) or (H, W, B) of any integer or float type; values
+            that aren't finite turn black.
+
+    Returns:
+        RGB image (H, W, 3) of uint8.
+
+    Example:
+        >>> import numpy as np
+        >>> display_image(np.array([[0, 5000, 10000]], np.uint16))[0, :, 0].tolist()
+        [0, 127, 255]
+    """
+    image = image[..., None] if image.ndim == 2 else image
+    image = image[..., :3] if image.shape[2] >= 3 else image[..., :1]
+    if image.dtype != np.uint8:
+        image = np.stack([_stretch(image[..., i]) for i in range(image.shape[2])], axis=-1)
+    return np.ascontiguousarray(np.broadcast_to(image, (*image.shape[:2], 3)))
+
+
+def _stretch(band: np.ndarray) -> np.ndarray:
+    band = band.astype(np.float32)
+    finite = np.isfinite(band)
+    if not finite.any():
+        return np.zeros(band.shape, np.uint8)
+    low, high = np.percentile(band[finite], (2, 98))
+    band = np.where(finite, band, low)
+    # A constant band has no range to stretch and turns black.
+    return (np.clip((band - low) / max(high - low, 1e-12), 0, 1) * 255).astype(np.uint8)
+
+
+def change_errors(predicted: np.ndarray, annotated: np.ndarray | None) -> np.ndarray:
+    """Sort pixels into unchanged, found, missed, false and left out.
+
+    Args:
+        predicted: Predicted change (H, W), 1 or 0.
+        annotated: Annotated change (H, W), 1, 0, or 255 left out; None where
+            there are no labels, all predicted change then counts as found.
+
+    Returns:
+        Map (H, W) of uint8: 0 unchanged, 1 found, 2 missed, 3 false, 4 left out,
+        the order of :data:`CHANGE_COLOURS`.
+
+    Raises:
+        LabelValueError: The maps differ in size.
+
+    Example:
+        >>> import numpy as np
+        >>> change_errors(np.array([[0, 1, 0, 1, 1]]), np.array([[0, 1, 1, 0, 255]]))
+        array([[0, 1, 2, 3, 4]], dtype=uint8)
+    """
+    if annotated is None:
+        annotated = predicted
+    if predicted.shape != annotated.shape:
+        raise LabelValueError(
+            f'the prediction is of size {predicted.shape}, the annotation of {annotated.shape}; '
+            'predictions are drawn at the size of the labels, with the padding cut off'
+        )
+    cases = [annotated == IGNORE_INDEX, (annotated == 1) & (predicted == 1), annotated == 1]
+    cases.append(predicted == 1)
+    return np.select(cases, [LEFT_OUT, FOUND, MISSED, FALSE], UNCHANGED).astype(np.uint8)
+
+
+def draw_pair(
+    before: np.ndarray,
+    after: np.ndarray,
+    maps: PairMaps,
+    table: ClassTable,
+    title: str = '',
+    min_side: int = 192,
+    max_side: int = 512,
+) -> np.ndarray:
+    """Draw the panels of one pair with a legend.
+
+    Args:
+        before: Image of the first date (H, W, B), shown as
+            :func:`display_image` says.
+        after: Image of the second date.
+        maps: Prediction, and annotation if there is one.
+        table: Names and colours of the classes.
+        title: Text over the picture, such as the name of the sample.
+        min_side: Longer side of a panel in pixels that small images are
+            enlarged to.
+        max_side: Longer side of a panel that large images are reduced to.
+
+    Returns:
+        RGB picture of uint8.
+
+    Raises:
+        LabelValueError: A map holds a class without a colour, or prediction and
+            annotation differ in size.
+    """
+    annotated = maps.change is not None
+    size = panel_size(*maps.predicted_change.shape, min_side, max_side)
+    columns: list[list[Panel | None]] = [
+        [
+            ('before', resized(display_image(before), size, smooth=True)),
+            ('after', resized(display_image(after), size, smooth=True)),
+        ]
+    ]
+    drawn_annotation = (maps.annotated_from, maps.annotated_to)
+    for what, labels in (
+        ('annotation', drawn_annotation),
+        ('prediction', (maps.predicted_from, maps.predicted_to)),
+    ):
+        if any(one is not None for one in labels):
+            columns.append(
+                [
+                    one
+                    if one is None
+                    else (f'{what} {date}', resized(colourise(one, table.palette), size))
+                    for one, date in zip(labels, ('before', 'after'), strict=True)
+                ]
+            )
+    errors = change_errors(maps.predicted_change, maps.change)
+    heading = 'change and its errors' if annotated else 'predicted change'
+    columns.append([(heading, resized(colourise(errors, CHANGE_COLOURS), size)), None])
+    if maps.change_prob is not None:
+        grey = display_image(np.uint8(np.clip(maps.change_prob, 0, 1) * 255 + 0.5))
+        columns[-1][1] = ('probability of change', resized(grey, size, smooth=True))
+
+    classes = list(zip(table.names, table.palette, strict=True))
+    if any(one is not None and (one == IGNORE_INDEX).any() for one in drawn_annotation):
+        classes.append(('not annotated', IGNORED_COLOUR))
+    names = ('found', 'missed', 'false', 'left out') if annotated else ('predicted',)
+    cases = [
+        (f'change {name}' if case < LEFT_OUT else name, CHANGE_COLOURS[case])
+        for case, name in enumerate(names, start=FOUND)
+        if case < LEFT_OUT or (errors == LEFT_OUT).any()
+    ]
+    return compose(columns, size, title, [classes, cases])
+
+
+def draw_sample(
+    sample: Any, before: np.ndarray, after: np.ndarray, table: ClassTable, **options: Any
+) -> np.ndarray:
+    """:func:`draw_pair` for a data sample of a detector, titled with its ``sample_id``.
+
+    Args:
+        sample: SegDataSample with predictions, with or without annotation.
+        before: Image of the first date (H, W, B).
+        after: Image of the second date.
+        table: Names and colours of the classes.
+        **options: ``min_side`` and ``max_side`` of :func:`draw_pair`.
+
+    Returns:
+        RGB picture of uint8.
+    """
+    title = str(sample.get('sample_id', ''))
+    return draw_pair(before, after, PairMaps.from_sample(sample), table, title, **options)
