@@ -5,7 +5,7 @@ model = dict(
     type='tfinet_mm.SemanticChangeDetector',
     data_preprocessor=dict(type='tfinet_mm.PairDataPreprocessor'),
     backbone=dict(
-        type='ResNet',
+        type='mmseg.ResNet',
         depth=18,
         strides=(1, 2, 1, 1),
         dilations=(1, 1, 1, 1),
