@@ -6,7 +6,5 @@ _base_ = './second.py'
 train_dataloader = dict(dataset=dict(fold=dict(every=5, start=4, keep='rest')))
 val_dataloader = dict(dataset=dict(fold=dict(every=5, start=4, keep='held_out')))
 test_dataloader = dict(
-    dataset=dict(
-        data_root='data/second/train', fold=dict(every=5, start=4, keep='held_out')
-    )
+    dataset=dict(data_root='data/second/train', fold=dict(every=5, start=4, keep='held_out'))
 )

@@ -11,7 +11,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
 from tfinet_mm.datasets.annotations import read_pair_labels
-from tfinet_mm.datasets.images import read_image
+from tfinet_mm.datasets.images import join_dates, read_image
 from tfinet_mm.errors import ImageFormatError, LabelFormatError
 from tfinet_mm.registry import TRANSFORMS
 from tfinet_mm.structures import SEG_CHANGE, SEG_FROM, SEG_TO
@@ -67,7 +67,7 @@ class LoadImagePair(BaseTransform):
                 'the images of a pair have to agree in width, height, bands and type, got '
                 f'{listed}; bring the second onto the grid of the first'
             )
-        results['img'] = self._to_byte_range(np.concatenate(images, axis=2), paths[0])
+        results['img'] = self._to_byte_range(join_dates(before, after), paths[0])
         shape = before.shape[:2]
         results.update(img_shape=shape, ori_shape=shape, pad_shape=shape)
         results.update(flip=False, flip_direction=None, rotation=0, exchanged=False)

@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
+from tfinet_mm.datasets.images import join_dates, split_dates
 from tfinet_mm.errors import ImageFormatError
 from tfinet_mm.registry import TRANSFORMS
 
@@ -61,10 +62,11 @@ class PairPhotoMetricDistortion(BaseTransform):
                 f'{type(self).__name__} distorts the colours of two 8 bit RGB images, got '
                 f'{image.shape[2]} channels of type {image.dtype}; leave it out of the pipeline'
             )
-        dates = [np.ascontiguousarray(image[..., :3]), np.ascontiguousarray(image[..., 3:])]
-        results['img'] = np.concatenate(
-            [self.distort(date) if random.random() < self.prob else date for date in dates], axis=2
-        )
+        dates = [
+            self.distort(date) if random.random() < self.prob else date
+            for date in split_dates(image)
+        ]
+        results['img'] = join_dates(*dates)
         return results
 
     def distort(self, image: np.ndarray) -> np.ndarray:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 from typing import Any
 
-import numpy as np
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
+from tfinet_mm.datasets.images import join_dates, split_dates
 from tfinet_mm.registry import TRANSFORMS
 from tfinet_mm.structures import SEG_FROM, SEG_TO
 
@@ -48,10 +48,8 @@ class ExchangeDates(BaseTransform):
         """Exchange the dates, or not."""
         if not self.choose():
             return results
-        bands = results['img'].shape[2] // 2
-        results['img'] = np.concatenate(
-            [results['img'][..., bands:], results['img'][..., :bands]], axis=2
-        )
+        before, after = split_dates(results['img'])
+        results['img'] = join_dates(after, before)
         for first, second in self.PAIRS:
             if first in results and second in results:
                 results[first], results[second] = results[second], results[first]

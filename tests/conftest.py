@@ -1,0 +1,109 @@
+"""Tiny data sets in every variant that users have, written by one factory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfinet_mm.structures import SECOND, ClassTable
+
+SHARED = Path(__file__).resolve().parents[1] / '..' / 'shared'
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Write (H, W, B) in RGB order as PNG or TIFF, by the suffix, keeping its type."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == '.tif':
+        rasterio = pytest.importorskip('rasterio')
+        height, width, bands = image.shape
+        with rasterio.open(
+            path, 'w', driver='GTiff', width=width, height=height, count=bands, dtype=image.dtype
+        ) as file:
+            file.write(image.transpose(2, 0, 1))
+        return
+    stored = image[..., ::-1] if image.shape[2] == 3 else image
+    encoded = cv2.imencode(path.suffix, stored)[1]
+    path.write_bytes(encoded.tobytes())
+
+
+def write_label(path: Path, label: np.ndarray, storage: str, table: ClassTable = SECOND) -> None:
+    """Write class indices (H, W) as 'index', 'palette' or 'rgb', or a mask as '0/255'."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if storage == 'rgb':
+        image = Image.fromarray(np.array(table.palette, np.uint8)[label])
+    elif storage == 'palette':
+        image = Image.fromarray(label, mode='P')
+        image.putpalette([value for colour in table.palette for value in colour])
+    elif storage == '0/255':
+        image = Image.fromarray(label * np.uint8(255))
+    else:
+        image = Image.fromarray(label)
+    image.save(path)
+
+
+def random_labels(
+    rng: np.random.Generator, size: tuple[int, int], classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Labels of both dates in SECOND's convention: 0 where unchanged, on both dates alike."""
+    changed = rng.random(size) < 0.4
+    before, after = (rng.integers(1, classes + 1, size) * changed for _ in range(2))
+    return before.astype(np.uint8), after.astype(np.uint8)
+
+
+@pytest.fixture
+def make_scd(tmp_path: Path) -> Callable[..., dict[str, dict[str, np.ndarray]]]:
+    """A function that writes a data set below ``tmp_path`` and returns all arrays by name."""
+
+    def make(
+        names: Sequence[str] = ('a', 'b', 'c'),
+        sizes: Mapping[str, tuple[int, int]] | tuple[int, int] = (12, 16),
+        storage: str = 'rgb',
+        mask: str | None = None,
+        dtype: Any = np.uint8,
+        bands: int = 3,
+        suffix: str = '.png',
+        table: ClassTable = SECOND,
+        root: str = '',
+        folders: Sequence[str] = ('im1', 'im2', 'label1', 'label2', 'change'),
+        seed: int = 0,
+    ) -> dict[str, dict[str, np.ndarray]]:
+        rng = np.random.default_rng(seed)
+        written = {}
+        for name in names:
+            size = sizes if isinstance(sizes, tuple) else sizes[name]
+            high = 256 if dtype == np.uint8 else 4000
+            images = [rng.integers(0, high, (*size, bands)).astype(dtype) for _ in range(2)]
+            labels = random_labels(rng, size, table.num_classes)
+            change = (labels[0] > 0).astype(np.uint8)
+            base = tmp_path / root
+            for folder, image in zip(folders[:2], images, strict=True):
+                write_image(base / folder / f'{name}{suffix}', image)
+            for folder, label in zip(folders[2:4], labels, strict=True):
+                write_label(base / folder / f'{name}.png', label, storage, table)
+            if mask is not None:
+                write_label(base / folders[4] / f'{name}.png', change, mask)
+            written[name] = dict(
+                before=images[0],
+                after=images[1],
+                label_from=labels[0],
+                label_to=labels[1],
+                change=change,
+            )
+        return written
+
+    return make
+
+
+@pytest.fixture
+def second_samples() -> Path:
+    """Folder of real pairs of SECOND with RGB labels; the test skips where it is absent."""
+    folder = SHARED / 'data' / 'second_samples'
+    if not folder.is_dir():
+        pytest.skip('no samples of SECOND on this machine')
+    return folder

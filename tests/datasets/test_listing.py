@@ -1,0 +1,137 @@
+import re
+
+import pytest
+
+from tfinet_mm.datasets.listing import (
+    fold_members,
+    list_folder,
+    match_folders,
+    read_list_file,
+    select_listed,
+    tile_windows,
+)
+from tfinet_mm.errors import UnmatchedPairError
+
+
+def touch(root, *names):
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+
+
+def test_names_with_dots_spaces_and_sub_folders_in_sorted_order(tmp_path):
+    touch(
+        tmp_path, 'b.png', 'a.v1.2.png', 'sub dir/ä b.c.PNG', '.hidden.png', '.git/x.png', 'n.txt'
+    )
+    files = list_folder(tmp_path, ('.png',))
+    assert list(files) == ['a.v1.2', 'b', 'sub dir/ä b.c']
+    assert files['sub dir/ä b.c'] == str(tmp_path / 'sub dir' / 'ä b.c.PNG')
+
+
+def test_several_suffixes_but_not_two_files_of_a_name(tmp_path):
+    touch(tmp_path, 'a.png', 'b.jpg')
+    assert list(list_folder(tmp_path, ('.png', '.jpg'))) == ['a', 'b']
+    touch(tmp_path, 'a.jpg')
+    with pytest.raises(UnmatchedPairError, match="two files of the name 'a'"):
+        list_folder(tmp_path, ('.png', '.jpg'))
+
+
+def test_missing_and_empty_folders(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'no such folder: .*gone'):
+        list_folder(tmp_path / 'gone', ('.png',))
+    touch(tmp_path, 'a.tif')
+    with pytest.raises(FileNotFoundError, match=r"no file ending in .*'\.png'.*\['\.tif'\]"):
+        list_folder(tmp_path, ('.png',))
+
+
+def test_list_files(tmp_path):
+    path = tmp_path / 'list.txt'
+    path.write_text('\ufeff# a comment\n\n b c.d \nsub/e.png\n./f\n', encoding='utf-8')
+    names = read_list_file(path)
+    assert names == ['b c.d', 'sub/e.png', './f']
+    available = {'b c.d': '1', 'sub/e': '2', 'f': '3', 'g': '4'}
+    assert select_listed(names, available, ('.png',), path) == ['b c.d', 'sub/e', 'f']
+    with pytest.raises(UnmatchedPairError, match=r"2 of the 3 names .*'x', 'y\.png'"):
+        select_listed(['x', 'f', 'y.png'], available, ('.png',), path)
+
+
+def test_bad_list_files(tmp_path):
+    with pytest.raises(FileNotFoundError, match='no such list file'):
+        read_list_file(tmp_path / 'none.txt')
+    path = tmp_path / 'list.txt'
+    path.write_text('# nothing\n')
+    with pytest.raises(ValueError, match='no names'):
+        read_list_file(path)
+    path.write_text('a\nb\na\n')
+    with pytest.raises(ValueError, match=r"names 1 pairs more than once: 'a'"):
+        read_list_file(path)
+
+
+def test_unmatched_names_are_counted_and_the_first_ones_listed():
+    names = {f'{i:02d}': f'before/{i}' for i in range(30)}
+    with pytest.raises(UnmatchedPairError) as error:
+        match_folders({'before': names, 'after': {'00': 'after/0', 'zz': 'after/zz'}})
+    message = str(error.value)
+    assert message.startswith('30 names are not in every folder')
+    assert "before lacks 'zz'" in message
+    assert "after lacks '01', '02'" in message
+    assert '(29 in all)' in message
+    assert "'11'" not in message
+
+
+def test_listed_names_need_no_others_to_match():
+    folders = {'before': {'a': '1', 'b': '2'}, 'after': {'b': '3', 'c': '4'}}
+    assert match_folders(folders, only=['b']) == [{'name': 'b', 'before': '2', 'after': '3'}]
+    with pytest.raises(UnmatchedPairError, match="after lacks 'a'"):
+        match_folders(folders, only=['a', 'b'])
+
+
+def test_key_pattern_brings_names_of_two_years_together():
+    folders = {
+        'before': {'t-2006-1': '1', 't-2006-2': '2'},
+        'after': {'t-2012-1': '3', 't-2012-2': '4'},
+    }
+    pairs = match_folders(folders, key_pattern=r'-\d{4}')
+    assert [pair['after'] for pair in pairs] == ['3', '4']
+    assert pairs[0]['name'] == 't-2006-1'
+    with pytest.raises(UnmatchedPairError, match='make it match less'):
+        match_folders(folders, key_pattern=r'-\d+')
+
+
+@pytest.mark.parametrize(
+    ('total', 'every', 'start', 'number'),
+    [(2968, 10, 0, 297), (2968, 5, 4, 593), (2385, 5, [0, 1], 954)],
+)
+def test_folds_have_the_published_sizes(total, every, start, number):
+    names = [f'{index:05d}' for index in range(total)]
+    held_out = fold_members(names, every, start)
+    assert len(held_out) == number
+    starts = [start] if isinstance(start, int) else start
+    assert held_out == {name for name in names if int(name) % every in starts}
+
+
+@pytest.mark.parametrize('fold', [(1, 0), (5, 5), (5, [-1]), (5, [])])
+def test_impossible_folds(fold):
+    with pytest.raises(ValueError, match=re.escape(f'start={fold[1]}')):
+        fold_members(['a'], *fold)
+
+
+@pytest.mark.parametrize(
+    ('size', 'window', 'stride'),
+    [((10, 10), (4, 4), (4, 4)), ((9, 13), (4, 5), (2, 3)), ((3, 20), (4, 8), (4, 8))],
+)
+def test_windows_cover_every_pixel_and_stay_inside(size, window, stride):
+    height, width = size
+    seen = [[0] * width for _ in range(height)]
+    for box in tile_windows(width, height, window, stride):
+        assert (box.height, box.width) == (min(window[0], height), min(window[1], width))
+        for row in range(box.top, box.top + box.height):
+            for column in range(box.left, box.left + box.width):
+                seen[row][column] += 1
+    assert min(min(row) for row in seen) >= 1
+
+
+def test_dropped_edges_and_exact_tiling_see_nothing_twice():
+    boxes = list(tile_windows(10, 9, (4, 4), (4, 4), edge='drop'))
+    assert [(b.left, b.top) for b in boxes] == [(0, 0), (4, 0), (0, 4), (4, 4)]
+    assert len(list(tile_windows(10000, 10000, (500, 500), (500, 500)))) == 400

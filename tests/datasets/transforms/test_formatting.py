@@ -1,0 +1,79 @@
+import numpy as np
+import torch
+from mmengine.registry import init_default_scope
+from mmseg.datasets.transforms import ConcatCDInput
+from mmseg.structures import SegDataSample
+
+from tfinet_mm.datasets import SECONDDataset
+from tfinet_mm.datasets.transforms import PackPairInputs
+
+
+def results():
+    return dict(
+        img=np.random.default_rng(0).integers(0, 256, (4, 5, 6)).astype(np.uint8),
+        gt_seg_map=np.ones((4, 5), np.uint8),
+        gt_seg_map_from=np.full((4, 5), 255, np.uint8),
+        gt_seg_map_to=np.full((4, 5), 3, np.uint8),
+        sample_id='a',
+        img_path=['1', '2'],
+        flip=True,
+        something_else=1,
+    )
+
+
+def test_packing():
+    packed = PackPairInputs()(results())
+    assert packed['inputs'].dtype == torch.uint8
+    assert np.array_equal(packed['inputs'].numpy().transpose(1, 2, 0), results()['img'])
+    sample = packed['data_samples']
+    assert isinstance(sample, SegDataSample)
+    for name, value in (('gt_sem_seg', 1), ('gt_sem_seg_from', 255), ('gt_sem_seg_to', 3)):
+        data = sample.get(name).data
+        assert data.shape == (1, 4, 5)
+        assert data.dtype == torch.int64
+        assert (data == value).all()
+    assert sample.metainfo == dict(sample_id='a', img_path=['1', '2'], flip=True)
+
+
+def test_packing_without_labels_and_of_real_numbers():
+    packed = PackPairInputs()(dict(img=np.full((2, 3, 4), 0.5, np.float32)))
+    assert packed['inputs'].dtype == torch.float32
+    assert packed['inputs'].shape == (4, 2, 3)
+    assert packed['data_samples'].keys() == []
+
+
+def test_what_concat_cd_input_of_mmseg_gives():
+    image = results()['img']
+    joined = ConcatCDInput()(
+        dict(img=image[..., :3], img2=image[..., 3:], gt_seg_map=image[..., 0])
+    )
+    packed = PackPairInputs()(joined)
+    assert np.array_equal(packed['inputs'].numpy().transpose(1, 2, 0), image)
+    assert packed['data_samples'].gt_sem_seg.data.shape == (1, 4, 5)
+
+
+def test_a_whole_pipeline_from_the_scope_of_mmseg(make_scd, tmp_path):
+    make_scd(sizes=(20, 24), mask='0/255')
+    init_default_scope('mmseg')
+    pipeline = [
+        dict(type='tfinet_mm.LoadImagePair'),
+        dict(type='tfinet_mm.LoadPairAnnotations'),
+        dict(type='Resize', scale=(48, 40)),
+        dict(type='RandomFlip', prob=0.5),
+        dict(type='tfinet_mm.RandomFlipOrRotate'),
+        dict(type='tfinet_mm.RandomCropWithChange', crop_size=16, min_change=0.1),
+        dict(type='tfinet_mm.PairPhotoMetricDistortion'),
+        dict(type='tfinet_mm.ExchangeDates'),
+        dict(type='tfinet_mm.PackPairInputs'),
+    ]
+    prefix = dict(seg_map_path='change')
+    dataset = SECONDDataset(data_root=str(tmp_path), data_prefix=prefix, pipeline=pipeline)
+    for item in dataset:
+        sample = item['data_samples']
+        assert item['inputs'].shape == (6, 16, 16)
+        assert sample.img_shape == (16, 16)
+        assert sample.ori_shape == (20, 24)
+        assert set(sample.gt_sem_seg.data.unique().tolist()) <= {0, 1}
+        changed = sample.gt_sem_seg.data == 1
+        assert ((sample.gt_sem_seg_from.data != 255) == changed).all()
+        assert ((sample.gt_sem_seg_to.data != 255) == changed).all()

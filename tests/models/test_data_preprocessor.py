@@ -1,0 +1,177 @@
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+
+from tfinet_mm.models.data_preprocessor import PairDataPreprocessor
+
+NAMES = ('gt_sem_seg', 'gt_sem_seg_from', 'gt_sem_seg_to')
+MEAN = np.array([123.675, 116.28, 103.53])
+STD = np.array([58.395, 57.12, 57.375])
+
+
+def batch(*sizes, channels=6, dtype=torch.uint8):
+    generator = torch.Generator().manual_seed(0)
+    inputs, samples = [], []
+    for size in sizes:
+        inputs.append(torch.randint(0, 256, (channels, *size), generator=generator).to(dtype))
+        sample = SegDataSample(metainfo=dict(ori_shape=size))
+        for value, name in enumerate(NAMES):
+            sample.set_field(PixelData(data=torch.full((1, *size), value)), name)
+        samples.append(sample)
+    return dict(inputs=inputs, data_samples=samples)
+
+
+def test_normalises_both_dates_alike():
+    data = batch((4, 5), (4, 5))
+    result = PairDataPreprocessor()(data)
+    assert result['inputs'].shape == (2, 6, 4, 5)
+    assert result['inputs'].dtype == torch.float32
+    for index, image in enumerate(data['inputs']):
+        values = image.numpy().astype(np.float64)
+        for channel in range(6):
+            expected = (values[channel] - MEAN[channel % 3]) / STD[channel % 3]
+            assert np.allclose(result['inputs'][index, channel].numpy(), expected, atol=1e-6)
+
+
+def test_a_mean_for_each_date():
+    data = batch((2, 2), channels=4)
+    result = PairDataPreprocessor(mean=[0, 1, 2, 3], std=[1, 2, 4, 8])(data)
+    for channel in range(4):
+        expected = (data['inputs'][0][channel].float() - channel) / 2**channel
+        assert torch.equal(result['inputs'][0, channel], expected)
+
+
+def test_no_normalisation():
+    data = batch((2, 2), channels=10)
+    result = PairDataPreprocessor(mean=None, std=None)(data)
+    assert torch.equal(result['inputs'][0], data['inputs'][0].float())
+
+
+@pytest.mark.parametrize('channels', [4, 10])
+def test_a_mean_for_other_bands_is_an_error(channels):
+    with pytest.raises(ValueError, match=f'{channels} channels.*have 3 values.*expected'):
+        PairDataPreprocessor()(batch((2, 2), channels=channels))
+
+
+@pytest.mark.parametrize(
+    ('options', 'target'),
+    [
+        (dict(), (7, 9)),
+        (dict(size_divisor=8), (8, 16)),
+        (dict(size=(12, 6)), (12, 9)),
+        (dict(size=(12, 6), size_divisor=5), (15, 10)),
+    ],
+)
+def test_training_pads_images_and_all_label_maps_together(options, target):
+    data = batch((4, 9), (7, 5), (7, 9))
+    result = PairDataPreprocessor(**options)(data, training=True)
+    assert result['inputs'].shape == (3, 6, *target)
+    for index, size in enumerate([(4, 9), (7, 5), (7, 9)]):
+        sample, image = result['data_samples'][index], result['inputs'][index]
+        assert sample.img_shape == size
+        assert sample.pad_shape == target
+        assert sample.padding_size == (0, target[1] - size[1], 0, target[0] - size[0])
+        inside = torch.zeros(target, dtype=torch.bool)
+        inside[: size[0], : size[1]] = True
+        assert (image[:, ~inside] == 0).all()
+        for value, name in enumerate(NAMES):
+            field = sample.get(name).data[0]
+            assert field.shape == target
+            assert (field[inside] == value).all()
+            assert (field[~inside] == 255).all()
+        # What the loader gave is left as it was.
+        assert data['data_samples'][index].gt_sem_seg.data.shape == (1, *size)
+        assert 'pad_shape' not in data['data_samples'][index]
+
+
+def test_testing_leaves_labels_alone_and_takes_more_than_one():
+    data = batch((5, 6), (5, 6), (5, 6))
+    result = PairDataPreprocessor(test_cfg=dict(size_divisor=4))(data)
+    assert result['inputs'].shape == (3, 6, 8, 8)
+    for sample in result['data_samples']:
+        assert sample.gt_sem_seg_from.data.shape == (1, 5, 6)
+        assert sample.padding_size == (0, 2, 0, 3)
+        assert sample.img_shape == (5, 6)
+    unpadded = PairDataPreprocessor(size_divisor=32)(data)
+    assert unpadded['inputs'].shape == (3, 6, 5, 6)
+
+
+def test_testing_refuses_mixed_sizes():
+    with pytest.raises(ValueError, match=r'one size, got .*\(5, 6\), \(5, 7\).*batch_size=1'):
+        PairDataPreprocessor()(batch((5, 6), (5, 7)))
+
+
+@pytest.mark.parametrize('training', [False, True])
+def test_without_labels_and_without_samples(training):
+    data = batch((4, 4), (4, 4))
+    result = PairDataPreprocessor(size_divisor=3)(dict(inputs=data['inputs']), training)
+    assert result['data_samples'] is None
+    empty = [SegDataSample(metainfo=dict(sample_id='a')) for _ in range(2)]
+    result = PairDataPreprocessor()(dict(inputs=data['inputs'], data_samples=empty), training)
+    assert result['data_samples'][0].img_shape == (4, 4)
+    assert result['data_samples'][0].keys() == []
+
+
+def test_a_stacked_batch_gives_the_same_as_a_list():
+    data = batch((4, 5), (4, 5))
+    stacked = dict(inputs=torch.stack(data['inputs']), data_samples=data['data_samples'])
+    preprocessor = PairDataPreprocessor(size_divisor=4)
+    for training in (False, True):
+        first, second = preprocessor(data, training), preprocessor(stacked, training)
+        assert torch.equal(first['inputs'], second['inputs'])
+
+
+def test_double_precision():
+    data = batch((4, 5), dtype=torch.float64)
+    result = PairDataPreprocessor().double()(data)
+    assert result['inputs'].dtype == torch.float64
+    mean, std = (torch.tensor(v).float().double() for v in (MEAN, STD))
+    expected = (data['inputs'][0][:3] - mean.view(3, 1, 1)) / std.view(3, 1, 1)
+    assert torch.equal(result['inputs'][0, :3], expected)
+    assert PairDataPreprocessor()(data)['inputs'].dtype == torch.float32
+
+
+def test_bgr_inputs():
+    data = batch((3, 3))
+    swapped = [image[[2, 1, 0, 5, 4, 3]] for image in data['inputs']]
+    expected = PairDataPreprocessor()(data)['inputs']
+    result = PairDataPreprocessor(bgr_to_rgb=True)(dict(inputs=swapped))['inputs']
+    assert torch.equal(result, expected)
+    with pytest.raises(ValueError, match='bgr_to_rgb'):
+        PairDataPreprocessor(bgr_to_rgb=True)(batch((3, 3), channels=4))
+
+
+def test_mean_and_std_are_no_weights():
+    assert PairDataPreprocessor().state_dict() == {}
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(mean=None), 'mean and std'),
+        (dict(mean=[1, 2], std=[1]), 'one value a channel'),
+        (dict(std=[1, 0, 1]), 'above 0'),
+        (dict(size=(4, 0)), 'size'),
+        (dict(test_cfg=dict(pad=1)), 'test_cfg'),
+    ],
+)
+def test_options_that_do_not_fit(options, message):
+    with pytest.raises(ValueError, match=message):
+        PairDataPreprocessor(**options)
+
+
+def test_inputs_that_do_not_fit():
+    preprocessor = PairDataPreprocessor()
+    for data, message in (
+        (dict(inputs=[]), 'no inputs'),
+        (dict(inputs=[torch.zeros(5, 4, 4)]), '2B'),
+        (dict(inputs=[torch.zeros(6, 4, 4)], data_samples=[]), '0 data samples'),
+    ):
+        with pytest.raises(ValueError, match=message):
+            preprocessor(data, True)
+    data = batch((4, 4), (5, 5))
+    data['data_samples'][0].set_field(PixelData(data=torch.zeros(1, 3, 3)), 'gt_sem_seg_to')
+    with pytest.raises(ValueError, match='gt_sem_seg_to is'):
+        preprocessor(data, True)
