@@ -1,7 +1,9 @@
 """Scores against worked numbers and against slow loops over pixels."""
 
+import doctest
 import math
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -221,3 +223,10 @@ def test_binary_scores():
     )
     with pytest.raises(ConfusionMatrixError, match='two classes'):
         binary_scores(np.zeros((3, 3), int))
+
+
+def test_examples_of_the_documentation():
+    page = Path(__file__).parents[2] / 'docs' / 'metrics.md'
+    failed, tried = doctest.testfile(str(page), module_relative=False)
+    assert failed == 0
+    assert tried > 5

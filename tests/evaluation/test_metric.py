@@ -55,33 +55,39 @@ def test_batch_size_and_order_do_not_matter():
     assert scored([[pair(i) for i in (4, 2)], [pair(i) for i in (0, 1, 3)]], 5) == one_by_one
 
 
-@pytest.mark.parametrize(
-    ('size', 'round_up', 'batch_size', 'shuffle'),
-    [
-        (3, True, 1, False),
-        (3, False, 1, False),
-        (3, True, 2, True),
-        (1, True, 1, False),
-        (1, False, 1, False),
-    ],
-)
-def test_two_ranks_give_what_one_gives(tmp_path, size, round_up, batch_size, shuffle):
-    arguments = [size, int(round_up), batch_size, int(shuffle), tmp_path]
+CASES = [
+    dict(size=3, round_up=True, batch_size=1, shuffle=False),
+    dict(size=3, round_up=False, batch_size=1, shuffle=False),
+    dict(size=3, round_up=True, batch_size=2, shuffle=True),
+    dict(size=1, round_up=True, batch_size=1, shuffle=False),
+    dict(size=1, round_up=False, batch_size=1, shuffle=False),
+]
+
+
+@pytest.fixture(scope='module')
+def two_ranks(tmp_path_factory):
+    """Folder with what two processes made of every case."""
+    folder = tmp_path_factory.mktemp('two_ranks')
+    (folder / 'cases.json').write_text(json.dumps(CASES))
     processes = [
         subprocess.Popen(
-            [sys.executable, SCRIPT, tmp_path / 'group', str(rank), '2', *map(str, arguments)],
-            stderr=subprocess.PIPE,
-            text=True,
+            [sys.executable, SCRIPT, folder, str(rank), '2'], stderr=subprocess.PIPE, text=True
         )
         for rank in range(2)
     ]
     for process in processes:
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
+    return folder
+
+
+@pytest.mark.parametrize('number', range(len(CASES)))
+def test_two_ranks_give_what_one_gives(two_ranks, number):
+    size = CASES[number]['size']
     single = scored([[pair(i)] for i in range(size)], size)
     for rank in range(2):
-        assert json.loads((tmp_path / f'rank{rank}.json').read_text()) == single
-    report = json.loads((tmp_path / 'scores.json').read_text())
+        assert json.loads((two_ranks / str(number) / f'rank{rank}.json').read_text()) == single
+    report = json.loads((two_ranks / str(number) / 'scores.json').read_text())
     assert report['num_samples'] == size
     assert sum(map(sum, report['confusion']['change'])) == size * 72
 

@@ -1,6 +1,10 @@
 """Scores a few pairs on one rank of a gloo group; run by test_metric.py.
 
-python two_ranks.py GROUP_FILE RANK RANKS SIZE ROUND_UP BATCH_SIZE SHUFFLE OUT_FOLDER
+python two_ranks.py FOLDER RANK RANKS
+
+FOLDER/cases.json lists the cases, each with size, round_up, batch_size and shuffle; the
+scores of case number N go to FOLDER/N/rankRANK.json, the metric's own file to
+FOLDER/N/scores.json.
 """
 
 import json
@@ -39,21 +43,29 @@ def new_metric(**options):
     return metric
 
 
-def main(group_file, rank, ranks, size, round_up, batch_size, shuffle, out):
+def score(folder, rank, size, round_up, batch_size, shuffle):
     """Score twice, as two epochs of validation would."""
-    torch.distributed.init_process_group(
-        'gloo', init_method=f'file://{group_file}', rank=int(rank), world_size=int(ranks)
-    )
-    pairs = [pair(index) for index in range(int(size))]
-    sampler = DefaultSampler(pairs, shuffle=shuffle == '1', seed=0, round_up=round_up == '1')
-    loader = DataLoader(pairs, int(batch_size), sampler=sampler, collate_fn=list)
-    metric = new_metric(out_file=str(Path(out) / 'scores.json'))
+    pairs = [pair(index) for index in range(size)]
+    sampler = DefaultSampler(pairs, shuffle=shuffle, seed=0, round_up=round_up)
+    loader = DataLoader(pairs, batch_size, sampler=sampler, collate_fn=list)
+    metric = new_metric(out_file=str(folder / 'scores.json'))
     for epoch in range(2):
         sampler.set_epoch(epoch)
         for batch in loader:
             metric.process(None, batch)
-        scores = metric.evaluate(len(pairs))
-    (Path(out) / f'rank{rank}.json').write_text(json.dumps(scores))
+        scores = metric.evaluate(size)
+    folder.mkdir(exist_ok=True)
+    (folder / f'rank{rank}.json').write_text(json.dumps(scores))
+
+
+def main(folder, rank, ranks):
+    """Score every case."""
+    folder, rank = Path(folder), int(rank)
+    torch.distributed.init_process_group(
+        'gloo', init_method=f'file://{folder / "group"}', rank=rank, world_size=int(ranks)
+    )
+    for number, case in enumerate(json.loads((folder / 'cases.json').read_text())):
+        score(folder / str(number), rank, **case)
     torch.distributed.destroy_process_group()
 
 
