@@ -10,6 +10,7 @@ place where checkpoints are made safe to read and whole when written, see
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
+from mmengine.registry import MODEL_WRAPPERS as MMENGINE_MODEL_WRAPPERS
 from mmengine.registry import MODELS as MMENGINE_MODELS
 from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
@@ -37,6 +38,12 @@ HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope=SCOPE, locations=['tfinet_
 OPTIM_WRAPPERS = Registry(
     'optim_wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope=SCOPE, locations=['tfinet_mm.engine']
 )
+MODEL_WRAPPERS = Registry(
+    'model_wrapper',
+    parent=MMENGINE_MODEL_WRAPPERS,
+    scope=SCOPE,
+    locations=['tfinet_mm.engine.launch'],
+)
 VISUALIZERS = Registry(
     'visualizer',
     parent=MMENGINE_VISUALIZERS,
@@ -51,6 +58,7 @@ __all__ = [
     'HOOKS',
     'METRICS',
     'MODELS',
+    'MODEL_WRAPPERS',
     'OPTIM_WRAPPERS',
     'SCOPE',
     'TRANSFORMS',

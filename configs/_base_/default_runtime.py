@@ -1,0 +1,48 @@
+# What a run needs besides model, data and schedule.
+default_scope = 'mmseg'
+env_cfg = dict(
+    cudnn_benchmark=True,
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'),
+)
+# Several ranks wait for gradients of every parameter. A swapped backbone or head may
+# hold some that no loss reaches; without this they would make training stop.
+find_unused_parameters = True
+
+default_hooks = dict(
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=50),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    # The two newest: one is there while the next is written.
+    checkpoint=dict(
+        type='CheckpointHook',
+        by_epoch=True,
+        interval=1,
+        max_keep_ckpts=2,
+        save_last=True,
+        save_best='Score',
+        rule='greater',
+    ),
+    sampler_seed=dict(type='DistSamplerSeedHook'),
+    # Batch norm statistics become the mean over the ranks after each epoch, so that all
+    # validate with the network that the checkpoint holds.
+    sync_buffers=dict(type='SyncBuffersHook'),
+    # Every 50th pair while validating; tools/test.py --show-dir draws all.
+    visualization=dict(type='tfinet_mm.PairVisualizationHook', interval=50),
+)
+log_processor = dict(by_epoch=True)
+log_level = 'INFO'
+
+# Scalars go to WORK_DIR/TIME/vis_data/scalars.json. TensorBoard and Weights & Biases
+# are further entries, in a config that inherits this one:
+#   visualizer = dict(vis_backends=[
+#       dict(type='LocalVisBackend'),
+#       dict(type='TensorboardVisBackend'),
+#       dict(type='WandbVisBackend', init_kwargs=dict(project='tfinet')),
+#   ])
+visualizer = dict(
+    type='Visualizer', name='visualizer', vis_backends=[dict(type='LocalVisBackend')]
+)
+
+load_from = None
+resume = False

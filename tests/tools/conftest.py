@@ -1,0 +1,121 @@
+"""A network and a data set small enough to run the real tools on."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import tfinet_mm
+from tfinet_mm.datasets.synthetic import SyntheticConfig, write_dataset
+
+ROOT = Path(tfinet_mm.__file__).parents[1]
+TOOLS = ROOT / 'tools'
+
+# TFINet on a ResNet-18 of an eighth of the width. SyncBN trains on GPUs only.
+TINY = """
+_base_ = {base!r}
+data_root = {data!r}
+norm = dict(type='SyncBN', requires_grad=True)
+model = dict(
+    backbone=dict(base_channels=8, stem_channels=8, norm_cfg=norm, init_cfg=None),
+    neck=dict(in_channels=64),
+    semantic_head=dict(in_channels=64, blocks=((16,), (8,))),
+    change_head=dict(in_channels=128, blocks=((16,), (8,))),
+)
+train_dataloader = dict(
+    batch_size=2, num_workers=0, persistent_workers=False,
+    dataset=dict(data_root=data_root + '/train'))
+val_dataloader = dict(
+    batch_size=1, num_workers=0, persistent_workers=False,
+    dataset=dict(data_root=data_root + '/val'))
+test_dataloader = dict(
+    batch_size=1, num_workers=0, persistent_workers=False,
+    dataset=dict(data_root=data_root + '/val'))
+train_cfg = dict(max_epochs=2)
+default_hooks = dict(logger=dict(interval=1))
+randomness = dict(seed=1)
+"""
+
+
+@pytest.fixture(scope='session')
+def tiny(tmp_path_factory):
+    """Path of a config that trains in a second an epoch: four pairs, and three to test on."""
+    folder = tmp_path_factory.mktemp('tiny')
+    write_dataset(folder / 'data', 4, 3, SyntheticConfig(size=64))
+    # The bases in a config of their own: the tools' own layout, from any folder.
+    base = [
+        str(ROOT / 'configs/_base_' / part)
+        for part in (
+            'models/tfinet_r18.py',
+            'datasets/synthetic.py',
+            'schedules/schedule_50e.py',
+            'default_runtime.py',
+        )
+    ]
+    config = folder / 'tiny config.py'
+    config.write_text(TINY.format(base=base, data=str(folder / 'data')))
+    return config
+
+
+@pytest.fixture(scope='session')
+def environment():
+    """Environment of the tools' processes: one thread, no launcher's variables."""
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(('SLURM_', 'OMPI_', 'MASTER_', 'TFINET_'))
+        and name not in ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'PORT', 'NNODES', 'PYTHONPATH')
+    }
+    return kept | {
+        'OMP_NUM_THREADS': '1',
+        'CUDA_VISIBLE_DEVICES': '-1',
+        'PYTHON': sys.executable,
+    }
+
+
+@pytest.fixture
+def run(environment, tmp_path):
+    """Run a tool in an empty folder, and return what it printed."""
+
+    def _run(*command, env=None, code=0, timeout=240):
+        command = [str(part) for part in command]
+        if command[0].endswith('.py'):
+            command = [sys.executable, *command]
+        result = subprocess.run(
+            command,
+            cwd=tmp_path,
+            env=environment | (env or {}),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=timeout,
+        )
+        assert result.returncode == code, result.stdout[-5000:]
+        return result.stdout
+
+    return _run
+
+
+@pytest.fixture(scope='session')
+def tools():
+    """The folder of the tools."""
+    return TOOLS
+
+
+@pytest.fixture(scope='session')
+def trained(tiny, environment, tmp_path_factory):
+    """Work directory of a finished training of two epochs, and what was printed."""
+    work_dir = tmp_path_factory.mktemp('trained')
+    result = subprocess.run(
+        [sys.executable, str(TOOLS / 'train.py'), str(tiny), '--work-dir', str(work_dir)],
+        cwd=work_dir,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=240,
+    )
+    assert result.returncode == 0, result.stdout[-5000:]
+    return work_dir, result.stdout

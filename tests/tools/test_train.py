@@ -1,0 +1,104 @@
+"""tools/train.py, run as users run it."""
+
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import torch
+from mmengine.config import Config
+
+from tfinet_mm.engine.checkpoint import load_checkpoint_file
+
+
+def test_the_log_shows_progress_and_scores(trained):
+    work_dir, output = trained
+    assert re.search(r'Epoch\(train\) \[2\]\[2/2\].* eta: .*loss: \d', output)
+    assert re.search(r'Epoch\(val\) \[2\]\[3/3\].* Score: \d', output)
+    assert f'Logs and checkpoints are in {work_dir}' in output
+    best = re.search(r'The best checkpoint is (\S+)', output).group(1)
+    assert load_checkpoint_file(best)['meta']['epoch'] in (1, 2)
+    assert {p.name for p in work_dir.glob('epoch_*.pth')} == {'epoch_1.pth', 'epoch_2.pth'}
+
+
+def test_killed_runs_resume_from_the_last_whole_checkpoint(tiny, tools, run, environment, tmp_path):
+    command = [sys.executable, tools / 'train.py', tiny, '--work-dir', tmp_path / 'w']
+    options = ['--cfg-options', 'train_cfg.max_epochs=40', 'train_cfg.val_interval=100']
+    process = subprocess.Popen(
+        [str(part) for part in (*command, *options)],
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 120
+    while not (tmp_path / 'w' / 'epoch_2.pth').exists() and time.monotonic() < deadline:
+        assert process.poll() is None
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+    checkpoints = sorted(
+        (tmp_path / 'w').glob('epoch_*.pth'), key=lambda p: int(p.stem.split('_')[1])
+    )
+    whole, torn = checkpoints[-2:]
+    last = int(whole.stem.split('_')[1])
+    # A torn file as another file system, or an older version, may leave it.
+    torn.write_bytes(torn.read_bytes()[:-1000])
+    output = run(*command[1:], '--resume', '--cfg-options', f'train_cfg.max_epochs={last + 2}')
+    assert 'not resumed from' in output
+    assert str(torn) in output
+    assert f'Resuming from {whole}' in output
+    assert f'resumed epoch: {last}, iter: {2 * last}' in output
+    assert f'Epoch(train) [{last + 1}]' in output
+    assert f'Epoch(train) [{last}]' not in output
+
+    final = tmp_path / 'w' / f'epoch_{last + 2}.pth'
+    checkpoint = load_checkpoint_file(final)
+    assert checkpoint['meta']['iter'] == 2 * (last + 2)
+    # Adam counts its steps: all of them, over the kill.
+    assert {float(state['step']) for state in checkpoint['optimizer']['state'].values()} == {
+        2.0 * (last + 2)
+    }
+    scores = run(tools / 'test.py', tiny, final, '--work-dir', tmp_path / 't')
+    assert re.search(r'Epoch\(test\) \[3/3\].* Score: \d', scores)
+
+
+def test_bfloat16_seed_and_nothing_to_resume(tiny, tools, run, tmp_path):
+    options = ('--resume', '--amp', '--seed', '7', '--cfg-options', 'train_cfg.max_epochs=1')
+    output = run(tools / 'train.py', tiny, *options)
+    work_dir = tmp_path / 'work_dirs' / 'tiny config'
+    assert 'No checkpoint in work_dirs/tiny config yet' in output
+    checkpoint = load_checkpoint_file(work_dir / 'epoch_1.pth')
+    assert checkpoint['meta']['seed'] == 7
+    assert Config.fromfile(work_dir / 'tiny config.py').model.autocast == 'bfloat16'
+    # The weights themselves stay float32.
+    assert {
+        value.dtype for value in checkpoint['state_dict'].values() if value.is_floating_point()
+    } == {torch.float32}
+    assert re.search(r'loss: \d', output)
+
+
+def test_a_given_checkpoint_is_resumed_once_it_is_trusted(tiny, tools, run, trained, tmp_path):
+    class Call:
+        def __reduce__(self):
+            return print, ('a stranger', 'speaks')
+
+    path = tmp_path / 'x.pth'
+    whole = load_checkpoint_file(trained[0] / 'epoch_1.pth')
+    torch.save(whole | {'call': Call()}, path)
+    options = (tiny, '--work-dir', tmp_path / 'w', '--resume', path)
+    output = run(tools / 'train.py', *options, code=1)
+    assert 'a stranger speaks' not in output
+    assert 'UntrustedCheckpointError' in output
+    assert 'print' in output.splitlines()[-1]
+    assert '--trust-checkpoint' in output.splitlines()[-1]
+    output = run(tools / 'train.py', *options, '--trust-checkpoint')
+    assert 'a stranger speaks' in output
+    assert 'resumed epoch: 1, iter: 2' in output
+    assert 'Epoch(train) [2][2/2]' in output
+
+
+def test_a_missing_config_is_named(tools, run):
+    output = run(tools / 'train.py', 'nowhere.py', code=1)
+    assert 'there is no config nowhere.py' in output.splitlines()[-1]

@@ -1,0 +1,142 @@
+"""Start the ranks of a distributed run, on machines without a GPU too.
+
+MMEngine's launchers give every rank a GPU. Where there is none,
+:func:`prepare_launch` makes the process group itself, over gloo, before the
+Runner is built, since MMEngine leaves a group alone that exists already, and
+chooses a model wrapper that asks for no device. On GPUs MMEngine does all of it.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Mapping, MutableMapping
+from datetime import timedelta
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
+from torch import distributed, nn
+
+from tfinet_mm.registry import MODEL_WRAPPERS
+
+LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
+
+# What each launcher calls a rank, the number of ranks and the rank within its machine.
+_NAMES = {
+    'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
+    'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
+    'mpi': ('OMPI_COMM_WORLD_RANK', 'OMPI_COMM_WORLD_SIZE', 'OMPI_COMM_WORLD_LOCAL_RANK'),
+}
+
+
+@MODEL_WRAPPERS.register_module()
+class CPUDistributedDataParallel(MMDistributedDataParallel):
+    """MMEngine's distributed model on CPUs: no device, no synchronised batch norm.
+
+    ``SyncBatchNorm`` trains on GPUs only, so it becomes the plain batch norm of
+    the same parameters, whose statistics are those of the rank's own samples.
+
+    Args:
+        module: The model.
+        kwargs: Keyword arguments of ``MMDistributedDataParallel``; a device in
+            them is ignored.
+    """
+
+    def __init__(self, module: nn.Module, **kwargs: Any) -> None:
+        kwargs['device_ids'] = None
+        super().__init__(module=revert_sync_batchnorm(module), **kwargs)
+
+
+def prepare_launch(cfg: Config, launcher: str) -> None:
+    """Set up what a Runner on this config needs to run with others.
+
+    Args:
+        cfg: The config; its ``launcher`` is set, and on a machine without a
+            GPU its ``model_wrapper_cfg``.
+        launcher: ``'none'``, ``'pytorch'`` (torchrun), ``'slurm'`` or ``'mpi'``.
+
+    Raises:
+        ValueError: The launcher is unknown, its environment variables are not
+            there, or there are more ranks than GPUs.
+    """
+    if launcher not in LAUNCHERS:
+        raise ValueError(f'the launcher must be one of {LAUNCHERS}, got {launcher!r}')
+    cfg.launcher = launcher
+    if launcher == 'none':
+        return
+    _set_rank_variables(launcher, os.environ)
+    if get_device() != 'cpu':
+        local, gpus = int(os.environ['LOCAL_RANK']), torch.cuda.device_count()
+        if launcher == 'pytorch' and torch.cuda.is_available() and local >= gpus:
+            raise ValueError(
+                f'rank {local} of this machine has no GPU: there are {gpus}; start at most '
+                f'{gpus} ranks, or set CUDA_VISIBLE_DEVICES=-1 to run on the CPU'
+            )
+        return
+    if not distributed.is_initialized():
+        seconds = cfg.get('env_cfg', {}).get('dist_cfg', {}).get('timeout', 1800)
+        distributed.init_process_group('gloo', timeout=timedelta(seconds=seconds))
+    wrapper = dict(
+        broadcast_buffers=False,
+        find_unused_parameters=cfg.get('find_unused_parameters', False),
+    )
+    wrapper.update(cfg.get('model_wrapper_cfg') or {})
+    if wrapper.get('type', 'MMDistributedDataParallel') == 'MMDistributedDataParallel':
+        wrapper['type'] = 'tfinet_mm.CPUDistributedDataParallel'
+    cfg.model_wrapper_cfg = wrapper
+
+
+def finish_launch() -> None:
+    """Leave the process group, if this process is in one."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
+
+
+def is_first_rank() -> bool:
+    """Whether this process is the one that prints, known before a Runner exists."""
+    return os.environ.get('RANK', '0') == '0'
+
+
+def _set_rank_variables(launcher: str, environ: MutableMapping[str, str]) -> None:
+    """Give the variables that torch reads the values of the launcher's own."""
+    names = _NAMES[launcher]
+    missing = [name for name in names if name not in environ]
+    if missing:
+        starter = {'pytorch': 'tools/dist_*.sh', 'slurm': 'tools/slurm_*.sh', 'mpi': 'mpirun'}
+        raise ValueError(
+            f'launcher {launcher!r} needs the environment variables {", ".join(missing)}; '
+            f'start through {starter[launcher]}, or without --launcher'
+        )
+    for ours, theirs in zip(_NAMES['pytorch'], names, strict=True):
+        environ[ours] = environ[theirs]
+    if launcher == 'slurm':
+        # Two jobs on one machine get two ports, all tasks of a job the same.
+        job = int(environ.get('SLURM_JOB_ID', '0') or 0)
+        environ.setdefault('MASTER_PORT', str(20000 + job % 20000))
+        if 'MASTER_ADDR' not in environ:
+            environ['MASTER_ADDR'] = _first_host(environ)
+    elif launcher == 'mpi':
+        environ.setdefault('MASTER_PORT', '29500')
+        if environ.get('OMPI_COMM_WORLD_LOCAL_SIZE') == environ['WORLD_SIZE']:
+            environ.setdefault('MASTER_ADDR', '127.0.0.1')
+        elif 'MASTER_ADDR' not in environ:
+            raise ValueError(
+                'mpirun started ranks on several machines; say with MASTER_ADDR which '
+                'of them has rank 0'
+            )
+
+
+def _first_host(environ: Mapping[str, str]) -> str:
+    """The machine of a slurm job's first task."""
+    if environ.get('SLURM_NNODES', '1') == '1':
+        return '127.0.0.1'
+    hosts = subprocess.run(
+        ['scontrol', 'show', 'hostnames', environ.get('SLURM_NODELIST', '')],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return hosts.stdout.split()[0]

@@ -1,0 +1,154 @@
+"""What the options of ``tools/train.py`` and ``tools/test.py`` do to a config."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.registry import init_default_scope
+
+from tfinet_mm.registry import MODELS
+
+AMP_TYPES = ('bfloat16', 'float16')
+
+
+def load_config(
+    path: str | os.PathLike[str],
+    options: dict[str, Any] | None = None,
+    work_dir: str | os.PathLike[str] | None = None,
+) -> Config:
+    """Read a config, with what the command line changes in it.
+
+    Args:
+        path: Config file.
+        options: Values by dotted key, as ``--cfg-options`` gives them.
+        work_dir: Folder for logs and checkpoints. None takes the config's
+            ``work_dir``, or else ``work_dirs/NAME`` after the config file.
+
+    Returns:
+        The config, its ``work_dir`` set, with ``default_scope`` in force.
+
+    Raises:
+        FileNotFoundError: There is no such config.
+    """
+    if not Path(path).is_file():
+        raise FileNotFoundError(f'there is no config {path}')
+    cfg = Config.fromfile(str(path))
+    if options:
+        cfg.merge_from_dict(options)
+    if work_dir is not None:
+        cfg.work_dir = str(work_dir)
+    elif cfg.get('work_dir') is None:
+        cfg.work_dir = str(Path('work_dirs') / Path(path).stem)
+    init_default_scope(cfg.get('default_scope', 'mmseg'))
+    return cfg
+
+
+def use_amp(cfg: Config, dtype: str, train: bool) -> None:
+    """Run the network in a 16-bit type.
+
+    Models with an argument ``autocast``, such as this package's detector, get
+    it set and cast by themselves, in training and testing, on CPU and GPU.
+    float16 has so small a range that training needs its loss scaled, which
+    MMEngine's ``AmpOptimWrapper`` does, on GPUs only. It also does the casting
+    for models without that argument.
+
+    Args:
+        cfg: The config to change.
+        dtype: ``'bfloat16'`` or ``'float16'``.
+        train: Whether the config is used for training.
+
+    Raises:
+        ValueError: The type is unknown, or can't be used with this model,
+            optimizer wrapper or machine.
+    """
+    if dtype not in AMP_TYPES:
+        raise ValueError(f'the type must be one of {AMP_TYPES}, got {dtype!r}')
+    # A wrapper for test-time augmentation holds the model that computes.
+    model = cfg.model.get('module', cfg.model)
+    casts = 'autocast' in inspect.signature(MODELS.get(model.type)).parameters
+    if casts:
+        model.autocast = dtype
+    elif not train:
+        raise ValueError(f'{model.type} has no argument "autocast", so --amp does not apply to it')
+    if not train or (casts and dtype == 'bfloat16'):
+        return
+    if not torch.cuda.is_available():
+        raise ValueError(
+            f'training {model.type} in {dtype} scales the loss, which MMEngine does on GPUs only; '
+            'use --amp bfloat16 with a model of this package'
+        )
+    wrapper = cfg.optim_wrapper
+    if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
+        raise ValueError(
+            f'--amp {dtype} needs the optimizer wrapper OptimWrapper, the config has {wrapper.type}'
+        )
+    wrapper.type = 'AmpOptimWrapper'
+    wrapper.setdefault('loss_scale', 'dynamic')
+    wrapper.dtype = dtype
+
+
+def use_split(cfg: Config, split: str) -> None:
+    """Test on the validation or the test part of a config's data.
+
+    Args:
+        cfg: The config to change.
+        split: ``'val'`` or ``'test'``.
+
+    Raises:
+        ValueError: The config has no such part.
+    """
+    if split not in ('val', 'test'):
+        raise ValueError(f"the split must be 'val' or 'test', got {split!r}")
+    if cfg.get(f'{split}_dataloader') is None or cfg.get(f'{split}_evaluator') is None:
+        raise ValueError(f'{cfg.filename} has no {split}_dataloader or no {split}_evaluator')
+    cfg.test_dataloader = copy.deepcopy(cfg[f'{split}_dataloader'])
+    cfg.test_evaluator = copy.deepcopy(cfg[f'{split}_evaluator'])
+    if cfg.get('test_cfg') is None:
+        cfg.test_cfg = dict(type='TestLoop')
+
+
+def set_hook(cfg: Config, kind: str, **options: Any) -> None:
+    """Set options of the hook of a type, which is added where the config has none.
+
+    Args:
+        cfg: The config to change.
+        kind: Type of the hook, such as ``'tfinet_mm.PredictionWriterHook'``.
+        **options: Its arguments.
+    """
+    custom = list(cfg.get('custom_hooks') or [])
+    hooks = [*(cfg.get('default_hooks') or {}).values(), *custom]
+    found = [hook for hook in hooks if hook and hook.get('type') == kind]
+    for hook in found:
+        hook.update(options)
+    if not found:
+        cfg.custom_hooks = [*custom, dict(type=kind, **options)]
+
+
+def write_scores(cfg: Config, file: str | os.PathLike[str]) -> None:
+    """Let the metrics of this package write their scores to a JSON file.
+
+    Args:
+        cfg: The config to change.
+        file: The JSON file.
+
+    Raises:
+        ValueError: The config's ``test_evaluator`` has none of this package's metrics.
+    """
+    evaluators = cfg.test_evaluator
+    if not isinstance(evaluators, Sequence):
+        evaluators = [evaluators]
+    metrics = [one for one in evaluators if one.get('type') == 'tfinet_mm.SCDMetric']
+    if not metrics:
+        raise ValueError(
+            '--json writes the scores of tfinet_mm.SCDMetric, but the test_evaluator of '
+            f'{cfg.filename} is {[one.get("type") for one in evaluators]}'
+        )
+    for metric in metrics:
+        metric.out_file = str(file)

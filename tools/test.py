@@ -1,0 +1,117 @@
+"""Score a checkpoint on held-out pairs, and write or draw what it predicts.
+
+    python tools/test.py CONFIG CHECKPOINT [--out DIR] [--show-dir DIR] [--json FILE]
+
+Takes the options of MMSegmentation's tool of this name, and a few more; the
+same on several GPUs or processes through ``tools/dist_test.sh``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from mmengine.config import DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from tfinet_mm.engine.checkpoint import trust_checkpoints
+from tfinet_mm.engine.launch import LAUNCHERS, finish_launch, is_first_rank, prepare_launch
+from tfinet_mm.engine.options import (
+    AMP_TYPES,
+    load_config,
+    set_hook,
+    use_amp,
+    use_split,
+    write_scores,
+)
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Score a checkpoint on held-out pairs')
+    parser.add_argument('config', help='config file')
+    parser.add_argument('checkpoint', help='checkpoint file or URL')
+    parser.add_argument('--work-dir', help='folder for logs (default: work_dirs/CONFIG_NAME)')
+    parser.add_argument(
+        '--split',
+        choices=('val', 'test'),
+        default='test',
+        help="which part of the config's data (default: test)",
+    )
+    parser.add_argument(
+        '--out', metavar='DIR', help="write the predicted maps there, as the data set's own labels"
+    )
+    parser.add_argument(
+        '--show-dir', metavar='DIR', help='write pictures there: the pair, labels and predictions'
+    )
+    parser.add_argument('--json', metavar='FILE', help='write all scores and matrices there')
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='bfloat16',
+        choices=AMP_TYPES,
+        help='compute in 16 bits (default type: bfloat16)',
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='set values in the config, e.g. test_dataloader.batch_size=1 or '
+        'model.test_cfg.mode=slide',
+    )
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read checkpoints that could run code; only for files whose origin you trust',
+    )
+    parser.add_argument(
+        '--launcher', choices=LAUNCHERS, default='none', help='what started the processes'
+    )
+    # torch.distributed.launch of torch >= 2 passes --local-rank, older ones --local_rank.
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0, help='set by launchers'
+    )
+    args = parser.parse_args(arguments)
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Test."""
+    args = parse_args(arguments)
+    if args.trust_checkpoint:
+        trust_checkpoints()
+    cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    cfg.load_from = args.checkpoint
+    cfg.resume = False
+    use_split(cfg, args.split)
+    if args.amp:
+        use_amp(cfg, args.amp, train=False)
+    written = {}
+    if args.json:
+        write_scores(cfg, args.json)
+        written['Scores'] = args.json
+    if args.out:
+        set_hook(cfg, 'tfinet_mm.PredictionWriterHook', out_dir=args.out)
+        written['Predicted maps'] = args.out
+    if args.show_dir:
+        set_hook(cfg, 'tfinet_mm.PairVisualizationHook', out_dir=args.show_dir)
+        written['Pictures'] = args.show_dir
+    written['Logs'] = cfg.work_dir
+
+    prepare_launch(cfg, args.launcher)
+    try:
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        runner.test()
+        if is_first_rank():
+            for what, where in written.items():
+                print(f'{what}: {where}')
+    finally:
+        finish_launch()
+
+
+if __name__ == '__main__':
+    main()

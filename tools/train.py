@@ -1,0 +1,117 @@
+"""Train a model from a config.
+
+    python tools/train.py CONFIG [--work-dir DIR] [--resume [CHECKPOINT]] [--amp [TYPE]]
+
+Takes the options of MMSegmentation's tool of this name, and a few more; the
+same on several GPUs or processes through ``tools/dist_train.sh``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from mmengine.config import DictAction
+from mmengine.registry import RUNNERS
+from mmengine.runner import Runner
+
+from tfinet_mm.engine.checkpoint import trust_checkpoints
+from tfinet_mm.engine.launch import LAUNCHERS, finish_launch, is_first_rank, prepare_launch
+from tfinet_mm.engine.options import AMP_TYPES, load_config, use_amp
+from tfinet_mm.engine.resume import newest_checkpoint
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Train a model from a config')
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--work-dir', help='folder for logs and checkpoints (default: work_dirs/CONFIG_NAME)'
+    )
+    parser.add_argument(
+        '--resume',
+        nargs='?',
+        const='auto',
+        metavar='CHECKPOINT',
+        help='go on from a checkpoint; without a path, from the newest whole one of the work '
+        'directory, or from the start if it has none',
+    )
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='bfloat16',
+        choices=AMP_TYPES,
+        help='compute in 16 bits: bfloat16 (default; CPU and GPU) or float16 with a scaled loss '
+        '(GPU only)',
+    )
+    parser.add_argument('--seed', type=int, help='seed of all random numbers')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='set values in the config, e.g. train_dataloader.batch_size=4 or model.test_cfg.'
+        'crop_size="(256,256)"',
+    )
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read checkpoints that could run code; only for files whose origin you trust',
+    )
+    parser.add_argument(
+        '--launcher', choices=LAUNCHERS, default='none', help='what started the processes'
+    )
+    # torch.distributed.launch of torch >= 2 passes --local-rank, older ones --local_rank.
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0, help='set by launchers'
+    )
+    args = parser.parse_args(arguments)
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Train."""
+    args = parse_args(arguments)
+    if args.trust_checkpoint:
+        trust_checkpoints()
+    cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    if args.amp:
+        use_amp(cfg, args.amp, train=True)
+    if args.seed is not None:
+        cfg.merge_from_dict({'randomness.seed': args.seed})
+
+    if args.resume == 'auto':
+        checkpoint = newest_checkpoint(cfg.work_dir)
+        if is_first_rank():
+            print(
+                f'No checkpoint in {cfg.work_dir} yet: training from the start'
+                if checkpoint is None
+                else f'Resuming from {checkpoint}',
+                flush=True,
+            )
+    else:
+        checkpoint = Path(args.resume) if args.resume else None
+    # A config may ask to resume as well; only the option overrides it.
+    if args.resume:
+        cfg.resume = checkpoint is not None
+        if checkpoint is not None:
+            cfg.load_from = str(checkpoint)
+
+    prepare_launch(cfg, args.launcher)
+    try:
+        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        runner.train()
+        if is_first_rank():
+            best = runner.message_hub.runtime_info.get('best_ckpt')
+            print(f'Logs and checkpoints are in {cfg.work_dir}')
+            if best:
+                print(f'The best checkpoint is {best}')
+    finally:
+        finish_launch()
+
+
+if __name__ == '__main__':
+    main()
