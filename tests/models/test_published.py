@@ -10,7 +10,7 @@ from mmengine import Config
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from tfinet_mm.models.published import CONVERTERS
+from tfinet_mm.models.published import CONVERTERS, plain_state_dict
 from tfinet_mm.registry import MODELS
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -129,3 +129,15 @@ def test_size(model):
     """25.37 M parameters, as published."""
     parameters = sum(p.numel() for p in model.parameters())
     assert parameters / 1e6 == pytest.approx(25.37, abs=0.005)
+
+
+@pytest.mark.parametrize('wrap', [lambda s: s, lambda s: {'state_dict': s}, lambda s: {'model': s}])
+def test_state_dict_is_found(wrap):
+    state = {'a.weight': torch.ones(1)}
+    assert plain_state_dict(wrap(state)) == state
+
+
+@pytest.mark.parametrize('content', [[1], {'epoch': 3, 'lr': 0.1}])
+def test_something_else_is_refused(content):
+    with pytest.raises(ValueError, match='expected a state dict'):
+        plain_state_dict(content)

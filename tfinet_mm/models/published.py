@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 from torch import Tensor
 
@@ -46,6 +47,33 @@ _TFINET_NEGATED = frozenset(
         'neck.levels.0.beta',
     }
 )
+
+
+def plain_state_dict(checkpoint: Any) -> StateDict:
+    """Take the state dict out of a checkpoint.
+
+    Args:
+        checkpoint: What was read from the file: a state dict, or a dictionary
+            that holds one under ``state_dict`` or ``model``.
+
+    Returns:
+        Tensors by key.
+
+    Raises:
+        ValueError: There is no state dict in it.
+    """
+    for key in ('state_dict', 'model'):
+        if isinstance(checkpoint, dict) and isinstance(checkpoint.get(key), dict):
+            checkpoint = checkpoint[key]
+    if not isinstance(checkpoint, dict) or not all(
+        isinstance(value, Tensor) for value in checkpoint.values()
+    ):
+        raise ValueError(
+            'expected a state dict (tensors by name), on its own or under "state_dict" or '
+            f'"model", got {type(checkpoint).__name__}'
+            + (f' with {list(checkpoint)[:5]}' if isinstance(checkpoint, dict) else '')
+        )
+    return dict(checkpoint)
 
 
 def convert_tfinet(state: StateDict) -> StateDict:

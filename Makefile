@@ -1,0 +1,72 @@
+# Two commands for a start: `make demo` and `make test`. `make help` lists all.
+
+PYTHON ?= python3
+VENV ?= .venv
+CONSTRAINTS ?= requirements/constraints-cpu.txt
+PYTEST_ARGS ?=
+
+CONSTRAIN = $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
+RUN = $(VENV)/bin/python
+PIP = $(RUN) -m pip --disable-pip-version-check
+DEMO_CONFIG = configs/demo/tfinet_r18_synthetic.py
+DEMO_DIR = work_dirs/demo
+DEMO_DATA = data/synthetic
+INSTALLED = $(VENV)/.installed
+TIMM = $(VENV)/timm/.installed
+
+.PHONY: help install demo test test-all lint format test-openmmlab clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+
+install: $(INSTALLED) ## Make the environment: this package, the maintained stack, test tools
+
+$(INSTALLED): pyproject.toml setup.py $(CONSTRAINTS)
+	@echo "== Environment in $(VENV) (a few minutes the first time)"
+	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 10) <= v[:2] <= (3, 12) else f"Python 3.10 to 3.12 is needed, {sys.executable} is {v.major}.{v.minor}; say make PYTHON=python3.11")'
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(PIP) install $(CONSTRAIN) -e '.[mm,test,lint]'
+	@touch $@
+
+# timm imports torchvision, and a torchvision whose binary doesn't fit the installed torch
+# would break every import of mmseg; in a folder of its own only timm's test sees it.
+$(TIMM): $(INSTALLED)
+	$(PIP) install --quiet --no-deps --upgrade --target $(VENV)/timm -r requirements/timm.txt
+	@touch $@
+
+demo: $(INSTALLED) ## Generate data, train, test; prints scores and where the pictures are
+	@echo "== 1/3 Embedded data set in $(DEMO_DATA)"
+	$(RUN) tools/dataset/make_synthetic.py $(DEMO_DATA) --train 240 --val 40 --size 128 --seed 0 --workers 2
+	@echo "== 2/3 Training $(DEMO_CONFIG) into $(DEMO_DIR)"
+	$(RUN) tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO_DIR) --resume
+	@echo "== 3/3 Testing the best checkpoint on the held-out pairs"
+	$(RUN) tools/test.py $(DEMO_CONFIG) $(DEMO_DIR)/best_Score_*.pth --work-dir $(DEMO_DIR)/test \
+		--out $(DEMO_DIR)/maps --show-dir $(DEMO_DIR)/pictures --json $(DEMO_DIR)/scores.json
+	@echo "== Pictures: $(DEMO_DIR)/pictures   maps: $(DEMO_DIR)/maps   scores: $(DEMO_DIR)/scores.json"
+
+test: $(INSTALLED) $(TIMM) ## Run the tests
+	$(RUN) -m pytest $(PYTEST_ARGS)
+
+test-all: $(INSTALLED) $(TIMM) ## Run the tests, those that need minutes included
+	$(RUN) -m pytest -m '' $(PYTEST_ARGS)
+
+lint: $(INSTALLED) ## Check style and formatting
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+
+format: $(INSTALLED) ## Mend style and formatting
+	$(RUN) -m ruff check --fix .
+	$(RUN) -m ruff format .
+
+# mmcv's operators are compiled here, which takes 10 to 20 minutes on two cores. mmcv's build
+# script needs an old setuptools and must see torch, hence no build isolation.
+test-openmmlab: ## Run the tests on OpenMMLab's own stack, in an environment of its own
+	test -x $(VENV)-openmmlab/bin/python || $(PYTHON) -m venv $(VENV)-openmmlab
+	$(VENV)-openmmlab/bin/python -m pip install $(CONSTRAIN) torch
+	$(VENV)-openmmlab/bin/python -m pip install $(CONSTRAIN) 'setuptools<70' wheel ninja psutil
+	MMCV_WITH_OPS=1 $(VENV)-openmmlab/bin/python -m pip install $(CONSTRAIN) --no-build-isolation -v mmcv==2.1.0
+	$(VENV)-openmmlab/bin/python -m pip install $(CONSTRAIN) -e '.[openmmlab,test]'
+	$(VENV)-openmmlab/bin/python -m pytest $(PYTEST_ARGS)
+
+clean: ## Remove environments and what the demo made
+	rm -rf $(VENV) $(VENV)-openmmlab $(DEMO_DIR) $(DEMO_DATA)

@@ -1,0 +1,55 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine import Config
+from mmengine.runner import load_checkpoint
+
+from tfinet_mm.registry import MODELS
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / 'tests' / 'models'))
+from published_reference import load_reference
+
+
+def _run(*arguments):
+    return subprocess.run(
+        [sys.executable, '-W', 'ignore', str(ROOT / 'tools' / 'convert_checkpoint.py'), *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_published_file_to_working_model(tmp_path):
+    """From a file with the published keys to its published outputs."""
+    reference = load_reference('tfinet_resnet18')
+    source, target = tmp_path / 'published v1.0.pth', tmp_path / 'new folder' / 'tfinet.pth'
+    torch.save(reference.state_dict, source)
+    done = _run(str(source), str(target), '--network', 'tfinet')
+    assert done.returncode == 0, done.stderr
+    assert '274 tensors of 277' in done.stdout
+
+    cfg = Config.fromfile(ROOT / 'configs' / 'published' / 'tfinet_r18.py')
+    model = MODELS.build(cfg.model).double()
+    load_checkpoint(model, str(target), map_location='cpu', strict=True)
+    with torch.no_grad():
+        logits = model.eval()(reference.inputs, mode='tensor')
+    expected = reference.outputs['change_logit']
+    error = np.abs(logits.change[0, 0, ::3, ::3].numpy() - expected).max()
+    assert error / np.abs(expected).max() < 1e-6
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [({'decoder.weight': torch.ones(1)}, 'none of the published TFINet'), ([1], 'a state dict')],
+)
+def test_other_files_are_refused(tmp_path, content, message):
+    torch.save(content, tmp_path / 'other.pth')
+    done = _run(str(tmp_path / 'other.pth'), str(tmp_path / 'out.pth'), '--network', 'tfinet')
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert not (tmp_path / 'out.pth').exists()

@@ -1,0 +1,53 @@
+"""Convert a published checkpoint to this package's names and polarity.
+
+    python tools/convert_checkpoint.py SRC DST --network tfinet
+
+The result loads strictly into the config that belongs to the network:
+``configs/published/tfinet_r18.py`` for ``tfinet``.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+import tfinet_mm
+from tfinet_mm.engine.checkpoint import load_checkpoint_file, trust_checkpoints
+from tfinet_mm.files import whole_file
+from tfinet_mm.models.published import CONVERTERS, plain_state_dict
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Convert a published checkpoint')
+    parser.add_argument('src', type=Path, help='the published checkpoint')
+    parser.add_argument('dst', type=Path, help='the checkpoint to write')
+    parser.add_argument(
+        '--network', required=True, choices=sorted(CONVERTERS), help='which network it is of'
+    )
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read checkpoints that could run code; only for files whose origin you trust',
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Convert."""
+    args = parse_args(arguments)
+    if args.trust_checkpoint:
+        trust_checkpoints()
+    published = plain_state_dict(load_checkpoint_file(args.src, map_location='cpu'))
+    converted = CONVERTERS[args.network](published)
+    meta = {'converted_from': args.src.name, 'tfinet_mm_version': tfinet_mm.__version__}
+    with whole_file(args.dst) as partial:
+        torch.save({'meta': meta, 'state_dict': converted}, partial)
+    print(f'{len(converted)} tensors of {len(published)} written to {args.dst}')
+
+
+if __name__ == '__main__':
+    main()
