@@ -28,19 +28,22 @@ class Pairs(Dataset):
         return len(self.names)
 
     def __getitem__(self, index):
+        window = (8, 0, SHAPE[1], SHAPE[0]) if '_x8_' in self.names[index] else None
         paths = []
         for date in range(2):
             path = self.root / f'im{date + 1}' / f'{self.names[index]}.png'
             path.parent.mkdir(parents=True, exist_ok=True)
-            shape = SHAPE if self.bands == 1 else (*SHAPE, self.bands)
-            Image.fromarray(np.full(shape, 100 + 50 * date + index, np.uint8)).save(path)
+            image = np.full((*SHAPE, self.bands), 100 + 50 * date + index, np.uint8)
+            if window:  # the sample is a part of a larger file
+                image = np.pad(image, ((0, 30), (8, 20), (0, 0)), constant_values=7)
+            Image.fromarray(image.squeeze()).save(path)
             paths.append(str(path))
         sample = SegDataSample(
             metainfo=dict(
                 sample_id=self.names[index],
                 img_path=paths,
                 ori_shape=SHAPE,
-                window=(8, 0, 16, 24) if '_x8_' in self.names[index] else None,
+                window=window,
             )
         )
         if self.labels:
@@ -91,7 +94,7 @@ def new_runner(tmp_path):
             collate_fn=dict(type='pseudo_collate'),
         )
 
-    def make(hooks, train=False, dataset=None, backends=()):
+    def make(hooks, train=False, dataset=None, backends=(), **more):
         dataset = dataset or Pairs(tmp_path / 'data')
         stages = ('train', 'val') if train else ('test',)
         options = {f'{stage}_dataloader': loader(dataset) for stage in stages}
@@ -104,6 +107,7 @@ def new_runner(tmp_path):
             )
         else:
             options |= dict(test_cfg=dict(), test_evaluator=[])
+        options |= more
         return Runner(
             model=Oracle(),
             work_dir=str(tmp_path / 'work'),

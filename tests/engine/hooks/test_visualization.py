@@ -26,7 +26,8 @@ def test_testing_writes_every_pair_with_its_sub_folder(new_runner, tmp_path):
     new_runner([hook(out_dir=str(out))]).test()
     assert pictures(out) == sorted(f'{name}.png' for name in new_runner.names)
     # Images of 24 x 32 are enlarged six times.
-    for name, value in (('a.b c', 100), ('sub/a.b c', 101)):
+    # The third is a window of larger files.
+    for name, value in (('a.b c', 100), ('sub/a.b c', 101), ('sub/ünï_x8_y0', 102)):
         for grey in (value, value + 50):
             assert shows(out / f'{name}.png', grey, 144 * 192)
 
@@ -62,6 +63,14 @@ def test_validation_goes_to_the_visualizer_in_steps(new_runner, tmp_path):
     (log,) = (tmp_path / 'work').rglob('*tfevents*')
     seen = events.EventAccumulator(str(log)).Reload()
     assert [image.step for image in seen.Images('val_e')] == [3, 6]
+
+
+def test_validation_alone_does_not_build_the_training_data(new_runner, tmp_path):
+    train = dict(batch_size=1, dataset=dict(type='NoSuchDataset'), sampler=dict(type='NoSampler'))
+    backends = [dict(type='LocalVisBackend')]
+    new_runner([hook(interval=4)], train=True, backends=backends, train_dataloader=train).val()
+    (folder,) = (tmp_path / 'work').rglob('vis_image')
+    assert pictures(folder) == ['val_a.b c_0.png', 'val_e_0.png']
 
 
 def test_validation_can_be_switched_off(new_runner, tmp_path):
