@@ -1,6 +1,5 @@
 """The published TFINet, reproduced: outputs, loss terms and gradient norms."""
 
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +8,10 @@ import torch
 from mmengine import Config
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
+from published_reference import load_reference, reference_labels
 
 from tfinet_mm.models.published import CONVERTERS, plain_state_dict
 from tfinet_mm.registry import MODELS
-
-sys.path.insert(0, str(Path(__file__).parent))
-from published_reference import load_reference, reference_labels
 
 CONFIGS = Path(__file__).parents[2] / 'configs'
 RELATIVE = 1e-6

@@ -7,12 +7,11 @@ import pytest
 import torch
 from mmengine import Config
 from mmengine.runner import load_checkpoint
+from published_reference import load_reference
 
 from tfinet_mm.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / 'tests' / 'models'))
-from published_reference import load_reference
 
 
 def _run(*arguments):

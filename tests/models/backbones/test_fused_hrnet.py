@@ -1,17 +1,12 @@
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
 from mmseg.models import FCNHead
+from published_reference import load_reference
 
 from tfinet_mm.models import FusedHRNet
 from tfinet_mm.models.backbones.fused_hrnet import hrnet_state_dict
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from published_reference import load_reference
 
 
 @pytest.fixture(scope='module')

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from numpy.random import PCG64, Generator
 
-DATA = Path(__file__).parents[1] / 'data' / 'published'
+DATA = Path(__file__).parent / 'data' / 'published'
 
 
 @dataclass
