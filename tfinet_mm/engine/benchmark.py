@@ -1,0 +1,313 @@
+"""Time and memory of inference, training and data loading."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import ctypes
+import gc
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.config import Config
+from mmengine.device import get_device
+from mmengine.model import revert_sync_batchnorm
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import DATASETS as MMENGINE_DATASETS
+from mmengine.runner import Runner
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from torch import nn
+
+from tfinet_mm.engine.complexity import count_flop
+from tfinet_mm.registry import MODELS
+from tfinet_mm.structures import GT_CHANGE, GT_FROM, GT_TO
+
+MIB = 2**20
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One row of the table.
+
+    Attributes:
+        mode: What ran: inference, train, or a kind of data loading.
+        setting: Type of numbers and memory layout, or how data was loaded.
+        milliseconds: Median time of a step, in ms.
+        pairs_per_second: Pairs in a step divided by that time.
+        peak_mib: Highest memory above what was in use before the model was
+            built, in MiB: of the GPU where there is one, else of the process.
+            None where it wasn't measured.
+        gflop: 10^9 operations of a pair, see
+            :func:`~tfinet_mm.engine.complexity.count_flop`. None for data.
+    """
+
+    mode: str
+    setting: str
+    milliseconds: float
+    pairs_per_second: float
+    peak_mib: float | None = None
+    gflop: float | None = None
+
+
+def synthetic_batch(
+    batch_size: int, shape: tuple[int, int], bands: int = 3, num_classes: int = 6, seed: int = 0
+) -> dict[str, list[Any]]:
+    """A batch as a train pipeline packs it, of random numbers.
+
+    Args:
+        batch_size: Number of pairs N.
+        shape: Height and width in pixels.
+        bands: Bands B of each date.
+        num_classes: Number K of land-cover classes.
+        seed: Of the random numbers.
+
+    Returns:
+        ``inputs``, N uint8 tensors (2B, H, W), and ``data_samples``, N samples
+        with labels of land cover 0..K-1 and change 0..1.
+    """
+    generator = torch.Generator().manual_seed(seed)
+
+    def draw(high: int, channels: int = 1) -> torch.Tensor:
+        return torch.randint(0, high, (channels, *shape), generator=generator)
+
+    inputs, samples = [], []
+    for _ in range(batch_size):
+        inputs.append(draw(256, 2 * bands).to(torch.uint8))
+        sample = SegDataSample(metainfo=dict(img_shape=shape, ori_shape=shape))
+        for field, classes in ((GT_CHANGE, 2), (GT_FROM, num_classes), (GT_TO, num_classes)):
+            sample.set_data({field: PixelData(data=draw(classes))})
+        samples.append(sample)
+    return dict(inputs=inputs, data_samples=samples)
+
+
+def timed(
+    function: Callable[[], Any], warmup: int = 1, repeats: int = 5, seconds: float = 30.0
+) -> list[float]:
+    """Call a function some times and time it.
+
+    Args:
+        function: What to call.
+        warmup: Calls before the clock starts.
+        repeats: Timed calls.
+        seconds: No further call is begun after this time; one is always made.
+
+    Returns:
+        Seconds of each timed call.
+    """
+    for _ in range(warmup):
+        function()
+    times: list[float] = []
+    begin = time.perf_counter()
+    while not times or (len(times) < repeats and time.perf_counter() - begin < seconds):
+        _synchronize()
+        start = time.perf_counter()
+        function()
+        _synchronize()
+        times.append(time.perf_counter() - start)
+    return times
+
+
+class PeakMemory:
+    """Highest memory in use since the object was made, above what was in use then."""
+
+    def __init__(self) -> None:
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+            torch.cuda.reset_peak_memory_stats()
+            self._before = torch.cuda.memory_allocated()
+            return
+        # Memory that was freed but kept by the allocator would hide growth.
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL('libc.so.6').malloc_trim(0)
+        # Linux forgets the peak so far when asked; elsewhere the peak is that of the process.
+        with contextlib.suppress(OSError):
+            Path('/proc/self/clear_refs').write_text('5')
+        self._before = _resident_peak()
+
+    def mib(self) -> float:
+        """The growth in MiB."""
+        if torch.cuda.is_available():
+            return (torch.cuda.max_memory_allocated() - self._before) / MIB
+        return (_resident_peak() - self._before) / MIB
+
+
+def build_model(
+    cfg: Config, dtype: str = 'float32', channels_last: bool | None = None
+) -> nn.Module:
+    """Build a config's model for measuring, with random weights, on the machine's device.
+
+    Args:
+        cfg: The config.
+        dtype: ``'float32'``, or the type to compute in by the model's autocast.
+        channels_last: Memory layout; None leaves it to the config.
+
+    Returns:
+        The model, without synchronised batch norm.
+    """
+    model_cfg = copy.deepcopy(cfg.model)
+    if dtype != 'float32' or model_cfg.get('autocast') is not None:
+        model_cfg['autocast'] = None if dtype == 'float32' else dtype
+    if channels_last is not None:
+        model_cfg['channels_last'] = channels_last
+    return revert_sync_batchnorm(MODELS.build(model_cfg)).to(get_device())
+
+
+def measure_model(
+    cfg: Config,
+    mode: str,
+    dtype: str = 'float32',
+    channels_last: bool | None = None,
+    shape: tuple[int, int] = (512, 512),
+    batch_size: int = 1,
+    bands: int = 3,
+    repeats: int = 5,
+) -> Measurement:
+    """Measure inference or training of a config's model on random pairs.
+
+    Args:
+        cfg: The config.
+        mode: ``'inference'`` (preprocessing, network, prediction maps) or
+            ``'train'`` (preprocessing, network, losses, backward, optimizer).
+        dtype: ``'float32'``, ``'bfloat16'`` or ``'float16'``.
+        channels_last: Memory layout; None leaves it to the config.
+        shape: Height and width in pixels.
+        batch_size: Pairs a step.
+        bands: Bands of each date.
+        repeats: Timed steps.
+
+    Returns:
+        The row of the table.
+
+    Raises:
+        ValueError: The mode is unknown.
+    """
+    if mode not in ('inference', 'train'):
+        raise ValueError(f"the mode must be 'inference' or 'train', got {mode!r}")
+    memory = PeakMemory()
+    model = build_model(cfg, dtype, channels_last)
+    classes = getattr(model, 'num_classes', 2)
+    data = synthetic_batch(batch_size, shape, bands, classes)
+    if mode == 'train':
+        model.train()
+        optimizer = build_optim_wrapper(model, copy.deepcopy(cfg.optim_wrapper))
+
+        def step() -> None:
+            model.train_step(data, optimizer)
+    else:
+        model.eval()
+
+        def step() -> None:
+            with torch.no_grad():
+                model.test_step(data)
+
+    gflop = count_flop(step) / batch_size / 1e9
+    median = statistics.median(timed(step, repeats=repeats))
+    layout = getattr(model, 'channels_last', False)
+    return Measurement(
+        mode,
+        f'{dtype}, channels {"last" if layout else "first"}',
+        1000 * median,
+        batch_size / median,
+        memory.mib(),
+        gflop,
+    )
+
+
+def measure_data(cfg: Config, pairs: int = 64) -> Iterator[Measurement]:
+    """Measure loading and augmenting the config's training pairs.
+
+    Args:
+        cfg: The config.
+        pairs: Number of pairs to load each way.
+
+    Yields:
+        First one process loading pair by pair, then the config's data loader.
+
+    Raises:
+        FileNotFoundError: The data isn't there.
+    """
+    loader_cfg = copy.deepcopy(cfg.train_dataloader)
+    dataset = MMENGINE_DATASETS.build(loader_cfg.dataset)
+    indices = [index % len(dataset) for index in range(pairs + 1)]
+    dataset[indices.pop()]
+    times = [_seconds(dataset.__getitem__, index) for index in indices]
+    middle = statistics.median(times)
+    yield Measurement('data', 'one process, a pair', 1000 * middle, 1 / middle)
+
+    loader = Runner.build_dataloader(loader_cfg, seed=0)
+    size, workers = loader_cfg.batch_size, loader_cfg.get('num_workers', 0)
+    batches = max(2, min(len(loader), pairs // size))
+    # The first batch waits for the workers to start.
+    iterator: Iterator[Any] = iter(loader)
+    next(iterator)
+    start = time.perf_counter()
+    count = sum(len(batch['inputs']) for batch in islice(_forever(loader, iterator), batches))
+    each = (time.perf_counter() - start) / count
+    setting = f'{workers} workers, a batch of {size}'
+    yield Measurement('data', setting, 1000 * each * size, 1 / each)
+
+
+def format_measurements(rows: Sequence[Measurement]) -> str:
+    """The table as Markdown that also reads well in a terminal."""
+    header = ('mode', 'setting', 'ms a step', 'pairs a second', 'peak MiB', 'GFLOP a pair')
+    cells = [
+        (
+            row.mode,
+            row.setting,
+            f'{row.milliseconds:.1f}',
+            f'{row.pairs_per_second:.2f}',
+            '' if row.peak_mib is None else f'{row.peak_mib:.0f}',
+            '' if row.gflop is None else f'{row.gflop:.1f}',
+        )
+        for row in rows
+    ]
+    widths = [max(len(line[i]) for line in [header, *cells]) for i in range(len(header))]
+
+    def line(values: Sequence[str]) -> str:
+        padded = [
+            value.ljust(width) if i < 2 else value.rjust(width)
+            for i, (value, width) in enumerate(zip(values, widths, strict=True))
+        ]
+        return f'| {" | ".join(padded)} |'
+
+    rule = ['-' * width if i < 2 else '-' * (width - 1) + ':' for i, width in enumerate(widths)]
+    return '\n'.join([line(header), line(rule), *map(line, cells)])
+
+
+def _seconds(function: Callable[..., Any], *arguments: Any) -> float:
+    start = time.perf_counter()
+    function(*arguments)
+    return time.perf_counter() - start
+
+
+def _forever(loader: Any, first: Iterator[Any]) -> Iterator[Any]:
+    """Batches of a loader, again and again, going on from an iterator."""
+    yield from first
+    while True:
+        yield from loader
+
+
+def _synchronize() -> None:
+    """Wait for a GPU to finish, if there is one."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _resident_peak() -> int:
+    """Highest resident memory of this process in bytes."""
+    with contextlib.suppress(OSError):
+        for line in Path('/proc/self/status').read_text().splitlines():
+            if line.startswith('VmHWM:'):
+                return int(line.split()[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == 'darwin' else peak * 1024

@@ -1,0 +1,78 @@
+"""How large a network is, and how much it computes for a pair."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+
+class Part(NamedTuple):
+    """A part of a network.
+
+    Attributes:
+        name: Name of the part, empty for the whole network.
+        parameters: Number of trainable and frozen parameters.
+        flop: Floating point operations, two for each multiply-add.
+    """
+
+    name: str
+    parameters: int
+    flop: int
+
+
+def count_flop(function: Callable[[], Any]) -> int:
+    """Floating point operations of a call, two for each multiply-add.
+
+    torch counts convolutions, matrix products and attention, forward and
+    backward; additions, norms and resizing, a few percent, are left out.
+
+    Args:
+        function: What to call; the call is made once.
+
+    Returns:
+        The number of operations.
+
+    Example:
+        >>> import torch
+        >>> convolution = torch.nn.Conv2d(2, 3, 3, padding=1)
+        >>> count_flop(lambda: convolution(torch.zeros(1, 2, 4, 5))) == 2 * (2 * 3 * 9) * 4 * 5
+        True
+    """
+    with FlopCounterMode(display=False) as counter:
+        function()
+    return counter.get_total_flops()
+
+
+def count_parts(model: nn.Module, inputs: torch.Tensor) -> list[Part]:
+    """Parameters and operations of a network and of each of its direct children.
+
+    Args:
+        model: The network, called as MMEngine does, with ``mode='tensor'``.
+        inputs: Normalised pairs, (N, 2B, H, W); the operations are those of
+            the whole batch.
+
+    Returns:
+        The whole network first, then its children that have parameters.
+    """
+    training = model.training
+    model.eval()
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        model(inputs, mode='tensor')
+    model.train(training)
+    by_module = {name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
+    children = [('', model), *model.named_children()]
+    return [
+        Part(
+            name,
+            sum(parameter.numel() for parameter in child.parameters()),
+            by_module.get(f'{type(model).__name__}.{name}', 0)
+            if name
+            else counter.get_total_flops(),
+        )
+        for name, child in children
+        if any(True for _ in child.parameters())
+    ]

@@ -1,0 +1,133 @@
+"""Print a table of time, throughput, peak memory and operations for a config.
+
+    python tools/analysis/benchmark.py CONFIG [--shape H W] [--batch-size N] [--modes ...]
+
+Networks run on random pairs, with random weights; the mode "data" loads the
+config's training pairs, where they are there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import platform
+from collections.abc import Sequence
+
+import torch
+from mmengine.config import DictAction
+from tqdm import tqdm
+
+from tfinet_mm.engine.benchmark import (
+    Measurement,
+    format_measurements,
+    measure_data,
+    measure_model,
+)
+from tfinet_mm.engine.options import load_config
+
+LAYOUTS = {'config': None, 'last': True, 'first': False}
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Time, memory and operations of a config')
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs='+',
+        default=[512],
+        help='height and width of a pair, or one number for both (default: 512)',
+    )
+    parser.add_argument('--bands', type=int, default=3, help='bands of each date (default: 3)')
+    parser.add_argument('--batch-size', type=int, default=1, help='pairs a step (default: 1)')
+    parser.add_argument(
+        '--modes',
+        nargs='+',
+        choices=('inference', 'train', 'data'),
+        default=['inference', 'train', 'data'],
+        help='what to measure (default: all)',
+    )
+    parser.add_argument(
+        '--dtypes',
+        nargs='+',
+        choices=('float32', 'bfloat16', 'float16'),
+        default=['float32', 'bfloat16'],
+        help='types to compute in (default: float32 bfloat16)',
+    )
+    parser.add_argument(
+        '--channels',
+        nargs='+',
+        choices=sorted(LAYOUTS),
+        default=['config'],
+        help="memory layouts (default: the config's); 'last first' compares them",
+    )
+    parser.add_argument('--repeats', type=int, default=5, help='timed steps a row (default: 5)')
+    parser.add_argument('--pairs', type=int, default=64, help='pairs to load in "data"')
+    parser.add_argument('--threads', type=int, help="threads of the CPU (default: torch's)")
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='set values in the config',
+    )
+    args = parser.parse_args(arguments)
+    if len(args.shape) > 2 or min(*args.shape, args.batch_size, args.repeats, args.pairs) < 1:
+        parser.error('--shape takes one or two numbers; all numbers must be above 0')
+    return args
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure and print."""
+    args = parse_args(arguments)
+    if args.threads:
+        torch.set_num_threads(args.threads)
+    shape = (args.shape[0], args.shape[-1])
+    cfg = load_config(args.config, args.cfg_options)
+    device = (
+        torch.cuda.get_device_name()
+        if torch.cuda.is_available()
+        else f'{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads'
+    )
+    runs = [
+        (mode, layout, dtype)
+        for mode in args.modes
+        if mode != 'data'
+        for layout in args.channels
+        for dtype in args.dtypes
+    ]
+    rows: list[Measurement] = []
+    notes: list[str] = []
+    with tqdm(total=len(runs) + ('data' in args.modes), unit='row') as progress:
+        for mode, layout, dtype in runs:
+            progress.set_description(f'{mode}, {dtype}, channels {layout}')
+            rows.append(
+                measure_model(
+                    cfg,
+                    mode,
+                    dtype,
+                    LAYOUTS[layout],
+                    shape,
+                    args.batch_size,
+                    args.bands,
+                    args.repeats,
+                )
+            )
+            progress.update()
+        if 'data' in args.modes:
+            progress.set_description('data')
+            try:
+                rows += measure_data(cfg, args.pairs)
+            except FileNotFoundError as error:
+                notes.append(f'No data to load: {error}')
+            progress.update()
+    print(
+        f'{args.config}, {shape[0]} x {shape[1]}, {args.batch_size} pair(s) a step, '
+        f'torch {torch.__version__}, {device}'
+    )
+    print(format_measurements(rows))
+    print(*notes, sep='\n')
+
+
+if __name__ == '__main__':
+    main()

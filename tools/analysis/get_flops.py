@@ -1,0 +1,62 @@
+"""Print parameters and floating point operations of a config's network.
+
+    python tools/analysis/get_flops.py CONFIG [--shape H W]
+
+Two operations are counted for each multiply-add, for one pair.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+import torch
+from mmengine.config import DictAction
+
+from tfinet_mm.engine.benchmark import build_model
+from tfinet_mm.engine.complexity import count_parts
+from tfinet_mm.engine.options import load_config
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Parameters and operations of a network')
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--shape',
+        type=int,
+        nargs='+',
+        default=[512],
+        help='height and width of a pair, or one number for both (default: 512)',
+    )
+    parser.add_argument('--bands', type=int, default=3, help='bands of each date (default: 3)')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='set values in the config',
+    )
+    args = parser.parse_args(arguments)
+    if len(args.shape) > 2 or min(args.shape) < 1 or args.bands < 1:
+        parser.error('--shape takes one or two numbers above 0, --bands one')
+    return args
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Count and print."""
+    args = parse_args(arguments)
+    height, width = args.shape[0], args.shape[-1]
+    cfg = load_config(args.config, args.cfg_options)
+    model = build_model(cfg)
+    device = next(model.parameters()).device
+    inputs = torch.zeros(1, 2 * args.bands, height, width, device=device)
+    print(f'{args.config}, one pair of {height} x {width}, {args.bands} bands a date')
+    print(f'{"part":24}{"parameters (M)":>16}{"GFLOP":>12}')
+    for part in count_parts(model, inputs):
+        name = part.name or 'all'
+        print(f'{name:24}{part.parameters / 1e6:16.3f}{part.flop / 1e9:12.2f}')
+
+
+if __name__ == '__main__':
+    main()
