@@ -1,0 +1,185 @@
+import json
+
+import numpy as np
+import pytest
+from mmengine.dataset import ConcatDataset, RepeatDataset
+from PIL import Image
+
+from tfinet_mm.datasets import SECONDDataset
+from tfinet_mm.datasets.check import check_dataset, find_leaks, leaf_datasets
+
+PIPELINE = [
+    dict(type='tfinet_mm.LoadImagePair'),
+    dict(type='tfinet_mm.LoadPairAnnotations'),
+    dict(type='tfinet_mm.PackPairInputs'),
+]
+
+
+def check(root, workers=0, batch_size=1, **options):
+    dataset = SECONDDataset(data_root=str(root), pipeline=PIPELINE, **options)
+    return check_dataset(dataset, workers, batch_size, progress=iter)
+
+
+def found(report, level):
+    return [(p.where, p.message) for p in report.problems if p.level == level]
+
+
+@pytest.mark.parametrize('workers', [0, 2])
+def test_numbers_agree_with_a_slow_count(make_scd, tmp_path, workers):
+    names = [f'{i}' for i in range(9)]
+    written = make_scd(names, sizes={n: (4, 5 + int(n) % 2) for n in names}, mask='0/255')
+    report = check(tmp_path, workers, data_prefix=dict(seg_map_path='change'))
+    counts, from_to, change = np.zeros((2, 6), int), np.zeros((6, 6), int), np.zeros(3, int)
+    for arrays in written.values():
+        before, after = arrays['label_from'], arrays['label_to']
+        for a, b in zip(before.ravel().tolist(), after.ravel().tolist(), strict=True):
+            change[1 if a else 0] += 1
+            if a:
+                counts[0, a - 1] += 1
+                counts[1, b - 1] += 1
+                from_to[a - 1, b - 1] += 1
+    assert report.pairs == 9
+    assert report.sizes == {(4, 5): 5, (4, 6): 4}
+    assert report.storages == {'from': {'rgb': 9}, 'to': {'rgb': 9}, 'change': {'0/255': 9}}
+    assert np.array_equal(report.class_counts, counts)
+    assert np.array_equal(report.from_to, from_to)
+    assert np.array_equal(report.change_counts, change)
+    assert report.change_share == pytest.approx(change[1] / change.sum())
+    assert report.ok
+    assert found(report, 'warning') == []
+    saved = json.loads(json.dumps(report.to_dict()))
+    assert saved['from_to'] == from_to.tolist()
+    assert saved['sizes'] == {'4x5': 5, '4x6': 4}
+
+
+def test_every_damaged_file_is_named_and_the_rest_counted(make_scd, tmp_path):
+    make_scd(['a', 'b', 'c', 'd'], storage='index')
+    (tmp_path / 'im1' / 'a.png').write_bytes(b'nonsense')
+    Image.fromarray(np.full((12, 16), 9, np.uint8)).save(tmp_path / 'label1' / 'b.png')
+    (tmp_path / 'im2' / 'c.png').write_bytes(b'nonsense')
+    Image.fromarray(np.full((3, 3), 1, np.uint8)).save(tmp_path / 'label2' / 'c.png')
+    report = check(tmp_path, workers=1)
+    assert not report.ok
+    errors = found(report, 'error')
+    assert [where for where, _ in errors] == ['a', 'b', 'c', 'c']
+    for (_, message), text in zip(
+        errors, ('im1/a.png', '100.00 % of its pixels as 9', 'im2/c.png', 'one size'), strict=True
+    ):
+        assert text in message
+    assert report.pairs == 4
+    # The labels of a and d are still there: 2 x 12 x 16 pixels.
+    assert report.change_counts.sum() == 2 * 12 * 16
+
+
+def overwrite(tmp_path, folders, values):
+    for folder in folders:
+        for path in sorted((tmp_path / folder).glob('*.png')):
+            with Image.open(path) as image:
+                size = image.size
+            Image.fromarray(np.full(size[::-1], values, np.uint8)).save(path)
+
+
+@pytest.mark.parametrize(
+    ('values', 'message'),
+    [(0, 'no pixel of any pair is changed'), (3, 'every pixel of every pair is changed')],
+)
+def test_labels_that_would_train_to_nothing(make_scd, tmp_path, values, message):
+    make_scd(storage='index')
+    overwrite(tmp_path, ('label1', 'label2'), values)
+    report = check(tmp_path)
+    assert [where for where, _ in found(report, 'error')] == ['']
+    assert message in found(report, 'error')[0][1]
+
+
+def test_an_all_ignored_data_set_is_an_error(make_scd, tmp_path):
+    make_scd(storage='index')
+    overwrite(tmp_path, ('label1', 'label2'), 255)
+    report = check(tmp_path, label_storage='index')
+    assert 'all 576 pixels are ignored' in found(report, 'error')[0][1]
+    assert (
+        sum('every pixel of its change map is ignored' in m for _, m in found(report, 'warning'))
+        == 3
+    )
+
+
+def test_masks_that_can_be_meant_in_two_ways(make_scd, tmp_path):
+    written = make_scd(['a', 'b'], mask='0/255')
+    mask = written['b']['change'].copy()
+    mask[0, 0] = 255
+    Image.fromarray(mask).save(tmp_path / 'change' / 'b.png')
+    prefix = dict(seg_map_path='change')
+    report = check(tmp_path, data_prefix=prefix)
+    assert any('change_storage="0/1"' in message for _, message in found(report, 'error'))
+    forced = check(tmp_path, data_prefix=prefix, change_storage='0/1')
+    assert not any('change_storage' in message for _, message in found(forced, 'error'))
+
+
+def test_things_worth_a_look(make_scd, tmp_path):
+    written = make_scd(['a', 'b', 'c'], storage='rgb')
+    label = written['c']['label_from'].copy()
+    Image.fromarray(label).save(tmp_path / 'label1' / 'c.png')
+    conflict = written['c']['label_to'].copy()
+    conflict[conflict == 0] = 1
+    conflicts = int((written['c']['label_to'] == 0).sum())
+    Image.fromarray(conflict).save(tmp_path / 'label2' / 'c.png')
+    for folder in ('im1', 'im2'):
+        (tmp_path / folder / 'b.png').write_bytes((tmp_path / folder / 'a.png').read_bytes())
+    (tmp_path / 'im2' / 'c.png').write_bytes((tmp_path / 'im1' / 'c.png').read_bytes())
+    report = check(tmp_path)
+    assert report.ok
+    assert report.conflicts == conflicts
+    messages = '\n'.join(f'{where}: {message}' for where, message in found(report, 'warning'))
+    assert f'{conflicts} pixels (' in messages
+    assert "b: its images are the same as those of 'a'" in messages
+    assert 'c: both dates are the same image' in messages
+    assert 'labels (from) are stored in different ways: 2 rgb, 1 index' in messages
+
+
+def test_absent_classes(make_scd, tmp_path):
+    make_scd(storage='index')
+    for folder in ('label1', 'label2'):
+        for path in (tmp_path / folder).glob('*.png'):
+            label = np.asarray(Image.open(path))
+            Image.fromarray(np.where(label == 6, np.uint8(5), label)).save(path)
+    assert found(check(tmp_path), 'warning') == [
+        ('', "no pixel is of the classes ['sports field']")
+    ]
+
+
+def test_mixed_sizes_in_batches_of_a_test(make_scd, tmp_path):
+    make_scd(['a', 'b'], sizes={'a': (4, 5), 'b': (6, 6)})
+    assert check(tmp_path, batch_size=2).ok
+    assert check(tmp_path, batch_size=1, test_mode=True).ok
+    report = check(tmp_path, batch_size=2, test_mode=True)
+    assert 'batch_size=1' in found(report, 'error')[0][1]
+
+
+def test_without_labels(make_scd, tmp_path):
+    make_scd()
+    none = dict(seg_map_path_from=None, seg_map_path_to=None)
+    report = check(tmp_path, data_prefix=none, test_mode=True)
+    assert report.ok
+    assert found(report, 'warning') == [
+        ('', 'no pair has labels: it can be predicted on, not scored')
+    ]
+
+
+def test_leaks_between_splits(make_scd, tmp_path):
+    make_scd(['a', 'b', 'c', 'd'])
+    fold = dict(every=2, start=0)
+    train = check(tmp_path, fold={**fold, 'keep': 'rest'})
+    val = check(tmp_path, fold={**fold, 'keep': 'held_out'})
+    assert find_leaks(dict(train=train, val=val)) == []
+    assert find_leaks(dict(val=val, test=check(tmp_path))) == []
+    (problem,) = find_leaks({'train (1 of 2)': train, 'val': val, 'test': check(tmp_path)})
+    assert '2 of 4 pairs of test are trained on as well' in problem.message
+    assert "'b', 'd'" in problem.message
+
+
+def test_wrapped_data_sets(make_scd, tmp_path):
+    make_scd()
+    dataset = SECONDDataset(data_root=str(tmp_path), pipeline=PIPELINE)
+    assert leaf_datasets(ConcatDataset([dataset, dataset])) == [dataset, dataset]
+    assert leaf_datasets(RepeatDataset(dataset, times=2)) == [dataset]
+    with pytest.raises(TypeError, match='got int'):
+        leaf_datasets(3)

@@ -1,0 +1,78 @@
+"""tools/check_dataset.py, run as users run it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+CONFIG = """
+default_scope = 'mmseg'
+pipeline = [
+    dict(type='tfinet_mm.LoadImagePair'),
+    dict(type='tfinet_mm.LoadPairAnnotations'),
+    dict(type='tfinet_mm.PackPairInputs'),
+]
+def loader(keep):
+    return dict(
+        batch_size=2,
+        dataset=dict(
+            type='tfinet_mm.SECONDDataset', data_root={root!r}, pipeline=pipeline,
+            fold=dict(every=2, start=0, keep=keep), test_mode=keep == 'held_out'))
+train_dataloader = loader('rest')
+val_dataloader = loader('held_out')
+test_dataloader = None
+model = dict(semantic_head=dict(num_classes=6))
+del loader
+"""
+
+
+@pytest.fixture
+def config(make_scd, tmp_path):
+    make_scd(['a', 'b', 'c v1.2', 'd'], root='data set')
+    path = tmp_path / 'config.py'
+    path.write_text(CONFIG.format(root=str(tmp_path / 'data set')))
+    return path
+
+
+def test_a_good_data_set(config, tools, run, tmp_path):
+    output = run(tools / 'check_dataset.py', config, '--json', tmp_path / 'out' / 'report.json')
+    assert 'train' in output
+    assert output.count('no problems found') == 2
+    assert 'from: rgb (2)' in output
+    report = json.loads((tmp_path / 'out' / 'report.json').read_text())
+    assert report['train']['pairs'] == report['val']['pairs'] == 2
+    assert report['train']['ok'] is True
+    assert report['leaks'] == []
+
+
+def test_exit_code_1_where_training_would_be_wrong(config, tools, run, tmp_path):
+    label = tmp_path / 'data set' / 'label1' / 'd.png'
+    pixels = np.asarray(Image.open(label)).copy()
+    pixels[0, 0] = (1, 2, 3)
+    Image.fromarray(pixels).save(label)
+    output = run(tools / 'check_dataset.py', config, '--split', 'train', '--workers', '0', code=1)
+    assert f'error: d: {label} holds 0.52 % of its pixels in 1 colour of no class' in output
+    assert 'val' not in [line.strip() for line in output.splitlines()]
+    fine = run(tools / 'check_dataset.py', config, '--split', 'val', '--workers', '0')
+    assert 'no problems found' in fine
+
+
+def test_what_can_not_be_listed_and_other_classes_are_errors(config, tools, run, tmp_path):
+    (tmp_path / 'data set' / 'im2' / 'b.png').unlink()
+    options = [
+        '--cfg-options',
+        'model.semantic_head.num_classes=7',
+        'train_dataloader.dataset.fold',
+    ]
+    options[-1] += '=None'
+    output = run(tools / 'check_dataset.py', config, *options, code=1)
+    assert "img_path_to lacks 'b'" in output
+    assert 'Traceback' not in output
+    (tmp_path / 'data set' / 'im2' / 'b.png').write_bytes(
+        Path(tmp_path / 'data set' / 'im2' / 'a.png').read_bytes()
+    )
+    output = run(tools / 'check_dataset.py', config, *options, code=1)
+    assert 'the data set has 6 land-cover classes, the model 7' in output
+    assert '2 of 2 pairs of val are trained on as well' in output

@@ -1,0 +1,381 @@
+"""Walking a whole data set before it is trained on: what it holds, and what is wrong with it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from tfinet_mm.datasets.scd_dataset import SCDDataset
+from tfinet_mm.datasets.transforms import LoadImagePair, LoadPairAnnotations, PackPairInputs
+from tfinet_mm.errors import TFINetError
+from tfinet_mm.structures import IGNORE_INDEX, SEG_CHANGE, SEG_FROM, SEG_TO, ClassTable
+
+ERROR, WARNING = 'error', 'warning'
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something wrong with a data set.
+
+    Attributes:
+        level: 'error': training or testing would be wrong or stop; 'warning':
+            worth a look.
+        where: The pair, or '' for the data set as a whole.
+        message: What is wrong, with the file, and the fix.
+    """
+
+    level: str
+    where: str
+    message: str
+
+
+@dataclass
+class DatasetReport:
+    """What a data set holds; numbers of pixels are over all pairs.
+
+    Attributes:
+        table: The classes.
+        pairs: Number of pairs, or of windows where tiles are read in windows.
+        sizes: Number of pairs of each (height, width).
+        storages: For 'from', 'to' and 'change' the number of files of each storage.
+        class_counts: Labelled pixels of each class, (2, K) for from and to.
+        from_to: Changed pixels by class before (row) and after (column), (K, K).
+        change_counts: Unchanged, changed, and ignored pixels, (3,).
+        conflicts: Pixels ignored because labels contradict each other.
+        digests: A pair of each content of images, by the content's hash.
+        problems: What is wrong, worst first.
+    """
+
+    table: ClassTable
+    pairs: int = 0
+    sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    storages: dict[str, Counter[str]] = field(default_factory=dict)
+    class_counts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    from_to: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    change_counts: np.ndarray = field(default_factory=lambda: np.zeros(3, np.int64))
+    conflicts: int = 0
+    digests: dict[bytes, str] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Start from zero pixels of each class."""
+        classes = self.table.num_classes
+        if not self.class_counts.size:
+            self.class_counts = np.zeros((2, classes), np.int64)
+            self.from_to = np.zeros((classes, classes), np.int64)
+
+    @property
+    def ok(self) -> bool:
+        """Whether no error was found; warnings are fine."""
+        return all(problem.level != ERROR for problem in self.problems)
+
+    @property
+    def change_share(self) -> float:
+        """Share of changed pixels, 0..1, of those that are not ignored."""
+        known = int(self.change_counts[:2].sum())
+        return int(self.change_counts[1]) / known if known else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, ready for JSON, shares in percent."""
+        return dict(
+            pairs=self.pairs,
+            sizes={f'{height}x{width}': number for (height, width), number in self.sizes.items()},
+            storages={role: dict(found) for role, found in self.storages.items()},
+            classes=list(self.table.land_cover),
+            class_pixels=dict(
+                zip(('from', 'to'), (row.tolist() for row in self.class_counts), strict=True)
+            ),
+            from_to=self.from_to.tolist(),
+            change=dict(
+                zip(('unchanged', 'changed', 'ignored'), self.change_counts.tolist(), strict=True)
+            ),
+            change_share=100 * self.change_share,
+            conflicts=self.conflicts,
+            ok=self.ok,
+            problems=[vars(problem) for problem in self.problems],
+        )
+
+
+@dataclass
+class PairFacts:
+    """What one pair adds to the report."""
+
+    sample_id: str
+    problems: list[Problem] = field(default_factory=list)
+    size: tuple[int, int] | None = None
+    storages: dict[str, str] = field(default_factory=dict)
+    labelled: bool = False
+    class_counts: np.ndarray | None = None
+    from_to: np.ndarray | None = None
+    change_counts: np.ndarray | None = None
+    conflicts: int = 0
+    digest: bytes = b''
+
+
+class PairInspector:
+    """Loads pairs as their data set's pipeline would, and counts what is in them.
+
+    Args:
+        dataset: The data set; of its pipeline the loading transforms are used.
+    """
+
+    def __init__(self, dataset: SCDDataset) -> None:
+        """See the class."""
+        self.dataset = dataset
+        loaders = dataset.pipeline.transforms
+        self.load_images = _first(loaders, LoadImagePair) or LoadImagePair()
+        self.load_labels = _first(loaders, LoadPairAnnotations) or LoadPairAnnotations()
+
+    def __call__(self, index: int) -> PairFacts:
+        """Inspect one pair; what is wrong with it becomes a problem, not an exception."""
+        info = self.dataset.get_data_info(index)
+        facts = PairFacts(info['sample_id'])
+        # Both are tried, so that one damaged image doesn't hide a damaged label.
+        for load, count in (
+            (self.load_images, self._count_images),
+            (self.load_labels, self._count_labels),
+        ):
+            try:
+                count(load(info), facts)
+            except (TFINetError, OSError) as error:
+                facts.problems.append(Problem(ERROR, facts.sample_id, str(error)))
+        return facts
+
+    def _count_images(self, results: dict[str, Any], facts: PairFacts) -> None:
+        image = results['img']
+        facts.size = tuple(results['img_shape'])
+        bands = image.shape[2] // 2
+        if np.array_equal(image[..., :bands], image[..., bands:]):
+            message = f'both dates are the same image: {", ".join(results["img_path"])}'
+            facts.problems.append(Problem(WARNING, facts.sample_id, message))
+        # Windows without information are all alike, which is no leak.
+        if image.min() != image.max():
+            facts.digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
+
+    def _count_labels(self, results: dict[str, Any], facts: PairFacts) -> None:
+        facts.storages = results['label_storages']
+        facts.conflicts = results['label_conflicts']
+        if SEG_CHANGE not in results:
+            return
+        facts.labelled = True
+        change = results[SEG_CHANGE]
+        facts.change_counts = np.array(
+            [np.count_nonzero(change == value) for value in (0, 1, IGNORE_INDEX)], np.int64
+        )
+        if facts.change_counts[:2].sum() == 0:
+            message = 'every pixel of its change map is ignored, so nothing is learnt from it'
+            facts.problems.append(Problem(WARNING, facts.sample_id, message))
+        if SEG_FROM not in results:
+            return
+        classes = self.dataset.class_table.num_classes
+        before, after = results[SEG_FROM], results[SEG_TO]
+        facts.class_counts = np.stack(
+            [np.bincount(cover.ravel(), minlength=256)[:classes] for cover in (before, after)]
+        )
+        known = (change == 1) & (before != IGNORE_INDEX) & (after != IGNORE_INDEX)
+        transitions = before[known].astype(np.int64) * classes + after[known]
+        facts.from_to = np.bincount(transitions, minlength=classes**2).reshape(classes, classes)
+
+
+_inspector: PairInspector | None = None
+
+
+def _start_worker(dataset: SCDDataset) -> None:
+    global _inspector
+    _inspector = PairInspector(dataset)
+
+
+def _inspect(index: int) -> PairFacts:
+    if _inspector is None:
+        raise RuntimeError('the worker was not started with a data set')
+    return _inspector(index)
+
+
+def inspect_pairs(dataset: SCDDataset, workers: int = 0) -> Iterator[PairFacts]:
+    """Inspect all pairs in their order, by ``workers`` processes (0: in this one)."""
+    if workers < 1:
+        yield from map(PairInspector(dataset), range(len(dataset)))
+        return
+    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(dataset,)) as pool:
+        yield from pool.map(_inspect, range(len(dataset)), chunksize=4)
+
+
+def check_dataset(
+    dataset: SCDDataset,
+    workers: int = 0,
+    batch_size: int = 1,
+    progress: Callable[[Iterable[PairFacts]], Iterable[PairFacts]] | None = None,
+) -> DatasetReport:
+    """Load every pair of a data set and report what it holds and what is wrong.
+
+    Args:
+        dataset: The data set.
+        workers: Number of processes beside this one.
+        batch_size: Of its dataloader; batches in testing need equal sizes.
+        progress: Wraps the pairs to show how far it is; the default draws a bar.
+
+    Returns:
+        The report. Its errors are what would stop training or make it wrong: a
+        file that can't be read or holds unknown values, no change or no class
+        anywhere, all pixels ignored, masks that can be meant in two ways.
+    """
+    report = DatasetReport(dataset.class_table)
+    shown = progress or (lambda pairs: tqdm(pairs, total=len(dataset), unit='pair', leave=False))
+    labelled = 0
+    for facts in shown(inspect_pairs(dataset, workers)):
+        _add(report, facts)
+        labelled += facts.labelled
+    report.problems += _overall_problems(report, dataset, labelled, batch_size)
+    report.problems.sort(key=lambda problem: (problem.level != ERROR, problem.where != ''))
+    return report
+
+
+def _add(report: DatasetReport, facts: PairFacts) -> None:
+    report.pairs += 1
+    report.problems += facts.problems
+    report.conflicts += facts.conflicts
+    if facts.size is not None:
+        report.sizes[facts.size] += 1
+    for role, storage in facts.storages.items():
+        report.storages.setdefault(role, Counter())[storage] += 1
+    for name in ('class_counts', 'from_to', 'change_counts'):
+        counts = getattr(facts, name)
+        if counts is not None:
+            setattr(report, name, getattr(report, name) + counts)
+    if facts.digest:
+        first = report.digests.setdefault(facts.digest, facts.sample_id)
+        if first != facts.sample_id:
+            message = f'its images are the same as those of {first!r}'
+            report.problems.append(Problem(WARNING, facts.sample_id, message))
+
+
+def _overall_problems(
+    report: DatasetReport, dataset: SCDDataset, labelled: int, batch_size: int
+) -> Iterator[Problem]:
+    if not labelled:
+        if not any(problem.level == ERROR for problem in report.problems):
+            yield Problem(WARNING, '', 'no pair has labels: it can be predicted on, not scored')
+    else:
+        yield from _label_problems(report)
+    masks = report.storages.get('change', Counter())
+    semantic = dataset.label_spec.change_storage == 'semantic'
+    if dataset.label_spec.change_storage == 'auto' and masks['0/255'] and masks['0/1/255']:
+        yield Problem(
+            ERROR,
+            '',
+            f'{masks["0/255"]} change masks hold 0 and 255, {masks["0/1/255"]} hold 0, 1 and 255: '
+            'the first were read as 255 = changed, the second as 255 = ignored. Say which it is: '
+            'change_storage="0/1" (255 ignored) in the config, or store all masks alike',
+        )
+    for role, found in report.storages.items():
+        if len(found) > 1 and (role != 'change' or semantic):
+            listed = ', '.join(f'{number} {name}' for name, number in found.most_common())
+            message = f'labels ({role}) are stored in different ways: {listed}; is that meant?'
+            yield Problem(WARNING, '', message)
+    plain = all(
+        isinstance(transform, LoadImagePair | LoadPairAnnotations | PackPairInputs)
+        for transform in dataset.pipeline.transforms
+    )
+    if dataset.test_mode and batch_size > 1 and len(report.sizes) > 1 and plain:
+        yield Problem(
+            ERROR,
+            '',
+            f'pairs differ in size ({_sizes(report)}) but are tested in batches of {batch_size}; '
+            'set batch_size=1 in the dataloader',
+        )
+
+
+def _label_problems(report: DatasetReport) -> Iterator[Problem]:
+    unchanged, changed, ignored = (int(value) for value in report.change_counts)
+    if unchanged + changed == 0:
+        message = f'all {ignored} pixels are ignored: nothing can be learnt or scored'
+        yield Problem(ERROR, '', message)
+    elif changed == 0:
+        message = (
+            'no pixel of any pair is changed: a change mask or labels of another storage, or the '
+            'wrong folder, read as "all unchanged"?'
+        )
+        yield Problem(ERROR, '', message)
+    elif unchanged == 0:
+        message = (
+            'every pixel of every pair is changed: are these labels of the land cover everywhere '
+            '(label_semantics="land_cover" and a change mask)?'
+        )
+        yield Problem(ERROR, '', message)
+    if {'from', 'to'} & set(report.storages):
+        absent = [
+            name
+            for name, number in zip(
+                report.table.land_cover, report.class_counts.sum(axis=0), strict=True
+            )
+            if not number
+        ]
+        if len(absent) == report.table.num_classes and changed:
+            yield Problem(ERROR, '', 'no pixel has a land-cover class: only ignored labels')
+        elif absent and changed:
+            yield Problem(WARNING, '', f'no pixel is of the classes {absent}')
+    if report.conflicts:
+        total = unchanged + changed + ignored
+        message = (
+            f'{report.conflicts} pixels ({100 * report.conflicts / total:.3f} %) are ignored '
+            'because one label file has them changed and another unchanged'
+        )
+        yield Problem(WARNING, '', message)
+
+
+def _sizes(report: DatasetReport) -> str:
+    return ', '.join(f'{width} x {height}' for (height, width), _ in report.sizes.most_common(5))
+
+
+def find_leaks(reports: Mapping[str, DatasetReport]) -> list[Problem]:
+    """Pairs of images that are in the training split and in another one as well.
+
+    Args:
+        reports: By the name of the split, "train" or "train (1 of 2)"; each
+            other one is compared with all of training.
+
+    Returns:
+        One error for each other split that shares images with training.
+    """
+    train = {
+        digest
+        for name, report in reports.items()
+        if name.split()[0] == 'train'
+        for digest in report.digests
+    }
+    problems = []
+    for name, report in reports.items():
+        shared = sorted(report.digests[digest] for digest in report.digests if digest in train)
+        if name.split()[0] != 'train' and shared:
+            listed = ', '.join(repr(sample) for sample in shared[:10])
+            message = (
+                f'{len(shared)} of {report.pairs} pairs of {name} are trained on as well, so '
+                f'their scores mean nothing: {listed}{", ..." if len(shared) > 10 else ""}'
+            )
+            problems.append(Problem(ERROR, '', message))
+    return problems
+
+
+def _first(transforms: Iterable[Any], kind: type) -> Any:
+    return next((one for one in transforms if isinstance(one, kind)), None)
+
+
+def leaf_datasets(dataset: Any) -> list[SCDDataset]:
+    """The data sets that wrappers (concatenation, repetition) are made of.
+
+    Raises:
+        TypeError: One isn't a data set of this package.
+    """
+    if isinstance(dataset, SCDDataset):
+        return [dataset]
+    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
+    if inner == [None]:
+        raise TypeError(f'expected a data set of this package, got {type(dataset).__name__}')
+    return [leaf for one in inner for leaf in leaf_datasets(one)]

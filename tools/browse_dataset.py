@@ -1,0 +1,117 @@
+"""Draw samples of a data set as training sees them, augmented, as PNG files.
+
+    python tools/browse_dataset.py CONFIG --out DIR [--number N] [--split train|val|test]
+
+Each picture has the images of both dates, the land cover of both dates where it
+is labelled, and the change.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.config import DictAction
+from mmengine.registry import DATASETS
+from tqdm import tqdm
+
+from tfinet_mm.datasets.check import leaf_datasets
+from tfinet_mm.engine.options import load_config
+from tfinet_mm.structures import GT_CHANGE, GT_FROM, GT_TO, ClassTable
+from tfinet_mm.visualization import colourise, display_image, field_array, write_png
+from tfinet_mm.visualization.canvas import Panel, compose, panel_size, resized
+from tfinet_mm.visualization.overlay import CHANGE_COLOURS, FOUND, LEFT_OUT, change_errors
+from tfinet_mm.visualization.palette import IGNORED_COLOUR
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument('--out', required=True, metavar='DIR', help='folder for the pictures')
+    parser.add_argument('--number', type=int, default=20, help='number of samples (default: 20)')
+    parser.add_argument('--split', choices=('train', 'val', 'test'), default='train')
+    parser.add_argument('--seed', type=int, default=0, help='of the augmentation (default: 0)')
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='set values'
+    )
+    return parser.parse_args(arguments)
+
+
+def draw_training_sample(item: dict[str, Any], table: ClassTable) -> np.ndarray:
+    """Draw what a pipeline packed.
+
+    Args:
+        item: ``inputs`` (2B, H, W) and ``data_samples``, with or without labels.
+        table: Names and colours of the classes.
+
+    Returns:
+        RGB picture of uint8.
+    """
+    image, sample = item['inputs'].numpy().transpose(1, 2, 0), item['data_samples']
+    size = panel_size(*image.shape[:2], 192, 512)
+    bands = image.shape[2] // 2
+    dates = (image[..., :bands], image[..., bands:])
+    columns: list[list[Panel | None]] = [
+        [
+            (name, resized(display_image(date), size, smooth=True))
+            for name, date in zip(('before', 'after'), dates, strict=True)
+        ]
+    ]
+    legend = []
+    covers = [field_array(sample, name) for name in (GT_FROM, GT_TO)]
+    if all(cover is not None for cover in covers):
+        columns.append(
+            [
+                (f'land cover {name}', resized(colourise(cover, table.palette[1:]), size))
+                for name, cover in zip(('before', 'after'), covers, strict=True)
+                if cover is not None
+            ]
+        )
+        classes = list(zip(table.land_cover, table.palette[1:], strict=True))
+        legend.append([*classes, ('no class known', IGNORED_COLOUR)])
+    change = field_array(sample, GT_CHANGE)
+    if change is not None:
+        shown = change_errors((change == 1).astype(np.uint8), change)
+        columns.append([('change', resized(colourise(shown, CHANGE_COLOURS), size)), None])
+        legend.append([('changed', CHANGE_COLOURS[FOUND]), ('left out', CHANGE_COLOURS[LEFT_OUT])])
+    return compose(columns, size, _title(sample), legend)
+
+
+def _title(sample: Any) -> str:
+    done = [f'flip {sample.flip_direction}'] if sample.get('flip') else []
+    done += [f'rotated {sample.rotation}'] if sample.get('rotation') else []
+    done += [f'crop {sample.crop_bbox}'] if sample.get('crop_bbox') else []
+    done += ['dates exchanged'] if sample.get('exchanged') else []
+    return ', '.join([str(sample.get('sample_id', '')), *done])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Draw samples spread evenly over the data set."""
+    args = parse_args(arguments)
+    cfg = load_config(args.config, args.cfg_options)
+    # The transforms of mmseg and mmcv draw from NumPy's generator, those of this package from
+    # Python's.
+    random.seed(args.seed)
+    np.random.seed(args.seed)  # noqa: NPY002
+    dataset = DATASETS.build(cfg[f'{args.split}_dataloader'].dataset)
+    table = leaf_datasets(dataset)[0].class_table
+    number = min(args.number, len(dataset))
+    out = Path(args.out)
+    for count, index in enumerate(tqdm(np.linspace(0, len(dataset) - 1, number, dtype=int))):
+        item = dataset[int(index)]
+        # Numbered, since samples of one name in two folders, or drawn twice, must not collide.
+        name = str(item['data_samples'].get('sample_id', '')).replace('/', '_')
+        write_png(out / f'{count:04d}_{name}.png', draw_training_sample(item, table))
+    print(f'{number} pictures of {len(dataset)} samples in {out}', file=sys.stderr)
+
+
+if __name__ == '__main__':
+    main()

@@ -1,0 +1,115 @@
+"""Check a data set before training: load every pair, report what it holds and what is wrong.
+
+    python tools/check_dataset.py CONFIG [--split train|val|test|all] [--workers N]
+
+Exit code 1 where training would be wrong, 0 otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.config import Config, DictAction
+from mmengine.registry import DATASETS
+
+from tfinet_mm.datasets.check import (
+    ERROR,
+    DatasetReport,
+    Problem,
+    check_dataset,
+    find_leaks,
+    leaf_datasets,
+)
+from tfinet_mm.datasets.check_report import format_report
+from tfinet_mm.engine.options import load_config
+from tfinet_mm.files import whole_file
+
+SPLITS = ('train', 'val', 'test')
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('config', help='config file')
+    parser.add_argument(
+        '--split', choices=(*SPLITS, 'all'), default='all', help='what to check (default: all)'
+    )
+    parser.add_argument('--workers', type=int, default=2, help='processes (default: 2)')
+    parser.add_argument('--json', metavar='FILE', help='write everything found to a JSON file')
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='set values in the config, e.g. train_dataloader.dataset.data_root=data/mine',
+    )
+    return parser.parse_args(arguments)
+
+
+def class_problems(cfg: Config, report: DatasetReport) -> list[Problem]:
+    """Where the model of a config has another number of classes than the data set."""
+    head = cfg.get('model', {}).get('semantic_head') or {}
+    number = head.get('num_classes')
+    if number is None or number == report.table.num_classes:
+        return []
+    message = (
+        f'the data set has {report.table.num_classes} land-cover classes, the model '
+        f'{number}: set model.semantic_head.num_classes'
+    )
+    return [Problem(ERROR, '', message)]
+
+
+def check_split(cfg: Config, split: str, workers: int) -> dict[str, DatasetReport]:
+    """Check the data sets of one split; by name, several where it is a concatenation."""
+    loader = cfg[f'{split}_dataloader']
+    leaves = leaf_datasets(DATASETS.build(loader.dataset))
+    reports = {}
+    for number, dataset in enumerate(leaves, start=1):
+        name = split if len(leaves) == 1 else f'{split} ({number} of {len(leaves)})'
+        print(f'checking {name}: {len(dataset)} pairs', file=sys.stderr)
+        report = check_dataset(dataset, workers, loader.get('batch_size', 1))
+        report.problems[:0] = class_problems(cfg, report)
+        reports[name] = report
+    return reports
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check, print, and return the exit code."""
+    args = parse_args(arguments)
+    cfg = load_config(args.config, args.cfg_options)
+    wanted = SPLITS if args.split == 'all' else (args.split,)
+    reports: dict[str, DatasetReport] = {}
+    failed: dict[str, str] = {}
+    for split in wanted:
+        if cfg.get(f'{split}_dataloader') is None:
+            continue
+        try:
+            reports.update(check_split(cfg, split, args.workers))
+        except (OSError, ValueError, TypeError) as error:
+            failed[split] = str(error)
+    if not reports and not failed:
+        failed[args.split] = f'{args.config} has no dataloader for it'
+    leaks = find_leaks(reports)
+    for name, report in reports.items():
+        print(format_report(report, name), end='\n\n')
+    for name, message in failed.items():
+        print(f'{name}\n  error: {message}\n')
+    for problem in leaks:
+        print(f'{problem.level}: {problem.message}')
+    if args.json:
+        found: dict[str, Any] = {name: report.to_dict() for name, report in reports.items()}
+        found.update({name: dict(ok=False, error=message) for name, message in failed.items()})
+        found['leaks'] = [problem.message for problem in leaks]
+        with whole_file(args.json) as partial:
+            partial.write_text(json.dumps(found, indent=2, ensure_ascii=False), encoding='utf-8')
+    return int(bool(failed or leaks or not all(report.ok for report in reports.values())))
+
+
+if __name__ == '__main__':
+    sys.exit(main())
