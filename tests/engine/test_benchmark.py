@@ -1,0 +1,126 @@
+"""The parts of the benchmark, each against something whose answer is known."""
+
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine.config import Config
+
+import tfinet_mm
+from tfinet_mm.datasets.synthetic import SyntheticConfig, write_dataset
+from tfinet_mm.engine.benchmark import (
+    Measurement,
+    PeakMemory,
+    build_model,
+    format_measurements,
+    measure_data,
+    measure_model,
+    synthetic_batch,
+    timed,
+)
+
+CONFIGS = Path(tfinet_mm.__file__).parents[1] / 'configs'
+
+
+@pytest.fixture
+def small():
+    cfg = Config.fromfile(CONFIGS / 'tfinet_r18.py')
+    cfg.model.backbone.update(
+        base_channels=8, stem_channels=8, init_cfg=None, norm_cfg=dict(type='SyncBN')
+    )
+    cfg.model.neck.in_channels = 64
+    cfg.model.semantic_head.update(in_channels=64, blocks=((8,),))
+    cfg.model.change_head.update(in_channels=128, blocks=((8,),))
+    return cfg
+
+
+def test_a_random_batch_is_what_a_pipeline_packs():
+    batch = synthetic_batch(2, (8, 10), bands=4, num_classes=3)
+    assert [(x.shape, x.dtype) for x in batch['inputs']] == [((8, 8, 10), torch.uint8)] * 2
+    sample = batch['data_samples'][1]
+    assert set(sample.gt_sem_seg.data.unique().tolist()) == {0, 1}
+    assert set(sample.gt_sem_seg_to.data.unique().tolist()) == {0, 1, 2}
+    assert sample.gt_sem_seg_from.data.shape == (1, 8, 10)
+    again = synthetic_batch(2, (8, 10), bands=4, num_classes=3)
+    assert torch.equal(again['inputs'][1], batch['inputs'][1])
+
+
+def test_times_are_those_of_the_call():
+    calls = []
+
+    def sleep():
+        calls.append(time.perf_counter())
+        time.sleep(0.02)
+
+    times = timed(sleep, warmup=2, repeats=3)
+    assert len(calls) == 5
+    assert len(times) == 3
+    assert all(0.02 <= seconds < 0.2 for seconds in times)
+    assert len(timed(sleep, warmup=0, repeats=100, seconds=0)) == 1
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='measures the memory of the process')
+def test_peak_memory_of_one_thing_is_not_that_of_the_one_before():
+    memory = PeakMemory()
+    large = torch.ones(60 * 2**18)
+    del large
+    assert memory.mib() == pytest.approx(60, abs=6)
+    memory = PeakMemory()
+    small = torch.ones(20 * 2**18)
+    assert memory.mib() == pytest.approx(20, abs=6)
+    assert small.numel()
+
+
+def test_a_row_of_inference_and_of_training(small):
+    rows = [
+        measure_model(small, mode, dtype, shape=(32, 64), batch_size=2, repeats=1)
+        for mode, dtype in (('inference', 'float32'), ('train', 'bfloat16'))
+    ]
+    assert [(row.mode, row.setting) for row in rows] == [
+        ('inference', 'float32, channels last'),
+        ('train', 'bfloat16, channels last'),
+    ]
+    for row in rows:
+        assert row.pairs_per_second == pytest.approx(2 / (row.milliseconds / 1000))
+        assert row.peak_mib > 0
+    # Three times: forward, and the gradients of inputs and of weights, but for the first layer.
+    assert 2.8 < rows[1].gflop / rows[0].gflop < 3
+    with pytest.raises(ValueError, match='validate'):
+        measure_model(small, 'validate')
+
+
+def test_models_are_built_as_asked(small):
+    small.model.autocast = 'float16'
+    assert build_model(small).autocast is None
+    assert build_model(small, 'bfloat16', channels_last=False).autocast == 'bfloat16'
+    assert build_model(small, channels_last=False).channels_last is False
+    # The config itself stays as it was.
+    assert small.model.autocast == 'float16'
+    assert 'channels_last' not in small.model
+
+
+def test_data_loading(tmp_path):
+    cfg = Config.fromfile(CONFIGS / '_base_/datasets/synthetic.py')
+    cfg.train_dataloader.update(num_workers=0, persistent_workers=False, batch_size=2)
+    cfg.train_dataloader.dataset.data_root = str(tmp_path / 'train')
+    with pytest.raises(FileNotFoundError):
+        list(measure_data(cfg, 4))
+    write_dataset(tmp_path, 4, 0, SyntheticConfig(size=32))
+    single, batches = measure_data(cfg, pairs=8)
+    assert single.pairs_per_second == pytest.approx(1000 / single.milliseconds)
+    assert batches.pairs_per_second == pytest.approx(2000 / batches.milliseconds)
+    assert 'batch of 2' in batches.setting
+
+
+def test_the_table():
+    rows = [
+        Measurement('inference', 'float32', 1234.56, 0.81, 100.4, 362.68),
+        Measurement('data', 'one process', 7.0, 142.857),
+    ]
+    assert format_measurements(rows).splitlines() == [
+        '| mode      | setting     | ms a step | pairs a second | peak MiB | GFLOP a pair |',
+        '| --------- | ----------- | --------: | -------------: | -------: | -----------: |',
+        '| inference | float32     |    1234.6 |           0.81 |      100 |        362.7 |',
+        '| data      | one process |       7.0 |         142.86 |          |              |',
+    ]
