@@ -1,0 +1,93 @@
+"""What holds for any program that builds MMEngine's Runner from a config of this package."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+
+# Nothing of this package is imported by name, as in mmseg's and Open-CD's own tools.
+PROGRAM = """
+import sys, types
+import mmengine.fileio
+from mmengine.config import Config
+from mmengine.runner import Runner
+
+calls = []
+wandb = types.ModuleType('wandb')
+wandb.init = lambda **kwargs: calls.append(('init', kwargs))
+wandb.log = lambda values, **kwargs: calls.append(('log', sorted(values)))
+wandb.define_metric = lambda *args, **kwargs: None
+wandb.join = lambda: None
+wandb.run = types.SimpleNamespace(
+    dir='.', _label=lambda **kwargs: None, log_code=lambda *args, **kwargs: None)
+wandb.config = types.SimpleNamespace(update=lambda *args, **kwargs: None)
+wandb.Image = lambda *args, **kwargs: None
+sys.modules['wandb'] = wandb
+
+cfg = Config.fromfile(sys.argv[1])
+cfg.work_dir, cfg.load_from = sys.argv[2], sys.argv[3] or None
+runner = Runner.from_cfg(cfg)
+runner.train()
+print('WANDB', [call for call in calls if call[0] == 'init'][0][1]['project'],
+      any('loss' in call[1] for call in calls), any('Score' in call[1] for call in calls))
+print('BACKEND', type(mmengine.fileio.get_file_backend('x.pth')).__name__)
+"""
+
+
+@pytest.fixture
+def program(tiny, environment, tmp_path):
+    config = tmp_path / 'logged.py'
+    config.write_text(
+        f'_base_ = {str(tiny)!r}\n'
+        'train_cfg = dict(max_epochs=1)\n'
+        'visualizer = dict(vis_backends=[\n'
+        "    dict(type='LocalVisBackend'),\n"
+        "    dict(type='TensorboardVisBackend'),\n"
+        "    dict(type='WandbVisBackend', init_kwargs=dict(project='tfinet')),\n"
+        '])\n'
+    )
+
+    def _program(load_from=''):
+        return subprocess.run(
+            [sys.executable, '-c', PROGRAM, str(config), str(tmp_path / 'w'), str(load_from)],
+            cwd=tmp_path,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=240,
+        )
+
+    return _program
+
+
+def test_logs_go_to_tensorboard_and_wandb_by_config(program, tmp_path):
+    event_accumulator = pytest.importorskip(
+        'tensorboard.backend.event_processing.event_accumulator'
+    )
+    result = program()
+    assert result.returncode == 0, result.stdout[-4000:]
+    assert 'WANDB tfinet True True' in result.stdout
+    assert 'BACKEND WholeFileBackend' in result.stdout
+
+    (folder,) = (tmp_path / 'w').glob('*/vis_data')
+    logged = event_accumulator.EventAccumulator(str(folder))
+    logged.Reload()
+    assert {'loss', 'lr', 'Score', 'SeK'} <= set(logged.Tags()['scalars'])
+    lines = [json.loads(line) for line in (folder / 'scalars.json').read_text().splitlines()]
+    losses = [line['loss'] for line in lines if 'loss' in line]
+    assert [event.value for event in logged.Scalars('loss')] == pytest.approx(losses)
+
+
+def test_a_strangers_checkpoint_is_refused(program, tmp_path):
+    class Call:
+        def __reduce__(self):
+            return print, ('a stranger', 'speaks')
+
+    torch.save({'state_dict': {}, 'call': Call()}, tmp_path / 'x.pth')
+    result = program(tmp_path / 'x.pth')
+    assert result.returncode == 1
+    assert 'a stranger speaks' not in result.stdout
+    assert 'UntrustedCheckpointError' in result.stdout
