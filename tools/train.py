@@ -107,7 +107,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if is_first_rank():
             best = runner.message_hub.runtime_info.get('best_ckpt')
             print(f'Logs and checkpoints are in {cfg.work_dir}')
-            if best:
+            if best and Path(best).is_file():
                 print(f'The best checkpoint is {best}')
     finally:
         finish_launch()

@@ -1,6 +1,5 @@
 """The parts of the benchmark, each against something whose answer is known."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -11,13 +10,11 @@ import tfinet_mm
 from tfinet_mm.datasets.synthetic import SyntheticConfig, write_dataset
 from tfinet_mm.engine.benchmark import (
     Measurement,
-    PeakMemory,
     build_model,
     format_measurements,
     measure_data,
     measure_model,
     synthetic_batch,
-    timed,
 )
 
 CONFIGS = Path(tfinet_mm.__file__).parents[1] / 'configs'
@@ -44,32 +41,6 @@ def test_a_random_batch_is_what_a_pipeline_packs():
     assert sample.gt_sem_seg_from.data.shape == (1, 8, 10)
     again = synthetic_batch(2, (8, 10), bands=4, num_classes=3)
     assert torch.equal(again['inputs'][1], batch['inputs'][1])
-
-
-def test_times_are_those_of_the_call():
-    calls = []
-
-    def sleep():
-        calls.append(time.perf_counter())
-        time.sleep(0.02)
-
-    times = timed(sleep, warmup=2, repeats=3)
-    assert len(calls) == 5
-    assert len(times) == 3
-    assert all(0.02 <= seconds < 0.2 for seconds in times)
-    assert len(timed(sleep, warmup=0, repeats=100, seconds=0)) == 1
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason='measures the memory of the process')
-def test_peak_memory_of_one_thing_is_not_that_of_the_one_before():
-    memory = PeakMemory()
-    large = torch.ones(60 * 2**18)
-    del large
-    assert memory.mib() == pytest.approx(60, abs=6)
-    memory = PeakMemory()
-    small = torch.ones(20 * 2**18)
-    assert memory.mib() == pytest.approx(20, abs=6)
-    assert small.numel()
 
 
 def test_a_row_of_inference_and_of_training(small):
