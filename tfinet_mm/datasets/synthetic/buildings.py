@@ -58,16 +58,16 @@ def build(
     relief: np.ndarray | float = 0.0
     if roof == 'gable':
         relief = 0.55 * (depth - np.abs(short))
-        light = light - 0.08 * (np.abs(short) < 0.6)
+        light = light + 0.15 * (np.abs(short) < 0.6)
     elif roof == 'flat':
         edge = np.minimum(half[0] - np.abs(along), half[1] - np.abs(across))
-        light = light + 0.16 * (edge < 1.1)
+        light = light + 0.25 * (edge < 1.2)
         for box in boxes:
             near = np.abs(along - box[0] * size[0]) < 1.6
-            light = light - 0.22 * (near & (np.abs(across - box[1] * size[1]) < 1.6))
+            light = light - 0.3 * (near & (np.abs(across - box[1] * size[1]) < 1.6))
     else:
         relief = 0.18 * (depth - np.abs(short))
-        light = light + 0.07 * np.sign(np.sin(2 * np.pi / period * long))
+        light = light + 0.1 * np.sign(np.sin(2 * np.pi / period * long))
         light = light + 0.12 * (np.abs(short) < 0.8)
     shaded = (colour * light[..., None]).astype(np.float32)
     surface.fill(window, mask, BUILDING, shaded, height, relief, identity)
@@ -113,7 +113,7 @@ def rows(
         material: Palette of the roofs.
     """
     axis = int(cell.size[1] > cell.size[0])
-    run, breadth = cell.size[axis] - 6, cell.size[1 - axis] - 6
+    run, breadth = cell.size[axis] - 4, cell.size[1 - axis] - 4
     deep, tall = min(rng.uniform(*depth), breadth), rng.uniform(*height)
     mean_yard = rng.uniform(*yard)
     count = max(int((breadth + mean_yard) / (deep + mean_yard)), 1)
@@ -121,8 +121,8 @@ def rows(
     common = [materials.pick(rng, material) for _ in range(2)]
     number = 0
     for row in range(count):
-        middle = 3 + pitch * (row + 0.5)
-        at = 3 + rng.uniform(0, 4)
+        middle = 2 + pitch * (row + 0.5)
+        at = 2 + rng.uniform(0, 4)
         while True:
             long = rng.uniform(*length)
             if at + long > run + 4:
@@ -149,25 +149,25 @@ def rows(
 
 def houses(cell: Cell, rng: np.random.Generator, thin: float, seed: int) -> None:
     """Detached houses with gable roofs, gardens and a few trees."""
-    _base(cell, rng, 0.6)
-    shape = dict(length=(10, 15), depth=(9, 12), gap=(3, 7), yard=(6, 11), height=(4, 6))
+    _base(cell, rng, 0.5)
+    shape = dict(length=(11, 17), depth=(10, 13), gap=(2.5, 4.5), yard=(4, 7), height=(4, 6))
     rows(cell, rng, thin, seed, **shape, roof='gable', material='roof')
-    _garden_trees(cell, rng, 0.004)
+    _garden_trees(cell, rng, 0.0018)
 
 
 def blocks(cell: Cell, rng: np.random.Generator, thin: float, seed: int) -> None:
     """Long blocks of flats, high enough for long shadows."""
     _base(cell, rng, 0.35)
-    shape = dict(length=(22, 40), depth=(10, 13), gap=(5, 9), yard=(9, 14), height=(7, 13))
+    shape = dict(length=(22, 40), depth=(11, 15), gap=(3, 6), yard=(6, 10), height=(7, 13))
     roof = 'flat' if rng.random() < 0.7 else 'gable'
     rows(cell, rng, thin, seed, **shape, roof=roof, material='roof')
-    _garden_trees(cell, rng, 0.003)
+    _garden_trees(cell, rng, 0.0014)
 
 
 def industry(cell: Cell, rng: np.random.Generator, thin: float, seed: int) -> None:
     """Large halls of sheet metal on a paved yard."""
     _base(cell, rng, 0.05)
-    shape = dict(length=(24, 46), depth=(18, 32), gap=(4, 8), yard=(5, 9), height=(5, 8))
+    shape = dict(length=(24, 46), depth=(19, 34), gap=(3, 5), yard=(3, 6), height=(5, 8))
     rows(cell, rng, thin, seed, **shape, roof='sheet', material='hall')
 
 

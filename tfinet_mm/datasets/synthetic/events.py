@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from tfinet_mm.datasets.synthetic.layout import (
@@ -15,20 +17,28 @@ from tfinet_mm.datasets.synthetic.layout import (
 
 TRANSITIONS: dict[str, dict[str, float]] = {
     'field': dict(
-        houses=4, blocks=4, industry=4, bare=4, pond=1.2, sports=1, forest=1.5, paved=1, road=1.5
+        houses=6, blocks=7, industry=8, bare=3, pond=0.8, sports=1.4, forest=1.2, paved=1, road=1.5
     ),
     'meadow': dict(
-        houses=3, blocks=4, industry=3, bare=3, pond=1, sports=1, forest=1.5, paved=1.5, road=1.5
+        houses=6,
+        blocks=6,
+        industry=7,
+        bare=2.5,
+        pond=0.7,
+        sports=1.4,
+        forest=1.2,
+        paved=1,
+        road=1.5,
     ),
-    'forest': dict(bare=5, field=2, meadow=2, houses=2, blocks=1, industry=1, road=1.5),
-    'park': dict(blocks=2, sports=1.5, bare=2, paved=1, pond=1),
+    'forest': dict(bare=5, field=2, meadow=2, houses=2.5, blocks=2.5, industry=3, road=1.5),
+    'park': dict(blocks=4, sports=1.5, bare=2, paved=1, pond=0.7),
     'bare': dict(
-        blocks=5, industry=5, houses=3, sports=1.2, meadow=2.5, field=2, forest=1, pond=0.8
+        blocks=8, industry=10, houses=6, sports=1.5, meadow=2, field=1.2, forest=1, pond=0.7
     ),
-    'paved': dict(industry=4, blocks=4, sports=1.5, meadow=1, park=1),
-    'houses': dict(blocks=5, bare=3, industry=2, infill=3, meadow=1),
-    'blocks': dict(blocks=2, bare=2, infill=3, industry=1),
-    'industry': dict(industry=4, blocks=2, bare=2, paved=0.5),
+    'paved': dict(industry=5, blocks=5, sports=1, meadow=1, park=1),
+    'houses': dict(blocks=5, bare=5, industry=2.5, infill=3, meadow=1),
+    'blocks': dict(blocks=1, bare=3, infill=3, industry=1.5),
+    'industry': dict(industry=2, blocks=2.5, bare=3.5, paved=0.7),
     'pond': dict(bare=2, field=2, meadow=1.5, industry=0.8),
     'sports': dict(blocks=1, bare=1.5, meadow=1, industry=0.7),
 }
@@ -54,7 +64,7 @@ def choose_share(rng: np.random.Generator, mean: float, unchanged: float) -> flo
     # An eighth of the pairs has one small event, the others make up for it.
     if rng.random() < 0.125:
         return 0.02
-    return float(min(rng.beta(1.6, 2.4) * 2.5 * mean / max(1 - unchanged, 0.1), 0.95))
+    return float(min(rng.beta(1.6, 2.4) * 3.3 * mean / max(1 - unchanged, 0.1), 0.95))
 
 
 def apply_events(
@@ -82,9 +92,14 @@ def apply_events(
         if rest <= 0:
             break
         small = visible[index] > 2 * rest
-        parcels[index], part = _change(rng, parcels[index], small)
-        reached += visible[index] * part
-    return Layout(tuple(parcels), layout.strips, layout.river, layout.seed)
+        changed, part = _change(rng, parcels[index], small)
+        affected = visible[index] * part
+        # Without a toss for the last event the mean would come out above what is asked for.
+        if reached > 0 and rng.random() * affected > rest:
+            break
+        parcels[index] = changed
+        reached += affected
+    return replace(layout, parcels=tuple(parcels))
 
 
 def _remoteness(rng: np.random.Generator, parcels: list[Parcel]) -> np.ndarray:
@@ -101,6 +116,8 @@ def _change(rng: np.random.Generator, parcel: Parcel, small: bool) -> tuple[Parc
     weights = dict(TRANSITIONS[old.use])
     if not fits_sports(*parcel.size):
         weights.pop('sports', None)
+    if parcel.riverside:
+        weights = {use: weight for use, weight in weights.items() if use in SPREADING}
     if small:
         # Prefer what touches a part of the parcel: a clearing, a pond, a few buildings.
         weights = {k: v for k, v in weights.items() if k in SPREADING | {'infill'}} or weights
@@ -110,7 +127,7 @@ def _change(rng: np.random.Generator, parcel: Parcel, small: bool) -> tuple[Parc
         gaps = Layer(old.use, old.seed, thin=thin)
         # Mostly houses are added, now and then they are pulled down.
         if rng.random() < 0.7:
-            return Parcel(parcel.low, parcel.high, (gaps,), (old,)), thin / 2
+            return replace(parcel, before=(gaps,)), thin / 2
         return parcel.become(gaps), thin / 2
     if new == 'road':
         return parcel.become(old, Layer('road', new_seed(rng))), 0.15

@@ -6,7 +6,6 @@ import io
 import json
 import multiprocessing
 import os
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -18,9 +17,10 @@ from tqdm import tqdm
 
 from tfinet_mm.datasets.synthetic.generate import SyntheticConfig, SyntheticPair, generate_pair
 from tfinet_mm.datasets.synthetic.raster import cv2
+from tfinet_mm.files import whole_file
 from tfinet_mm.structures import SECOND
 
-GENERATOR_VERSION = 1
+GENERATOR_VERSION = 2
 """Counted up whenever the same settings give other pictures than before."""
 
 FOLDERS: dict[str, str] = dict(
@@ -59,7 +59,8 @@ def write_dataset(
         num_train: Number of training pairs, 0 or more.
         num_val: Number of validation pairs, 0 or more.
         config: What the pairs are made from.
-        workers: Number of processes; the files are the same for any number.
+        workers: Number of processes; the files are the same for any number. More than one
+            asks of a script that it keeps its work under ``if __name__ == '__main__':``.
 
     Returns:
         How many pairs were written; 0 where all were there.
@@ -95,10 +96,13 @@ def write_dataset(
     ]
     if finished and not tasks:
         return 0
-    for split in FIRST_INDEX:
-        for folder in FOLDERS:
-            (root / split / folder).mkdir(parents=True, exist_ok=True)
-    _write_whole(root / UNFINISHED, json.dumps(settings, indent=2).encode() + b'\n')
+    with whole_file(root / UNFINISHED) as path:
+        path.write_text(json.dumps(settings, indent=2) + '\n', encoding='utf-8')
+    for folder in (root / split / part for split in FIRST_INDEX for part in FOLDERS):
+        folder.mkdir(parents=True, exist_ok=True)
+        # What a killed run left half written lies under hidden names.
+        for left in folder.glob('.*.png'):
+            left.unlink()
     for _ in tqdm(_run(tasks, workers), total=len(tasks), desc=f'pairs in {root}', unit='pair'):
         pass
     os.replace(root / UNFINISHED, root / META)
@@ -148,15 +152,14 @@ def _run(tasks: list[tuple[Path, int, int, SyntheticConfig]], workers: int) -> I
     if workers == 1 or len(tasks) < 2:
         yield from map(_write_pair, tasks)
         return
-    # Forking skips the import of torch in each worker; only Linux does it safely.
-    method = 'fork' if sys.platform == 'linux' else 'spawn'
-    context = multiprocessing.get_context(method)
+    # Not forked: OpenCV's threads don't survive a fork, and a forked worker hangs on them.
+    context = multiprocessing.get_context('spawn')
     with ProcessPoolExecutor(workers, context, initializer=_prepare_worker) as pool:
         yield from pool.map(_write_pair, tasks, chunksize=4)
 
 
 def _prepare_worker() -> None:
-    # One thread a process, and OpenCV's threads don't survive a fork.
+    # The processes share the cores already.
     cv2.setNumThreads(1)
 
 
@@ -172,7 +175,8 @@ def _write_pair(task: tuple[Path, int, int, SyntheticConfig]) -> None:
     folder, number, index, config = task
     pair = generate_pair(index, config)
     for part, field in FOLDERS.items():
-        _write_whole(folder / part / _name(number), encode_png(pair, field))
+        with whole_file(folder / part / _name(number)) as path:
+            path.write_bytes(encode_png(pair, field))
 
 
 def encode_png(pair: SyntheticPair, field: str) -> bytes:
@@ -193,10 +197,3 @@ def encode_png(pair: SyntheticPair, field: str) -> bytes:
     stream = io.BytesIO()
     image.save(stream, 'PNG')
     return stream.getvalue()
-
-
-def _write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that it is never seen half written."""
-    temporary = path.with_name(f'.{path.name}.{os.getpid()}')
-    temporary.write_bytes(content)
-    os.replace(temporary, path)

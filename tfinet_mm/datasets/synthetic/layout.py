@@ -14,12 +14,14 @@ import numpy as np
 from tfinet_mm.datasets.synthetic.raster import Frame, is_empty
 
 SURROUNDINGS: dict[str, dict[str, float]] = {
-    'country': dict(field=8, meadow=3, forest=4, pond=1, houses=1, bare=1, park=1),
-    'suburb': dict(
-        houses=5, blocks=2, meadow=3, field=2, forest=1.5, bare=2, park=1.5, sports=0.7, paved=1
+    'country': dict(
+        field=8, meadow=2.5, forest=4, pond=1, houses=1.6, bare=1.3, park=0.8, industry=0.6
     ),
-    'town': dict(blocks=5, houses=3, paved=1.5, industry=1, park=1.5, sports=0.8, bare=2),
-    'works': dict(industry=5, bare=3, paved=2, meadow=2, field=1, pond=0.6, houses=1),
+    'suburb': dict(
+        houses=6, blocks=2.5, meadow=2, field=2, forest=1.5, bare=2, park=1, sports=0.7, paved=1
+    ),
+    'town': dict(blocks=6, houses=3, paved=1.5, industry=1.5, park=1.2, sports=0.8, bare=2),
+    'works': dict(industry=7, bare=3, paved=1.5, meadow=1.5, field=1, pond=0.6, houses=1),
 }
 """How often a use is met in each kind of surroundings."""
 
@@ -52,12 +54,14 @@ class Parcel:
         high: Largest coordinates along and across, in pixels.
         before: Layers of the first date, drawn in order.
         after: Layers of the second date.
+        riverside: Whether the river takes a part of it; nothing is built there then.
     """
 
     low: tuple[float, float]
     high: tuple[float, float]
     before: tuple[Layer, ...]
     after: tuple[Layer, ...]
+    riverside: bool = False
 
     @property
     def size(self) -> tuple[float, float]:
@@ -89,20 +93,43 @@ class Strip:
 
 
 @dataclass(frozen=True)
+class River:
+    """A band that winds along the streets, in straight street coordinates.
+
+    Attributes:
+        offset: Distance of its middle from the middle of the canvas, in pixels.
+        bow: How far its bends reach, in pixels.
+        bend: Length of a bend divided by pi, in pixels.
+        phase: Where the bends start, in radians.
+        width: Half its width, in pixels.
+        seed: Where its other random choices come from.
+    """
+
+    offset: float
+    bow: float
+    bend: float
+    phase: float
+    width: float
+    seed: int
+
+    def distance(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
+        """Distance from the middle of the river, measured across the streets, in pixels."""
+        return np.abs(v - self.offset + self.bow * np.sin(u / self.bend + self.phase))
+
+
+@dataclass(frozen=True)
 class Layout:
     """Everything that stands on the canvas.
 
     Attributes:
         parcels: The parcels, each at both dates.
         strips: Roads and hedges, the smaller ones first.
-        river: Whether a river crosses the scene.
-        seed: Where choices about the whole scene come from.
+        river: The river that crosses the scene, if one does.
     """
 
     parcels: tuple[Parcel, ...]
     strips: tuple[Strip, ...]
-    river: bool
-    seed: int
+    river: River | None
 
 
 def new_seed(rng: np.random.Generator) -> int:
@@ -132,6 +159,8 @@ def make_layout(rng: np.random.Generator, frame: Frame) -> Layout:
     parcels: list[Parcel] = []
     strips: list[Strip] = []
 
+    river = _river(rng, frame) if rng.random() < 0.22 else None
+
     def surroundings() -> str:
         return choose(rng, dict(country=3, suburb=3, town=2, works=2))
 
@@ -143,7 +172,7 @@ def make_layout(rng: np.random.Generator, frame: Frame) -> Layout:
         if max(sides) > 220 and rng.random() < 0.6:
             area = surroundings()
         if sides[axis] < max(grain * rng.uniform(0.9, 1.5), 2 * SMALLEST_PARCEL + 6):
-            parcels.append(_settle(rng, low, high, area))
+            parcels.append(_settle(rng, low, high, area, river))
             return
         kind, width = _border(rng, max(sides), area)
         at = low[axis] + sides[axis] * rng.uniform(0.36, 0.64)
@@ -171,7 +200,7 @@ def make_layout(rng: np.random.Generator, frame: Frame) -> Layout:
         surroundings(),
     )
     # Wide roads are the early cuts, appended last, and so run over what they cross.
-    return Layout(tuple(parcels), tuple(strips), bool(rng.random() < 0.22), new_seed(rng))
+    return Layout(tuple(parcels), tuple(strips), river)
 
 
 def _border(rng: np.random.Generator, side: float, area: str) -> tuple[str, float]:
@@ -185,15 +214,35 @@ def _border(rng: np.random.Generator, side: float, area: str) -> tuple[str, floa
     return kind, dict(lane=rng.uniform(4, 6), hedge=rng.uniform(5, 8), none=0.0)[kind]
 
 
+def _river(rng: np.random.Generator, frame: Frame) -> River:
+    return River(
+        offset=rng.uniform(-0.3, 0.3) * min(frame.shape),
+        bow=rng.uniform(6, 18),
+        bend=rng.uniform(30, 60),
+        phase=rng.uniform(0, 2 * np.pi),
+        width=rng.uniform(7, 15),
+        seed=new_seed(rng),
+    )
+
+
 def _settle(
-    rng: np.random.Generator, low: tuple[float, float], high: tuple[float, float], area: str
+    rng: np.random.Generator,
+    low: tuple[float, float],
+    high: tuple[float, float],
+    area: str,
+    river: River | None,
 ) -> Parcel:
     """Give a parcel a use that fits its surroundings and its size."""
     weights = dict(SURROUNDINGS[area])
     if not fits_sports(high[0] - low[0], high[1] - low[1]):
         weights.pop('sports', None)
+    u, v = np.meshgrid(np.linspace(low[0], high[0], 9), np.linspace(low[1], high[1], 9))
+    # The parcel is bent and the river is not, hence the room between them.
+    riverside = river is not None and bool((river.distance(u, v) < river.width + 6).any())
+    if riverside:
+        weights = dict(field=3, meadow=2, forest=2, park=1, bare=1)
     layers = (Layer(choose(rng, weights), new_seed(rng)),)
-    return Parcel(low, high, layers, layers)
+    return Parcel(low, high, layers, layers, riverside)
 
 
 def fits_sports(length: float, width: float) -> bool:

@@ -36,7 +36,7 @@ def _season(rng: np.random.Generator, surface: Surface, strength: float) -> np.n
     """Tint grass, trees and water as the time of year does; returns a new picture."""
     factors = np.ones((7, 3), np.float32)
     # From lush (more green, less red) to dry (yellow and brown).
-    dryness = strength * rng.uniform(-1, 1)
+    dryness = strength * rng.uniform(-0.8, 0.8)
     for cover, amount in ((GRASS, 1.0), (TREE, 0.9)):
         own = dryness * amount + strength * rng.normal(0, 0.25)
         factors[cover] = np.array([1 + 0.20 * own, 1 + 0.03 * own, 1 + 0.05 * own])
@@ -58,7 +58,8 @@ def _sunlight(rng: np.random.Generator, surface: Surface, strength: float) -> np
     shadow = cast_shadows(surface.height, towards, float(np.tan(elevation)))
     shadow = cv2.GaussianBlur(shadow, (0, 0), 0.6)[..., None]
     # Shaded ground is lit by the sky alone, which is blue.
-    depth = 1 - rng.uniform(0.34, 0.5) * np.array([0.92, 1.0, 1.12])
+    left = 0.42 + strength * rng.uniform(-0.08, 0.08)
+    depth = 1 - left * np.array([0.92, 1.0, 1.12])
     return (shading[..., None] * (1 - shadow) + shadow * (1 - depth)).astype(np.float32)
 
 
@@ -92,7 +93,7 @@ def cast_shadows(height: np.ndarray, towards: tuple[float, float], steepness: fl
 
 def _air(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.ndarray:
     """Haze, thicker in some places, over the whole picture."""
-    thickness = strength * (0.04 + 0.26 * rng.beta(1.2, 2.6))
+    thickness = strength * (0.03 + 0.2 * rng.beta(1.2, 2.6))
     veil = thickness * (1 + 0.25 * smooth_noise(rng, image.shape[:2], 90.0))
     veil = np.clip(veil, 0, 0.6).astype(np.float32)[..., None]
     white = np.array([196, 204, 212], np.float32) + np.float32(rng.normal(0, 10))
@@ -103,7 +104,7 @@ def _optics(
     rng: np.random.Generator, image: np.ndarray, strength: float, shift: float
 ) -> np.ndarray:
     """Blur, and a shift and slight turn against the map."""
-    sigma = 0.3 + strength * rng.uniform(0.05, 0.6)
+    sigma = 0.3 + strength * rng.uniform(0.05, 0.4)
     image = cv2.GaussianBlur(image.astype(np.float32), (0, 0), sigma)
     right, down = shift * rng.uniform(-1, 1, 2)
     # A turn moves the corners by at most a third of the shift.
@@ -124,10 +125,10 @@ def _optics(
 
 def _sensor(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.ndarray:
     """Exposure, colour balance, contrast and noise, and rounding to 8 bits."""
-    gain = np.exp(strength * rng.normal(0, 0.09))
-    balance = np.exp(strength * rng.normal(0, 0.045, 3))
-    gamma = np.exp(strength * rng.normal(0, 0.12))
+    gain = np.exp(strength * rng.normal(0, 0.08))
+    balance = np.exp(strength * rng.normal(0, 0.035, 3))
+    gamma = np.exp(strength * rng.normal(0, 0.1))
     image = 255 * np.power(np.clip(image * (gain * balance) / 255, 0, 1), gamma)
     noise = rng.standard_normal(image.shape, dtype=np.float32)
-    image = image + strength * rng.uniform(1.0, 4.0) * noise
+    image = image + strength * rng.uniform(1.0, 3.0) * noise
     return np.clip(np.rint(image), 0, 255).astype(np.uint8)

@@ -41,6 +41,9 @@ PALETTES: dict[str, tuple[tuple[int, int, int], ...]] = {
         (184, 166, 136),
         (118, 106, 86),
         (104, 98, 72),
+        (116, 116, 84),
+        (146, 136, 96),
+        (94, 100, 70),
     ),
     'crop': (
         (72, 102, 56),
@@ -53,6 +56,8 @@ PALETTES: dict[str, tuple[tuple[int, int, int], ...]] = {
         (98, 84, 66),
         (144, 120, 90),
         (112, 112, 84),
+        (164, 136, 104),
+        (138, 108, 84),
     ),
     'grass': (
         (92, 108, 66),
@@ -76,6 +81,8 @@ PALETTES: dict[str, tuple[tuple[int, int, int], ...]] = {
         (70, 72, 74),
         (168, 150, 122),
         (84, 92, 66),
+        (150, 124, 92),
+        (104, 112, 78),
     ),
     'hall': (
         (84, 122, 170),
@@ -86,6 +93,8 @@ PALETTES: dict[str, tuple[tuple[int, int, int], ...]] = {
         (154, 108, 90),
         (108, 116, 118),
         (172, 160, 138),
+        (98, 110, 76),
+        (146, 126, 98),
     ),
     'track': ((160, 84, 68), (146, 92, 80), (72, 104, 148), (134, 84, 72), (120, 112, 100)),
     'pitch': ((74, 108, 58), (94, 118, 68), (140, 130, 88), (66, 94, 60), (116, 116, 76)),
@@ -133,7 +142,7 @@ def patches(field: np.ndarray, sharpness: float = 1.2) -> np.ndarray:
 
 def soil(rng: np.random.Generator, noise: Noise) -> np.ndarray:
     """Bare earth: two tones in large patches, rough at every scale."""
-    light = 1 + 0.05 * noise.grain + 0.07 * noise.fine + 0.06 * noise.medium
+    light = 1 + 0.07 * noise.grain + 0.11 * noise.fine + 0.08 * noise.medium
     return blend(pick(rng, 'soil'), pick(rng, 'soil'), patches(noise.coarse), light)
 
 
@@ -142,7 +151,7 @@ def pavement(rng: np.random.Generator, noise: Noise, u: np.ndarray, v: np.ndarra
     if rng.random() < 0.5:
         period = rng.uniform(9, 14)
         joint = (np.mod(u, period) < 1) | (np.mod(v, period) < 1)
-        base, contrast = pick(rng, 'concrete'), -0.12
+        base, contrast = pick(rng, 'concrete'), -0.2
     else:
         joint = noise.coarse + 0.5 * noise.medium > 1.1
         base, contrast = pick(rng, 'asphalt'), -0.1
@@ -152,7 +161,7 @@ def pavement(rng: np.random.Generator, noise: Noise, u: np.ndarray, v: np.ndarra
 
 def grass(rng: np.random.Generator, noise: Noise) -> np.ndarray:
     """Meadow or lawn: soft patches of two greens."""
-    light = 1 + 0.035 * noise.grain + 0.05 * noise.fine + 0.04 * noise.medium
+    light = 1 + 0.02 * noise.grain + 0.03 * noise.fine + 0.05 * noise.medium
     return blend(pick(rng, 'grass'), pick(rng, 'grass'), patches(noise.medium, 0.8), light)
 
 
@@ -179,7 +188,7 @@ def crop(
         Colours (H, W, 3) float32.
     """
     across, along = (u, v) if rng.random() < 0.5 else (v, u)
-    period, depth = rng.uniform(3.2, 6.5), rng.uniform(0.07, 0.15)
+    period, depth = rng.uniform(3.6, 6.5), rng.uniform(0.13, 0.22)
     furrow = np.sin((2 * np.pi / period) * across + 0.5 * noise.coarse)
     first = pick(state, 'crop')
     second = pick(state, 'crop') if state.random() < 0.35 else first * 0.88

@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 
 from tfinet_mm.datasets.synthetic import buildings, materials
-from tfinet_mm.datasets.synthetic.canvas import GRASS, GROUND, SPORTS, WATER, Cell, Surface
-from tfinet_mm.datasets.synthetic.layout import Layer, Layout, Strip
+from tfinet_mm.datasets.synthetic.canvas import GRASS, GROUND, SPORTS, TREE, WATER, Cell, Surface
+from tfinet_mm.datasets.synthetic.layout import Layer, Layout, River, Strip
 from tfinet_mm.datasets.synthetic.raster import Crowns, Frame, Noise, generator
 
 
@@ -32,8 +32,8 @@ def paint(layout: Layout, frame: Frame, noise: Noise, crowns: Crowns, date: int)
         if cell is not None:
             for layer in parcel.after if date else parcel.before:
                 _paint_layer(cell, layer)
-    if layout.river:
-        _river(surface, generator(layout.seed, 3))
+    if layout.river is not None:
+        _river(surface, layout.river)
     for strip in layout.strips:
         cell = Cell.cut(surface, strip.low, strip.high)
         if cell is not None:
@@ -62,13 +62,15 @@ def _blob(cell: Cell, rng: np.random.Generator, low: float = 0.3, high: float = 
 
 
 def _field(cell: Cell, rng: np.random.Generator, state: np.random.Generator) -> None:
-    colour = materials.crop(rng, state, cell.noise, cell.u, cell.v)
+    # Half of the fields bear the same crop at both dates.
+    season = rng if rng.random() < 0.5 else state
+    colour = materials.crop(rng, season, cell.noise, cell.u, cell.v)
     cell.fill(cell.mask, GRASS, colour)
 
 
 def _meadow(cell: Cell, rng: np.random.Generator, state: np.random.Generator) -> None:
-    # Half of the meadows look the same at both dates, the others were mown or dried up.
-    cell.fill(cell.mask, GRASS, materials.grass(rng if rng.random() < 0.5 else state, cell.noise))
+    # Most meadows look the same at both dates, the others were mown or dried up.
+    cell.fill(cell.mask, GRASS, materials.grass(rng if rng.random() < 0.6 else state, cell.noise))
 
 
 def _forest(cell: Cell, rng: np.random.Generator, state: np.random.Generator) -> None:
@@ -236,20 +238,17 @@ def _strip(cell: Cell, strip: Strip) -> None:
         cell.tint(car, materials.pick(state, 'car'), 0.9)
 
 
-def _river(surface: Surface, rng: np.random.Generator) -> None:
-    """A river that winds along the streets; it takes what stands in it."""
-    u, v = surface.frame.straight
-    bed = v - rng.uniform(-0.3, 0.3) * surface.frame.shape[0]
-    bed = bed + rng.uniform(6, 18) * np.sin(u / rng.uniform(30, 60) + rng.uniform(0, 6.3))
-    bank = np.abs(bed) + 1.5 * surface.noise.medium
-    width = rng.uniform(7, 15)
-    state = generator(int(rng.integers(2**31)), 1 + surface.date)
+def _river(surface: Surface, river: River) -> None:
+    """A river with grass and some trees on its banks."""
+    rng, state = generator(river.seed, 4), generator(river.seed, 1 + surface.date)
+    bank = river.distance(*surface.frame.straight) + 1.5 * surface.noise.medium
+    width = river.width
     whole = (slice(None), slice(None))
     surface.fill(whole, bank < width + 5, GRASS, materials.grass(rng, surface.noise))
     dome, tone = surface.crowns.dome, surface.crowns.tone
     row = (bank < width + 5) & (dome > 0.1) & (surface.noise.coarse > 0.2)
     colour = materials.leaves(rng, surface.noise, tone, dome)
-    surface.fill(whole, row, 4, colour, 2.5 + 3 * dome, 3 * dome)
+    surface.fill(whole, row, TREE, colour, 2.5 + 3 * dome, 3 * dome)
     surface.fill(whole, bank < width, WATER, materials.water(state, surface.noise))
 
 

@@ -1,0 +1,118 @@
+import numpy as np
+import pytest
+
+from tfinet_mm.evaluation.baselines import (
+    ColourClassifier,
+    ColourHistogram,
+    colour_difference,
+    naive_confusion,
+    otsu_change,
+    otsu_threshold,
+)
+
+
+def test_colour_difference_worked_numbers():
+    before = np.array([[[0, 0, 0], [10, 20, 30], [255, 255, 255]]], np.uint8)
+    after = np.array([[[3, 4, 0], [10, 20, 30], [0, 0, 0]]], np.uint8)
+    np.testing.assert_allclose(
+        colour_difference(before, after), [[5, 0, 255 * np.sqrt(3)]], rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize('seed', range(5))
+def test_otsu_against_trying_every_threshold(seed):
+    rng = np.random.default_rng(seed)
+    values = np.concatenate([rng.normal(60, 12, 300), rng.normal(150, 25, 120)])
+    values = np.clip(np.rint(values), 0, 255)
+    best, found = -1.0, None
+    for threshold in np.arange(values.min(), values.max()):
+        low, high = values[values <= threshold], values[values > threshold]
+        between = len(low) * len(high) * (low.mean() - high.mean()) ** 2
+        if between > best:
+            best, found = between, threshold
+    # As many bins as values: each bin holds one integer.
+    bins = int(np.ptp(values)) + 1
+    assert abs(otsu_threshold(values, bins) - found) <= 1
+
+
+def test_otsu_against_opencv():
+    cv2 = pytest.importorskip('cv2')
+    rng = np.random.default_rng(7)
+    values = np.where(rng.random((90, 80)) < 0.3, 170, 70) + rng.normal(0, 15, (90, 80))
+    values = np.clip(values, 0, 255).astype(np.uint8)
+    values[0, :2] = 0, 255
+    expected, mask = cv2.threshold(values, 0, 255, cv2.THRESH_OTSU)
+    threshold = otsu_threshold(values)
+    assert abs(threshold - expected) <= 1
+    assert ((values > threshold) == (mask > 0)).mean() > 0.995
+
+
+def test_otsu_of_equal_and_of_no_values():
+    assert otsu_threshold(np.full((3, 3), 7)) == 7
+    with pytest.raises(ValueError, match='at least one value'):
+        otsu_threshold(np.empty(0))
+
+
+def test_otsu_change_finds_a_patch():
+    rng = np.random.default_rng(0)
+    before = rng.integers(90, 110, (40, 40, 3)).astype(np.uint8)
+    after = before.copy()
+    after[10:20, 5:25] += 100
+    expected = np.zeros((40, 40), bool)
+    expected[10:20, 5:25] = True
+    np.testing.assert_array_equal(otsu_change(before, after), expected)
+    assert not otsu_change(before, before).any()
+
+
+def test_colour_classifier_against_a_loop():
+    rng = np.random.default_rng(1)
+    bins, classes = 4, 3
+    image = rng.integers(0, 256, (12, 15, 3)).astype(np.uint8)
+    label = rng.integers(0, classes + 1, (12, 15))
+    histogram = ColourHistogram(classes, bins)
+    histogram.add(image[:6], label[:6])
+    histogram.add(image[6:], label[6:])
+    score = np.zeros((classes, bins, bins, bins))
+    weight = {0: 2, 1: 1, -1: 1}
+    for pixel, name in zip(image.reshape(-1, 3), label.ravel(), strict=True):
+        if name == 0:
+            continue
+        at = [int(value) // 64 for value in pixel]
+        for step in np.ndindex(3, 3, 3):
+            moved = [a + s - 1 for a, s in zip(at, step, strict=True)]
+            if all(0 <= m < bins for m in moved):
+                score[(name - 1, *moved)] += np.prod([weight[s - 1] for s in step])
+    sure = np.sort(score, 0)[-1] > np.sort(score, 0)[-2]
+    table = histogram.classifier().table
+    np.testing.assert_array_equal(table[sure], (score.argmax(0) + 1)[sure])
+    assert sure.mean() > 0.7
+
+
+def test_unseen_colours_get_the_most_frequent_class():
+    histogram = ColourHistogram(num_classes=3, bins=16)
+    image = np.zeros((1, 5, 3), np.uint8)
+    histogram.add(image, np.array([[2, 2, 2, 3, 0]]))
+    classifier = histogram.classifier()
+    assert classifier.predict(np.full((2, 2, 3), 255, np.uint8)).tolist() == [[2, 2], [2, 2]]
+
+
+def test_classifier_reads_its_table():
+    table = np.ones((2, 2, 2), np.uint8)
+    table[1, 0, 1] = 4
+    image = np.array([[[200, 10, 128], [127, 10, 255]]], np.uint8)
+    assert ColourClassifier(table).predict(image).tolist() == [[4, 1]]
+
+
+def test_too_many_bins():
+    with pytest.raises(ValueError, match=r'expected 1\.\.256 bins'):
+        ColourHistogram(bins=300)
+
+
+def test_naive_confusion_against_a_loop():
+    rng = np.random.default_rng(2)
+    changed, predicted = rng.random((9, 11)) < 0.5, rng.integers(1, 4, (9, 11))
+    label = rng.integers(0, 4, (9, 11)).astype(np.uint8)
+    expected = np.zeros((4, 4), int)
+    for c, p, y in zip(changed.flat, predicted.flat, label.flat, strict=True):
+        expected[y, p if c else 0] += 1
+    np.testing.assert_array_equal(naive_confusion(changed, predicted, label, 3), expected)
