@@ -20,6 +20,7 @@ from tfinet_mm.engine.checkpoint import trust_checkpoints
 from tfinet_mm.engine.launch import LAUNCHERS, finish_launch, is_first_rank, prepare_launch
 from tfinet_mm.engine.options import (
     AMP_TYPES,
+    existing_checkpoint,
     load_config,
     set_hook,
     use_amp,
@@ -85,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.trust_checkpoint:
         trust_checkpoints()
     cfg = load_config(args.config, args.cfg_options, args.work_dir)
-    cfg.load_from = args.checkpoint
+    cfg.load_from = existing_checkpoint(args.checkpoint)
     cfg.resume = False
     use_split(cfg, args.split)
     if args.amp:

@@ -19,7 +19,7 @@ from mmengine.runner import Runner
 
 from tfinet_mm.engine.checkpoint import trust_checkpoints
 from tfinet_mm.engine.launch import LAUNCHERS, finish_launch, is_first_rank, prepare_launch
-from tfinet_mm.engine.options import AMP_TYPES, load_config, use_amp
+from tfinet_mm.engine.options import AMP_TYPES, existing_checkpoint, load_config, use_amp
 from tfinet_mm.engine.resume import newest_checkpoint
 
 
@@ -93,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 flush=True,
             )
     else:
-        checkpoint = Path(args.resume) if args.resume else None
+        checkpoint = existing_checkpoint(args.resume) if args.resume else None
     # A config may ask to resume as well; only the option overrides it.
     if args.resume:
         cfg.resume = checkpoint is not None

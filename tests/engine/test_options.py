@@ -4,7 +4,14 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from tfinet_mm.engine.options import load_config, set_hook, use_amp, use_split, write_scores
+from tfinet_mm.engine.options import (
+    existing_checkpoint,
+    load_config,
+    set_hook,
+    use_amp,
+    use_split,
+    write_scores,
+)
 
 
 @pytest.fixture
@@ -140,3 +147,12 @@ def test_configs_are_read_with_what_the_command_line_says(tmp_path):
     assert load_config(path).work_dir == 'there'
     with pytest.raises(FileNotFoundError, match='nowhere'):
         load_config(tmp_path / 'nowhere.py')
+
+
+def test_checkpoints_are_looked_for_and_addresses_are_not(tmp_path):
+    path = str(tmp_path / 'x.pth')
+    with pytest.raises(FileNotFoundError, match=r'x\.pth'):
+        existing_checkpoint(path)
+    (tmp_path / 'x.pth').touch()
+    assert existing_checkpoint(path) == path
+    assert existing_checkpoint('open-mmlab://x') == 'open-mmlab://x'

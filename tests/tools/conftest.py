@@ -1,5 +1,6 @@
 """A network and a data set small enough to run the real tools on."""
 
+import importlib.util
 import os
 import subprocess
 import sys
@@ -119,3 +120,17 @@ def trained(tiny, environment, tmp_path_factory):
     )
     assert result.returncode == 0, result.stdout[-5000:]
     return work_dir, result.stdout
+
+
+@pytest.fixture(scope='session')
+def load_tool():
+    """Import a tool by its path below tools/, to call its main() here."""
+
+    def _load(name):
+        path = TOOLS / name
+        spec = importlib.util.spec_from_file_location(f'tool_{path.stem}', path)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return _load

@@ -161,6 +161,7 @@ def test_slurm_scripts_take_the_usual_variables(tools, run, srun):
     ]
 
 
+@pytest.mark.slow
 def test_two_slurm_tasks_on_a_machine_without_gpu(tiny, tools, run, srun, trained, tmp_path):
     checkpoint = trained[0] / 'epoch_2.pth'
     environment = srun | {'GPUS': '2', 'GPUS_PER_NODE': '0', 'CPUS_PER_TASK': '1'}

@@ -50,6 +50,23 @@ def load_config(
     return cfg
 
 
+def existing_checkpoint(name: str) -> str:
+    """Look for a checkpoint before minutes are spent on data and model.
+
+    Args:
+        name: Path, or an address such as ``https://...`` or ``open-mmlab://...``.
+
+    Returns:
+        The name.
+
+    Raises:
+        FileNotFoundError: It is a path, and there is no such file.
+    """
+    if '://' not in name and not Path(name).expanduser().is_file():
+        raise FileNotFoundError(f'there is no checkpoint {name}')
+    return name
+
+
 def use_amp(cfg: Config, dtype: str, train: bool) -> None:
     """Run the network in a 16-bit type.
 

@@ -1,28 +1,18 @@
-"""tools/analysis/benchmark.py, run as users run it."""
+"""tools/analysis/benchmark.py on a small shape."""
 
-import subprocess
-import sys
-from pathlib import Path
-
-import tfinet_mm
-
-ROOT = Path(tfinet_mm.__file__).parents[1]
+import pytest
 
 
-def test_a_table_of_both_types_in_one_run(tmp_path):
-    result = subprocess.run(
+def test_a_table_of_both_types_in_one_run(load_tool, tools, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)  # where there is no data
+    load_tool('analysis/benchmark.py').main(
         [
-            *(sys.executable, ROOT / 'tools/analysis/benchmark.py', ROOT / 'configs/tfinet_r18.py'),
-            *('--shape', '64', '--repeats', '1', '--channels', 'last', 'first'),
-            *('--modes', 'inference', 'data', '--threads', '1'),
-        ],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        timeout=240,
-        check=True,
+            *(str(tools.parent / 'configs' / 'tfinet_r18.py'), '--shape', '64', '--repeats', '1'),
+            *('--channels', 'last', 'first', '--modes', 'inference', 'data'),
+        ]
     )
-    rows = [line for line in result.stdout.splitlines() if line.startswith('| inference')]
+    printed = capsys.readouterr()
+    rows = [line for line in printed.out.splitlines() if line.startswith('| inference')]
     assert [row.split('|')[2].strip() for row in rows] == [
         f'{dtype}, channels {layout}'
         for layout in ('last', 'first')
@@ -30,5 +20,11 @@ def test_a_table_of_both_types_in_one_run(tmp_path):
     ]
     # 512 x 512 takes 362.2 GFLOP without the published classifier; this has a 64th of the pixels.
     assert {row.split('|')[6].strip() for row in rows} == {'5.7'}
-    assert 'No data to load' in result.stdout
-    assert 'row' in result.stderr
+    assert 'No data to load' in printed.out
+    assert 'row' in printed.err
+
+
+def test_impossible_numbers(load_tool, capsys):
+    with pytest.raises(SystemExit):
+        load_tool('analysis/benchmark.py').main(['x.py', '--batch-size', '0'])
+    assert 'above 0' in capsys.readouterr().err
