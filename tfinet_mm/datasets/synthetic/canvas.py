@@ -58,11 +58,11 @@ class Surface:
             relief: Shape of the surface, likewise.
             building: Identity of the building, 0 for none.
         """
-        self.cover[window][mask] = cover
+        np.copyto(self.cover[window], cover, where=mask)
+        np.copyto(self.height[window], height, where=mask)
+        np.copyto(self.relief[window], relief, where=mask)
+        np.copyto(self.building[window], building, where=mask)
         self.albedo[window][mask] = colour[mask] if colour.ndim == 3 else colour
-        self.height[window][mask] = height[mask] if isinstance(height, np.ndarray) else height
-        self.relief[window][mask] = relief[mask] if isinstance(relief, np.ndarray) else relief
-        self.building[window][mask] = building
 
     def tint(self, window: Window, mask: np.ndarray, colour: np.ndarray, strength: float) -> None:
         """Paint over the colour alone: lines on a road, cars, tracks in the soil."""
@@ -104,7 +104,16 @@ class Cell:
         v = surface.frame.bent[(1, *window)] - np.float32(low[1])
         size = (high[0] - low[0], high[1] - low[1])
         mask = (u >= 0) & (u < size[0]) & (v >= 0) & (v < size[1])
-        return cls(surface, window, mask, u, v, low, size) if mask.any() else None
+        rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
+        if not rows.size:
+            return None
+        # Every texture is computed over the whole window, so it had better be tight.
+        part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
+        window = (
+            slice(window[0].start + part[0].start, window[0].start + part[0].stop),
+            slice(window[1].start + part[1].start, window[1].start + part[1].stop),
+        )
+        return cls(surface, window, mask[part], u[part], v[part], low, size)
 
     @property
     def noise(self) -> Noise:
