@@ -1,7 +1,6 @@
 _base_ = 'tfinet_hrnet18.py'
 model = dict(
     backbone=dict(width=32, init_cfg=dict(checkpoint='open-mmlab://msra/hrnetv2_w32')),
-    neck=dict(in_channels=480),
-    semantic_head=dict(in_channels=480),
-    change_head=dict(in_channels=960),
+    # Reduced to W18's 270 channels first, or the neck would cost more than the backbone.
+    neck=dict(in_channels=480, channels=270),
 )
