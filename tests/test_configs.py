@@ -32,7 +32,7 @@ def _load(name):
     return cfg
 
 
-def _sample(num_classes, size):
+def make_sample(num_classes, size):
     sample = SegDataSample()
     changed = torch.randint(0, 2, (1, *size))
     sample.gt_sem_seg = PixelData(data=changed)
@@ -60,7 +60,7 @@ def test_forward_and_backward(name):
     size = (64, 64)
     raw = {
         'inputs': [torch.randint(0, 256, (6, *size), dtype=torch.uint8) for _ in range(2)],
-        'data_samples': [_sample(expected, size) for _ in range(2)],
+        'data_samples': [make_sample(expected, size) for _ in range(2)],
     }
     data = model.data_preprocessor(raw, training=True)
     total, log = model.parse_losses(model(**data, mode='loss'))

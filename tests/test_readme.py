@@ -1,0 +1,134 @@
+"""What the README and the docs show works as it is written."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from mmengine import Config
+from mmengine.registry import DefaultScope
+from test_configs import make_sample
+
+from tfinet_mm.registry import MODELS
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / 'README.md', ROOT / 'configs' / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
+
+
+def _blocks(page, language):
+    return re.findall(rf'```{language}\n(.*?)```', page.read_text(encoding='utf-8'), re.DOTALL)
+
+
+def _commands():
+    """Every command line that runs something of this repository."""
+    for page in PAGES:
+        text = page.read_text(encoding='utf-8')
+        lines = [line for block in _blocks(page, 'bash') for line in block.splitlines()]
+        lines += re.findall(r'`((?:python )?tools/[^`\n]+)`', text)
+        for line in lines:
+            yield page.name, line
+
+
+SWAPS = [b for b in _blocks(ROOT / 'README.md', 'python') if b.startswith('_base_')]
+PROGRAMS = [b for b in _blocks(ROOT / 'README.md', 'python') if not b.startswith('_base_')]
+TOOL_CALLS = sorted(
+    {
+        (page, line)
+        for page, line in _commands()
+        if re.match(r'python tools/\S+\.py ', line) and '[' not in line
+    }
+)
+SCRIPTS = sorted({m for _, line in _commands() for m in re.findall(r'tools/\w+\.sh', line)})
+
+
+def test_there_is_something_to_test():
+    assert len(SWAPS) == 3
+    assert len(PROGRAMS) == 1
+    assert len(TOOL_CALLS) > 8
+
+
+@pytest.mark.parametrize('snippet', SWAPS)
+def test_swaps_train_a_step(snippet, tmp_path):
+    """Each builds, differs from its base, and runs forward and backward."""
+    path = tmp_path / 'swap.py'
+    path.write_text(snippet.replace("'configs/", f"'{ROOT.as_posix()}/configs/"))
+    cfg = Config.fromfile(path)
+    base = Config.fromfile(ROOT / 'configs' / 'tfinet_r18.py')
+    assert cfg.model != base.model
+    cfg.model.backbone.init_cfg = None
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        model = MODELS.build(cfg.model)
+    raw = {
+        'inputs': [torch.randint(0, 256, (6, 64, 64), dtype=torch.uint8) for _ in range(2)],
+        'data_samples': [make_sample(6, (64, 64)) for _ in range(2)],
+    }
+    total, _ = model.parse_losses(model(**model.data_preprocessor(raw, training=True), mode='loss'))
+    total.backward()
+    assert torch.isfinite(total)
+
+
+@pytest.mark.parametrize('program', PROGRAMS)
+def test_programs_print_what_they_say(program):
+    done = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', program],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    promised = re.findall(r'# (torch\.Size\(\[[^)]*\]\))', program)
+    assert done.stdout.split('\n')[: len(promised)] == promised
+
+
+@pytest.mark.parametrize(('page', 'line'), TOOL_CALLS)
+def test_tools_take_the_options_shown(page, line):
+    """The tool exists and knows every option of the line; configs it names exist."""
+    words = shlex.split(line, comments=True)
+    tool = ROOT / words[1]
+    assert tool.is_file(), f'{page}: {line}'
+    for word in words[2:]:
+        if word.startswith('configs/'):
+            assert (ROOT / word).is_file(), f'{page}: {line}'
+    shown = {word for word in words[2:] if word.startswith('--')}
+    known = re.findall(r"'(--[\w-]+)'", tool.read_text(encoding='utf-8'))
+    assert shown <= set(known), f'{page}: {line}'
+
+
+@pytest.mark.parametrize('script', SCRIPTS)
+def test_scripts_can_be_started(script):
+    assert os.access(ROOT / script, os.X_OK)
+
+
+def test_make_targets_exist():
+    makefile = (ROOT / 'Makefile').read_text(encoding='utf-8')
+    text = '\n'.join(page.read_text(encoding='utf-8') for page in PAGES)
+    named = set(re.findall(r'^make ([a-z-]+)', text, re.MULTILINE))
+    named |= set(re.findall(r'`make ([a-z-]+)', text))
+    assert named >= {'demo', 'test'}
+    for target in named:
+        assert re.search(rf'^{target}:', makefile, re.MULTILINE), target
+
+
+@pytest.mark.parametrize('page', PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    text = page.read_text(encoding='utf-8')
+    for link in re.findall(r'\]\((?!https?://)([^)#]+)', text):
+        assert (page.parent / link).exists(), f'{page.name}: {link}'
+
+
+def test_parameters_in_the_table_of_configs():
+    """The figures of configs/README.md are those of the models (the two that build fast)."""
+    table = (ROOT / 'configs' / 'README.md').read_text(encoding='utf-8')
+    for name in ('tfinet_r18.py', 'demo/tfinet_r18_synthetic.py'):
+        figure = re.search(rf'`{name}` \|[^|]*\| ([\d.]+) \|', table)[1]
+        cfg = Config.fromfile(ROOT / 'configs' / name)
+        cfg.model.backbone.init_cfg = None
+        with DefaultScope.overwrite_default_scope('mmseg'):
+            model = MODELS.build(cfg.model)
+        parameters = sum(p.numel() for p in model.parameters())
+        assert float(figure) == round(parameters / 1e6, 2), name
