@@ -13,6 +13,7 @@ model = dict(
     autocast='bfloat16',
 )
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
-param_scheduler = dict(end=14)
-train_cfg = dict(max_epochs=12, val_interval=3)
+param_scheduler = dict(end=20)
+train_cfg = dict(max_epochs=18, val_interval=3)
+randomness = dict(seed=0)
 default_hooks = dict(logger=dict(interval=10), visualization=dict(interval=8))

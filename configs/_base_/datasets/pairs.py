@@ -1,0 +1,32 @@
+# What all data sets have in common: how pairs are read, augmented, batched and scored.
+# A data set says type, data_root and which part is for what, see the files beside this one.
+train_pipeline = [
+    dict(type='tfinet_mm.LoadImagePair'),
+    dict(type='tfinet_mm.LoadPairAnnotations'),
+    dict(type='tfinet_mm.RandomFlipOrRotate'),
+    dict(type='tfinet_mm.PackPairInputs'),
+]
+test_pipeline = [
+    dict(type='tfinet_mm.LoadImagePair'),
+    dict(type='tfinet_mm.LoadPairAnnotations'),
+    dict(type='tfinet_mm.PackPairInputs'),
+]
+
+train_dataloader = dict(
+    batch_size=8,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(pipeline=train_pipeline),
+)
+val_dataloader = dict(
+    batch_size=4,
+    num_workers=4,
+    persistent_workers=True,
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(pipeline=test_pipeline, test_mode=True),
+)
+test_dataloader = val_dataloader
+
+val_evaluator = dict(type='tfinet_mm.SCDMetric')
+test_evaluator = val_evaluator
