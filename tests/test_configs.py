@@ -93,12 +93,14 @@ def test_the_published_schedule(name):
     scheduler = PARAM_SCHEDULERS.build({**cfg.param_scheduler, 'optimizer': wrapper})
     for epoch in range(50):
         assert optimizer.param_groups[0]['lr'] == pytest.approx(2e-4 * (1 - epoch / 51))
-        optimizer.step()
+        wrapper.step()
         scheduler.step()
 
 
 @pytest.mark.parametrize('name', CONFIGS)
-def test_best_checkpoint_is_by_score(name):
+def test_hooks_of_every_run(name):
+    """The best checkpoint is by Score, and classes are compared before a run starts."""
     cfg = _load(name)
+    assert 'tfinet_mm.ClassCheckHook' in [hook.type for hook in cfg.default_hooks.values()]
     assert cfg.default_hooks.checkpoint.save_best == 'Score'
     assert cfg.default_hooks.checkpoint.rule == 'greater'

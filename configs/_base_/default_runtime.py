@@ -24,6 +24,7 @@ default_hooks = dict(
         rule='greater',
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
+    class_check=dict(type='tfinet_mm.ClassCheckHook'),
     # Batch norm statistics become the mean over the ranks after each epoch, so that all
     # validate with the network that the checkpoint holds.
     sync_buffers=dict(type='SyncBuffersHook'),

@@ -29,6 +29,11 @@ def test_one_level_at_a_quarter(narrow, size):
     assert level.shape == (2, 60, size[0] // 4, size[1] // 4)
 
 
+def test_no_warning_a_call(narrow, recwarn):
+    narrow(torch.rand(1, 3, 64, 64))
+    assert not recwarn.list
+
+
 def test_any_number_of_bands():
     (level,) = FusedHRNet(4, in_channels=5).eval()(torch.rand(1, 5, 32, 32))
     assert level.shape == (1, 60, 8, 8)

@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from mmengine.runner.checkpoint import _load_checkpoint
 from mmseg.models.backbones import HRNet
 from mmseg.models.utils import Upsample
-from torch import Tensor
+from torch import Tensor, nn
 from typing_extensions import Self
 
 from tfinet_mm.models.blocks import BN, NormCfg
@@ -72,9 +72,18 @@ class FusedHRNet(HRNet):
             stages, in_channels=in_channels, norm_cfg=norm_cfg, init_cfg=init_cfg, **kwargs
         )
         self.align_corners = align_corners
-        for module in self.modules():
-            if isinstance(module, Upsample):
-                module.align_corners = align_corners
+        # torch's Upsample in place of mmseg's, which warns at every call with aligned corners.
+        for parent in list(self.modules()):
+            for name, child in parent.named_children():
+                if isinstance(child, Upsample):
+                    parent.add_module(
+                        name,
+                        nn.Upsample(
+                            scale_factor=child.scale_factor,
+                            mode='bilinear',
+                            align_corners=align_corners,
+                        ),
+                    )
         self.out_channels = 15 * width
 
     def forward(self, x: Tensor) -> Features:
