@@ -189,6 +189,26 @@ DETECTORS = {
             'loss_decode': {'type': 'mmseg.CrossEntropyLoss'},
         },
     },
+    'mmseg_losses': {
+        **_config(
+            {'type': 'tfinet_mm.FusedHRNet', 'width': 4},
+            {'type': 'tfinet_mm.AbsoluteDifference'},
+            60,
+            4,
+        ),
+        'semantic_head': _progressive(
+            60,
+            4,
+            K,
+            [
+                {'type': 'mmseg.CrossEntropyLoss', 'avg_non_ignore': True},
+                {'type': 'mmseg.LovaszLoss', 'reduction': 'none', 'loss_weight': 0.5},
+            ],
+        ),
+        'change_head': _progressive(
+            60, 4, 1, {'type': 'mmseg.CrossEntropyLoss', 'use_sigmoid': True}
+        ),
+    },
     'autocast': _interaction(
         60, {'type': 'tfinet_mm.FusedHRNet', 'width': 4}, 4, autocast='bfloat16'
     ),
@@ -380,6 +400,22 @@ def test_two_channel_change_is_a_softmax():
         raw = nn.functional.interpolate(raw, (64, 64), mode='bilinear')
         probability = model(inputs, mode='predict')[0].pred_change_prob.data
     torch.testing.assert_close(probability, raw.softmax(1)[0, 1:])
+
+
+def test_several_losses_of_mmseg_are_all_trained_on():
+    model = build('mmseg_losses').train()
+    losses = model(pair(), samples(), mode='loss')
+    assert {'semantic_from.loss_ce', 'semantic_to.loss_lovasz', 'change.loss_ce'} <= set(losses)
+
+
+def test_exports_to_a_program_without_python_code_of_ours():
+    """torch.export gives the same logits, by position: from, to, change."""
+    model = build('tfinet_hrnet', channels_last=False).eval()
+    inputs = pair(1)
+    program = torch.export.export(model, (inputs,)).module()
+    with torch.no_grad():
+        for actual, expected in zip(program(inputs), model(inputs), strict=True):
+            torch.testing.assert_close(actual, expected)
 
 
 def test_semantic_head_is_stored_once():
