@@ -54,7 +54,7 @@ def test_found_in_a_fresh_process(scope, root, name, module):
             'PairPhotoMetricDistortion ExchangeDates PackPairInputs',
         ),
         ('METRICS', 'SCDMetric'),
-        ('HOOKS', 'PredictionWriterHook PairVisualizationHook ClassCheckHook'),
+        ('HOOKS', 'PredictionWriterHook PairVisualizationHook ClassCheckHook CheckpointCheckHook'),
     ],
 )
 def test_everything_promised_is_registered(registry, names):

@@ -45,6 +45,10 @@ class UntrustedCheckpointError(TFINetError, RuntimeError):
     """A checkpoint holds more than tensors and the few types MMEngine stores."""
 
 
+class CheckpointMismatchError(TFINetError, RuntimeError):
+    """A checkpoint holds the weights of another network than the config describes."""
+
+
 class MissingExtraError(TFINetError, ImportError):
     """An optional dependency is missing; the message names the extra to install."""
 

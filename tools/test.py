@@ -89,6 +89,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cfg.load_from = existing_checkpoint(args.checkpoint)
     cfg.resume = False
     use_split(cfg, args.split)
+    # In configs that don't inherit this package's runtime as well.
+    set_hook(cfg, 'tfinet_mm.CheckpointCheckHook')
     if args.amp:
         use_amp(cfg, args.amp, train=False)
     written = {}

@@ -45,3 +45,13 @@ def test_bfloat16(tiny, tools, run, trained):
 def test_a_missing_checkpoint_is_named(tiny, load_tool):
     with pytest.raises(FileNotFoundError, match=r'there is no checkpoint nowhere\.pth'):
         load_tool('test.py').main([str(tiny), 'nowhere.pth'])
+
+
+def test_a_checkpoint_of_another_network_is_not_scored(tiny, tools, run, trained, tmp_path):
+    work_dir, _ = trained
+    other = tmp_path / 'other.py'
+    other.write_text(f'_base_ = {str(tiny)!r}\nmodel = dict(backbone=dict(depth=34))\n')
+    output = run(tools / 'test.py', other, work_dir / 'epoch_2.pth', code=1)
+    assert 'CheckpointMismatchError' in output
+    assert 'missing: backbone.layer1.2.conv1.weight' in output
+    assert 'Precision_scd' not in output

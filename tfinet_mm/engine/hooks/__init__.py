@@ -1,7 +1,13 @@
-"""Hooks: predictions as label files, pictures of pairs."""
+"""Hooks: checks before a run, predictions as label files, pictures of pairs."""
 
+from tfinet_mm.engine.hooks.checkpoint_check import CheckpointCheckHook
 from tfinet_mm.engine.hooks.class_check import ClassCheckHook
 from tfinet_mm.engine.hooks.prediction_writer import PredictionWriterHook
 from tfinet_mm.engine.hooks.visualization import PairVisualizationHook
 
-__all__ = ['ClassCheckHook', 'PairVisualizationHook', 'PredictionWriterHook']
+__all__ = [
+    'CheckpointCheckHook',
+    'ClassCheckHook',
+    'PairVisualizationHook',
+    'PredictionWriterHook',
+]
