@@ -1,8 +1,11 @@
 """Predictions as label files."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from PIL import Image
@@ -81,3 +84,29 @@ def test_what_cannot_be_written_is_named(new_runner, tmp_path):
     with pytest.raises(ValueError, match='inside its folder'):
         written(runner, sample, tmp_path / 'out')
     assert not (tmp_path / 'one.png').exists()
+
+
+@pytest.mark.parametrize(
+    ('dataset', 'out', 'refused'),
+    [
+        ({'data_root': 'data/mine'}, 'data/mine', True),
+        ({'data_root': 'data/mine'}, 'data/mine/predicted', False),
+        ({'data_prefix': {'seg_map_path_from': 'mine/label1'}}, 'mine', True),
+        ({'data_root': 'data', 'data_prefix': {'seg_map_path': 'a/change'}}, 'data/a', True),
+        ({'data_root': 'data', 'data_prefix': {'seg_map_path': None}}, 'out', False),
+        ({'datasets': [{'data_root': 'one'}, {'dataset': {'data_root': 'two'}}]}, 'two', True),
+    ],
+)
+@pytest.mark.parametrize('split', ['train', 'test'])
+def test_labels_of_the_data_are_not_overwritten(
+    dataset, out, refused, split, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    runner = SimpleNamespace(cfg=Config({f'{split}_dataloader': {'dataset': dataset}}))
+    # Another way to write the same folder.
+    hook = PredictionWriterHook(str(tmp_path / 'x' / '..' / out))
+    if not refused:
+        hook.before_test(runner)
+        return
+    with pytest.raises(ValueError, match=rf'overwrite labels .* of the {split}_dataloader'):
+        hook.before_test(runner)

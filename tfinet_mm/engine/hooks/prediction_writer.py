@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,8 @@ class PredictionWriterHook(Hook):
         probability: Also write the probability of change.
 
     Raises:
-        ValueError: A sample has no ``sample_id``, or the data set no classes.
+        ValueError: ``out_dir`` is where a data set of the config has its own
+            labels, a sample has no ``sample_id``, or the data set no classes.
         LabelValueError: A prediction to write is missing, or holds a class the
             data set doesn't have.
     """
@@ -66,6 +67,18 @@ class PredictionWriterHook(Hook):
         self.class_maps = {'label1': PRED_FROM, 'label2': PRED_TO}
         if land_cover:
             self.class_maps |= {'cover1': PRED_COVER_FROM, 'cover2': PRED_COVER_TO}
+
+    def before_test(self, runner: Runner) -> None:
+        """Refuse to write over labels that predictions are compared with, or trained on."""
+        folders = ('', *self.class_maps, 'change', 'change_prob')
+        written = {(self.out_dir / folder).resolve() for folder in folders}
+        for split in ('train', 'val', 'test'):
+            for folder in _data_folders(runner.cfg.get(f'{split}_dataloader')):
+                if folder.resolve() in written:
+                    raise ValueError(
+                        f'predictions under {self.out_dir} would overwrite labels of the data set '
+                        f'in {folder}, of the {split}_dataloader; choose a folder of their own'
+                    )
 
     def after_test_iter(
         self,
@@ -110,3 +123,18 @@ def _array(sample: Any, field: str, name: str) -> np.ndarray:
             f'{sorted(sample.keys())}; the model must return it'
         )
     return array
+
+
+def _data_folders(config: Any) -> Iterator[Path]:
+    """All ``data_root`` and the folders of all ``data_prefix`` in the config of a data loader."""
+    if isinstance(config, Mapping):
+        root = config.get('data_root')
+        if root:
+            yield Path(root)
+        for folder in (config.get('data_prefix') or {}).values():
+            if folder:
+                yield Path(root or '', folder)
+        config = list(config.values())
+    if isinstance(config, list | tuple):
+        for part in config:
+            yield from _data_folders(part)
