@@ -56,7 +56,7 @@ def draw_training_sample(item: dict[str, Any], table: ClassTable) -> np.ndarray:
         RGB picture of uint8.
     """
     image, sample = item['inputs'].numpy().transpose(1, 2, 0), item['data_samples']
-    size = panel_size(*image.shape[:2], 192, 512)
+    size = panel_size(image.shape[0], image.shape[1], 192, 512)
     bands = image.shape[2] // 2
     dates = (image[..., :bands], image[..., bands:])
     columns: list[list[Panel | None]] = [

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from mmengine.dist import all_gather_object, all_reduce, get_rank, is_main_process
@@ -28,7 +29,8 @@ from tfinet_mm.structures import (
 )
 
 
-class RankReport(NamedTuple):
+@dataclass(frozen=True)
+class RankReport:
     """What a rank tells the others, so that padding of the sampler is found.
 
     Attributes:
@@ -144,7 +146,7 @@ class SCDMetric(BaseMetric):
             self._table = ClassTable.from_metainfo(self.dataset_meta or {})
         return self._table
 
-    def process(self, data_batch: Any, data_samples: Sequence[dict]) -> None:
+    def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Count the pairs of one batch.
 
         Args:
@@ -157,12 +159,16 @@ class SCDMetric(BaseMetric):
         num_classes = self._class_table().num_classes
         for sample in data_samples:
             name = str(sample.get('sample_id') or sample.get('img_path'))
-            maps = [
-                _label_map(sample, field, name)
-                for field in (GT_CHANGE, GT_FROM, GT_TO, PRED_CHANGE, PRED_FROM, PRED_TO)
-            ]
+            change, cover_from, cover_to = (
+                _label_map(sample, field, name) for field in (GT_CHANGE, GT_FROM, GT_TO)
+            )
+            pred_change, pred_from, pred_to = (
+                _label_map(sample, field, name) for field in (PRED_CHANGE, PRED_FROM, PRED_TO)
+            )
             try:
-                counts = SCDConfusion.from_maps(*maps, num_classes)
+                counts = SCDConfusion.from_maps(
+                    change, cover_from, cover_to, pred_change, pred_from, pred_to, num_classes
+                )
             except LabelValueError as error:
                 raise LabelValueError(f'sample {name}: {error}') from error
             self._earlier = self._sum()
@@ -220,7 +226,7 @@ class SCDMetric(BaseMetric):
         return metrics
 
 
-def _label_map(sample: dict, field: str, name: str) -> Tensor:
+def _label_map(sample: dict[str, Any], field: str, name: str) -> Tensor:
     """The map (H, W) of a field of a data sample, itself a dictionary or PixelData."""
     value = sample.get(field)
     if value is None:

@@ -89,19 +89,29 @@ class PairMaps:
         Raises:
             LabelValueError: A prediction is missing.
         """
-        predictions = [field_array(sample, name) for name in (PRED_CHANGE, PRED_FROM, PRED_TO)]
-        if any(one is None for one in predictions):
+        predicted_change = field_array(sample, PRED_CHANGE)
+        predicted_from = field_array(sample, PRED_FROM)
+        predicted_to = field_array(sample, PRED_TO)
+        if predicted_change is None or predicted_from is None or predicted_to is None:
             raise LabelValueError(
                 f'a data sample to draw needs {PRED_CHANGE!r}, {PRED_FROM!r} and {PRED_TO!r}, '
                 f'got one with {sorted(sample.keys())}'
             )
         change = field_array(sample, GT_CHANGE)
-        covers = (field_array(sample, GT_FROM), field_array(sample, GT_TO))
-        annotated = [
-            None if change is None or cover is None else to_semantic_change(cover, change)
-            for cover in covers
-        ]
-        return cls(*predictions, change, *annotated, field_array(sample, PRED_CHANGE_PROB))
+
+        def annotated(name: str) -> np.ndarray | None:
+            cover = field_array(sample, name)
+            return None if change is None or cover is None else to_semantic_change(cover, change)
+
+        return cls(
+            predicted_change,
+            predicted_from,
+            predicted_to,
+            change=change,
+            annotated_from=annotated(GT_FROM),
+            annotated_to=annotated(GT_TO),
+            change_prob=field_array(sample, PRED_CHANGE_PROB),
+        )
 
 
 def display_image(image: np.ndarray) -> np.ndarray:
@@ -204,7 +214,8 @@ def draw_pair(
             annotation differ in size.
     """
     annotated = maps.change is not None
-    size = panel_size(*maps.predicted_change.shape, min_side, max_side)
+    height, width = maps.predicted_change.shape
+    size = panel_size(height, width, min_side, max_side)
     columns: list[list[Panel | None]] = [
         [
             ('before', resized(display_image(before), size, smooth=True)),
@@ -229,7 +240,7 @@ def draw_pair(
     heading = 'change and its errors' if annotated else 'predicted change'
     columns.append([(heading, resized(colourise(errors, CHANGE_COLOURS), size)), None])
     if maps.change_prob is not None:
-        grey = display_image(np.uint8(np.clip(maps.change_prob, 0, 1) * 255 + 0.5))
+        grey = display_image((np.clip(maps.change_prob, 0, 1) * 255 + 0.5).astype(np.uint8))
         columns[-1][1] = ('probability of change', resized(grey, size, smooth=True))
 
     classes = list(zip(table.names, table.palette, strict=True))

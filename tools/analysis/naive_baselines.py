@@ -64,22 +64,24 @@ def score(root: Path, fit: str, bins: int) -> dict[str, float]:
     confusion = np.zeros((7, 7), np.int64)
     right = total = 0
     for first, name in tqdm(_pictures(root / 'val', ('im1',)), desc='scoring', unit='pair'):
-        pair = [read(first), read(root / 'val' / 'im2' / name)]
-        changed = otsu_change(*pair)
-        for date, image in enumerate(pair, 1):
-            label, predicted = read(root / 'val' / f'label{date}' / name), classifier.predict(image)
+        before, after = read(first), read(root / 'val' / 'im2' / name)
+        changed = otsu_change(before, after)
+        for date, picture in enumerate((before, after), 1):
+            label = read(root / 'val' / f'label{date}' / name)
+            predicted = classifier.predict(picture)
             confusion += naive_confusion(changed, predicted, label)
             right += int((predicted == label)[label > 0].sum())
             total += int((label > 0).sum())
-    hit, said, there = confusion[1:, 1:].sum(), confusion[:, 1:].sum(), confusion[1:].sum()
+    said, there = int(confusion[:, 1:].sum()), int(confusion[1:].sum())
+    hit, pixels = int(confusion[1:, 1:].sum()), int(confusion.sum())
     ratios = dict(
-        changed_share=(there, confusion.sum()),
+        changed_share=(there, pixels),
         otsu_IoU=(hit, said + there - hit),
         otsu_precision=(hit, said),
         otsu_recall=(hit, there),
         colour_accuracy=(right, total),
     )
-    return {name: 100 * float(a) / max(float(b), 1.0) for name, (a, b) in ratios.items()}
+    return {name: 100 * a / max(b, 1) for name, (a, b) in ratios.items()}
 
 
 def _pictures(split: Path, folders: Sequence[str] = ('im1', 'im2')) -> list[tuple[Path, str]]:

@@ -16,6 +16,7 @@ from tfinet_mm.engine.hooks.samples import class_table, sample_name
 from tfinet_mm.errors import ImageFormatError
 from tfinet_mm.files import sample_file
 from tfinet_mm.registry import HOOKS
+from tfinet_mm.structures import ClassTable
 from tfinet_mm.visualization import draw_sample, write_png
 
 
@@ -122,8 +123,7 @@ class PairVisualizationHook(Hook):
         for sample in due:
             # Backends write NAME_STEP.png and don't make sub-folders; "%2F" can't clash, "_" could.
             name = sample_name(sample).replace('%', '%25').replace('/', '%2F')
-            picture = draw_sample(sample, *self._images(sample), table, **self.sides)
-            runner.visualizer.add_image(f'val_{name}', picture, step)
+            runner.visualizer.add_image(f'val_{name}', self._draw(sample, table), step)
 
     def after_test_iter(
         self,
@@ -145,11 +145,12 @@ class PairVisualizationHook(Hook):
         for sample in self._due(outputs, self.test_interval):
             path = sample_file(self.out_dir, sample_name(sample), '.png')
             table = class_table(runner.test_dataloader)
-            write_png(path, draw_sample(sample, *self._images(sample), table, **self.sides))
+            write_png(path, self._draw(sample, table))
 
-    def _images(self, sample: Any) -> list[np.ndarray]:
-        """Both images of a pair as their files hold them, cut to the sample's window."""
-        return [_read(path, self.bands, sample.get('window')) for path in sample.img_path]
+    def _draw(self, sample: Any, table: ClassTable) -> np.ndarray:
+        """Draw a pair over its images as their files hold them, cut to the sample's window."""
+        before, after = (_read(path, self.bands, sample.get('window')) for path in sample.img_path)
+        return draw_sample(sample, before, after, table, **self.sides)
 
 
 def _read(path: str, bands: Sequence[int] | None, window: Sequence[int] | None) -> np.ndarray:

@@ -51,7 +51,8 @@ def predictions(
             F.interpolate(p[None], original, mode='bilinear', align_corners=False)[0]
             for p in probabilities
         ]
-    return maps_from_probabilities(*probabilities, threshold=threshold)
+    prob_from, prob_to, change_prob = probabilities
+    return maps_from_probabilities(prob_from, prob_to, change_prob, threshold)
 
 
 def maps_from_probabilities(
