@@ -100,17 +100,14 @@ def to_semantic_change(land_cover: Array, change: Array) -> Array:
         >>> to_semantic_change(np.array([3, 3, 255, 1]), np.array([1, 0, 1, 255]))
         array([  4,   0, 255, 255])
     """
-    where: Any = torch.where if isinstance(land_cover, Tensor) else np.where
+    tensors = isinstance(land_cover, Tensor)
+    where: Any = torch.where if tensors else np.where
     ignored = (change == IGNORE_INDEX) | ((change == 1) & (land_cover == IGNORE_INDEX))
     # Adding 1 to 255 would wrap around in uint8, so unknown pixels are taken out first.
     shifted = where(land_cover == IGNORE_INDEX, land_cover, land_cover + 1)
     silent = land_cover * 0
     result = where(ignored, silent + IGNORE_INDEX, where(change == 1, shifted, silent))
-    return (
-        result.to(land_cover.dtype)
-        if isinstance(result, Tensor)
-        else result.astype(land_cover.dtype)
-    )
+    return result.to(land_cover.dtype) if tensors else result.astype(land_cover.dtype)
 
 
 @dataclass(frozen=True)

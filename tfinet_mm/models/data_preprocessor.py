@@ -102,7 +102,7 @@ class PairDataPreprocessor(BaseDataPreprocessor):
             ``inputs`` (N, 2B, H, W), float32 (float64 once the module is
             double), and ``data_samples`` (None where there are none).
         """
-        data = self.cast_data(data)  # type: ignore[assignment]
+        data = self.cast_data(data)
         inputs, samples = data['inputs'], data.get('data_samples')
         images = [self._normalized(image) for image in inputs]
         if not images:

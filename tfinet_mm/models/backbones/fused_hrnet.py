@@ -48,7 +48,7 @@ class FusedHRNet(HRNet):
         in_channels: int = 3,
         norm_cfg: NormCfg = BN,
         align_corners: bool = True,
-        init_cfg: dict | list | None = None,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
         **kwargs: Any,
     ) -> None:
         stages = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -28,7 +29,7 @@ class DifferenceHead(BaseModule):
 
     def __init__(
         self,
-        loss_decode: dict | None = None,
+        loss_decode: dict[str, Any] | None = None,
         align_corners: bool = True,
         ignore_index: int = IGNORE_INDEX,
     ) -> None:
@@ -42,7 +43,7 @@ class DifferenceHead(BaseModule):
         """Return the logits, one (N, 1, H, W) a level, as they came."""
         return inputs
 
-    def loss_by_feat(self, logits: Features, data_samples: Sequence) -> dict[str, Tensor]:
+    def loss_by_feat(self, logits: Features, data_samples: Sequence[Any]) -> dict[str, Tensor]:
         """Compare with ``gt_sem_seg`` (1, H, W) of the samples: 1 changed, 0 not, 255 ignored.
 
         Returns:

@@ -72,18 +72,18 @@ class SemanticChangeDetector(BaseSegmentor):
 
     def __init__(
         self,
-        backbone: dict,
-        neck: dict,
-        semantic_head: dict,
-        change_head: dict,
-        auxiliary_head: dict | Sequence[dict] | None = None,
-        data_preprocessor: dict | None = None,
-        train_cfg: dict | None = None,
-        test_cfg: dict | None = None,
+        backbone: dict[str, Any],
+        neck: dict[str, Any],
+        semantic_head: dict[str, Any],
+        change_head: dict[str, Any],
+        auxiliary_head: dict[str, Any] | Sequence[dict[str, Any]] | None = None,
+        data_preprocessor: dict[str, Any] | None = None,
+        train_cfg: dict[str, Any] | None = None,
+        test_cfg: dict[str, Any] | None = None,
         size_divisor: int = 32,
         autocast: str | None = None,
         channels_last: bool = True,
-        init_cfg: dict | list | None = None,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         if autocast is not None and autocast not in AUTOCAST_DTYPES:
@@ -101,10 +101,10 @@ class SemanticChangeDetector(BaseSegmentor):
             )
         self.auxiliary_branches: list[str] = []
         self.auxiliary_heads = nn.ModuleList()
-        if auxiliary_head is not None:
-            single = isinstance(auxiliary_head, dict)
-            for config in [auxiliary_head] if single else auxiliary_head:
-                self._add_auxiliary(dict(config))
+        if isinstance(auxiliary_head, dict):
+            auxiliary_head = [auxiliary_head]
+        for config in auxiliary_head or ():
+            self._add_auxiliary(dict(config))
         self.train_cfg = train_cfg
         self.test_cfg = self._checked_test_cfg(test_cfg)
         self.size_divisor = size_divisor
@@ -113,7 +113,7 @@ class SemanticChangeDetector(BaseSegmentor):
         if channels_last:
             self.to(memory_format=torch.channels_last)
 
-    def _add_auxiliary(self, config: dict) -> None:
+    def _add_auxiliary(self, config: dict[str, Any]) -> None:
         branch = config.pop('branch', None)
         if branch not in AUXILIARY_BRANCHES:
             raise ValueError(
@@ -123,7 +123,7 @@ class SemanticChangeDetector(BaseSegmentor):
         self.auxiliary_heads.append(MODELS.build(config))
 
     @staticmethod
-    def _checked_test_cfg(test_cfg: dict | None) -> dict[str, Any]:
+    def _checked_test_cfg(test_cfg: dict[str, Any] | None) -> dict[str, Any]:
         checked = {'mode': 'whole', 'threshold': 0.5, **(test_cfg or {})}
         if checked['mode'] not in ('whole', 'slide'):
             raise ValueError(f"test_cfg.mode must be 'whole' or 'slide', got {checked['mode']!r}")
@@ -187,7 +187,7 @@ class SemanticChangeDetector(BaseSegmentor):
                 return self._forward(inputs, data_samples)
         raise ValueError(f"mode must be 'tensor', 'predict' or 'loss', got {mode!r}")
 
-    def _autocast(self, device: torch.device) -> contextlib.AbstractContextManager:
+    def _autocast(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
         if self.autocast is None:
             return contextlib.nullcontext()
         return torch.autocast(device.type, dtype=AUTOCAST_DTYPES[self.autocast])
@@ -226,7 +226,7 @@ class SemanticChangeDetector(BaseSegmentor):
         return semantic_from, semantic_to, change
 
     def encode_decode(
-        self, inputs: Tensor, batch_img_metas: Sequence[dict] | None = None
+        self, inputs: Tensor, batch_img_metas: Sequence[dict[str, Any]] | None = None
     ) -> SCDLogits:
         """Logits of all three maps at the size of the inputs, without windows.
 
@@ -267,14 +267,14 @@ class SemanticChangeDetector(BaseSegmentor):
         """
         height, width = inputs.shape[2:]
         (crop_h, crop_w), (step_h, step_w) = self.test_cfg['crop_size'], self.test_cfg['stride']
-        sums: SCDLogits | None = None
+        sums: list[Tensor] = []
         count = inputs.new_zeros((1, 1, height, width))
         for top in window_starts(height, crop_h, step_h):
             for left in window_starts(width, crop_w, step_w):
                 area = (..., slice(top, top + crop_h), slice(left, left + crop_w))
                 part = self.encode_decode(inputs[area])
-                if sums is None:
-                    sums = SCDLogits(*(x.new_zeros((*x.shape[:2], height, width)) for x in part))
+                if not sums:
+                    sums = [x.new_zeros((*x.shape[:2], height, width)) for x in part]
                 for total, x in zip(sums, part, strict=True):
                     total[area] += x
                 count[area] += 1
@@ -317,7 +317,9 @@ class SemanticChangeDetector(BaseSegmentor):
             sample.set_data({name: PixelData(data=data) for name, data in fields.items()})
         return list(data_samples)
 
-    def loss(self, inputs: Tensor, data_samples: Sequence[SegDataSample]) -> dict[str, Tensor]:
+    def loss(
+        self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None
+    ) -> dict[str, Tensor]:
         """Compute the losses of all heads.
 
         Args:
@@ -393,7 +395,7 @@ def _label_views(
 
 
 def _head_losses(
-    prefix: str, head: nn.Module, logits: Any, views: Sequence[SegDataSample]
+    prefix: str, head: Any, logits: Any, views: Sequence[SegDataSample]
 ) -> dict[str, Tensor]:
     losses = head.loss_by_feat(logits, views)
     if getattr(head, 'out_channels', None) == 1:

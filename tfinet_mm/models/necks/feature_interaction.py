@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from mmcv.cnn import ConvModule, build_norm_layer
@@ -82,7 +83,7 @@ class FeatureInteraction(BaseModule):
         channels: int | None = None,
         reduction: int = 16,
         norm_cfg: NormCfg = BN,
-        init_cfg: dict | list | None = None,
+        init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg)
         widths = [in_channels] if isinstance(in_channels, int) else list(in_channels)
