@@ -84,7 +84,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         cfg.merge_from_dict({'randomness.seed': args.seed})
 
     if args.resume == 'auto':
-        checkpoint = newest_checkpoint(cfg.work_dir)
+        checkpoint: str | Path | None = newest_checkpoint(cfg.work_dir)
         if is_first_rank():
             print(
                 f'No checkpoint in {cfg.work_dir} yet: training from the start'

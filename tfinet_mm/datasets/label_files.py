@@ -62,9 +62,8 @@ def read_stored_label(path: PathLike, window: Sequence[int] | None = None) -> St
             with Image.open(path) as image:
                 if window is not None:
                     box = check_window(path, window, *image.size)
-                    image = image.crop(
-                        (box.left, box.top, box.left + box.width, box.top + box.height)
-                    )
+                    corners = (box.left, box.top, box.left + box.width, box.top + box.height)
+                    return _from_pillow(image.crop(corners), path)
                 return _from_pillow(image, path)
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise LabelFormatError(

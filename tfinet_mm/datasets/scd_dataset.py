@@ -83,7 +83,7 @@ class SCDDataset(BaseDataset):
         ValueError: The arguments don't fit together.
     """
 
-    METAINFO: dict = {}
+    METAINFO: dict[str, Any] = {}
 
     def __init__(
         self,

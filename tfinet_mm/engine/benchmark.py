@@ -13,13 +13,12 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.model import revert_sync_batchnorm
+from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
-from torch import nn
 
 from tfinet_mm.engine.complexity import count_flop
 from tfinet_mm.engine.measuring import PeakMemory, timed
@@ -84,7 +83,7 @@ def synthetic_batch(
 
 def build_model(
     cfg: Config, dtype: str = 'float32', channels_last: bool | None = None
-) -> nn.Module:
+) -> BaseModel:
     """Build a config's model for measuring, with random weights, on the machine's device.
 
     Args:

@@ -153,7 +153,7 @@ def _plain_dtype(code: str, *arguments: Any) -> np.dtype:
 def _allowed() -> list[Any]:
     """What may be in a checkpoint besides what torch allows: what MMEngine stores."""
     multiarray = getattr(np, '_core', None) or np.core
-    functions = {
+    functions: dict[str, Callable[..., Any]] = {
         'builtins.getattr': _history_method,
         'builtins.slice': slice,
         'numpy.dtype': _plain_dtype,

@@ -117,7 +117,7 @@ class ColourHistogram:
         """Start with empty counts."""
         if not 1 <= bins <= 256:
             raise ValueError(f'expected 1..256 bins a colour channel, got {bins}')
-        self.counts = np.zeros((num_classes, bins, bins, bins))
+        self.counts: np.ndarray = np.zeros((num_classes, bins, bins, bins))
 
     def add(self, image: np.ndarray, classes: np.ndarray) -> None:
         """Count the pixels of a picture.

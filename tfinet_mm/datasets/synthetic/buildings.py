@@ -41,8 +41,8 @@ def build(
     window = surface.frame.window((u - half[0], v - half[1]), (u + half[0], v + half[1]), 1)
     if is_empty(window):
         return
-    along = surface.frame.straight[(0, *window)] - np.float32(u)
-    across = surface.frame.straight[(1, *window)] - np.float32(v)
+    along = surface.frame.straight[0][window] - np.float32(u)
+    across = surface.frame.straight[1][window] - np.float32(v)
     mask = (np.abs(along) <= half[0]) & (np.abs(across) <= half[1])
     if roof != 'sheet' and notch[0] < 0.3 and min(size) > 9:
         # An L-shaped plan: one corner is missing.

@@ -100,8 +100,8 @@ class Cell:
         window = surface.frame.window(low, high, 14)
         if is_empty(window):
             return None
-        u = surface.frame.bent[(0, *window)] - np.float32(low[0])
-        v = surface.frame.bent[(1, *window)] - np.float32(low[1])
+        u = surface.frame.bent[0][window] - np.float32(low[0])
+        v = surface.frame.bent[1][window] - np.float32(low[1])
         size = (high[0] - low[0], high[1] - low[1])
         mask = (u >= 0) & (u < size[0]) & (v >= 0) & (v < size[1])
         rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
@@ -159,7 +159,7 @@ class Cell:
             if is_empty(window):
                 continue
             bent = self.surface.frame.bent
-            dome = 1 - ((bent[(0, *window)] - u) ** 2 + (bent[(1, *window)] - v) ** 2) / r**2
+            dome = 1 - ((bent[0][window] - u) ** 2 + (bent[1][window] - v) ** 2) / r**2
             dome = dome + 0.12 * self.surface.noise.fine[window]
             mask = (dome > 0) & (self.surface.cover[window] != BUILDING)
             if mask.any():

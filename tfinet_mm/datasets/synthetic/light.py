@@ -94,8 +94,8 @@ def cast_shadows(height: np.ndarray, towards: tuple[float, float], steepness: fl
 def _air(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.ndarray:
     """Haze, thicker in some places, over the whole picture."""
     thickness = strength * (0.03 + 0.2 * rng.beta(1.2, 2.6))
-    veil = thickness * (1 + 0.25 * smooth_noise(rng, image.shape[:2], 90.0))
-    veil = np.clip(veil, 0, 0.6).astype(np.float32)[..., None]
+    uneven = thickness * (1 + 0.25 * smooth_noise(rng, image.shape[:2], 90.0))
+    veil = np.clip(uneven, 0, 0.6).astype(np.float32)[..., None]
     white = np.array([196, 204, 212], np.float32) + np.float32(rng.normal(0, 10))
     return image * (1 - veil) + white * veil
 

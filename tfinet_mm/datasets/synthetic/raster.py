@@ -115,8 +115,8 @@ class Crowns:
         tones = rng.uniform(-1, 1, (rows, columns)).astype(np.float32)
         y, x = np.mgrid[: shape[0], : shape[1]].astype(np.float32) / np.float32(spacing) + 1
         row, column = y.astype(np.intp), x.astype(np.intp)
-        nearest = np.full(shape, np.inf, np.float32)
-        tone = np.zeros(shape, np.float32)
+        nearest: np.ndarray = np.full(shape, np.inf, np.float32)
+        tone: np.ndarray = np.zeros(shape, np.float32)
         for down in (-1, 0, 1):
             for right in (-1, 0, 1):
                 r, c = row + down, column + right

@@ -25,7 +25,7 @@ def sample_name(sample: Any) -> str:
     return str(name)
 
 
-def class_table(dataloader: DataLoader) -> ClassTable:
+def class_table(dataloader: DataLoader[Any]) -> ClassTable:
     """The class table of the data set behind a data loader.
 
     Raises:
