@@ -23,7 +23,7 @@ install: $(INSTALLED) ## Make the environment: this package, the maintained stac
 
 $(INSTALLED): pyproject.toml setup.py $(CONSTRAINTS)
 	@echo "== Environment in $(VENV) (a few minutes the first time)"
-	$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 10) <= v[:2] <= (3, 12) else f"Python 3.10 to 3.12 is needed, {sys.executable} is {v.major}.{v.minor}; say make PYTHON=python3.11")'
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 10) <= v[:2] <= (3, 12) else f"Python 3.10 to 3.12 is needed, {sys.executable} is {v.major}.{v.minor}; say make PYTHON=python3.11")'
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	$(PIP) install $(CONSTRAIN) -e '.[mm,test,lint]'
 	@touch $@
@@ -50,9 +50,10 @@ test: $(INSTALLED) $(TIMM) ## Run the tests
 test-all: $(INSTALLED) $(TIMM) ## Run the tests, those that need minutes included
 	$(RUN) -m pytest -m '' $(PYTEST_ARGS)
 
-lint: $(INSTALLED) ## Check style and formatting
+lint: $(INSTALLED) ## Check style, formatting and types
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
 
 format: $(INSTALLED) ## Mend style and formatting
 	$(RUN) -m ruff check --fix .
