@@ -13,7 +13,8 @@ from mmengine import Config
 from mmengine.registry import DefaultScope
 from test_configs import make_sample
 
-from tfinet_mm.registry import MODELS
+from tfinet_mm.engine.options import network_bands
+from tfinet_mm.registry import DATASETS, MODELS
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / 'README.md', ROOT / 'configs' / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]
@@ -42,18 +43,55 @@ TOOL_CALLS = sorted(
         if re.match(r'python tools/\S+\.py ', line) and '[' not in line
     }
 )
+DATA_SNIPPETS = _blocks(ROOT / 'docs' / 'datasets.md', 'python')
+BANDS = [block for block in DATA_SNIPPETS if 'in_channels=' in block]
+OWN_DATA = [block for block in DATA_SNIPPETS if "data_root='data/mine'" in block]
 SCRIPTS = sorted({m for _, line in _commands() for m in re.findall(r'tools/\w+\.sh', line)})
 
 
 def test_there_is_something_to_test():
     assert len(SWAPS) == 3
     assert len(PROGRAMS) == 1
+    assert len(BANDS) == len(OWN_DATA) == 1
     assert len(TOOL_CALLS) > 8
 
 
 @pytest.mark.parametrize('snippet', SWAPS)
 def test_swaps_train_a_step(snippet, tmp_path):
     """Each builds, differs from its base, and runs forward and backward."""
+    _train_a_step(snippet, tmp_path)
+
+
+@pytest.mark.parametrize('snippet', BANDS)
+def test_five_bands_train_a_step(snippet, tmp_path):
+    cfg = _train_a_step(snippet, tmp_path, bands=5)
+    for split in ('train', 'val', 'test'):
+        dataset = cfg[f'{split}_dataloader'].dataset
+        assert dataset.pipeline[0].bands == [1, 2, 3, 4, 5]
+        assert dataset.img_suffix == '.tif'
+    assert network_bands(cfg) == 5
+
+
+@pytest.mark.parametrize('snippet', OWN_DATA)
+def test_data_of_ones_own_is_found(snippet, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for folder, suffix in (
+        *(('2018', '.tif'), ('2023', '.tif')),
+        *(('cover 2018', '.png'), ('cover 2023', '.png'), ('change', '.png')),
+    ):
+        for name in ('a', 'sub/b.c d', 'unlisted'):
+            path = tmp_path / 'data/mine' / folder / f'{name}{suffix}'
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    (tmp_path / 'data/mine/train.txt').write_text('a\nsub/b.c d.tif\n')
+    values = dict(train_pipeline=[])
+    exec(snippet, values)
+    dataset = DATASETS.build(values['train_dataloader']['dataset'])
+    assert [dataset[index]['sample_id'] for index in range(len(dataset))] == ['a', 'sub/b.c d']
+    assert dataset.metainfo['semantic_classes'][1:] == ('water', 'forest', 'built')
+
+
+def _train_a_step(snippet, tmp_path, bands=3):
     path = tmp_path / 'swap.py'
     path.write_text(snippet.replace("'configs/", f"'{ROOT.as_posix()}/configs/"))
     cfg = Config.fromfile(path)
@@ -63,12 +101,13 @@ def test_swaps_train_a_step(snippet, tmp_path):
     with DefaultScope.overwrite_default_scope(cfg.default_scope):
         model = MODELS.build(cfg.model)
     raw = {
-        'inputs': [torch.randint(0, 256, (6, 64, 64), dtype=torch.uint8) for _ in range(2)],
+        'inputs': [torch.randint(0, 256, (2 * bands, 64, 64), dtype=torch.uint8) for _ in range(2)],
         'data_samples': [make_sample(6, (64, 64)) for _ in range(2)],
     }
     total, _ = model.parse_losses(model(**model.data_preprocessor(raw, training=True), mode='loss'))
     total.backward()
     assert torch.isfinite(total)
+    return cfg
 
 
 @pytest.mark.parametrize('program', PROGRAMS)

@@ -50,6 +50,12 @@ def load_config(
     return cfg
 
 
+def network_bands(cfg: Config) -> int:
+    """Bands of each date that a config's backbone takes: its ``in_channels``, 3 by default."""
+    model = cfg.model.get('module', cfg.model)
+    return int(model.get('backbone', {}).get('in_channels', 3))
+
+
 def existing_checkpoint(name: str) -> str:
     """Look for a checkpoint before minutes are spent on data and model.
 

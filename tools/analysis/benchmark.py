@@ -22,7 +22,7 @@ from tfinet_mm.engine.benchmark import (
     measure_data,
     measure_model,
 )
-from tfinet_mm.engine.options import load_config
+from tfinet_mm.engine.options import load_config, network_bands
 
 LAYOUTS = {'config': None, 'last': True, 'first': False}
 
@@ -38,7 +38,11 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         default=[512],
         help='height and width of a pair, or one number for both (default: 512)',
     )
-    parser.add_argument('--bands', type=int, default=3, help='bands of each date (default: 3)')
+    parser.add_argument(
+        '--bands',
+        type=int,
+        help="bands of each date (default: in_channels of the config's backbone)",
+    )
     parser.add_argument('--batch-size', type=int, default=1, help='pairs a step (default: 1)')
     parser.add_argument(
         '--modes',
@@ -84,6 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         torch.set_num_threads(args.threads)
     shape = (args.shape[0], args.shape[-1])
     cfg = load_config(args.config, args.cfg_options)
+    bands = network_bands(cfg) if args.bands is None else args.bands
     device = (
         torch.cuda.get_device_name()
         if torch.cuda.is_available()
@@ -109,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     LAYOUTS[layout],
                     shape,
                     args.batch_size,
-                    args.bands,
+                    bands,
                     args.repeats,
                 )
             )

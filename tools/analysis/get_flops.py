@@ -15,7 +15,7 @@ from mmengine.config import DictAction
 
 from tfinet_mm.engine.benchmark import build_model
 from tfinet_mm.engine.complexity import count_parts
-from tfinet_mm.engine.options import load_config
+from tfinet_mm.engine.options import load_config, network_bands
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -29,7 +29,11 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         default=[512],
         help='height and width of a pair, or one number for both (default: 512)',
     )
-    parser.add_argument('--bands', type=int, default=3, help='bands of each date (default: 3)')
+    parser.add_argument(
+        '--bands',
+        type=int,
+        help="bands of each date (default: in_channels of the config's backbone)",
+    )
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -38,7 +42,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help='set values in the config',
     )
     args = parser.parse_args(arguments)
-    if len(args.shape) > 2 or min(args.shape) < 1 or args.bands < 1:
+    if len(args.shape) > 2 or min(args.shape) < 1 or (args.bands is not None and args.bands < 1):
         parser.error('--shape takes one or two numbers above 0, --bands one')
     return args
 
@@ -48,10 +52,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse_args(arguments)
     height, width = args.shape[0], args.shape[-1]
     cfg = load_config(args.config, args.cfg_options)
+    bands = network_bands(cfg) if args.bands is None else args.bands
     model = build_model(cfg)
     device = next(model.parameters()).device
-    inputs = torch.zeros(1, 2 * args.bands, height, width, device=device)
-    print(f'{args.config}, one pair of {height} x {width}, {args.bands} bands a date')
+    inputs = torch.zeros(1, 2 * bands, height, width, device=device)
+    print(f'{args.config}, one pair of {height} x {width}, {bands} bands a date')
     print(f'{"part":24}{"parameters (M)":>16}{"GFLOP":>12}')
     for part in count_parts(model, inputs):
         name = part.name or 'all'

@@ -24,3 +24,10 @@ def test_impossible_shapes(load_tool, capsys):
     with pytest.raises(SystemExit):
         load_tool('analysis/get_flops.py').main(['x.py', '--shape', '0'])
     assert 'above 0' in capsys.readouterr().err
+
+
+def test_bands_are_those_of_the_backbone(load_tool, tools, capsys):
+    config = tools.parent / 'configs' / 'demo' / 'tfinet_r18_synthetic.py'
+    options = ['--shape', '32', '--cfg-options', 'model.backbone.in_channels=5']
+    load_tool('analysis/get_flops.py').main([str(config), *options])
+    assert '5 bands a date' in capsys.readouterr().out
