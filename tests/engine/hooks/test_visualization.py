@@ -38,6 +38,13 @@ def test_testing_every_second_pair_and_none(new_runner, tmp_path):
     assert pictures(out) == sorted(f'{name}.png' for name in new_runner.names[::2])
 
 
+def test_images_are_not_overwritten(new_runner, tmp_path):
+    runner = new_runner([hook(out_dir=str(tmp_path / 'x' / '..' / 'data' / 'im2'))])
+    with pytest.raises(ValueError, match='would overwrite its image'):
+        runner.test()
+    assert shows(tmp_path / 'data' / 'im2' / 'a.b c.png', 150, 24 * 32)
+
+
 def test_testing_without_a_folder_draws_nothing(new_runner, tmp_path):
     new_runner([hook()]).test()
     assert not [p for p in pictures(tmp_path) if not p.startswith('data/')]

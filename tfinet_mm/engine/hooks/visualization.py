@@ -41,7 +41,8 @@ class PairVisualizationHook(Hook):
 
     Raises:
         ValueError: ``interval`` is negative or ``test_interval`` below 1; later,
-            a sample has no ``sample_id``, or the data set no classes.
+            a sample has no ``sample_id``, the data set no classes, or ``out_dir``
+            is the folder of its images.
     """
 
     priority = 'NORMAL'
@@ -144,6 +145,11 @@ class PairVisualizationHook(Hook):
             return
         for sample in self._due(outputs, self.test_interval):
             path = sample_file(self.out_dir, sample_name(sample), '.png')
+            if path.resolve() in {Path(image).resolve() for image in sample.img_path}:
+                raise ValueError(
+                    f'the picture of sample {sample_name(sample)} would overwrite its image {path}; '
+                    'choose a folder of its own for the pictures'
+                )
             table = class_table(runner.test_dataloader)
             write_png(path, self._draw(sample, table))
 
