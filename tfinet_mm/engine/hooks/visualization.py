@@ -147,8 +147,8 @@ class PairVisualizationHook(Hook):
             path = sample_file(self.out_dir, sample_name(sample), '.png')
             if path.resolve() in {Path(image).resolve() for image in sample.img_path}:
                 raise ValueError(
-                    f'the picture of sample {sample_name(sample)} would overwrite its image {path}; '
-                    'choose a folder of its own for the pictures'
+                    f'the picture of sample {sample_name(sample)} would overwrite its image '
+                    f'{path}; choose a folder of its own for the pictures'
                 )
             table = class_table(runner.test_dataloader)
             write_png(path, self._draw(sample, table))
