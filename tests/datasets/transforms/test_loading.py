@@ -2,6 +2,7 @@ import logging
 
 import numpy as np
 import pytest
+from mmcv.transforms import Resize
 from mmengine.logging import MMLogger
 from PIL import Image
 
@@ -88,6 +89,22 @@ def test_labels_of_another_size_than_the_image_are_both_named(make_scd, tmp_path
     results = LoadImagePair()(entries(tmp_path)[0])
     with pytest.raises(LabelFormatError, match=r'label1/a\.png is 4 x 5.*im1/a\.png is 16 x 12'):
         LoadPairAnnotations()(results)
+
+
+def test_labels_keep_their_size_where_the_image_was_resized_before(make_scd, tmp_path):
+    """The order of mmseg's test pipelines: predictions are scored at the stored size."""
+    make_scd(names=['a'])
+    info = entries(tmp_path)[0]
+    resized = Resize(scale=(33, 18))(LoadImagePair()(dict(info)))
+    assert resized['img'].shape == (18, 33, 6)
+    labels = LoadPairAnnotations()(dict(resized))
+    assert labels['gt_seg_map'].shape == labels['gt_seg_map_to'].shape == (12, 16)
+    for cut in (
+        resized | dict(img_shape=(16, 33)),
+        LoadImagePair()(dict(info)) | dict(img_shape=(10, 16)),
+    ):
+        with pytest.raises(LabelFormatError, match='loaded before anything but a Resize'):
+            LoadPairAnnotations()(dict(cut))
 
 
 def test_fields_and_storages(make_scd, tmp_path):

@@ -113,7 +113,8 @@ class LoadPairAnnotations(BaseTransform):
     the files contradict each other.
 
     Raises:
-        LabelFormatError: A label can't be read, or differs in size from the image.
+        LabelFormatError: A label can't be read, or differs in size from the image
+            (as stored, where it was resized before).
         LabelValueError: A label holds values that have no meaning.
     """
 
@@ -153,12 +154,27 @@ class LoadPairAnnotations(BaseTransform):
     @staticmethod
     def _check_size(values: np.ndarray, path: str | None, results: dict[str, Any]) -> None:
         shape = results.get('img_shape')
-        if shape is not None and values.shape != tuple(shape):
-            raise LabelFormatError(
-                f'{path} is {values.shape[1]} x {values.shape[0]} pixels (width x height), but its '
-                f'image {results["img_path"][0]} is {shape[1]} x {shape[0]}; they have to be equal'
-            )
+        if shape is None or values.shape == tuple(shape) or _only_resized(values.shape, results):
+            return
+        raise LabelFormatError(
+            f'{path} is {values.shape[1]} x {values.shape[0]} pixels (width x height), but its '
+            f'image {results["img_path"][0]} is {shape[1]} x {shape[0]} here; they have to '
+            'be equal, and labels loaded before anything but a Resize for testing'
+        )
 
     def __repr__(self) -> str:
         """Name."""
         return f'{type(self).__name__}()'
+
+
+def _only_resized(shape: tuple[int, ...], results: dict[str, Any]) -> bool:
+    """Whether labels fit the image as it was stored, which has been resized since and no more.
+
+    mmseg's test pipelines resize before they load labels: predictions are
+    brought back to ``ori_shape`` and scored there.
+    """
+    if 'scale_factor' not in results or shape != tuple(results.get('ori_shape', ())):
+        return False
+    factors = reversed(results['scale_factor'])  # of width and height
+    resized = [side * factor for side, factor in zip(shape, factors, strict=True)]
+    return all(abs(a - b) < 1 for a, b in zip(resized, results['img_shape'], strict=True))
