@@ -10,7 +10,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from PIL import Image
 
-from tfinet_mm.engine.hooks import PredictionWriterHook
+from tfinet_mm.engine.hooks import PairVisualizationHook, PredictionWriterHook
 from tfinet_mm.errors import LabelValueError
 from tfinet_mm.structures import SECOND
 
@@ -102,7 +102,10 @@ def test_labels_of_the_data_are_not_overwritten(
     dataset, out, refused, split, tmp_path, monkeypatch
 ):
     monkeypatch.chdir(tmp_path)
-    runner = SimpleNamespace(cfg=Config({f'{split}_dataloader': {'dataset': dataset}}))
+    runner = SimpleNamespace(
+        cfg=Config({f'{split}_dataloader': {'dataset': dataset}}),
+        test_dataloader=SimpleNamespace(dataset=None),
+    )
     # Another way to write the same folder.
     hook = PredictionWriterHook(str(tmp_path / 'x' / '..' / out))
     if not refused:
@@ -110,3 +113,24 @@ def test_labels_of_the_data_are_not_overwritten(
         return
     with pytest.raises(ValueError, match=rf'overwrite labels .* of the {split}_dataloader'):
         hook.before_test(runner)
+
+
+class Named(list):
+    """A data set of samples of these names."""
+
+    def get_data_info(self, index):
+        return {'sample_id': self[index]}
+
+
+@pytest.mark.parametrize('hook', [PredictionWriterHook, PairVisualizationHook])
+def test_two_data_sets_of_one_name(hook, tmp_path):
+    def start(*datasets):
+        loader = SimpleNamespace(dataset=SimpleNamespace(datasets=datasets))
+        runner = SimpleNamespace(cfg=Config(), test_dataloader=loader)
+        one = hook(out_dir=str(tmp_path))
+        one.before_test(runner)
+        one.before_test_epoch(runner)
+
+    start(Named(['a', 'b']), Named(['c']))
+    with pytest.raises(ValueError, match=r'1 samples of the test data sets share their names.* b;'):
+        start(Named(['a', 'b']), Named(['c', 'b']))

@@ -10,7 +10,7 @@ import numpy as np
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from tfinet_mm.engine.hooks.samples import class_table, sample_name
+from tfinet_mm.engine.hooks.samples import check_names_differ, class_table, sample_name
 from tfinet_mm.errors import LabelValueError
 from tfinet_mm.files import sample_file
 from tfinet_mm.registry import HOOKS
@@ -69,7 +69,8 @@ class PredictionWriterHook(Hook):
             self.class_maps |= {'cover1': PRED_COVER_FROM, 'cover2': PRED_COVER_TO}
 
     def before_test(self, runner: Runner) -> None:
-        """Refuse to write over labels that predictions are compared with, or trained on."""
+        """Refuse to write over labels of the config's data sets, or one pair over another."""
+        check_names_differ(runner.test_dataloader.dataset)
         folders = ('', *self.class_maps, 'change', 'change_prob')
         written = {(self.out_dir / folder).resolve() for folder in folders}
         for split in ('train', 'val', 'test'):

@@ -32,3 +32,20 @@ def class_table(dataloader: DataLoader[Any]) -> ClassTable:
         ValueError: The data set's metainfo has none.
     """
     return ClassTable.from_metainfo(getattr(dataloader.dataset, 'metainfo', {}))
+
+
+def check_names_differ(dataset: Any) -> None:
+    """Refuse data sets put together whose samples would be written to the same files.
+
+    Raises:
+        ValueError: Two of them have samples of one name.
+    """
+    seen: set[str] = set()
+    for part in getattr(dataset, 'datasets', ()):
+        names = {str(part.get_data_info(index)['sample_id']) for index in range(len(part))}
+        if both := sorted(seen & names):
+            raise ValueError(
+                f'{len(both)} samples of the test data sets share their names, and would be '
+                f'written to the same files: {", ".join(both[:5])}; test one data set at a time'
+            )
+        seen |= names

@@ -12,7 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from tfinet_mm.datasets.images import read_image
-from tfinet_mm.engine.hooks.samples import class_table, sample_name
+from tfinet_mm.engine.hooks.samples import check_names_differ, class_table, sample_name
 from tfinet_mm.errors import ImageFormatError
 from tfinet_mm.files import sample_file
 from tfinet_mm.registry import HOOKS
@@ -85,6 +85,8 @@ class PairVisualizationHook(Hook):
     def before_test_epoch(self, runner: Runner) -> None:
         """Count pairs from the first one again."""
         self._seen = 0
+        if self.out_dir is not None:
+            check_names_differ(runner.test_dataloader.dataset)
 
     def _due(self, outputs: Sequence[Any] | None, interval: int) -> list[Any]:
         """The samples of a batch that are to be drawn."""
