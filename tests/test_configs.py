@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from mmengine import Config
-from mmengine.optim import OptimWrapper
+from mmengine.optim import OptimWrapper, PolyLR, build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
@@ -79,7 +79,10 @@ def test_data_sets_build_and_name_their_classes(name):
         assert len(names) - 1 == cfg.model.semantic_head.num_classes
 
 
-@pytest.mark.parametrize('name', [n for n in CONFIGS if 'demo' not in n and 'hrscd' not in n])
+OTHER_SCHEDULES = ('demo', 'hrscd', 'senseearth')
+
+
+@pytest.mark.parametrize('name', [n for n in CONFIGS if not any(o in n for o in OTHER_SCHEDULES)])
 def test_the_published_schedule(name):
     """Adam at 2e-4; the rate of epoch e is 2e-4 * (1 - e / 51)."""
     cfg = _load(name)
@@ -93,6 +96,30 @@ def test_the_published_schedule(name):
     scheduler = PARAM_SCHEDULERS.build({**cfg.param_scheduler, 'optimizer': wrapper})
     for epoch in range(50):
         assert optimizer.param_groups[0]['lr'] == pytest.approx(2e-4 * (1 - epoch / 51))
+        wrapper.step()
+        scheduler.step()
+
+
+@pytest.mark.parametrize('name', [n for n in CONFIGS if 'senseearth' in n])
+def test_the_schedule_of_senseearth(name):
+    """1.5e-4 for the backbone, ten times that for the heads, (1 - iteration / total) ** 0.9."""
+    cfg = _load(name)
+    assert cfg.train_cfg.max_epochs == 30
+    model = torch.nn.ModuleDict(
+        {part: torch.nn.Conv2d(1, 1, 1) for part in ('backbone', 'semantic_head', 'change_head')}
+    )
+    wrapper = build_optim_wrapper(model, cfg.optim_wrapper)
+    groups = wrapper.optimizer.param_groups
+    assert [group['lr'] for group in groups] == pytest.approx([1.5e-4] * 2 + [1.5e-3] * 4)
+    scheduler_cfg = {**cfg.param_scheduler, 'optimizer': wrapper}
+    assert scheduler_cfg.pop('convert_to_iter_based')
+    scheduler_cfg.pop('type')
+    epoch_length = 20
+    scheduler = PolyLR.build_iter_from_epoch(epoch_length=epoch_length, **scheduler_cfg)
+    for iteration in range(30 * epoch_length):
+        # MMEngine's polynomial reaches 0 with the last iteration, one step early.
+        expected = 1.5e-4 * (1 - iteration / (30 * epoch_length - 1)) ** 0.9
+        assert groups[0]['lr'] == pytest.approx(expected, abs=1e-12)
         wrapper.step()
         scheduler.step()
 

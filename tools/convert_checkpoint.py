@@ -3,7 +3,8 @@
     python tools/convert_checkpoint.py SRC DST --network tfinet
 
 The result loads strictly into the config that belongs to the network:
-``configs/published/tfinet_r18.py`` for ``tfinet``.
+``configs/published/tfinet_r18.py`` for ``tfinet``, one of ``configs/senseearth``
+for ``senseearth``.
 """
 
 from __future__ import annotations

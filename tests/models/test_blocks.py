@@ -53,3 +53,9 @@ def test_enhancement_by_hand():
 def test_enhancement_keeps_the_shape(channels):
     x = torch.randn(2, channels, 4, 5)
     assert DifferenceEnhancement(channels)(x).shape == x.shape
+
+
+def test_lightweight_block():
+    block = ConvBlock(3, 5, conv_cfg={'type': 'tfinet_mm.LightweightConv'})
+    assert block(torch.randn(1, 3, 6, 7)).shape == (1, 5, 6, 7)
+    assert block.conv1[0].groups == 3

@@ -138,3 +138,25 @@ def test_state_dict_is_found(wrap):
 def test_something_else_is_refused(content):
     with pytest.raises(ValueError, match='expected a state dict'):
         plain_state_dict(content)
+
+
+@pytest.mark.parametrize(
+    ('name', 'config'),
+    [
+        ('fcn_hrnet_w18', 'fcn_hrnet18.py'),
+        ('pspnet_hrnet_w18_lightweight', 'pspnet_hrnet18_lightweight.py'),
+        ('deeplabv3plus_resnet18_lightweight', 'deeplabv3plus_r18_lightweight.py'),
+    ],
+)
+def test_senseearth_networks(name, config):
+    """The winner's networks, converted, load strictly and compute what was published."""
+    reference = load_reference(name)
+    cfg = Config.fromfile(CONFIGS / 'senseearth' / config)
+    cfg.model.backbone.init_cfg = None
+    model = MODELS.build(cfg.model)
+    model.load_state_dict(CONVERTERS['senseearth'](reference.state_dict), strict=True)
+    with torch.no_grad():
+        logits = model.double().eval()(reference.inputs, mode='tensor')
+    _close(logits.semantic_from[0, :, ::3, ::3], reference.outputs['semantic_from'])
+    _close(logits.semantic_to[0, :, ::3, ::3], reference.outputs['semantic_to'])
+    _close(logits.change[0, 0, ::3, ::3], reference.outputs['change_logit'])

@@ -1,16 +1,19 @@
 from tfinet_mm.models.backbones import FusedHRNet
 from tfinet_mm.models.data_preprocessor import PairDataPreprocessor
-from tfinet_mm.models.decode_heads import DifferenceHead, ProgressiveHead
+from tfinet_mm.models.decode_heads import DeepLabV3PlusHead, DifferenceHead, ProgressiveHead
 from tfinet_mm.models.detectors import SemanticChangeDetector
+from tfinet_mm.models.lightweight import LightweightConv
 from tfinet_mm.models.losses import ChangeBCELoss, SemanticCELoss
 from tfinet_mm.models.necks import AbsoluteDifference, FeatureInteraction
 
 __all__ = [
     'AbsoluteDifference',
     'ChangeBCELoss',
+    'DeepLabV3PlusHead',
     'DifferenceHead',
     'FeatureInteraction',
     'FusedHRNet',
+    'LightweightConv',
     'PairDataPreprocessor',
     'ProgressiveHead',
     'SemanticCELoss',

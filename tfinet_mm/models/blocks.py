@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch.nn.functional as F
-from mmcv.cnn import build_norm_layer
+from mmcv.cnn import build_conv_layer, build_norm_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
@@ -22,13 +24,20 @@ class ConvBlock(BaseModule):
         in_channels: Channels of the input.
         out_channels: Channels of the output.
         norm_cfg: Config of both normalisation layers.
+        conv_cfg: Config of both convolutions; None for plain ones with bias.
     """
 
-    def __init__(self, in_channels: int, out_channels: int, norm_cfg: NormCfg = BN) -> None:
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        norm_cfg: NormCfg = BN,
+        conv_cfg: dict[str, Any] | None = None,
+    ) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
+        self.conv1 = build_conv_layer(conv_cfg, in_channels, out_channels, 3, padding=1)
         self.bn1 = build_norm_layer(norm_cfg, out_channels)[1]
-        self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
+        self.conv2 = build_conv_layer(conv_cfg, out_channels, out_channels, 3, padding=1)
         self.bn2 = build_norm_layer(norm_cfg, out_channels)[1]
 
     def forward(self, x: Tensor) -> Tensor:

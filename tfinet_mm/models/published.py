@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -49,6 +49,47 @@ _TFINET_NEGATED = frozenset(
 )
 
 
+# A lightweight convolution is one level deeper in the published networks (conv.), not here.
+_SENSEEARTH_NAMES: tuple[tuple[str, str], ...] = (
+    (r'^backbone\.', 'backbone.'),
+    (r'^head\.head\.0\.(conv\.)?', 'semantic_head.convs.0.conv.'),
+    (r'^head\.head\.1\.', 'semantic_head.convs.0.bn.'),
+    (r'^head\.head\.4\.', 'semantic_head.conv_seg.'),
+    # FCN
+    (r'^head_bin\.head\.0\.(conv\.)?', 'change_head.convs.0.conv.'),
+    (r'^head_bin\.head\.1\.', 'change_head.convs.0.bn.'),
+    (r'^head_bin\.head\.4\.', 'change_head.conv_seg.'),
+    # PSPNet
+    *(
+        (rf'^head_bin\.conv5\.0\.conv{i + 1}\.{j}\.', f'change_head.psp_modules.{i}.1.{part}.')
+        for i in range(4)
+        for j, part in enumerate(('conv', 'bn'))
+    ),
+    (r'^head_bin\.conv5\.1\.(conv\.)?', 'change_head.bottleneck.conv.'),
+    (r'^head_bin\.conv5\.2\.', 'change_head.bottleneck.bn.'),
+    (r'^head_bin\.conv5\.5\.', 'change_head.conv_seg.'),
+    # DeepLabV3+
+    (r'^head_bin\.b([0-3])\.0\.(conv\.)?', r'change_head.aspp.branches.\1.conv.'),
+    (r'^head_bin\.b([0-3])\.1\.', r'change_head.aspp.branches.\1.bn.'),
+    (r'^head_bin\.b4\.gap\.1\.', 'change_head.aspp.image_pool.conv.'),
+    (r'^head_bin\.b4\.gap\.2\.', 'change_head.aspp.image_pool.bn.'),
+    (r'^head_bin\.project\.0\.', 'change_head.aspp.project.conv.'),
+    (r'^head_bin\.project\.1\.', 'change_head.aspp.project.bn.'),
+    (r'^reduce_bin\.0\.', 'change_head.reduce.conv.'),
+    (r'^reduce_bin\.1\.', 'change_head.reduce.bn.'),
+    (r'^fuse_bin\.0\.(conv\.)?', 'change_head.fuse.0.conv.'),
+    (r'^fuse_bin\.1\.', 'change_head.fuse.0.bn.'),
+    (r'^fuse_bin\.3\.(conv\.)?', 'change_head.fuse.1.conv.'),
+    (r'^fuse_bin\.4\.', 'change_head.fuse.1.bn.'),
+    (r'^classifier_bin\.', 'change_head.conv_seg.'),
+)
+
+# The ImageNet classifier of ResNet.
+_SENSEEARTH_UNUSED = re.compile(r'^backbone\.fc\.')
+
+_SENSEEARTH_NEGATED = frozenset({'change_head.conv_seg.weight', 'change_head.conv_seg.bias'})
+
+
 def plain_state_dict(checkpoint: Any) -> StateDict:
     """Take the state dict out of a checkpoint.
 
@@ -88,26 +129,59 @@ def convert_tfinet(state: StateDict) -> StateDict:
     Raises:
         ValueError: Keys that the published TFINet doesn't have.
     """
+    return _convert(state, 'TFINet', _TFINET_NAMES, _TFINET_UNUSED, _TFINET_NEGATED)
+
+
+def convert_senseearth(state: StateDict) -> StateDict:
+    """Convert a network of the SenseEarth 2020 winner to its config in ``configs/senseearth``.
+
+    FCN, PSPNet and DeepLabV3+ of any backbone, with normal and lightweight
+    heads, are told apart by their keys.
+
+    Args:
+        state: The published state dict; ``module.`` in front is taken off.
+
+    Returns:
+        A state dict that loads strictly, with P(changed) polarity.
+
+    Raises:
+        ValueError: Keys that none of these networks has.
+    """
+    return _convert(
+        state, 'SenseEarth network', _SENSEEARTH_NAMES, _SENSEEARTH_UNUSED, _SENSEEARTH_NEGATED
+    )
+
+
+def _convert(
+    state: StateDict,
+    network: str,
+    names: Sequence[tuple[str, str]],
+    unused: re.Pattern[str],
+    negated: frozenset[str],
+) -> StateDict:
     converted: StateDict = {}
     unknown = []
     for key, value in state.items():
         name = key.removeprefix('module.')
-        if _TFINET_UNUSED.match(name):
+        if unused.match(name):
             continue
-        for pattern, replacement in _TFINET_NAMES:
+        for pattern, replacement in names:
             ours, hits = re.subn(pattern, replacement, name)
             if hits:
-                converted[ours] = -value if ours in _TFINET_NEGATED else value
+                converted[ours] = -value if ours in negated else value
                 break
         else:
             unknown.append(key)
     if unknown:
         raise ValueError(
-            f'{len(unknown)} of {len(state)} keys are none of the published TFINet, the first: '
+            f'{len(unknown)} of {len(state)} keys are none of the published {network}, the first: '
             f'{unknown[:3]}; is this a checkpoint of that network, as a plain state dict?'
         )
     return converted
 
 
-CONVERTERS: dict[str, Callable[[StateDict], StateDict]] = {'tfinet': convert_tfinet}
+CONVERTERS: dict[str, Callable[[StateDict], StateDict]] = {
+    'senseearth': convert_senseearth,
+    'tfinet': convert_tfinet,
+}
 """Converters by the name that ``tools/convert_checkpoint.py --network`` takes."""

@@ -37,6 +37,7 @@ class ProgressiveHead(BaseDecodeHead):
             negative. The latter is what published TFINet checkpoints hold.
         norm_cfg: Config of the normalisation layers.
         **kwargs: What mmseg's ``BaseDecodeHead`` takes: ``in_index``,
+            ``conv_cfg`` (``LightweightConv`` for a lightweight decoder),
             ``loss_decode``, ``dropout_ratio`` (0 by default), ...
 
     Raises:
@@ -80,11 +81,11 @@ class ProgressiveHead(BaseDecodeHead):
         for group in groups:
             step = nn.Sequential()
             for out_channels in group:
-                step.append(ConvBlock(width, out_channels, norm_cfg))
+                step.append(ConvBlock(width, out_channels, norm_cfg, self.conv_cfg))
                 width = out_channels
             self.steps.append(step)
         if classifier == 'block':
-            self.conv_seg = ConvBlock(channels, self.out_channels, norm_cfg)
+            self.conv_seg = ConvBlock(channels, self.out_channels, norm_cfg, self.conv_cfg)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
         """Decode.
