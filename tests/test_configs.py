@@ -128,6 +128,7 @@ def test_the_schedule_of_senseearth(name):
 def test_hooks_of_every_run(name):
     """The best checkpoint is by Score, and classes are compared before a run starts."""
     cfg = _load(name)
-    assert 'tfinet_mm.ClassCheckHook' in [hook.type for hook in cfg.default_hooks.values()]
+    types = [hook.type for hook in cfg.default_hooks.values()]
+    assert {'tfinet_mm.ClassCheckHook', 'tfinet_mm.LabelCheckHook'} <= set(types)
     assert cfg.default_hooks.checkpoint.save_best == 'Score'
     assert cfg.default_hooks.checkpoint.rule == 'greater'

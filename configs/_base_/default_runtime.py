@@ -25,6 +25,7 @@ default_hooks = dict(
     ),
     sampler_seed=dict(type='DistSamplerSeedHook'),
     class_check=dict(type='tfinet_mm.ClassCheckHook'),
+    label_check=dict(type='tfinet_mm.LabelCheckHook'),
     checkpoint_check=dict(type='tfinet_mm.CheckpointCheckHook'),
     # Batch norm statistics become the mean over the ranks after each epoch, so that all
     # validate with the network that the checkpoint holds.

@@ -2,12 +2,14 @@
 
 from tfinet_mm.engine.hooks.checkpoint_check import CheckpointCheckHook
 from tfinet_mm.engine.hooks.class_check import ClassCheckHook
+from tfinet_mm.engine.hooks.label_check import LabelCheckHook
 from tfinet_mm.engine.hooks.prediction_writer import PredictionWriterHook
 from tfinet_mm.engine.hooks.visualization import PairVisualizationHook
 
 __all__ = [
     'CheckpointCheckHook',
     'ClassCheckHook',
+    'LabelCheckHook',
     'PairVisualizationHook',
     'PredictionWriterHook',
 ]
