@@ -33,10 +33,10 @@ def test_published_file_to_working_model(tmp_path):
     assert '274 tensors of 277' in done.stdout
 
     cfg = Config.fromfile(ROOT / 'configs' / 'published' / 'tfinet_r18.py')
-    model = MODELS.build(cfg.model).double()
+    model = MODELS.build(cfg.model)
     load_checkpoint(model, str(target), map_location='cpu', strict=True)
     with torch.no_grad():
-        logits = model.eval()(reference.inputs, mode='tensor')
+        logits = model.double().eval()(reference.inputs, mode='tensor')
     expected = reference.outputs['change_logit']
     error = np.abs(logits.change[0, 0, ::3, ::3].numpy() - expected).max()
     assert error / np.abs(expected).max() < 1e-6
