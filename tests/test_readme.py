@@ -134,7 +134,9 @@ def test_tools_take_the_options_shown(page, line):
         if word.startswith('configs/'):
             assert (ROOT / word).is_file(), f'{page}: {line}'
     shown = {word for word in words[2:] if word.startswith('--')}
-    known = re.findall(r"'(--[\w-]+)'", tool.read_text(encoding='utf-8'))
+    shared = ROOT / 'tfinet_mm' / 'engine' / 'options.py'
+    source = tool.read_text(encoding='utf-8') + shared.read_text(encoding='utf-8')
+    known = re.findall(r"'(--[\w-]+)'", source)
     assert shown <= set(known), f'{page}: {line}'
 
 

@@ -17,9 +17,10 @@ from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
 from tfinet_mm.engine.checkpoint import trust_checkpoints
-from tfinet_mm.engine.launch import LAUNCHERS, finish_launch, is_first_rank, prepare_launch
+from tfinet_mm.engine.launch import finish_launch, is_first_rank, prepare_launch
 from tfinet_mm.engine.options import (
     AMP_TYPES,
+    add_launch_options,
     existing_checkpoint,
     load_config,
     set_hook,
@@ -63,18 +64,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help='set values in the config, e.g. test_dataloader.batch_size=1 or '
         'model.test_cfg.mode=slide',
     )
-    parser.add_argument(
-        '--trust-checkpoint',
-        action='store_true',
-        help='read checkpoints that could run code; only for files whose origin you trust',
-    )
-    parser.add_argument(
-        '--launcher', choices=LAUNCHERS, default='none', help='what started the processes'
-    )
-    # torch.distributed.launch of torch >= 2 passes --local-rank, older ones --local_rank.
-    parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0, help='set by launchers'
-    )
+    add_launch_options(parser)
     args = parser.parse_args(arguments)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args

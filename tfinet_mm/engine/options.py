@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import inspect
 import os
@@ -13,9 +14,26 @@ import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from tfinet_mm.engine.launch import LAUNCHERS
 from tfinet_mm.registry import MODELS
 
 AMP_TYPES = ('bfloat16', 'float16')
+
+
+def add_launch_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--trust-checkpoint``, ``--launcher`` and ``--local_rank`` to a tool's options."""
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read checkpoints that could run code; only for files whose origin you trust',
+    )
+    parser.add_argument(
+        '--launcher', choices=LAUNCHERS, default='none', help='what started the processes'
+    )
+    # torch.distributed.launch of torch >= 2 passes --local-rank, older ones --local_rank.
+    parser.add_argument(
+        '--local_rank', '--local-rank', type=int, default=0, help='set by launchers'
+    )
 
 
 def load_config(
