@@ -78,6 +78,27 @@ class SCDLogits(NamedTuple):
     semantic_to: Tensor
     change: Tensor
 
+    def probabilities(self) -> SCDProbabilities:
+        """The softmax of the land-cover logits and the sigmoid of the change logit."""
+        return SCDProbabilities(
+            self.semantic_from.softmax(1), self.semantic_to.softmax(1), self.change.sigmoid()
+        )
+
+
+class SCDProbabilities(NamedTuple):
+    """What models, test-time augmentation and ensembles average: probabilities of all three maps.
+
+    Attributes:
+        land_cover_from: Class probabilities of the first date, (N, K, H, W),
+            which add up to 1 at every pixel.
+        land_cover_to: Class probabilities of the second date, (N, K, H, W).
+        change: P(changed), (N, 1, H, W), in 0..1.
+    """
+
+    land_cover_from: Tensor
+    land_cover_to: Tensor
+    change: Tensor
+
 
 Array = TypeVar('Array', np.ndarray, Tensor)
 

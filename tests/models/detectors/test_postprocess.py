@@ -1,11 +1,12 @@
 import torch
 
 from tfinet_mm.models.detectors.postprocess import maps_from_probabilities, predictions
-from tfinet_mm.structures import SCDLogits
+from tfinet_mm.structures import SCDLogits, SCDProbabilities
 
 
-def _logits(size):
-    return SCDLogits(torch.randn(3, *size), torch.randn(3, *size), torch.randn(1, *size))
+def _probabilities(size):
+    batch = SCDLogits(*(torch.randn(1, channels, *size) for channels in (3, 3, 1)))
+    return SCDProbabilities(*(x[0] for x in batch.probabilities()))
 
 
 def test_maps_by_hand():
@@ -23,19 +24,19 @@ def test_maps_by_hand():
 
 
 def test_padding_is_cut_off_not_squeezed():
-    logits = _logits((8, 8))
-    fields = predictions(logits, {'img_shape': (5, 6), 'ori_shape': (5, 6)})
+    probabilities = _probabilities((8, 8))
+    fields = predictions(probabilities, {'img_shape': (5, 6), 'ori_shape': (5, 6)})
     torch.testing.assert_close(
-        fields['pred_change_prob'], logits.change.sigmoid()[:, :5, :6], rtol=0, atol=0
+        fields['pred_change_prob'], probabilities.change[:, :5, :6], rtol=0, atol=0
     )
     assert {tuple(f.shape[1:]) for f in fields.values()} == {(5, 6)}
 
 
 def test_resized_images_come_back_at_their_original_size():
-    fields = predictions(_logits((8, 8)), {'img_shape': (8, 8), 'ori_shape': (16, 12, 3)})
+    fields = predictions(_probabilities((8, 8)), {'img_shape': (8, 8), 'ori_shape': (16, 12, 3)})
     assert {tuple(f.shape[1:]) for f in fields.values()} == {(16, 12)}
     torch.testing.assert_close(fields['pred_prob_from'].sum(0), torch.ones(16, 12))
 
 
 def test_without_metainfo():
-    assert predictions(_logits((4, 7)), {})['pred_sem_seg'].shape == (1, 4, 7)
+    assert predictions(_probabilities((4, 7)), {})['pred_sem_seg'].shape == (1, 4, 7)

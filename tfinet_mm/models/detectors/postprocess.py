@@ -1,11 +1,14 @@
-"""From logits to the prediction fields of a data sample."""
+"""From probabilities to the prediction fields of a data sample."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
 from torch import Tensor
 
 from tfinet_mm.structures import (
@@ -17,18 +20,44 @@ from tfinet_mm.structures import (
     PRED_PROB_FROM,
     PRED_PROB_TO,
     PRED_TO,
-    SCDLogits,
+    SCDProbabilities,
     to_semantic_change,
 )
 
 
+def with_predictions(
+    probabilities: SCDProbabilities,
+    data_samples: Sequence[SegDataSample] | None,
+    threshold: float = 0.5,
+) -> list[SegDataSample]:
+    """Decide for a batch, and put the prediction fields into its data samples.
+
+    Args:
+        probabilities: Of the batch, at the size of the model's inputs.
+        data_samples: One a pair, or None for new ones. Their ground truth
+            stays as it is.
+        threshold: Pixels with P(changed) at or above it count as changed.
+
+    Returns:
+        The samples, with the prediction fields of :mod:`tfinet_mm.structures`
+        at the pairs' original size.
+    """
+    if data_samples is None:
+        data_samples = [SegDataSample() for _ in range(probabilities.change.shape[0])]
+    for index, sample in enumerate(data_samples):
+        one = SCDProbabilities(*(x[index] for x in probabilities))
+        fields = predictions(one, sample.metainfo, threshold)
+        sample.set_data({name: PixelData(data=data) for name, data in fields.items()})
+    return list(data_samples)
+
+
 def predictions(
-    logits: SCDLogits, metainfo: dict[str, Any], threshold: float = 0.5
+    probabilities: SCDProbabilities, metainfo: dict[str, Any], threshold: float = 0.5
 ) -> dict[str, Tensor]:
     """Probabilities and maps of one pair, at its original size.
 
     Args:
-        logits: Logits of one pair, (K, H, W), (K, H, W) and (1, H, W).
+        probabilities: Of one pair, (K, H, W), (K, H, W) and (1, H, W).
         metainfo: Of the sample. ``img_shape`` (h, w), the part of the maps
             that is image; what lies below and to the right of it is padding
             and cut off. ``ori_shape`` (h, w), to which probabilities are then
@@ -38,20 +67,14 @@ def predictions(
     Returns:
         The prediction fields of :mod:`tfinet_mm.structures` by name.
     """
-    probabilities = [
-        logits.semantic_from.softmax(0),
-        logits.semantic_to.softmax(0),
-        logits.change.sigmoid(),
-    ]
-    height, width = metainfo.get('img_shape', logits.change.shape[1:])[:2]
-    probabilities = [p[:, :height, :width] for p in probabilities]
+    height, width = metainfo.get('img_shape', probabilities.change.shape[1:])[:2]
+    maps = [p[:, :height, :width] for p in probabilities]
     original = tuple(metainfo.get('ori_shape', (height, width))[:2])
     if original != (height, width):
-        probabilities = [
-            F.interpolate(p[None], original, mode='bilinear', align_corners=False)[0]
-            for p in probabilities
+        maps = [
+            F.interpolate(p[None], original, mode='bilinear', align_corners=False)[0] for p in maps
         ]
-    prob_from, prob_to, change_prob = probabilities
+    prob_from, prob_to, change_prob = maps
     return maps_from_probabilities(prob_from, prob_to, change_prob, threshold)
 
 

@@ -13,7 +13,7 @@ from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from tfinet_mm.models.detectors.postprocess import predictions
+from tfinet_mm.models.detectors.postprocess import with_predictions
 from tfinet_mm.models.detectors.windows import window_starts
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import (
@@ -23,6 +23,7 @@ from tfinet_mm.structures import (
     IGNORE_INDEX,
     Branches,
     SCDLogits,
+    SCDProbabilities,
 )
 
 AUXILIARY_BRANCHES = ('difference', 'change', 'semantic')
@@ -307,15 +308,18 @@ class SemanticChangeDetector(BaseSegmentor):
             ``pred_change_prob``, ``pred_prob_from`` and ``pred_prob_to``, as
             :mod:`tfinet_mm.structures` describes them, at the original size.
         """
-        logits = self.inference(inputs)
-        if data_samples is None:
-            data_samples = [SegDataSample() for _ in range(inputs.shape[0])]
-        threshold = self.test_cfg['threshold']
-        for index, sample in enumerate(data_samples):
-            one = SCDLogits(*(x[index] for x in logits))
-            fields = predictions(one, sample.metainfo, threshold)
-            sample.set_data({name: PixelData(data=data) for name, data in fields.items()})
-        return list(data_samples)
+        return with_predictions(
+            self.predict_probabilities(inputs), data_samples, self.test_cfg['threshold']
+        )
+
+    def predict_probabilities(self, inputs: Tensor) -> SCDProbabilities:
+        """Probabilities of all three maps at the size of the inputs.
+
+        Args:
+            inputs: Normalised pairs (N, 2B, H, W).
+        """
+        with self._autocast(inputs.device):
+            return self.inference(inputs).probabilities()
 
     def loss(
         self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None
