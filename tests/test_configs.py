@@ -1,5 +1,8 @@
 """Every config of the repository builds and trains a step, and says what its comments say."""
 
+import json
+import re
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -9,14 +12,35 @@ from mmengine.optim import OptimWrapper, PolyLR, build_optim_wrapper
 from mmengine.registry import PARAM_SCHEDULERS, DefaultScope
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
+from published_reference import DATA
 
+from tfinet_mm.engine.complexity import count_parts
+from tfinet_mm.models.lightweight import SeparableConv
+from tfinet_mm.models.published import CONVERTERS
 from tfinet_mm.registry import DATASETS, MODELS
 
 ROOT = Path(__file__).parents[1] / 'configs'
+# Ensembles and recipes are lists of these networks, tested where their tools are.
 CONFIGS = sorted(
-    str(path.relative_to(ROOT)) for path in ROOT.rglob('*.py') if '_base_' not in path.parts
+    path.relative_to(ROOT).as_posix()
+    for path in ROOT.rglob('*.py')
+    if '_base_' not in path.parts and not path.stem.startswith(('ensemble_', 'recipe_'))
 )
 NUM_CLASSES = {'landsat': 4, 'hrscd': 5}
+WIDTHS = (18, 30, 32, 40, 44, 48, 64)
+DEPTHS = (18, 34, 50, 101)
+# Training a step takes seconds on the others: one of each kind does for every day.
+LARGE = {'tfinet_hrnet30.py', 'senseearth/pspnet_hrnet40_lightweight.py'}
+LARGE |= {'senseearth/fcn_hrnet32.py', 'senseearth/deeplabv3plus_r50.py'}
+DAILY = [
+    pytest.param(
+        name,
+        marks=[]
+        if name in LARGE or not re.search(r'hrnet[3-6]|r34|r50|r101', name)
+        else pytest.mark.slow,
+    )
+    for name in CONFIGS
+]
 
 
 @pytest.fixture(autouse=True)
@@ -44,12 +68,148 @@ def make_sample(num_classes, size):
 
 def test_the_configs_a_user_expects_are_there():
     expected = {'tfinet_r18.py', 'published/tfinet_r18.py', 'demo/tfinet_r18_synthetic.py'}
-    expected |= {f'tfinet_hrnet{width}.py' for width in (18, 30, 32, 40, 44, 48, 64)}
+    expected |= {f'tfinet_hrnet{width}.py' for width in WIDTHS}
     expected |= {f'tfinet_hrnet18_{data}.py' for data in ('landsat-scd', 'hrscd')}
+    expected |= {f'tfinet_{backbone}_lightweight.py' for backbone in ('r18', 'hrnet18')}
+    baselines = [f'{head}_hrnet{width}' for head in ('fcn', 'pspnet') for width in WIDTHS]
+    baselines += [f'deeplabv3plus_r{depth}' for depth in DEPTHS]
+    expected |= {f'senseearth/{name}{s}.py' for name in baselines for s in ('', '_lightweight')}
     assert expected <= set(CONFIGS)
 
 
+@cache
+def _table():
+    """Parameters (M) and GFLOP by config, from configs/README.md."""
+    text = (ROOT / 'README.md').read_text(encoding='utf-8')
+    rows = re.findall(r'^\| `(\S+\.py)` \|[^|]*\| ([\d.]+) \| ([\d.]+) \|', text, re.MULTILINE)
+    return {name: (float(parameters), float(gflop)) for name, parameters, gflop in rows}
+
+
+@cache
+def _without_memory(name):
+    """The model with shapes only, to look at: on the device 'meta', which has no autocast."""
+    cfg = _load(name)
+    cfg.model.autocast = None
+    with torch.device('meta'):
+        return MODELS.build(cfg.model)
+
+
 @pytest.mark.parametrize('name', CONFIGS)
+def test_it_builds_as_large_as_the_table_says(name):
+    parameters = sum(p.numel() for p in _without_memory(name).parameters())
+    assert name in _table(), 'configs/README.md has no row for it'
+    assert _table()[name][0] == round(parameters / 1e6, 2)
+
+
+# One of each head for every day.
+COUNTED = {'tfinet_r18.py', 'senseearth/fcn_hrnet18.py', 'senseearth/pspnet_hrnet64.py'}
+COUNTED |= {'senseearth/deeplabv3plus_r101_lightweight.py'}
+
+
+@pytest.mark.parametrize(
+    'name', [pytest.param(n, marks=[] if n in COUNTED else pytest.mark.slow) for n in CONFIGS]
+)
+def test_it_computes_what_the_table_says(name):
+    whole = count_parts(_without_memory(name), torch.zeros(1, 6, 512, 512, device='meta'))[0]
+    assert _table()[name][1] == round(whole.flop / 1e9, 1)
+
+
+@pytest.mark.parametrize(
+    ('width', 'channels'), list(zip(WIDTHS, (270, 450, 480, 600, 660, 720, 960), strict=True))
+)
+def test_heads_follow_the_width_of_hrnet(width, channels):
+    """FCN heads of int(C / 4) channels; four pooled branches of as many after C."""
+    quarter = int(channels / 4)
+    for suffix in ('', '_lightweight'):
+        fcn = _without_memory(f'senseearth/fcn_hrnet{width}{suffix}.py')
+        psp = _without_memory(f'senseearth/pspnet_hrnet{width}{suffix}.py')
+        assert fcn.backbone.out_channels == psp.backbone.out_channels == channels
+        for head in (fcn.semantic_head, fcn.change_head, psp.semantic_head):
+            conv = head.convs[0].conv
+            assert (conv.in_channels, conv.out_channels) == (channels, quarter)
+        conv = psp.change_head.bottleneck.conv
+        assert (conv.in_channels, conv.out_channels) == (channels + 4 * quarter, quarter)
+        checkpoint = Config.fromfile(ROOT / f'senseearth/pspnet_hrnet{width}{suffix}.py')
+        checkpoint = checkpoint.model.backbone.init_cfg.checkpoint
+        own_file = f'pretrained/hrnet_w{width}.pth'
+        named = own_file if width in (30, 44, 64) else f'open-mmlab://msra/hrnetv2_w{width}'
+        assert checkpoint == named
+
+
+@pytest.mark.parametrize(('depth', 'fine', 'coarse'), [(18, 64, 512), (101, 256, 2048)])
+def test_deeplab_is_dilated_and_follows_resnet(depth, fine, coarse):
+    model = _without_memory(f'senseearth/deeplabv3plus_r{depth}.py')
+    conv = model.semantic_head.convs[0].conv
+    assert (conv.in_channels, conv.out_channels) == (coarse, coarse // 4)
+    aspp = model.change_head.aspp.branches[1].conv
+    assert (aspp.in_channels, aspp.out_channels) == (coarse, coarse // 8)
+    assert model.change_head.reduce.conv.in_channels == fine
+    # The first block of a dilated layer keeps the dilation of the layer before.
+    name = 'conv1' if depth == 18 else 'conv2'
+    for layer, first, others in ((2, 1, 1), (3, 1, 2), (4, 2, 4)):
+        blocks = [getattr(block, name) for block in getattr(model.backbone, f'layer{layer}')]
+        assert [block.dilation[0] for block in blocks] == [first] + [others] * (len(blocks) - 1)
+        assert blocks[0].stride[0] == (2 if layer == 2 else 1)
+
+
+@pytest.mark.parametrize('name', [name for name in CONFIGS if '_lightweight' in name])
+def test_lightweight_is_one_switch_for_both_heads(name):
+    """No 3x3 convolution of a head is left that sees all channels at once."""
+    model = _without_memory(name)
+    for head in (model.semantic_head, model.change_head):
+        assert any(isinstance(module, SeparableConv) for module in head.modules())
+        for module in head.modules():
+            if isinstance(module, torch.nn.Conv2d) and module.kernel_size != (1, 1):
+                assert module.groups == module.in_channels
+
+
+@cache
+def _published(fixture):
+    return json.loads((DATA / f'{fixture}.json').read_text())['state_dict'].keys()
+
+
+def _published_keys(network, backbone, lightweight):
+    """Keys of a published checkpoint, put together from those of the three that are at hand."""
+    pspnet = _published('pspnet_hrnet_w18_lightweight')
+    keys = {key for key in pspnet if key.startswith('head.')}
+    if network == 'fcn':
+        keys |= {key.replace('head.', 'head_bin.', 1) for key in keys}
+    else:
+        one = pspnet if network == 'pspnet' else _published('deeplabv3plus_resnet18_lightweight')
+        keys = {key for key in one if not key.startswith('backbone.')}
+    if not lightweight:
+        # In place of conv.0 (depthwise), conv.1 (norm) and conv.3 (pointwise), one convolution.
+        keys = {re.sub(r'\.conv\.3\.', '.', key) for key in keys}
+        keys = {key for key in keys if not re.search(r'\.conv\.[01]\.', key)}
+    if network == 'deeplabv3plus':
+        return keys | {f'backbone.{key}' for key in backbone} | {'backbone.fc.weight'}
+    return keys | {key for key in pspnet if key.startswith('backbone.')}
+
+
+def test_published_keys_are_put_together_as_they_are():
+    assert _published_keys('fcn', (), lightweight=False) == _published('fcn_hrnet_w18')
+
+
+@pytest.mark.parametrize(
+    'name', [n for n in CONFIGS if n.startswith('senseearth/') and '_pseudo' not in n]
+)
+def test_the_converter_fills_every_network_of_senseearth(name):
+    """Published PSPNet-HRNet-W40 and all its kin: each key finds its place, none is left empty."""
+    model = _without_memory(name)
+    network, *_ = Path(name).stem.split('_')
+    published = _published_keys(network, model.backbone.state_dict(), '_lightweight' in name)
+    converted = CONVERTERS['senseearth']({key: torch.zeros(1) for key in published})
+    assert converted.keys() == model.state_dict().keys()
+
+
+@pytest.mark.parametrize('name', [name for name in CONFIGS if name.startswith('senseearth/')])
+def test_class_weights_of_senseearth(name):
+    """2, 1, 2, 2, 1, 1 in the first training, none where pseudo labels are used."""
+    weights = _load(name).model.semantic_head.loss_decode.class_weight
+    assert weights == (None if '_pseudo' in name else (2, 1, 2, 2, 1, 1))
+
+
+@pytest.mark.parametrize('name', DAILY)
 def test_forward_and_backward(name):
     torch.manual_seed(0)
     cfg = _load(name)

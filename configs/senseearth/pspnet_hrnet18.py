@@ -1,15 +1,6 @@
-_base_ = 'fcn_hrnet18.py'
-model = dict(
-    change_head=dict(
-        _delete_=True,
-        type='mmseg.PSPHead',
-        in_channels=270,
-        channels=67,
-        pool_scales=(1, 2, 3, 6),
-        dropout_ratio=0.1,
-        norm_cfg=dict(type='BN'),
-        num_classes=1,
-        threshold=0.5,
-        loss_decode=dict(type='tfinet_mm.ChangeBCELoss', positive_weight=2.0, loss_weight=2.0),
-    )
-)
+_base_ = [
+    '../_base_/models/senseearth_pspnet_hrnet18.py',
+    '../_base_/datasets/second_split_c.py',
+    '../_base_/schedules/senseearth_30e.py',
+    '../_base_/default_runtime.py',
+]

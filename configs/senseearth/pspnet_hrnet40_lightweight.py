@@ -1,6 +1,3 @@
-_base_ = 'pspnet_hrnet18_lightweight.py'
-model = dict(
-    backbone=dict(width=40, init_cfg=dict(checkpoint='open-mmlab://msra/hrnetv2_w40')),
-    semantic_head=dict(in_channels=600, channels=150),
-    change_head=dict(in_channels=600, channels=150),
-)
+_base_ = 'pspnet_hrnet40.py'
+lightweight = dict(type='tfinet_mm.LightweightConv')
+model = dict(semantic_head=dict(conv_cfg=lightweight), change_head=dict(conv_cfg=lightweight))

@@ -1,0 +1,2 @@
+_base_ = 'deeplabv3plus_r50.py'
+model = dict(backbone=dict(depth=101, init_cfg=dict(checkpoint='torchvision://resnet101')))

@@ -1,0 +1,3 @@
+_base_ = 'pspnet_hrnet48.py'
+lightweight = dict(type='tfinet_mm.LightweightConv')
+model = dict(semantic_head=dict(conv_cfg=lightweight), change_head=dict(conv_cfg=lightweight))
