@@ -1,3 +1,4 @@
+from tfinet_mm.models.detectors.ensemble import SCDEnsemble
 from tfinet_mm.models.detectors.semantic_change_detector import SemanticChangeDetector
 
-__all__ = ['SemanticChangeDetector']
+__all__ = ['SCDEnsemble', 'SemanticChangeDetector']

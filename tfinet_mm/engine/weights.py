@@ -1,0 +1,75 @@
+"""Put the weights of a checkpoint into a model, and say what didn't fit."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from mmengine.model import BaseTTAModel, is_model_wrapper
+from torch import nn
+
+SHOWN = 8
+"""Number of keys that are listed before they are only counted."""
+
+
+def unwrapped(model: nn.Module) -> nn.Module:
+    """The model within wrappers for several processes and for test-time augmentation."""
+    inner: Any = model
+    while is_model_wrapper(inner) or isinstance(inner, BaseTTAModel):
+        inner = inner.module
+    return inner
+
+
+def load_weights(
+    model: nn.Module, checkpoint: dict[str, Any], training: bool = False
+) -> str | None:
+    """Load the weights of a checkpoint that fit.
+
+    Args:
+        model: The model itself, not wrapped.
+        checkpoint: What :func:`~tfinet_mm.engine.checkpoint.load_checkpoint_file`
+            returned: a state dict, or a dictionary that has one as ``state_dict``.
+        training: Whether auxiliary heads, which only train, must fit too.
+
+    Returns:
+        None where every weight of the model got a value, and every value a
+        weight. Otherwise what is missing, left over or of another shape.
+    """
+    stored = checkpoint.get('state_dict', checkpoint)
+    weights = {re.sub(r'^module\.', '', key): value for key, value in stored.items()}
+    own = model.state_dict()
+    other = {
+        key: f'{key} is {tuple(value.shape)}, expected {tuple(own[key].shape)}'
+        for key, value in weights.items()
+        if key in own and value.shape != own[key].shape
+    }
+    # By way of the model, since modules may rename the keys of older versions.
+    fitting = {key: value for key, value in weights.items() if key not in other}
+    found = model.load_state_dict(fitting, strict=False)
+    missing = [key for key in found.missing_keys if key not in other]
+    parts = [
+        f'{len(keys)} {what}: {", ".join(keys[:SHOWN])}{", ..." if len(keys) > SHOWN else ""}'
+        for what, keys in (
+            ('missing', _counted(missing, training)),
+            ('of another shape', [other[key] for key in _counted(list(other), training)]),
+            ('that the model does not have', _counted(found.unexpected_keys, training)),
+        )
+        if keys
+    ]
+    if not parts:
+        return None
+    return (
+        f'the checkpoint does not fit the model of the config, weights {"; ".join(parts)}. Use the '
+        'config the checkpoint was trained with; of a published one, tools/convert_checkpoint.py '
+        'changes the names'
+    )
+
+
+def _counted(keys: Sequence[str], training: bool) -> list[str]:
+    """The keys that matter: no counters of batch norm; auxiliary heads in training only."""
+    return [
+        key
+        for key in keys
+        if 'num_batches_tracked' not in key and (training or not key.startswith('auxiliary_head'))
+    ]
