@@ -55,3 +55,11 @@ class MissingExtraError(TFINetError, ImportError):
 
 class DamagedCheckpointError(TFINetError, RuntimeError):
     """A checkpoint file is cut off or is no checkpoint at all."""
+
+
+class RecipeError(TFINetError, ValueError):
+    """A recipe asks for something that can't be planned, or names a stage it doesn't have."""
+
+
+class StageError(TFINetError, RuntimeError):
+    """A stage of a recipe failed, or was done with another command than the one asked for now."""
