@@ -1,0 +1,32 @@
+# The setting of comparisons on the embedded data: small pairs, batches of 8, from scratch, the same
+# augmentation, optimizer and schedule for every network. Without a model: tools/analysis/equal_time.py
+# puts one in. max_iters and end are set there as well.
+_base_ = ['../datasets/synthetic.py', '../default_runtime.py']
+
+data_root = 'data/study'
+held_out = dict(
+    batch_size=8, num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root + '/val')
+)
+train_dataloader = dict(
+    num_workers=0,
+    persistent_workers=False,
+    sampler=dict(type='InfiniteSampler', shuffle=True),
+    dataset=dict(data_root=data_root + '/train'),
+)
+val_dataloader = held_out
+test_dataloader = held_out
+
+optim_wrapper = dict(
+    type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, weight_decay=1e-4)
+)
+param_scheduler = dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=1000, by_epoch=False)
+train_cfg = dict(type='IterBasedTrainLoop', max_iters=1000, val_interval=100000)
+val_cfg = dict(type='ValLoop')
+test_cfg = dict(type='TestLoop')
+# The last checkpoint is scored: no validation costs time or chooses a better moment.
+default_hooks = dict(
+    checkpoint=dict(by_epoch=False, interval=500, save_best=None, max_keep_ckpts=2),
+    logger=dict(interval=20),
+    visualization=dict(interval=0),
+)
+log_processor = dict(by_epoch=False)

@@ -1,0 +1,91 @@
+import json
+
+import pytest
+from mmengine import Config
+
+from tfinet_mm.engine.equal_time import (
+    Speed,
+    combine,
+    format_comparison,
+    read_speeds,
+    with_steps,
+    write_speeds,
+)
+
+
+def _setting(**changes):
+    return Config(
+        dict(
+            train_cfg=dict(type='IterBasedTrainLoop', max_iters=1000),
+            param_scheduler=[
+                dict(type='LinearLR', begin=0, end=50, by_epoch=False),
+                dict(type='PolyLR', begin=50, end=1000, by_epoch=False),
+            ],
+            optim_wrapper=dict(optimizer=dict(lr=1e-3)),
+            model=dict(autocast='bfloat16'),
+            **changes,
+        )
+    )
+
+
+def _network():
+    return Config(
+        dict(
+            model=dict(type='Net', backbone=dict(type='ResNet', init_cfg=dict(type='Pretrained'))),
+            optim_wrapper=dict(optimizer=dict(lr=5.0)),
+        )
+    )
+
+
+def test_only_the_model_comes_from_the_network():
+    network = _network()
+    cfg = combine(network, _setting())
+    assert cfg.optim_wrapper.optimizer.lr == 1e-3
+    assert cfg.model.type == 'Net'
+    assert cfg.model.autocast == 'bfloat16'
+    assert cfg.model.backbone.init_cfg is None
+    # The config that was read is not changed.
+    assert network.model.backbone.init_cfg == dict(type='Pretrained')
+
+
+def test_pretrained_weights_stay_where_asked_for():
+    cfg = combine(_network(), _setting(), pretrained=True)
+    assert cfg.model.backbone.init_cfg == dict(type='Pretrained')
+
+
+def test_a_setting_by_epochs_is_refused():
+    setting = Config(dict(train_cfg=dict(type='EpochBasedTrainLoop', max_epochs=3)))
+    with pytest.raises(ValueError, match='IterBasedTrainLoop'):
+        combine(_network(), setting)
+
+
+def test_the_schedule_ends_with_the_training_and_the_warm_up_keeps_its_length():
+    cfg = with_steps(combine(_network(), _setting()), 333)
+    assert cfg.train_cfg.max_iters == 333
+    assert [scheduler.end for scheduler in cfg.param_scheduler] == [50, 333]
+
+
+def test_steps_fill_the_time():
+    assert Speed(seconds=0.1, pairs=8, parameters=1, gflop=1.0).steps(0.3) == 3
+    assert Speed(seconds=0.4, pairs=8, parameters=1, gflop=1.0).steps(1.0) == 2
+    assert Speed(seconds=4.0, pairs=8, parameters=1, gflop=1.0).steps(1.0) == 1
+
+
+def test_speeds_are_read_as_written(tmp_path):
+    file = tmp_path / 'deeper' / 'speeds.json'
+    assert read_speeds(file) == {}
+    speeds = {'net': Speed(seconds=0.25, pairs=8, parameters=10, gflop=1.5)}
+    write_speeds(file, speeds)
+    assert read_speeds(file) == speeds
+    assert json.loads(file.read_text())['net']['seconds'] == 0.25
+
+
+def test_the_table_shows_mean_and_spread():
+    runs = [dict(Score=s, SeK=10.0, mIoU=50.0, Fscd=40.0) for s in (30.0, 32.0, 34.0)]
+    speed = Speed(seconds=0.5, pairs=8, parameters=12_345_678, gflop=63.58)
+    lines = format_comparison({'net': speed}, 60, {'net': runs}).splitlines()
+    assert lines[0].startswith('| network | parameters (M) | GFLOP |')
+    assert lines[2] == (
+        '| net | 12.35 | 63.6 | 16.0 | 120 | 32.00 ± 2.00 | 10.00 ± 0.00 | 50.00 ± 0.00 '
+        '| 40.00 ± 0.00 |'
+    )

@@ -1,0 +1,155 @@
+"""Train networks for the same time on the same data, and compare what they have learnt.
+
+    python tools/analysis/equal_time.py CONFIG [CONFIG ...] --setting SETTING --seconds 600
+
+for example with configs/_base_/settings/synthetic_128.py as the setting.
+
+Of each CONFIG only the model is taken; data, augmentation, optimizer and schedule are those of the
+setting, for all alike. First a training step of each network is timed, one network at a time; the
+steps that fit into the time are then trained by tools/train.py and scored by tools/test.py, so the
+result doesn't depend on what else the machine does meanwhile. What is done is skipped when the
+tool is started again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from pathlib import Path
+
+import torch
+from mmengine.config import DictAction
+from tqdm import tqdm
+
+from tfinet_mm.engine.equal_time import (
+    combine,
+    format_comparison,
+    measure_speed,
+    read_speeds,
+    with_steps,
+    write_speeds,
+)
+from tfinet_mm.engine.options import load_config
+from tfinet_mm.files import whole_file
+
+TOOLS = Path(__file__).resolve().parents[1]
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('configs', nargs='+', help='configs whose networks are compared')
+    parser.add_argument('--setting', required=True, help='config of data, optimizer and schedule')
+    parser.add_argument(
+        '--seconds', type=float, required=True, help='training time of a network on this machine'
+    )
+    parser.add_argument('--seeds', type=int, nargs='+', default=[0, 1, 2], help='default: 0 1 2')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/equal_time'))
+    parser.add_argument(
+        '--threads', type=int, default=1, help='CPU threads of a training (default: 1)'
+    )
+    parser.add_argument(
+        '--processes', type=int, default=1, help='trainings side by side (default: 1)'
+    )
+    parser.add_argument(
+        '--pretrained',
+        action='store_true',
+        help="start backbones from their config's weights (default: all from scratch)",
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='set values in the setting',
+    )
+    args = parser.parse_args(arguments)
+    names = [Path(config).stem for config in args.configs]
+    if len(set(names)) != len(names):
+        parser.error(f'two configs have the same name: {names}')
+    return args
+
+
+def run_logged(command: Sequence[str], log: Path, threads: int) -> None:
+    """Run a command with its output in a file.
+
+    Raises:
+        RuntimeError: It failed.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    # Processes side by side that spin while waiting for their threads slow each other down.
+    env = {**os.environ, 'OMP_NUM_THREADS': str(threads), 'OMP_WAIT_POLICY': 'PASSIVE'}
+    with log.open('a') as file:
+        file.write(f'$ {shlex.join(command)}\n')
+        file.flush()
+        code = subprocess.run(command, stdout=file, stderr=subprocess.STDOUT, env=env).returncode
+    if code:
+        raise RuntimeError(f'"{shlex.join(command)}" ended with status {code}; see {log}')
+
+
+def train_and_score(folder: Path, seed: int, threads: int) -> dict[str, float]:
+    """Train one network with one seed and score its last checkpoint, unless that is done.
+
+    Returns:
+        The scores in percent.
+    """
+    run = folder / f'seed_{seed}'
+    scores, log, config = run / 'scores.json', run / 'log.txt', str(folder / 'config.py')
+    if not scores.is_file():
+        train = [sys.executable, str(TOOLS / 'train.py'), config, '--work-dir', str(run)]
+        run_logged([*train, '--seed', str(seed), '--resume'], log, threads)
+        checkpoint = (run / 'last_checkpoint').read_text().strip()
+        test = [sys.executable, str(TOOLS / 'test.py'), config, checkpoint]
+        run_logged([*test, '--work-dir', str(run / 'test'), '--json', str(scores)], log, threads)
+    return json.loads(scores.read_text())['scores']
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, train, score, print the table."""
+    args = parse_args(arguments)
+    torch.set_num_threads(args.threads)
+    setting = load_config(args.setting, args.cfg_options)
+    speeds_file = args.work_dir / 'speeds.json'
+    speeds = read_speeds(speeds_file)
+    folders = {}
+    for path in args.configs:
+        name = Path(path).stem
+        cfg = combine(load_config(path), setting, args.pretrained)
+        if name not in speeds:
+            print(f'Timing a training step of {name}', flush=True)
+            speeds[name] = measure_speed(cfg)
+            write_speeds(speeds_file, speeds)
+        steps = speeds[name].steps(args.seconds)
+        folders[name] = args.work_dir / f'{name}_{steps}'
+        with whole_file(folders[name] / 'config.py') as part:
+            with_steps(cfg, steps).dump(str(part))
+        print(f'{name}: {speeds[name].seconds:.3f} s a step, {steps} steps', flush=True)
+
+    # Seed by seed, so that a table of all networks is there as early as can be.
+    jobs = [(name, seed) for seed in args.seeds for name in folders]
+    scores: dict[str, list[dict[str, float]]] = {name: [] for name in folders}
+    with ThreadPoolExecutor(args.processes) as pool:
+        futures = {
+            pool.submit(train_and_score, folders[name], seed, args.threads): name
+            for name, seed in jobs
+        }
+        with tqdm(total=len(futures), unit='training') as progress:
+            for future in as_completed(futures):
+                scores[futures[future]].append(future.result())
+                progress.update()
+    table = format_comparison({name: speeds[name] for name in folders}, args.seconds, scores)
+    with whole_file(args.work_dir / 'table.md') as part:
+        part.write_text(table + '\n')
+    print(table)
+
+
+if __name__ == '__main__':
+    main()
