@@ -14,7 +14,7 @@ from mmengine.registry import DefaultScope
 from mmengine.runner import CheckpointLoader
 
 from tfinet_mm.engine.options import existing_checkpoint, network_bands
-from tfinet_mm.engine.weights import load_weights
+from tfinet_mm.engine.weights import load_weights, unwrapped
 from tfinet_mm.errors import CheckpointMismatchError, ClassMismatchError
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import ClassTable
@@ -121,15 +121,15 @@ def load_member(
     """
     cfg = member_config(config, cfg_options)
     checkpoint = existing_checkpoint(str(checkpoint))
-    name = name or Path(cfg.filename or cfg.model.type).stem
+    name = name or (Path(cfg.filename).stem if cfg.filename else cfg.model.type)
     if autocast is not None:
         cfg.model.autocast = autocast
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
         model = MODELS.build(cfg.model)
-    if not hasattr(model, 'predict_probabilities') or not hasattr(model, 'data_preprocessor'):
+    if not hasattr(model, 'predict_probabilities') or unwrapped(model) is not model:
         raise TypeError(
             f'{name} is a {type(model).__name__}, expected a tfinet_mm.SemanticChangeDetector or '
-            'another model with the method predict_probabilities'
+            'another model with the method predict_probabilities, not wrapped'
         )
     loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger=None)
     problem = load_weights(model, loaded)

@@ -1,7 +1,7 @@
 from tfinet_mm.models.backbones import FusedHRNet
 from tfinet_mm.models.data_preprocessor import PairDataPreprocessor
 from tfinet_mm.models.decode_heads import DeepLabV3PlusHead, DifferenceHead, ProgressiveHead
-from tfinet_mm.models.detectors import SCDEnsemble, SemanticChangeDetector
+from tfinet_mm.models.detectors import SCDEnsemble, SCDTTAModel, SemanticChangeDetector
 from tfinet_mm.models.lightweight import LightweightConv
 from tfinet_mm.models.losses import ChangeBCELoss, SemanticCELoss
 from tfinet_mm.models.necks import AbsoluteDifference, FeatureInteraction
@@ -17,6 +17,7 @@ __all__ = [
     'PairDataPreprocessor',
     'ProgressiveHead',
     'SCDEnsemble',
+    'SCDTTAModel',
     'SemanticCELoss',
     'SemanticChangeDetector',
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Protocol
 
 import torch
@@ -22,10 +22,13 @@ TTA_TRANSFORMS = (
 
 
 class ProbabilityModel(Protocol):
-    """A detector or an ensemble: whatever gives probabilities of normalised pairs."""
+    """A detector or an ensemble: whatever gives probabilities of a batch of pairs."""
 
     def predict_probabilities(self, inputs: Tensor) -> SCDProbabilities:
-        """Probabilities of all three maps for pairs (N, 2B, H, W), at their size."""
+        """Probabilities of all three maps for pairs (N, 2B, H, W), at their size.
+
+        The pairs are as the model's own data preprocessor gives them.
+        """
 
 
 def check_transforms(transforms: Sequence[str]) -> tuple[str, ...]:
@@ -69,30 +72,42 @@ def undo_transform(x: Tensor, name: str) -> Tensor:
 
 
 def mean_probabilities(
-    parts: Sequence[SCDProbabilities], weights: Sequence[float] | None = None
+    parts: Iterable[SCDProbabilities], weights: Sequence[float] | None = None
 ) -> SCDProbabilities:
     """Average probabilities of one batch, map by map.
 
     Args:
         parts: Probabilities of the same pairs, by several models or transforms.
+            With weights, they are taken one after another and not kept.
         weights: One weight > 0 each; None weighs all alike.
 
     Raises:
         ValueError: There is nothing to average, or weights and parts differ in number.
+
+    Example:
+        >>> import torch
+        >>> parts = [SCDProbabilities(*(torch.full((1, 1, 1, 1), p),) * 3) for p in (0.2, 0.8)]
+        >>> mean_probabilities(parts, weights=[3, 1]).change.item()
+        0.35...
     """
     if weights is None:
+        parts = list(parts)
         weights = [1.0] * len(parts)
-    if not parts or len(weights) != len(parts):
-        raise ValueError(f'cannot average {len(parts)} predictions with {len(weights)} weights')
     total = sum(weights)
-
-    def mean(maps: Sequence[Tensor]) -> Tensor:
-        result = maps[0] * (weights[0] / total)
-        for weight, x in zip(weights[1:], maps[1:], strict=True):
-            result = result + x * (weight / total)
-        return result
-
-    return SCDProbabilities(*(mean(maps) for maps in zip(*parts, strict=True)))
+    mean: list[Tensor] = []
+    count = 0
+    for count, part in enumerate(parts, start=1):
+        if count > len(weights):
+            break
+        share = weights[count - 1] / total
+        weighted = [x * share for x in part]
+        mean = [a + b for a, b in zip(mean, weighted, strict=True)] if mean else weighted
+    if not mean or count != len(weights):
+        raise ValueError(
+            f'expected one prediction a weight and at least one, got {count} predictions (or '
+            f'more) and {len(weights)} weights'
+        )
+    return SCDProbabilities(*mean)
 
 
 def augmented_probabilities(
@@ -104,14 +119,18 @@ def augmented_probabilities(
 
     Args:
         model: A detector or an ensemble.
-        inputs: Normalised pairs (N, 2B, H, W), square or not.
+        inputs: Pairs (N, 2B, H, W), square or not, as the model's data
+            preprocessor gives them.
         transforms: Names out of :data:`TTA_TRANSFORMS`.
 
     Returns:
         The mean probabilities, at the size of the inputs.
     """
-    parts = []
-    for name in check_transforms(transforms):
-        part = model.predict_probabilities(apply_transform(inputs, name).contiguous())
-        parts.append(SCDProbabilities(*(undo_transform(x, name) for x in part)))
-    return mean_probabilities(parts)
+    names = check_transforms(transforms)
+
+    def predicted() -> Iterator[SCDProbabilities]:
+        for name in names:
+            part = model.predict_probabilities(apply_transform(inputs, name).contiguous())
+            yield SCDProbabilities(*(undo_transform(x, name) for x in part))
+
+    return mean_probabilities(predicted(), [1.0] * len(names))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from mmengine.model import BaseModel
@@ -107,10 +107,13 @@ class SCDEnsemble(BaseModel):
         Returns:
             One a member, at the size of the inputs.
         """
-        return [
-            augmented_probabilities(_Normalising(member), inputs, transforms)
-            for member in self.members
-        ]
+        return list(self._each(inputs, transforms))
+
+    def _each(
+        self, inputs: Tensor, transforms: Sequence[str] = ('identity',)
+    ) -> Iterator[SCDProbabilities]:
+        for member in self.members:
+            yield augmented_probabilities(_Normalising(member), inputs, transforms)
 
     def predict_probabilities(self, inputs: Tensor) -> SCDProbabilities:
         """The weighted mean of the members' probabilities.
@@ -118,7 +121,7 @@ class SCDEnsemble(BaseModel):
         Args:
             inputs: Raw pairs (N, 2B, H, W), values 0..255.
         """
-        return mean_probabilities(self.member_probabilities(inputs), self.weights)
+        return mean_probabilities(self._each(inputs), self.weights)
 
     def predict(
         self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None = None

@@ -1,0 +1,116 @@
+"""MMEngine's model for test-time augmentation, on the device that predicts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from mmengine.model import BaseTTAModel
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+from tfinet_mm.models.detectors.augmentation import (
+    TTA_TRANSFORMS,
+    augmented_probabilities,
+    check_transforms,
+)
+from tfinet_mm.models.detectors.postprocess import with_predictions
+from tfinet_mm.registry import MODELS
+from tfinet_mm.structures import SCDProbabilities
+
+
+@MODELS.register_module()
+class SCDTTAModel(BaseTTAModel):
+    """A detector or an ensemble that is tested with flips and rotations.
+
+    Every pair of a batch is predicted once a transform, the probabilities of
+    both land-cover maps and of the change are turned back and averaged, and the
+    means are decided as the model decides. The transforms act on the batch where
+    it is, so the test pipeline stays the plain one. The model may use windows or
+    16 bits, and pairs needn't be square or labelled.
+
+    ``tools/test.py --tta`` puts the config's model in it; a config may say
+    which transforms: ``tta_model = dict(type='tfinet_mm.SCDTTAModel',
+    transforms=['identity', 'horizontal_flip'])``.
+
+    Args:
+        module: Config of the model, or the model.
+        transforms: Names out of
+            :data:`~tfinet_mm.models.detectors.augmentation.TTA_TRANSFORMS`; by
+            default all six.
+        data_preprocessor: In place of the model's own, as in MMEngine's class.
+
+    Attributes:
+        active: Where False, :meth:`test_step` is that of the model itself.
+
+    Raises:
+        ValueError: A transform is unknown, or there is none.
+        TypeError: The model doesn't predict probabilities of all three maps.
+    """
+
+    def __init__(
+        self,
+        module: dict[str, Any] | nn.Module,
+        transforms: Sequence[str] = TTA_TRANSFORMS,
+        data_preprocessor: dict[str, Any] | None = None,
+    ) -> None:
+        super().__init__(module, data_preprocessor)
+        self.module: Any
+        if not hasattr(self.module, 'predict_probabilities'):
+            raise TypeError(
+                f'{type(self.module).__name__} has no method predict_probabilities; expected a '
+                'tfinet_mm.SemanticChangeDetector or a tfinet_mm.SCDEnsemble'
+            )
+        self.transforms = check_transforms(transforms)
+        self.active = True
+
+    def predict_probabilities(self, inputs: Tensor) -> SCDProbabilities:
+        """Mean probabilities over the transforms.
+
+        Args:
+            inputs: Pairs (N, 2B, H, W) as the model's data preprocessor gives them.
+        """
+        return augmented_probabilities(self.module, inputs, self.transforms)
+
+    def test_step(self, data: dict[str, Any]) -> list[SegDataSample]:
+        """Predict a batch.
+
+        Args:
+            data: ``inputs``, pairs of one size as the pipeline packs them, and
+                optionally ``data_samples``, with or without labels.
+
+        Returns:
+            The data samples with predictions, ground truth untouched.
+
+        Raises:
+            NotImplementedError: The batch comes from a ``TestTimeAug`` pipeline.
+        """
+        if not isinstance(data['inputs'], Tensor) and isinstance(data['inputs'][0], list | tuple):
+            self.merge_preds([])
+        if not self.active:
+            return list(self.module.test_step(data))
+        data = self.module.data_preprocessor(data, False)
+        inputs, samples = data['inputs'], data.get('data_samples')
+        if samples:
+            # A flip would put padding at the top or on the left, into the windows and the
+            # network's own padding, so it goes before; the batch is of one size.
+            height, width = samples[0].metainfo.get('img_shape', inputs.shape[2:])[:2]
+            inputs = inputs[..., :height, :width]
+        return with_predictions(
+            self.predict_probabilities(inputs), samples, self.module.test_cfg['threshold']
+        )
+
+    def merge_preds(self, data_samples_list: Any) -> NoReturn:
+        """Refuse to merge the samples of a ``TestTimeAug`` pipeline.
+
+        The model has resized and decided them before they get here, rotated ones
+        to the size they had before they were rotated.
+
+        Raises:
+            NotImplementedError: Always.
+        """
+        raise NotImplementedError(
+            'tfinet_mm.SCDTTAModel flips and rotates batches by itself; use the plain test '
+            'pipeline, without TestTimeAug, and choose transforms in '
+            "tta_model=dict(type='tfinet_mm.SCDTTAModel', transforms=[...])"
+        )
