@@ -29,6 +29,8 @@ IGNORE_INDEX = 255
 GT_CHANGE = 'gt_sem_seg'  # 1 changed, 0 unchanged, 255 ignored
 GT_FROM = 'gt_sem_seg_from'  # land cover before, 0..K-1, 255 unknown
 GT_TO = 'gt_sem_seg_to'  # land cover after, 0..K-1, 255 unknown
+WEIGHT_FROM = 'gt_weight_from'  # float (1, H, W), weight >= 0 of each pixel in the loss before
+WEIGHT_TO = 'gt_weight_to'  # the same after; optional, pixels weigh 1 without
 PRED_CHANGE = 'pred_sem_seg'  # 1 changed, 0 unchanged
 PRED_FROM = 'pred_sem_seg_from'  # semantic change before, 0..K, 0 where unchanged
 PRED_TO = 'pred_sem_seg_to'  # semantic change after, 0..K, 0 where unchanged
@@ -38,7 +40,7 @@ PRED_CHANGE_PROB = 'pred_change_prob'  # P(changed), float (1, H, W) in 0..1
 PRED_PROB_FROM = 'pred_prob_from'  # class probabilities before, float (K, H, W)
 PRED_PROB_TO = 'pred_prob_to'  # class probabilities after, float (K, H, W)
 
-# Keys of the dictionary that data transforms pass on.
+# Keys of the dictionary that data transforms pass on; weights have the names of their fields.
 SEG_CHANGE = 'gt_seg_map'
 SEG_FROM = 'gt_seg_map_from'
 SEG_TO = 'gt_seg_map_to'

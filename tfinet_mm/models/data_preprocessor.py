@@ -13,7 +13,7 @@ from mmengine.structures import PixelData
 from torch import Tensor
 
 from tfinet_mm.registry import MODELS
-from tfinet_mm.structures import IGNORE_INDEX
+from tfinet_mm.structures import IGNORE_INDEX, WEIGHT_FROM, WEIGHT_TO
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -25,9 +25,9 @@ class PairDataPreprocessor(BaseDataPreprocessor):
 
     In training, pairs of different sizes are padded on the right and at the
     bottom: images with ``pad_val`` after normalising, every ground-truth map with
-    255, so that padding is never learnt from. In testing the pairs of a batch
-    have to be of one size, ground truth is left as it is, and ``padding_size``
-    tells what to cut off predictions.
+    255 and weights of pixels with 0, so that padding is never learnt from. In
+    testing the pairs of a batch have to be of one size, ground truth is left as
+    it is, and ``padding_size`` tells what to cut off predictions.
 
     The metainfo of each sample gets ``img_shape`` (H, W) before padding,
     ``pad_shape`` (H, W) after it, and ``padding_size`` (left, right, top, bottom).
@@ -171,7 +171,8 @@ class PairDataPreprocessor(BaseDataPreprocessor):
                     f'{name} is {tuple(values.shape[-2:])} (H, W), but its image is {shape}; a '
                     'transform of the pipeline treats them differently: is the map in seg_fields?'
                 )
-            values = F.pad(values, padding, value=self.seg_pad_val)
+            weight = name in (WEIGHT_FROM, WEIGHT_TO)
+            values = F.pad(values, padding, value=0 if weight else self.seg_pad_val)
             # A PixelData refuses data of another size, so it is a new one.
             sample.set_field(PixelData(data=values), name)
 

@@ -4,12 +4,14 @@ from tfinet_mm.datasets.transforms.formatting import PackPairInputs
 from tfinet_mm.datasets.transforms.geometry import RandomCropWithChange, RandomFlipOrRotate
 from tfinet_mm.datasets.transforms.loading import LoadImagePair, LoadPairAnnotations
 from tfinet_mm.datasets.transforms.photometric import PairPhotoMetricDistortion
+from tfinet_mm.datasets.transforms.pseudo_labels import LoadPseudoLabels
 from tfinet_mm.datasets.transforms.temporal import ExchangeDates
 
 __all__ = [
     'ExchangeDates',
     'LoadImagePair',
     'LoadPairAnnotations',
+    'LoadPseudoLabels',
     'PackPairInputs',
     'PairPhotoMetricDistortion',
     'RandomCropWithChange',

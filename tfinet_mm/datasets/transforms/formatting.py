@@ -19,6 +19,8 @@ from tfinet_mm.structures import (
     SEG_CHANGE,
     SEG_FROM,
     SEG_TO,
+    WEIGHT_FROM,
+    WEIGHT_TO,
 )
 
 META_KEYS = (
@@ -46,8 +48,9 @@ class PackPairInputs(BaseTransform):
 
     ``inputs`` is a tensor (2B, H, W), uint8 or float32; ``data_samples`` a
     SegDataSample with ``gt_sem_seg``, ``gt_sem_seg_from`` and
-    ``gt_sem_seg_to`` (each (1, H, W) int64; those of them that were loaded) and
-    the metainfo.
+    ``gt_sem_seg_to`` (each (1, H, W) int64; those of them that were loaded),
+    ``gt_weight_from`` and ``gt_weight_to`` ((1, H, W) float32; where there are
+    weights) and the metainfo.
 
     Works on what mmseg's ``ConcatCDInput`` gives as well.
 
@@ -55,7 +58,13 @@ class PackPairInputs(BaseTransform):
         meta_keys: Keys that go to the metainfo, as far as they are there.
     """
 
-    FIELDS = ((SEG_CHANGE, GT_CHANGE), (SEG_FROM, GT_FROM), (SEG_TO, GT_TO))
+    FIELDS = (
+        (SEG_CHANGE, GT_CHANGE, np.int64),
+        (SEG_FROM, GT_FROM, np.int64),
+        (SEG_TO, GT_TO, np.int64),
+        (WEIGHT_FROM, WEIGHT_FROM, np.float32),
+        (WEIGHT_TO, WEIGHT_TO, np.float32),
+    )
 
     def __init__(self, meta_keys: Sequence[str] = META_KEYS) -> None:
         """See the class."""
@@ -65,9 +74,9 @@ class PackPairInputs(BaseTransform):
         """Pack a pair."""
         image = np.ascontiguousarray(results['img'].transpose(2, 0, 1))
         sample = SegDataSample()
-        for key, name in self.FIELDS:
+        for key, name, dtype in self.FIELDS:
             if key in results:
-                values = torch.from_numpy(results[key][None].astype(np.int64))
+                values = torch.from_numpy(results[key][None].astype(dtype))
                 sample.set_field(PixelData(data=values), name)
         sample.set_metainfo({key: results[key] for key in self.meta_keys if key in results})
         return dict(inputs=torch.from_numpy(image), data_samples=sample)

@@ -10,19 +10,20 @@ from mmcv.transforms.utils import cache_randomness
 
 from tfinet_mm.datasets.images import join_dates, split_dates
 from tfinet_mm.registry import TRANSFORMS
-from tfinet_mm.structures import SEG_FROM, SEG_TO
+from tfinet_mm.structures import SEG_FROM, SEG_TO, WEIGHT_FROM, WEIGHT_TO
 
 
 @TRANSFORMS.register_module()
 class ExchangeDates(BaseTransform):
     """Take the second date for the first and the first for the second.
 
-    What changed stays changed, with from and to exchanged: images, land cover
-    and paths.
+    What changed stays changed, with from and to exchanged: images, land cover,
+    weights and paths.
 
     Required keys: ``img`` (H, W, 2B). Modified keys: ``img``,
-    ``gt_seg_map_from`` and ``gt_seg_map_to``, ``img_path``,
-    ``seg_map_path_from`` and ``seg_map_path_to``, ``exchanged``.
+    ``gt_seg_map_from`` and ``gt_seg_map_to``, ``gt_weight_from`` and
+    ``gt_weight_to``, ``img_path``, ``seg_map_path_from`` and
+    ``seg_map_path_to``, ``exchanged``.
 
     Args:
         prob: Probability of exchanging.
@@ -31,7 +32,11 @@ class ExchangeDates(BaseTransform):
         ValueError: ``prob`` is no probability.
     """
 
-    PAIRS = ((SEG_FROM, SEG_TO), ('seg_map_path_from', 'seg_map_path_to'))
+    PAIRS = (
+        (SEG_FROM, SEG_TO),
+        (WEIGHT_FROM, WEIGHT_TO),
+        ('seg_map_path_from', 'seg_map_path_to'),
+    )
 
     def __init__(self, prob: float = 0.5) -> None:
         """See the class."""

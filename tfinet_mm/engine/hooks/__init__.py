@@ -1,8 +1,9 @@
-"""Hooks: checks before a run, predictions as label files, pictures of pairs."""
+"""Hooks: checks before a run, pseudo labels during it, predictions as label files, pictures."""
 
 from tfinet_mm.engine.hooks.checkpoint_check import CheckpointCheckHook
 from tfinet_mm.engine.hooks.class_check import ClassCheckHook
 from tfinet_mm.engine.hooks.label_check import LabelCheckHook
+from tfinet_mm.engine.hooks.mean_teacher import MeanTeacherHook
 from tfinet_mm.engine.hooks.prediction_writer import PredictionWriterHook
 from tfinet_mm.engine.hooks.visualization import PairVisualizationHook
 
@@ -10,6 +11,7 @@ __all__ = [
     'CheckpointCheckHook',
     'ClassCheckHook',
     'LabelCheckHook',
+    'MeanTeacherHook',
     'PairVisualizationHook',
     'PredictionWriterHook',
 ]

@@ -8,11 +8,11 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mmengine.structures import PixelData
 from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from tfinet_mm.models.detectors.head_losses import head_losses, label_views, pixel_weights
 from tfinet_mm.models.detectors.postprocess import with_predictions
 from tfinet_mm.models.detectors.windows import window_starts
 from tfinet_mm.registry import MODELS
@@ -20,7 +20,6 @@ from tfinet_mm.structures import (
     GT_CHANGE,
     GT_FROM,
     GT_TO,
-    IGNORE_INDEX,
     Branches,
     SCDLogits,
     SCDProbabilities,
@@ -329,7 +328,9 @@ class SemanticChangeDetector(BaseSegmentor):
         Args:
             inputs: Normalised pairs (N, 2B, H, W).
             data_samples: One a pair, with ``gt_sem_seg``, ``gt_sem_seg_from``
-                and ``gt_sem_seg_to``, each (1, H, W).
+                and ``gt_sem_seg_to``, each (1, H, W). Where there are
+                ``gt_weight_from`` and ``gt_weight_to``, (1, H, W) and >= 0,
+                pixels count by them in the losses of land cover.
 
         Returns:
             Losses by name, ``semantic_from.*``, ``semantic_to.*``,
@@ -337,12 +338,16 @@ class SemanticChangeDetector(BaseSegmentor):
             those whose name holds ``loss``.
 
         Raises:
-            ValueError: A label is missing.
+            ValueError: A label is missing, or a semantic head's loss takes no
+                weights.
         """
         padding = self._padding(inputs)
         views = {
-            field: _label_views(data_samples, field, padding)
+            field: label_views(data_samples, field, padding)
             for field in (GT_FROM, GT_TO, GT_CHANGE)
+        }
+        weights = {
+            field: pixel_weights(data_samples or (), field, padding) for field in (GT_FROM, GT_TO)
         }
         if any(padding):
             inputs = F.pad(inputs, padding, mode='replicate')
@@ -354,7 +359,7 @@ class SemanticChangeDetector(BaseSegmentor):
             ('semantic_to', self.semantic_head, semantic_to, GT_TO),
             ('change', self.change_head, change, GT_CHANGE),
         ):
-            losses.update(_head_losses(prefix, head, logits, views[field]))
+            losses.update(head_losses(prefix, head, logits, views[field], weights.get(field)))
         for index, (branch, head) in enumerate(
             zip(self.auxiliary_branches, self.auxiliary_heads, strict=True)
         ):
@@ -362,7 +367,8 @@ class SemanticChangeDetector(BaseSegmentor):
             if branch == 'semantic':
                 both = head(_both_dates(branches)).chunk(2)
                 for date, logits, field in zip(('from', 'to'), both, (GT_FROM, GT_TO), strict=True):
-                    losses.update(_head_losses(f'{prefix}_{date}', head, logits, views[field]))
+                    name = f'{prefix}_{date}'
+                    losses.update(head_losses(name, head, logits, views[field], weights[field]))
                 continue
             features = branches.change if branch == 'change' else branches.difference
             if features is None:
@@ -370,39 +376,10 @@ class SemanticChangeDetector(BaseSegmentor):
                     f'{type(self.neck).__name__} predicts no difference; drop the auxiliary head '
                     "with branch='difference' or use the neck tfinet_mm.FeatureInteraction"
                 )
-            losses.update(_head_losses(prefix, head, head(features), views[GT_CHANGE]))
+            losses.update(head_losses(prefix, head, head(features), views[GT_CHANGE]))
         return losses
 
 
 def _both_dates(branches: Branches) -> list[Tensor]:
     """Features of both dates on the batch axis, a level each (2N, C, H, W)."""
     return [torch.cat(pair) for pair in zip(branches.before, branches.after, strict=True)]
-
-
-def _label_views(
-    data_samples: Sequence[SegDataSample] | None, field: str, padding: tuple[int, int, int, int]
-) -> list[SegDataSample]:
-    """Samples that show one label as ``gt_sem_seg``, where mmseg's heads look for it.
-
-    They are new samples: the ones that came are not touched.
-    """
-    views = []
-    for sample in data_samples or [None]:
-        if sample is None or field not in sample:
-            raise ValueError(
-                f'training needs the label {field} in every data sample; '
-                'is tfinet_mm.LoadPairAnnotations in the train pipeline?'
-            )
-        label = F.pad(getattr(sample, field).data, padding, value=IGNORE_INDEX)
-        views.append(SegDataSample(metainfo=sample.metainfo, gt_sem_seg=PixelData(data=label)))
-    return views
-
-
-def _head_losses(
-    prefix: str, head: Any, logits: Any, views: Sequence[SegDataSample]
-) -> dict[str, Tensor]:
-    losses = head.loss_by_feat(logits, views)
-    if getattr(head, 'out_channels', None) == 1:
-        # With one channel mmseg's accuracy is the share of pixels labelled 0.
-        losses.pop('acc_seg', None)
-    return {f'{prefix}.{name}': value for name, value in losses.items()}

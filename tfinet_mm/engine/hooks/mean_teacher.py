@@ -1,0 +1,209 @@
+"""Pseudo labels while training: an averaged copy of the network labels what did not change."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from mmengine.hooks import Hook
+from mmengine.logging import print_log
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+from tfinet_mm.engine.hooks.samples import class_table
+from tfinet_mm.models.detectors.augmentation import augmented_probabilities, check_transforms
+from tfinet_mm.pseudo_labels.selection import Selection, per_class
+from tfinet_mm.pseudo_labels.teacher import (
+    MeanTeacher,
+    TeacherLabels,
+    filled_sample,
+    teacher_labels,
+)
+from tfinet_mm.pseudo_labels.weights import check_weight
+from tfinet_mm.registry import HOOKS
+from tfinet_mm.structures import GT_CHANGE, GT_FROM, GT_TO
+
+STATE_KEY = 'mean_teacher'
+"""Where a checkpoint keeps the teacher."""
+
+
+@HOOKS.register_module()
+class MeanTeacherHook(Hook):
+    """Label the unchanged areas of each batch by the moving average of the network.
+
+    The online variant of pseudo labels: one training does what otherwise takes
+    a first training, ``tools/pseudo_label.py`` and a second one. From the first
+    iteration on a teacher follows the network (:class:`MeanTeacher`). After the
+    warm-up it looks at each batch before the network does. Where the annotation
+    says unchanged and knows no class, the class that is likeliest by its
+    probabilities of both dates becomes the label of both, if sure enough. The
+    network then trains on it with the same loss.
+
+    The pairs of the batch are given new labels; those of the data set stay as
+    they are. The teacher is saved in checkpoints that hold an optimizer, and
+    resumed from them; it is no part of the network's weights. The log has
+    ``pseudo_share``, the share of unlabelled unchanged pixels that were
+    labelled, and ``pseudo_confidence``, the teacher's mean confidence in all of
+    these, of the first process where there are several.
+
+    Args:
+        momentum: Share that the average keeps in each iteration, 0..1 without
+            1. MMEngine's ``EMAHook`` counts the other way round (0.001 there
+            is 0.999 here).
+        warmup: Epochs (iterations without ``by_epoch``) before labels are made.
+        by_epoch: Whether ``warmup`` counts epochs.
+        threshold: Least confidence of a label, 0..1.
+        class_thresholds: The same by class: K numbers, or some by name.
+        max_change_prob: Leave out pixels whose P(changed), by the teacher, is
+            above this.
+        weight: How much such a pixel counts in the loss of land cover: None for
+            as much as an annotated one, a number above 0, or ``'confidence'``.
+        transforms: Flips and rotations that the teacher averages over, names out
+            of :data:`~tfinet_mm.models.detectors.augmentation.TTA_TRANSFORMS`;
+            each costs one more forward.
+
+    Raises:
+        ValueError: An option is out of its range; the training ends before the
+            warm-up does; the model or the batch isn't made for it.
+    """
+
+    def __init__(
+        self,
+        momentum: float = 0.999,
+        warmup: int = 5,
+        by_epoch: bool = True,
+        threshold: float = 0.9,
+        class_thresholds: Sequence[float] | Mapping[str, float] | None = None,
+        max_change_prob: float | None = None,
+        weight: float | str | None = None,
+        transforms: Sequence[str] = ('identity',),
+    ) -> None:
+        if not 0 <= momentum < 1:
+            raise ValueError(f'momentum has to be at least 0 and below 1, got {momentum}')
+        if warmup < 0:
+            raise ValueError(f'warmup has to be 0 or more, got {warmup}')
+        self.momentum = momentum
+        self.warmup = warmup
+        self.by_epoch = by_epoch
+        self.selection = Selection(
+            threshold, class_thresholds=class_thresholds, max_change_prob=max_change_prob
+        )
+        self.weight = check_weight(weight)
+        self.transforms = check_transforms(transforms)
+        self._stored: dict[str, Tensor] | None = None
+        self._thresholds = torch.empty(0)
+        self.teacher: MeanTeacher | None = None
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Keep the teacher of a training that is resumed."""
+        self._stored = checkpoint.get(STATE_KEY) if runner._resume else None
+        if runner._resume and self._stored is None:
+            print_log(
+                'The checkpoint holds no mean teacher: it starts from the weights of the network',
+                logger='current',
+                level=logging.WARNING,
+            )
+
+    def before_train(self, runner: Runner) -> None:
+        """Copy the network, or take the teacher of the checkpoint."""
+        model = _unwrapped(runner.model)
+        if not hasattr(model, 'predict_probabilities'):
+            raise ValueError(
+                'MeanTeacherHook needs a model that gives probabilities, such as '
+                f'tfinet_mm.SemanticChangeDetector, got {type(model).__name__}'
+            )
+        total = runner.max_epochs if self.by_epoch else runner.max_iters
+        if self.warmup >= total:
+            unit = 'epochs' if self.by_epoch else 'iterations'
+            raise ValueError(
+                f'the training ends after {total} {unit}, before the warm-up of {self.warmup} '
+                'does; shorten warmup, or count iterations (by_epoch=False)'
+            )
+        table = class_table(runner.train_dataloader)
+        self._thresholds = torch.tensor(
+            per_class(
+                self.selection.class_thresholds,
+                table,
+                self.selection.threshold,
+                'class_thresholds',
+            )
+        )
+        self.teacher = MeanTeacher(model, self.momentum)
+        if self._stored is not None:
+            self.teacher.load_state_dict(self._stored)
+            self._stored = None
+
+    def before_train_iter(
+        self, runner: Runner, batch_idx: int, data_batch: dict[str, Any] | None = None
+    ) -> None:
+        """Give the pairs of the batch labels where they have none."""
+        done = runner.epoch if self.by_epoch else runner.iter
+        if done < self.warmup or data_batch is None:
+            return
+        samples: Sequence[SegDataSample] = data_batch['data_samples']
+        for sample, image in zip(samples, data_batch['inputs'], strict=True):
+            _check_labels(sample, tuple(image.shape[-2:]))
+        labels = self._labels(data_batch['inputs'])
+        filled = []
+        counts = torch.zeros(3, dtype=torch.float64, device=labels.cover.device)
+        for index, sample in enumerate(samples):
+            one = TeacherLabels(*(maps[index] for maps in labels))
+            new, count = filled_sample(sample, one, self.weight)
+            filled.append(new)
+            counts += count
+        data_batch['data_samples'] = filled
+        empty, kept, confidence = counts.tolist()
+        if empty:
+            runner.message_hub.update_scalar('train/pseudo_share', kept / empty)
+            runner.message_hub.update_scalar('train/pseudo_confidence', confidence / empty)
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: dict[str, Any] | None = None,
+        outputs: dict[str, Any] | None = None,
+    ) -> None:
+        """Move the teacher towards the network."""
+        if self.teacher is not None:
+            self.teacher.update_parameters(_unwrapped(runner.model))
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Save the teacher in checkpoints that a training can be resumed from."""
+        if self.teacher is not None and 'optimizer' in checkpoint:
+            state = self.teacher.state_dict()
+            checkpoint[STATE_KEY] = {name: value.cpu() for name, value in state.items()}
+
+    @torch.no_grad()
+    def _labels(self, images: Sequence[Tensor] | Tensor) -> TeacherLabels:
+        """What the teacher says of raw pairs (2B, H, W), of one size or of several."""
+        if self.teacher is None:
+            raise RuntimeError('there is no teacher before the training has begun')
+        model = self.teacher.module
+        # As in training, which pads pairs of different sizes at the right and at the bottom.
+        inputs = model.data_preprocessor(dict(inputs=images), training=True)['inputs']
+        found = augmented_probabilities(model, inputs, self.transforms)
+        return teacher_labels(found, self._thresholds, self.selection.max_change_prob)
+
+
+def _check_labels(sample: SegDataSample, size: tuple[int, int]) -> None:
+    for field in (GT_CHANGE, GT_FROM, GT_TO):
+        if field not in sample:
+            raise ValueError(
+                f'MeanTeacherHook completes annotated pairs, but one has no {field}; is '
+                'tfinet_mm.LoadPairAnnotations in the train pipeline?'
+            )
+        shape = tuple(getattr(sample, field).data.shape[-2:])
+        if shape != size:
+            raise ValueError(
+                f'{field} is {shape} (H, W), but its image is {size}; a transform of the pipeline '
+                'treats them differently: is the map in seg_fields?'
+            )
+
+
+def _unwrapped(model: nn.Module) -> Any:
+    return model.module if is_model_wrapper(model) else model

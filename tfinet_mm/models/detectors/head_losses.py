@@ -1,0 +1,194 @@
+"""Losses of mmseg's heads on the labels of a pair, with a weight for each pixel where there is one.
+
+mmseg's heads take a weight of each pixel from one place only, their pixel
+sampler. So weights come in as a sampler that stands in for the head's own while
+its losses are computed: resizing, several losses and their names stay mmseg's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from weakref import WeakSet
+
+import torch
+import torch.nn.functional as F
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+from tfinet_mm.structures import GT_FROM, GT_TO, IGNORE_INDEX, WEIGHT_FROM, WEIGHT_TO
+
+Padding = tuple[int, int, int, int]
+"""Pixels to add: left, right, top, bottom."""
+
+WEIGHTS = {GT_FROM: WEIGHT_FROM, GT_TO: WEIGHT_TO}
+"""The field of weights that belongs to a field of labels."""
+
+_taking_weights: WeakSet[nn.Module] = WeakSet()
+
+
+def label_views(
+    data_samples: Sequence[SegDataSample] | None, field: str, padding: Padding
+) -> list[SegDataSample]:
+    """Samples that show one label as ``gt_sem_seg``, where mmseg's heads look for it.
+
+    They are new samples: the ones that came are not touched.
+
+    Args:
+        data_samples: One a pair.
+        field: Name of the label, of shape (1, H, W) in each sample.
+        padding: Pixels that were added to the images; they are ignored.
+
+    Raises:
+        ValueError: A sample lacks the label.
+    """
+    views = []
+    for sample in data_samples or [None]:
+        if sample is None or field not in sample:
+            raise ValueError(
+                f'training needs the label {field} in every data sample; '
+                'is tfinet_mm.LoadPairAnnotations in the train pipeline?'
+            )
+        label = F.pad(getattr(sample, field).data, padding, value=IGNORE_INDEX)
+        views.append(SegDataSample(metainfo=sample.metainfo, gt_sem_seg=PixelData(data=label)))
+    return views
+
+
+def pixel_weights(
+    data_samples: Sequence[SegDataSample], field: str, padding: Padding
+) -> Tensor | None:
+    """The weights of the pixels of one label.
+
+    Args:
+        data_samples: One a pair, each with the label.
+        field: Name of the label; see :data:`WEIGHTS` for that of its weights.
+        padding: Pixels that were added to the images.
+
+    Returns:
+        Weights (N, H, W): 1 in samples that have none, 0 where the label is
+        ignored. None if no sample has any.
+
+    Raises:
+        ValueError: Weights differ in size from their label, or are below 0 or not finite.
+    """
+    name = WEIGHTS[field]
+    if not any(name in sample for sample in data_samples):
+        return None
+    weights = []
+    for sample in data_samples:
+        label = getattr(sample, field).data
+        weight = torch.ones_like(label, dtype=torch.float32)
+        if name in sample:
+            weight = getattr(sample, name).data
+        if weight.shape != label.shape:
+            raise ValueError(
+                f'{name} is {tuple(weight.shape)}, but {field} is {tuple(label.shape)}; a '
+                'transform treats them differently: is the map of weights in seg_fields?'
+            )
+        # Transforms that fill corners write 255 into every map they know as a label.
+        weight = weight.masked_fill(label == IGNORE_INDEX, 0)
+        weights.append(F.pad(weight, padding).squeeze(0))
+    stacked = torch.stack(weights)
+    if not (torch.isfinite(stacked) & (stacked >= 0)).all():
+        raise ValueError(
+            f'{name} has to be finite and 0 or more, got values from {float(stacked.min())} '
+            f'to {float(stacked.max())}'
+        )
+    return stacked
+
+
+def head_losses(
+    prefix: str,
+    head: Any,
+    logits: Any,
+    views: Sequence[SegDataSample],
+    weight: Tensor | None = None,
+) -> dict[str, Tensor]:
+    """Losses of one head by name.
+
+    Args:
+        prefix: Goes before each name, with a dot.
+        head: One of mmseg's ``BaseDecodeHead``s.
+        logits: What the head returned.
+        views: Samples with the label as ``gt_sem_seg``, one a pair.
+        weight: Weight of each pixel (N, H, W). How it enters the mean is the
+            loss's own matter: ``SemanticCELoss`` divides by the sum of weights.
+
+    Raises:
+        ValueError: There are weights, and the head or one of its losses takes none.
+    """
+    if weight is None:
+        losses = head.loss_by_feat(logits, views)
+    else:
+        _check_takes_weights(head, weight.device)
+        with _weighing(head, weight) as sampler:
+            losses = head.loss_by_feat(logits, views)
+        if not sampler.used:
+            raise _no_weights(f'the head {type(head).__name__} has losses of its own, which')
+    if getattr(head, 'out_channels', None) == 1:
+        # With one channel mmseg's accuracy is the share of pixels labelled 0.
+        losses.pop('acc_seg', None)
+    return {f'{prefix}.{name}': value for name, value in losses.items()}
+
+
+class _WeightSampler:
+    """Gives known weights, times those of the sampler that the head had."""
+
+    def __init__(self, weight: Tensor, sampler: Any) -> None:
+        self.weight = weight
+        self.sampler = sampler
+        self.used = False
+
+    def sample(self, seg_logit: Tensor, seg_label: Tensor) -> Tensor:
+        """Weights (N, H, W), as mmseg's pixel samplers give them."""
+        self.used = True
+        if self.sampler is None:
+            return self.weight
+        return self.weight * self.sampler.sample(seg_logit, seg_label)
+
+
+@contextmanager
+def _weighing(head: Any, weight: Tensor) -> Iterator[_WeightSampler]:
+    own = head.sampler
+    head.sampler = _WeightSampler(weight, own)
+    try:
+        yield head.sampler
+    finally:
+        head.sampler = own
+
+
+def _check_takes_weights(head: Any, device: torch.device) -> None:
+    """Try once whether weights make a difference to each loss of the head.
+
+    Several of mmseg's losses accept weights and leave them unused, so their
+    signature tells nothing.
+    """
+    if head in _taking_weights:
+        return
+    channels = head.out_channels
+    logits = torch.linspace(-1, 1, 4 * channels, device=device).view(1, channels, 2, 2)
+    label = torch.arange(4, device=device).view(1, 2, 2) % channels
+    uneven = torch.tensor([[[1.0, 0.0], [0.0, 0.0]]], device=device)
+    own = head.loss_decode
+    for loss in own if isinstance(own, nn.ModuleList) else [own]:
+        results = []
+        for weight in (torch.ones_like(uneven), uneven):
+            with torch.no_grad():
+                try:
+                    value = loss(logits, label, weight=weight, ignore_index=head.ignore_index)
+                except TypeError as error:
+                    raise _no_weights(f'the loss {type(loss).__name__}') from error
+            results.append(float(value))
+        if results[0] == results[1]:
+            raise _no_weights(f'the loss {type(loss).__name__}')
+    _taking_weights.add(head)
+
+
+def _no_weights(what: str) -> ValueError:
+    return ValueError(
+        f'{what} can not weigh pixels, but the data samples have weights ({WEIGHT_FROM}, '
+        f'{WEIGHT_TO}); use tfinet_mm.SemanticCELoss for land cover, or drop the option weight '
+        'of LoadPseudoLabels and MeanTeacherHook'
+    )

@@ -1,0 +1,121 @@
+"""A network's moving average, and the labels that it gives to what did not change."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from mmengine.model import BaseAveragedModel
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from torch import Tensor, nn
+
+from tfinet_mm.pseudo_labels.weights import CONFIDENCE
+from tfinet_mm.structures import (
+    GT_CHANGE,
+    GT_FROM,
+    GT_TO,
+    IGNORE_INDEX,
+    WEIGHT_FROM,
+    WEIGHT_TO,
+    SCDProbabilities,
+)
+
+DATES = ((GT_FROM, WEIGHT_FROM), (GT_TO, WEIGHT_TO))
+
+
+class MeanTeacher(BaseAveragedModel):  # type: ignore[misc, unused-ignore]
+    """Exponential moving average of a network, of its weights and of its batch-norm statistics.
+
+    Update t = 1, 2, ... keeps the share min(momentum, (1 + t) / (10 + t)) of the
+    average and takes the rest from the network; the first of all, t = 0, copies
+    it. So the average covers about the last ninth of a young training, and the
+    weights of its first steps are soon forgotten.
+
+    Args:
+        model: The network, which isn't changed.
+        momentum: Share that is kept in the long run, 0 <= momentum < 1.
+    """
+
+    def __init__(self, model: nn.Module, momentum: float) -> None:
+        super().__init__(model, update_buffers=True)
+        self.momentum = momentum
+        self.eval()
+
+    def avg_func(self, averaged_param: Tensor, source_param: Tensor, steps: int) -> None:
+        """Move an average towards its source, in place."""
+        done = int(steps)
+        kept = min(self.momentum, (1 + done) / (10 + done))
+        averaged_param.lerp_(source_param, 1 - kept)
+
+
+class TeacherLabels(NamedTuple):
+    """What a teacher says of a batch.
+
+    Attributes:
+        cover: The likeliest class by the mean of both dates, 0..K-1, (N, H, W).
+        confidence: That mean, (N, H, W), 0..1.
+        kept: Where it may become a label, boolean (N, H, W).
+    """
+
+    cover: Tensor
+    confidence: Tensor
+    kept: Tensor
+
+
+def teacher_labels(
+    probabilities: SCDProbabilities, thresholds: Tensor, max_change_prob: float | None = None
+) -> TeacherLabels:
+    """The classes of unchanged pixels by the mean of both dates, and which of them are sure.
+
+    Args:
+        probabilities: What the teacher predicts.
+        thresholds: Least confidence of each class, (K,).
+        max_change_prob: Most P(changed), or None.
+    """
+    mean = (probabilities.land_cover_from + probabilities.land_cover_to) / 2
+    confidence, cover = mean.max(dim=1)
+    kept = confidence >= thresholds.to(confidence)[cover]
+    if max_change_prob is not None:
+        kept &= probabilities.change[:, 0] <= max_change_prob
+    return TeacherLabels(cover, confidence, kept)
+
+
+def filled_sample(
+    sample: SegDataSample, labels: TeacherLabels, weight: float | str | None = None
+) -> tuple[SegDataSample, Tensor]:
+    """A sample with land cover where it had none and the annotation says unchanged.
+
+    Args:
+        sample: With the three labels, (1, H, W); it stays as it is.
+        labels: Maps of one pair, (H', W') with H' >= H and W' >= W.
+        weight: Of pixels that are labelled here: None for as much as others, a
+            number, or ``'confidence'``.
+
+    Returns:
+        A new sample that shares what didn't change; and three numbers, counted
+        over both dates: unchanged pixels without a class, those of them
+        labelled here, and the sum of the confidences of the former.
+    """
+    device = labels.cover.device
+    change = getattr(sample, GT_CHANGE).data.to(device)
+    height, width = change.shape[-2:]
+    cover, confidence, kept = (maps[None, :height, :width] for maps in labels)
+    new = sample.new()
+    counts = torch.zeros(3, dtype=torch.float64, device=device)
+    for field, weight_field in DATES:
+        label = getattr(sample, field).data.to(device)
+        empty = (change == 0) & (label == IGNORE_INDEX)
+        filled = empty & kept
+        new.set_field(PixelData(data=torch.where(filled, cover.to(label), label)), field)
+        counts += torch.stack([empty.sum(), filled.sum(), confidence[empty].double().sum()])
+        if weight is None and weight_field not in sample:
+            continue
+        weights = (label != IGNORE_INDEX).float()
+        if weight_field in sample:
+            weights = getattr(sample, weight_field).data.to(device)
+        own = confidence
+        if weight != CONFIDENCE:
+            own = torch.full_like(confidence, 1.0 if weight is None else float(weight))
+        new.set_field(PixelData(data=torch.where(filled, own.to(weights), weights)), weight_field)
+    return new, counts
