@@ -1,0 +1,359 @@
+"""Running trained networks over a data set, and writing what they label."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from mmengine.device import get_device
+from mmengine.dist import all_reduce, barrier, broadcast_object_list, get_dist_info
+from mmengine.registry import DefaultScope
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from tfinet_mm.errors import ClassMismatchError, LabelFormatError
+from tfinet_mm.files import whole_file
+from tfinet_mm.models.detectors.augmentation import check_transforms
+from tfinet_mm.pseudo_labels.counts import Counts
+from tfinet_mm.pseudo_labels.layout import (
+    CONFIDENCE_FOLDERS,
+    DATES,
+    LABEL_FOLDERS,
+    MANIFEST_FILE,
+    PREDICTION_FOLDER,
+    REPORT_FILE,
+    confidence_path,
+    prediction_path,
+    pseudo_label_path,
+)
+from tfinet_mm.pseudo_labels.manifest import (
+    content_hash,
+    differences,
+    member_entries,
+    read_manifest,
+    write_manifest,
+)
+from tfinet_mm.pseudo_labels.pairs import Maps, PairsToLabel
+from tfinet_mm.pseudo_labels.predictions import (
+    METHODS,
+    Prediction,
+    predict_pairs,
+    read_prediction,
+    shares,
+    write_prediction,
+)
+from tfinet_mm.pseudo_labels.report import make_report
+from tfinet_mm.pseudo_labels.rules import LEVELS, fill, keep
+from tfinet_mm.pseudo_labels.selection import Selection, confidence_histogram
+from tfinet_mm.registry import MODELS
+from tfinet_mm.visualization import write_palette_png, write_png
+
+Result = TypeVar('Result')
+
+
+class PseudoLabeler:
+    """Pseudo labels of a data set by the members of an ensemble.
+
+    In two steps: the networks run once over every pair, and what they predict
+    is kept in ``out/predictions``; then it is decided which labels are sure
+    enough. Under several processes each takes its share of the pairs; the files
+    are the same. What is there already isn't made again.
+
+    Args:
+        model: Config of a ``tfinet_mm.SCDEnsemble``.
+        pairs: The pairs to label.
+        out: Folder for labels, report and predictions.
+        method: 'vote', the rule of :func:`~tfinet_mm.pseudo_labels.vote`, or
+            'soft', that of :func:`~tfinet_mm.pseudo_labels.soft`.
+        selection: What 'soft' keeps; None for its defaults.
+        transforms: Test-time augmentation, names out of
+            :data:`~tfinet_mm.models.detectors.augmentation.TTA_TRANSFORMS`.
+        confidence: Also write the confidence as 8-bit PNG.
+        device: Where networks run; None for a GPU where there is one.
+        batch_size: Pairs that run at once.
+        workers: Processes that load pairs, 0 for none beside this one.
+
+    Raises:
+        ValueError: An option has an unknown value, or doesn't belong to the method.
+    """
+
+    def __init__(
+        self,
+        model: Mapping[str, Any],
+        pairs: PairsToLabel,
+        out: str | os.PathLike[str],
+        method: str = 'vote',
+        selection: Selection | None = None,
+        transforms: Sequence[str] = ('identity',),
+        confidence: bool = False,
+        device: str | None = None,
+        batch_size: int = 1,
+        workers: int = 0,
+    ) -> None:
+        """See the class."""
+        if method not in METHODS:
+            raise ValueError(f'the method must be one of {METHODS}, got {method!r}')
+        if method == 'vote' and selection is not None:
+            raise ValueError(
+                'the published vote has no thresholds, quotas and use of the change probability; '
+                "leave them out, or take method='soft'"
+            )
+        if batch_size < 1 or workers < 0:
+            raise ValueError(
+                f'batch_size has to be 1 or more and workers 0 or more, got {batch_size} and '
+                f'{workers}'
+            )
+        self.model = dict(model)
+        self.pairs = pairs
+        self.out = Path(out)
+        self.method = method
+        self.selection = (selection or Selection()) if method == 'soft' else None
+        if self.selection is not None:
+            self.selection.to_dict(pairs.table)  # names of classes have to be known
+        self.transforms = check_transforms(transforms)
+        self.confidence = confidence
+        self.device = device or get_device()
+        self.batch_size = batch_size
+        self.workers = workers
+        self.members: list[dict[str, Any]] = []
+
+    def run(self, overwrite: bool = False) -> dict[str, Any]:
+        """Make what is missing.
+
+        Args:
+            overwrite: Replace what other members or options made. Predictions
+                that would be the same again are used again.
+
+        Returns:
+            The report, see :func:`~tfinet_mm.pseudo_labels.report.make_report`.
+
+        Raises:
+            ValueError: The folder holds something else, and isn't to be
+                overwritten, or not by this tool; the message says what.
+            ClassMismatchError: The members know other classes than the data set.
+            ImageFormatError, LabelFormatError, LabelValueError: A file can't be read.
+        """
+        self.members, missing = _on_first_rank(lambda: self._prepare(overwrite))
+        if missing is None:
+            return json.loads((self.out / REPORT_FILE).read_text(encoding='utf-8'))
+        if missing:
+            self._predict(missing)
+        barrier()
+        levels = self._levels()
+        counts = self._write_labels(levels)
+        return _on_first_rank(lambda: self._write_report(counts, levels))
+
+    def _manifest(self) -> dict[str, Any]:
+        """What decides about the result: of the predictions, and of the labels made of them."""
+        return dict(
+            predictions=dict(
+                method=self.method,
+                members=member_entries(self.model['members']),
+                transforms=list(self.transforms),
+                autocast=self.model.get('autocast'),
+                classes=list(self.pairs.table.names),
+                pairs=dict(number=len(self.pairs), names=content_hash(self.pairs.names)),
+                pipelines=content_hash(self.pairs.pipeline_configs),
+            ),
+            labels=dict(
+                selection=None
+                if self.selection is None
+                else self.selection.to_dict(self.pairs.table),
+                confidence=self.confidence,
+                land_cover=self.pairs.land_cover,
+            ),
+        )
+
+    def _prepare(self, overwrite: bool) -> tuple[list[dict[str, Any]], list[list[int]] | None]:
+        """Make the folder ours; the members, and the batches to predict or None if all is done."""
+        wanted = self._manifest()
+        found = read_manifest(self.out)
+        if found is None:
+            self._refuse_foreign_files()
+        elif changed := list(differences(found, wanted)):
+            if not overwrite:
+                raise ValueError(
+                    f'{self.out} holds pseudo labels that were made in another way: '
+                    f'{"; ".join(changed)}. Choose another folder (--out), or replace them '
+                    '(--overwrite)'
+                )
+            same = not list(differences(found['predictions'], wanted['predictions']))
+            self._clear(keep_predictions=same)
+        # Also where nothing changed but a path, so that it tells where to find the members.
+        write_manifest(self.out, wanted)
+        if (self.out / REPORT_FILE).is_file() and self._all_written():
+            return wanted['predictions']['members'], None
+        batches = [
+            list(range(start, min(start + self.batch_size, len(self.pairs))))
+            for start in range(0, len(self.pairs), self.batch_size)
+        ]
+        # Whole batches: what a network computes may differ in the last bits with the batch.
+        missing = [
+            batch
+            for batch in batches
+            if not all(prediction_path(self.out, self.pairs.names[i]).is_file() for i in batch)
+        ]
+        return wanted['predictions']['members'], missing
+
+    def _folders(self) -> list[Path]:
+        names = (*LABEL_FOLDERS.values(), *CONFIDENCE_FOLDERS.values(), PREDICTION_FOLDER)
+        return [self.out / name for name in names]
+
+    def _refuse_foreign_files(self) -> None:
+        for path in (*self._folders(), self.out / REPORT_FILE):
+            if path.exists():
+                raise ValueError(
+                    f'{path} is there already, and no {MANIFEST_FILE} says that it was made here; '
+                    'choose another folder for the pseudo labels'
+                )
+
+    def _clear(self, keep_predictions: bool) -> None:
+        (self.out / REPORT_FILE).unlink(missing_ok=True)
+        for folder in self._folders():
+            if not (keep_predictions and folder.name == PREDICTION_FOLDER):
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _all_written(self) -> bool:
+        paths = [pseudo_label_path, *([confidence_path] if self.confidence else [])]
+        return all(
+            path(self.out, name, date).is_file()
+            for name in self.pairs.names
+            for path in paths
+            for date in DATES
+        )
+
+    def _predict(self, batches: list[list[int]]) -> None:
+        rank, world = get_dist_info()
+        ensemble = self._build()
+        mine = batches[rank::world]
+        loader: DataLoader[Any] = DataLoader(
+            self.pairs, batch_sampler=mine, collate_fn=list, num_workers=self.workers
+        )
+        with _bar(sum(map(len, mine)), 'predicting', 'pair') as bar:
+            for indices, loaded in zip(mine, loader, strict=True):
+                made = predict_pairs(ensemble, loaded, self.method, self.transforms)
+                for index, prediction in zip(indices, made, strict=True):
+                    write_prediction(prediction_path(self.out, self.pairs.names[index]), prediction)
+                bar.update(len(indices))
+
+    def _build(self) -> Any:
+        with DefaultScope.overwrite_default_scope('mmseg'):
+            ensemble = MODELS.build(self.model)
+        table = self.pairs.table
+        if ensemble.num_classes != table.num_classes:
+            raise ClassMismatchError(
+                f'the members have {ensemble.num_classes} land-cover classes, the data set '
+                f'{table.num_classes}: {", ".join(table.land_cover)}; use the networks or the data '
+                'set that fit'
+            )
+        if ensemble.trained_on is not None and ensemble.trained_on[1] != table.names:
+            member, names = ensemble.trained_on
+            raise ClassMismatchError(
+                f'{member} was trained on the classes {", ".join(names)}; the data set has '
+                f'{", ".join(table.names)}; use the networks or the data set that fit'
+            )
+        return ensemble.to(self.device)
+
+    def _mine(self, what: str) -> Any:
+        """The pairs of this process, with what was predicted for them."""
+        rank, world = get_dist_info()
+        indices = range(rank, len(self.pairs), world)
+        with _bar(len(indices), what, 'pair') as bar:
+            for index in indices:
+                yield index, read_prediction(prediction_path(self.out, self.pairs.names[index]))
+                bar.update()
+
+    def _levels(self) -> np.ndarray | None:
+        """The threshold of each class, after a look at all pairs where there are quotas."""
+        if self.selection is None or self.selection.quota is None:
+            return None if self.selection is None else self.selection.levels(self.pairs.table)
+        classes = self.pairs.table.num_classes
+        histogram = np.zeros((classes, LEVELS + 1), np.int64)
+        for _, prediction in self._mine('quotas'):
+            candidates = self._kept(prediction, np.zeros(classes, np.int64))
+            histogram += confidence_histogram(candidates, prediction.confidence, classes)
+        return self.selection.levels(self.pairs.table, _summed(histogram))
+
+    def _kept(self, prediction: Prediction, levels: np.ndarray) -> np.ndarray:
+        most = None if self.selection is None else self.selection.max_change_prob
+        return keep(prediction.cover, prediction.confidence, levels, prediction.change, most)
+
+    def _write_labels(self, levels: np.ndarray | None) -> Counts:
+        classes = self.pairs.table.num_classes
+        counts = Counts.zeros(classes, len(self.members))
+        for index, prediction in self._mine('writing'):
+            name = self.pairs.names[index]
+            cover = prediction.cover if levels is None else self._kept(prediction, levels)
+            annotations = (prediction.label_from, prediction.label_to)
+            labels = tuple(fill(annotation, cover) for annotation in annotations)
+            for date, annotation, label in zip(DATES, annotations, labels, strict=True):
+                if self.confidence:
+                    sure = np.where(annotation == 0, shares(prediction.confidence), np.uint8(255))
+                    path = confidence_path(self.out, name, date)
+                    write_png(path, np.where(label > 0, sure, np.uint8(0)))
+                write_palette_png(
+                    pseudo_label_path(self.out, name, date), label, self.pairs.table.palette
+                )
+            counts.add(prediction, labels, self._truth(index, labels[0].shape))
+        return counts.unflatten(_summed(counts.flatten()))
+
+    def _truth(self, index: int, size: tuple[int, ...]) -> Maps | None:
+        truth = self.pairs.truth(index)
+        for one in truth or ():
+            if one.shape != size:
+                raise LabelFormatError(
+                    f'the true land cover of {self.pairs.names[index]} is {one.shape[1]} x '
+                    f'{one.shape[0]} pixels (width x height), its images are {size[1]} x '
+                    f'{size[0]}; they have to be equal'
+                )
+        return truth
+
+    def _write_report(self, counts: Counts, levels: np.ndarray | None) -> dict[str, Any]:
+        report = make_report(
+            counts,
+            self.pairs.table,
+            self.method,
+            [member['name'] for member in self.members],
+            levels,
+            dict(
+                transforms=list(self.transforms),
+                **({} if self.selection is None else self.selection.to_dict(self.pairs.table)),
+            ),
+        )
+        with whole_file(self.out / REPORT_FILE) as partial:
+            text = json.dumps(report, indent=2, ensure_ascii=False)
+            partial.write_text(text + '\n', encoding='utf-8')
+        return report
+
+
+def _on_first_rank(make: Callable[[], Result]) -> Result:
+    """Do something in the first process alone; all get what it returned, or its error."""
+    outcome: list[Any] = [None, None]
+    if get_dist_info()[0] == 0:
+        try:
+            outcome[0] = make()
+        except Exception as error:
+            outcome[1] = error
+    broadcast_object_list(outcome)
+    if outcome[1] is not None:
+        raise outcome[1]
+    return outcome[0]
+
+
+def _summed(values: np.ndarray) -> np.ndarray:
+    """Whole numbers summed over the processes."""
+    tensor = torch.from_numpy(values.copy())
+    all_reduce(tensor)
+    return tensor.numpy()
+
+
+def _bar(total: int, what: str, unit: str) -> Any:
+    """A progress bar with the time left, of the first process."""
+    first = get_dist_info()[0] == 0
+    return tqdm(total=total, desc=what, unit=unit, leave=False, disable=not first)

@@ -1,0 +1,278 @@
+"""The pairs of a config to make pseudo labels for: images as in testing, labels as stored."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from mmengine.config import Config
+from mmengine.dataset import Compose
+from mmengine.registry import DATASETS
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from tfinet_mm.datasets import SCDDataset, SyntheticSCDDataset
+from tfinet_mm.datasets.annotations import LoadedLabels, read_pair_labels
+from tfinet_mm.datasets.check import leaf_datasets
+from tfinet_mm.datasets.labels import read_semantic_label
+from tfinet_mm.datasets.listing import list_folder, match_folders
+from tfinet_mm.errors import ClassMismatchError, LabelFormatError, MissingLabelsError
+from tfinet_mm.structures import IGNORE_INDEX
+
+LABEL_LOADERS = ('LoadPairAnnotations', 'LoadPseudoLabels')
+IMAGE_LOADER = 'LoadImagePair'
+
+Maps = tuple[np.ndarray, np.ndarray]
+"""Maps of the first and of the second date, each (H, W)."""
+
+
+class Pair(NamedTuple):
+    """A pair, loaded.
+
+    Attributes:
+        sample_id: Name of the sample.
+        inputs: Images of both dates, (2B, h, w), as the test pipeline gives them.
+        metainfo: ``img_shape`` and ``ori_shape`` among others.
+        labels: What the annotation knows, (H, W) uint8 each: classes 1..K, 0
+            where the pixel is unchanged and of no known class, 255 where
+            nothing is said.
+        unchanged: (H, W) bool: annotated as unchanged.
+    """
+
+    sample_id: str
+    inputs: Tensor
+    metainfo: dict[str, Any]
+    labels: Maps
+    unchanged: np.ndarray
+
+
+class PairsToLabel(Dataset[Pair]):
+    """All pairs of one split of a config, without augmentation.
+
+    Images are loaded by the pipeline of the config's test data, in which each
+    data set's own ``LoadImagePair`` takes its place (bands, range of values).
+    Labels are read from the files as they are, whatever the pipeline does.
+
+    Args:
+        cfg: The config.
+        split: 'train', 'val' or 'test'.
+        land_cover: Folders of the true land cover of each date, of files named
+            as the images, to measure accuracy with. By default, what a
+            synthetic data set has in ``cover1`` and ``cover2``.
+
+    Attributes:
+        table: The classes.
+        names: ``sample_id`` of every pair.
+        pipeline_configs: Of each data set the transforms that load its images.
+        land_cover: The folders of true land cover as given, or None.
+
+    Raises:
+        ValueError: The config has no such split, it is empty, or two pairs
+            have one name.
+        ClassMismatchError: The data sets of the split differ in their classes.
+        FileNotFoundError, UnmatchedPairError: Files are missing.
+    """
+
+    def __init__(
+        self, cfg: Config, split: str = 'train', land_cover: Sequence[str | Path] | None = None
+    ) -> None:
+        loader = cfg.get(f'{split}_dataloader')
+        if loader is None:
+            raise ValueError(
+                f'{cfg.filename} has no {split}_dataloader, whose pairs should be labelled; take '
+                'another split, or let the config inherit the data'
+            )
+        config = copy.deepcopy(loader.dataset)
+        pipelines = _image_pipelines(cfg, split)
+        for leaf in _leaf_configs(config):
+            leaf['pipeline'] = []
+        self.parts: list[SCDDataset] = leaf_datasets(DATASETS.build(config))
+        self.pipeline_configs = pipelines
+        self.pipelines = [Compose(pipeline) for pipeline in pipelines]
+        self.land_cover = None if land_cover is None else [str(folder) for folder in land_cover]
+        self.table = self.parts[0].class_table
+        for part in self.parts:
+            if part.class_table.names != self.table.names:
+                raise ClassMismatchError(
+                    f'the data sets of the {split} split have the classes {self.table.names} and '
+                    f'{part.class_table.names}; label them one at a time'
+                )
+        self._index = [(p, i) for p, part in enumerate(self.parts) for i in range(len(part))]
+        self.names = [str(self._info(index)['sample_id']) for index in range(len(self._index))]
+        self._check_names(split)
+        self._truth = [part_truth(part, land_cover) for part in self.parts]
+
+    def _check_names(self, split: str) -> None:
+        if not self.names:
+            raise ValueError(f'the {split} split is empty: there is no pair to label')
+        if len(set(self.names)) < len(self.names):
+            twice = sorted({name for name in self.names if self.names.count(name) > 1})
+            raise ValueError(
+                f'{len(twice)} pairs of the {split} split share their names, and would be written '
+                f'to the same files: {", ".join(twice[:5])}; label one data set at a time'
+            )
+
+    def _info(self, index: int) -> dict[str, Any]:
+        part, number = self._index[index]
+        return self.parts[part].get_data_info(number)
+
+    def __len__(self) -> int:
+        """Number of pairs."""
+        return len(self._index)
+
+    def __iter__(self) -> Iterator[Pair]:
+        """All pairs in their order."""
+        return (self[index] for index in range(len(self)))
+
+    def __getitem__(self, index: int) -> Pair:
+        """Load a pair.
+
+        Raises:
+            ImageFormatError, LabelFormatError, LabelValueError: A file can't
+                be read, or image and label differ in size.
+            MissingLabelsError: The pair has no labels.
+        """
+        info = self._info(index)
+        loaded = read_pair_labels(info, info['label_spec'])
+        if loaded.change is None or loaded.cover_from is None or loaded.cover_to is None:
+            raise MissingLabelsError(
+                f'{info["sample_id"]} has no labels, which say what is unchanged: pseudo labels '
+                'need the annotated change and classes of each pair (data_prefix of the data set)'
+            )
+        packed = self.pipelines[self._index[index][0]](info)
+        metainfo = dict(packed['data_samples'].metainfo)
+        size = tuple(metainfo['ori_shape'][:2])
+        if loaded.change.shape != size:
+            height, width = loaded.change.shape
+            raise LabelFormatError(
+                f'{info["seg_map_path_from"]} is {width} x {height} pixels (width x height), but '
+                f'its image {info["img_path"][0]} is {size[1]} x {size[0]}; they have to be equal'
+            )
+        return Pair(
+            str(info['sample_id']),
+            packed['inputs'],
+            metainfo,
+            known_labels(loaded),
+            loaded.change == 0,
+        )
+
+    def truth(self, index: int) -> Maps | None:
+        """The true land cover of a pair, 0 and 255 where unknown, or None where it isn't known.
+
+        Raises:
+            LabelFormatError, LabelValueError: A file can't be read.
+        """
+        part, _ = self._index[index]
+        folders = self._truth[part]
+        if folders is None:
+            return None
+        info = self._info(index)
+        maps = [
+            read_semantic_label(path, self.table, 'auto', info['window']).values
+            for path in folders[_scene(info)]
+        ]
+        return maps[0], maps[1]
+
+
+def known_labels(loaded: LoadedLabels) -> Maps:
+    """What an annotation knows of each date: classes 1..K, 0 unchanged, 255 silent.
+
+    Where every pixel has a class (HRSCD), so have the unchanged ones.
+    """
+    silent = np.where(loaded.change == 0, 0, IGNORE_INDEX).astype(np.uint8)
+    before, after = (
+        np.where(cover == IGNORE_INDEX, silent, cover + np.uint8(1)).astype(np.uint8)
+        for cover in (loaded.cover_from, loaded.cover_to)
+        if cover is not None
+    )
+    return before, after
+
+
+def part_truth(
+    dataset: SCDDataset, land_cover: Sequence[str | Path] | None = None
+) -> dict[str, tuple[str, str]] | None:
+    """Files of the true land cover of a data set's scenes, by their names.
+
+    Args:
+        dataset: The data set.
+        land_cover: Folders of the two dates, or None for those that a
+            synthetic data set has.
+
+    Returns:
+        The two files of each scene, or None where there are no folders.
+
+    Raises:
+        FileNotFoundError, UnmatchedPairError: A folder or a file is missing.
+    """
+    if land_cover is not None:
+        first, second = (Path(folder) for folder in land_cover)
+    elif isinstance(dataset, SyntheticSCDDataset):
+        first, second = (Path(dataset.data_root or '') / name for name in ('cover1', 'cover2'))
+        if not (first.is_dir() and second.is_dir()):
+            return None
+    else:
+        return None
+    scenes = {_scene(dataset.get_data_info(index)): '' for index in range(len(dataset))}
+    files = {
+        'images': scenes,
+        'from': list_folder(first, dataset.seg_map_suffix),
+        'to': list_folder(second, dataset.seg_map_suffix),
+    }
+    matched = match_folders(files, dataset.key_pattern, list(scenes))
+    return {pair['name']: (pair['from'], pair['to']) for pair in matched}
+
+
+def _scene(info: dict[str, Any]) -> str:
+    """Name of the files that a sample is a window of."""
+    name = str(info['sample_id'])
+    if info['window'] is None:
+        return name
+    left, top = info['window'][:2]
+    return name.removesuffix(f'_x{left}_y{top}')
+
+
+def _leaf_configs(config: Any) -> Iterator[dict[str, Any]]:
+    """The data sets of a config that load something, in the order of :func:`leaf_datasets`."""
+    if 'datasets' in config:
+        for one in config['datasets']:
+            yield from _leaf_configs(one)
+    elif 'dataset' in config:
+        yield from _leaf_configs(config['dataset'])
+    else:
+        yield config
+
+
+def _image_pipelines(cfg: Config, split: str) -> list[list[dict[str, Any]]]:
+    """For each data set of a split the pipeline that loads its images as in testing."""
+    own = [
+        list(leaf.get('pipeline') or ())
+        for leaf in _leaf_configs(cfg[f'{split}_dataloader'].dataset)
+    ]
+    if split != 'train':
+        return [_with_loader(pipeline, pipeline) for pipeline in own]
+    for other in ('test', 'val'):
+        if cfg.get(f'{other}_dataloader') is not None:
+            tested = next(_leaf_configs(cfg[f'{other}_dataloader'].dataset))
+            return [_with_loader(tested['pipeline'], pipeline) for pipeline in own]
+    plain = [dict(type='tfinet_mm.LoadImagePair'), dict(type='tfinet_mm.PackPairInputs')]
+    return [_with_loader(plain, pipeline) for pipeline in own]
+
+
+def _with_loader(
+    pipeline: Sequence[dict[str, Any]], own: Sequence[dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """A pipeline with the image loader of another one, and without labels."""
+    loader = next((step for step in own if _kind(step) == IMAGE_LOADER), None)
+    return [
+        loader if loader is not None and _kind(step) == IMAGE_LOADER else step
+        for step in pipeline
+        if _kind(step) not in LABEL_LOADERS
+    ]
+
+
+def _kind(step: dict[str, Any]) -> str:
+    kind = step['type']
+    return kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__

@@ -1,0 +1,181 @@
+"""Label the unchanged areas of a data set with networks that are trained already.
+
+    python tools/pseudo_label.py CONFIG CHECKPOINT [CONFIG CHECKPOINT ...] --out DIR [options]
+    python tools/pseudo_label.py ENSEMBLE_CONFIG --out DIR [options]
+
+Writes label1 and label2 as palette PNG, which tfinet_mm.LoadPseudoLabels trains on, and a report;
+goes on where it was stopped. The same in several processes: tools/dist_pseudo_label.sh.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Sequence
+
+from mmengine.config import DictAction
+from mmengine.dist import init_dist
+from torch import distributed
+
+from tfinet_mm.engine.checkpoint import trust_checkpoints
+from tfinet_mm.engine.launch import finish_launch, is_first_rank, prepare_launch
+from tfinet_mm.engine.options import AMP_TYPES, add_launch_options, load_config
+from tfinet_mm.pseudo_labels.generate import generate
+from tfinet_mm.pseudo_labels.predictions import METHODS
+from tfinet_mm.pseudo_labels.report import format_report
+from tfinet_mm.pseudo_labels.selection import PerClass, Selection
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        'sources',
+        nargs='+',
+        metavar='CONFIG CHECKPOINT',
+        help='the members, or the config of one ensemble; the first config names the pairs',
+    )
+    parser.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
+    parser.add_argument(
+        '--method',
+        choices=METHODS,
+        default='vote',
+        help='the published vote, or the mean probability (default: vote)',
+    )
+    parser.add_argument('--tta', action='store_true', help='average over six flips and rotations')
+    parser.add_argument(
+        '--split',
+        choices=('train', 'val', 'test'),
+        default='train',
+        help="which part of the first config's data (default: train)",
+    )
+    soft = parser.add_argument_group('what --method soft keeps')
+    soft.add_argument('--threshold', type=float, help='least confidence (default: 0.9)')
+    soft.add_argument(
+        '--class-thresholds',
+        nargs='+',
+        metavar='P',
+        help='least confidence by class: one number each, or NAME=NUMBER for some',
+    )
+    soft.add_argument(
+        '--quota',
+        nargs='+',
+        metavar='SHARE',
+        help='share of the pixels assigned to a class that is kept at least: one for all, one '
+        'each, or NAME=NUMBER for some',
+    )
+    soft.add_argument(
+        '--max-change-prob', type=float, metavar='P', help='leave out pixels of a higher P(changed)'
+    )
+    parser.add_argument(
+        '--confidence', action='store_true', help='also write the confidence as 8-bit PNG'
+    )
+    parser.add_argument(
+        '--land-cover',
+        nargs=2,
+        metavar=('DIR_FROM', 'DIR_TO'),
+        help='true land cover of each date, to measure accuracy with (found by itself for '
+        'synthetic data sets)',
+    )
+    parser.add_argument(
+        '--overwrite', action='store_true', help='replace what other members or options made in DIR'
+    )
+    parser.add_argument(
+        '--device', help='where networks run, e.g. cpu (default: a GPU where there is one)'
+    )
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='bfloat16',
+        choices=AMP_TYPES,
+        help='compute in 16 bits (default type: bfloat16)',
+    )
+    parser.add_argument(
+        '--batch-size', type=int, default=1, help='pairs that run at once (default: 1)'
+    )
+    parser.add_argument(
+        '--workers', type=int, default=2, help='processes that load pairs (default: 2)'
+    )
+    parser.add_argument(
+        '--cfg-options',
+        nargs='+',
+        action=DictAction,
+        metavar='KEY=VALUE',
+        help='set values in every config, e.g. train_dataloader.dataset.data_root=data/mine',
+    )
+    add_launch_options(parser)
+    args = parser.parse_args(arguments)
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    return args
+
+
+def numbers(words: Sequence[str] | None, option: str) -> PerClass | None:
+    """One number for all classes, a list, or a dictionary of NAME=NUMBER.
+
+    Raises:
+        ValueError: A word is neither, or both kinds are there.
+    """
+    if words is None:
+        return None
+    try:
+        named = [word.rpartition('=') for word in words]
+        if all(sign for _, sign, _ in named):
+            return {name: float(value) for name, _, value in named}
+        values = [float(word) for word in words]
+    except ValueError:
+        raise ValueError(
+            f'{option} takes numbers, or NAME=NUMBER for some classes; got {" ".join(words)}'
+        ) from None
+    return values[0] if len(values) == 1 else values
+
+
+def selection(args: argparse.Namespace) -> Selection | None:
+    """What 'soft' keeps; None where nothing is said."""
+    by_class = numbers(args.class_thresholds, '--class-thresholds')
+    said = dict(
+        threshold=args.threshold,
+        class_thresholds=[by_class] if isinstance(by_class, float) else by_class,
+        quota=numbers(args.quota, '--quota'),
+        max_change_prob=args.max_change_prob,
+    )
+    said = {name: value for name, value in said.items() if value is not None}
+    return Selection(**said) if said else None
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Make pseudo labels, and print the report."""
+    args = parse_args(arguments)
+    if args.trust_checkpoint:
+        trust_checkpoints()
+    chosen = selection(args)
+    cfg = load_config(args.sources[0], args.cfg_options)
+    prepare_launch(cfg, args.launcher)
+    if args.launcher != 'none' and not distributed.is_initialized():
+        init_dist(args.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
+    try:
+        report = generate(
+            args.sources,
+            args.out,
+            method=args.method,
+            selection=chosen,
+            split=args.split,
+            tta=args.tta,
+            confidence=args.confidence,
+            land_cover=args.land_cover,
+            overwrite=args.overwrite,
+            amp=args.amp,
+            cfg_options=args.cfg_options,
+            device=args.device,
+            batch_size=args.batch_size,
+            workers=args.workers,
+        )
+        if is_first_rank():
+            print(f'{format_report(report)}\n\nPseudo labels: {args.out}')
+    finally:
+        finish_launch()
+
+
+if __name__ == '__main__':
+    main()
