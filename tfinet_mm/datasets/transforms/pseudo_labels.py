@@ -100,15 +100,7 @@ class LoadPseudoLabels(BaseTransform):
         self.min_confidence = min_confidence
         self.weight = check_weight(weight)
         self.missing = missing
-        needed = [self.data_root / name for name in LABEL_FOLDERS.values()]
-        if self._needs_confidence:
-            needed += [self.data_root / name for name in CONFIDENCE_FOLDERS.values()]
-        if absent := [str(folder) for folder in needed if not folder.is_dir()]:
-            raise FileNotFoundError(
-                f'there is no folder {", ".join(absent)}; data_root has to be what '
-                'tools/pseudo_label.py wrote (with --confidence, where min_confidence or '
-                f'weight={CONFIDENCE!r} is used)'
-            )
+        self._checked = False
         # Shared by the processes that load data, a column for each, so that none waits.
         self._counts = torch.zeros(2, SLOTS, dtype=torch.int64)
         self._counts.untyped_storage().share_memory_()
@@ -125,6 +117,8 @@ class LoadPseudoLabels(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Fill in the labels of a pair."""
+        if not self._checked:
+            self._check_folders()
         _check_untouched(results)
         paths = [pseudo_label_path(self.data_root, results['sample_id'], date) for date in DATES]
         absent = [path for path in paths if not path.is_file()]
@@ -138,6 +132,19 @@ class LoadPseudoLabels(BaseTransform):
         for date, path in zip(DATES, paths, strict=True):
             self._fill(results, date, None if absent else path)
         return results
+
+    def _check_folders(self) -> None:
+        # With the first pair and not before, so that a config is read before its folder is made.
+        needed = [self.data_root / name for name in LABEL_FOLDERS.values()]
+        if self._needs_confidence:
+            needed += [self.data_root / name for name in CONFIDENCE_FOLDERS.values()]
+        if absent := [str(folder) for folder in needed if not folder.is_dir()]:
+            raise FileNotFoundError(
+                f'there is no folder {", ".join(absent)}; data_root has to be what '
+                'tools/pseudo_label.py wrote (with --confidence, where min_confidence or '
+                f'weight={CONFIDENCE!r} is used)'
+            )
+        self._checked = True
 
     def _fill(self, results: dict[str, Any], date: str, path: Path | None) -> None:
         key, weight_key = KEYS[date]

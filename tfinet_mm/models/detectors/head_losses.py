@@ -162,8 +162,8 @@ def _weighing(head: Any, weight: Tensor) -> Iterator[_WeightSampler]:
 def _check_takes_weights(head: Any, device: torch.device) -> None:
     """Try once whether weights make a difference to each loss of the head.
 
-    Several of mmseg's losses accept weights and leave them unused, so their
-    signature tells nothing.
+    Several of mmseg's losses accept weights and leave them unused, or want one a
+    sample, so their signature tells nothing.
     """
     if head in _taking_weights:
         return
@@ -178,7 +178,7 @@ def _check_takes_weights(head: Any, device: torch.device) -> None:
             with torch.no_grad():
                 try:
                     value = loss(logits, label, weight=weight, ignore_index=head.ignore_index)
-                except TypeError as error:
+                except (AssertionError, RuntimeError, TypeError, ValueError) as error:
                     raise _no_weights(f'the loss {type(loss).__name__}') from error
             results.append(float(value))
         if results[0] == results[1]:
