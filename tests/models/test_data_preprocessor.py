@@ -86,6 +86,22 @@ def test_training_pads_images_and_all_label_maps_together(options, target):
         assert 'pad_shape' not in data['data_samples'][index]
 
 
+def test_weights_are_padded_with_nothing():
+    data = batch((4, 9), (7, 5))
+    for sample in data['data_samples']:
+        for name in ('gt_weight_from', 'gt_weight_to'):
+            shape = sample.gt_sem_seg.data.shape
+            sample.set_field(PixelData(data=torch.full(shape, 0.5)), name)
+    result = PairDataPreprocessor()(data, training=True)
+    for sample, (height, width) in zip(result['data_samples'], [(4, 9), (7, 5)], strict=True):
+        for name in ('gt_weight_from', 'gt_weight_to'):
+            weight = sample.get(name).data
+            assert weight.shape == (1, 7, 9)
+            assert weight.dtype == torch.float32
+            assert (weight[:, :height, :width] == 0.5).all()
+            assert weight.sum() == 0.5 * height * width
+
+
 def test_testing_leaves_labels_alone_and_takes_more_than_one():
     data = batch((5, 6), (5, 6), (5, 6))
     result = PairDataPreprocessor(test_cfg=dict(size_divisor=4))(data)

@@ -35,6 +35,15 @@ def test_packing():
     assert sample.metainfo == dict(sample_id='a', img_path=['1', '2'], flip=True)
 
 
+def test_packing_weights():
+    weights = np.random.default_rng(0).random((4, 5)).astype(np.float32)
+    packed = PackPairInputs()({**results(), 'gt_weight_from': weights, 'gt_weight_to': weights[:1]})
+    sample = packed['data_samples']
+    assert sample.gt_weight_from.data.dtype == torch.float32
+    assert np.array_equal(sample.gt_weight_from.data[0].numpy(), weights)
+    assert sample.gt_weight_to.data.shape == (1, 1, 5)
+
+
 def test_packing_without_labels_and_of_real_numbers():
     packed = PackPairInputs()(dict(img=np.full((2, 3, 4), 0.5, np.float32)))
     assert packed['inputs'].dtype == torch.float32

@@ -14,6 +14,8 @@ def test_exchange(bands):
         gt_seg_map=np.array([[1]]),
         gt_seg_map_from=np.array([[2]]),
         gt_seg_map_to=np.array([[3]]),
+        gt_weight_from=np.array([[0.5]]),
+        gt_weight_to=np.array([[0.25]]),
         img_path=['before', 'after'],
         seg_map_path='mask',
         seg_map_path_from='l1',
@@ -24,6 +26,7 @@ def test_exchange(bands):
     assert np.array_equal(results['img'][..., :bands], image[..., bands:])
     assert np.array_equal(results['img'][..., bands:], image[..., :bands])
     assert (results['gt_seg_map_from'], results['gt_seg_map_to']) == (3, 2)
+    assert (results['gt_weight_from'], results['gt_weight_to']) == (0.25, 0.5)
     assert results['gt_seg_map'] == 1
     assert results['img_path'] == ['after', 'before']
     assert (results['seg_map_path_from'], results['seg_map_path_to']) == ('l2', 'l1')
