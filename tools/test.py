@@ -1,9 +1,10 @@
 """Score a checkpoint on held-out pairs, and write or draw what it predicts.
 
-    python tools/test.py CONFIG CHECKPOINT [--out DIR] [--show-dir DIR] [--json FILE]
+    python tools/test.py CONFIG CHECKPOINT [--tta] [--out DIR] [--show-dir DIR] [--json FILE]
 
 Takes the options of MMSegmentation's tool of this name, and a few more; the
-same on several GPUs or processes through ``tools/dist_test.sh``.
+same on several GPUs or processes through ``tools/dist_test.sh``. An ensemble
+names the checkpoints in its config, so it is tested without CHECKPOINT.
 """
 
 from __future__ import annotations
@@ -21,20 +22,24 @@ from tfinet_mm.engine.launch import finish_launch, is_first_rank, prepare_launch
 from tfinet_mm.engine.options import (
     AMP_TYPES,
     add_launch_options,
-    existing_checkpoint,
     load_config,
     set_hook,
     use_amp,
     use_split,
     write_scores,
 )
+from tfinet_mm.engine.testing import set_checkpoint, use_tta
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Score a checkpoint on held-out pairs')
     parser.add_argument('config', help='config file')
-    parser.add_argument('checkpoint', help='checkpoint file or URL')
+    parser.add_argument(
+        'checkpoint',
+        nargs='?',
+        help='checkpoint file or URL; left out for an ensemble, which has those of its members',
+    )
     parser.add_argument('--work-dir', help='folder for logs (default: work_dirs/CONFIG_NAME)')
     parser.add_argument(
         '--split',
@@ -49,6 +54,17 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         '--show-dir', metavar='DIR', help='write pictures there: the pair, labels and predictions'
     )
     parser.add_argument('--json', metavar='FILE', help='write all scores and matrices there')
+    parser.add_argument(
+        '--tta',
+        action='store_true',
+        help="average over six flips and rotations, or those of the config's tta_model",
+    )
+    parser.add_argument(
+        '--time-budget',
+        type=float,
+        metavar='SECONDS',
+        help='with --tta: go on without it when the test would take longer',
+    )
     parser.add_argument(
         '--amp',
         nargs='?',
@@ -65,7 +81,10 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         'model.test_cfg.mode=slide',
     )
     add_launch_options(parser)
-    args = parser.parse_args(arguments)
+    # Options may stand between CONFIG and CHECKPOINT though the latter may be missing.
+    args = parser.parse_intermixed_args(arguments)
+    if args.time_budget is not None and not args.tta:
+        parser.error('--time-budget limits test-time augmentation; add --tta')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
@@ -76,17 +95,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.trust_checkpoint:
         trust_checkpoints()
     cfg = load_config(args.config, args.cfg_options, args.work_dir)
-    cfg.load_from = existing_checkpoint(args.checkpoint)
-    cfg.resume = False
+    set_checkpoint(cfg, args.checkpoint)
     use_split(cfg, args.split)
     # In configs that don't inherit this package's runtime as well.
     set_hook(cfg, 'tfinet_mm.CheckpointCheckHook')
     if args.amp:
         use_amp(cfg, args.amp, train=False)
+    if args.tta:
+        use_tta(cfg)
     written = {}
     if args.json:
         write_scores(cfg, args.json)
         written['Scores'] = args.json
+    if args.time_budget is not None:
+        set_hook(cfg, 'tfinet_mm.TimeBudgetHook', seconds=args.time_budget, out_file=args.json)
     if args.out:
         set_hook(cfg, 'tfinet_mm.PredictionWriterHook', out_dir=args.out)
         written['Predicted maps'] = args.out

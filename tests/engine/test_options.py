@@ -7,6 +7,7 @@ from mmengine.config import Config
 from tfinet_mm.engine.options import (
     existing_checkpoint,
     load_config,
+    network_bands,
     set_hook,
     use_amp,
     use_split,
@@ -156,3 +157,21 @@ def test_checkpoints_are_looked_for_and_addresses_are_not(tmp_path):
     (tmp_path / 'x.pth').touch()
     assert existing_checkpoint(path) == path
     assert existing_checkpoint('open-mmlab://x') == 'open-mmlab://x'
+
+
+def test_bands_of_a_network(detector):
+    assert network_bands(detector) == 3
+    five = dict(type='tfinet_mm.SemanticChangeDetector', backbone=dict(in_channels=5))
+    assert network_bands(Config(dict(model=five))) == 5
+    assert network_bands(Config(dict(model=dict(type='tfinet_mm.SCDTTAModel', module=five)))) == 5
+    member = dict(config=five, checkpoint='x.pth')
+    ensemble = dict(type='tfinet_mm.SCDEnsemble', members=[member])
+    assert network_bands(Config(dict(model=ensemble))) == 5
+    member['cfg_options'] = {'model.backbone.in_channels': 4}
+    assert network_bands(Config(dict(model=ensemble))) == 4
+
+
+def test_sixteen_bits_for_all_members(no_gpu):
+    cfg = Config(dict(model=dict(type='tfinet_mm.SCDEnsemble', members=[])))
+    use_amp(cfg, 'float16', train=False)
+    assert cfg.model.autocast == 'float16'

@@ -122,6 +122,22 @@ def trained(tiny, environment, tmp_path_factory):
     return work_dir, result.stdout
 
 
+@pytest.fixture
+def ensemble(tiny, trained, tmp_path):
+    """Path of a config of two members: the training's second epoch and its first."""
+    config = tmp_path / 'ensemble.py'
+    members = [
+        dict(config=str(tiny), checkpoint=str(trained[0] / f'epoch_{epoch}.pth'))
+        for epoch in (2, 1)
+    ]
+    config.write_text(
+        f"""_base_ = {str(tiny)!r}
+model = dict(_delete_=True, type='tfinet_mm.SCDEnsemble', members={members!r})
+"""
+    )
+    return config
+
+
 @pytest.fixture(scope='session')
 def load_tool():
     """Import a tool by its path below tools/, to call its main() here."""

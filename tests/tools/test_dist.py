@@ -37,6 +37,21 @@ def test_two_ranks_train_and_score_as_one(tiny, tools, run, tmp_path):
         assert (tmp_path / 'one' / file).read_bytes() == (tmp_path / 'two' / file).read_bytes()
 
 
+def test_two_ranks_augment_and_average_as_one(ensemble, tools, run, tmp_path):
+    """An ensemble under dist_test.sh, without CHECKPOINT; one of the three images comes twice."""
+    options = ('--tta', '--time-budget', 600)
+    one = run(tools / 'test.py', ensemble, *options, '--out', tmp_path / 'one')
+    two = run(tools / 'dist_test.sh', ensemble, 2, *options, '--out', tmp_path / 'two')
+    names = ('Score', 'SeK', 'Fscd', 'mIoU', 'OA', 'SeK_from_to')
+    assert [scores_of(two)[name] for name in names] == [scores_of(one)[name] for name in names]
+    assert '3 of 3 images had test-time augmentation' in one
+    assert '3 of 3 images had test-time augmentation' in two
+    files = sorted(path.relative_to(tmp_path / 'one') for path in (tmp_path / 'one').rglob('*.*'))
+    assert len(files) >= 3
+    for file in files:
+        assert (tmp_path / 'one' / file).read_bytes() == (tmp_path / 'two' / file).read_bytes()
+
+
 @pytest.fixture
 def fake_python(tmp_path):
     """An interpreter that prints its arguments, and variables that start with MASTER."""
@@ -76,13 +91,32 @@ def test_several_machines_take_the_usual_variables(tools, run, fake_python):
     assert tail[:4] == ['[c.py]', '[x.pth]', '[--launcher]', '[pytorch]']
 
 
+def test_an_ensemble_has_no_checkpoint(tools, run, fake_python, srun, tmp_path):
+    environment = {'PYTHON': str(fake_python)}
+    words = run(tools / 'dist_test.sh', 'c.py', 2, '--tta', env=environment).splitlines()
+    assert '[--nproc_per_node=2]' in words
+    expected = ['[c.py]', '[--launcher]', '[pytorch]', '[--tta]']
+    assert words[words.index(f'[{tools}/test.py]') + 1 :][:4] == expected
+    # A file may be called like a number.
+    (tmp_path / '2').touch()
+    words = run(tools / 'dist_test.sh', 'c.py', 2, 3, env=environment).splitlines()
+    assert '[--nproc_per_node=3]' in words
+    assert words[words.index(f'[{tools}/test.py]') + 1 :][:2] == ['[c.py]', '[2]']
+    environment = srun | {'DRY': '1', 'PYTHON': 'python', 'PY_ARGS': '--amp'}
+    words = run(tools / 'slurm_test.sh', 'p', 'j', 'c.py', '--tta', env=environment).splitlines()
+    expected = ['[c.py]', '[--tta]', '[--launcher]', '[slurm]', '[--amp]']
+    assert words[words.index(f'[{tools}/test.py]') + 1 : -1] == expected
+
+
 @pytest.mark.parametrize(
     ('script', 'arguments'),
     [
         ('dist_train.sh', ['c.py']),
+        ('dist_test.sh', []),
+        ('dist_test.sh', ['c.py']),
         ('dist_test.sh', ['c.py', 'x.pth']),
         ('slurm_train.sh', ['p', 'j']),
-        ('slurm_test.sh', ['p', 'j', 'c.py']),
+        ('slurm_test.sh', ['p', 'j']),
     ],
 )
 def test_too_few_arguments_show_the_usage(tools, run, script, arguments):

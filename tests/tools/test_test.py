@@ -55,3 +55,50 @@ def test_a_checkpoint_of_another_network_is_not_scored(tiny, tools, run, trained
     assert 'CheckpointMismatchError' in output
     assert 'missing: backbone.layer1.2.conv1.weight' in output
     assert 'Precision_scd' not in output
+
+
+def test_augmentation_with_and_without_a_budget(tiny, tools, run, trained, tmp_path):
+    """The transforms of the config's tta_model; too little time leaves the plain scores."""
+    work_dir, training = trained
+    config = tmp_path / 'one.py'
+    config.write_text(f"_base_ = {str(tiny)!r}\ntta_model = dict(transforms=['rotation_90'])\n")
+    test = (tools / 'test.py', config, work_dir / 'epoch_2.pth')
+    plain = scores_of(training)
+    turned = scores_of(run(*test, '--tta', '--amp', '--out', tmp_path / 'maps'))
+    assert turned['OA'] != plain['OA']
+    assert len(list((tmp_path / 'maps' / 'label1').glob('*.png'))) == 3
+    options = ('--tta', '--json', tmp_path / 'scores.json', '--show-dir', tmp_path / 'pictures')
+    output = run(*test, *options, '--time-budget', '0')
+    assert '0 of 3 images had test-time augmentation' in output
+    assert scores_of(output) == plain
+    report = json.loads((tmp_path / 'scores.json').read_text())
+    assert report['test_time_augmentation']['images'] == 0
+    assert report['test_time_augmentation']['of'] == 3
+
+
+def test_a_budget_needs_augmentation(tiny, load_tool):
+    with pytest.raises(SystemExit):
+        load_tool('test.py').parse_args([str(tiny), 'x.pth', '--time-budget', '9'])
+
+
+@pytest.mark.parametrize(
+    'words', [['c.py', 'x.pth', '--tta'], ['c.py', '--out', 'd', 'x.pth', '--tta']]
+)
+def test_the_checkpoint_may_stand_anywhere(words, load_tool):
+    args = load_tool('test.py').parse_args(words)
+    assert (args.config, args.checkpoint, args.tta) == ('c.py', 'x.pth', True)
+    assert load_tool('test.py').parse_args(['c.py', '--out', 'd']).checkpoint is None
+
+
+def test_an_ensemble_of_one_scores_as_its_member(ensemble, tools, run, trained, tmp_path):
+    options = ('--split', 'val', '--cfg-options', 'model.members.1.weight=1e-9')
+    output = run(tools / 'test.py', ensemble, *options, '--out', tmp_path / 'maps')
+    assert scores_of(output) == scores_of(trained[1])
+    assert len(list((tmp_path / 'maps' / 'label2').glob('*.png'))) == 3
+
+
+def test_the_member_that_is_missing_is_named(ensemble, tools, run):
+    option = ('--cfg-options', 'model.members.1.checkpoint=nowhere.pth')
+    output = run(tools / 'test.py', ensemble, *option, code=1)
+    assert 'member 1 of the ensemble: there is no checkpoint nowhere.pth' in output
+    assert 'model.members.1.checkpoint=PATH' in output

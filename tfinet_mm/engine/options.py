@@ -69,8 +69,17 @@ def load_config(
 
 
 def network_bands(cfg: Config) -> int:
-    """Bands of each date that a config's backbone takes: its ``in_channels``, 3 by default."""
+    """Bands of each date that a config's backbone takes: its ``in_channels``, 3 by default.
+
+    Of an ensemble, those of its first member.
+    """
     model = cfg.model.get('module', cfg.model)
+    if 'members' in model:
+        # Here, since that module reads bands with this function.
+        from tfinet_mm.engine.members import member_config
+
+        member = model.members[0]
+        return network_bands(member_config(member.config, member.get('cfg_options')))
     return int(model.get('backbone', {}).get('in_channels', 3))
 
 

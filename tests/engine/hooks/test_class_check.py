@@ -1,10 +1,12 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from tfinet_mm.engine.hooks import ClassCheckHook
 from tfinet_mm.errors import ClassMismatchError
-from tfinet_mm.structures import LANDSAT_SCD, SECOND
+from tfinet_mm.models import SCDTTAModel
+from tfinet_mm.structures import LANDSAT_SCD, SECOND, ClassTable
 
 
 def _runner(num_classes, table, resume=False):
@@ -50,3 +52,25 @@ def test_checkpoints_that_say_nothing_pass():
     hook = ClassCheckHook()
     hook.after_load_checkpoint(_runner(6, SECOND), {'state_dict': {}})
     hook.before_test(_runner(6, SECOND))
+
+
+@pytest.mark.parametrize('wrap', [lambda model: model, SCDTTAModel])
+def test_members_of_an_ensemble(wrap):
+    """What they were trained on counts, and wrapping for augmentation hides nothing."""
+
+    class Ensemble(torch.nn.Module):
+        num_classes = 4
+        trained_on = ('w18 (w18.pth)', LANDSAT_SCD.names)
+        test_step = predict_probabilities = None
+
+    runner = _runner(4, LANDSAT_SCD)
+    runner.model = wrap(Ensemble())
+    ClassCheckHook().before_test(runner)
+    renamed = ClassTable((*LANDSAT_SCD.names[:-1], 'lake'), LANDSAT_SCD.palette)
+    runner.test_dataloader.dataset.metainfo = renamed.metainfo()
+    message = r'w18 \(w18\.pth\) .* no change, farmland, .* data set has .*lake'
+    with pytest.raises(ClassMismatchError, match=message):
+        ClassCheckHook().before_test(runner)
+    runner.test_dataloader.dataset.metainfo = SECOND.metainfo()
+    with pytest.raises(ClassMismatchError, match='model has 4 land-cover classes'):
+        ClassCheckHook().before_test(runner)

@@ -1,10 +1,11 @@
-"""Hooks: checks before a run, pseudo labels during it, predictions as label files, pictures."""
+"""Hooks: checks before a run, pseudo labels during it, time to test, predictions, pictures."""
 
 from tfinet_mm.engine.hooks.checkpoint_check import CheckpointCheckHook
 from tfinet_mm.engine.hooks.class_check import ClassCheckHook
 from tfinet_mm.engine.hooks.label_check import LabelCheckHook
 from tfinet_mm.engine.hooks.mean_teacher import MeanTeacherHook
 from tfinet_mm.engine.hooks.prediction_writer import PredictionWriterHook
+from tfinet_mm.engine.hooks.time_budget import TimeBudgetHook
 from tfinet_mm.engine.hooks.visualization import PairVisualizationHook
 
 __all__ = [
@@ -14,4 +15,5 @@ __all__ = [
     'MeanTeacherHook',
     'PairVisualizationHook',
     'PredictionWriterHook',
+    'TimeBudgetHook',
 ]

@@ -6,9 +6,9 @@ from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
-from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from tfinet_mm.engine.weights import unwrapped
 from tfinet_mm.errors import ClassMismatchError
 from tfinet_mm.registry import HOOKS
 
@@ -20,7 +20,8 @@ class ClassCheckHook(Hook):
     The number of land-cover classes of the model must be that of every data
     set it meets. The class names that a checkpoint was trained on must be
     those of the data set when it is tested or its training goes on; a
-    fine-tuning (``load_from``) on other classes is only logged.
+    fine-tuning (``load_from``) on other classes is only logged. So must those of
+    the members of an ensemble.
 
     Raises:
         ClassMismatchError: They differ.
@@ -50,11 +51,11 @@ class ClassCheckHook(Hook):
         metainfo = runner.test_dataloader.dataset.metainfo
         self._check_number(runner, metainfo, 'test')
         self._check_names(metainfo, 'test', strict=True)
+        self._check_members(runner, metainfo)
 
     @staticmethod
     def _check_number(runner: Runner, metainfo: dict[str, Any], role: str) -> None:
-        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        number = getattr(model, 'num_classes', None)
+        number = getattr(unwrapped(runner.model), 'num_classes', None)
         names = metainfo.get('semantic_classes')
         if number is None or names is None or number == len(names) - 1:
             return
@@ -75,3 +76,16 @@ class ClassCheckHook(Hook):
         if strict:
             raise ClassMismatchError(f'{message}; use the data set or the checkpoint that fits')
         print_log(message, logger='current')
+
+    @staticmethod
+    def _check_members(runner: Runner, metainfo: dict[str, Any]) -> None:
+        """Compare what the members of an ensemble, which agree, were trained on."""
+        trained_on = getattr(unwrapped(runner.model), 'trained_on', None)
+        names = metainfo.get('semantic_classes')
+        if trained_on is None or names is None or tuple(names) == trained_on[1]:
+            return
+        raise ClassMismatchError(
+            f'the member {trained_on[0]} of the ensemble was trained on the classes '
+            f'{", ".join(trained_on[1])}; the test data set has {", ".join(names)}; use the data '
+            'set or the members that fit'
+        )
