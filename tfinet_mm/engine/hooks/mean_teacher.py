@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
+from mmengine.dist import all_reduce_params
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
@@ -171,6 +172,13 @@ class MeanTeacherHook(Hook):
         """Move the teacher towards the network."""
         if self.teacher is not None:
             self.teacher.update_parameters(_unwrapped(runner.model))
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Give all processes one teacher, which the first of them saves."""
+        if self.teacher is not None:
+            # Weights agree as those of the networks do; batch-norm statistics differ by process.
+            buffers = self.teacher.module.buffers()
+            all_reduce_params([b for b in buffers if b.is_floating_point()], op='mean')
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Save the teacher in checkpoints that a training can be resumed from."""
