@@ -56,6 +56,9 @@ from tfinet_mm.visualization import write_palette_png, write_png
 
 Result = TypeVar('Result')
 
+SHOWN = 6
+"""Number of differences that an error lists before it only counts."""
+
 
 class PseudoLabeler:
     """Pseudo labels of a data set by the members of an ensemble.
@@ -178,10 +181,11 @@ class PseudoLabeler:
             self._refuse_foreign_files()
         elif changed := list(differences(found, wanted)):
             if not overwrite:
+                more = f'; and {len(changed) - SHOWN} more' if len(changed) > SHOWN else ''
                 raise ValueError(
                     f'{self.out} holds pseudo labels that were made in another way: '
-                    f'{"; ".join(changed)}. Choose another folder (--out), or replace them '
-                    '(--overwrite)'
+                    f'{"; ".join(changed[:SHOWN])}{more}. Choose another folder (--out), or '
+                    'replace them (--overwrite)'
                 )
             same = not list(differences(found['predictions'], wanted['predictions']))
             self._clear(keep_predictions=same)

@@ -88,7 +88,8 @@ class PairsToLabel(Dataset[Pair]):
         config = copy.deepcopy(loader.dataset)
         pipelines = _image_pipelines(cfg, split)
         for leaf in _leaf_configs(config):
-            leaf['pipeline'] = []
+            # Not serialised, so that the message about an empty data set is this one's.
+            leaf.update(pipeline=[], serialize_data=False)
         self.parts: list[SCDDataset] = leaf_datasets(DATASETS.build(config))
         self.pipeline_configs = pipelines
         self.pipelines = [Compose(pipeline) for pipeline in pipelines]
