@@ -20,11 +20,13 @@ from tfinet_mm.models.published import CONVERTERS
 from tfinet_mm.registry import DATASETS, MODELS
 
 ROOT = Path(__file__).parents[1] / 'configs'
-# Ensembles and recipes are lists of these networks, tested where their tools are.
+# Ensembles and recipes are lists of these networks, tested where their tools are, and study/ has
+# the settings that networks are compared in.
 CONFIGS = sorted(
     path.relative_to(ROOT).as_posix()
     for path in ROOT.rglob('*.py')
-    if '_base_' not in path.parts and not path.stem.startswith(('ensemble_', 'recipe_'))
+    if not {'_base_', 'study'} & set(path.parts)
+    and not path.stem.startswith(('ensemble_', 'recipe_'))
 )
 NUM_CLASSES = {'landsat': 4, 'hrscd': 5}
 WIDTHS = (18, 30, 32, 40, 44, 48, 64)
@@ -191,7 +193,7 @@ def test_published_keys_are_put_together_as_they_are():
 
 
 @pytest.mark.parametrize(
-    'name', [n for n in CONFIGS if n.startswith('senseearth/') and '_pseudo' not in n]
+    'name', [n for n in CONFIGS if Path(n).parent.name == 'senseearth' and '_pseudo' not in n]
 )
 def test_the_converter_fills_every_network_of_senseearth(name):
     """Published PSPNet-HRNet-W40 and all its kin: each key finds its place, none is left empty."""
@@ -260,7 +262,7 @@ def test_the_published_schedule(name):
         scheduler.step()
 
 
-@pytest.mark.parametrize('name', [n for n in CONFIGS if 'senseearth' in n])
+@pytest.mark.parametrize('name', [n for n in CONFIGS if Path(n).parent.name == 'senseearth'])
 def test_the_schedule_of_senseearth(name):
     """1.5e-4 for the backbone, ten times that for the heads, (1 - iteration / total) ** 0.9."""
     cfg = _load(name)

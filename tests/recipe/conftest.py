@@ -1,0 +1,142 @@
+"""A recipe of stand-in tools that take no time and note what they were called with."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from tfinet_mm.recipe import Launch, RecipeRunner, choose_stages, load_recipe, make_plan, plan
+
+TRAIN = """
+import pathlib, shutil, sys, time
+words = sys.argv[1:]
+folder = pathlib.Path(words[words.index('--work-dir') + 1])
+print('training in', folder)
+resumed = ['resumed'] if (folder / 'epoch_1.pth').exists() else []
+with open('calls', 'a') as file:
+    print('train', folder.name, *resumed, file=file)
+folder.mkdir(parents=True, exist_ok=True)
+shutil.copy('checkpoint.pth', folder / 'epoch_1.pth')
+if pathlib.Path('wait').exists():
+    pathlib.Path('waiting').touch()
+    time.sleep(60)
+if pathlib.Path('fail').exists():
+    print('out of memory', file=sys.stderr)
+    sys.exit(3)
+shutil.copy('checkpoint.pth', folder / 'best_Score_epoch_1.pth')
+"""
+TEST = """
+import json, pathlib, sys
+words = sys.argv[1:]
+file = pathlib.Path(words[words.index('--json') + 1])
+file.parent.mkdir(parents=True, exist_ok=True)
+scores = dict(Score=30.0 + ('--tta' in words), SeK=1.0, mIoU=2.0, Fscd=3.0, OA=4.0)
+file.write_text(json.dumps(dict(scores=scores)))
+with open('calls', 'a') as calls:
+    print(*file.parts[-3:-1], file=calls)
+"""
+PSEUDO = """
+import pathlib, sys
+words = sys.argv[1:]
+out = pathlib.Path(words[words.index('--out') + 1])
+for checkpoint in words[1 : words.index('--out') : 2]:
+    assert pathlib.Path(checkpoint).is_file(), checkpoint
+out.mkdir(parents=True, exist_ok=True)
+(out / 'report.json').write_text('{"filled": 0.5}')
+with open('calls', 'a') as calls:
+    print('pseudo', file=calls)
+"""
+MEMBER = (
+    'model = dict(backbone=dict(width={width}))\ntrain_dataloader = dict(dataset=dict(pipeline=[]))'
+)
+PSEUDO_LOADER = "dict(type='tfinet_mm.LoadPseudoLabels', data_root='elsewhere')"
+AGAIN = f"train_dataloader = dict(dataset=dict(pipeline=[dict(type='A'), {PSEUDO_LOADER}]))"
+RECIPE = """
+prepare = [dict(name='data', command=['python', '-c', 'print("data made")'])]
+members = ['one.py', 'two.py']
+pseudo_labels = dict(method='vote', tta=True)
+retrain = ['again.py']
+"""
+STAGES = [
+    'prepare/data',
+    *('train/one', 'test/one', 'test_tta/one', 'train/two', 'test/two', 'test_tta/two'),
+    *('test/members', 'test_tta/members', 'pseudo_labels'),
+    *('retrain/again', 'test/again', 'test_tta/again', 'test/retrained', 'test_tta/retrained'),
+]
+
+
+def save_checkpoint(path: Path, score: float | None = None, **meta) -> None:
+    runtime = {} if score is None else {'best_score': score}
+    checkpoint = {'state_dict': {}, 'meta': meta, 'message_hub': {'runtime_info': runtime}}
+    torch.save(checkpoint, path)
+
+
+class Folder:
+    """A folder with a recipe, and what running it there does."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def calls(self) -> list[str]:
+        """Stages the stand-ins were called for since the last look."""
+        file = self.path / 'calls'
+        lines = file.read_text().splitlines() if file.exists() else []
+        self.forget_calls()
+        return lines
+
+    def forget_calls(self) -> None:
+        (self.path / 'calls').unlink(missing_ok=True)
+
+    def plan(self, launch=None):
+        return make_plan(load_recipe(self.path / 'recipe.py'), 'work', launch or Launch())
+
+    def run(self, only=(), until=None, redo=(), launch=None) -> str:
+        made, out = self.plan(launch), io.BytesIO()
+        try:
+            RecipeRunner(made, redo, out=out).run(choose_stages(made, only, until))
+        finally:
+            self.printed = out.getvalue().decode()
+        return self.printed
+
+    def state(self, stage: str) -> dict:
+        return json.loads((self.path / 'work' / 'stages' / f'{stage}.json').read_text())
+
+
+@pytest.fixture
+def stand_ins(tmp_path):
+    """Folder of stand-ins for the tools."""
+    tools = tmp_path / 'checkout' / 'tools'
+    tools.mkdir(parents=True)
+    for name, source in (('train', TRAIN), ('test', TEST), ('pseudo_label', PSEUDO)):
+        (tools / f'{name}.py').write_text(source)
+    return tools
+
+
+@pytest.fixture
+def folder(tmp_path, stand_ins, monkeypatch):
+    monkeypatch.setattr(plan, 'TOOLS', stand_ins)
+    monkeypatch.chdir(tmp_path)
+    save_checkpoint(tmp_path / 'checkpoint.pth', 30.5)
+    for name, text in (
+        ('recipe', RECIPE),
+        ('one', MEMBER.format(width=1)),
+        ('two', MEMBER.format(width=2)),
+        ('again', AGAIN),
+    ):
+        (tmp_path / f'{name}.py').write_text(text)
+    return Folder(tmp_path)
+
+
+@pytest.fixture
+def stages():
+    """Names of the recipe's stages, in their order."""
+    return STAGES
+
+
+@pytest.fixture
+def checkpoint():
+    """A function that writes a checkpoint with a best score."""
+    return save_checkpoint

@@ -1,0 +1,53 @@
+"""The best checkpoint of a training."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from tfinet_mm.engine.checkpoint import load_checkpoint_file
+from tfinet_mm.engine.resume import newest_checkpoint
+from tfinet_mm.errors import StageError
+from tfinet_mm.files import whole_file
+
+
+def choose_best(folder: Path, link: Path) -> str:
+    """Give the best checkpoint of a training a name that doesn't depend on the epoch.
+
+    That is the ``best_*.pth`` with the highest score: a run that was killed may
+    leave more than one. Where the training validated nothing it is the newest.
+
+    Args:
+        folder: The training's folder.
+        link: What becomes a symbolic link to the checkpoint, or a copy where
+            there are no links.
+
+    Returns:
+        Which one it is, as a sentence.
+
+    Raises:
+        StageError: There is no checkpoint.
+    """
+    scored = [(_best_score(path), path) for path in sorted(folder.glob('best_*.pth'))]
+    if scored:
+        score, best = max(scored)
+        text = f'the best checkpoint is {best} ({score:.2f})'
+    else:
+        newest = newest_checkpoint(folder)
+        if newest is None:
+            raise StageError(f'the training has left no checkpoint in {folder}')
+        best, text = newest, f'nothing was validated; the newest checkpoint is {newest}'
+    with whole_file(link) as partial:
+        try:
+            partial.symlink_to(os.path.relpath(best.resolve(), link.parent.resolve()))
+        except OSError:
+            shutil.copyfile(best, partial)
+    return text
+
+
+def _best_score(path: Path) -> float:
+    checkpoint: dict[str, Any] = load_checkpoint_file(path, map_location='cpu')
+    runtime = checkpoint.get('message_hub', {}).get('runtime_info', {})
+    return float(runtime.get('best_score', float('-inf')))

@@ -1,0 +1,204 @@
+"""Read a recipe: which networks are trained, how pseudo labels are made, what is tested."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+from tfinet_mm.errors import RecipeError
+
+WAYS = ('plain', 'tta')
+"""How a model is tested: as it is, or with test-time augmentation."""
+
+GROUPS = ('members', 'members_ensemble', 'retrained', 'retrained_ensemble')
+"""What a recipe tests: single networks and their ensemble, before and after re-training."""
+
+_KEYS = {'prepare', 'members', 'pseudo_labels', 'retrain', 'tests', 'train_options', 'test_options'}
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """A command that runs before everything else, such as one that fetches or makes data.
+
+    Attributes:
+        name: Name of the stage.
+        command: Its words. A first word ending in ``.py`` runs in the recipe's Python.
+    """
+
+    name: str
+    command: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that a recipe trains.
+
+    Attributes:
+        name: Name of its stages and folders.
+        config: Its config file.
+        train_options: Further words for ``tools/train.py``.
+        weight: Its weight in the ensemble.
+    """
+
+    name: str
+    config: Path
+    train_options: tuple[str, ...] = ()
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What a recipe's config says, checked.
+
+    Attributes:
+        prepare: What runs first.
+        members: Networks trained on the annotation alone.
+        pseudo_label_options: Words for ``tools/pseudo_label.py``, None without pseudo labels.
+        retrain: Networks trained on annotation and pseudo labels.
+        tests: For each of :data:`GROUPS`, how it is tested.
+        test_options: Further words for every ``tools/test.py``.
+    """
+
+    prepare: tuple[Preparation, ...]
+    members: tuple[Network, ...]
+    pseudo_label_options: tuple[str, ...] | None
+    retrain: tuple[Network, ...]
+    tests: dict[str, tuple[str, ...]]
+    test_options: tuple[str, ...]
+
+
+def load_recipe(path: str | os.PathLike[str]) -> Recipe:
+    """Read and check a recipe.
+
+    A recipe is an MMEngine config with these keys, all but ``members`` optional:
+
+    - ``prepare``: list of ``dict(name=..., command=[word, ...])``.
+    - ``members``: configs, relative to the recipe's folder, or
+      ``dict(config=..., name=..., train_options=[...], weight=1.0)``.
+    - ``pseudo_labels``: ``dict(method=..., tta=True, options=[...])``.
+    - ``retrain``: like ``members``, with ``tfinet_mm.LoadPseudoLabels`` in
+      their train pipeline.
+    - ``tests``: by group (:data:`GROUPS`), a list of ``'plain'`` and ``'tta'``.
+    - ``train_options``, ``test_options``: words for every training, every test.
+
+    Args:
+        path: The config file.
+
+    Raises:
+        FileNotFoundError: The recipe, or a config that it names, doesn't exist.
+        RecipeError: The recipe can't be carried out; the message says why.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f'there is no recipe {path}')
+    # A config's own variables (strings, numbers) are no keys of the recipe.
+    cfg = {
+        key: value
+        for key, value in Config.fromfile(str(path)).to_dict().items()
+        if key in _KEYS or isinstance(value, Mapping | list)
+    }
+    _check_keys(cfg, _KEYS, str(path))
+    train_options = _words(cfg.get('train_options'), 'train_options')
+    members, retrain = (
+        tuple(_network(entry, path.parent, train_options) for entry in cfg.get(key) or ())
+        for key in ('members', 'retrain')
+    )
+    if not members:
+        raise RecipeError(f'{path} lists no network; give members=[config, ...]')
+    pseudo = cfg.get('pseudo_labels')
+    if retrain and pseudo is None:
+        raise RecipeError(
+            f'{path} trains again ({retrain[0].name}, ...) but makes no pseudo labels; '
+            "give pseudo_labels=dict(method='vote')"
+        )
+    recipe = Recipe(
+        prepare=tuple(_preparation(entry) for entry in cfg.get('prepare') or ()),
+        members=members,
+        pseudo_label_options=None if pseudo is None else _pseudo_label_options(pseudo),
+        retrain=retrain,
+        tests=_tests(cfg.get('tests') or {}),
+        test_options=_words(cfg.get('test_options'), 'test_options'),
+    )
+    _check_names(recipe)
+    return recipe
+
+
+def _check_keys(found: Mapping[str, Any], known: set[str], where: str) -> None:
+    if unknown := sorted(found.keys() - known):
+        raise RecipeError(f'{where}: {unknown} is none of the keys {sorted(known)}')
+
+
+def _words(value: Any, where: str) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value or (), Sequence):
+        raise RecipeError(f"{where} must be a list of words, like ['--amp'], got {value!r}")
+    return tuple(str(word) for word in value or ())
+
+
+def _preparation(entry: Any) -> Preparation:
+    if not isinstance(entry, Mapping) or not {'name', 'command'} <= entry.keys():
+        raise RecipeError(f'prepare must list dict(name=..., command=[word, ...]), got {entry!r}')
+    _check_keys(entry, {'name', 'command'}, 'prepare')
+    command = _words(entry['command'], f'the command of {entry["name"]}')
+    if not command:
+        raise RecipeError(f'the command of {entry["name"]} is empty')
+    return Preparation(str(entry['name']), command)
+
+
+def _network(entry: Any, folder: Path, train_options: tuple[str, ...]) -> Network:
+    if isinstance(entry, str):
+        entry = dict(config=entry)
+    if not isinstance(entry, Mapping) or 'config' not in entry:
+        raise RecipeError(f'a network must be a config, or dict(config=..., name=...), got {entry}')
+    _check_keys(entry, {'config', 'name', 'train_options', 'weight'}, 'a network')
+    config = folder / entry['config']
+    if not config.is_file():
+        raise FileNotFoundError(
+            f'there is no config {config}; configs are named relative to the folder of the recipe'
+        )
+    weight = float(entry.get('weight', 1.0))
+    if not weight > 0:
+        raise RecipeError(f'the weight of {config.name} must be above 0, got {weight}')
+    return Network(
+        name=str(entry.get('name', config.stem)),
+        config=config,
+        train_options=(*train_options, *_words(entry.get('train_options'), 'train_options')),
+        weight=weight,
+    )
+
+
+def _pseudo_label_options(entry: Any) -> tuple[str, ...]:
+    if not isinstance(entry, Mapping) or 'method' not in entry:
+        raise RecipeError(f"pseudo_labels must be dict(method='vote' or 'soft', ...), got {entry}")
+    _check_keys(entry, {'method', 'tta', 'options'}, 'pseudo_labels')
+    tta = ('--tta',) if entry.get('tta') else ()
+    options = _words(entry.get('options'), 'the options of pseudo_labels')
+    return ('--method', str(entry['method']), *tta, *options)
+
+
+def _tests(entry: Any) -> dict[str, tuple[str, ...]]:
+    _check_keys(entry, set(GROUPS), 'tests')
+    tests = {group: _words(entry.get(group, WAYS), f'tests.{group}') for group in GROUPS}
+    for group, ways in tests.items():
+        if not set(ways) <= set(WAYS):
+            raise RecipeError(f'tests.{group} must be some of {WAYS}, got {ways}')
+    return tests
+
+
+def _check_names(recipe: Recipe) -> None:
+    for kind, names in (
+        ('preparations', [one.name for one in recipe.prepare]),
+        ('networks', [one.name for one in (*recipe.members, *recipe.retrain)]),
+    ):
+        for name in names:
+            if names.count(name) > 1 or not name or name.startswith('.') or set(name) & set('/\\'):
+                raise RecipeError(
+                    f'{kind} need names of their own that can be file names, got {names}; '
+                    'give dict(..., name=...)'
+                )
+            if kind == 'networks' and name in ('members', 'retrained'):
+                raise RecipeError(f'{name!r} is the name of an ensemble; give dict(..., name=...)')
