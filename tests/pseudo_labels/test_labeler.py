@@ -1,5 +1,6 @@
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
@@ -264,6 +265,9 @@ def test_what_is_done_needs_no_network(tmp_path, second, members, monkeypatch):
     back = PseudoLabeler(model, pairs, tmp_path / 'out', 'soft', selection)
     assert back.run(overwrite=True) == first
     assert files(tmp_path / 'out') == before
+    # The predictions have served their purpose.
+    shutil.rmtree(tmp_path / 'out/predictions')
+    assert back.run() == first
 
 
 def test_other_members_are_not_mixed_in(tmp_path, second, members):

@@ -50,7 +50,7 @@ class Prediction(NamedTuple):
         cover: Class 1..K that an unchanged pixel would get, (H, W) uint8, 0 for none.
         confidence: Its share of the votes, or its mean probability, in
             0..LEVELS, (H, W) uint16.
-        change: Mean P(changed) in 0..LEVELS, (H, W) uint16.
+        change: Mean P(changed) in 0..LEVELS, (H, W) uint16; 0 for the vote.
         unchanged: Number of unchanged pixels.
         unanimous: Of the unchanged pixels of both dates (twice ``unchanged``)
             those for which all M members predict the same class, before any rule.
@@ -87,6 +87,7 @@ def predict_pairs(
 
     Raises:
         LabelValueError: An annotation holds a class that the members don't have.
+        ValueError: A network gives NaN.
     """
     made: list[Prediction] = []
     start = 0
@@ -107,6 +108,13 @@ def _predict_batch(
         stacked = ensemble.data_preprocessor(dict(inputs=[pair.inputs for pair in pairs]), False)
         parts = ensemble.member_probabilities(stacked['inputs'], transforms)
         mean = mean_probabilities(parts, ensemble.weights)
+        for index, pair in enumerate(pairs):
+            if not all(bool(torch.isfinite(maps[index]).all()) for maps in mean):
+                raise ValueError(
+                    f'the networks give no numbers (NaN) for {pair.sample_id}: a checkpoint of a '
+                    'training that diverged, or numbers too large for float16 (--amp bfloat16 '
+                    'has the range of float32)'
+                )
         return [
             _decide(
                 [_at_original_size(part, index, pair) for part in parts],
@@ -146,7 +154,9 @@ def _decide(
     free = (label_from == 0) | (label_to == 0)
     cover = np.where(free, cover, np.uint8(0))
     confidence = np.where(cover > 0, confidence, np.uint16(0))
-    change = np.where(free, quantised(_array(mean[PRED_CHANGE_PROB])[0]), np.uint16(0))
+    change = np.zeros(free.shape, np.uint16)
+    if method == 'soft':
+        change = np.where(free, quantised(_array(mean[PRED_CHANGE_PROB])[0]), change)
     return Prediction(
         label_from, label_to, cover, confidence, change, *_agreement(before, after, pair.unchanged)
     )
