@@ -3,6 +3,7 @@ prepare = [
     dict(
         name='data',
         command='tools/dataset/make_synthetic.py data/synthetic --train 240 --val 40 --size 128'.split(),
+        result='data/synthetic/meta.json',
     )
 ]
 members = [

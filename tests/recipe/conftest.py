@@ -54,7 +54,7 @@ MEMBER = (
 PSEUDO_LOADER = "dict(type='tfinet_mm.LoadPseudoLabels', data_root='elsewhere')"
 AGAIN = f"train_dataloader = dict(dataset=dict(pipeline=[dict(type='A'), {PSEUDO_LOADER}]))"
 RECIPE = """
-prepare = [dict(name='data', command=['python', '-c', 'print("data made")'])]
+prepare = [dict(name='data', command=['sh', '-c', 'echo data made; touch data'], result='data')]
 members = ['one.py', 'two.py']
 pseudo_labels = dict(method='vote', tta=True)
 retrain = ['again.py']

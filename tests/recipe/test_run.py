@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from tfinet_mm.errors import RecipeError, StageError
-from tfinet_mm.recipe.run import shown_command
 
 TRAINED = ['train one', 'test one', 'test_tta one', 'train two', 'test two', 'test_tta two']
 ALL = [
@@ -47,10 +46,6 @@ def test_commands_are_printed_to_be_copied(folder):
     (line,) = re.findall(r'^    (\S+ checkout/tools/train.py .*)$', printed, re.MULTILINE)
     subprocess.run(['bash', '-c', line], check=True)
     assert folder.calls == ['train one resumed']
-
-
-def test_words_with_spaces_are_quoted():
-    assert shown_command(('a b.sh', 'x=$HOME')) == "'a b.sh' 'x=$HOME'"
 
 
 def test_a_failing_stage_stops_with_command_code_and_log(folder):
@@ -146,6 +141,10 @@ def test_a_missing_result_is_made_again(folder):
     (folder.path / 'work/test/two/scores.json').unlink()
     folder.run()
     assert folder.calls == ['test two']
+    # Data that is made again is the same data: what was trained on it stays.
+    (folder.path / 'data').unlink()
+    assert 'data made' in folder.run()
+    assert folder.calls == []
 
 
 DRIVER = """

@@ -28,10 +28,12 @@ class Preparation:
     Attributes:
         name: Name of the stage.
         command: Its words. A first word ending in ``.py`` runs in the recipe's Python.
+        result: A file or folder without which the command is run again.
     """
 
     name: str
     command: tuple[str, ...]
+    result: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
 
     A recipe is an MMEngine config with these keys, all but ``members`` optional:
 
-    - ``prepare``: list of ``dict(name=..., command=[word, ...])``.
+    - ``prepare``: list of ``dict(name=..., command=[word, ...], result=...)``,
+      the last a path without which it is run again.
     - ``members``: configs, relative to the recipe's folder, or
       ``dict(config=..., name=..., train_options=[...], weight=1.0)``.
     - ``pseudo_labels``: ``dict(method=..., tta=True, options=[...])``.
@@ -142,11 +145,12 @@ def _words(value: Any, where: str) -> tuple[str, ...]:
 def _preparation(entry: Any) -> Preparation:
     if not isinstance(entry, Mapping) or not {'name', 'command'} <= entry.keys():
         raise RecipeError(f'prepare must list dict(name=..., command=[word, ...]), got {entry!r}')
-    _check_keys(entry, {'name', 'command'}, 'prepare')
+    _check_keys(entry, {'name', 'command', 'result'}, 'prepare')
     command = _words(entry['command'], f'the command of {entry["name"]}')
     if not command:
         raise RecipeError(f'the command of {entry["name"]} is empty')
-    return Preparation(str(entry['name']), command)
+    result = entry.get('result')
+    return Preparation(str(entry['name']), command, None if result is None else Path(result))
 
 
 def _network(entry: Any, folder: Path, train_options: tuple[str, ...]) -> Network:

@@ -168,7 +168,7 @@ class _Planner:
         if words[0].endswith('.py'):
             own = TOOLS.parent / words[0]
             words = ['python', _shown(own) if own.is_file() else words[0], *words[1:]]
-        return self._add(f'prepare/{one.name}', words)
+        return self._add(f'prepare/{one.name}', words, result=one.result)
 
     def _train(self, kind: str, network: Network, needs: Sequence[str]) -> str:
         stage = f'{kind}/{network.name}'

@@ -5,20 +5,14 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-import os
-import shlex
 import shutil
-import signal
-import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from pathlib import Path
-from types import FrameType
 from typing import BinaryIO
 
 from mmengine.config import Config
@@ -26,10 +20,8 @@ from mmengine.config import Config
 from tfinet_mm.errors import RecipeError, StageError
 from tfinet_mm.recipe.best import choose_best
 from tfinet_mm.recipe.plan import Plan
+from tfinet_mm.recipe.process import alone_in, run_command, shown_command
 from tfinet_mm.recipe.state import Stage, State, StateFiles
-
-if sys.platform != 'win32':
-    import fcntl
 
 
 def choose_stages(plan: Plan, only: Sequence[str] = (), until: str | None = None) -> list[Stage]:
@@ -125,7 +117,7 @@ class RecipeRunner:
                 or needs one that isn't done; or another run is at work.
         """
         begin = time.monotonic()
-        with self._alone():
+        with alone_in(self.plan.work_dir) as inherited:
             # Before hours of training are spent: what would stop a later stage.
             for stage in stages:
                 self._check_unchanged(stage)
@@ -138,12 +130,12 @@ class RecipeRunner:
                     continue
                 self._check_needs(stage)
                 self._say(f'{head} ({_clock(time.monotonic() - begin)} so far)')
-                self._run_stage(stage, state)
+                self._run_stage(stage, state, inherited)
                 self.redo.discard(stage.name)
                 self._say(f'{head}: done, {_clock(time.monotonic() - begin)} so far\n')
                 self.after_stage()
 
-    def _run_stage(self, stage: Stage, state: State | None) -> None:
+    def _run_stage(self, stage: Stage, state: State | None, inherited: Sequence[int]) -> None:
         if state is not None and not self._continues(stage, state):
             self._set_aside(stage)
             state = None
@@ -156,12 +148,16 @@ class RecipeRunner:
             state = dataclasses.replace(state, seconds=state.seconds + spent)
         state = dataclasses.replace(state, done=False, started=time.time())
         self.states.write(stage.name, state)
-        self._execute(stage, log)
+        self._say(f'    {shown_command(stage.command)}')
+        try:
+            run_command(stage.command, log, self.out, inherited)
+        except StageError as error:
+            raise StageError(f'{stage.name} {error}') from error
         note = ''
         if stage.best_of is not None and stage.result is not None:
             note = choose_best(stage.best_of, stage.result)
             self._say(f'    {note}')
-        if stage.result is not None and not stage.result.is_file():
+        if stage.result is not None and not stage.result.exists():
             raise StageError(
                 f'{stage.name} ended well but has not written {stage.result}; its command was\n'
                 f'    {shown_command(stage.command)}\nits log is {log}'
@@ -169,46 +165,6 @@ class RecipeRunner:
         seconds = state.seconds + time.time() - state.started
         state = dataclasses.replace(state, done=True, started=0.0, seconds=seconds, note=note)
         self.states.write(stage.name, state)
-
-    def _execute(self, stage: Stage, log: Path) -> None:
-        """Run the command, its output going to the terminal and the log as it comes."""
-        line = shown_command(stage.command)
-        self._say(f'    {line}')
-        log.parent.mkdir(parents=True, exist_ok=True)
-        words = [sys.executable if stage.command[0] == 'python' else stage.command[0]]
-        environment = {'PYTHON': sys.executable, **os.environ, 'PYTHONUNBUFFERED': '1'}
-        with log.open('ab') as file:
-            file.write(f'\n# {time.strftime("%Y-%m-%d %H:%M:%S")} {line}\n'.encode())
-            file.flush()
-            try:
-                process = subprocess.Popen(
-                    [*words, *stage.command[1:]],
-                    env=environment,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.STDOUT,
-                    pass_fds=self._inherited,
-                )
-            except OSError as error:
-                raise StageError(
-                    f'{stage.name} could not be started: {error}; its command is\n    {line}'
-                ) from error
-            with _ends_with_us(process):
-                self._copy(process, file)
-        if process.returncode:
-            code = process.returncode
-            how = f'exit code {code}' if code > 0 else f'signal {signal.Signals(-code).name}'
-            raise StageError(
-                f'{stage.name} failed with {how}; its command was\n    {line}\n'
-                f'its log is {log}\nstart the recipe again to go on from here'
-            )
-
-    def _copy(self, process: subprocess.Popen[bytes], file: BinaryIO) -> None:
-        if process.stdout is not None:
-            while chunk := os.read(process.stdout.fileno(), 65536):
-                for target in (file, self.out):
-                    target.write(chunk)
-                    target.flush()
-        process.wait()
 
     def _log(self, stage: Stage) -> Path:
         return self.plan.work_dir / 'logs' / f'{stage.name}.log'
@@ -218,7 +174,7 @@ class RecipeRunner:
             state is not None
             and state.done
             and state.needs == self._runs(stage)
-            and (stage.result is None or stage.result.is_file())
+            and (stage.result is None or stage.result.exists())
         )
 
     def _continues(self, stage: Stage, state: State) -> bool:
@@ -272,58 +228,9 @@ class RecipeRunner:
                 self._say(f'    {path} moved to {target / path.name}')
         self.states.forget(stage.name)
 
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        """Keep others out of the folder, as long as any command of this run lives."""
-        self._inherited: tuple[int, ...] = ()
-        self.plan.work_dir.mkdir(parents=True, exist_ok=True)
-        if sys.platform == 'win32':
-            yield
-            return
-        with (self.plan.work_dir / '.lock').open('w') as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise StageError(
-                    f'another run of a recipe is at work in {self.plan.work_dir}, or a command '
-                    'that it started; wait for it, or stop it'
-                ) from None
-            # A lock is held as long as any process has the file open.
-            self._inherited = (lock.fileno(),)
-            yield
-
     def _say(self, text: str) -> None:
         self.out.write(f'{text}\n'.encode())
         self.out.flush()
-
-
-def shown_command(command: Sequence[str]) -> str:
-    """A command as a line to copy into a shell."""
-    words = list(command)
-    if words[0] == 'python':
-        found = shutil.which('python')
-        words[0] = 'python' if found and os.path.samefile(found, sys.executable) else sys.executable
-    return shlex.join(words)
-
-
-@contextmanager
-def _ends_with_us(process: subprocess.Popen[bytes]) -> Iterator[None]:
-    """Stop a process when this one is stopped or fails."""
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    previous = signal.signal(signal.SIGTERM, stop)
-    try:
-        yield
-    finally:
-        if process.poll() is None:
-            process.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(10)
-            process.kill()
-            process.wait()
-        signal.signal(signal.SIGTERM, previous)
 
 
 def _contents(stage: Stage) -> dict[str, str]:

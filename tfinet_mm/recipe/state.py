@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from tfinet_mm.files import whole_file
@@ -20,7 +20,7 @@ class Stage:
         identity: The same as it would be in a single process: what tells
             whether a stage was done with another command.
         needs: Names of the stages whose results it reads.
-        result: File that is there when it is done.
+        result: File or folder that is there when it is done.
         outputs: Files and folders it writes, moved away before it is done anew.
         configs: Configs it reads; another content is another command.
         best_of: Folder of a training, whose best checkpoint becomes ``result``.
@@ -48,6 +48,7 @@ class State:
         done: Whether it ended well.
         started: When the latest attempt began, in seconds since 1970.
         seconds: Time of all attempts that have ended.
+        note: Which checkpoint of a training is the best.
     """
 
     identity: tuple[str, ...]
@@ -57,7 +58,7 @@ class State:
     done: bool = False
     started: float = 0.0
     seconds: float = 0.0
-    note: str = field(default='')
+    note: str = ''
 
     def changes(self, stage: Stage, configs: Mapping[str, str]) -> list[str]:
         """What differs between what was started and what is asked for now, in words."""
