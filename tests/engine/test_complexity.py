@@ -37,6 +37,21 @@ def test_parts_by_hand():
     assert whole == ('', 112 + 25, conv.flop + linear.flop)
 
 
+def test_parts_in_a_list():
+    class Several(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.members = nn.ModuleList([nn.Linear(4, 5), nn.Linear(5, 2, bias=False)])
+
+        def forward(self, inputs, mode):
+            return self.members[1](self.members[0](inputs))
+
+    whole, first, second = count_parts(Several(), torch.zeros(3, 4))
+    assert first == ('members.0', 25, 2 * 3 * 4 * 5)
+    assert second == ('members.1', 10, 2 * 3 * 5 * 2)
+    assert whole == ('', 35, first.flop + second.flop)
+
+
 def test_training_counts_the_backward_pass():
     layer = nn.Linear(4, 5)
     inputs = torch.zeros(3, 4)

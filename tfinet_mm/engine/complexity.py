@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -56,7 +56,8 @@ def count_parts(model: nn.Module, inputs: torch.Tensor) -> list[Part]:
             the whole batch.
 
     Returns:
-        The whole network first, then its children that have parameters.
+        The whole network first, then its children that have parameters; of a
+        list of modules, as the members of an ensemble are, each.
     """
     training = model.training
     model.eval()
@@ -64,7 +65,7 @@ def count_parts(model: nn.Module, inputs: torch.Tensor) -> list[Part]:
         model(inputs, mode='tensor')
     model.train(training)
     by_module = {name: sum(counts.values()) for name, counts in counter.get_flop_counts().items()}
-    children = [('', model), *model.named_children()]
+    children = [('', model), *_children(model)]
     return [
         Part(
             name,
@@ -76,3 +77,12 @@ def count_parts(model: nn.Module, inputs: torch.Tensor) -> list[Part]:
         for name, child in children
         if any(True for _ in child.parameters())
     ]
+
+
+def _children(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
+    for name, child in model.named_children():
+        if isinstance(child, nn.ModuleList):
+            # Nothing calls the list itself.
+            yield from ((f'{name}.{index}', one) for index, one in enumerate(child))
+        else:
+            yield name, child
