@@ -119,13 +119,14 @@ def _start(recipe, tools, environment, cwd, *options):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_the_real_tools_from_start_to_end_over_a_kill(recipe, tools, environment, tmp_path):
     # Long enough to be killed in between.
     again = recipe.parent / 'again.py'
     again.write_text(again.read_text() + 'train_cfg = dict(max_epochs=12, val_interval=4)\n')
     process = _start(recipe, tools, environment, tmp_path)
     checkpoint = tmp_path / 'work/retrain/again/epoch_2.pth'
-    deadline = time.monotonic() + 280
+    deadline = time.monotonic() + 600
     while not checkpoint.exists():
         assert process.poll() is None, process.stdout.read()
         assert time.monotonic() < deadline
@@ -155,6 +156,7 @@ def test_the_real_tools_from_start_to_end_over_a_kill(recipe, tools, environment
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_two_processes_a_command(recipe, tools, environment, tmp_path):
     # Re-training is like training, and the other stages are all there.
     recipe.write_text(
