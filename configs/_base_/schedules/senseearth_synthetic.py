@@ -2,6 +2,6 @@
 # heads, and a few epochs.
 _base_ = './senseearth_30e.py'
 optim_wrapper = dict(optimizer=dict(lr=1e-3), paramwise_cfg=None)
-param_scheduler = dict(end=8)
-train_cfg = dict(max_epochs=8, val_interval=2)
+param_scheduler = dict(end=6)
+train_cfg = dict(max_epochs=6, val_interval=2)
 randomness = dict(seed=0)

@@ -12,5 +12,5 @@ model = dict(
     change_head=dict(in_channels=(32, 256), conv_cfg=lightweight),
     autocast='bfloat16',
 )
-param_scheduler = dict(end=12)
-train_cfg = dict(max_epochs=12)
+param_scheduler = dict(end=10)
+train_cfg = dict(max_epochs=10)
