@@ -431,6 +431,12 @@ def test_a_model_without_probabilities(new_runner):
         runner.train()
 
 
+def test_nothing_to_do_in_a_test(new_runner):
+    hook = MeanTeacherHook()
+    new_runner([hook]).test()
+    assert hook.teacher is None
+
+
 @pytest.mark.parametrize(
     ('options', 'error', 'message'),
     [
