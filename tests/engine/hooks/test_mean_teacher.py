@@ -3,9 +3,12 @@
 import copy
 import json
 import logging
+import re
+from pathlib import Path
 
 import pytest
 import torch
+from mmengine.dataset import Compose
 from mmengine.hooks import Hook
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
@@ -16,7 +19,10 @@ from torch.utils.data import Dataset
 from tfinet_mm.engine.checkpoint import load_checkpoint_file
 from tfinet_mm.engine.hooks import MeanTeacherHook
 from tfinet_mm.errors import LabelValueError
+from tfinet_mm.registry import HOOKS
 from tfinet_mm.structures import SECOND
+
+ROOT = Path(__file__).parents[3]
 
 HEAD = {
     'type': 'mmseg.FCNHead',
@@ -452,3 +458,18 @@ def test_nothing_to_do_in_a_test(new_runner):
 def test_options_out_of_range(options, error, message):
     with pytest.raises(error, match=message):
         MeanTeacherHook(**options)
+
+
+def test_the_docs_show_options_that_there_are():
+    page = (ROOT / 'docs' / 'pseudo_labels.md').read_text(encoding='utf-8')
+    snippets = re.findall(r'```python\n(_base_.*?)```', page, re.DOTALL)
+    assert len(snippets) == 2
+    for snippet in snippets:
+        values = {}
+        exec(snippet, values)
+        assert (ROOT / values['_base_']).is_file()
+        for config in values.get('custom_hooks', ()):
+            hook = HOOKS.build(config)
+            assert hook.selection.class_thresholds.keys() <= set(SECOND.names)
+        if 'train_pipeline' in values:
+            Compose(values['train_pipeline'])
