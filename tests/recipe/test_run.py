@@ -219,3 +219,13 @@ def test_stopped_it_takes_its_command_along(folder, start):
     # The lock is free, so the command is gone.
     folder.run()
     assert folder.state('test_tta/retrained')['done']
+
+
+def test_interrupted_at_the_keyboard_it_says_how_to_go_on(folder, start):
+    (folder.path / 'wait').touch()
+    process = start()
+    # The terminal interrupts the whole group.
+    os.killpg(process.pid, signal.SIGINT)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert printed.endswith('stopped; the same command goes on from here\n')
