@@ -21,6 +21,7 @@ from tfinet_mm.engine.benchmark import build_model
 from tfinet_mm.engine.complexity import count_parts
 from tfinet_mm.engine.measuring import timed
 from tfinet_mm.engine.options import network_bands
+from tfinet_mm.evaluation.spread import mean_and_spread
 from tfinet_mm.files import whole_file
 
 SCORES = ('Score', 'SeK', 'mIoU', 'Fscd')
@@ -161,18 +162,3 @@ def format_comparison(
         ]
         lines.append(' | '.join(cells))
     return '\n'.join(f'| {line} |' for line in lines)
-
-
-def mean_and_spread(values: Sequence[float]) -> str:
-    """Mean and sample standard deviation, as a table shows them.
-
-    Example:
-        >>> mean_and_spread([20.0, 21.0, 22.0])
-        '21.00 ± 1.00'
-        >>> mean_and_spread([20.0])
-        '20.00'
-    """
-    if not values:
-        return ''
-    mean = f'{statistics.mean(values):.2f}'
-    return mean if len(values) < 2 else f'{mean} ± {statistics.stdev(values):.2f}'
