@@ -42,11 +42,70 @@ def test_formula_step_by_step():
     m = level.logit_bn(level.logit_conv(level.enhance(torch.cat([s, d], 1))))
     g1 = level.refine(f1 * m.tanh() * 0.7) + f1
     g2 = level.refine(f2 * m.tanh() * 0.7) + f2
-    before, after, logit = level(f1, f2)
+    before, after, enhanced, logit = level(f1, f2)
     torch.testing.assert_close(before, g1)
     torch.testing.assert_close(after, g2)
+    torch.testing.assert_close(enhanced, level.enhance(torch.cat([s, d], 1)))
     torch.testing.assert_close(logit, m)
     assert (g1 - g2).abs().max() > 0.1
+
+
+def test_refinement_by_one_convolution_step_by_step():
+    level = InteractionLevel(6, refine='conv').eval()
+    with torch.no_grad():
+        level.beta.fill_(0.7)
+        level.refine.bn.weight.uniform_(0.5, 1.5)
+        level.refine.bn.running_mean.normal_()
+    f1, f2 = torch.randn(2, 1, 6, 5, 5).unbind(0)
+    before, after, _, m = level(f1, f2)
+    bn = level.refine.bn
+    for f, found in ((f1, before), (f2, after)):
+        y = F.conv2d(f * (1 + 0.7 * m.tanh()), level.refine.conv.weight, padding=1)
+        scale = bn.weight / torch.sqrt(bn.running_var + bn.eps)
+        y = (y - bn.running_mean[:, None, None]) * scale[:, None, None] + bn.bias[:, None, None]
+        torch.testing.assert_close(found, y.clamp(min=0))
+    assert (before - after).abs().max() > 0.1
+
+
+@pytest.mark.parametrize('refine', ['block', 'conv'])
+def test_without_interaction_a_date_knows_nothing_of_the_other(refine):
+    f1, f2, f3 = torch.randn(3, 1, 6, 5, 5).unbind(0)
+    level = InteractionLevel(6, refine=refine, interaction=False).eval()
+    with_f2, _, _, logit_2 = level(f1, f2)
+    with_f3, _, _, logit_3 = level(f1, f3)
+    torch.testing.assert_close(with_f2, with_f3, rtol=0, atol=0)
+    assert (logit_2 - logit_3).abs().max() > 1e-3
+    # No parameter that no loss reaches.
+    assert 'beta' not in dict(level.named_parameters())
+    torch.testing.assert_close(
+        with_f2, level.refine(f1) + f1 if refine == 'block' else level.refine(f1)
+    )
+    interacting = InteractionLevel(6, refine=refine).eval()
+    assert (interacting(f1, f2)[0] - interacting(f1, f3)[0]).abs().max() > 1e-3
+
+
+def test_without_enhancement_the_merged_features_are_taken_as_they_are():
+    level = InteractionLevel(6, enhancement=False).eval()
+    f1, f2 = torch.randn(2, 1, 6, 5, 5).unbind(0)
+    expected = torch.cat([level.merge(torch.cat([f1, f2], 1)), level.contrast((f1 - f2).abs())], 1)
+    torch.testing.assert_close(level(f1, f2)[2], expected.clamp(min=0))
+
+
+def test_change_branch_of_differences():
+    neck = FeatureInteraction([8, 16], channels=6, change='difference').eval()
+    before, after = ((torch.randn(1, 8, 8, 8), torch.randn(1, 16, 4, 4)) for _ in range(2))
+    out = neck(before, after)
+    for index, level in enumerate(neck.levels):
+        b, a = (neck.reduce[index](x[index]) for x in (before, after))
+        g1, g2, e, _ = level(b, a)
+        torch.testing.assert_close(out.change[index][:, :6], (g1 - g2).abs())
+        torch.testing.assert_close(out.change[index][:, 6:], e)
+
+
+@pytest.mark.parametrize('options', [{'refine': 'none'}, {'change': 'sum'}])
+def test_unknown_options_are_refused(options):
+    with pytest.raises(ValueError, match=f'{next(iter(options))} must be'):
+        FeatureInteraction(8, **options)
 
 
 def test_wrong_channels_are_named():

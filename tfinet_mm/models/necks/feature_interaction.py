@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from mmcv.cnn import ConvModule, build_norm_layer
@@ -14,6 +14,8 @@ from tfinet_mm.models.blocks import BN, ConvBlock, DifferenceEnhancement, NormCf
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import Branches, Features
 
+Refine = Literal['block', 'conv']
+
 
 class InteractionLevel(BaseModule):
     """Feature interaction module (FIM) on one level.
@@ -22,27 +24,59 @@ class InteractionLevel(BaseModule):
 
         s = conv1x1(2C -> C/2)(cat(f1, f2))
         d = conv1x1(C -> C/2)(|f1 - f2|)
-        m = bn(conv3x3(C -> 1)(DEM(cat(s, d))))
+        e = DEM(cat(s, d))
+        m = bn(conv3x3(C -> 1)(e))
         g = ConvBlock(f * tanh(m) * beta) + f        for f in (f1, f2)
+
+    Where the published refinement sees next to nothing as long as m is small,
+    the one by a single convolution sees the features themselves, more of them
+    where they changed::
+
+        g = relu(bn(conv3x3(f * (1 + tanh(m) * beta))))
 
     Args:
         channels: Channels C of either date.
         reduction: Squeeze factor of the difference enhancement.
         norm_cfg: Config of the normalisation layers.
+        refine: ``'block'``, as published, or ``'conv'``.
+        enhancement: False leaves the DEM out, ``e = relu(cat(s, d))``.
+        interaction: False leaves m out of g, which then knows nothing of the
+            other date: ``ConvBlock(f) + f``, or the convolution of f.
     """
 
-    def __init__(self, channels: int, reduction: int = 16, norm_cfg: NormCfg = BN) -> None:
+    def __init__(
+        self,
+        channels: int,
+        reduction: int = 16,
+        norm_cfg: NormCfg = BN,
+        refine: Refine = 'block',
+        enhancement: bool = True,
+        interaction: bool = True,
+    ) -> None:
         super().__init__()
         half = channels // 2
         self.merge = nn.Conv2d(2 * channels, channels - half, 1)
         self.contrast = nn.Conv2d(channels, half, 1)
-        self.enhance = DifferenceEnhancement(channels, reduction, norm_cfg)
+        self.enhance: nn.Module = nn.ReLU()
+        if enhancement:
+            self.enhance = DifferenceEnhancement(channels, reduction, norm_cfg)
         self.logit_conv = nn.Conv2d(channels, 1, 3, padding=1)
         self.logit_bn = build_norm_layer(norm_cfg, 1)[1]
-        self.refine = ConvBlock(channels, channels, norm_cfg)
-        self.beta = nn.Parameter(torch.ones(1))
+        self.residual = refine == 'block'
+        self.refine: nn.Module
+        if refine == 'block':
+            self.refine = ConvBlock(channels, channels, norm_cfg)
+        elif refine == 'conv':
+            self.refine = ConvModule(
+                channels, channels, 3, padding=1, norm_cfg=norm_cfg, inplace=False
+            )
+        else:
+            raise ValueError(f"refine must be 'block' or 'conv', got {refine!r}")
+        if interaction:
+            self.beta = nn.Parameter(torch.ones(1))
+        self.interaction = interaction
 
-    def forward(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, before: Tensor, after: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Let the two dates interact.
 
         Args:
@@ -50,17 +84,24 @@ class InteractionLevel(BaseModule):
             after: (N, C, H, W).
 
         Returns:
-            Both dates' refined features (N, C, H, W) and the logit of change
-            (N, 1, H, W), positive where changed.
+            Both dates' refined features (N, C, H, W), the enhanced difference
+            e (N, C, H, W), and the logit of change m (N, 1, H, W), positive
+            where changed.
         """
         merged = self.merge(torch.cat([before, after], dim=1))
         contrast = self.contrast((before - after).abs())
         enhanced = self.enhance(torch.cat([merged, contrast], dim=1))
         logit = self.logit_bn(self.logit_conv(enhanced))
         both = torch.cat([before, after])
-        attention = torch.tanh(logit).repeat(2, 1, 1, 1) * self.beta
-        before, after = (self.refine(both * attention) + both).chunk(2)
-        return before, after, logit
+        attended = both
+        if self.interaction:
+            attention = torch.tanh(logit).repeat(2, 1, 1, 1) * self.beta
+            attended = both * (attention if self.residual else 1 + attention)
+        refined = self.refine(attended)
+        if self.residual:
+            refined = refined + both
+        before, after = refined.chunk(2)
+        return before, after, enhanced, logit
 
 
 @MODELS.register_module()
@@ -74,7 +115,17 @@ class FeatureInteraction(BaseModule):
             works on the backbone's features as they are.
         reduction: Squeeze factor of the difference enhancement.
         norm_cfg: Config of the normalisation layers.
+        refine: How features are refined, ``'block'`` (as published) or
+            ``'conv'``, see :class:`InteractionLevel`.
+        change: What the change branch is: ``'concat'``, the refined features of
+            both dates (as published), or ``'difference'``, their absolute
+            difference and the enhanced difference.
+        enhancement: Whether the difference is enhanced.
+        interaction: Whether the difference acts back on the features.
         init_cfg: Initialisation, as everywhere in MMEngine.
+
+    Raises:
+        ValueError: ``refine`` or ``change`` is none of these.
     """
 
     def __init__(
@@ -83,9 +134,16 @@ class FeatureInteraction(BaseModule):
         channels: int | None = None,
         reduction: int = 16,
         norm_cfg: NormCfg = BN,
+        refine: Refine = 'block',
+        change: Literal['concat', 'difference'] = 'concat',
+        enhancement: bool = True,
+        interaction: bool = True,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg)
+        if change not in ('concat', 'difference'):
+            raise ValueError(f"change must be 'concat' or 'difference', got {change!r}")
+        self.change = change
         widths = [in_channels] if isinstance(in_channels, int) else list(in_channels)
         self.in_channels = widths
         self.reduce = nn.ModuleList(
@@ -95,7 +153,10 @@ class FeatureInteraction(BaseModule):
             for width in widths
         )
         self.levels = nn.ModuleList(
-            InteractionLevel(channels or width, reduction, norm_cfg) for width in widths
+            InteractionLevel(
+                channels or width, reduction, norm_cfg, refine, enhancement, interaction
+            )
+            for width in widths
         )
 
     def forward(self, before: Features, after: Features) -> Branches:
@@ -108,8 +169,8 @@ class FeatureInteraction(BaseModule):
 
         Returns:
             The branches: ``before`` and ``after`` with C (or ``channels``)
-            channels a level, ``change`` their concatenation with twice as
-            many, ``difference`` one logit map (N, 1, H, W) a level.
+            channels a level, ``change`` with twice as many, ``difference`` one
+            logit map (N, 1, H, W) a level.
 
         Raises:
             ValueError: The number of levels or their channels differ from
@@ -126,8 +187,13 @@ class FeatureInteraction(BaseModule):
             level(reduce(b), reduce(a))
             for level, reduce, b, a in zip(self.levels, self.reduce, before, after, strict=True)
         ]
-        refined_before, refined_after, difference = (tuple(x) for x in zip(*outputs, strict=True))
-        change = tuple(
-            torch.cat(pair, dim=1) for pair in zip(refined_before, refined_after, strict=True)
+        refined_before, refined_after, enhanced, logits = (
+            tuple(x) for x in zip(*outputs, strict=True)
         )
-        return Branches(refined_before, refined_after, change, difference)
+        if self.change == 'concat':
+            parts = zip(refined_before, refined_after, strict=True)
+        else:
+            contrast = ((b - a).abs() for b, a in zip(refined_before, refined_after, strict=True))
+            parts = zip(contrast, enhanced, strict=True)
+        change = tuple(torch.cat(pair, dim=1) for pair in parts)
+        return Branches(refined_before, refined_after, change, logits)
