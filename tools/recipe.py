@@ -1,6 +1,7 @@
 """Carry out a recipe: train, make pseudo labels, train again, test, and write one table.
 
-    python tools/recipe.py RECIPE [--work-dir DIR] [--launcher pytorch --gpus N] [--dry-run]
+    python tools/recipe.py RECIPE [--work-dir DIR] [--seed N] [--dry-run]
+    python tools/recipe.py RECIPE --launcher pytorch --gpus 8
 
 Every stage is an ordinary command, printed before it runs. Started again, the
 recipe skips the stages that are done and goes on with the one that was cut short.
@@ -44,6 +45,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         '--gpus', type=int, default=1, metavar='N', help='processes of each command (default: 1)'
     )
     parser.add_argument(
+        '--seed', type=int, metavar='N', help='seed of every training (default: each draws its own)'
+    )
+    parser.add_argument(
         '--dry-run', action='store_true', help='print stages and commands, run nothing'
     )
     parser.add_argument(
@@ -70,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         recipe = load_recipe(args.recipe)
         work_dir = args.work_dir or Path('work_dirs') / args.recipe.stem
-        plan = make_plan(recipe, work_dir, Launch(args.launcher, args.gpus))
+        plan = make_plan(recipe, work_dir, Launch(args.launcher, args.gpus), args.seed)
         stages = choose_stages(plan, args.only, args.until)
         runner = RecipeRunner(plan, args.redo, after_stage=lambda: write_results(plan))
         if args.dry_run:

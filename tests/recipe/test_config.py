@@ -30,7 +30,8 @@ root = 'data/x'
 prepare = [dict(name='data', command=['make', root])]
 members = ['nets/a.py', dict(config='nets/a.py', name='a2', train_options=['--seed', 2], weight=3)]
 pseudo_labels = dict(method='soft', tta=True, options=['--threshold', 0.9])
-retrain = ['nets/b.py']
+others = ['nets/c.py']
+retrain = [dict(config='nets/b.py', ensemble=False)]
 tests = dict(members=['plain'], retrained=[])
 train_options = ['--amp']
 test_options = ['--split', 'val']
@@ -40,12 +41,16 @@ test_options = ['--split', 'val']
     assert (first.name, first.config, first.weight) == ('a', tmp_path / 'nets' / 'a.py', 1.0)
     assert (second.name, second.train_options) == ('a2', ('--amp', '--seed', '2'))
     assert second.weight == 3.0
-    assert recipe.pseudo_label_options == ('--method', 'soft', '--tta', '--threshold', '0.9')
-    assert [one.name for one in recipe.retrain] == ['b']
+    (labels,) = recipe.pseudo_labels
+    assert labels.options == ('--method', 'soft', '--tta', '--threshold', '0.9')
+    assert labels.stage == 'pseudo_labels'
+    assert [(one.name, one.labels, one.ensemble) for one in recipe.retrain] == [('b', '', False)]
+    assert [(one.name, one.train_options) for one in recipe.others] == [('c', ('--amp',))]
     assert recipe.retrain[0].train_options == ('--amp',)
     assert recipe.tests == {
         'members': ('plain',),
         'members_ensemble': ('plain', 'tta'),
+        'others': ('plain', 'tta'),
         'retrained': (),
         'retrained_ensemble': ('plain', 'tta'),
     }
@@ -54,8 +59,74 @@ test_options = ['--split', 'val']
 
 def test_only_members_are_needed(read):
     recipe = read("members = ['nets/a.py']")
-    assert recipe.pseudo_label_options is None
-    assert recipe.retrain == recipe.prepare == ()
+    assert recipe.pseudo_labels == recipe.retrain == recipe.prepare == recipe.others == ()
+
+
+TWO_SETS = """
+members = ['nets/a.py']
+pseudo_labels = [dict(name='vote', method='vote'), dict(name='soft', method='soft', tta=True)]
+"""
+
+
+def test_several_pseudo_labels_have_names(read):
+    recipe = read(
+        TWO_SETS
+        + """
+retrain = [
+    dict(config='nets/b.py', name='b_soft', labels='soft'),
+    dict(config='nets/b.py', name='b_vote', labels='vote', ensemble=False),
+]
+"""
+    )
+    assert [(one.name, one.options) for one in recipe.pseudo_labels] == [
+        ('vote', ('--method', 'vote')),
+        ('soft', ('--method', 'soft', '--tta')),
+    ]
+    assert [one.stage for one in recipe.pseudo_labels] == [
+        'pseudo_labels/vote',
+        'pseudo_labels/soft',
+    ]
+    assert [(one.name, one.labels, one.ensemble) for one in recipe.retrain] == [
+        ('b_soft', 'soft', True),
+        ('b_vote', 'vote', False),
+    ]
+
+
+@pytest.mark.parametrize('labels', ['', ", labels='mine'"])
+def test_the_name_of_the_only_pseudo_labels_may_be_left_out(read, labels):
+    recipe = read(f"""
+members = ['nets/a.py']
+pseudo_labels = [dict(name='mine', method='vote')]
+retrain = [dict(config='nets/b.py'{labels})]
+""")
+    assert recipe.retrain[0].labels == 'mine'
+    assert recipe.pseudo_labels[0].stage == 'pseudo_labels/mine'
+
+
+@pytest.mark.parametrize(
+    ('text', 'message'),
+    [
+        ("retrain = ['nets/b.py']", 'b needs labels=..., the name of the pseudo labels it is'),
+        ("retrain = [dict(config='nets/b.py', labels='sfot')]", "['vote', 'soft'], got 'sfot'"),
+        ("retrain = [dict(config='nets/b.py', labels='soft', ensemble=1)]", 'b must be True or'),
+        ("pseudo_labels = [dict(method='vote')]", "each with name='...', got {'method': 'vote'}"),
+        ("pseudo_labels = [dict(name='x', tta=True)]", "dict(method='vote' or 'soft', ...)"),
+        ("pseudo_labels = dict(name='x', method='vote')", "['name'] is none of the keys"),
+        ("pseudo_labels = [dict(name='x', method='vote')] * 2", 'pseudo labels need names of'),
+        ("pseudo_labels = [dict(name='../x', method='vote')]", 'that can be file names'),
+        ("others = [dict(config='nets/b.py', weight=2)]", "of others: ['weight'] is none of"),
+        ("others = ['nets/a.py']", 'networks need names of their own'),
+        ("others = [dict(config='nets/a.py', name='retrained')]", 'the name of an ensemble'),
+        (
+            "pseudo_labels = dict(method='vote')\n"
+            "retrain = [dict(config='nets/b.py', labels='vote')]",
+            "asks for the labels 'vote', but the only pseudo labels have no name",
+        ),
+    ],
+)
+def test_labels_and_others_that_cannot_be(read, text, message):
+    with pytest.raises(RecipeError, match=re.escape(message)):
+        read(TWO_SETS + text)
 
 
 @pytest.mark.parametrize(
@@ -90,12 +161,35 @@ def test_missing_files_are_named(read, tmp_path):
         read("members = ['nets/z.py']")
 
 
-def test_the_example_of_the_docs(tmp_path):
-    page = Path(__file__).parents[2] / 'docs' / 'recipe.md'
-    (example,) = re.findall(r'```python\n(.*?)```', page.read_text(encoding='utf-8'), re.DOTALL)
-    for name in re.findall(r"'(\w+\.py)'", example):
-        (tmp_path / name).touch()
-    (tmp_path / 'recipe.py').write_text(example)
-    recipe = load_recipe(tmp_path / 'recipe.py')
+PAGE = Path(__file__).parents[2] / 'docs' / 'recipe.md'
+EXAMPLES = re.findall(r'```python\n(.*?)```', PAGE.read_text(encoding='utf-8'), re.DOTALL)
+
+
+@pytest.fixture
+def example(tmp_path):
+    """Read an example of the docs, beside configs of the names it has."""
+
+    def _example(number):
+        for name in re.findall(r"'(\w+\.py)'", EXAMPLES[number]):
+            (tmp_path / name).touch()
+        (tmp_path / 'recipe.py').write_text(EXAMPLES[number])
+        return load_recipe(tmp_path / 'recipe.py')
+
+    return _example
+
+
+def test_the_example_of_the_docs(example):
+    recipe = example(0)
     assert recipe.members[1].train_options == ('--amp', '--seed', '1')
     assert recipe.tests['members_ensemble'] == ('tta',)
+
+
+def test_the_comparison_of_the_docs(example):
+    assert len(EXAMPLES) == 2
+    recipe = example(1)
+    assert [one.stage for one in recipe.pseudo_labels] == [
+        'pseudo_labels/vote',
+        'pseudo_labels/soft',
+    ]
+    assert [one.labels for one in recipe.retrain if one.ensemble] == ['vote']
+    assert recipe.tests['others'] == ('plain',)

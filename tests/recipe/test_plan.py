@@ -142,11 +142,96 @@ def test_re_training_without_pseudo_labels_is_refused(folder):
         folder.plan()
 
 
+COMPARISON = """
+members = ['one.py', 'two.py']
+others = ['three.py']
+pseudo_labels = [dict(name='vote', method='vote'), dict(name='soft', method='soft', tta=True)]
+retrain = [
+    dict(config='again.py', name='again_vote', labels='vote'),
+    dict(config='again.py', name='again_soft', labels='soft', ensemble=False),
+]
+tests = dict(members=['plain'], others=['plain'], retrained=['plain'], retrained_ensemble=['tta'])
+"""
+
+
+@pytest.fixture
+def comparison(folder):
+    (folder.path / 'three.py').write_text((folder.path / 'two.py').read_text())
+    (folder.path / 'recipe.py').write_text(COMPARISON)
+    return folder
+
+
+def test_stages_of_a_comparison(comparison):
+    plan = comparison.plan()
+    commands = _commands(plan)
+    assert list(commands) == [
+        *('train/one', 'test/one', 'train/two', 'test/two', 'test/members', 'test_tta/members'),
+        *('train/three', 'test/three', 'pseudo_labels/vote', 'pseudo_labels/soft'),
+        *('retrain/again_vote', 'test/again_vote', 'retrain/again_soft', 'test/again_soft'),
+        'test_tta/retrained',
+    ]
+    pairs = 'one.py work/checkpoints/one.pth two.py work/checkpoints/two.pth'
+    for name, options in (('vote', '--method vote'), ('soft', '--method soft --tta')):
+        assert commands[f'pseudo_labels/{name}'] == (
+            f'python {TOOLS}/pseudo_label.py {pairs} --out work/pseudo_labels/{name} {options}'
+        )
+        assert commands[f'retrain/again_{name}'].endswith(
+            f'train_dataloader.dataset.pipeline.1.data_root=work/pseudo_labels/{name}'
+        )
+    needs = {stage.name: stage.needs for stage in plan.stages}
+    assert needs['pseudo_labels/soft'] == ('train/one', 'train/two')
+    assert needs['retrain/again_soft'] == ('pseudo_labels/soft',)
+    assert needs['test_tta/retrained'] == ('retrain/again_vote',)
+    groups = {test.stage: (test.group, test.networks) for test in plan.tests}
+    assert groups['test/three'] == ('others', ('three',))
+    assert groups['test_tta/members'] == ('members_ensemble', ('one', 'two'))
+    assert groups['test_tta/retrained'] == ('retrained_ensemble', ('again_vote',))
+
+
+def test_without_a_network_in_it_there_is_no_final_ensemble(comparison):
+    text = COMPARISON.replace("labels='vote'", "labels='vote', ensemble=False")
+    (comparison.path / 'recipe.py').write_text(text)
+    assert comparison.plan().stages[-1].name == 'test/again_soft'
+
+
+def test_a_seed_is_that_of_every_training(comparison):
+    plan = make_plan(load_recipe(comparison.path / 'recipe.py'), 'work', Launch(), seed=0)
+    trainings = [stage for stage in plan.stages if 'train/' in stage.name]
+    assert len(trainings) == 5
+    for stage in trainings:
+        words = list(stage.identity)
+        assert words[words.index('--resume') : words.index('--resume') + 3] == [
+            *('--resume', '--seed', '0')
+        ]
+    others = [' '.join(stage.command) for stage in plan.stages if 'train/' not in stage.name]
+    assert not any('--seed' in command for command in others)
+    # Beside other options, and through the launcher as well.
+    text = COMPARISON + "train_options = ['--cfg-options', 'a=1']"
+    (comparison.path / 'recipe.py').write_text(text)
+    recipe = load_recipe(comparison.path / 'recipe.py')
+    plan = make_plan(recipe, 'work', Launch('pytorch', 2), seed=7)
+    assert plan.stages[0].command == (
+        *(f'{TOOLS}/dist_train.sh', 'one.py', '2', '--work-dir', 'work/train/one', '--resume'),
+        *('--seed', '7', '--cfg-options', 'a=1'),
+    )
+
+
+@pytest.mark.parametrize('words', [['--seed', '1'], ['--amp', '--seed=1']])
+def test_a_seed_beside_one_of_the_recipe_is_refused(folder, words):
+    (folder.path / 'recipe.py').write_text(
+        f"members = ['one.py', dict(config='two.py', train_options={words})]"
+    )
+    recipe = load_recipe(folder.path / 'recipe.py')
+    assert make_plan(recipe, 'work', Launch()).seed is None
+    with pytest.raises(RecipeError, match='the recipe gives two a seed of its own'):
+        make_plan(recipe, 'work', Launch(), seed=0)
+
+
 def test_the_published_recipe(monkeypatch):
     monkeypatch.chdir(ROOT)
     recipe = load_recipe('configs/senseearth/recipe_second.py')
     assert len(recipe.members) == 5
-    assert recipe.pseudo_label_options[:3] == ('--method', 'vote', '--tta')
+    assert recipe.pseudo_labels[0].options[:3] == ('--method', 'vote', '--tta')
     assert {network.name for network in recipe.retrain} == {
         'pspnet_hrnet18_lightweight_pseudo',
         'pspnet_hrnet40_lightweight_pseudo',
@@ -167,3 +252,75 @@ def test_the_small_recipe_makes_its_data_first(monkeypatch):
     assert len(trained) == 5
     for cfg in trained:
         assert cfg.train_dataloader.dataset.data_root == 'data/synthetic/train'
+
+
+def test_the_study_stage_by_stage(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    plan = make_plan(load_recipe('configs/study/recipe.py'), 'w', Launch(), seed=2)
+    commands = _commands(plan)
+    expected = ['prepare/data']
+    members = ['senseearth', 'tfinet', 'deeplabv3plus']
+    for name in members:
+        expected += [f'train/{name}', f'test/{name}', f'test_tta/{name}']
+    expected += ['test/members', 'test_tta/members']
+    for variant in ('unweighted', 'online'):
+        for name in ('senseearth', 'tfinet'):
+            expected += [f'train/{name}_{variant}', f'test/{name}_{variant}']
+    expected += ['pseudo_labels/vote', 'pseudo_labels/soft']
+    for labels in ('vote', 'soft'):
+        for name in ('senseearth', 'tfinet'):
+            one = f'{name}_{labels}'
+            expected += [f'retrain/{one}', f'test/{one}', f'test_tta/{one}']
+    expected += ['test/retrained', 'test_tta/retrained']
+    assert list(commands) == expected
+
+    assert commands['prepare/data'] == (
+        'python tools/dataset/make_synthetic.py data/study --train 320 --val 120 --size 128 '
+        '--seed 1'
+    )
+    for name, command in commands.items():
+        kind, _, one = name.partition('/')
+        assert ('--tta' in command) == (kind in ('test_tta', 'pseudo_labels')), name
+        assert ('--seed 2' in command) == (kind in ('train', 'retrain')), name
+        if kind == 'train':
+            assert command.startswith(f'python tools/train.py configs/study/{one}.py ')
+        elif kind == 'retrain':
+            network, _, labels = one.partition('_')
+            assert f' configs/study/{network}_pseudo.py ' in command
+            assert command.endswith(f'pipeline.2.data_root=w/pseudo_labels/{labels}')
+        elif kind == 'pseudo_labels':
+            for member in members:
+                assert f' configs/study/{member}.py w/checkpoints/{member}.pth ' in command
+            assert command.count('.pth') == 3
+            assert f'--out w/pseudo_labels/{one} --method {one} --tta' in command
+    ensembles = {test.stage: test.networks for test in plan.tests if len(test.networks) > 1}
+    assert ensembles == {
+        'test/members': tuple(members),
+        'test_tta/members': tuple(members),
+        'test/retrained': ('senseearth_vote', 'tfinet_vote'),
+        'test_tta/retrained': ('senseearth_vote', 'tfinet_vote'),
+    }
+
+
+def test_the_networks_of_the_study_differ_in_what_their_names_say(monkeypatch):
+    """So a difference between two rows has one cause."""
+    monkeypatch.chdir(ROOT)
+    folder = ROOT / 'configs' / 'study'
+    for name, weights in (('senseearth', (2, 1, 2, 2, 1, 1)), ('tfinet', (2, 2, 3, 3, 2, 1))):
+        weighted = Config.fromfile(folder / f'{name}.py').to_dict()
+        assert tuple(weighted['model']['semantic_head']['loss_decode']['class_weight']) == weights
+        plain = Config.fromfile(folder / f'{name}_unweighted.py').to_dict()
+        weighted['model']['semantic_head']['loss_decode']['class_weight'] = None
+        assert weighted == plain
+
+        again = Config.fromfile(folder / f'{name}_pseudo.py').to_dict()
+        pipeline = again['train_dataloader']['dataset']['pipeline']
+        assert pipeline.pop(2)['type'] == 'tfinet_mm.LoadPseudoLabels'
+        del again['train_pipeline'], plain['train_pipeline']
+        assert again == plain
+
+        online = Config.fromfile(folder / f'{name}_online.py').to_dict()
+        (hook,) = online.pop('custom_hooks')
+        assert hook['type'] == 'tfinet_mm.MeanTeacherHook'
+        del online['train_pipeline']
+        assert online == plain

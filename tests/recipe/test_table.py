@@ -1,9 +1,18 @@
 """One table of what the stages have reached."""
 
+import io
 import json
 import re
 
-from tfinet_mm.recipe import format_results, write_results
+from tfinet_mm.recipe import (
+    Launch,
+    RecipeRunner,
+    choose_stages,
+    format_results,
+    load_recipe,
+    make_plan,
+    write_results,
+)
 
 
 def test_a_row_for_each_test_in_order(folder):
@@ -44,7 +53,7 @@ def test_the_json_file_has_everything(folder):
         'scores': {'Score': 31.0, 'SeK': 1.0, 'mIoU': 2.0, 'Fscd': 3.0, 'OA': 4.0},
     }
     assert len(results['seconds']) == 15
-    assert results['pseudo_labels'] == {'filled': 0.5}
+    assert results['pseudo_labels'] == {'pseudo_labels': {'filled': 0.5}}
     assert results['best']['retrain/again'].endswith('best_Score_epoch_1.pth (30.50)')
 
 
@@ -53,7 +62,58 @@ def test_stages_to_come_are_left_out(folder):
     table = write_results(folder.plan())
     assert table.count('| one |') == 1
     assert 'two' not in table
-    assert json.loads((folder.path / 'work/table.json').read_text())['pseudo_labels'] is None
+    assert json.loads((folder.path / 'work/table.json').read_text())['pseudo_labels'] == {}
+
+
+def test_others_and_an_ensemble_of_some(folder):
+    (folder.path / 'recipe.py').write_text("""
+members = ['one.py']
+others = ['two.py']
+pseudo_labels = [dict(name='vote', method='vote'), dict(name='soft', method='soft')]
+retrain = [
+    dict(config='again.py', name='by_vote', labels='vote'),
+    dict(config='again.py', name='by_soft', labels='soft', ensemble=False),
+]
+tests = dict.fromkeys(['members', 'others', 'retrained', 'retrained_ensemble'], ['plain'])
+tests.update(members_ensemble=[])
+""")
+    folder.run()
+    rows = write_results(folder.plan()).splitlines()
+    scores = '| 30.00 | 1.00 | 2.00 | 3.00 | 4.00 |'
+    assert rows[2:-2] == [
+        '| *trained on the annotation* | | | | | | |',
+        f'| one |  {scores}',
+        '| *others, not in the ensemble* | | | | | | |',
+        f'| two |  {scores}',
+        '| *trained again, with pseudo labels* | | | | | | |',
+        f'| by_vote |  {scores}',
+        f'| by_soft |  {scores}',
+        f'| ensemble of by_vote (1) |  {scores}',
+    ]
+    results = json.loads((folder.path / 'work/table.json').read_text())
+    assert results['pseudo_labels'] == {
+        'pseudo_labels/vote': {'filled': 0.5},
+        'pseudo_labels/soft': {'filled': 0.5},
+    }
+
+
+def test_what_stages_were_done_with_is_the_same_for_every_seed(folder):
+    recipe = load_recipe(folder.path / 'recipe.py')
+    tables = []
+    for work_dir, seed in (('work', None), ('runs/seed_1', 1)):
+        plan = make_plan(recipe, work_dir, Launch(), seed)
+        RecipeRunner(plan, out=io.BytesIO()).run(choose_stages(plan, until='retrain/again'))
+        write_results(plan)
+        tables.append(json.loads((folder.path / work_dir / 'table.json').read_text()))
+    assert [table['seed'] for table in tables] == [None, 1]
+    stages = tables[0]['stages']
+    assert stages == tables[1]['stages']
+    assert stages['test/again'] is None
+    assert stages['retrain/again']['command'] == (
+        'python checkout/tools/train.py again.py --work-dir WORK_DIR/retrain/again --resume '
+        '--cfg-options train_dataloader.dataset.pipeline.1.data_root=WORK_DIR/pseudo_labels'
+    )
+    assert [*stages['retrain/again']['configs']] == ['again.py']
 
 
 def test_time_by_kind_of_stage():

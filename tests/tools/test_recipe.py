@@ -81,6 +81,7 @@ def test_several_gpus(recipe, load_tool, tmp_path, capfdbinary, monkeypatch):
     [
         (['--only', 'trian/*'], "no stage is called 'trian/*'; the stages are train/tiny, "),
         (['--gpus', '2'], 'use --launcher pytorch'),
+        (['--seed', '1'], 'the recipe gives tiny a seed of its own'),
         (['--only', 'pseudo_labels'], 'pseudo_labels needs train/tiny, which must be done first'),
     ],
 )
@@ -89,6 +90,14 @@ def test_mistakes_end_with_one_line(recipe, load_tool, tmp_path, capsys, options
     error = capsys.readouterr().err
     assert error.startswith('error: ')
     assert message in error
+
+
+def test_a_seed_for_all_trainings(recipe, load_tool, tmp_path, capfdbinary):
+    recipe.write_text(recipe.read_text().replace("train_options = ['--seed', '3']", ''))
+    options = ['--work-dir', str(tmp_path / 'w'), '--dry-run', '--seed', '5']
+    assert load_tool('recipe.py').main([str(recipe), *options]) == 0
+    printed = capfdbinary.readouterr().out.decode()
+    assert printed.count('--resume --seed 5') == printed.count('tools/train.py') == 2
 
 
 def test_a_missing_recipe_is_named(load_tool, capsys):
@@ -148,7 +157,7 @@ def test_the_real_tools_from_start_to_end_over_a_kill(recipe, tools, environment
     assert [test['stage'] for test in results['tests']] == ['test/tiny', 'test_tta/retrained']
     for test in results['tests']:
         assert 0 <= test['scores']['OA'] <= 100
-    assert results['pseudo_labels'] is not None
+    assert [*results['pseudo_labels']] == ['pseudo_labels']
     label = Image.open(sorted((tmp_path / 'work/pseudo_labels/label1').iterdir())[0])
     assert label.mode == 'P'
     assert np.asarray(label).max() <= 6

@@ -1,6 +1,6 @@
 """A whole recipe in one command: trainings, pseudo labels, trainings on them, tests, one table."""
 
-from tfinet_mm.recipe.config import Network, Recipe, load_recipe
+from tfinet_mm.recipe.config import Network, PseudoLabels, Recipe, load_recipe
 from tfinet_mm.recipe.plan import Launch, Plan, make_plan
 from tfinet_mm.recipe.run import RecipeRunner, choose_stages
 from tfinet_mm.recipe.state import Stage
@@ -10,6 +10,7 @@ __all__ = [
     'Launch',
     'Network',
     'Plan',
+    'PseudoLabels',
     'Recipe',
     'RecipeRunner',
     'Stage',

@@ -15,10 +15,19 @@ from tfinet_mm.errors import RecipeError
 WAYS = ('plain', 'tta')
 """How a model is tested: as it is, or with test-time augmentation."""
 
-GROUPS = ('members', 'members_ensemble', 'retrained', 'retrained_ensemble')
+GROUPS = ('members', 'members_ensemble', 'others', 'retrained', 'retrained_ensemble')
 """What a recipe tests: single networks and their ensemble, before and after re-training."""
 
-_KEYS = {'prepare', 'members', 'pseudo_labels', 'retrain', 'tests', 'train_options', 'test_options'}
+_KEYS = {
+    *('prepare', 'members', 'others', 'pseudo_labels', 'retrain', 'tests'),
+    *('train_options', 'test_options'),
+}
+# What an entry may say beside config, name and train_options.
+_NETWORK_KEYS = {
+    'members': {'weight'},
+    'others': set(),
+    'retrain': {'weight', 'labels', 'ensemble'},
+}
 
 
 @dataclass(frozen=True)
@@ -45,12 +54,41 @@ class Network:
         config: Its config file.
         train_options: Further words for ``tools/train.py``.
         weight: Its weight in the ensemble.
+        labels: Name of the pseudo labels it is trained on.
+        ensemble: Whether it is part of the ensemble.
     """
 
     name: str
     config: Path
     train_options: tuple[str, ...] = ()
     weight: float = 1.0
+    labels: str = ''
+    ensemble: bool = True
+
+
+@dataclass(frozen=True)
+class PseudoLabels:
+    """Pseudo labels that all members make together.
+
+    Attributes:
+        name: Their name, empty for the only ones of a recipe that gives none.
+        options: Words for ``tools/pseudo_label.py``.
+    """
+
+    name: str
+    options: tuple[str, ...]
+
+    @property
+    def stage(self) -> str:
+        """Name of their stage, and of their folder.
+
+        Example:
+            >>> PseudoLabels('soft', ('--method', 'soft')).stage
+            'pseudo_labels/soft'
+            >>> PseudoLabels('', ('--method', 'vote')).stage
+            'pseudo_labels'
+        """
+        return f'pseudo_labels/{self.name}' if self.name else 'pseudo_labels'
 
 
 @dataclass(frozen=True)
@@ -60,7 +98,8 @@ class Recipe:
     Attributes:
         prepare: What runs first.
         members: Networks trained on the annotation alone.
-        pseudo_label_options: Words for ``tools/pseudo_label.py``, None without pseudo labels.
+        others: Networks to compare with: no part of the ensemble or of the pseudo labels.
+        pseudo_labels: What the members label, in as many ways as a recipe compares.
         retrain: Networks trained on annotation and pseudo labels.
         tests: For each of :data:`GROUPS`, how it is tested.
         test_options: Further words for every ``tools/test.py``.
@@ -68,7 +107,8 @@ class Recipe:
 
     prepare: tuple[Preparation, ...]
     members: tuple[Network, ...]
-    pseudo_label_options: tuple[str, ...] | None
+    others: tuple[Network, ...]
+    pseudo_labels: tuple[PseudoLabels, ...]
     retrain: tuple[Network, ...]
     tests: dict[str, tuple[str, ...]]
     test_options: tuple[str, ...]
@@ -83,9 +123,13 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
       the last a path without which it is run again.
     - ``members``: configs, relative to the recipe's folder, or
       ``dict(config=..., name=..., train_options=[...], weight=1.0)``.
-    - ``pseudo_labels``: ``dict(method=..., tta=True, options=[...])``.
+    - ``others``: the same without ``weight``, networks that are trained and
+      tested only.
+    - ``pseudo_labels``: ``dict(method=..., tta=True, options=[...])``, or a
+      list of these with a ``name`` each.
     - ``retrain``: like ``members``, with ``tfinet_mm.LoadPseudoLabels`` in
-      their train pipeline.
+      their train pipeline. ``labels`` names the pseudo labels where there are
+      several; ``ensemble=False`` leaves a network out of the ensemble.
     - ``tests``: by group (:data:`GROUPS`), a list of ``'plain'`` and ``'tta'``.
     - ``train_options``, ``test_options``: words for every training, every test.
 
@@ -107,22 +151,21 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
     }
     _check_keys(cfg, _KEYS, str(path))
     train_options = _words(cfg.get('train_options'), 'train_options')
-    members, retrain = (
-        tuple(_network(entry, path.parent, train_options) for entry in cfg.get(key) or ())
-        for key in ('members', 'retrain')
+    pseudo_labels = _pseudo_labels(cfg.get('pseudo_labels'))
+    members, others, retrain = (
+        tuple(
+            _network(entry, kind, path.parent, train_options, pseudo_labels)
+            for entry in cfg.get(kind) or ()
+        )
+        for kind in _NETWORK_KEYS
     )
     if not members:
         raise RecipeError(f'{path} lists no network; give members=[config, ...]')
-    pseudo = cfg.get('pseudo_labels')
-    if retrain and pseudo is None:
-        raise RecipeError(
-            f'{path} trains again ({retrain[0].name}, ...) but makes no pseudo labels; '
-            "give pseudo_labels=dict(method='vote')"
-        )
     recipe = Recipe(
         prepare=tuple(_preparation(entry) for entry in cfg.get('prepare') or ()),
         members=members,
-        pseudo_label_options=None if pseudo is None else _pseudo_label_options(pseudo),
+        others=others,
+        pseudo_labels=pseudo_labels,
         retrain=retrain,
         tests=_tests(cfg.get('tests') or {}),
         test_options=_words(cfg.get('test_options'), 'test_options'),
@@ -153,35 +196,82 @@ def _preparation(entry: Any) -> Preparation:
     return Preparation(str(entry['name']), command, None if result is None else Path(result))
 
 
-def _network(entry: Any, folder: Path, train_options: tuple[str, ...]) -> Network:
+def _network(
+    entry: Any,
+    kind: str,
+    folder: Path,
+    train_options: tuple[str, ...],
+    pseudo_labels: Sequence[PseudoLabels],
+) -> Network:
     if isinstance(entry, str):
         entry = dict(config=entry)
     if not isinstance(entry, Mapping) or 'config' not in entry:
         raise RecipeError(f'a network must be a config, or dict(config=..., name=...), got {entry}')
-    _check_keys(entry, {'config', 'name', 'train_options', 'weight'}, 'a network')
+    known = {'config', 'name', 'train_options'} | _NETWORK_KEYS[kind]
+    _check_keys(entry, known, f'a network of {kind}')
     config = folder / entry['config']
     if not config.is_file():
         raise FileNotFoundError(
             f'there is no config {config}; configs are named relative to the folder of the recipe'
         )
+    name = str(entry.get('name', config.stem))
     weight = float(entry.get('weight', 1.0))
     if not weight > 0:
         raise RecipeError(f'the weight of {config.name} must be above 0, got {weight}')
+    ensemble = entry.get('ensemble', True)
+    if not isinstance(ensemble, bool):
+        raise RecipeError(f'ensemble of {name} must be True or False, got {ensemble!r}')
     return Network(
-        name=str(entry.get('name', config.stem)),
+        name=name,
         config=config,
         train_options=(*train_options, *_words(entry.get('train_options'), 'train_options')),
         weight=weight,
+        labels=_labels(entry.get('labels'), name, pseudo_labels) if kind == 'retrain' else '',
+        ensemble=ensemble,
     )
 
 
-def _pseudo_label_options(entry: Any) -> tuple[str, ...]:
-    if not isinstance(entry, Mapping) or 'method' not in entry:
-        raise RecipeError(f"pseudo_labels must be dict(method='vote' or 'soft', ...), got {entry}")
-    _check_keys(entry, {'method', 'tta', 'options'}, 'pseudo_labels')
-    tta = ('--tta',) if entry.get('tta') else ()
-    options = _words(entry.get('options'), 'the options of pseudo_labels')
-    return ('--method', str(entry['method']), *tta, *options)
+def _labels(name: Any, network: str, pseudo_labels: Sequence[PseudoLabels]) -> str:
+    """Name of the pseudo labels that a network is trained on."""
+    names = [one.name for one in pseudo_labels]
+    if not names:
+        raise RecipeError(
+            f'{network} is trained again, but the recipe makes no pseudo labels; '
+            "give pseudo_labels=dict(method='vote')"
+        )
+    if name is None and len(names) == 1:
+        return names[0]
+    if names == ['']:
+        raise RecipeError(
+            f'{network} asks for the labels {name!r}, but the only pseudo labels have no name; '
+            f'leave out labels, or give a list, pseudo_labels=[dict(name={name!r}, method=...)]'
+        )
+    if name not in names:
+        raise RecipeError(
+            f'{network} needs labels=..., the name of the pseudo labels it is trained on: '
+            f'one of {names}, got {name!r}'
+        )
+    return str(name)
+
+
+def _pseudo_labels(value: Any) -> tuple[PseudoLabels, ...]:
+    if value is None:
+        return ()
+    several = isinstance(value, list)
+    needed = {'method', 'name'} if several else {'method'}
+    made = []
+    for entry in value if several else [value]:
+        if not isinstance(entry, Mapping) or not needed <= entry.keys():
+            raise RecipeError(
+                "pseudo_labels must be dict(method='vote' or 'soft', ...), or a list of these, "
+                f"each with name='...', got {entry}"
+            )
+        _check_keys(entry, {*needed, 'tta', 'options'}, 'pseudo_labels')
+        tta = ('--tta',) if entry.get('tta') else ()
+        options = _words(entry.get('options'), 'the options of pseudo_labels')
+        words = ('--method', str(entry['method']), *tta, *options)
+        made.append(PseudoLabels(str(entry.get('name', '')), words))
+    return tuple(made)
 
 
 def _tests(entry: Any) -> dict[str, tuple[str, ...]]:
@@ -194,9 +284,12 @@ def _tests(entry: Any) -> dict[str, tuple[str, ...]]:
 
 
 def _check_names(recipe: Recipe) -> None:
+    networks = [one.name for one in (*recipe.members, *recipe.others, *recipe.retrain)]
+    labels = [one.name for one in recipe.pseudo_labels]
     for kind, names in (
         ('preparations', [one.name for one in recipe.prepare]),
-        ('networks', [one.name for one in (*recipe.members, *recipe.retrain)]),
+        ('networks', networks),
+        ('pseudo labels', [] if labels == [''] else labels),
     ):
         for name in names:
             if names.count(name) > 1 or not name or name.startswith('.') or set(name) & set('/\\'):
@@ -204,5 +297,6 @@ def _check_names(recipe: Recipe) -> None:
                     f'{kind} need names of their own that can be file names, got {names}; '
                     'give dict(..., name=...)'
                 )
-            if kind == 'networks' and name in ('members', 'retrained'):
-                raise RecipeError(f'{name!r} is the name of an ensemble; give dict(..., name=...)')
+    for name in networks:
+        if name in ('members', 'retrained'):
+            raise RecipeError(f'{name!r} is the name of an ensemble; give dict(..., name=...)')

@@ -13,7 +13,7 @@ from mmengine.config import Config
 import tfinet_mm
 from tfinet_mm.errors import RecipeError
 from tfinet_mm.files import whole_file
-from tfinet_mm.recipe.config import Network, Preparation, Recipe
+from tfinet_mm.recipe.config import Network, Preparation, PseudoLabels, Recipe
 from tfinet_mm.recipe.state import Stage
 
 TOOLS = Path(tfinet_mm.__file__).resolve().parents[1] / 'tools'
@@ -50,14 +50,16 @@ class Plan:
         tests: Those that test, in the same order.
         ensembles: Content of the ensembles' config files by path.
         work_dir: Folder of everything.
-        report: Report of the pseudo labels, None without pseudo labels.
+        seed: Seed of every training, None where each draws its own.
+        reports: Reports of the pseudo labels by name of their stage.
     """
 
     work_dir: Path
+    seed: int | None = None
     stages: list[Stage] = field(default_factory=list)
     tests: list[Test] = field(default_factory=list)
     ensembles: dict[Path, str] = field(default_factory=dict)
-    report: Path | None = None
+    reports: dict[str, Path] = field(default_factory=dict)
 
     def write_ensembles(self) -> None:
         """Write the ensembles' configs where they aren't there already."""
@@ -94,36 +96,43 @@ class Launch:
             )
 
 
-def make_plan(recipe: Recipe, work_dir: str | os.PathLike[str], launch: Launch) -> Plan:
+def make_plan(
+    recipe: Recipe, work_dir: str | os.PathLike[str], launch: Launch, seed: int | None = None
+) -> Plan:
     """Plan a recipe.
 
     Args:
         recipe: The recipe.
         work_dir: Folder for everything that it makes.
         launch: How the tools are started.
+        seed: Seed of every training.
 
     Returns:
         The plan; nothing has been written or started yet.
 
     Raises:
-        RecipeError: A network to train again reads no pseudo labels.
+        RecipeError: A network to train again reads no pseudo labels, or there
+            is a seed and one of the recipe's own.
     """
-    return _Planner(recipe, Path(work_dir), launch).plan
+    return _Planner(recipe, Path(work_dir), launch, seed).plan
 
 
 class _Planner:
-    def __init__(self, recipe: Recipe, work_dir: Path, launch: Launch) -> None:
+    def __init__(self, recipe: Recipe, work_dir: Path, launch: Launch, seed: int | None) -> None:
         self.recipe, self.work_dir, self.launch = recipe, work_dir, launch
-        self.plan = Plan(work_dir)
+        self.plan = Plan(work_dir, seed)
         before = tuple(self._prepare(one) for one in recipe.prepare)
-        trained = [self._train('train', one, before) for one in recipe.members]
+        trained = [self._train(one, before, 'members') for one in recipe.members]
         self._test_ensemble('members', recipe.members, trained)
-        if recipe.pseudo_label_options is None:
-            return
-        labelled = self._pseudo_labels(recipe.pseudo_label_options, trained)
-        retrained = [self._train('retrain', one, (labelled,)) for one in recipe.retrain]
-        if recipe.retrain:
-            self._test_ensemble('retrained', recipe.retrain, retrained)
+        for one in recipe.others:
+            self._train(one, before, 'others')
+        labelled = {one.name: self._label(one, trained) for one in recipe.pseudo_labels}
+        retrained = {
+            one.name: self._train(one, (labelled[one.labels],), 'retrained')
+            for one in recipe.retrain
+        }
+        if final := [one for one in recipe.retrain if one.ensemble]:
+            self._test_ensemble('retrained', final, [retrained[one.name] for one in final])
 
     def _add(
         self,
@@ -155,7 +164,7 @@ class _Planner:
         self, tool: str, positional: Sequence[str], options: Sequence[str]
     ) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The command as it is launched, and as it would be in a single process."""
-        single = ('python', _shown(TOOLS / f'{tool}.py'), *positional, *options)
+        single = ('python', shown_path(TOOLS / f'{tool}.py'), *positional, *options)
         if self.launch.launcher == 'none':
             return single, single
         return (_script(tool), *positional, str(self.launch.gpus), *options), single
@@ -167,16 +176,19 @@ class _Planner:
         words = list(one.command)
         if words[0].endswith('.py'):
             own = TOOLS.parent / words[0]
-            words = ['python', _shown(own) if own.is_file() else words[0], *words[1:]]
+            words = ['python', shown_path(own) if own.is_file() else words[0], *words[1:]]
         return self._add(f'prepare/{one.name}', words, result=one.result)
 
-    def _train(self, kind: str, network: Network, needs: Sequence[str]) -> str:
-        stage = f'{kind}/{network.name}'
+    def _train(self, network: Network, needs: Sequence[str], group: str) -> str:
+        again = group == 'retrained'
+        stage = f'{"retrain" if again else "train"}/{network.name}'
         folder = self.work_dir / stage
-        config = _shown(network.config)
-        options = ['--work-dir', str(folder), '--resume', *network.train_options]
-        if kind == 'retrain':
-            options = _with_value(options, self._reads_pseudo_labels(network))
+        config = shown_path(network.config)
+        options = ['--work-dir', str(folder), '--resume', *self._seed_words(network)]
+        options += network.train_options
+        if again:
+            (labels,) = needs
+            options = _with_value(options, self._reads_pseudo_labels(network, labels))
         command, identity = self._tool('train', [config], options)
         self._add(
             stage,
@@ -188,7 +200,6 @@ class _Planner:
             configs=[network.config],
             best_of=folder,
         )
-        group = 'members' if kind == 'train' else 'retrained'
         self._tests(
             group,
             network.name,
@@ -200,8 +211,18 @@ class _Planner:
         )
         return stage
 
-    def _reads_pseudo_labels(self, network: Network) -> str:
-        """The option that lets a config read this recipe's pseudo labels."""
+    def _seed_words(self, network: Network) -> list[str]:
+        if self.plan.seed is None:
+            return []
+        if any(word.partition('=')[0] == '--seed' for word in network.train_options):
+            raise RecipeError(
+                f'the recipe gives {network.name} a seed of its own, '
+                f'"{" ".join(network.train_options)}"; leave it out there, or run without a seed'
+            )
+        return ['--seed', str(self.plan.seed)]
+
+    def _reads_pseudo_labels(self, network: Network, labels: str) -> str:
+        """The option that lets a config read the pseudo labels of a stage."""
         loader = Config.fromfile(str(network.config)).get('train_dataloader') or {}
         paths = list(_pseudo_label_loaders(loader, 'train_dataloader'))
         if len(paths) != 1:
@@ -210,30 +231,27 @@ class _Planner:
                 'train_dataloader, to train again with pseudo labels it needs one, after '
                 'LoadPairAnnotations'
             )
-        return f'{paths[0]}.data_root={self._pseudo_root()}'
+        return f'{paths[0]}.data_root={self.work_dir / labels}'
 
-    def _pseudo_root(self) -> Path:
-        return self.work_dir / 'pseudo_labels'
-
-    def _pseudo_labels(self, options: Sequence[str], trained: Sequence[str]) -> str:
+    def _label(self, labels: PseudoLabels, trained: Sequence[str]) -> str:
         pairs = [
             word
             for network, stage in zip(self.recipe.members, trained, strict=True)
-            for word in (_shown(network.config), str(self._best(stage)))
+            for word in (shown_path(network.config), str(self._best(stage)))
         ]
-        root = self._pseudo_root()
-        self.plan.report = root / 'report.json'
-        words = [*pairs, '--out', str(root), *options]
-        single = ('python', _shown(TOOLS / 'pseudo_label.py'), *words)
+        root = self.work_dir / labels.stage
+        report = self.plan.reports[labels.stage] = root / 'report.json'
+        words = [*pairs, '--out', str(root), *labels.options]
+        single = ('python', shown_path(TOOLS / 'pseudo_label.py'), *words)
         command = single
         if self.launch.launcher == 'pytorch':
             command = (_script('pseudo_label'), str(self.launch.gpus), *words)
         return self._add(
-            'pseudo_labels',
+            labels.stage,
             command,
             single,
             needs=trained,
-            result=self.plan.report,
+            result=report,
             outputs=[root],
             configs=[network.config for network in self.recipe.members],
         )
@@ -333,12 +351,12 @@ def _with_value(options: Sequence[str], value: str) -> list[str]:
 
 def _script(tool: str) -> str:
     """The script that starts a tool in several processes."""
-    path = _shown(TOOLS / f'dist_{tool}.sh')
+    path = shown_path(TOOLS / f'dist_{tool}.sh')
     # A path without a folder would be looked up in PATH.
     return path if os.sep in path else os.path.join('.', path)
 
 
-def _shown(path: Path) -> str:
+def shown_path(path: Path) -> str:
     """A path as one would type it: relative to the current folder where it lies below it."""
     path = Path(os.path.abspath(path))
     return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

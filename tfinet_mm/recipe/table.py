@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+import shlex
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from tfinet_mm.files import whole_file
-from tfinet_mm.recipe.plan import Plan
+from tfinet_mm.recipe.plan import Plan, shown_path
 from tfinet_mm.recipe.state import StateFiles
 
 SCORES = ('Score', 'SeK', 'mIoU', 'Fscd', 'OA')
@@ -18,6 +19,7 @@ SCORES = ('Score', 'SeK', 'mIoU', 'Fscd', 'OA')
 GROUP_NAMES = {
     'members': 'trained on the annotation',
     'members_ensemble': 'their ensemble',
+    'others': 'others, not in the ensemble',
     'retrained': 'trained again, with pseudo labels',
     'retrained_ensemble': 'their ensemble',
 }
@@ -33,12 +35,14 @@ def collect_results(plan: Plan) -> dict[str, Any]:
         ``tests``, a list of ``stage``, ``group``, ``networks``, ``tta`` and
         ``scores`` in the order of the plan; ``seconds`` of each stage by name;
         ``best`` checkpoint of each training by the name of its stage;
-        ``pseudo_labels``, the report of ``tools/pseudo_label.py``, or None.
+        ``pseudo_labels``, the reports of ``tools/pseudo_label.py`` by the name
+        of their stage; ``seed`` of the trainings; ``stages``, by name what each
+        was done with, None for those to come: ``command``, without the seed and
+        with ``WORK_DIR`` for the folder, and hashes of its ``configs``.
     """
     files = StateFiles(plan.work_dir / 'stages')
     found = {stage.name: files.read(stage.name) for stage in plan.stages}
     done = {name: state for name, state in found.items() if state is not None and state.done}
-    report = plan.report
     return dict(
         tests=[
             dict(
@@ -53,10 +57,39 @@ def collect_results(plan: Plan) -> dict[str, Any]:
         ],
         seconds={name: round(state.seconds, 1) for name, state in done.items()},
         best={name: state.note for name, state in done.items() if state.note},
-        pseudo_labels=json.loads(report.read_text(encoding='utf-8'))
-        if report is not None and 'pseudo_labels' in done and report.is_file()
-        else None,
+        pseudo_labels={
+            stage: json.loads(report.read_text(encoding='utf-8'))
+            for stage, report in plan.reports.items()
+            if stage in done and report.is_file()
+        },
+        seed=plan.seed,
+        stages={
+            stage.name: dict(
+                command=_command(done[stage.name].identity, plan),
+                configs={
+                    shown_path(Path(path)): content
+                    for path, content in done[stage.name].configs.items()
+                },
+            )
+            if stage.name in done
+            else None
+            for stage in plan.stages
+        },
     )
+
+
+def _command(words: Sequence[str], plan: Plan) -> str:
+    """A stage's command as it is in every folder and for every seed."""
+    neutral = []
+    for word in words:
+        option, equals, value = word.rpartition('=')
+        if Path(value).is_relative_to(plan.work_dir):
+            value = str(Path('WORK_DIR') / Path(value).relative_to(plan.work_dir))
+        neutral.append(option + equals + value)
+    if plan.seed is not None and '--seed' in neutral:
+        position = neutral.index('--seed')
+        del neutral[position : position + 2]
+    return shlex.join(neutral)
 
 
 def format_results(results: dict[str, Any]) -> str:
@@ -100,14 +133,20 @@ def write_results(plan: Plan) -> str:
 
 def _rows(tests: list[dict[str, Any]]) -> Iterator[str]:
     previous = None
+    singles: dict[str, set[str]] = {}
     for test in tests:
-        group = str(test['group'])
+        group, networks = str(test['group']), test['networks']
         ensemble = group.endswith('_ensemble')
-        if group != previous and not ensemble:
-            yield f'| *{GROUP_NAMES[group]}* | |{" |" * len(SCORES)}'
+        if ensemble:
+            left_out = singles.get(group.removesuffix('_ensemble'), set()) - set(networks)
+            whose = f'ensemble of {", ".join(networks)}' if left_out else GROUP_NAMES[group]
+            name = f'{whose} ({len(networks)})'
+        else:
+            (name,) = networks
+            singles.setdefault(group, set()).add(name)
+            if group != previous:
+                yield f'| *{GROUP_NAMES[group]}* | |{" |" * len(SCORES)}'
         previous = group
-        networks = test['networks']
-        name = f'{GROUP_NAMES[group]} ({len(networks)})' if ensemble else networks[0]
         cells = ' | '.join(f'{test["scores"][score]:.2f}' for score in SCORES)
         yield f'| {name} | {"yes" if test["tta"] else ""} | {cells} |'
 
