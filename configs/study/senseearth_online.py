@@ -1,0 +1,5 @@
+# The mean teacher remembers about 100 of the 480 iterations, and labels from the fifth epoch on.
+_base_ = 'senseearth_unweighted.py'
+custom_hooks = [
+    dict(type='tfinet_mm.MeanTeacherHook', momentum=0.99, warmup=4, threshold=0.9),
+]

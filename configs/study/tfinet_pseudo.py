@@ -1,0 +1,9 @@
+_base_ = 'tfinet_unweighted.py'
+train_pipeline = [
+    dict(type='tfinet_mm.LoadImagePair'),
+    dict(type='tfinet_mm.LoadPairAnnotations'),
+    dict(type='tfinet_mm.LoadPseudoLabels', data_root='data/study/pseudo_labels'),
+    dict(type='tfinet_mm.RandomFlipOrRotate'),
+    dict(type='tfinet_mm.PackPairInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
