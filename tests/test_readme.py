@@ -34,7 +34,9 @@ def _commands():
             yield page.name, line
 
 
-SWAPS = [b for b in _blocks(ROOT / 'README.md', 'python') if b.startswith('_base_')]
+CONFIG_SNIPPETS = [b for b in _blocks(ROOT / 'README.md', 'python') if b.startswith('_base_')]
+ENSEMBLES = [b for b in CONFIG_SNIPPETS if 'SCDEnsemble' in b]
+SWAPS = [b for b in CONFIG_SNIPPETS if b not in ENSEMBLES]
 PROGRAMS = [b for b in _blocks(ROOT / 'README.md', 'python') if not b.startswith('_base_')]
 TOOL_CALLS = sorted(
     {
@@ -51,6 +53,7 @@ SCRIPTS = sorted({m for _, line in _commands() for m in re.findall(r'tools/\w+\.
 
 def test_there_is_something_to_test():
     assert len(SWAPS) == 3
+    assert len(ENSEMBLES) == 1
     assert len(PROGRAMS) == 1
     assert len(BANDS) == len(OWN_DATA) == 1
     assert len(TOOL_CALLS) > 8
@@ -60,6 +63,25 @@ def test_there_is_something_to_test():
 def test_swaps_train_a_step(snippet, tmp_path):
     """Each builds, differs from its base, and runs forward and backward."""
     _train_a_step(snippet, tmp_path)
+
+
+@pytest.mark.parametrize('snippet', ENSEMBLES)
+def test_the_ensemble_averages_its_members(snippet, tmp_path, monkeypatch):
+    (tmp_path / 'configs').symlink_to(ROOT / 'configs')
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'ensemble.py').write_text(snippet)
+    cfg = Config.fromfile('ensemble.py')
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        for member in cfg.model.members:
+            model_cfg = Config.fromfile(member.config).model
+            model_cfg.backbone.init_cfg = None
+            torch.save({'state_dict': MODELS.build(model_cfg).state_dict()}, member.checkpoint)
+        ensemble = MODELS.build(cfg.model)
+        pairs = torch.randint(0, 256, (1, 6, 40, 40)).float()
+        one, two = ensemble.member_probabilities(pairs)
+        mean = ensemble.predict_probabilities(pairs)
+    assert (one.change - two.change).abs().max() > 1e-4
+    torch.testing.assert_close(mean.change, (one.change + 0.5 * two.change) / 1.5)
 
 
 @pytest.mark.parametrize('snippet', BANDS)

@@ -16,10 +16,15 @@ train_dataloader = dict(
 val_dataloader = held_out
 test_dataloader = held_out
 
+# bfloat16 halves a step's time on CPUs that have it. Overrides what a network's config says.
+model = dict(autocast='bfloat16')
 optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, weight_decay=1e-4)
 )
-param_scheduler = dict(type='PolyLR', power=0.9, eta_min=0.0, begin=0, end=1000, by_epoch=False)
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, begin=0, end=30, by_epoch=False),
+    dict(type='PolyLR', power=0.9, eta_min=0.0, begin=30, end=1000, by_epoch=False),
+]
 train_cfg = dict(type='IterBasedTrainLoop', max_iters=1000, val_interval=100000)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
