@@ -1,0 +1,51 @@
+"""Sum up runs of one recipe with several seeds: mean, spread, and differences to a baseline.
+
+    python tools/analysis/summarize_recipes.py WORK_DIR [WORK_DIR ...] [--baseline NAME]
+
+The work directories are those of tools/recipe.py, each started with another --seed. Runs that are
+still going on are summed up as far as they have come.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfinet_mm.errors import RecipeError
+from tfinet_mm.recipe.summary import SUMMARY_SCORES, read_runs, summarize
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument('work_dirs', type=Path, nargs='+', help='folders of tools/recipe.py')
+    parser.add_argument(
+        '--baseline',
+        action='append',
+        default=[],
+        metavar='NAME',
+        help='network, ensemble or stage that all rows are compared with; may be given again',
+    )
+    parser.add_argument(
+        '--score', choices=SUMMARY_SCORES, default='SeK', help='what is compared (default: SeK)'
+    )
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the tables; returns the exit code."""
+    args = parse_args(arguments)
+    try:
+        print(summarize(read_runs(args.work_dirs), args.baseline, args.score), end='')
+    except (FileNotFoundError, RecipeError) as error:
+        print(f'error: {error}', file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
