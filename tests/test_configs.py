@@ -43,6 +43,8 @@ DAILY = [
     )
     for name in CONFIGS
 ]
+# Variants of these are compared with them in tests/recipe.
+STUDY = ['study/senseearth.py', 'study/tfinet.py', 'study/deeplabv3plus.py']
 
 
 @pytest.fixture(autouse=True)
@@ -211,7 +213,7 @@ def test_class_weights_of_senseearth(name):
     assert weights == (None if '_pseudo' in name else (2, 1, 2, 2, 1, 1))
 
 
-@pytest.mark.parametrize('name', DAILY)
+@pytest.mark.parametrize('name', [*DAILY, *STUDY])
 def test_forward_and_backward(name):
     torch.manual_seed(0)
     cfg = _load(name)
