@@ -1,17 +1,10 @@
 # TFINet at half the width, on small pairs, for minutes on a CPU: what `make demo` trains.
 _base_ = [
-    '../_base_/models/tfinet_r18.py',
+    '../_base_/models/small_tfinet_r18.py',
     '../_base_/datasets/synthetic.py',
     '../_base_/schedules/schedule_50e.py',
     '../_base_/default_runtime.py',
 ]
-model = dict(
-    backbone=dict(base_channels=32, init_cfg=None),
-    neck=dict(in_channels=256),
-    semantic_head=dict(in_channels=256, blocks=((64,), (32,))),
-    change_head=dict(in_channels=512, blocks=((128, 64), (32,), (16,))),
-    autocast='bfloat16',
-)
 optim_wrapper = dict(optimizer=dict(lr=1e-3))
 param_scheduler = dict(end=20)
 train_cfg = dict(max_epochs=18, val_interval=3)

@@ -1,9 +1,1 @@
-# TFINet on a ResNet-18 of half the width.
-_base_ = ['../_base_/models/tfinet_r18.py', '../_base_/settings/study.py']
-model = dict(
-    backbone=dict(base_channels=32, stem_channels=32, init_cfg=None),
-    neck=dict(in_channels=256),
-    semantic_head=dict(in_channels=256, blocks=((64,), (32,))),
-    change_head=dict(in_channels=512, blocks=((128, 64), (32,), (16,))),
-    autocast='bfloat16',
-)
+_base_ = ['../_base_/models/small_tfinet_r18.py', '../_base_/settings/study.py']

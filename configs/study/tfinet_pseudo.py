@@ -1,9 +1,2 @@
-_base_ = 'tfinet_unweighted.py'
-train_pipeline = [
-    dict(type='tfinet_mm.LoadImagePair'),
-    dict(type='tfinet_mm.LoadPairAnnotations'),
-    dict(type='tfinet_mm.LoadPseudoLabels', data_root='data/study/pseudo_labels'),
-    dict(type='tfinet_mm.RandomFlipOrRotate'),
-    dict(type='tfinet_mm.PackPairInputs'),
-]
-train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
+_base_ = ['../_base_/models/small_tfinet_r18.py', '../_base_/settings/study_pseudo.py']
+model = dict(semantic_head=dict(loss_decode=dict(class_weight=None)))

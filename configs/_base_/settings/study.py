@@ -4,7 +4,10 @@ _base_ = ['../datasets/synthetic.py', '../default_runtime.py']
 
 data_root = 'data/study'
 held_out = dict(
-    batch_size=8, num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root + '/val')
+    batch_size=8,
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(data_root=data_root + '/val'),
 )
 train_dataloader = dict(
     num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root + '/train')
@@ -12,18 +15,19 @@ train_dataloader = dict(
 val_dataloader = held_out
 test_dataloader = held_out
 
-optim_wrapper = dict(
-    type='OptimWrapper', optimizer=dict(type='Adam', lr=2e-3, weight_decay=1e-4)
-)
-param_scheduler = dict(
-    type='PolyLR',
-    power=0.9,
-    eta_min=0.0,
-    begin=0,
-    end=12,
-    by_epoch=True,
-    convert_to_iter_based=True,
-)
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=2e-3, weight_decay=1e-4))
+param_scheduler = [
+    dict(type='LinearLR', start_factor=0.1, begin=0, end=30, by_epoch=False),
+    dict(
+        type='PolyLR',
+        power=0.9,
+        eta_min=0.0,
+        begin=0,
+        end=12,
+        by_epoch=True,
+        convert_to_iter_based=True,
+    ),
+]
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=12, val_interval=12)
 val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
