@@ -63,3 +63,7 @@ class RecipeError(TFINetError, ValueError):
 
 class StageError(TFINetError, RuntimeError):
     """A stage of a recipe failed, or was done with another command than the one asked for now."""
+
+
+class SceneError(TFINetError, ValueError):
+    """Two georeferenced scenes can't be brought to one grid, or read as the network takes them."""

@@ -1,0 +1,1 @@
+"""Whole georeferenced scenes: grids, windowed reading, blending (extra ``geo``)."""

@@ -1,0 +1,335 @@
+"""Reading two georeferenced scenes, window by window, on one grid."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+
+from tfinet_mm.datasets.images import PathLike, Window, check_window, import_rasterio
+from tfinet_mm.errors import SceneError
+from tfinet_mm.scenes.grid import SceneGrid, common_grid, pixel_offset
+from tfinet_mm.scenes.stretch import SAMPLE_SIDE, Stretch, percentile_stretch, stated_stretch
+
+
+class ScenePair:
+    """Two rasters of one place, read in windows of their overlap.
+
+    Nothing but what a window needs is read, and a scene on another grid is
+    warped while it is read. To be used from one thread at a time, as GDAL's
+    data sets are; open one for each process.
+
+    Args:
+        before: The file of the first date; anything that rasterio opens.
+        after: The file of the second.
+        grid: The grid of the result: ``'before'``, ``'after'``, or the size of
+            a pixel in the units of ``before``'s CRS; see :func:`common_grid`.
+        bands: Numbers of the bands to read, counted from 1, in the order the
+            network takes; or ``{'before': [...], 'after': [...]}``. The default
+            is all bands but a transparency (alpha) band, in the stored order.
+        stretch: How values become 0..255: ``(low, high)``, one such pair for
+            each band, or ``'percentiles'`` of each band of each scene; or
+            ``{'before': ..., 'after': ...}``. The default takes 8-bit values as
+            they are and refuses others.
+        percentiles: Which percentiles become 0 and 255. They are taken from a
+            picture of the whole file with at most 1024 pixels a side, read from
+            its overviews, and so are the same each time.
+        resampling: A name of ``rasterio.enums.Resampling``, for the warped scene.
+        before_crs: CRS of ``before`` in place of what the file says or lacks.
+        after_crs: The same of ``after``.
+        same_grid: Take pixel (0, 0) of both for the same place and leave the
+            georeference of ``after`` unread; both have to be of one size.
+
+    Two files that both lack a CRS are taken for one pixel grid if size and
+    transform are equal, as they are in files without any georeference.
+
+    Attributes:
+        grid: The :class:`SceneGrid` of all results.
+        bands: Number of bands of each date, B.
+        stretches: The :class:`Stretch` of before and after.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        MissingExtraError: rasterio is not installed.
+        SceneError: The two don't fit together; the message names the option
+            that settles it.
+    """
+
+    def __init__(
+        self,
+        before: PathLike,
+        after: PathLike,
+        *,
+        grid: str | float = 'before',
+        bands: Sequence[int] | Mapping[str, Sequence[int]] | None = None,
+        stretch: str | Sequence | Mapping[str, Any] | None = None,
+        percentiles: tuple[float, float] = (2, 98),
+        resampling: str = 'bilinear',
+        before_crs: Any = None,
+        after_crs: Any = None,
+        same_grid: bool = False,
+    ) -> None:
+        self._files = contextlib.ExitStack()
+        with contextlib.ExitStack() as files:
+            dates = [
+                _Date('before', before, before_crs, _of_date(bands, 'before'), files),
+                _Date('after', after, after_crs, _of_date(bands, 'after'), files),
+            ]
+            _check_bands(dates[0], dates[1])
+            _check_georeference(dates[0], dates[1], same_grid)
+            self.bands = len(dates[0].bands)
+            self.stretches = tuple(
+                date.stretch(_of_date(stretch, date.role), percentiles) for date in dates
+            )
+            self.grid = common_grid(
+                dates[0].grid, dates[1].grid, grid, tuple(f' ({date.path})' for date in dates)
+            )
+            for date in dates:
+                date.place(self.grid, resampling, files)
+            self._files = files.pop_all()
+        self._dates = dates
+
+    def __enter__(self) -> ScenePair:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the files."""
+        self._files.close()
+
+    def read(self, window: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Read a window of both dates.
+
+        Args:
+            window: (left, top, width, height) in pixels of :attr:`grid`, all of
+                it inside; the default is the whole grid.
+
+        Returns:
+            The pair (2B, h, w), before's bands then after's, in 0..255: uint8
+            where both dates are taken as they are, else float32; invalid pixels
+            are 0. And a mask (h, w) bool of the pixels that are valid on both
+            dates: inside both scenes, not transparent, not nodata (a pixel is
+            nodata where all bands of the file are) and finite in each band read.
+
+        Raises:
+            ImageFormatError: The window reaches over the grid.
+        """
+        size = self.grid.width, self.grid.height
+        box = check_window('the common grid', window or (0, 0, *size), *size)
+        parts = [date.read(box) for date in self._dates]
+        valid = parts[0][1] & parts[1][1]
+        pair = np.concatenate(
+            [stretch(values) for stretch, (values, _) in zip(self.stretches, parts, strict=True)]
+        )
+        pair[:, ~valid] = 0
+        return pair, valid
+
+    def metadata(self) -> dict[str, Any]:
+        """What the results were made from, as plain values: files, bands, stretches, resampling."""
+        return {
+            date.role: {
+                'file': Path(date.path).name,
+                'bands': date.bands,
+                'stretch': stretch.metadata(),
+                'resampling': date.resampling,
+            }
+            for date, stretch in zip(self._dates, self.stretches, strict=True)
+        }
+
+
+class _Date:
+    """One open file of a pair."""
+
+    def __init__(
+        self,
+        role: str,
+        path: PathLike,
+        crs: Any,
+        bands: Sequence[int] | None,
+        files: contextlib.ExitStack,
+    ) -> None:
+        rasterio = import_rasterio(path)
+        if not Path(path).is_file():
+            raise FileNotFoundError(f'{role}: there is no file {path}')
+        self.role, self.path = role, path
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
+                self._raster = files.enter_context(rasterio.open(path))
+            known = self._raster.crs if crs is None else rasterio.crs.CRS.from_user_input(crs)
+        except rasterio.errors.CRSError as error:
+            raise SceneError(
+                f'{role}_crs={crs!r} is no CRS ({error}); for example EPSG:32633'
+            ) from error
+        except rasterio.errors.RasterioError as error:
+            raise SceneError(f'{path} can not be read as a raster ({error})') from error
+        self.grid = SceneGrid(
+            known or None, self._raster.transform, self._raster.width, self._raster.height
+        )
+        roles = [interpretation.name for interpretation in self._raster.colorinterp]
+        alpha = roles.index('alpha') + 1 if 'alpha' in roles else None
+        self.bands = self._select(bands, alpha)
+        # RGB and infrared are often stored with the fourth marked as transparency.
+        self._alpha = None if alpha in self.bands else alpha
+        if alpha in self.bands:
+            self._raster = files.enter_context(_virtual(self._raster, self.grid, None))
+        self._offset: tuple[int, int] | None = None
+        self._view = self._raster
+        self.resampling: str | None = None
+
+    def _select(self, bands: Sequence[int] | None, alpha: int | None) -> list[int]:
+        found = self._raster.count
+        if bands is None:
+            return [number for number in range(1, found + 1) if number != alpha]
+        numbers = [int(number) for number in bands]
+        if not numbers or not all(1 <= number <= found for number in numbers):
+            raise SceneError(
+                f'{self.role} ({self.path}) has the bands 1 to {found}, asked for '
+                f'bands={numbers}; they are counted from 1'
+            )
+        return numbers
+
+    def stretch(self, wanted: Any, percentiles: tuple[float, float]) -> Stretch:
+        """The stretch that the option asks for."""
+        name = f'{self.role} ({self.path})'
+        kinds = sorted({self._raster.dtypes[number - 1] for number in self.bands})
+        if wanted is None:
+            if kinds == ['uint8']:
+                return Stretch('none')
+            raise SceneError(
+                f'{name} stores {", ".join(kinds)} values, expected uint8 (0..255); say how they '
+                'become 0..255: stretch=(low, high), one (low, high) for each band, or '
+                "stretch='percentiles'"
+            )
+        if isinstance(wanted, str):
+            if wanted != 'percentiles':
+                raise SceneError(f"expected stretch=(low, high) or 'percentiles', got {wanted!r}")
+            return percentile_stretch(*self._picture(), percentiles, name)
+        return stated_stretch(wanted, len(self.bands), name)
+
+    def _picture(self) -> tuple[np.ndarray, np.ndarray]:
+        """All of the file at reduced size, from overviews where it has them."""
+        factor = min(1.0, SAMPLE_SIDE / max(self.grid.width, self.grid.height))
+        shape = tuple(max(round(side * factor), 1) for side in (self.grid.height, self.grid.width))
+        return self._values(self._raster, out_shape=shape)
+
+    def place(self, target: SceneGrid, resampling: str, files: contextlib.ExitStack) -> None:
+        """Make :meth:`read` return windows of ``target``."""
+        from rasterio.enums import Resampling
+        from rasterio.vrt import WarpedVRT
+
+        names = [method.name for method in Resampling]
+        if resampling not in names:
+            raise SceneError(f'expected resampling as one of {", ".join(names)}; got {resampling}')
+        self._offset = pixel_offset(target, self.grid)
+        if self._offset is not None:
+            return
+        own = self._raster.crs, self._raster.transform
+        if own != (self.grid.crs, self.grid.transform):
+            moved = _virtual(self._raster, self.grid, self._alpha)
+            self._raster = files.enter_context(moved)
+        options: dict[str, Any] = {} if self._alpha else {'add_alpha': True}
+        self._view = files.enter_context(
+            WarpedVRT(
+                self._raster,
+                crs=target.crs,
+                transform=target.transform,
+                width=target.width,
+                height=target.height,
+                resampling=Resampling[resampling],
+                # Positions in pixels, so that a pixel hardly depends on what it is read with.
+                tolerance=0.001,
+                UNIFIED_SRC_NODATA='YES',
+                **options,
+            )
+        )
+        self._alpha = self._alpha or self._view.count
+        self._offset = 0, 0
+        self.resampling = resampling
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Values (B, h, w) as stored and their validity (h, w) bool in a window."""
+        from rasterio.windows import Window as RasterWindow
+
+        left, top = self._offset or (0, 0)
+        box = RasterWindow(window.left + left, window.top + top, window.width, window.height)
+        return self._values(self._view, window=box)
+
+    def _values(self, view: Any, **where: Any) -> tuple[np.ndarray, np.ndarray]:
+        values = view.read(self.bands, **where)
+        mask = view.read(self._alpha, **where) if self._alpha else view.dataset_mask(**where)
+        valid = mask > 0
+        if values.dtype.kind == 'f':
+            valid &= np.isfinite(values).all(axis=0)
+            values = np.where(valid, values, 0)
+        return values, valid
+
+
+def _virtual(raster: Any, grid: SceneGrid, alpha: int | None) -> Any:
+    """The same raster where ``grid`` says it lies, its bands unmarked if there is no ``alpha``."""
+    import rasterio
+    import rasterio.shutil
+    from rasterio.io import MemoryFile
+
+    with MemoryFile(ext='.vrt') as memory:
+        rasterio.shutil.copy(raster, memory.name, driver='VRT')
+        with rasterio.open(memory.name, 'r+') as copy:
+            copy.crs, copy.transform = grid.crs, grid.transform
+        text = memory.read().decode()
+    return rasterio.open(text if alpha else text.replace('<ColorInterp>Alpha</ColorInterp>', ''))
+
+
+def _of_date(option: Any, role: str) -> Any:
+    """The part of an option that is meant for one date."""
+    if not isinstance(option, Mapping):
+        return option
+    unknown = sorted(set(option) - {'before', 'after'})
+    if unknown:
+        raise SceneError(
+            f"expected the keys 'before' and 'after' in an option of both dates, got {unknown}"
+        )
+    return option.get(role)
+
+
+def _check_bands(before: _Date, after: _Date) -> None:
+    if len(before.bands) != len(after.bands):
+        raise SceneError(
+            f'before ({before.path}) has the bands {before.bands} and after ({after.path}) '
+            f'{after.bands}; both dates need as many bands, in one order: choose them with the '
+            'option bands, for example bands=[1, 2, 3], or for each date bands={"before": '
+            '[3, 2, 1], "after": [4, 3, 2]}'
+        )
+
+
+def _check_georeference(before: _Date, after: _Date, same_grid: bool) -> None:
+    sizes = [f'{date.grid.width} x {date.grid.height}' for date in (before, after)]
+    if same_grid:
+        if sizes[0] != sizes[1]:
+            raise SceneError(
+                f'same_grid=True needs two files of one size, before is {sizes[0]} pixels, '
+                f'after {sizes[1]}'
+            )
+        after.grid = before.grid
+        return
+    missing = [date for date in (before, after) if date.grid.crs is None]
+    if not missing or (len(missing) == 2 and before.grid == after.grid):
+        return
+    named = ' and '.join(f'{date.role} ({date.path})' for date in missing)
+    options = ' and '.join(f"{date.role}_crs='EPSG:...'" for date in missing)
+    raise SceneError(
+        f'{named} has no CRS (before is {before.grid.describe()}, after {after.grid.describe()}); '
+        f'state it with {options}, or same_grid=True if both files show the same pixels '
+        f'(sizes: {sizes[0]} and {sizes[1]})'
+    )
