@@ -19,7 +19,7 @@ test_dataloader = held_out
 # bfloat16 halves a step's time on CPUs that have it. Overrides what a network's config says.
 model = dict(autocast='bfloat16')
 optim_wrapper = dict(
-    type='OptimWrapper', optimizer=dict(type='Adam', lr=1e-3, weight_decay=1e-4)
+    type='OptimWrapper', optimizer=dict(type='Adam', lr=4e-3, weight_decay=1e-4)
 )
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=30, by_epoch=False),
