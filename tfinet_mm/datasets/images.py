@@ -173,7 +173,7 @@ def read_image(
     """
     if is_common_format(read_head(path)):
         image = _decode(path)
-        numbers = _select_bands(path, image.shape[2], bands)
+        numbers = select_bands(path, image.shape[2], bands)
         if window is not None:
             box = check_window(path, window, image.shape[1], image.shape[0])
             image = image[box.slices()]
@@ -212,7 +212,7 @@ def read_raster(
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
             with rasterio.open(path) as raster:
-                numbers = _select_bands(path, raster.count, bands)
+                numbers = select_bands(path, raster.count, bands)
                 box = None
                 if window is not None:
                     checked = check_window(path, window, raster.width, raster.height)
@@ -242,7 +242,17 @@ def split_dates(pair: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(pair[..., :bands]), np.ascontiguousarray(pair[..., bands:])
 
 
-def _select_bands(path: PathLike, found: int, bands: Sequence[int] | None) -> list[int]:
+def select_bands(path: PathLike, found: int, bands: Sequence[int] | None) -> list[int]:
+    """Numbers of the bands to take of an image, counted from 1.
+
+    Args:
+        path: What the image is called in messages.
+        found: Bands it has.
+        bands: Those wanted, in order; None for all of a plain RGB image.
+
+    Raises:
+        ImageFormatError: It hasn't got them, or None was given and it isn't RGB.
+    """
     if bands is None:
         if found == 3:
             return [1, 2, 3]
@@ -252,7 +262,7 @@ def _select_bands(path: PathLike, found: int, bands: Sequence[int] | None) -> li
         }.get(found, 'for example bands=[3, 2, 1]')
         raise ImageFormatError(
             f'{path} has {found} band{"s" * (found != 1)}, expected 3 (RGB); choose with the '
-            f'option bands of LoadImagePair, counted from 1: {hint}'
+            f'option bands of LoadImagePair (or of SCDInferencer), counted from 1: {hint}'
         )
     numbers = [int(number) for number in bands]
     outside = [number for number in numbers if not 1 <= number <= found]

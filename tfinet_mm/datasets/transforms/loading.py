@@ -57,6 +57,16 @@ class LoadImagePair(BaseTransform):
         """Load the images that ``img_path`` names."""
         paths = results['img_path']
         images = [read_image(path, self.bands, results.get('window')) for path in paths]
+        return self.join(results, images)
+
+    def join(self, results: dict[str, Any], images: Sequence[np.ndarray]) -> dict[str, Any]:
+        """Do the rest for images that have been read, with the bands wanted.
+
+        Args:
+            results: With ``img_path``, two names for messages.
+            images: Before and after, each (H, W, B).
+        """
+        paths = results['img_path']
         before, after = images
         if before.shape != after.shape or before.dtype != after.dtype:
             listed = ', '.join(
@@ -81,7 +91,8 @@ class LoadImagePair(BaseTransform):
                 f'{path} holds values of type {image.dtype} from {image.min()} to {image.max()}, '
                 'and no range is stated that becomes 0 to 255; say it in the pipeline: '
                 "dict(type='tfinet_mm.LoadImagePair', value_range=(low, high)), one range for the "
-                'whole data set, such as the 1st and 99th percentile'
+                'whole data set, such as the 1st and 99th percentile; SCDInferencer has an option '
+                'of this name'
             )
         low, high = self.value_range
         scaled = (image.astype(np.float32) - low) * (255 / (high - low))

@@ -1,0 +1,191 @@
+"""The config that a checkpoint carries, read without running it.
+
+MMEngine stores a config as Python text in ``meta['cfg']``. Running that text
+would let a downloaded file do anything, and so would building a config whose
+``type`` names any function of any library. So the text may hold values only,
+and types have to be registered ones.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.registry import MODELS as ROOT_MODELS
+from mmengine.registry import TASK_UTILS as ROOT_TASK_UTILS
+from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
+from mmengine.registry import Registry
+from mmseg.registry import MODELS as MMSEG_MODELS
+from mmseg.registry import TRANSFORMS as MMSEG_TRANSFORMS
+
+from tfinet_mm.engine.checkpoint import load_checkpoint_file
+from tfinet_mm.errors import UntrustedCheckpointError
+from tfinet_mm.registry import MODELS, TRANSFORMS
+
+KEPT = (
+    'model',
+    'default_scope',
+    'tta_model',
+    'test_pipeline',
+    'test_dataloader',
+    'val_dataloader',
+    'train_dataloader',
+)
+"""What predicting needs of a config."""
+CONSTANTS = {'inf': float('inf'), 'nan': float('nan')}
+
+
+def embedded_config(checkpoint: str | os.PathLike[str]) -> Config:
+    """The config that a checkpoint carries, as far as predicting needs it.
+
+    Initial weights (``init_cfg``) are left out, since the checkpoint has all.
+
+    Args:
+        checkpoint: A file that MMEngine wrote.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It carries no config with a model.
+        UntrustedCheckpointError: Its config is more than values, or names
+            types that no registry of this package, MMEngine, MMCV or
+            MMSegmentation has.
+    """
+    loaded = load_checkpoint_file(checkpoint, map_location='cpu')
+    meta = loaded.get('meta') if isinstance(loaded, Mapping) else None
+    stored = meta.get('cfg') if isinstance(meta, Mapping) else None
+    if isinstance(stored, str):
+        stored = config_values(stored, str(checkpoint))
+    if not isinstance(stored, Mapping) or not stored.get('model'):
+        raise ValueError(
+            f"{checkpoint} carries no config with a model in its meta['cfg']; give the config it "
+            'was trained with: SCDInferencer(CONFIG, CHECKPOINT)'
+        )
+    values = _plain({key: stored[key] for key in KEPT if stored.get(key) is not None})
+    for name in sorted(set(_types(values))):
+        if not _registered(name):
+            raise UntrustedCheckpointError(
+                f'the config in {checkpoint} uses {name!r}, which is registered nowhere and could '
+                'run any code; where you trust its origin, write that config to a file, import '
+                'what it needs there, and give the file: SCDInferencer(CONFIG, CHECKPOINT)'
+            )
+    return Config(values)
+
+
+def config_values(text: str, source: str) -> dict[str, Any]:
+    """Read the text of a config that consists of plain values.
+
+    Args:
+        text: Python assignments of constants, lists, tuples, sets, dictionaries
+            and calls of ``dict``, as MMEngine writes configs.
+        source: Where it comes from, for messages.
+
+    Returns:
+        The values by name.
+
+    Raises:
+        UntrustedCheckpointError: It is anything else.
+
+    Example:
+        >>> config_values("model = dict(type='A', size=(-1, 2))", 'a.pth')
+        {'model': {'type': 'A', 'size': (-1, 2)}}
+    """
+    try:
+        statements = ast.parse(text).body
+        values = {}
+        for statement in statements:
+            if not isinstance(statement, ast.Assign) or len(statement.targets) != 1:
+                raise _NotAValue(ast.unparse(statement))
+            target = statement.targets[0]
+            if not isinstance(target, ast.Name):
+                raise _NotAValue(ast.unparse(statement))
+            values[target.id] = _value(statement.value)
+    except (_NotAValue, SyntaxError, ValueError, TypeError, RecursionError) as error:
+        raise UntrustedCheckpointError(
+            f'the config that {source} carries is more than plain values ({str(error)[:80]}), so '
+            'it is not run; where you trust its origin, write it to a file and give that: '
+            'SCDInferencer(CONFIG, CHECKPOINT)'
+        ) from None
+    return values
+
+
+class _NotAValue(Exception):
+    """A part of a config's text that would have to be run."""
+
+
+def _value(node: ast.expr) -> Any:
+    if isinstance(node, ast.Constant):
+        return node.value
+    if isinstance(node, ast.Name) and node.id in CONSTANTS:
+        return CONSTANTS[node.id]
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_value(node.operand)
+    if isinstance(node, ast.List | ast.Tuple | ast.Set):
+        kinds: dict[type, Any] = {ast.List: list, ast.Tuple: tuple, ast.Set: set}
+        return kinds[type(node)](_value(part) for part in node.elts)
+    if isinstance(node, ast.Dict) and None not in node.keys:
+        pairs = zip(node.keys, node.values, strict=True)
+        return {_value(key): _value(value) for key, value in pairs if key is not None}
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == 'dict':
+        # MMEngine writes dict({...}) where a key is no identifier.
+        values = [_value(part) for part in node.args if isinstance(part, ast.Dict)]
+        if len(values) == len(node.args) <= 1 and all(word.arg for word in node.keywords):
+            named = {str(word.arg): _value(word.value) for word in node.keywords}
+            return {**(values[0] if values else {}), **named}
+    raise _NotAValue(ast.unparse(node))
+
+
+def _plain(value: Any) -> Any:
+    """A copy without what initialises weights."""
+    if isinstance(value, Mapping):
+        return {key: _plain(part) for key, part in value.items() if key != 'init_cfg'}
+    if isinstance(value, list | tuple):
+        return type(value)(_plain(part) for part in value)
+    return value
+
+
+def _types(values: Mapping[str, Any]) -> Iterator[str]:
+    """Names of all types that predicting would build."""
+    used = [values['model'], values.get('tta_model'), values.get('test_pipeline')]
+    used += [_pipelines(values.get(key)) for key in KEPT if key.endswith('dataloader')]
+    stack = used
+    while stack:
+        part = stack.pop()
+        if isinstance(part, Mapping):
+            if 'type' in part:
+                yield part['type'] if isinstance(part['type'], str) else repr(part['type'])
+            stack.extend(part.values())
+        elif isinstance(part, list | tuple):
+            stack.extend(part)
+
+
+def _pipelines(part: Any) -> list[Any]:
+    """Every ``pipeline`` in the config of a data loader."""
+    if isinstance(part, Mapping):
+        own = [part['pipeline']] if 'pipeline' in part else []
+        return own + [one for value in part.values() for one in _pipelines(value)]
+    if isinstance(part, list | tuple):
+        return [one for value in part for one in _pipelines(value)]
+    return []
+
+
+def _registered(name: str) -> bool:
+    """Whether a registry has the name; only then is it no path of a function somewhere."""
+    for registry in (MODELS, TRANSFORMS, MMSEG_MODELS, MMSEG_TRANSFORMS, ROOT_MODELS):
+        registry.import_from_location()
+    scope, _, short = name.rpartition('.')
+    roots = (ROOT_MODELS, ROOT_TRANSFORMS, ROOT_TASK_UTILS)
+    return any(
+        short in registry.module_dict
+        for root in roots
+        for registry in _family(root)
+        if scope in ('', registry.scope)
+    )
+
+
+def _family(registry: Registry) -> Iterator[Registry]:
+    yield registry
+    for child in registry.children.values():
+        yield from _family(child)

@@ -1,0 +1,271 @@
+"""Predict pairs of images with a trained model."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from mmseg.structures import SegDataSample
+
+from tfinet_mm.apis.result import SCDResult
+from tfinet_mm.apis.loading import (
+    ConfigLike,
+    build_model,
+    build_pipeline,
+    find_classes,
+    read_config,
+    set_windows,
+)
+from tfinet_mm.datasets.images import read_image, select_bands, split_dates
+from tfinet_mm.errors import ImageFormatError
+from tfinet_mm.models.detectors import SCDTTAModel
+from tfinet_mm.models.detectors.augmentation import TTA_TRANSFORMS
+from tfinet_mm.structures import (
+    PRED_CHANGE,
+    PRED_CHANGE_PROB,
+    PRED_COVER_FROM,
+    PRED_COVER_TO,
+    ClassTable,
+)
+from tfinet_mm.visualization import field_array
+
+ImageLike: TypeAlias = str | os.PathLike[str] | np.ndarray
+"""An image: a file, or an array (H, W, B), or (H, W) for one band."""
+
+
+class SCDInferencer:
+    """A trained model that takes pairs of images and needs no label.
+
+    Predicts what ``tools/test.py`` does: the same test pipeline (without what
+    loads labels), the same windows, the same threshold.
+
+    Args:
+        config: A config, as file, dictionary or :class:`~mmengine.config.Config`;
+            that of an ensemble needs no checkpoint. Or a checkpoint that carries
+            its config, which is read without running it.
+        checkpoint: Weights of the model.
+        device: Such as ``'cpu'`` or ``'cuda:1'``; by default a GPU where there is one.
+        tta: Average over flips and rotations: True for those of the config's
+            ``tta_model`` or else all six, or a list of names out of
+            :data:`~tfinet_mm.models.detectors.augmentation.TTA_TRANSFORMS`.
+        amp: Compute in 16 bits: True or ``'bfloat16'``, or ``'float16'``.
+        threshold: P(changed) from which a pixel counts as changed; by default
+            the model's own.
+        window: Predict in sliding windows of this side in pixels, or (height,
+            width); by default as the config says. Smaller images are one window.
+        overlap: Pixels that neighbouring windows share, or (vertical,
+            horizontal); by default a quarter of the window.
+        batch_size: Pairs of one size that go through the network together.
+        bands: Bands to take of each image, counted from 1, in place of the
+            config's.
+        value_range: (low, high), the values that become 0 and 255, in place of
+            the config's. Needed for all but 8-bit images.
+        class_table: Names and colours of the classes; by default those of the
+            checkpoint, or else of the config's data set.
+        cfg_options: Values by dotted key that replace the config's.
+
+    Attributes:
+        model: The network.
+        device: Where it is.
+        class_table: Names and colours of the classes.
+
+    Raises:
+        FileNotFoundError: The config or the checkpoint isn't there.
+        CheckpointMismatchError: The checkpoint holds another network.
+        UntrustedCheckpointError: The checkpoint could run code.
+        ClassMismatchError: ``class_table`` isn't that of the model.
+        ValueError: The options can't be used; the message says how.
+    """
+
+    def __init__(
+        self,
+        config: ConfigLike | None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        device: str | torch.device | None = None,
+        *,
+        tta: bool | Sequence[str] = False,
+        amp: bool | str = False,
+        threshold: float | None = None,
+        window: int | Sequence[int] | None = None,
+        overlap: int | Sequence[int] | None = None,
+        batch_size: int = 1,
+        bands: Sequence[int] | None = None,
+        value_range: Sequence[float] | None = None,
+        class_table: ClassTable | None = None,
+        cfg_options: Mapping[str, Any] | None = None,
+    ) -> None:
+        """See the class."""
+        if batch_size < 1:
+            raise ValueError(f'batch_size must be 1 or more, got {batch_size}')
+        if threshold is not None and not 0 <= threshold <= 1:
+            raise ValueError(f'threshold is a probability from 0 to 1, got {threshold}')
+        if overlap is not None and window is None:
+            raise ValueError('overlap is that of sliding windows; give window as well')
+        cfg, checkpoint = read_config(config, checkpoint, cfg_options)
+        if amp is True:
+            amp = 'bfloat16'
+        self.model, named = build_model(cfg, checkpoint, amp or None)
+        if window is not None:
+            set_windows(self.model, window, overlap)
+        if threshold is not None:
+            self.model.test_cfg['threshold'] = float(threshold)
+        self.class_table = find_classes(cfg, self.model.num_classes, class_table, named)
+        self._loader, self._transforms = build_pipeline(cfg, bands, value_range)
+        self.batch_size = batch_size
+        self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
+        self.model.to(self.device)
+        self._stepper: Any = self.model
+        if tta is not False:
+            if tta is True:
+                tta = (cfg.get('tta_model') or {}).get('transforms') or TTA_TRANSFORMS
+            self._stepper = SCDTTAModel(self.model, tta)
+
+    def __call__(
+        self,
+        before: ImageLike | Sequence[ImageLike],
+        after: ImageLike | Sequence[ImageLike],
+    ) -> Any:
+        """Predict one pair, or a list of pairs.
+
+        Args:
+            before: The image of the first date: a file, or an array (H, W, B) of
+                uint8 in RGB order, or of any type where a value range is stated.
+                Or a list of these.
+            after: That of the second date, of the same size; or as many.
+
+        Returns:
+            :class:`~tfinet_mm.apis.SCDResult`, or a list of them in the order
+            of the pairs. Those of one size go through the network together.
+
+        Raises:
+            FileNotFoundError: An image isn't there.
+            ImageFormatError: Images of a pair differ, or have other bands or
+                another type than the model takes.
+            ValueError: The lists differ in length, or one of both is no list.
+        """
+        if isinstance(before, list | tuple) and isinstance(after, list | tuple):
+            if len(before) != len(after):
+                raise ValueError(
+                    f'the lists need one image a pair each, got {len(before)} before and '
+                    f'{len(after)} after'
+                )
+            results = dict(self.predict(zip(before, after, strict=True)))
+            return [results[index] for index in range(len(before))]
+        if isinstance(before, list | tuple) or isinstance(after, list | tuple):
+            raise ValueError(
+                f'give two images or two lists, got a {type(before).__name__} and a '
+                f'{type(after).__name__}'
+            )
+        return next(self.predict([(before, after)]))[1]  # type: ignore[list-item]
+
+    def predict(
+        self, pairs: Iterable[tuple[ImageLike, ImageLike]]
+    ) -> Iterator[tuple[int, SCDResult]]:
+        """Predict pairs one batch after another, for more than memory holds.
+
+        Args:
+            pairs: (before, after) each, taken as they are needed.
+
+        Yields:
+            The number of a pair, counted from 0, and its result. Pairs of one
+            size wait for a full batch, so the order may differ from that of the
+            pairs where sizes do.
+        """
+        waiting: dict[tuple[int, ...], list[tuple[int, _Loaded]]] = {}
+        for index, (before, after) in enumerate(pairs):
+            loaded = self._load(before, after)
+            batch = waiting.setdefault(tuple(loaded.inputs.shape), [])
+            batch.append((index, loaded))
+            if len(batch) == self.batch_size:
+                yield from self._predict_batch(waiting.pop(tuple(loaded.inputs.shape)))
+        for batch in waiting.values():
+            yield from self._predict_batch(batch)
+
+    def _load(self, before: ImageLike, after: ImageLike) -> _Loaded:
+        names = [_name(before, 'the image before'), _name(after, 'the image after')]
+        images = [
+            self._read(image, name) for image, name in zip((before, after), names, strict=True)
+        ]
+        stem = os.path.splitext(os.path.basename(names[0]))[0]
+        sample_id = 'pair' if isinstance(before, np.ndarray) else stem
+        results = self._loader.join(dict(img_path=names, sample_id=sample_id), images)
+        shown = split_dates(results['img'])
+        for transform in self._transforms:
+            results = transform(results)
+        return _Loaded(results['inputs'], results['data_samples'], *shown, sample_id)
+
+    def _read(self, image: ImageLike, name: str) -> np.ndarray:
+        bands = self._loader.bands
+        if not isinstance(image, np.ndarray):
+            return read_image(image, bands)
+        values = image[..., None] if image.ndim == 2 else image
+        if values.ndim != 3 or 0 in values.shape:
+            raise ImageFormatError(
+                f'{name} is an array of shape {image.shape}, expected (height, width, bands); '
+                'give several images as a list'
+            )
+        chosen = [number - 1 for number in select_bands(name, values.shape[2], bands)]
+        return np.ascontiguousarray(values[..., chosen])
+
+    def _predict_batch(
+        self, batch: Sequence[tuple[int, _Loaded]]
+    ) -> Iterator[tuple[int, SCDResult]]:
+        data = dict(
+            inputs=[loaded.inputs for _, loaded in batch],
+            data_samples=[loaded.sample for _, loaded in batch],
+        )
+        with torch.no_grad():
+            samples = self._stepper.test_step(data)
+        for (index, loaded), sample in zip(batch, samples, strict=True):
+            yield (
+                index,
+                SCDResult(
+                    _map(sample, PRED_CHANGE_PROB).astype(np.float32),
+                    _map(sample, PRED_CHANGE) == 1,
+                    _map(sample, PRED_COVER_FROM).astype(np.uint8),
+                    _map(sample, PRED_COVER_TO).astype(np.uint8),
+                    self.class_table,
+                    loaded.before,
+                    loaded.after,
+                    loaded.name,
+                ),
+            )
+
+
+class _Loaded:
+    """A pair that waits for its batch."""
+
+    def __init__(
+        self,
+        inputs: torch.Tensor,
+        sample: SegDataSample,
+        before: np.ndarray,
+        after: np.ndarray,
+        name: str,
+    ) -> None:
+        self.inputs = inputs
+        self.sample = sample
+        self.before = before
+        self.after = after
+        self.name = name
+
+
+def _map(sample: SegDataSample, field: str) -> np.ndarray:
+    array = field_array(sample, field)
+    if array is None:
+        raise ValueError(f'the model predicts no {field!r}, only {sorted(sample.keys())}')
+    return array
+
+
+def _name(image: Any, name: str) -> str:
+    if isinstance(image, np.ndarray):
+        return name
+    if isinstance(image, str | os.PathLike):
+        return os.fspath(image)
+    raise TypeError(
+        f'{name} is a {type(image).__name__}, expected a path or a NumPy array (height, width, '
+        'bands)'
+    )

@@ -1,0 +1,208 @@
+"""From a config and a checkpoint to a model, its pipeline and its classes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeAlias
+
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from tfinet_mm.apis.embedded import embedded_config
+from tfinet_mm.datasets.transforms import LoadImagePair
+from tfinet_mm.engine.members import load_member, member_config
+from tfinet_mm.engine.options import use_amp
+from tfinet_mm.engine.testing import is_ensemble, set_checkpoint
+from tfinet_mm.errors import ClassMismatchError
+from tfinet_mm.registry import DATASETS, MODELS, TRANSFORMS
+from tfinet_mm.structures import ClassTable
+
+ConfigLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Config
+CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
+LABEL_LOADERS = ('LoadPairAnnotations', 'LoadAnnotations', 'LoadPseudoLabels')
+
+
+def read_config(
+    config: ConfigLike | None,
+    checkpoint: str | os.PathLike[str] | None,
+    cfg_options: Mapping[str, Any] | None = None,
+) -> tuple[Config, str | None]:
+    """Read what describes the network, whichever way it was given.
+
+    Args:
+        config: A config, or a checkpoint that carries one, or None.
+        checkpoint: A checkpoint, or None for an ensemble or where the first is one.
+        cfg_options: Values by dotted key that replace the config's.
+
+    Returns:
+        The config, its model not wrapped for test-time augmentation, and the
+        checkpoint.
+
+    Raises:
+        FileNotFoundError, ValueError, UntrustedCheckpointError: They can't be used.
+    """
+    path = config if isinstance(config, str | os.PathLike) else None
+    if path is not None and checkpoint is None and Path(path).suffix not in CONFIG_SUFFIXES:
+        config, checkpoint = None, path
+    if config is None:
+        if checkpoint is None:
+            raise ValueError('give a config and a checkpoint, or a checkpoint with its config')
+        config = embedded_config(checkpoint)
+        if is_ensemble(config):
+            raise ValueError(
+                f'{checkpoint} carries the config of an ensemble, which has no weights of its own; '
+                'give the config of the ensemble alone'
+            )
+    cfg = member_config(config, cfg_options)
+    if 'module' in cfg.model:
+        cfg.tta_model = {k: v for k, v in cfg.model.items() if k != 'module'}
+        cfg.model = cfg.model.module
+    checkpoint = None if checkpoint is None else str(checkpoint)
+    set_checkpoint(cfg, checkpoint)
+    return cfg, checkpoint
+
+
+def build_model(
+    cfg: Config, checkpoint: str | None, amp: str | None
+) -> tuple[Any, ClassTable | None]:
+    """The network in evaluation mode on the CPU, and the classes that its checkpoint names."""
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
+        if amp is not None:
+            use_amp(cfg, amp, train=False)
+        if checkpoint is None:
+            model = MODELS.build(cfg.model).eval()
+            return model, model.class_table
+    member = load_member(cfg, checkpoint)
+    return member.model, member.class_table
+
+
+def set_windows(
+    model: Any, window: int | Sequence[int], overlap: int | Sequence[int] | None
+) -> None:
+    """Let a detector, or all members of an ensemble, predict in sliding windows.
+
+    Args:
+        model: The network.
+        window: Side of a window in pixels, or (height, width).
+        overlap: Pixels that neighbours share, or (vertical, horizontal); by
+            default a quarter of the window.
+
+    Raises:
+        ValueError: A window is empty, or all overlap.
+    """
+    size = _two(window)
+    shared = (size[0] // 4, size[1] // 4) if overlap is None else _two(overlap)
+    if min(size) < 1 or any(not 0 <= o < w for o, w in zip(shared, size, strict=True)):
+        raise ValueError(
+            'window must be 1 pixel or more and overlap 0 up to window - 1, got '
+            f'window={window} and overlap={overlap}'
+        )
+    stride = (size[0] - shared[0], size[1] - shared[1])
+    for one in getattr(model, 'members', [model]):
+        one.test_cfg.update(mode='slide', crop_size=size, stride=stride)
+
+
+def _two(value: int | Sequence[int]) -> tuple[int, int]:
+    if isinstance(value, int):
+        return value, value
+    if len(value) != 2:
+        raise ValueError(f'expected one number of pixels or (height, width), got {tuple(value)}')
+    return int(value[0]), int(value[1])
+
+
+def build_pipeline(
+    cfg: Config, bands: Sequence[int] | None, value_range: Sequence[float] | None
+) -> tuple[LoadImagePair, list[Any]]:
+    """The config's test pipeline without labels.
+
+    Args:
+        cfg: The config; without a pipeline, images are loaded and packed.
+        bands: In place of the config's, where not None.
+        value_range: In place of the config's, where not None.
+
+    Returns:
+        What loads images, and the transforms after it.
+
+    Raises:
+        ValueError: The pipeline doesn't begin with ``tfinet_mm.LoadImagePair``.
+    """
+    steps = [dict(step) for step in _test_pipeline(cfg)]
+    steps = [step for step in steps if str(step['type']).split('.')[-1] not in LABEL_LOADERS]
+    if not steps or str(steps[0]['type']).split('.')[-1] != 'LoadImagePair':
+        raise ValueError(
+            "the config's test pipeline must begin with tfinet_mm.LoadImagePair, which knows bands "
+            f'and value range, got {[step["type"] for step in steps]}'
+        )
+    if bands is not None:
+        steps[0]['bands'] = bands
+    if value_range is not None:
+        steps[0]['value_range'] = value_range
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
+        loader, *rest = [TRANSFORMS.build(step) for step in steps]
+    return loader, rest
+
+
+def _test_pipeline(cfg: Config) -> Sequence[Mapping[str, Any]]:
+    for split in ('test', 'val'):
+        pipeline = _find(cfg.get(f'{split}_dataloader'), 'pipeline')
+        if pipeline:
+            return pipeline
+    return cfg.get('test_pipeline') or [
+        dict(type='tfinet_mm.LoadImagePair'),
+        dict(type='tfinet_mm.PackPairInputs'),
+    ]
+
+
+def _find(part: Any, key: str) -> Any:
+    """The first value under a key in the config of a data loader, wrapped data sets included."""
+    if isinstance(part, Mapping):
+        return part.get(key) or next(
+            (found for value in part.values() if (found := _find(value, key))), None
+        )
+    if isinstance(part, list | tuple):
+        return next((found for value in part if (found := _find(value, key))), None)
+    return None
+
+
+def find_classes(cfg: Config, num_classes: int, *known: ClassTable | None) -> ClassTable:
+    """Names and colours of the classes.
+
+    Args:
+        cfg: A config whose data sets may tell.
+        num_classes: Number K of classes of the model.
+        *known: Tables that come first, where not None.
+
+    Raises:
+        ClassMismatchError: The table is of another number of classes.
+        ValueError: Nothing tells.
+    """
+    table = next((one for one in known if one is not None), None) or _dataset_classes(cfg)
+    if table is None:
+        raise ValueError(
+            'neither checkpoint nor config name the classes; say '
+            'SCDInferencer(..., class_table=ClassTable(names, palette)), unchanged first'
+        )
+    if table.num_classes != num_classes:
+        raise ClassMismatchError(
+            f'the model has {num_classes} land-cover classes, the table {table.num_classes}: '
+            f'{", ".join(table.land_cover)}; use the table the model was trained on'
+        )
+    return table
+
+
+def _dataset_classes(cfg: Config) -> ClassTable | None:
+    for split in ('test', 'val', 'train'):
+        loader = cfg.get(f'{split}_dataloader')
+        classes, palette = _find(loader, 'semantic_classes'), _find(loader, 'semantic_palette')
+        if classes and palette:
+            return ClassTable(tuple(classes), tuple(palette))
+        name = _find((loader or {}).get('dataset'), 'type')
+        found = (
+            DATASETS.get(name) if isinstance(name, str) and name.startswith('tfinet_mm.') else None
+        )
+        stated = getattr(found, 'METAINFO', {})
+        if 'semantic_classes' in stated:
+            return ClassTable.from_metainfo(stated)
+    return None
