@@ -171,6 +171,9 @@ def test_another_crs_lands_on_the_same_ground(write, crs, size, grid):
     ) as pair:
         read, valid = pair.read()
         crs_found = pair.grid.crs.to_string()
+        part, part_valid = pair.read((3, 4, 6, 5))
+    np.testing.assert_array_equal(part, read[:, 4:9, 3:9])
+    np.testing.assert_array_equal(part_valid, valid[4:9, 3:9])
     assert crs_found == (crs if grid == 'after' else UTM33)
     inner = np.pad(np.ones((read.shape[1] - 4, read.shape[2] - 4), bool), 2) & valid
     assert inner.sum() > 0.5 * valid.size

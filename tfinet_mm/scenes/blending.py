@@ -75,14 +75,8 @@ class WindowPlan:
         Where the ``done`` first rows of a scene are finished, a run that goes on from
         there with these windows gives what an undisturbed one does, bit for bit.
         """
-        return next(
-            (
-                number
-                for number, top in enumerate(self.tops)
-                if min(top + self.size, self.height) > done
-            ),
-            len(self.tops),
-        )
+        ends = [min(top + self.size, self.height) for top in self.tops]
+        return next((number for number, end in enumerate(ends) if end > done), len(ends))
 
 
 class Prediction(NamedTuple):
