@@ -10,7 +10,6 @@ import numpy as np
 import torch
 from mmseg.structures import SegDataSample
 
-from tfinet_mm.apis.result import SCDResult
 from tfinet_mm.apis.loading import (
     ConfigLike,
     build_model,
@@ -19,6 +18,7 @@ from tfinet_mm.apis.loading import (
     read_config,
     set_windows,
 )
+from tfinet_mm.apis.result import SCDResult
 from tfinet_mm.datasets.images import read_image, select_bands, split_dates
 from tfinet_mm.errors import ImageFormatError
 from tfinet_mm.models.detectors import SCDTTAModel
