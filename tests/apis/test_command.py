@@ -1,0 +1,53 @@
+"""The command on folders: what it writes, skips and refuses."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfinet_mm.apis import SCDInferencer
+from tfinet_mm.apis.command import main
+from tfinet_mm.errors import UnmatchedPairError
+
+
+def test_folders_are_written_and_finished_pairs_skipped(member, image, saved, tmp_path, capsys):
+    files = member()
+    for name in ('a', 'sub dir/b.c'):
+        saved(f'1/{name}.png', image(1))
+        saved(f'2/{name}.png', image(2))
+    out = tmp_path / 'out'
+    call = [*map(str, files), str(tmp_path / '1'), str(tmp_path / '2'), '--out', str(out)]
+    main(call)
+    assert 'Predicted 2 pairs, 0 were finished' in capsys.readouterr().out
+    expected = SCDInferencer(*files)(image(1), image(2))
+    for name in ('a', 'sub dir/b.c'):
+        for folder, values in (
+            ('label1', expected.semantic_from),
+            ('label2', expected.semantic_to),
+            ('change_prob', np.round(expected.change_prob * 255)),
+        ):
+            written = Image.open(out / folder / f'{name}.png')
+            assert written.mode == ('L' if folder == 'change_prob' else 'P')
+            np.testing.assert_array_equal(written, values)
+    (out / 'change_prob' / 'a.png').unlink()
+    main(call)
+    assert 'Predicted 1 pairs, 1 were finished' in capsys.readouterr().out
+    assert (out / 'change_prob' / 'a.png').is_file()
+    main([*call, '--overwrite', '--threshold', '0'])
+    assert np.asarray(Image.open(out / 'label1' / 'a.png')).min() > 0
+
+
+def test_two_files_and_a_checkpoint_alone(member, image, saved, tmp_path):
+    paths = [str(saved(f'{i}.png', image(i))) for i in (1, 2)]
+    main([str(member()[1]), *paths, '--out', str(tmp_path / 'out')])
+    assert (tmp_path / 'out' / 'label2' / '1.png').is_file()
+
+
+def test_pairs_that_do_not_match(member, image, saved, tmp_path):
+    saved('1/a.png', image(1))
+    saved('2/b.png', image(2))
+    one, two = str(tmp_path / '1'), str(tmp_path / '2')
+    files = [*map(str, member())]
+    with pytest.raises(UnmatchedPairError, match='2 names are not in every folder'):
+        main([*files, one, two, '--out', str(tmp_path / 'out')])
+    with pytest.raises(ValueError, match='two images or two folders'):
+        main([*files, one, two + '/b.png', '--out', str(tmp_path / 'out')])
