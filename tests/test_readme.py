@@ -156,8 +156,10 @@ def test_tools_take_the_options_shown(page, line):
         if word.startswith('configs/'):
             assert (ROOT / word).is_file(), f'{page}: {line}'
     shown = {word for word in words[2:] if word.startswith('--')}
-    shared = ROOT / 'tfinet_mm' / 'engine' / 'options.py'
-    source = tool.read_text(encoding='utf-8') + shared.read_text(encoding='utf-8')
+    sources = [tool, ROOT / 'tfinet_mm' / 'engine' / 'options.py']
+    if tool.name == 'predict.py':
+        sources.append(ROOT / 'tfinet_mm' / 'apis' / 'command.py')
+    source = ''.join(path.read_text(encoding='utf-8') for path in sources)
     known = re.findall(r"'(--[\w-]+)'", source)
     assert shown <= set(known), f'{page}: {line}'
 
