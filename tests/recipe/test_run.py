@@ -28,7 +28,7 @@ def test_all_stages_run_once(folder, stages):
     assert 'data made' in printed
     # The output of a stage is in its log as well, under the command and the time.
     log = (folder.path / 'work/logs/train/one.log').read_text()
-    assert re.search(r'^# \d{4}-\d\d-\d\d \d\d:\d\d:\d\d python \S+ one\.py', log, re.MULTILINE)
+    assert re.search(r'^# \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+ \S+ one\.py', log, re.MULTILINE)
     assert 'training in work/train/one' in log
     best = folder.path / 'work/checkpoints/one.pth'
     assert best.resolve() == folder.path / 'work/train/one/best_Score_epoch_1.pth'
