@@ -1,0 +1,135 @@
+"""Work beside the main thread: reading ahead, and handing on what is done."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Generic, TypeVar
+
+Item = TypeVar('Item')
+Made = TypeVar('Made')
+
+
+def map_ahead(
+    function: Callable[[Item], Made], items: Iterable[Item], workers: int, ahead: int
+) -> Iterator[Made]:
+    """Apply a function in threads, ahead of who takes the results.
+
+    Args:
+        function: Called from ``workers`` threads.
+        items: Taken as they are needed, from the thread that takes the results.
+        workers: Number of threads; 0 calls the function where the result is taken.
+        ahead: Results and calls under way at most, besides the one taken.
+
+    Yields:
+        The results in the order of the items. An error of a call is raised in
+        its place; no further call starts then, nor after the iterator is closed.
+
+    Raises:
+        ValueError: ``workers`` is below 0, or ``ahead`` below 1.
+
+    Example:
+        >>> list(map_ahead(str.upper, 'abc', workers=2, ahead=2))
+        ['A', 'B', 'C']
+    """
+    if workers < 0 or ahead < 1:
+        raise ValueError(f'workers must be 0 or more, ahead 1 or more; got {workers} and {ahead}')
+    if workers == 0:
+        yield from map(function, items)
+        return
+    pool = ThreadPoolExecutor(workers)
+    waiting: deque[Future[Made]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(wait=True, cancel_futures=True)
+
+
+class Consumer(Generic[Item]):
+    """A thread that works through items in the order they are put.
+
+    Used as a context manager: leaving the block waits until all is worked
+    through; where the block raises, the thread gets no more items and its
+    ``function`` ends at the next one. An error of the function is raised by the
+    next :meth:`put`, or on leaving.
+
+    Args:
+        function: Called once, in the thread, with an iterator over the items.
+        size: Items that wait at most; :meth:`put` waits for room.
+    """
+
+    def __init__(self, function: Callable[[Iterator[Item]], None], size: int = 1) -> None:
+        self._items: deque[Item] = deque()
+        self._size = size
+        self._changed = threading.Condition()
+        self._ended = False
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._work, args=(function,), daemon=True)
+
+    def __enter__(self) -> Consumer[Item]:
+        self._thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        with self._changed:
+            self._ended = True
+            if kind is not None:
+                self._items.clear()
+                self._error = self._error or _Abandoned()
+            self._changed.notify_all()
+        self._thread.join()
+        if kind is None and self._error is not None:
+            raise self._error
+
+    def put(self, item: Item) -> None:
+        """Hand an item on; waits while ``size`` are waiting already.
+
+        Raises:
+            Exception: That which ended the function.
+            RuntimeError: The function has returned before its time.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: len(self._items) < self._size or self._ended)
+            if self._error is not None:
+                raise self._error
+            if self._ended:
+                raise RuntimeError('the thread that takes the items has ended already')
+            self._items.append(item)
+            self._changed.notify_all()
+
+    def _work(self, function: Callable[[Iterator[Item]], None]) -> None:
+        error: BaseException | None = None
+        try:
+            function(self._taken())
+        except _Abandoned:
+            pass
+        except BaseException as raised:
+            error = raised
+        with self._changed:
+            self._ended = True
+            self._error = self._error or error
+            self._items.clear()
+            self._changed.notify_all()
+
+    def _taken(self) -> Iterator[Item]:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._items or self._ended)
+                if isinstance(self._error, _Abandoned):
+                    raise self._error
+                if not self._items:
+                    return
+                item = self._items.popleft()
+                self._changed.notify_all()
+            yield item
+
+
+class _Abandoned(Exception):
+    """Nobody will put further items."""
