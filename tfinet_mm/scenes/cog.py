@@ -1,0 +1,203 @@
+"""Cloud-optimised GeoTIFFs with colours and class names.
+
+GDAL's COG driver writes them block by block. rasterio, the extra ``geo``, is imported where it is
+used.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+from tfinet_mm.errors import MissingExtraError, SceneError
+from tfinet_mm.files import whole_file
+
+TILE = 512
+# GDAL keeps no more than this of blocks it read and wrote.
+CACHE_MEGABYTES = 256
+GDAL_TYPES = {'uint8': 'Byte', 'uint16': 'UInt16', 'float32': 'Float32'}
+NAMES_TAG = 'CLASS_NAMES'
+RESAMPLINGS = 'nearest', 'average'
+
+
+def write_cog(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    crs: Any,
+    transform: Any,
+    description: str,
+    nodata: float,
+    colours: Sequence[Sequence[int]] | None = None,
+    class_names: Sequence[str] | None = None,
+    tags: Mapping[str, str] | None = None,
+    resampling: str = 'nearest',
+) -> None:
+    """Copy a raster of one band to a cloud-optimised GeoTIFF, whole or not at all.
+
+    Tiles of 512 pixels, DEFLATE (floats with their predictor), overviews down to one tile,
+    BigTIFF where it may be needed. Values are those of the source; what they mean is said here.
+
+    Class names are category names of the band as GDAL and QGIS show them. GeoTIFF has no place for
+    those, so GDAL stores them in ``target + '.aux.xml'``; the file's own tag ``CLASS_NAMES`` has
+    them too, as a JSON list.
+
+    Args:
+        source: A file with one band of uint8, uint16 or float32 that rasterio opens.
+        target: File to write.
+        crs: The ``rasterio.crs.CRS`` of the result, or None.
+        transform: The ``affine.Affine`` of the result.
+        description: Description of the band.
+        nodata: Value of pixels without data.
+        colours: RGB colour of each value from 0 on, at most 256; uint8 only.
+        class_names: Name of each value from 0 on.
+        tags: Metadata of the file.
+        resampling: How overviews are made: 'nearest', or 'average' over pixels with data.
+
+    Raises:
+        MissingExtraError: rasterio is not installed.
+        SceneError: The source has other bands or another type, or an option is none of the above.
+        OSError: The source can't be read or the target not written.
+    """
+    rasterio = _import_rasterio()
+    from rasterio._err import CPLE_BaseError
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    from rasterio.shutil import copy
+
+    if resampling not in RESAMPLINGS:
+        raise SceneError(
+            f"expected overviews by resampling='nearest' or 'average', got {resampling!r}"
+        )
+    # Files that were cut off would be read as zeros.
+    environment = rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES, RAW_CHECK_FILE_SIZE=True)
+    with environment, warnings.catch_warnings():
+        # Where the source lies doesn't matter.
+        warnings.simplefilter('ignore', NotGeoreferencedWarning)
+        try:
+            with rasterio.open(source) as raster:
+                kind, width, height = raster.dtypes[0], raster.width, raster.height
+                count = raster.count
+        except RasterioError as error:
+            raise OSError(f'{source} could not be read: {error}') from error
+    if count != 1 or kind not in GDAL_TYPES:
+        raise SceneError(
+            f'expected {source} to have one band of {", ".join(GDAL_TYPES)}, got {count} of {kind}'
+        )
+    if colours and (kind != 'uint8' or len(colours) > 256):
+        raise SceneError(
+            f'a colour table needs a raster of uint8 and at most 256 colours; {source} is {kind} '
+            f'and there are {len(colours)} colours'
+        )
+    root = ElementTree.Element('VRTDataset', rasterXSize=str(width), rasterYSize=str(height))
+    _describe_file(root, crs, transform, tags or {}, class_names)
+    _describe_band(root, kind, source, description, nodata, colours or (), class_names or ())
+    options = dict(
+        compress='DEFLATE',
+        # Differences of neighbours make floats smaller, and codes of classes larger.
+        predictor='YES' if kind == 'float32' else 'NO',
+        blocksize=TILE,
+        resampling=resampling.upper(),
+        bigtiff='IF_SAFER',
+        num_threads='ALL_CPUS',
+    )
+    with whole_file(os.fspath(target)) as partial:
+        made, names = _names_file(partial), _names_file(target)
+        try:
+            with environment:
+                text = ElementTree.tostring(root, encoding='unicode')
+                copy(text, partial, driver='COG', **options)
+                _check(rasterio, partial, (width, height))
+            # Before the file itself, which says that all is there.
+            if made.exists():
+                made.replace(names)
+            else:
+                names.unlink(missing_ok=True)
+        except (CPLE_BaseError, RasterioError) as error:
+            raise OSError(f'{target} could not be written: {error}') from error
+        finally:
+            made.unlink(missing_ok=True)
+
+
+def _describe_file(
+    root: ElementTree.Element,
+    crs: Any,
+    transform: Any,
+    tags: Mapping[str, str],
+    class_names: Sequence[str] | None,
+) -> None:
+    """Add what a VRT says of the whole file."""
+    if crs is not None:
+        ElementTree.SubElement(root, 'SRS').text = crs.to_wkt()
+    if crs is not None or not transform.is_identity:
+        numbers = (getattr(transform, name) for name in 'cabfde')
+        text = ', '.join(repr(float(number)) for number in numbers)
+        ElementTree.SubElement(root, 'GeoTransform').text = text
+    metadata = ElementTree.SubElement(root, 'Metadata')
+    own = {NAMES_TAG: json.dumps(list(class_names), ensure_ascii=False)} if class_names else {}
+    for key, value in {**tags, **own}.items():
+        ElementTree.SubElement(metadata, 'MDI', key=key).text = str(value)
+
+
+def _describe_band(
+    root: ElementTree.Element,
+    kind: str,
+    source: str | os.PathLike[str],
+    description: str,
+    nodata: float,
+    colours: Sequence[Sequence[int]],
+    class_names: Sequence[str],
+) -> None:
+    """Add what a VRT says of the band; the order of the parts is that of GDAL's schema."""
+    band = ElementTree.SubElement(root, 'VRTRasterBand', dataType=GDAL_TYPES[kind], band='1')
+    ElementTree.SubElement(band, 'Description').text = description
+    ElementTree.SubElement(band, 'NoDataValue').text = repr(nodata)
+    ElementTree.SubElement(band, 'ColorInterp').text = 'Palette' if colours else 'Gray'
+    if class_names:
+        categories = ElementTree.SubElement(band, 'CategoryNames')
+        for name in class_names:
+            ElementTree.SubElement(categories, 'Category').text = name
+    if colours:
+        table = ElementTree.SubElement(band, 'ColorTable')
+        for red, green, blue in colours:
+            ElementTree.SubElement(table, 'Entry', c1=f'{red}', c2=f'{green}', c3=f'{blue}')
+    part = ElementTree.SubElement(band, 'SimpleSource')
+    path = ElementTree.SubElement(part, 'SourceFilename', relativeToVRT='0')
+    path.text = os.path.abspath(source)
+    ElementTree.SubElement(part, 'SourceBand').text = '1'
+
+
+def _check(rasterio: Any, path: Path, size: tuple[int, int]) -> None:
+    """Read the pixel that is written last, which a full disk would have left out."""
+    width, height = size
+    with rasterio.open(path) as made:
+        made.read(1, window=((height - 1, height), (width - 1, width)))
+
+
+def _names_file(path: str | os.PathLike[str]) -> Path:
+    """Where GDAL stores what a GeoTIFF can't."""
+    return Path(f'{os.fspath(path)}.aux.xml')
+
+
+def read_class_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
+    """The class names in a file of :func:`write_cog`, from its tag; empty without any.
+
+    Raises:
+        MissingExtraError: rasterio is not installed.
+    """
+    with _import_rasterio().open(path) as raster:
+        return tuple(json.loads(raster.tags().get(NAMES_TAG, '[]')))
+
+
+def _import_rasterio() -> Any:
+    try:
+        import rasterio
+    except ImportError as error:
+        raise MissingExtraError(
+            'GeoTIFFs are written by rasterio, which is not installed: pip install "tfinet-mm[geo]"'
+        ) from error
+    return rasterio

@@ -1,0 +1,156 @@
+"""The rasters that a predicted scene consists of: types, nodata, names and colours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tfinet_mm.errors import SceneError
+from tfinet_mm.structures import ClassTable
+
+CHANGE_NODATA = 255
+COVER_NODATA = 0
+# Most transitions that fit one byte beside "unchanged" and nodata.
+MOST_BYTE_TRANSITIONS = 254
+# Part of the new land cover's colour in that of a transition; the rest is the old one's.
+NEW_COVER_PART = 0.65
+
+Colour = tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Product:
+    """One raster of a predicted scene.
+
+    Attributes:
+        name: Its name; the file is ``name + '.tif'``.
+        dtype: NumPy's name of the type of its values.
+        nodata: The value where the scene has no data.
+        description: What the band shows, in words.
+        resampling: How overviews are made: 'nearest' or 'average'.
+        class_names: Name of each value from 0 on; empty for probabilities.
+        colours: RGB colour of each value from 0 on; empty for probabilities and where there
+            are too many values for a colour table.
+    """
+
+    name: str
+    dtype: str
+    nodata: float
+    description: str
+    resampling: str = 'nearest'
+    class_names: tuple[str, ...] = ()
+    colours: tuple[Colour, ...] = ()
+
+
+def scene_products(classes: ClassTable) -> dict[str, Product]:
+    """The rasters of a scene by name, for a table of K land-cover classes.
+
+    Args:
+        classes: The K + 1 classes, the first that of unchanged pixels.
+
+    Returns:
+        ``change_prob``: P(changed) in 0..1, NaN where there are no data. ``change``: 1 where
+        changed, 0 where not, 255. ``land_cover_from`` and ``land_cover_to``: 1..K, 0 where there
+        are no data. ``transition``: 0 where unchanged, (from - 1) K + to where changed; uint8
+        with 255 as nodata while K K <= 254, uint16 with 65535 beyond.
+
+    Raises:
+        SceneError: There is no land-cover class, or so many that no uint16 holds all transitions.
+
+    Example:
+        >>> table = ClassTable(('same', 'water', 'tree'), ((0, 0, 0), (0, 0, 200), (0, 100, 0)))
+        >>> transition = scene_products(table)['transition']
+        >>> transition.dtype, transition.nodata, transition.class_names[2]
+        ('uint8', 255, 'water to tree')
+    """
+    number = classes.num_classes
+    if not 1 <= number <= 255:
+        raise SceneError(
+            f'expected a table of 1 to 255 land-cover classes beside unchanged, got {number}'
+        )
+    small = number**2 <= MOST_BYTE_TRANSITIONS
+    changes = [
+        (f'{old} to {new}', _mixed(old_colour, new_colour))
+        for old, old_colour in zip(classes.land_cover, classes.palette[1:], strict=True)
+        for new, new_colour in zip(classes.land_cover, classes.palette[1:], strict=True)
+    ]
+    cover_names = ('no data', *classes.land_cover)
+    cover_colours = ((0, 0, 0), *classes.palette[1:])
+    products = [
+        Product('change_prob', 'float32', float('nan'), 'probability of change', 'average'),
+        Product(
+            'change',
+            'uint8',
+            CHANGE_NODATA,
+            'change',
+            class_names=('unchanged', 'changed'),
+            colours=((0, 0, 0), (255, 255, 255)),
+        ),
+        *(
+            Product(
+                f'land_cover_{date}',
+                'uint8',
+                COVER_NODATA,
+                f'land cover {when}',
+                class_names=cover_names,
+                colours=cover_colours,
+            )
+            for date, when in (('from', 'before'), ('to', 'after'))
+        ),
+        Product(
+            'transition',
+            'uint8' if small else 'uint16',
+            255 if small else 65535,
+            'land cover from and to of changed pixels',
+            class_names=('unchanged', *(name for name, _ in changes)),
+            colours=(classes.palette[0], *(colour for _, colour in changes)) if small else (),
+        ),
+    ]
+    return {product.name: product for product in products}
+
+
+def _mixed(old: Colour, new: Colour) -> Colour:
+    red, green, blue = (
+        round((1 - NEW_COVER_PART) * a + NEW_COVER_PART * b) for a, b in zip(old, new, strict=True)
+    )
+    return red, green, blue
+
+
+def transition_codes(
+    change: np.ndarray, cover_from: np.ndarray, cover_to: np.ndarray, transition: Product
+) -> np.ndarray:
+    """Code each pixel's change as one number.
+
+    Args:
+        change: 1 changed, 0 unchanged, anything else for no data; any shape.
+        cover_from: Land cover before of that shape, 1..K.
+        cover_to: Land cover after, 1..K.
+        transition: The product of :func:`scene_products`.
+
+    Returns:
+        Codes of the product's type.
+
+    Example:
+        >>> table = ClassTable(('same', 'water', 'tree'), ((0, 0, 0), (0, 0, 200), (0, 100, 0)))
+        >>> product = scene_products(table)['transition']
+        >>> maps = np.array([[1, 0, 255, 1], [1, 1, 0, 2], [2, 1, 0, 1]], np.uint8)
+        >>> transition_codes(*maps, product)
+        array([  2,   0, 255,   3], dtype=uint8)
+    """
+    number = round((len(transition.class_names) - 1) ** 0.5)
+    codes = (cover_from.astype(np.int32) - 1) * number + cover_to
+    chosen = np.where(change == 1, codes, np.where(change == 0, 0, transition.nodata))
+    return chosen.astype(transition.dtype)
+
+
+def from_and_to(codes: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """The classes 1..K before and after of transition codes 1..K K.
+
+    Example:
+        >>> before, after = from_and_to(np.array([2, 3]), num_classes=2)
+        >>> before.tolist(), after.tolist()
+        ([1, 2], [2, 1])
+    """
+    numbers = np.asarray(codes, np.int64) - 1
+    return numbers // num_classes + 1, numbers % num_classes + 1
