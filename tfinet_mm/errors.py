@@ -67,3 +67,7 @@ class StageError(TFINetError, RuntimeError):
 
 class SceneError(TFINetError, ValueError):
     """Two georeferenced scenes can't be brought to one grid, or read as the network takes them."""
+
+
+class ReportError(TFINetError, ValueError):
+    """A report is asked for something that isn't there, or predictions that can't be read."""
