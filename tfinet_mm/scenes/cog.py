@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import json
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from tfinet_mm.errors import MissingExtraError, SceneError
+from tfinet_mm.errors import SceneError
 from tfinet_mm.files import whole_file
+from tfinet_mm.scenes.rasters import CACHE_MEGABYTES, import_geo, open_raster
 
 TILE = 512
-# GDAL keeps no more than this of blocks it read and wrote.
-CACHE_MEGABYTES = 256
 GDAL_TYPES = {'uint8': 'Byte', 'uint16': 'UInt16', 'float32': 'Float32'}
 NAMES_TAG = 'CLASS_NAMES'
 RESAMPLINGS = 'nearest', 'average'
@@ -64,30 +62,19 @@ def write_cog(
         SceneError: The source has other bands or another type, or an option is none of the above.
         OSError: The source can't be read or the target not written.
     """
-    rasterio = _import_rasterio()
+    rasterio = import_geo('rasterio', 'Writing a GeoTIFF')
     from rasterio._err import CPLE_BaseError
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    from rasterio.errors import RasterioError
     from rasterio.shutil import copy
 
     if resampling not in RESAMPLINGS:
         raise SceneError(
             f"expected overviews by resampling='nearest' or 'average', got {resampling!r}"
         )
-    # Files that were cut off would be read as zeros.
-    environment = rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES, RAW_CHECK_FILE_SIZE=True)
-    with environment, warnings.catch_warnings():
-        # Where the source lies doesn't matter.
-        warnings.simplefilter('ignore', NotGeoreferencedWarning)
-        try:
-            with rasterio.open(source) as raster:
-                kind, width, height = raster.dtypes[0], raster.width, raster.height
-                count = raster.count
-        except RasterioError as error:
-            raise OSError(f'{source} could not be read: {error}') from error
-    if count != 1 or kind not in GDAL_TYPES:
-        raise SceneError(
-            f'expected {source} to have one band of {", ".join(GDAL_TYPES)}, got {count} of {kind}'
-        )
+    with open_raster(source) as raster:
+        kind, width, height = raster.dtypes[0], raster.width, raster.height
+    if kind not in GDAL_TYPES:
+        raise SceneError(f'expected {source} to have values of {", ".join(GDAL_TYPES)}, got {kind}')
     if colours and (kind != 'uint8' or len(colours) > 256):
         raise SceneError(
             f'a colour table needs a raster of uint8 and at most 256 colours; {source} is {kind} '
@@ -108,10 +95,10 @@ def write_cog(
     with whole_file(os.fspath(target)) as partial:
         made, names = _names_file(partial), _names_file(target)
         try:
-            with environment:
+            with rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES):
                 text = ElementTree.tostring(root, encoding='unicode')
                 copy(text, partial, driver='COG', **options)
-                _check(rasterio, partial, (width, height))
+                _check(partial, (width, height))
             # Before the file itself, which says that all is there.
             if made.exists():
                 made.replace(names)
@@ -171,10 +158,10 @@ def _describe_band(
     ElementTree.SubElement(part, 'SourceBand').text = '1'
 
 
-def _check(rasterio: Any, path: Path, size: tuple[int, int]) -> None:
+def _check(path: Path, size: tuple[int, int]) -> None:
     """Read the pixel that is written last, which a full disk would have left out."""
     width, height = size
-    with rasterio.open(path) as made:
+    with open_raster(path) as made:
         made.read(1, window=((height - 1, height), (width - 1, width)))
 
 
@@ -189,15 +176,5 @@ def read_class_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
     Raises:
         MissingExtraError: rasterio is not installed.
     """
-    with _import_rasterio().open(path) as raster:
+    with open_raster(path) as raster:
         return tuple(json.loads(raster.tags().get(NAMES_TAG, '[]')))
-
-
-def _import_rasterio() -> Any:
-    try:
-        import rasterio
-    except ImportError as error:
-        raise MissingExtraError(
-            'GeoTIFFs are written by rasterio, which is not installed: pip install "tfinet-mm[geo]"'
-        ) from error
-    return rasterio

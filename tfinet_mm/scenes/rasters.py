@@ -1,0 +1,130 @@
+"""Reading and writing rasters of one band in blocks of rows.
+
+rasterio, the extra ``geo``, is imported where it is used.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfinet_mm.errors import MissingExtraError, SceneError
+
+# Pixels of a block: few enough that tens of bytes for each are no matter.
+BLOCK_PIXELS = 1 << 22
+# GDAL keeps no more than this of blocks that it read and wrote.
+CACHE_MEGABYTES = 256
+# Numbers of ENVI's data types.
+ENVI_TYPES = {'uint8': 1, 'float32': 4, 'uint16': 12}
+
+PathLike = str | os.PathLike[str]
+
+
+def import_geo(name: str, purpose: str) -> Any:
+    """Import a module of the extra ``geo``.
+
+    Args:
+        name: Its name.
+        purpose: What it is needed for, at the start of a sentence.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        package = name.partition('.')[0]
+        raise MissingExtraError(
+            f'{purpose} needs {package}, which is not installed: pip install "tfinet-mm[geo]"'
+        ) from error
+
+
+@contextmanager
+def open_raster(path: PathLike) -> Iterator[Any]:
+    """Open a file of one band with rasterio; where it lies needn't be known.
+
+    Args:
+        path: The file.
+
+    Yields:
+        The open ``rasterio.DatasetReader``, within a GDAL environment whose cache is bounded.
+
+    Raises:
+        MissingExtraError: rasterio is not installed.
+        OSError: It can't be read, or is shorter than its header says.
+        SceneError: It has other bands.
+    """
+    rasterio = import_geo('rasterio', 'Reading a raster')
+    errors = importlib.import_module('rasterio.errors')
+    # Without the check files that were cut off would be read as zeros.
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES, RAW_CHECK_FILE_SIZE=True):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter('ignore', errors.NotGeoreferencedWarning)
+                raster = rasterio.open(path)
+        except errors.RasterioError as error:
+            raise OSError(f'{path} could not be read: {error}') from error
+        with raster:
+            if raster.count != 1:
+                raise SceneError(f'expected {path} to have one band, got {raster.count}')
+            yield raster
+
+
+def row_blocks(height: int, width: int, pixels: int = BLOCK_PIXELS) -> Iterator[tuple[int, int]]:
+    """First row and number of rows of blocks of at most so many pixels, but at least one row.
+
+    Example:
+        >>> list(row_blocks(height=5, width=10, pixels=25))
+        [(0, 2), (2, 2), (4, 1)]
+    """
+    rows = max(pixels // width, 1)
+    for top in range(0, height, rows):
+        yield top, min(rows, height - top)
+
+
+def read_rows(raster: Any, top: int, rows: int) -> np.ndarray:
+    """Rows (rows, width) of the one band of an open raster."""
+    return raster.read(1, window=((top, top + rows), (0, raster.width)))
+
+
+def check_same_size(path: PathLike, raster: Any, height: int, width: int) -> None:
+    """Refuse a raster of another size than the scene's.
+
+    Raises:
+        SceneError: It is not of that size.
+    """
+    if (raster.height, raster.width) != (height, width):
+        raise SceneError(
+            f"{path} is {raster.width} x {raster.height} pixels, the scene's grid "
+            f'{width} x {height}; both have to be of one size'
+        )
+
+
+@contextmanager
+def raw_writer(path: Path, dtype: str, height: int, width: int) -> Iterator[Any]:
+    """Write an array from above to below to a file that GDAL reads through a header beside it.
+
+    Args:
+        path: The file, ``.img``; the header is of the same name with ``.hdr``.
+        dtype: NumPy's name of its type: uint8, uint16 or float32.
+        height: Rows.
+        width: Columns.
+
+    Yields:
+        A function that appends rows (n, width).
+    """
+    path.with_suffix('.hdr').write_text(
+        f'ENVI\nsamples = {width}\nlines = {height}\nbands = 1\nheader offset = 0\n'
+        f'file type = ENVI Standard\ndata type = {ENVI_TYPES[dtype]}\ninterleave = bsq\n'
+        'byte order = 0\n'
+    )
+    stored = np.dtype(dtype).newbyteorder('<')
+    with path.open('wb') as file:
+        yield lambda rows: file.write(np.ascontiguousarray(rows, stored).data)
