@@ -1,0 +1,206 @@
+"""How much of each class became which: areas of a scene's transitions."""
+
+from __future__ import annotations
+
+import csv
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfinet_mm.errors import SceneError
+from tfinet_mm.files import whole_file
+from tfinet_mm.scenes.areas import PixelAreas
+from tfinet_mm.scenes.rasters import (
+    BLOCK_PIXELS,
+    PathLike,
+    check_same_size,
+    open_raster,
+    read_rows,
+    row_blocks,
+)
+
+SQUARE_METRES_A_HECTARE = 10_000
+
+
+@dataclass(frozen=True)
+class FromToAreas:
+    """Areas and numbers of pixels by what happened to them.
+
+    Attributes:
+        classes: The K land-cover classes.
+        unit: 'ha', or 'pixels' for a scene without CRS.
+        method: How areas were taken: 'planar', 'geodesic' or 'pixels'.
+        distortion: Largest relative difference of planar from geodesic areas in the scene; None
+            where there is no such thing.
+        matrix: (K, K) float64: the area that was class row before and is class column after,
+            among changed pixels. The diagonal is of those that the network calls changed though
+            their class is the same.
+        pixels: (K, K) int64, the same in pixels.
+        unchanged: Area that didn't change.
+        unchanged_pixels: The same in pixels.
+        nodata: Area without data.
+        nodata_pixels: The same in pixels.
+    """
+
+    classes: tuple[str, ...]
+    unit: str
+    method: str
+    distortion: float | None
+    matrix: np.ndarray
+    pixels: np.ndarray
+    unchanged: float
+    unchanged_pixels: int
+    nodata: float
+    nodata_pixels: int
+
+    def by_class(self) -> list[dict[str, Any]]:
+        """For each class the area lost to others, gained from others and gained less lost.
+
+        Returns:
+            Dictionaries with the keys ``name``, ``lost``, ``gained``, ``net``, and the same in
+            pixels as ``lost_pixels``, ``gained_pixels``, ``net_pixels``.
+        """
+        parts: dict[str, np.ndarray] = {}
+        for ending, matrix in (('', self.matrix), ('_pixels', self.pixels)):
+            moved = matrix - np.diag(np.diag(matrix))
+            lost, gained = moved.sum(1), moved.sum(0)
+            parts |= {
+                f'lost{ending}': lost,
+                f'gained{ending}': gained,
+                f'net{ending}': gained - lost,
+            }
+        return [
+            {'name': name} | {key: values[index].item() for key, values in parts.items()}
+            for index, name in enumerate(self.classes)
+        ]
+
+    def totals(self) -> dict[str, tuple[float, int]]:
+        """Area and pixels that changed, didn't, have no data, and all of them."""
+        changed = float(self.matrix.sum()), int(self.pixels.sum())
+        unchanged = self.unchanged, self.unchanged_pixels
+        nodata = self.nodata, self.nodata_pixels
+        area, pixels = (sum(parts) for parts in zip(changed, unchanged, nodata, strict=True))
+        return dict(changed=changed, unchanged=unchanged, nodata=nodata, total=(area, int(pixels)))
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it as plain values, as they are in ``areas.json``."""
+        return dict(
+            unit=self.unit,
+            method=self.method,
+            distortion=self.distortion,
+            classes=list(self.classes),
+            from_to=self.matrix.tolist(),
+            from_to_pixels=self.pixels.tolist(),
+            by_class=self.by_class(),
+            **{name: dict(area=area, pixels=n) for name, (area, n) in self.totals().items()},
+        )
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> FromToAreas:
+        """The areas that :meth:`as_json` gave.
+
+        Raises:
+            KeyError: A part is missing.
+        """
+        return cls(
+            classes=tuple(values['classes']),
+            matrix=np.array(values['from_to'], np.float64),
+            pixels=np.array(values['from_to_pixels'], np.int64),
+            **{key: values[key] for key in ('unit', 'method', 'distortion')},
+            **{key: values[key]['area'] for key in ('unchanged', 'nodata')},
+            **{f'{key}_pixels': values[key]['pixels'] for key in ('unchanged', 'nodata')},
+        )
+
+    def write(self, folder: str | Path) -> None:
+        """Write ``areas.csv`` and then ``areas.json``, each whole or not at all.
+
+        The table has a row for each pair of classes, for what each class lost and gained, and for
+        the totals, with the columns ``what``, ``from``, ``to``, the unit and ``pixels``.
+        """
+        folder = Path(folder)
+        rows: list[list[Any]] = [
+            ['changed', old, new, self.matrix[i, j].item(), self.pixels[i, j].item()]
+            for i, old in enumerate(self.classes)
+            for j, new in enumerate(self.classes)
+        ]
+        for one in self.by_class():
+            name = one['name']
+            for what, sides in (('lost', (name, '')), ('gained', ('', name)), ('net', ('', name))):
+                rows.append([what, *sides, one[what], one[f'{what}_pixels']])
+        labels = dict(changed='all changed', unchanged='unchanged', nodata='no data', total='total')
+        rows += [[labels[name], '', '', *both] for name, both in self.totals().items()]
+        columns = ['what', 'from', 'to', 'hectares', 'pixels']
+        if self.unit == 'pixels':
+            columns, rows = [*columns[:3], 'pixels'], [[*row[:3], row[4]] for row in rows]
+        with (
+            whole_file(folder / 'areas.csv') as partial,
+            partial.open('w', encoding='utf-8', newline='') as file,
+        ):
+            csv.writer(file).writerows([columns, *rows])
+        with whole_file(folder / 'areas.json') as partial:
+            text = json.dumps(self.as_json(), indent=2, ensure_ascii=False)
+            partial.write_text(text + '\n', encoding='utf-8')
+
+
+def from_to_areas(
+    transition: PathLike,
+    classes: tuple[str, ...],
+    nodata: int,
+    pixel_areas: PixelAreas,
+    block_pixels: int = BLOCK_PIXELS,
+) -> FromToAreas:
+    """Add up a raster of transitions, a block of rows at a time.
+
+    Args:
+        transition: Raster of :func:`tfinet_mm.scenes.products.transition_codes`.
+        classes: The K land-cover classes.
+        nodata: Code of pixels without data.
+        pixel_areas: Areas of the pixels of its grid.
+        block_pixels: Pixels of a block.
+
+    Raises:
+        MissingExtraError: rasterio is not installed.
+        SceneError: The raster is not of the grid's size, or holds codes that these classes
+            don't have.
+    """
+    grid = pixel_areas.grid
+    most = len(classes) ** 2
+    counts = np.zeros(most + 2, np.int64)
+    sums = np.zeros(most + 2)
+    with open_raster(transition) as raster:
+        check_same_size(transition, raster, grid.height, grid.width)
+        for top, rows in row_blocks(grid.height, grid.width, block_pixels):
+            codes = read_rows(raster, top, rows).astype(np.intp)
+            unknown = codes == nodata
+            largest = codes.max(initial=0, where=~unknown)
+            if largest > most:
+                raise SceneError(
+                    f'{transition} holds the code {largest}, expected 0 to {most} for '
+                    f'{len(classes)} classes, or {nodata}; is it of other classes?'
+                )
+            codes[unknown] = most + 1
+            counts += np.bincount(codes.ravel(), minlength=most + 2)
+            if pixel_areas.constant is None:
+                area = np.broadcast_to(pixel_areas.rows(top, rows), codes.shape)
+                sums += np.bincount(codes.ravel(), area.ravel(), minlength=most + 2)
+    if pixel_areas.constant is not None:
+        sums += counts * pixel_areas.constant
+    pixels = pixel_areas.method == 'pixels'
+    if not pixels:
+        sums /= SQUARE_METRES_A_HECTARE
+    square = len(classes), len(classes)
+    return FromToAreas(
+        classes=tuple(classes),
+        unit='pixels' if pixels else 'ha',
+        method=pixel_areas.method,
+        distortion=pixel_areas.distortion,
+        matrix=sums[1:-1].reshape(square),
+        pixels=counts[1:-1].reshape(square),
+        unchanged=float(sums[0]),
+        unchanged_pixels=int(counts[0]),
+        nodata=float(sums[-1]),
+        nodata_pixels=int(counts[-1]),
+    )
