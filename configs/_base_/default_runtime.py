@@ -30,8 +30,8 @@ default_hooks = dict(
     # Batch norm statistics become the mean over the ranks after each epoch, so that all
     # validate with the network that the checkpoint holds.
     sync_buffers=dict(type='SyncBuffersHook'),
-    # Every 50th pair while validating; tools/test.py --show-dir draws all.
-    visualization=dict(type='tfinet_mm.PairVisualizationHook', interval=50),
+    # Pictures of eight pairs, the same at every validation; tools/test.py --show-dir draws all.
+    visualization=dict(type='tfinet_mm.PairVisualizationHook', number=8),
 )
 log_processor = dict(by_epoch=True)
 log_level = 'INFO'
@@ -43,9 +43,7 @@ log_level = 'INFO'
 #       dict(type='TensorboardVisBackend'),
 #       dict(type='WandbVisBackend', init_kwargs=dict(project='tfinet')),
 #   ])
-visualizer = dict(
-    type='Visualizer', name='visualizer', vis_backends=[dict(type='LocalVisBackend')]
-)
+visualizer = dict(type='Visualizer', name='visualizer', vis_backends=[dict(type='LocalVisBackend')])
 
 load_from = None
 resume = False

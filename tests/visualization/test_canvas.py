@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfinet_mm.visualization.canvas import compose, panel_size, resized
+from tfinet_mm.visualization.canvas import HATCH, compose, hatched, panel_size, resized
 
 
 @pytest.mark.parametrize(
@@ -51,6 +51,34 @@ def test_compose_keeps_every_panel_and_legend_colour():
     assert (np.diff(rows) > 1).sum() >= 3
     last = np.flatnonzero((picture == colours[3]).all(-1).any(axis=1))
     assert last.min() > rows.max()
+
+
+def test_legend_of_text_colours_and_pictures():
+    panel = ('', Image.new('RGB', (200, 20)))
+    tile = Image.new('RGB', (40, 40), (7, 8, 9))
+    legend = [[('words:', None), ('a', (9, 8, 7)), ('b', tile)]]
+    picture = compose([[panel, panel]], (200, 20), '', legend)
+    swatches = [(picture == colour).all(-1) for colour in ((9, 8, 7), (7, 8, 9))]
+    # Squares of 12 pixels on one line, within frames that take one pixel from a cut-out.
+    for swatch in swatches:
+        rows, columns = np.flatnonzero(swatch.any(axis=1)), np.flatnonzero(swatch.any(axis=0))
+        assert len(rows) in (11, 12)
+        assert len(rows) == len(columns)
+    words, first, second = 8, *(np.flatnonzero(s.any(axis=0)).min() for s in swatches)
+    assert words + 30 < first < second
+
+
+def test_stripes_cover_the_mask_alone():
+    panel = Image.new('RGB', (64, 32), (0, 0, 250))
+    mask = np.zeros((16, 32), bool)
+    mask[:8, :8] = True
+    striped = np.asarray(hatched(panel, mask))
+    assert (striped[:, 16:] == (0, 0, 250)).all()
+    assert (striped[16:] == (0, 0, 250)).all()
+    part = striped[:16, :16]
+    for y, x in np.ndindex(16, 16):
+        assert tuple(part[y, x]) == HATCH[(y + x) // 4 % 2]
+    assert hatched(panel, mask & False) is panel
 
 
 @pytest.mark.parametrize('title', ['', 'x' * 500, 'grün 日本'])

@@ -1,6 +1,8 @@
 """The picture of a pair."""
 
 import warnings
+from dataclasses import replace
+from itertools import combinations
 
 import numpy as np
 import pytest
@@ -10,7 +12,15 @@ from mmseg.structures import SegDataSample
 
 from tfinet_mm.errors import LabelValueError
 from tfinet_mm.structures import SECOND
-from tfinet_mm.visualization import PairMaps, change_errors, display_image, draw_pair, draw_sample
+from tfinet_mm.visualization import (
+    PairMaps,
+    change_errors,
+    display_image,
+    draw_pair,
+    draw_sample,
+    overlay,
+)
+from tfinet_mm.visualization.canvas import HATCH
 from tfinet_mm.visualization.overlay import CHANGE_COLOURS
 
 
@@ -94,6 +104,115 @@ def test_picture_shows_every_map():
     assert abs(count(picture, SECOND.palette[1]) - area // 2) <= swatch  # predicted after
     assert abs(count(picture, SECOND.palette[4]) - (area // 2 - 480)) <= swatch  # annotated before
     assert abs(count(picture, SECOND.palette[6]) - (area // 2 - 480)) <= swatch  # annotated after
+
+
+def panels(picture, columns, height=200, width=200):
+    """The panels of a picture at 1:1 under a title, by (row, column)."""
+    tops = 8 + 20 + 20, 8 + 20 + 20 + height + 8 + 20
+    return {
+        (row, column): picture[top : top + height, left : left + width]
+        for row, top in enumerate(tops)
+        for column in range(columns)
+        for left in [8 + column * (width + 8)]
+    }
+
+
+def test_what_is_not_annotated_is_striped_and_no_error():
+    maps = PairMaps.from_sample(new_sample(200, 200))
+    change, cover = maps.change.copy(), maps.annotated_from.copy()
+    change[:30] = cover[:30] = 255
+    predicted = np.ones_like(change)
+    maps = replace(maps, change=change, annotated_from=cover, predicted_change=predicted)
+    images = [np.full((200, 200, 3), 90, np.uint8)] * 2
+    shown = panels(draw_pair(*images, maps, SECOND, 'title'), 4)
+    stripes = np.array(HATCH)[np.add.outer(np.arange(30), np.arange(200)) // 4 % 2]
+    for place in ((0, 1), (0, 3)):
+        assert (shown[place][:30] == stripes).all()
+        assert not (shown[place][30:] == HATCH[0]).all(-1).any()
+    errors = shown[0, 3]
+    assert (errors[30:100] == CHANGE_COLOURS[1]).all()
+    assert (errors[100:] == CHANGE_COLOURS[3]).all()
+    # The prediction is there all the same.
+    assert (shown[0, 2][:30, :100] == SECOND.palette[5]).all()
+
+
+def test_errors_lie_over_the_darkened_second_image():
+    maps = PairMaps.from_sample(new_sample(200, 200))
+    after = np.zeros((200, 200, 3), np.uint8)
+    after[:, 150:] = 255
+    picture = draw_pair(np.full_like(after, 90), after, maps, SECOND, 'title')
+    unchanged = panels(picture, 4)[0, 3][100:, 100:]
+    assert (unchanged[:, :50] == 20).all()
+    assert (unchanged[:, 50:] == 90).all()
+
+
+def test_annotated_change_without_classes_has_a_panel():
+    maps = replace(
+        PairMaps.from_sample(new_sample(200, 200)), annotated_from=None, annotated_to=None
+    )
+    images = [np.zeros((200, 200, 3), np.uint8)] * 2
+    annotated = panels(draw_pair(*images, maps, SECOND, 'title'), 4)[0, 1]
+    assert (annotated[1:100] == CHANGE_COLOURS[1]).all()
+    assert (annotated[100:] == 20).all()
+
+
+@pytest.mark.parametrize('labels', [True, False])
+def test_legend_and_headings_are_complete(monkeypatch, labels):
+    seen = {}
+
+    def compose(columns, size, title, legend):
+        seen['headings'] = [panel[0] for column in columns for panel in column if panel]
+        seen['legend'] = {group[0][0]: group[1:] for group in legend}
+        seen['title'] = title
+
+    monkeypatch.setattr(overlay, 'compose', compose)
+    images = [np.zeros((40, 50, 3), np.uint8)] * 2
+    draw_sample(new_sample(labels=labels), *images, SECOND, note='iteration 7')
+    assert seen['title'] == 'folder/a.b c, iteration 7'
+    legend = seen['legend']
+    assert legend['classes:'] == list(zip(SECOND.names, SECOND.palette, strict=True))
+    assert legend['probability:'] == [('0', (0,) * 3), ('0.5', (128,) * 3), ('1', (255,) * 3)]
+    names = [name for name, _ in legend['change:']]
+    if labels:
+        assert names == ['unchanged', 'found', 'missed', 'false', 'not annotated']
+        headings = ['annotation before', 'annotation after']
+    else:
+        assert names == ['unchanged', 'predicted']
+        headings = []
+    assert [colour for _, colour in legend['change:'][:4]] == list(CHANGE_COLOURS[: len(names)][:4])
+    assert seen['headings'] == [
+        'before',
+        'after',
+        *headings,
+        'prediction before',
+        'prediction after',
+        'change and its errors' if labels else 'predicted change',
+        'probability of change',
+    ]
+
+
+# Machado, Oliveira and Fernandes 2009, full severity, on linear RGB.
+COLOUR_BLIND = {
+    'red': ((0.152, 1.053, -0.205), (0.115, 0.786, 0.099), (-0.004, -0.048, 1.052)),
+    'green': ((0.367, 0.861, -0.228), (0.280, 0.673, 0.047), (-0.012, 0.043, 0.969)),
+    'blue': ((1.256, -0.077, -0.179), (-0.078, 0.931, 0.148), (0.005, 0.691, 0.304)),
+}
+
+
+@pytest.mark.parametrize('blind', COLOUR_BLIND)
+def test_colours_of_change_differ_for_the_colour_blind(blind):
+    def lab(colour):
+        share = np.array(colour) / 255
+        linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+        linear = np.clip(np.array(COLOUR_BLIND[blind]) @ linear, 0, 1)
+        to_xyz = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
+        x, y, z = np.cbrt(np.array(to_xyz) @ linear / (0.9505, 1, 1.089))
+        return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+    # CIELAB: a difference of 2 can just be seen.
+    colours = [lab(colour) for colour in CHANGE_COLOURS[:4]]
+    assert min(np.linalg.norm(a - b) for a, b in combinations(colours, 2)) > 40
+    assert np.linalg.norm(colours[2] - colours[3]) > 90
 
 
 def test_without_labels_there_is_one_column_less():

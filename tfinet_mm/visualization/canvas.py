@@ -14,11 +14,14 @@ from PIL import Image, ImageDraw, ImageFont
 
 BACKGROUND, FRAME, INK = (244, 244, 244), (150, 150, 150), (20, 20, 20)
 GAP = 8
+HATCH = ((90, 90, 90), (200, 200, 200))
+"""Colours of the stripes over what isn't annotated: no class of any palette is striped."""
+STRIPE = 4
 
 Panel: TypeAlias = tuple[str, Image.Image]
 """A heading and the picture under it."""
-LegendEntry: TypeAlias = tuple[str, Sequence[int]]
-"""A name and its RGB colour."""
+LegendEntry: TypeAlias = tuple[str, Sequence[int] | Image.Image | None]
+"""A name and its RGB colour, or the picture to cut its swatch from; None for text alone."""
 
 
 def panel_size(height: int, width: int, min_side: int, max_side: int) -> tuple[int, int]:
@@ -44,6 +47,24 @@ def resized(image: np.ndarray, size: tuple[int, int], smooth: bool = False) -> I
     smaller = size[0] < image.shape[1] or size[1] < image.shape[0]
     how = Image.Resampling.BOX if smooth and smaller else Image.Resampling.NEAREST
     return Image.fromarray(image).resize(size, how)
+
+
+def hatched(picture: Image.Image, mask: np.ndarray) -> Image.Image:
+    """Stripe a part of a panel, pixels of the stripes alike at every size of it.
+
+    Args:
+        picture: RGB panel of any size.
+        mask: Boolean array (H, W) of any size, stretched over the panel.
+
+    Returns:
+        The panel with stripes in the colours :data:`HATCH` where ``mask`` is set.
+    """
+    if not mask.any():
+        return picture
+    width, height = picture.size
+    part = resized(mask.astype(np.uint8) * 255, (width, height))
+    stripe = np.add.outer(np.arange(height), np.arange(width)) // STRIPE % 2
+    return Image.composite(Image.fromarray(np.array(HATCH, np.uint8)[stripe]), picture, part)
 
 
 def _fitted(text: str, font: Any, width: float) -> str:
@@ -73,7 +94,17 @@ def compose(
     title: str,
     legend: Sequence[Sequence[LegendEntry]],
 ) -> np.ndarray:
-    """Set panels of one size in columns, under a title and over a legend in groups."""
+    """Set panels of one size in columns, under a title and over a legend.
+
+    Args:
+        columns: Panels from top to bottom, column by column; None leaves a place empty.
+        size: Width and height of every panel.
+        title: Text over all; its middle is left out where it's too long.
+        legend: Groups of entries, each group on lines of its own.
+
+    Returns:
+        RGB picture of uint8.
+    """
     text = min(max(size[0] // 26, 12), 18)
     font = _font(text)
     line = text + GAP
@@ -97,8 +128,16 @@ def compose(
             # White panels would melt into the background without it.
             pen.rectangle((left - 1, y - 1, left + size[0], y + size[1]), outline=FRAME)
             picture.paste(panel[1], (left, y))
-    for name, colour, x, y in places:
-        pen.rectangle((x, y + 1, x + text, y + 1 + text), tuple(colour), FRAME)
+    for name, fill, x, y in places:
+        if fill is None:
+            pen.text((x, y), name, INK, font)
+            continue
+        box = (x, y + 1, x + text, y + 1 + text)
+        if isinstance(fill, Image.Image):
+            picture.paste(fill.crop((0, 0, text, text)), box[:2])
+            pen.rectangle(box, outline=FRAME)
+        else:
+            pen.rectangle(box, tuple(fill), FRAME)
         pen.text((x + text + GAP - 2, y), name, INK, font)
     return np.asarray(picture)
 
@@ -109,17 +148,17 @@ def _place_legend(
     line: int,
     width: int,
     top: int,
-) -> tuple[list[tuple[str, Sequence[int], int, int]], int]:
+) -> tuple[list[tuple[str, Sequence[int] | Image.Image | None, int, int]], int]:
     """Each entry with its corner, every group on lines of its own, and the lower end."""
     places = []
     y = top
     for group in legend:
         x = GAP
-        for name, colour in group:
-            length = math.ceil(font.getlength(name)) + line + 2 * GAP
+        for name, fill in group:
+            length = math.ceil(font.getlength(name)) + 2 * GAP + (0 if fill is None else line)
             if x > GAP and x + length > width:
                 x, y = GAP, y + line
-            places.append((name, colour, x, y))
+            places.append((name, fill, x, y))
             x += length
         y += line
     return places, y

@@ -1,15 +1,18 @@
 """One picture of a pair: images, annotation, prediction and the errors of change.
 
 The rows are the dates, the columns are the images, what is annotated, what is
-predicted, and change itself, over a legend.
+predicted, and the errors of change over the darkened second image, over a legend.
+What isn't annotated is striped.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from tfinet_mm.errors import LabelValueError
 from tfinet_mm.structures import (
@@ -24,18 +27,31 @@ from tfinet_mm.structures import (
     ClassTable,
     to_semantic_change,
 )
-from tfinet_mm.visualization.canvas import Panel, compose, panel_size, resized
-from tfinet_mm.visualization.palette import IGNORED_COLOUR, colourise
+from tfinet_mm.visualization.canvas import (
+    LegendEntry,
+    Panel,
+    compose,
+    hatched,
+    panel_size,
+    resized,
+)
+from tfinet_mm.visualization.palette import colourise
 
 UNCHANGED, FOUND, MISSED, FALSE, LEFT_OUT = range(5)
 CHANGE_COLOURS = (
-    (25, 25, 25),
+    (55, 55, 55),
     (255, 255, 255),
     (255, 130, 0),
     (60, 130, 255),
     (120, 120, 120),
 )
-"""Colours of unchanged, change found, change missed, false change, left out."""
+"""Colours of unchanged, change found, change missed, false change, left out.
+
+Orange and blue stay apart with every common kind of colour blindness.
+"""
+DARKENED = (20, 90)
+"""Grey values that black and white of the image under the errors are darkened to."""
+DATES = ('before', 'after')
 
 
 def field_array(sample: Any, field: str) -> np.ndarray | None:
@@ -213,50 +229,89 @@ def draw_pair(
         LabelValueError: A map holds a class without a colour, or prediction and
             annotation differ in size.
     """
-    annotated = maps.change is not None
     height, width = maps.predicted_change.shape
     size = panel_size(height, width, min_side, max_side)
+    shown = [display_image(image) for image in (before, after)]
     columns: list[list[Panel | None]] = [
         [
-            ('before', resized(display_image(before), size, smooth=True)),
-            ('after', resized(display_image(after), size, smooth=True)),
+            (date, resized(image, size, smooth=True))
+            for date, image in zip(DATES, shown, strict=True)
         ]
     ]
-    drawn_annotation = (maps.annotated_from, maps.annotated_to)
-    for what, labels in (
-        ('annotation', drawn_annotation),
-        ('prediction', (maps.predicted_from, maps.predicted_to)),
-    ):
-        if any(one is not None for one in labels):
-            columns.append(
-                [
-                    one
-                    if one is None
-                    else (f'{what} {date}', resized(colourise(one, table.palette), size))
-                    for one, date in zip(labels, ('before', 'after'), strict=True)
-                ]
-            )
+    annotation = (maps.annotated_from, maps.annotated_to)
+    if any(one is not None for one in annotation):
+        columns.append(_class_panels('annotation', annotation, table, size))
+    elif maps.change is not None:
+        changed = change_errors((maps.change == 1).astype(np.uint8), maps.change)
+        columns.append([('annotated change', _change_panel(changed, shown[1], size)), None])
+    predicted = (maps.predicted_from, maps.predicted_to)
+    columns.append(_class_panels('prediction', predicted, table, size))
+
     errors = change_errors(maps.predicted_change, maps.change)
-    heading = 'change and its errors' if annotated else 'predicted change'
-    columns.append([(heading, resized(colourise(errors, CHANGE_COLOURS), size)), None])
+    heading = 'predicted change' if maps.change is None else 'change and its errors'
+    columns.append([(heading, _change_panel(errors, shown[1], size)), None])
     if maps.change_prob is not None:
         grey = display_image((np.clip(maps.change_prob, 0, 1) * 255 + 0.5).astype(np.uint8))
         columns[-1][1] = ('probability of change', resized(grey, size, smooth=True))
 
-    classes = list(zip(table.names, table.palette, strict=True))
-    if any(one is not None and (one == IGNORE_INDEX).any() for one in drawn_annotation):
-        classes.append(('not annotated', IGNORED_COLOUR))
-    names = ('found', 'missed', 'false', 'left out') if annotated else ('predicted',)
-    cases = [
-        (f'change {name}' if case < LEFT_OUT else name, CHANGE_COLOURS[case])
-        for case, name in enumerate(names, start=FOUND)
-        if case < LEFT_OUT or (errors == LEFT_OUT).any()
-    ]
-    return compose(columns, size, title, [classes, cases])
+    unknown = (errors == LEFT_OUT).any() or any(
+        one is not None and (one == IGNORE_INDEX).any() for one in annotation
+    )
+    return compose(columns, size, title, _legend(maps, table, bool(unknown)))
+
+
+def _class_panels(
+    what: str, labels: Sequence[np.ndarray | None], table: ClassTable, size: tuple[int, int]
+) -> list[Panel | None]:
+    """Maps 0..K of both dates in the colours of the classes, 255 striped."""
+    panels: list[Panel | None] = []
+    for one, date in zip(labels, DATES, strict=True):
+        if one is None:
+            panels.append(None)
+            continue
+        picture = resized(colourise(one, table.palette), size)
+        panels.append((f'{what} {date}', hatched(picture, one == IGNORE_INDEX)))
+    return panels
+
+
+def _change_panel(errors: np.ndarray, image: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    """The cases of :func:`change_errors` over an 8-bit RGB image, darkened and in grey."""
+    grey = np.asarray(resized(image, size, smooth=True).convert('L'), np.float32)
+    low, high = DARKENED
+    ground = Image.fromarray((low + grey / 255 * (high - low)).astype(np.uint8)).convert('RGB')
+    cases = resized(colourise(errors, CHANGE_COLOURS), size)
+    drawn = resized((errors != UNCHANGED).astype(np.uint8) * 255, size)
+    return hatched(Image.composite(cases, ground, drawn), errors == LEFT_OUT)
+
+
+def _legend(maps: PairMaps, table: ClassTable, unknown: bool) -> list[list[LegendEntry]]:
+    """Every colour of the picture by name, in groups; ``unknown`` for stripes as well."""
+    classes: list[LegendEntry] = [('classes:', None)]
+    classes += zip(table.names, table.palette, strict=True)
+    names: tuple[str, ...] = ('unchanged', 'predicted')
+    if maps.change is not None:
+        names = ('unchanged', 'found', 'missed', 'false')
+    change: list[LegendEntry] = [('change:', None)]
+    change += zip(names, CHANGE_COLOURS, strict=False)
+    if unknown:
+        tile = Image.new('RGB', (32, 32))
+        change.append(('not annotated', hatched(tile, np.ones((1, 1), np.bool_))))
+    legend = [classes, change]
+    if maps.change_prob is not None:
+        greys: list[LegendEntry] = [
+            (f'{share:g}', (round(255 * share),) * 3) for share in (0, 0.5, 1)
+        ]
+        legend.append([('probability:', None), *greys])
+    return legend
 
 
 def draw_sample(
-    sample: Any, before: np.ndarray, after: np.ndarray, table: ClassTable, **options: Any
+    sample: Any,
+    before: np.ndarray,
+    after: np.ndarray,
+    table: ClassTable,
+    note: str = '',
+    **options: Any,
 ) -> np.ndarray:
     """:func:`draw_pair` for a data sample of a detector, titled with its ``sample_id``.
 
@@ -265,10 +320,11 @@ def draw_sample(
         before: Image of the first date (H, W, B).
         after: Image of the second date.
         table: Names and colours of the classes.
+        note: Text after the name, such as the step of the training.
         **options: ``min_side`` and ``max_side`` of :func:`draw_pair`.
 
     Returns:
         RGB picture of uint8.
     """
-    title = str(sample.get('sample_id', ''))
+    title = ', '.join(part for part in (str(sample.get('sample_id', '')), note) if part)
     return draw_pair(before, after, PairMaps.from_sample(sample), table, title, **options)

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Hashable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.dist import get_dist_info, is_main_process
+from mmengine.dist import all_gather_object, get_dist_info, is_main_process
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from mmengine.visualization import LocalVisBackend
+from PIL import Image
 
 from tfinet_mm.datasets.images import read_image
+from tfinet_mm.engine.hooks.choice import chosen_samples, positions, sample_key
 from tfinet_mm.engine.hooks.samples import check_names_differ, class_table, sample_name
 from tfinet_mm.errors import ImageFormatError
 from tfinet_mm.files import sample_file
@@ -24,14 +28,15 @@ from tfinet_mm.visualization import draw_sample, write_png
 class PairVisualizationHook(Hook):
     """Draw images, annotation, prediction and errors of change of a pair in one picture.
 
-    While validating, every ``interval``-th pair of the data set goes to the
-    backends of the runner's visualizer (files, TensorBoard, W&B), the same pairs
-    each time, with the training iteration as step. While testing, the pictures
-    go to ``out_dir/sample_id.png``, sub-folders kept.
+    While validating, ``number`` pairs spread over the data set go to the backends
+    of the runner's visualizer (files, TensorBoard, W&B) as ``val/SAMPLE_ID``: the
+    same pairs each time and on any number of processes, with the training
+    iteration as step. While testing, the pictures go to ``out_dir/SAMPLE_ID.png``.
+    Sub-folders are kept in both.
 
     Args:
-        interval: Draw every n-th pair while validating, from the first; 0 draws
-            none.
+        number: How many pairs to draw while validating; 0 draws none.
+        interval: Draw every n-th pair instead, from the first; 0 draws none.
         out_dir: Folder for the pictures of testing; None draws none.
         test_interval: Draw every n-th pair while testing.
         bands: Numbers of the bands to show, counted from 1, one or three.
@@ -40,28 +45,30 @@ class PairVisualizationHook(Hook):
         max_side: Longer side of a panel that large images are reduced to.
 
     Raises:
-        ValueError: ``interval`` is negative or ``test_interval`` below 1; later,
-            a sample has no ``sample_id``, the data set no classes, or ``out_dir``
-            is the folder of its images.
+        ValueError: ``number`` or ``interval`` is negative or ``test_interval``
+            below 1; later, a sample has no ``sample_id``, the data set no
+            classes, or ``out_dir`` is the folder of its images.
     """
 
     priority = 'NORMAL'
 
     def __init__(
         self,
-        interval: int = 50,
+        number: int = 8,
+        interval: int | None = None,
         out_dir: str | None = None,
         test_interval: int = 1,
         bands: Sequence[int] | None = None,
         min_side: int = 192,
         max_side: int = 512,
     ) -> None:
-        if interval < 0 or test_interval < 1:
+        if number < 0 or (interval or 0) < 0 or test_interval < 1:
             raise ValueError(
-                'interval must be 0 (draw nothing while validating) or more and test_interval 1 '
-                f'or more, got {interval} and {test_interval}; to draw nothing while testing '
-                'leave out_dir out'
+                'number and interval must be 0 (draw nothing while validating) or more and '
+                f'test_interval 1 or more, got {number}, {interval} and {test_interval}; to draw '
+                'nothing while testing leave out_dir out'
             )
+        self.number = number
         self.interval = interval
         self.out_dir = None if out_dir is None else Path(out_dir)
         self.test_interval = test_interval
@@ -69,6 +76,9 @@ class PairVisualizationHook(Hook):
         self.sides = dict(min_side=min_side, max_side=max_side)
         self._seen = 0
         self._training = False
+        self._chosen: dict[Hashable, str] = {}
+        self._shown: set[str] = set()
+        self._held: list[tuple[str, bytes]] = []
 
     def before_train(self, runner: Runner) -> None:
         """Note that there are training iterations to count steps in."""
@@ -79,8 +89,11 @@ class PairVisualizationHook(Hook):
         self._training = False
 
     def before_val_epoch(self, runner: Runner) -> None:
-        """Count pairs from the first one again."""
+        """Choose the pairs to draw, the same ones every time."""
         self._seen = 0
+        self._shown, self._held = set(), []
+        dataset = runner.val_dataloader.dataset
+        self._chosen = chosen_samples(dataset, positions(len(dataset), self.number, self.interval))
 
     def before_test_epoch(self, runner: Runner) -> None:
         """Count pairs from the first one again."""
@@ -88,18 +101,16 @@ class PairVisualizationHook(Hook):
         if self.out_dir is not None:
             check_names_differ(runner.test_dataloader.dataset)
 
-    def _due(self, outputs: Sequence[Any] | None, interval: int) -> list[Any]:
-        """The samples of a batch that are to be drawn."""
+    def _positions(self, outputs: Sequence[Any] | None) -> Iterator[tuple[int, Any]]:
+        """The samples of a batch, each with its place in the data set.
+
+        It is the one that MMEngine's DefaultSampler gives a rank's i-th sample if it
+        doesn't shuffle; beyond the last come samples that fill up ranks.
+        """
         rank, ranks = get_dist_info()
-        due = []
         for sample in outputs or ():
-            # The place in the data set that MMEngine's DefaultSampler gives a rank's i-th sample:
-            # the same pairs are drawn whatever the number of ranks.
-            position = self._seen * ranks + rank
+            yield self._seen * ranks + rank, sample
             self._seen += 1
-            if interval and position % interval == 0:
-                due.append(sample)
-        return due
 
     def after_val_iter(
         self,
@@ -108,7 +119,7 @@ class PairVisualizationHook(Hook):
         data_batch: Any = None,
         outputs: Sequence[Any] | None = None,
     ) -> None:
-        """Send the pairs of this batch that are due to the visualizer.
+        """Draw the chosen pairs of this batch.
 
         Args:
             runner: The runner.
@@ -116,17 +127,51 @@ class PairVisualizationHook(Hook):
             data_batch: Not used.
             outputs: Data samples with predictions.
         """
-        due = self._due(outputs, self.interval)
-        # Visualizers listen to the first rank only.
-        if not due or not is_main_process():
+        if not self._chosen:
             return
+        for position, sample in self._positions(outputs):
+            suffix = self._chosen.get(sample_key(sample), self._chosen.get(position))
+            if suffix is None:
+                continue
+            name = f'val/{sample_name(sample)}{suffix}'
+            # In the picture as well, since W&B doesn't keep the step with it.
+            note = f'iteration {runner.iter}' if self._training else ''
+            picture = self._draw(sample, class_table(runner.val_dataloader), note)
+            # Visualizers listen to the first rank only.
+            if is_main_process():
+                self._show(runner, name, picture)
+            else:
+                self._held.append((name, _packed(picture)))
+
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Let the first rank show what the others drew.
+
+        Args:
+            runner: The runner.
+            metrics: Not used.
+        """
+        if not self._chosen or get_dist_info()[1] == 1:
+            return
+        drawn = all_gather_object(self._held)
+        self._held = []
+        if is_main_process():
+            for name, data in (one for part in drawn for one in part):
+                self._show(runner, name, _unpacked(data))
+
+    def _show(self, runner: Runner, name: str, picture: np.ndarray) -> None:
+        """Send a picture to the backends, once in a validation."""
+        # Samples that fill up the ranks are drawn on two of them.
+        if name in self._shown:
+            return
+        self._shown.add(name)
         # Without training, asking for the iteration would build the training data set.
         step = runner.iter if self._training else 0
-        table = class_table(runner.val_dataloader)
-        for sample in due:
-            # Backends write NAME_STEP.png and don't make sub-folders; "%2F" can't clash, "_" could.
-            name = sample_name(sample).replace('%', '%25').replace('/', '%2F')
-            runner.visualizer.add_image(f'val_{name}', self._draw(sample, table), step)
+        for backend in runner.visualizer._vis_backends.values():
+            if isinstance(backend, LocalVisBackend):
+                # It makes no sub-folders, and OpenCV says nothing if it can't write.
+                folder = backend.experiment._img_save_dir
+                sample_file(folder, name, f'_{step}.png').parent.mkdir(parents=True, exist_ok=True)
+        runner.visualizer.add_image(name, picture, step)
 
     def after_test_iter(
         self,
@@ -145,7 +190,10 @@ class PairVisualizationHook(Hook):
         """
         if self.out_dir is None:
             return
-        for sample in self._due(outputs, self.test_interval):
+        size = len(runner.test_dataloader.dataset)
+        for position, sample in self._positions(outputs):
+            if position % self.test_interval or position >= size:
+                continue
             path = sample_file(self.out_dir, sample_name(sample), '.png')
             if path.resolve() in {Path(image).resolve() for image in sample.img_path}:
                 raise ValueError(
@@ -155,10 +203,10 @@ class PairVisualizationHook(Hook):
             table = class_table(runner.test_dataloader)
             write_png(path, self._draw(sample, table))
 
-    def _draw(self, sample: Any, table: ClassTable) -> np.ndarray:
+    def _draw(self, sample: Any, table: ClassTable, note: str = '') -> np.ndarray:
         """Draw a pair over its images as their files hold them, cut to the sample's window."""
         before, after = (_read(path, self.bands, sample.get('window')) for path in sample.img_path)
-        return draw_sample(sample, before, after, table, **self.sides)
+        return draw_sample(sample, before, after, table, note, **self.sides)
 
 
 def _read(path: str, bands: Sequence[int] | None, window: Sequence[int] | None) -> np.ndarray:
@@ -170,3 +218,15 @@ def _read(path: str, bands: Sequence[int] | None, window: Sequence[int] | None) 
             if bands is not None:
                 raise
     return read_image(path, (1,), window)
+
+
+def _packed(picture: np.ndarray) -> bytes:
+    """As PNG, a hundredth of the memory on the way to the first rank."""
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format='PNG')
+    return buffer.getvalue()
+
+
+def _unpacked(data: bytes) -> np.ndarray:
+    with Image.open(io.BytesIO(data)) as image:
+        return np.asarray(image)

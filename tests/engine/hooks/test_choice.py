@@ -1,0 +1,46 @@
+"""Which samples are followed."""
+
+import pytest
+from mmengine.dataset import BaseDataset, ConcatDataset
+
+from tfinet_mm.engine.hooks.choice import chosen_samples, positions, sample_key
+
+
+@pytest.mark.parametrize('size', [1, 2, 7, 8, 9, 100, 1693])
+@pytest.mark.parametrize('number', [1, 2, 8, 20])
+def test_one_of_every_part(size, number):
+    places = positions(size, number)
+    assert len(places) == min(size, number)
+    part = size / len(places)
+    for index, place in enumerate(places):
+        assert int(index * part) <= place < (index + 1) * part
+
+
+def test_every_nth_and_none():
+    assert positions(10, 8, 3) == [0, 3, 6, 9]
+    assert positions(10, 8, 0) == positions(10, 0) == positions(0, 8) == positions(0, 8, 3) == []
+
+
+class Pairs(BaseDataset):
+    def load_data_list(self):
+        names = ('a', 'b', 'sub/a')
+        return [
+            dict(sample_id=n, img_path=[f'{self.data_root}/1/{n}', f'{self.data_root}/2/{n}'])
+            for n in names
+        ]
+
+
+def test_names_in_common_are_numbered():
+    both = ConcatDataset([Pairs(data_root='x'), Pairs(data_root='y')])
+    assert chosen_samples(both, [0, 2, 3]) == {
+        ('a', 'x/1/a'): '',
+        ('sub/a', 'x/1/sub/a'): '',
+        ('a', 'y/1/a'): '~2',
+    }
+    assert sample_key(both[3]) == ('a', 'y/1/a')
+
+
+def test_data_sets_that_do_not_tell_their_samples():
+    assert chosen_samples([None] * 5, [1, 3]) == {1: '', 3: ''}
+    assert sample_key({'img_path': 'a.png'}) == (None, 'a.png')
+    assert sample_key({}) == (None, None)
