@@ -1,6 +1,7 @@
 """The inferencer against the network itself and against tools/test.py."""
 
 import importlib.util
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -263,3 +264,69 @@ def test_models_that_are_missing(member):
     cfg.test_dataloader.dataset.pipeline[0] = dict(type='LoadImageFromFile')
     with pytest.raises(ValueError, match=r'must begin with tfinet_mm\.LoadImagePair'):
         SCDInferencer(cfg, files[1])
+
+
+def test_probabilities_of_a_batch(member, image):
+    files = member()
+    pairs = [(image(i), image(i + 9)) for i in range(2)]
+    stacked = np.stack([np.concatenate(pair, 2).transpose(2, 0, 1) for pair in pairs])
+    for options in ({}, dict(tta=['identity', 'rotation_90'])):
+        inferencer = SCDInferencer(*files, **options)
+        made = inferencer.predict_probabilities(stacked)
+        assert [tuple(part.shape) for part in made] == [(2, 6, 40, 56)] * 2 + [(2, 1, 40, 56)]
+        for index, pair in enumerate(pairs):
+            expected = inferencer(*pair).change_prob
+            np.testing.assert_allclose(made.change[index, 0], expected, atol=1e-5)
+    # A preprocessor that pads: cut off again, and for rotations before them.
+    pad = {'model.data_preprocessor.test_cfg': dict(size_divisor=64)}
+    for options in ({}, dict(tta=['rotation_90'])):
+        padded = SCDInferencer(*files, cfg_options=pad, **options)
+        made = padded.predict_probabilities(stacked)
+        assert made.change.shape == (2, 1, 40, 56)
+        expected = padded(*pairs[0]).change_prob
+        np.testing.assert_allclose(made.change[0, 0], expected, atol=1e-5)
+
+
+def test_threads_that_read_do_not_matter(member, image, saved):
+    inferencer = SCDInferencer(*member(), batch_size=2)
+    pairs = [(saved(f'1/{i}.png', image(i)), saved(f'2/{i}.png', image(9 - i))) for i in range(5)]
+    plain = dict(inferencer.predict(pairs))
+    threaded = dict(inferencer.predict(pairs, workers=3))
+    assert list(plain) == list(threaded) == list(range(5))
+    for index, result in plain.items():
+        np.testing.assert_array_equal(result.change_prob, threaded[index].change_prob)
+
+
+def test_settings_tell_what_decides(member):
+    """Equal for equal networks, wherever they are; different where results could differ."""
+    files = member('a')
+    base = SCDInferencer(*files).settings
+    assert base['threshold'] == 0.5
+    assert base['classes'][0] == 'unchanged'
+    entry = base['model'][0]
+    others = [
+        SCDInferencer(*member('b', seed=1)),
+        SCDInferencer(*files, threshold=0.4),
+        SCDInferencer(*files, tta=True),
+        SCDInferencer(*files, amp=True),
+        SCDInferencer(*files, cfg_options={'model.channels_last': True}),
+    ]
+    changed = [{key for key in base if base[key] != other.settings[key]} for other in others]
+    assert changed == [{'model'}, {'threshold'}, {'tta'}, {'amp'}, {'model'}]
+    copied = shutil.copy(files[1], files[1].with_name('copy.pth'))
+    moved = SCDInferencer(files[0], copied).settings['model'][0]
+    assert (moved['model'], moved['weights']) == (entry['model'], entry['weights'])
+
+
+def test_windows_for_scenes(member):
+    def sizes(**options):
+        inferencer = SCDInferencer(*member(), **options)
+        return inferencer.window, inferencer.overlap
+
+    assert sizes() == (512, 128)
+    assert sizes(window=(64, 96), overlap=(3, 9)) == (64, 3)
+    slide = dict(mode='slide', crop_size=(40, 48), stride=(30, 30))
+    assert sizes(cfg_options={'model.test_cfg': slide}) == (40, 10)
+    assert sizes(cfg_options={'model.data_preprocessor.size': (96, 80)}) == (80, 20)
+    pipeline = [dict(type='RandomCrop', crop_size=(100, 100))]
+    assert sizes(cfg_options={'train_dataloader': dict(dataset=dict(pipeline=pipeline))})[0] == 100

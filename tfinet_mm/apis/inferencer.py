@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmseg.structures import SegDataSample
 
 from tfinet_mm.apis.loading import (
@@ -15,20 +18,26 @@ from tfinet_mm.apis.loading import (
     build_model,
     build_pipeline,
     find_classes,
+    find_window,
     read_config,
     set_windows,
 )
 from tfinet_mm.apis.result import SCDResult
 from tfinet_mm.datasets.images import read_image, select_bands, split_dates
+from tfinet_mm.engine.options import network_bands
+from tfinet_mm.engine.testing import is_ensemble
+from tfinet_mm.engine.threads import map_ahead
 from tfinet_mm.errors import ImageFormatError
 from tfinet_mm.models.detectors import SCDTTAModel
 from tfinet_mm.models.detectors.augmentation import TTA_TRANSFORMS
+from tfinet_mm.pseudo_labels.manifest import member_entries
 from tfinet_mm.structures import (
     PRED_CHANGE,
     PRED_CHANGE_PROB,
     PRED_COVER_FROM,
     PRED_COVER_TO,
     ClassTable,
+    SCDProbabilities,
 )
 from tfinet_mm.visualization import field_array
 
@@ -71,6 +80,14 @@ class SCDInferencer:
         model: The network.
         device: Where it is.
         class_table: Names and colours of the classes.
+        batch_size: Pairs that go through the network together.
+        bands: Bands that are taken of an image, or None for those of plain RGB.
+        value_range: The values that become 0 and 255, or None.
+        network_bands: Bands of each date that the network takes.
+        other_transforms: Names of what the pipeline does besides loading and packing.
+        window: Side of the windows that scenes are predicted in: the option, or
+            else that of the config's windows or training crops, or else 512.
+        overlap: Pixels that windows of scenes share.
 
     Raises:
         FileNotFoundError: The config or the checkpoint isn't there.
@@ -107,21 +124,32 @@ class SCDInferencer:
         cfg, checkpoint = read_config(config, checkpoint, cfg_options)
         if amp is True:
             amp = 'bfloat16'
+        self._amp = amp or None
+        self._checkpoint = checkpoint
+        self._model_cfg = Config(dict(model=copy.deepcopy(cfg.model)), filename=cfg.filename)
         self.model, named = build_model(cfg, checkpoint, amp or None)
         if window is not None:
             set_windows(self.model, window, overlap)
         if threshold is not None:
             self.model.test_cfg['threshold'] = float(threshold)
         self.class_table = find_classes(cfg, self.model.num_classes, class_table, named)
+        self.window = find_window(cfg, self.model) if window is None else _smaller(window)
+        self.overlap = self.window // 4 if overlap is None else _smaller(overlap)
         self._loader, self._transforms = build_pipeline(cfg, bands, value_range)
+        self.bands, self.value_range = self._loader.bands, self._loader.value_range
+        self.network_bands = network_bands(self._model_cfg)
+        names = [type(transform).__name__ for transform in self._transforms]
+        self.other_transforms = [name for name in names if name != 'PackPairInputs']
         self.batch_size = batch_size
         self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
         self.model.to(self.device)
         self._stepper: Any = self.model
+        self._tta: list[str] = []
         if tta is not False:
             if tta is True:
                 tta = (cfg.get('tta_model') or {}).get('transforms') or TTA_TRANSFORMS
             self._stepper = SCDTTAModel(self.model, tta)
+            self._tta = list(tta)
 
     def __call__(
         self,
@@ -162,12 +190,13 @@ class SCDInferencer:
         return next(self.predict([(before, after)]))[1]  # type: ignore[list-item]
 
     def predict(
-        self, pairs: Iterable[tuple[ImageLike, ImageLike]]
+        self, pairs: Iterable[tuple[ImageLike, ImageLike]], workers: int = 0
     ) -> Iterator[tuple[int, SCDResult]]:
         """Predict pairs one batch after another, for more than memory holds.
 
         Args:
             pairs: (before, after) each, taken as they are needed.
+            workers: Threads that read images ahead; results don't depend on it.
 
         Yields:
             The number of a pair, counted from 0, and its result. Pairs of one
@@ -175,8 +204,8 @@ class SCDInferencer:
             pairs where sizes do.
         """
         waiting: dict[tuple[int, ...], list[tuple[int, _Loaded]]] = {}
-        for index, (before, after) in enumerate(pairs):
-            loaded = self._load(before, after)
+        ahead = workers + self.batch_size
+        for index, loaded in enumerate(map_ahead(self._load, pairs, workers, ahead)):
             batch = waiting.setdefault(tuple(loaded.inputs.shape), [])
             batch.append((index, loaded))
             if len(batch) == self.batch_size:
@@ -184,7 +213,49 @@ class SCDInferencer:
         for batch in waiting.values():
             yield from self._predict_batch(batch)
 
-    def _load(self, before: ImageLike, after: ImageLike) -> _Loaded:
+    def predict_probabilities(self, pairs: np.ndarray | torch.Tensor) -> SCDProbabilities:
+        """What the network gives for a batch, before anything is decided.
+
+        Args:
+            pairs: (N, 2B, H, W), before's bands and then after's, uint8 or
+                float32, with values 0..255 as the network's pipeline scales them.
+
+        Returns:
+            Probabilities at the size of the pairs, float32, on :attr:`device`,
+            averaged over augmentations and members.
+        """
+        height, width = pairs.shape[2:]
+        with torch.inference_mode():
+            data = self.model.data_preprocessor(dict(inputs=torch.as_tensor(pairs)), False)
+            inputs = data['inputs']
+            if self._tta:
+                # A flip would bring padding to the top or the left; see SCDTTAModel.
+                inputs = inputs[..., :height, :width]
+            made = self._stepper.predict_probabilities(inputs)
+            return SCDProbabilities(*(part[..., :height, :width].float() for part in made))
+
+    @functools.cached_property
+    def settings(self) -> dict[str, Any]:
+        """What decides about the probabilities, as plain values; images are not among it.
+
+        Returns:
+            ``model``, a list of the networks with hashes of config and weights
+            (see :func:`~tfinet_mm.pseudo_labels.manifest.member_entries`),
+            ``tta``, names of transforms, ``amp``, ``threshold`` and ``classes``.
+        """
+        cfg = self._model_cfg
+        ensemble = is_ensemble(cfg)
+        members = cfg.model.members if ensemble else [dict(config=cfg, checkpoint=self._checkpoint)]
+        return dict(
+            model=member_entries(members),
+            tta=self._tta,
+            amp=self._amp,
+            threshold=float(self.model.test_cfg['threshold']),
+            classes=list(self.class_table.names),
+        )
+
+    def _load(self, pair: tuple[ImageLike, ImageLike]) -> _Loaded:
+        before, after = pair
         names = [_name(before, 'the image before'), _name(after, 'the image after')]
         images = [
             self._read(image, name) for image, name in zip((before, after), names, strict=True)
@@ -258,6 +329,10 @@ def _map(sample: SegDataSample, field: str) -> np.ndarray:
     if array is None:
         raise ValueError(f'the model predicts no {field!r}, only {sorted(sample.keys())}')
     return array
+
+
+def _smaller(side: int | Sequence[int]) -> int:
+    return side if isinstance(side, int) else int(min(side))
 
 
 def _name(image: Any, name: str) -> str:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,6 +21,7 @@ from tfinet_mm.registry import DATASETS, MODELS, TRANSFORMS
 from tfinet_mm.structures import ClassTable
 
 ConfigLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Config
+DEFAULT_WINDOW = 512
 CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 LABEL_LOADERS = ('LoadPairAnnotations', 'LoadAnnotations', 'LoadPseudoLabels')
 
@@ -102,6 +104,45 @@ def set_windows(
     stride = (size[0] - shared[0], size[1] - shared[1])
     for one in getattr(model, 'members', [model]):
         one.test_cfg.update(mode='slide', crop_size=size, stride=stride)
+
+
+def find_window(cfg: Config, model: Any) -> int:
+    """Side of the windows that a network is used to, in pixels.
+
+    Args:
+        cfg: Its config.
+        model: The network, or an ensemble, which takes the largest of its members.
+
+    Returns:
+        Of its own sliding windows, or else the images it was trained on: the
+        size that its data preprocessor or the training pipeline cuts to; or
+        else 512. The smaller side, where they aren't square.
+    """
+    sizes = []
+    for one in getattr(model, 'members', [model]):
+        size = getattr(one.data_preprocessor, 'size', None)
+        if one.test_cfg.get('mode') == 'slide':
+            size = one.test_cfg['crop_size']
+        if size is not None:
+            sizes.append(min(_two(size)))
+    if sizes:
+        return max(sizes)
+    crop = _find(cfg.get('train_dataloader'), 'crop_size')
+    return min(_two(crop)) if crop else DEFAULT_WINDOW
+
+
+@contextlib.contextmanager
+def in_one_window(model: Any) -> Iterator[None]:
+    """Let a detector, or all members of an ensemble, take each image as a whole in the block."""
+    parts = list(getattr(model, 'members', [model]))
+    modes = [one.test_cfg.get('mode', 'whole') for one in parts]
+    try:
+        for one in parts:
+            one.test_cfg['mode'] = 'whole'
+        yield
+    finally:
+        for one, mode in zip(parts, modes, strict=True):
+            one.test_cfg['mode'] = mode
 
 
 def _two(value: int | Sequence[int]) -> tuple[int, int]:

@@ -10,17 +10,20 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
+from mmengine.dist import broadcast_object_list, get_dist_info
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from torch import distributed, nn
 
 from tfinet_mm.registry import MODEL_WRAPPERS
+
+Result = TypeVar('Result')
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -93,6 +96,44 @@ def finish_launch() -> None:
     """Leave the process group, if this process is in one."""
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
+
+
+def join_cpu_group(launcher: str) -> None:
+    """Join processes that share work out but compute each for itself, with GPUs or without.
+
+    They talk over gloo, and wait for each other as long as it takes: one may have
+    hours more to do. The GPU of a process is the one of its ``LOCAL_RANK``.
+
+    Args:
+        launcher: One of :data:`LAUNCHERS`; with ``'none'`` nothing happens.
+
+    Raises:
+        ValueError: As :func:`prepare_launch`.
+    """
+    if launcher not in LAUNCHERS:
+        raise ValueError(f'the launcher must be one of {LAUNCHERS}, got {launcher!r}')
+    if launcher != 'none':
+        _set_rank_variables(launcher, os.environ)
+        if not distributed.is_initialized():
+            distributed.init_process_group('gloo', timeout=timedelta(days=365))
+
+
+def on_first_rank(make: Callable[[], Result]) -> Result:
+    """Do something in the first process alone; all get what it returned, or its error.
+
+    What is returned is pickled for the others. In a process of its own, it is
+    just called.
+    """
+    outcome: list[Any] = [None, None]
+    if get_dist_info()[0] == 0:
+        try:
+            outcome[0] = make()
+        except Exception as error:
+            outcome[1] = error
+    broadcast_object_list(outcome)
+    if outcome[1] is not None:
+        raise outcome[1]
+    return outcome[0]
 
 
 def is_first_rank() -> bool:

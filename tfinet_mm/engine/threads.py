@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
@@ -14,7 +14,7 @@ Made = TypeVar('Made')
 
 def map_ahead(
     function: Callable[[Item], Made], items: Iterable[Item], workers: int, ahead: int
-) -> Iterator[Made]:
+) -> Generator[Made, None, None]:
     """Apply a function in threads, ahead of who takes the results.
 
     Args:

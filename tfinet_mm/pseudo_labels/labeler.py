@@ -5,18 +5,19 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import torch
 from mmengine.device import get_device
-from mmengine.dist import all_reduce, barrier, broadcast_object_list, get_dist_info
+from mmengine.dist import all_reduce, barrier, get_dist_info
 from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from tfinet_mm.engine.launch import on_first_rank
 from tfinet_mm.errors import ClassMismatchError, LabelFormatError
 from tfinet_mm.files import whole_file
 from tfinet_mm.models.detectors.augmentation import check_transforms
@@ -53,8 +54,6 @@ from tfinet_mm.pseudo_labels.rules import LEVELS, fill, keep
 from tfinet_mm.pseudo_labels.selection import Selection, confidence_histogram
 from tfinet_mm.registry import MODELS
 from tfinet_mm.visualization import write_palette_png, write_png
-
-Result = TypeVar('Result')
 
 SHOWN = 6
 """Number of differences that an error lists before it only counts."""
@@ -142,7 +141,7 @@ class PseudoLabeler:
             ClassMismatchError: The members know other classes than the data set.
             ImageFormatError, LabelFormatError, LabelValueError: A file can't be read.
         """
-        self.members, missing = _on_first_rank(lambda: self._prepare(overwrite))
+        self.members, missing = on_first_rank(lambda: self._prepare(overwrite))
         if missing is None:
             return json.loads((self.out / REPORT_FILE).read_text(encoding='utf-8'))
         if missing:
@@ -150,7 +149,7 @@ class PseudoLabeler:
         barrier()
         levels = self._levels()
         counts = self._write_labels(levels)
-        return _on_first_rank(lambda: self._write_report(counts, levels))
+        return on_first_rank(lambda: self._write_report(counts, levels))
 
     def _manifest(self) -> dict[str, Any]:
         """What decides about the result: of the predictions, and of the labels made of them."""
@@ -334,20 +333,6 @@ class PseudoLabeler:
             text = json.dumps(report, indent=2, ensure_ascii=False)
             partial.write_text(text + '\n', encoding='utf-8')
         return report
-
-
-def _on_first_rank(make: Callable[[], Result]) -> Result:
-    """Do something in the first process alone; all get what it returned, or its error."""
-    outcome: list[Any] = [None, None]
-    if get_dist_info()[0] == 0:
-        try:
-            outcome[0] = make()
-        except Exception as error:
-            outcome[1] = error
-    broadcast_object_list(outcome)
-    if outcome[1] is not None:
-        raise outcome[1]
-    return outcome[0]
 
 
 def _summed(values: np.ndarray) -> np.ndarray:

@@ -44,6 +44,19 @@ class SceneGrid:
         moved = type(old)(old.a, old.b, x, old.d, old.e, y)
         return replace(self, transform=moved, width=window.width, height=window.height)
 
+    def reduced(self, max_side: int) -> SceneGrid:
+        """The same ground in larger pixels, so that no side has more than ``max_side``."""
+        factor = max(self.width, self.height) / max_side
+        if factor <= 1:
+            return self
+        return self.in_pixels(*(max(round(s / factor), 1) for s in (self.width, self.height)))
+
+    def in_pixels(self, width: int, height: int) -> SceneGrid:
+        """The same ground in another number of pixels."""
+        old, x, y = self.transform, self.width / width, self.height / height
+        transform = type(old)(old.a * x, old.b * y, old.c, old.d * x, old.e * y, old.f)
+        return SceneGrid(self.crs, transform, width, height)
+
     def outline(self) -> tuple[np.ndarray, np.ndarray]:
         """Points all around the edge: x and y in ``crs``, each of one dimension."""
         along = np.linspace(0, 1, EDGE_POINTS)
@@ -135,7 +148,7 @@ def common_grid(
             f"expected grid='before', 'after' or the size of a pixel as a number, got {grid!r}"
         )
     left, top, right, bottom = 0, 0, base.width, base.height
-    columns, rows = _outline_in(base, other)
+    columns, rows = outline_in(base, other)
     if columns.size:
         left = max(left, math.ceil(columns.min() - PIXEL_TOLERANCE))
         right = min(right, math.floor(columns.max() + PIXEL_TOLERANCE))
@@ -166,7 +179,7 @@ def _squares(scene: SceneGrid, size: float) -> SceneGrid:
     return SceneGrid(scene.crs, transform, width, height)
 
 
-def _outline_in(base: SceneGrid, other: SceneGrid) -> tuple[np.ndarray, np.ndarray]:
+def outline_in(base: SceneGrid, other: SceneGrid) -> tuple[np.ndarray, np.ndarray]:
     """The outline of ``other`` in columns and rows of ``base``."""
     x, y = other.outline()
     if base.crs != other.crs:

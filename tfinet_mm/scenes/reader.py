@@ -13,7 +13,7 @@ import numpy as np
 
 from tfinet_mm.datasets.images import PathLike, Window, check_window, import_rasterio
 from tfinet_mm.errors import SceneError
-from tfinet_mm.scenes.grid import SceneGrid, common_grid, pixel_offset
+from tfinet_mm.scenes.grid import SceneGrid, common_grid, outline_in, pixel_offset
 from tfinet_mm.scenes.stretch import SAMPLE_SIDE, Stretch, percentile_stretch, stated_stretch
 
 
@@ -34,8 +34,8 @@ class ScenePair:
             is all bands but a transparency (alpha) band, in the stored order.
         stretch: How values become 0..255: ``(low, high)``, one such pair for
             each band, or ``'percentiles'`` of each band of each scene; or
-            ``{'before': ..., 'after': ...}``. The default takes 8-bit values as
-            they are and refuses others.
+            ``{'before': ..., 'after': ...}``. A :class:`Stretch` is taken as it
+            is. The default takes 8-bit values as they are and refuses others.
         percentiles: Which percentiles become 0 and 255. They are taken from a
             picture of the whole file with at most 1024 pixels a side, read from
             its overviews, and so are the same each time.
@@ -128,7 +128,27 @@ class ScenePair:
         """
         size = self.grid.width, self.grid.height
         box = check_window('the common grid', window or (0, 0, *size), *size)
-        parts = [date.read(box) for date in self._dates]
+        return self._joined([date.read(box) for date in self._dates])
+
+    def picture(self, max_side: int) -> tuple[np.ndarray, np.ndarray]:
+        """All of the grid at reduced size, read from overviews where the files have them.
+
+        Pixels are picked, not averaged, where there are none; nothing is
+        enlarged. Another grid is warped after it was reduced, so this is to look
+        at, not to compute with.
+
+        Args:
+            max_side: Pixels of the longer side at most.
+
+        Returns:
+            The pair (2B, h, w) and its valid pixels (h, w), as :meth:`read` has them.
+        """
+        small = self.grid.reduced(max_side)
+        return self._joined([date.picture(self.grid, small) for date in self._dates])
+
+    def _joined(
+        self, parts: Sequence[tuple[np.ndarray, np.ndarray]]
+    ) -> tuple[np.ndarray, np.ndarray]:
         valid = parts[0][1] & parts[1][1]
         pair = np.concatenate(
             [stretch(values) for stretch, (values, _) in zip(self.stretches, parts, strict=True)]
@@ -167,7 +187,7 @@ class _Date:
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
-                self._raster = files.enter_context(rasterio.open(path))
+                self._raster = _kept(rasterio.open(path), files)
             known = self._raster.crs if crs is None else rasterio.crs.CRS.from_user_input(crs)
         except rasterio.errors.CRSError as error:
             raise SceneError(
@@ -184,9 +204,9 @@ class _Date:
         # RGB and infrared are often stored with the fourth marked as transparency.
         self._alpha = None if alpha in self.bands else alpha
         if alpha in self.bands:
-            self._raster = files.enter_context(_virtual(self._raster, self.grid, None))
+            self._raster = _kept(_virtual(self._raster, self.grid, None), files)
         self._offset: tuple[int, int] | None = None
-        self._view = self._raster
+        self._view, self._view_alpha = self._raster, self._alpha
         self.resampling: str | None = None
 
     def _select(self, bands: Sequence[int] | None, alpha: int | None) -> list[int]:
@@ -205,6 +225,8 @@ class _Date:
         """The stretch that the option asks for."""
         name = f'{self.role} ({self.path})'
         kinds = sorted({self._raster.dtypes[number - 1] for number in self.bands})
+        if isinstance(wanted, Stretch):
+            return wanted
         if wanted is None:
             if kinds == ['uint8']:
                 return Stretch('none')
@@ -223,7 +245,47 @@ class _Date:
         """All of the file at reduced size, from overviews where it has them."""
         factor = min(1.0, SAMPLE_SIDE / max(self.grid.width, self.grid.height))
         shape = tuple(max(round(side * factor), 1) for side in (self.grid.height, self.grid.width))
-        return self._values(self._raster, out_shape=shape)
+        return self._values(self._raster, self._alpha, out_shape=shape)
+
+    def picture(self, target: SceneGrid, small: SceneGrid) -> tuple[np.ndarray, np.ndarray]:
+        """Values and validity on ``small``, which is ``target`` in larger pixels."""
+        from rasterio.warp import reproject
+
+        columns, rows = outline_in(self.grid, target)
+        left, top = (max(round(float(side.min())), 0) for side in (columns, rows))
+        right = min(round(float(columns.max())), self.grid.width)
+        bottom = min(round(float(rows.max())), self.grid.height)
+        warped = np.zeros((len(self.bands), small.height, small.width), self._raster.dtypes[0])
+        shown = np.zeros(warped.shape[1:], np.uint8)
+        if right <= left or bottom <= top:
+            return warped, shown > 0
+        box = Window(left, top, right - left, bottom - top)
+        cut = self.grid.cut(box)
+        if pixel_offset(target, self.grid) is not None:
+            shape = small.height, small.width
+            return self._values(
+                self._raster, self._alpha, window=_raster_window(box), out_shape=shape
+            )
+        # About the pixels that are wanted, which only warping can give exactly.
+        factor = max(min(box.width / small.width, box.height / small.height), 1.0)
+        cut = cut.in_pixels(*(max(round(side / factor), 1) for side in (box.width, box.height)))
+        values, valid = self._values(
+            self._raster,
+            self._alpha,
+            window=_raster_window(box),
+            out_shape=(cut.height, cut.width),
+        )
+        warped = warped.astype(values.dtype)
+        for source, target_values in ((values, warped), (valid.astype(np.uint8), shown)):
+            reproject(
+                source,
+                target_values,
+                src_transform=cut.transform,
+                src_crs=cut.crs,
+                dst_transform=small.transform,
+                dst_crs=small.crs,
+            )
+        return warped, shown > 0
 
     def place(self, target: SceneGrid, resampling: str, files: contextlib.ExitStack) -> None:
         """Make :meth:`read` return windows of ``target``."""
@@ -239,9 +301,9 @@ class _Date:
         own = self._raster.crs, self._raster.transform
         if own != (self.grid.crs, self.grid.transform):
             moved = _virtual(self._raster, self.grid, self._alpha)
-            self._raster = files.enter_context(moved)
+            self._raster = _kept(moved, files)
         options: dict[str, Any] = {} if self._alpha else {'add_alpha': True}
-        self._view = files.enter_context(
+        self._view = _kept(
             WarpedVRT(
                 self._raster,
                 crs=target.crs,
@@ -253,28 +315,43 @@ class _Date:
                 tolerance=0.001,
                 UNIFIED_SRC_NODATA='YES',
                 **options,
-            )
+            ),
+            files,
         )
-        self._alpha = self._alpha or self._view.count
+        self._view_alpha = self._alpha or self._view.count
         self._offset = 0, 0
         self.resampling = resampling
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Values (B, h, w) as stored and their validity (h, w) bool in a window."""
-        from rasterio.windows import Window as RasterWindow
-
         left, top = self._offset or (0, 0)
-        box = RasterWindow(window.left + left, window.top + top, window.width, window.height)
-        return self._values(self._view, window=box)
+        box = window._replace(left=window.left + left, top=window.top + top)
+        return self._values(self._view, self._view_alpha, window=_raster_window(box))
 
-    def _values(self, view: Any, **where: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _values(self, view: Any, alpha: int | None, **where: Any) -> tuple[np.ndarray, np.ndarray]:
         values = view.read(self.bands, **where)
-        mask = view.read(self._alpha, **where) if self._alpha else view.dataset_mask(**where)
+        mask = view.read(alpha, **where) if alpha else view.dataset_mask(**where)
         valid = mask > 0
         if values.dtype.kind == 'f':
             valid &= np.isfinite(values).all(axis=0)
             values = np.where(valid, values, 0)
         return values, valid
+
+
+def _kept(raster: Any, files: contextlib.ExitStack) -> Any:
+    """The open raster, closed with the others.
+
+    Not entered as a context: rasterio would leave the GDAL environment of the
+    thread that closes it, which may be another one.
+    """
+    files.callback(raster.close)
+    return raster
+
+
+def _raster_window(window: Window) -> Any:
+    from rasterio.windows import Window as RasterWindow
+
+    return RasterWindow(*window)
 
 
 def _virtual(raster: Any, grid: SceneGrid, alpha: int | None) -> Any:

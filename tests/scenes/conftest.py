@@ -1,0 +1,111 @@
+"""Scenes of a few windows, and networks that see no further than a few pixels."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from tfinet_mm.structures import ClassTable, SCDProbabilities
+
+UTM33 = 'EPSG:32633'
+EAST, NORTH = 500_000, 5_000_000
+TABLE = ClassTable(
+    ('unchanged', 'water', 'wood', 'town'), ((0, 0, 0), (0, 0, 255), (0, 128, 0), (255, 0, 0))
+)
+
+
+class Network:
+    """What scenes need of an SCDInferencer: blurs over 5 x 5 pixels, then compares bands.
+
+    Args:
+        window: Side of windows by default.
+        bands: Bands of each date.
+        threshold: Of P(changed).
+    """
+
+    def __init__(self, window=32, bands=3, threshold=0.5, batch_size=2):
+        self.window, self.overlap, self.batch_size = window, window // 4, batch_size
+        self.network_bands, self.other_transforms = bands, []
+        self.bands = self.value_range = None
+        self.class_table = TABLE
+        self.model = SimpleNamespace(test_cfg=dict(mode='whole', threshold=threshold))
+        self.settings = dict(
+            model=[dict(name='blur', checkpoint='blur.pth', weights='abc')],
+            tta=[],
+            amp=None,
+            threshold=threshold,
+            classes=list(TABLE.names),
+        )
+        self.seen = []
+
+    def predict_probabilities(self, pairs):
+        self.seen.append(pairs.shape)
+        values = torch.as_tensor(pairs).float() / 255
+        blurred = torch.nn.functional.avg_pool2d(
+            torch.nn.functional.pad(values, (2, 2, 2, 2), mode='replicate'), 5, 1
+        )
+        before, after = blurred.chunk(2, dim=1)
+        change = (6 * (before - after).abs().mean(1, keepdim=True)).clamp(0, 1)
+        cycle = torch.arange(3) % before.shape[1]
+        return SCDProbabilities(
+            *(torch.softmax(8 * date[:, cycle], dim=1) for date in (before, after)), change
+        )
+
+
+@pytest.fixture
+def network():
+    return Network
+
+
+@pytest.fixture
+def scene(tmp_path):
+    """Write (B, H, W) as a GeoTIFF whose upper left corner and pixel size are given."""
+    rasterio = pytest.importorskip('rasterio')
+
+    def write(name, values, x=EAST, y=NORTH, size=10.0, crs=UTM33, **options):
+        path = tmp_path / f'{name}.tif'
+        path.parent.mkdir(parents=True, exist_ok=True)
+        count, height, width = values.shape
+        with rasterio.open(
+            path,
+            'w',
+            driver='GTiff',
+            count=count,
+            height=height,
+            width=width,
+            dtype=values.dtype,
+            crs=crs,
+            transform=rasterio.Affine(size, 0, x, 0, -size, y),
+            **options,
+        ) as file:
+            file.write(values)
+        return path
+
+    return write
+
+
+def fields(height, width, seed=0, bands=3, scale=255, dtype=np.uint8):
+    """Smooth random values from 1 on, so that 0 can be nodata."""
+    import cv2
+
+    noise = np.random.default_rng(seed).random((bands, height, width)).astype(np.float32)
+    smooth = np.stack([cv2.GaussianBlur(band, (0, 0), 4) for band in noise])
+    low, high = smooth.min(), smooth.max()
+    return (1 + (smooth - low) / (high - low) * (scale - 1)).astype(dtype)
+
+
+@pytest.fixture
+def smooth():
+    return fields
+
+
+@pytest.fixture
+def staged(monkeypatch):
+    """Leave the staged rows where they are: nothing is made of them."""
+    from tfinet_mm.scenes import prediction
+
+    monkeypatch.setattr(prediction, '_finish', lambda *_: None)
+    return lambda out: {
+        path.name: path.read_bytes() for path in sorted((out / '.staging').glob('*.img'))
+    }

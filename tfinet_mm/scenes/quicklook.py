@@ -1,0 +1,35 @@
+"""Small pictures of both dates, to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tfinet_mm.files import whole_file
+from tfinet_mm.scenes.reader import ScenePair
+
+QUICKLOOK_SIDE = 2048
+JPEG_QUALITY = 85
+
+
+def write_quicklooks(pair: ScenePair, folder: str | Path, max_side: int = QUICKLOOK_SIDE) -> None:
+    """Write ``before.jpg`` and ``after.jpg``, both dates on the grid of the results.
+
+    The first three bands as red, green and blue, or the first one grey, as the
+    stretch makes them 0..255; black where there are no data.
+
+    Args:
+        pair: The open scene.
+        folder: Where to write.
+        max_side: Pixels of the longer side at most.
+    """
+    values, _ = pair.picture(max_side)
+    for name, date in zip(('before', 'after'), np.split(values, 2), strict=True):
+        shown = date[:3] if len(date) >= 3 else date[:1]
+        image = np.round(shown).astype(np.uint8).transpose(1, 2, 0)[..., ::-1]
+        with whole_file(Path(folder) / f'{name}.jpg') as partial:
+            options = [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+            encoded = cv2.imencode('.jpg', np.ascontiguousarray(image), options)[1]
+            partial.write_bytes(encoded.tobytes())

@@ -1,0 +1,169 @@
+"""Rows of a scene that are predicted, on disk, until all are there and become the results.
+
+Everything is in one folder: a raw raster for each map with a header that GDAL
+reads (ENVI), the settings that they were made with, and for each process the
+numbers of the rows of windows that it finished. A number is written after what
+it stands for has reached the disk, so whatever ends a run, the numbers are true.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfinet_mm.errors import SceneError
+from tfinet_mm.files import whole_file
+from tfinet_mm.pseudo_labels.manifest import differences
+
+STAGED = {'change_prob': np.float32, 'land_cover_from': np.uint8, 'land_cover_to': np.uint8}
+"""The maps and their types: P(changed), NaN where there are no data, and 1..K, there 0."""
+SETTINGS_FILE = 'settings.json'
+# Numbers of ENVI's data types.
+ENVI_TYPES = {np.float32: 4, np.uint8: 1}
+# Differences that an error lists before it only counts.
+SHOWN = 6
+
+
+class Staging:
+    """The folder of a scene that is being predicted.
+
+    Several processes may write to one folder, each its own rows, after one of
+    them has called :meth:`prepare`.
+
+    Args:
+        folder: The folder; it needn't be there.
+        width: Columns of the scene.
+        height: Rows of the scene.
+        rank: Number of this process, which names its list of finished rows.
+    """
+
+    def __init__(self, folder: str | Path, width: int, height: int, rank: int = 0) -> None:
+        self.folder = Path(folder)
+        self.width, self.height = width, height
+        self._state = self.folder / f'finished_{rank}.json'
+        self._own: set[int] | None = None
+
+    def path(self, name: str) -> Path:
+        """The raster of one of the maps :data:`STAGED`, readable by GDAL."""
+        return self.folder / f'{name}.img'
+
+    def read(self, name: str) -> np.ndarray:
+        """A map (H, W), mapped into memory and not writable."""
+        return np.memmap(self.path(name), STAGED[name], mode='r', shape=(self.height, self.width))
+
+    def prepare(self, settings: Mapping[str, Any]) -> None:
+        """Make the folder ready for these settings.
+
+        What was staged with the same ones stays. What was staged with others is
+        replaced where no row was finished.
+
+        Args:
+            settings: Everything that decides about the maps, as JSON can hold it.
+
+        Raises:
+            SceneError: Rows are finished that other settings made; the message
+                says what differs.
+        """
+        wanted = json.loads(json.dumps(settings))
+        found = _read_json(self.folder / SETTINGS_FILE)
+        if found is not None and found != wanted and self.finished():
+            # Nothing, where only what informs differs, such as the path of a checkpoint.
+            check_settings(found, wanted, self.folder.parent)
+            _write_json(self.folder / SETTINGS_FILE, wanted)
+            found = wanted
+        if found == wanted and all(
+            self.path(name).is_file()
+            and self.path(name).stat().st_size == self._pixels() * np.dtype(kind).itemsize
+            for name, kind in STAGED.items()
+        ):
+            return
+        self.remove()
+        self.folder.mkdir(parents=True)
+        for name, kind in STAGED.items():
+            with self.path(name).open('wb') as file:
+                file.truncate(self._pixels() * np.dtype(kind).itemsize)
+            self.path(name).with_suffix('.hdr').write_text(
+                f'ENVI\nsamples = {self.width}\nlines = {self.height}\nbands = 1\n'
+                f'header offset = 0\nfile type = ENVI Standard\ndata type = {ENVI_TYPES[kind]}\n'
+                'interleave = bsq\nbyte order = 0\n'
+            )
+        _write_json(self.folder / SETTINGS_FILE, wanted)
+
+    def _pixels(self) -> int:
+        return self.width * self.height
+
+    def write(self, top: int, maps: Mapping[str, np.ndarray]) -> None:
+        """Write rows of all maps, and wait until they are on the disk.
+
+        Args:
+            top: The first row.
+            maps: (rows, width) for each of :data:`STAGED`.
+        """
+        for name, kind in STAGED.items():
+            values = np.ascontiguousarray(maps[name], dtype=kind)
+            with self.path(name).open('r+b') as file:
+                file.seek(top * self.width * values.itemsize)
+                file.write(values.data)
+                file.flush()
+                os.fsync(file.fileno())
+
+    def mark(self, number: int) -> None:
+        """Note that a row of windows is finished, after :meth:`write` of what it completes."""
+        if self._own is None:
+            self._own = set(_read_json(self._state) or ())
+        self._own.add(number)
+        _write_json(self._state, sorted(self._own))
+
+    def finished(self) -> set[int]:
+        """Numbers of the rows of windows that are finished, by whichever process."""
+        lists = (_read_json(path) for path in self.folder.glob('finished_*.json'))
+        return {number for numbers in lists for number in numbers or ()}
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it."""
+        if self.folder.exists():
+            # First what makes the rest count.
+            (self.folder / SETTINGS_FILE).unlink(missing_ok=True)
+            shutil.rmtree(self.folder)
+
+
+def check_settings(found: Mapping[str, Any], wanted: Mapping[str, Any], where: Path) -> None:
+    """Refuse to mix what different settings made.
+
+    Args:
+        found: Settings of what is there.
+        wanted: Settings of now, as plain values.
+        where: The folder, for the message.
+
+    Raises:
+        SceneError: They differ; the message says in what.
+    """
+    changed = list(differences(found, wanted))
+    if changed:
+        more = f'; and {len(changed) - SHOWN} more' if len(changed) > SHOWN else ''
+        raise SceneError(
+            f'{where} holds predictions that were made in another way: '
+            f'{"; ".join(changed[:SHOWN])}{more}. Choose another folder (--out), or replace them '
+            '(--overwrite)'
+        )
+
+
+def _read_json(path: Path) -> Any:
+    """What a file holds; None where it isn't there or was not written to its end."""
+    try:
+        return json.loads(path.read_text(encoding='utf-8'))
+    except (FileNotFoundError, ValueError):
+        return None
+
+
+def _write_json(path: Path, values: Any) -> None:
+    with whole_file(path) as partial, partial.open('w', encoding='utf-8') as file:
+        json.dump(values, file, indent=2, ensure_ascii=False)
+        file.flush()
+        os.fsync(file.fileno())

@@ -1,0 +1,218 @@
+"""Reading, predicting and writing the windows of a scene at the same time."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain, islice
+from types import TracebackType
+from typing import NamedTuple
+
+import numpy as np
+
+from tfinet_mm.datasets.images import Window
+from tfinet_mm.engine.threads import Consumer, map_ahead
+from tfinet_mm.scenes.blending import Prediction, Stripe, WindowPlan, blend, fill_invalid
+from tfinet_mm.scenes.reader import ScenePair
+from tfinet_mm.scenes.staging import Staging
+
+Network = Callable[[np.ndarray], np.ndarray]
+"""From pairs (N, 2B, h, w) to probabilities (N, 2K + 1, h, w): from, to, P(changed)."""
+
+
+class LoadedWindow(NamedTuple):
+    """A window that was read.
+
+    Attributes:
+        window: Where.
+        pair: (2B, h, w) with invalid pixels filled, or None where none is valid.
+        valid: (h, w) bool.
+    """
+
+    window: Window
+    pair: np.ndarray | None
+    valid: np.ndarray
+
+
+class WindowReader:
+    """Reads windows from any thread; each thread gets files of its own.
+
+    Args:
+        open_pair: Opens the scene.
+    """
+
+    def __init__(self, open_pair: Callable[[], ScenePair]) -> None:
+        self._open = open_pair
+        self._own = threading.local()
+        self._all: list[ScenePair] = []
+
+    def __enter__(self) -> WindowReader:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for pair in self._all:
+            pair.close()
+
+    def __call__(self, window: Window) -> LoadedWindow:
+        """Read one window and fill what is invalid."""
+        if not hasattr(self._own, 'pair'):
+            self._own.pair = self._open()
+            self._all.append(self._own.pair)
+        pair, valid = self._own.pair.read(window)
+        return LoadedWindow(window, fill_invalid(pair, valid) if valid.any() else None, valid)
+
+
+def ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
+    """Runs of consecutive numbers: first, and the one after the last.
+
+    Example:
+        >>> ranges([0, 1, 2, 5, 7, 8])
+        [(0, 3), (5, 6), (7, 9)]
+    """
+    found: list[tuple[int, int]] = []
+    for number in numbers:
+        if found and found[-1][1] == number:
+            found[-1] = found[-1][0], number + 1
+        else:
+            found.append((number, number + 1))
+    return found
+
+
+def share(numbers: Sequence[int], rank: int, world: int) -> list[int]:
+    """The part of some numbers that a process takes: neighbours, as equally many as can be.
+
+    Example:
+        >>> [share([3, 4, 5, 6, 9], rank, 2) for rank in (0, 1)]
+        [[3, 4, 5], [6, 9]]
+    """
+    size, more = divmod(len(numbers), world)
+    start = rank * size + min(rank, more)
+    return list(numbers[start : start + size + (rank < more)])
+
+
+def needed_rows(plan: WindowPlan, numbers: Sequence[int]) -> list[list[Window]]:
+    """The rows of windows to predict so that those of these numbers come out as in a whole run.
+
+    Args:
+        plan: The windows of the scene.
+        numbers: Rising numbers of rows of windows.
+
+    Returns:
+        Those rows, and before each run of consecutive ones the rows that reach into it.
+    """
+    rows: list[list[Window]] = []
+    for first, end in ranges(numbers):
+        start = plan.first_needed(plan.stripes[first][0])
+        rows.extend(islice(plan.rows(start), end - start))
+    return rows
+
+
+def predict_rows(
+    plan: WindowPlan,
+    numbers: Sequence[int],
+    reader: WindowReader,
+    network: Network,
+    channels: int,
+    staging: Staging,
+    batch_size: int = 1,
+    workers: int = 1,
+    progress: Callable[[int], object] = lambda windows: None,
+) -> None:
+    """Predict rows of windows and write what they complete.
+
+    Threads read ahead, this one runs the network, another one blends and writes.
+    What waits between them is a few batches, whatever the scene. A batch is made
+    of the windows of one row that have valid pixels, in their order, so it is
+    the same whichever rows are predicted before or beside it.
+
+    Args:
+        plan: The windows of the scene.
+        numbers: Rising numbers of the rows of windows to predict.
+        reader: What reads a window.
+        network: What predicts a batch.
+        channels: Number of maps 2K + 1 that it gives.
+        staging: Where to write.
+        batch_size: Windows in a batch.
+        workers: Threads that read; 0 reads between batches.
+        progress: Called with the number of windows that were predicted or skipped.
+
+    Raises:
+        Exception: Whatever reading, the network or writing raises, as soon as it
+            does; what was finished before is staged.
+    """
+
+    def write(batches: Iterator[list[Prediction]]) -> None:
+        predictions = chain.from_iterable(batches)
+        for first, end in ranges(numbers):
+            done = plan.stripes[first][0]
+            stripes = blend(plan, predictions, channels, done)
+            for number, stripe in zip(range(first, end), stripes, strict=False):
+                staging.write(stripe.top, staged_maps(stripe))
+                staging.mark(number)
+
+    rows = needed_rows(plan, numbers)
+    windows = chain.from_iterable(rows)
+    loading = map_ahead(reader, windows, workers, ahead=workers + 2 * batch_size)
+    with contextlib.closing(loading), Consumer(write) as writer:
+        for row in rows:
+            for batch in _batches(islice(loading, len(row)), batch_size):
+                writer.put(_predicted(batch, network))
+                progress(len(batch))
+
+
+def _batches(row: Iterator[LoadedWindow], size: int) -> Iterator[list[LoadedWindow]]:
+    """The windows in their order, ``size`` valid ones at a time."""
+    waiting: list[LoadedWindow] = []
+    valid = 0
+    for loaded in row:
+        waiting.append(loaded)
+        valid += loaded.pair is not None
+        if valid == size:
+            yield waiting
+            waiting, valid = [], 0
+    if waiting:
+        yield waiting
+
+
+def _predicted(batch: Sequence[LoadedWindow], network: Network) -> list[Prediction]:
+    pairs = [loaded.pair for loaded in batch if loaded.pair is not None]
+    made = iter(network(np.stack(pairs)) if pairs else ())
+    return [
+        Prediction(loaded.window, None if loaded.pair is None else next(made), loaded.valid)
+        for loaded in batch
+    ]
+
+
+def staged_maps(stripe: Stripe) -> dict[str, np.ndarray]:
+    """P(changed), and the likelier class 1..K of each date, of finished rows.
+
+    Example:
+        >>> values = np.array([0.9, 0.1, 0.3, 0.7, 0.25], np.float32).reshape(5, 1, 1)
+        >>> maps = staged_maps(Stripe(0, values, np.array([[True]])))
+        >>> [maps[name].item() for name in sorted(maps)]
+        [0.25, 1, 2]
+    """
+    classes = len(stripe.values) // 2
+    covers = (stripe.values[:classes], stripe.values[classes : 2 * classes])
+    return {
+        'change_prob': stripe.values[-1],
+        'land_cover_from': _likeliest(covers[0]) * stripe.valid,
+        'land_cover_to': _likeliest(covers[1]) * stripe.valid,
+    }
+
+
+def _likeliest(probabilities: np.ndarray) -> np.ndarray:
+    """The first class 1..K of the highest probability; one pass a class, so little memory."""
+    best = probabilities[0].copy()
+    found = np.ones(best.shape, np.uint8)
+    for number, values in enumerate(probabilities[1:], start=2):
+        higher = values > best
+        found[higher] = number
+        np.copyto(best, values, where=higher)
+    return found
