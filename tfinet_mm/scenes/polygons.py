@@ -1,0 +1,261 @@
+"""Polygons of the changes of a scene, as a GeoPackage.
+
+The raster is read in blocks of rows; polygons wait on disk until all are known, since the largest
+comes first. shapely and pyogrio, of the extra ``geo``, are imported where they are used.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from tfinet_mm.errors import SceneError
+from tfinet_mm.files import whole_file
+from tfinet_mm.scenes.areas import PixelAreas
+from tfinet_mm.scenes.components import Block, Components
+from tfinet_mm.scenes.grid import apply_affine
+from tfinet_mm.scenes.outlines import outlines, union
+from tfinet_mm.scenes.products import from_and_to
+from tfinet_mm.scenes.rasters import (
+    BLOCK_PIXELS,
+    PathLike,
+    check_same_size,
+    import_geo,
+    open_raster,
+    read_rows,
+    row_blocks,
+)
+
+LAYER = 'changes'
+# Metadata of the layer that holds the summary as JSON.
+SUMMARY = 'SUMMARY'
+AREA_FIELDS = {'m2': 'area_m2', 'pixels': 'area_px'}
+# Polygons that are handed to GDAL at once.
+CHUNK = 20_000
+# What is known of a polygon that waits on disk.
+RECORD = np.dtype(
+    [('start', 'i8'), ('bytes', 'i4'), ('code', 'i4'), ('area', 'f8'), ('prob', 'f4')]
+)
+
+
+@dataclass(frozen=True)
+class PolygonSummary:
+    """What became of the changed areas of a scene.
+
+    Attributes:
+        unit: Of the areas: 'm2', or 'pixels' for a scene without CRS.
+        min_area: The smallest area that was kept.
+        connectivity: 4 or 8.
+        polygons: Number of polygons.
+        area: Their area.
+        dropped: Number of smaller areas that were left out.
+        dropped_area: Their area.
+    """
+
+    unit: str
+    min_area: float
+    connectivity: int
+    polygons: int
+    area: float
+    dropped: int
+    dropped_area: float
+
+
+def write_polygons(
+    transition: PathLike,
+    change_prob: PathLike,
+    target: str | Path,
+    *,
+    classes: tuple[str, ...],
+    nodata: int,
+    pixel_areas: PixelAreas,
+    min_area: float = 0.0,
+    connectivity: int = 4,
+    block_pixels: int = BLOCK_PIXELS,
+    progress: Callable[[int], Any] | None = None,
+) -> PolygonSummary:
+    """Write a polygon for each connected area of one transition, whole or not at all.
+
+    The layer ``changes`` has the fields ``from`` and ``to`` (names of classes), ``from_class``,
+    ``to_class`` (1..K), ``area_m2`` (``area_px``, in pixels, for a scene without CRS) and
+    ``mean_prob``, the mean of P(changed) over the polygon's pixels. The largest polygon is the
+    first. Areas are sums of the pixels' true areas, also where the outline, drawn in the CRS,
+    encloses another number.
+
+    Args:
+        transition: Raster of :func:`tfinet_mm.scenes.products.transition_codes`.
+        change_prob: Raster of P(changed) of the same size.
+        target: File to write, with the suffix ``.gpkg``.
+        classes: The K land-cover classes.
+        nodata: Code of pixels without data.
+        pixel_areas: Areas of the pixels, whose grid and CRS the polygons get.
+        min_area: Smaller areas are left out: square metres, or pixels for a scene without CRS.
+        connectivity: 4: pixels of an area share sides, which gives polygons; 8: or corners, which
+            gives multipolygons.
+        block_pixels: Pixels of a block; the result doesn't depend on it.
+        progress: Called with the number of rows after each block.
+
+    Returns:
+        How many there are, and how many were left out; it is stored in the layer, too.
+
+    Raises:
+        MissingExtraError: rasterio, shapely or pyogrio is not installed.
+        SceneError: A raster is not of the grid's size, or an option is out of range.
+    """
+    import_geo('shapely', 'Writing polygons')
+    import_geo('pyogrio', 'Writing polygons')
+    grid = pixel_areas.grid
+    if not (min_area >= 0 and np.isfinite(min_area)):
+        raise SceneError(f'the smallest area is 0 or more, got {min_area}')
+    components = Components(grid.width, connectivity)
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        open_raster(transition) as codes,
+        open_raster(change_prob) as probabilities,
+        tempfile.TemporaryFile(dir=target.parent) as shapes,
+        tempfile.TemporaryFile(dir=target.parent) as records,
+    ):
+        for path, raster in ((transition, codes), (change_prob, probabilities)):
+            check_same_size(path, raster, grid.height, grid.width)
+        shelf = _Shelf(shapes, records, grid.transform, min_area)
+        for top, rows in row_blocks(grid.height, grid.width, block_pixels):
+            values = read_rows(codes, top, rows)
+            values[values == nodata] = 0
+            weights = [read_rows(probabilities, top, rows)]
+            if pixel_areas.constant is None:
+                weights.append(pixel_areas.rows(top, rows))
+            block = components.add(values, *weights, last=top + rows == grid.height)
+            if pixel_areas.constant is not None:
+                areas = block.sums[:, 0] * pixel_areas.constant
+            else:
+                areas = block.sums[:, 2]
+            shelf.take(block, areas, top)
+            if progress is not None:
+                progress(rows)
+        records.seek(0)
+        found = np.fromfile(records, RECORD)
+        summary = PolygonSummary(
+            unit='pixels' if pixel_areas.method == 'pixels' else 'm2',
+            min_area=float(min_area),
+            connectivity=connectivity,
+            polygons=len(found),
+            area=float(found['area'].sum()),
+            dropped=shelf.dropped,
+            dropped_area=shelf.dropped_area,
+        )
+        _write(target, grid.crs, shapes, found, classes, summary)
+    return summary
+
+
+class _Shelf:
+    """Polygons that are finished, on disk, and parts of those that go on below."""
+
+    def __init__(
+        self, shapes: BinaryIO, records: BinaryIO, transform: Any, min_area: float
+    ) -> None:
+        self._shapely = import_geo('shapely', 'Writing polygons')
+        self._shapes, self._records = shapes, records
+        self._transform = transform
+        # Not to depend on how a sum of areas is rounded.
+        self._min_area = min_area * (1 - 1e-9)
+        self._written = 0
+        self._parts: list[list[Any]] = []
+        self.dropped = 0
+        self.dropped_area = 0.0
+
+    def take(self, block: Block, areas: np.ndarray, top: int) -> None:
+        """Put the areas away that end in a block, and keep the parts of the others."""
+        large = areas >= self._min_area
+        done = ~block.open
+        self.dropped += int((done & ~large).sum())
+        self.dropped_area += float(areas[done & ~large].sum())
+        kept = block.open | large
+        made, numbers = outlines(block, kept, top)
+        # Most areas are one polygon that ends where it began, in this block.
+        pieces = np.bincount(numbers, minlength=len(areas))
+        pieces[block.above] += 2
+        alone = done[numbers] & (pieces[numbers] == 1)
+        parts: dict[int, list[Any]] = {}
+        for number, old in zip(block.above.tolist(), self._parts, strict=True):
+            if kept[number]:
+                parts.setdefault(number, []).extend(old)
+        for number, one in zip(numbers[~alone].tolist(), made[~alone], strict=True):
+            parts.setdefault(number, []).append(one)
+        ended = [number for number in parts if done[number]]
+        merged = np.empty(len(ended), object)
+        merged[:] = [union(parts[number]) for number in ended]
+        numbers = np.concatenate([numbers[alone], np.array(ended, np.int64)])
+        order = np.argsort(numbers)
+        self._put(np.concatenate([made[alone], merged])[order], numbers[order], block, areas)
+        self._parts = [parts[number] for number in np.flatnonzero(block.open).tolist()]
+
+    def _put(self, made: np.ndarray, numbers: np.ndarray, block: Block, areas: np.ndarray) -> None:
+        placed = self._shapely.transform(
+            made, lambda points: np.stack(apply_affine(self._transform, *points.T), axis=1)
+        )
+        stored = self._shapely.to_wkb(placed)
+        records = np.empty(len(stored), RECORD)
+        records['bytes'] = [len(one) for one in stored]
+        ends = np.cumsum(records['bytes'], dtype=np.int64)
+        records['start'] = self._written + ends - records['bytes']
+        records['area'] = areas[numbers]
+        records['prob'] = block.sums[numbers, 1] / block.sums[numbers, 0]
+        records['code'] = block.values[numbers]
+        self._shapes.writelines(stored)
+        self._written += int(records['bytes'].sum(dtype=np.int64))
+        self._records.write(records.tobytes())
+
+
+def _write(
+    target: Path,
+    crs: Any,
+    shapes: BinaryIO,
+    records: np.ndarray,
+    classes: tuple[str, ...],
+    summary: PolygonSummary,
+) -> None:
+    pyogrio = import_geo('pyogrio', 'Writing polygons')
+    fields = ['from', 'to', 'from_class', 'to_class', AREA_FIELDS[summary.unit], 'mean_prob']
+    names = np.array(['', *classes], object)
+    order = np.argsort(-records['area'], kind='stable')
+    with whole_file(target) as partial, warnings.catch_warnings():
+        # A scene without CRS is one.
+        warnings.filterwarnings('ignore', message=".*'crs' was not provided")
+        for start in range(0, max(len(records), 1), CHUNK):
+            part = records[order[start : start + CHUNK]]
+            before, after = from_and_to(part['code'], len(classes))
+            columns = [names[before], names[after], before.astype(np.int32)]
+            columns += [
+                after.astype(np.int32),
+                part['area'].copy(),
+                part['prob'].astype(np.float64),
+            ]
+            pyogrio.raw.write(
+                partial,
+                geometry=_stored(shapes, part),
+                field_data=columns,
+                fields=fields,
+                layer=LAYER,
+                driver='GPKG',
+                geometry_type='Polygon' if summary.connectivity == 4 else 'MultiPolygon',
+                promote_to_multi=summary.connectivity == 8,
+                crs=None if crs is None else crs.to_wkt(),
+                append=start > 0,
+                layer_metadata={SUMMARY: json.dumps(asdict(summary))} if start == 0 else None,
+            )
+
+
+def _stored(shapes: BinaryIO, records: np.ndarray) -> np.ndarray:
+    found = np.empty(len(records), object)
+    for index, record in enumerate(records):
+        shapes.seek(record['start'])
+        found[index] = shapes.read(record['bytes'])
+    return found
