@@ -259,3 +259,17 @@ def _stored(shapes: BinaryIO, records: np.ndarray) -> np.ndarray:
         shapes.seek(record['start'])
         found[index] = shapes.read(record['bytes'])
     return found
+
+
+def read_summary(path: str | Path) -> PolygonSummary:
+    """The summary in a file of :func:`write_polygons`.
+
+    Raises:
+        MissingExtraError: pyogrio is not installed.
+        SceneError: The file was not written by it.
+    """
+    pyogrio = import_geo('pyogrio', 'Reading polygons')
+    metadata = pyogrio.read_info(path, layer=LAYER)['layer_metadata'] or {}
+    if SUMMARY not in metadata:
+        raise SceneError(f'{path} has no summary of polygons, expected a file of this package')
+    return PolygonSummary(**json.loads(metadata[SUMMARY]))

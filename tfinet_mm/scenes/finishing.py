@@ -1,0 +1,201 @@
+"""From the staged maps of a scene to its files: rasters, areas and polygons."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from tfinet_mm.files import whole_file
+from tfinet_mm.scenes.areas import PixelAreas
+from tfinet_mm.scenes.cog import write_cog
+from tfinet_mm.scenes.from_to import from_to_areas
+from tfinet_mm.scenes.grid import SceneGrid
+from tfinet_mm.scenes.polygons import read_summary, write_polygons
+from tfinet_mm.scenes.products import CHANGE_NODATA, scene_products, transition_codes
+from tfinet_mm.scenes.rasters import (
+    check_same_size,
+    open_raster,
+    raw_writer,
+    read_rows,
+    row_blocks,
+)
+from tfinet_mm.structures import ClassTable
+from tfinet_mm.version import __version__
+
+STAGED = 'change_prob', 'land_cover_from', 'land_cover_to'
+"""What has to be there; the other rasters are made of these."""
+DERIVED = 'change', 'transition'
+POLYGONS_FILE = 'changes.gpkg'
+AREAS_FILE = 'areas.json'
+SETTINGS_FILE = 'finishing.json'
+
+
+def finish_scene(
+    out: str | Path,
+    staged: Mapping[str, Path],
+    grid: SceneGrid,
+    classes: ClassTable,
+    *,
+    threshold: float = 0.5,
+    polygons: bool = True,
+    min_area: float = 0.0,
+    connectivity: int = 4,
+    areas: str = 'auto',
+    tags: Mapping[str, str] | None = None,
+    progress: bool = False,
+) -> dict[str, Any]:
+    """Write the rasters, the areas and the polygons of a scene.
+
+    A file that is there, and newer than the staged maps and than the settings it was made with, is
+    not made again.
+
+    Args:
+        out: The scene's folder.
+        staged: For each of :data:`STAGED` a file of one band that rasterio opens: P(changed),
+            float32, NaN where there are no data; land cover 1..K, uint8. The folder of the first
+            also gets what is made on the way.
+        grid: Where they lie.
+        classes: The K + 1 classes, the first that of unchanged pixels.
+        threshold: Pixels with P(changed) at or above it are changed.
+        polygons: Whether to write ``changes.gpkg``; if not, one that is there is removed.
+        min_area: See :func:`tfinet_mm.scenes.polygons.write_polygons`.
+        connectivity: See there.
+        areas: How areas are taken: see :class:`tfinet_mm.scenes.areas.PixelAreas`.
+        tags: Metadata for all rasters.
+        progress: Show a progress bar of files.
+
+    Returns:
+        What belongs into ``scene.json``: ``class_names``, ``palette``, ``threshold``, ``pixels``
+        (numbers of ``valid``, ``changed`` and ``nodata``), ``area_method``, and ``polygons``: the
+        :class:`~tfinet_mm.scenes.polygons.PolygonSummary` or None.
+
+    Raises:
+        MissingExtraError: A part of the extra ``geo`` is not installed.
+        SceneError: A map is not of the grid's size, or an option is out of range.
+    """
+    out, work = Path(out), Path(staged[STAGED[0]]).parent
+    products = scene_products(classes)
+    pixel_areas = PixelAreas(grid, areas)
+    settings = dict(
+        classes=list(classes.names),
+        palette=[list(colour) for colour in classes.palette],
+        threshold=threshold,
+        min_area=min_area,
+        connectivity=connectivity,
+        areas=pixel_areas.method,
+        tags=dict(tags or {}),
+    )
+    sources = [*(Path(staged[name]) for name in STAGED), _settings_file(work, settings)]
+    made = {name: Path(staged[name]) for name in STAGED}
+    made |= {name: work / f'{name}.img' for name in DERIVED}
+    transition = made['transition']
+    tasks: dict[Path, Callable[[], Any]] = {
+        out / f'{name}.tif': partial(
+            write_cog,
+            made[name],
+            out / f'{name}.tif',
+            crs=grid.crs,
+            transform=grid.transform,
+            description=product.description,
+            nodata=product.nodata,
+            colours=product.colours,
+            class_names=product.class_names,
+            tags={**(tags or {}), **_own_tags(threshold)},
+            resampling=product.resampling,
+        )
+        for name, product in products.items()
+    }
+    unknown = int(products['transition'].nodata)
+    tasks[out / AREAS_FILE] = lambda: from_to_areas(
+        transition, classes.land_cover, unknown, pixel_areas
+    ).write(out)
+    if polygons:
+        tasks[out / POLYGONS_FILE] = partial(
+            write_polygons,
+            transition,
+            made['change_prob'],
+            out / POLYGONS_FILE,
+            classes=classes.land_cover,
+            nodata=unknown,
+            pixel_areas=pixel_areas,
+            min_area=min_area,
+            connectivity=connectivity,
+        )
+    else:
+        (out / POLYGONS_FILE).unlink(missing_ok=True)
+    missing = [path for path in tasks if not _is_newer(path, sources)]
+    if any(path.stem not in STAGED for path in missing):
+        _derive(staged, work, grid, classes, threshold)
+    for path in tqdm(missing, desc=out.name, unit='file', disable=not progress):
+        tasks[path]()
+    found = json.loads((out / AREAS_FILE).read_text(encoding='utf-8'))
+    numbers = {key: found[key]['pixels'] for key in ('changed', 'unchanged', 'nodata')}
+    return dict(
+        class_names=settings['classes'],
+        palette=settings['palette'],
+        threshold=threshold,
+        pixels=dict(
+            valid=numbers['changed'] + numbers['unchanged'],
+            changed=numbers['changed'],
+            nodata=numbers['nodata'],
+        ),
+        area_method=pixel_areas.method,
+        polygons=asdict(read_summary(out / POLYGONS_FILE)) if polygons else None,
+    )
+
+
+def _own_tags(threshold: float) -> dict[str, str]:
+    return {'TIFFTAG_SOFTWARE': f'tfinet_mm {__version__}', 'THRESHOLD': repr(float(threshold))}
+
+
+def _settings_file(work: Path, settings: dict[str, Any]) -> Path:
+    """A file with the settings that is as old as they are."""
+    path = work / SETTINGS_FILE
+    text = json.dumps(settings, indent=2, ensure_ascii=False) + '\n'
+    if not path.is_file() or path.read_text(encoding='utf-8') != text:
+        with whole_file(path) as incomplete:
+            incomplete.write_text(text, encoding='utf-8')
+    return path
+
+
+def _is_newer(path: Path, sources: Sequence[Path]) -> bool:
+    """Whether a file is there and was made of these, or of what they were before."""
+    if not path.is_file():
+        return False
+    age = path.stat().st_mtime_ns
+    return all(age >= source.stat().st_mtime_ns for source in sources)
+
+
+def _derive(
+    staged: Mapping[str, Path],
+    work: Path,
+    grid: SceneGrid,
+    classes: ClassTable,
+    threshold: float,
+) -> None:
+    """Make the rasters of change and transition, a block of rows at a time."""
+    products = scene_products(classes)
+    with ExitStack() as stack:
+        rasters = {name: stack.enter_context(open_raster(staged[name])) for name in STAGED}
+        for name, raster in rasters.items():
+            check_same_size(staged[name], raster, grid.height, grid.width)
+        change_writer, transition_writer = (
+            stack.enter_context(
+                raw_writer(work / f'{name}.img', products[name].dtype, grid.height, grid.width)
+            )
+            for name in DERIVED
+        )
+        for top, rows in row_blocks(grid.height, grid.width):
+            prob, old, new = (read_rows(raster, top, rows) for raster in rasters.values())
+            change = (prob >= threshold).astype(np.uint8)
+            change[np.isnan(prob)] = CHANGE_NODATA
+            change_writer(change)
+            transition_writer(transition_codes(change, old, new, products['transition']))

@@ -1,0 +1,179 @@
+"""Reading the folder of a predicted scene back."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfinet_mm.datasets.images import check_window
+from tfinet_mm.errors import SceneError
+from tfinet_mm.scenes.finishing import AREAS_FILE, POLYGONS_FILE
+from tfinet_mm.scenes.from_to import FromToAreas
+from tfinet_mm.scenes.grid import SceneGrid, apply_affine
+from tfinet_mm.scenes.polygons import AREA_FIELDS, LAYER, PolygonSummary, read_summary
+from tfinet_mm.scenes.products import Product, scene_products
+from tfinet_mm.scenes.rasters import import_geo, open_raster
+from tfinet_mm.structures import ClassTable
+
+SCENE_FILE = 'scene.json'
+
+
+@dataclass(frozen=True)
+class ChangePolygon:
+    """One of the changed areas of a scene.
+
+    Attributes:
+        number: Its rank by area, from 1.
+        old: Name of the class before.
+        new: Name of the class after.
+        from_class: Number 1..K of the class before.
+        to_class: Number of the class after.
+        area: Its area, in ``unit``.
+        unit: 'm2', or 'pixels' for a scene without CRS.
+        mean_prob: Mean of P(changed) in it.
+        bounds: First column, first row, and the ones after the last, in pixels of the grid.
+    """
+
+    number: int
+    old: str
+    new: str
+    from_class: int
+    to_class: int
+    area: float
+    unit: str
+    mean_prob: float
+    bounds: tuple[int, int, int, int]
+
+
+class SceneResults:
+    """The results of one scene.
+
+    Args:
+        folder: The folder that holds ``scene.json``.
+
+    Attributes:
+        folder: The same.
+        scene: What ``scene.json`` holds.
+        classes: The K + 1 classes, the first that of unchanged pixels.
+        grid: Where all rasters lie.
+        products: The :class:`~tfinet_mm.scenes.products.Product` of each raster by name.
+
+    Raises:
+        SceneError: The scene isn't finished.
+        MissingExtraError: rasterio is not installed.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        path = self.folder / SCENE_FILE
+        if not path.is_file():
+            raise SceneError(
+                f'{self.folder} holds no finished scene, there is no {SCENE_FILE}; predict it, or '
+                'start the prediction again where it was stopped'
+            )
+        self.scene: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
+        self.classes = ClassTable(self.scene['class_names'], self.scene['palette'])
+        self.products: dict[str, Product] = scene_products(self.classes)
+        with self.open('transition') as raster:
+            place = raster.transform
+            self.grid = SceneGrid(raster.crs, place, raster.width, raster.height)
+
+    def path(self, product: str) -> Path:
+        """The GeoTIFF of a product.
+
+        Raises:
+            SceneError: There is no product of that name.
+        """
+        if product not in self.products:
+            raise SceneError(f'expected one of {", ".join(self.products)}; got {product!r}')
+        return self.folder / f'{product}.tif'
+
+    def open(self, product: str) -> AbstractContextManager[Any]:
+        """Open the GeoTIFF of a product with rasterio, for a with statement."""
+        return open_raster(self.path(product))
+
+    def read(
+        self, product: str, window: Sequence[int] | None = None, side: int | None = None
+    ) -> np.ndarray:
+        """Read a product, or a part of it, or a reduced picture of it.
+
+        Args:
+            product: Its name.
+            window: (left, top, width, height) in pixels of the grid, all of it inside; the
+                default is the whole scene.
+            side: Pixels that the longer side of the result has at most; overviews are used.
+                Reduced classes are those of single pixels, probabilities are means.
+
+        Returns:
+            (h, w) of the product's type, with its nodata value.
+
+        Raises:
+            ImageFormatError: The window reaches over the grid.
+            SceneError: There is no such product, or ``side`` is below 1.
+        """
+        if side is not None and side < 1:
+            raise SceneError(f'a picture has a side of at least 1 pixel, got {side}')
+        rasterio = import_geo('rasterio', 'Reading a scene')
+        enums = import_geo('rasterio.enums', 'Reading a scene')
+        size = self.grid.width, self.grid.height
+        box = check_window(str(self.path(product)), window or (0, 0, *size), *size)
+        factor = 1.0 if side is None else min(1.0, side / max(box.width, box.height))
+        shape = tuple(max(round(length * factor), 1) for length in (box.height, box.width))
+        with self.open(product) as raster:
+            return raster.read(
+                1,
+                window=rasterio.windows.Window(*box),
+                out_shape=shape,
+                resampling=enums.Resampling[self.products[product].resampling],
+            )
+
+    def areas(self) -> FromToAreas:
+        """The from-to areas."""
+        text = (self.folder / AREAS_FILE).read_text(encoding='utf-8')
+        return FromToAreas.from_json(json.loads(text))
+
+    def polygon_summary(self) -> PolygonSummary | None:
+        """How many polygons there are; None where none were asked for."""
+        path = self.folder / POLYGONS_FILE
+        return read_summary(path) if path.is_file() else None
+
+    def largest(self, number: int) -> list[ChangePolygon]:
+        """The largest polygons, or all where there are fewer; none where none were asked for.
+
+        Raises:
+            MissingExtraError: pyogrio or shapely is not installed.
+        """
+        summary = self.polygon_summary()
+        if summary is None or number < 1:
+            return []
+        shapely = import_geo('shapely', 'Reading polygons')
+        pyogrio = import_geo('pyogrio', 'Reading polygons')
+        info, _, stored, columns = pyogrio.raw.read(
+            self.folder / POLYGONS_FILE, layer=LAYER, max_features=number
+        )
+        fields = dict(zip(info['fields'], (column.tolist() for column in columns), strict=True))
+        inverse = ~self.grid.transform
+        found = []
+        for index, shape in enumerate(shapely.from_wkb(stored)):
+            x, y = apply_affine(inverse, *shapely.get_coordinates(shape).T)
+            bounds = [round(float(value)) for value in (x.min(), y.min(), x.max(), y.max())]
+            found.append(
+                ChangePolygon(
+                    number=index + 1,
+                    old=fields['from'][index],
+                    new=fields['to'][index],
+                    from_class=fields['from_class'][index],
+                    to_class=fields['to_class'][index],
+                    area=fields[AREA_FIELDS[summary.unit]][index],
+                    unit=summary.unit,
+                    mean_prob=fields['mean_prob'][index],
+                    bounds=(bounds[0], bounds[1], bounds[2], bounds[3]),
+                )
+            )
+        return found
