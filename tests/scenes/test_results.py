@@ -1,4 +1,6 @@
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,6 +20,7 @@ from rasterio import Affine  # noqa: E402
 from rasterio.crs import CRS  # noqa: E402
 
 CLASSES = ClassTable(('same', 'water', 'tree'), ((255, 255, 255), (0, 0, 200), (0, 100, 0)))
+PAGE = Path(__file__).parents[2] / 'docs' / 'scene_results.md'
 PLACE = Affine.translation(500_000, 5e6) @ Affine.rotation(20) @ Affine.scale(10, -10)
 
 
@@ -109,3 +112,19 @@ def test_errors(finish, tmp_path):
         results.read('change', window=(1190, 0, 20, 10))
     with pytest.raises(SceneError, match='no finished scene'):
         SceneResults(tmp_path)
+
+
+def test_the_page_shows_what_works(finish, tmp_path, monkeypatch, capsys):
+    finish()
+    (tmp_path / 'out').rename(tmp_path / '2018-2023')
+    (tmp_path / 'out').mkdir()
+    (tmp_path / '2018-2023').rename(tmp_path / 'out' / '2018-2023')
+    monkeypatch.chdir(tmp_path)
+    (snippet,) = re.findall(r'```python\n(.*?)```', PAGE.read_text(encoding='utf-8'), re.DOTALL)
+    values = {}
+    exec(snippet, values)
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[:3] for line in lines] == [['1', 'water', 'tree'], ['2', 'tree', 'water']]
+    assert [float(line[-1]) for line in lines] == [0.75, 1]
+    assert values['picture'].shape == (667, 1000)
+    np.testing.assert_allclose(values['hectares'], [[0, 6], [4, 0]])
