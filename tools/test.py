@@ -1,6 +1,6 @@
 """Score a checkpoint on held-out pairs, and write or draw what it predicts.
 
-    python tools/test.py CONFIG CHECKPOINT [--tta] [--out DIR] [--show-dir DIR] [--json FILE]
+    python tools/test.py CONFIG CHECKPOINT [--tta] [--out DIR] [--json FILE] [--report FILE]
 
 Takes the options of MMSegmentation's tool of this name, and a few more; the
 same on several GPUs or processes through ``tools/dist_test.sh``. An ensemble
@@ -12,8 +12,9 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
 from mmengine.registry import RUNNERS
 from mmengine.runner import Runner
 
@@ -29,6 +30,7 @@ from tfinet_mm.engine.options import (
     write_scores,
 )
 from tfinet_mm.engine.testing import set_checkpoint, use_tta
+from tfinet_mm.visualization.report import report_file
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -54,6 +56,18 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         '--show-dir', metavar='DIR', help='write pictures there: the pair, labels and predictions'
     )
     parser.add_argument('--json', metavar='FILE', help='write all scores and matrices there')
+    parser.add_argument(
+        '--report',
+        metavar='FILE|DIR',
+        help='write a page to look through: scores, and the pairs with labels and predictions '
+        '(FILE.html, or report.html in DIR)',
+    )
+    parser.add_argument(
+        '--max-pairs',
+        type=int,
+        metavar='N',
+        help='with --report: pairs to embed at most (default: 24)',
+    )
     parser.add_argument(
         '--tta',
         action='store_true',
@@ -85,8 +99,27 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_intermixed_args(arguments)
     if args.time_budget is not None and not args.tta:
         parser.error('--time-budget limits test-time augmentation; add --tta')
+    if args.max_pairs is not None and not args.report:
+        parser.error('--max-pairs is how many pairs a report embeds; add --report FILE')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
+
+
+def use_report(cfg: Config, args: argparse.Namespace) -> Path:
+    """Let the test write its report, and return the file."""
+    file = report_file(args.report)
+    settings = dict(
+        config=args.config,
+        checkpoint=args.checkpoint or 'those of the members',
+        split=args.split,
+        tta=args.tta,
+        amp=args.amp or False,
+        time_budget=args.time_budget,
+        cfg_options=args.cfg_options or {},
+    )
+    options = {} if args.max_pairs is None else dict(max_pairs=args.max_pairs)
+    set_hook(cfg, 'tfinet_mm.ReportHook', file=str(file), settings=settings, **options)
+    return file
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -115,6 +148,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.show_dir:
         set_hook(cfg, 'tfinet_mm.PairVisualizationHook', out_dir=args.show_dir)
         written['Pictures'] = args.show_dir
+    if args.report:
+        written['Report'] = str(use_report(cfg, args))
     written['Logs'] = cfg.work_dir
 
     prepare_launch(cfg, args.launcher)

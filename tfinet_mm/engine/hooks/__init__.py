@@ -1,10 +1,11 @@
-"""Hooks: checks before a run, pseudo labels during it, time to test, predictions, pictures."""
+"""Hooks: checks before a run, pseudo labels in it, time to test, predictions, pictures, reports."""
 
 from tfinet_mm.engine.hooks.checkpoint_check import CheckpointCheckHook
 from tfinet_mm.engine.hooks.class_check import ClassCheckHook
 from tfinet_mm.engine.hooks.label_check import LabelCheckHook
 from tfinet_mm.engine.hooks.mean_teacher import MeanTeacherHook
 from tfinet_mm.engine.hooks.prediction_writer import PredictionWriterHook
+from tfinet_mm.engine.hooks.report import ReportHook
 from tfinet_mm.engine.hooks.time_budget import TimeBudgetHook
 from tfinet_mm.engine.hooks.visualization import PairVisualizationHook
 
@@ -15,5 +16,6 @@ __all__ = [
     'MeanTeacherHook',
     'PairVisualizationHook',
     'PredictionWriterHook',
+    'ReportHook',
     'TimeBudgetHook',
 ]

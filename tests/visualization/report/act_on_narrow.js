@@ -1,0 +1,10 @@
+// Whether a page fits a narrow frame, and which of its parts don't.
+await wait(500);
+const over = [...document.querySelectorAll('main *')].filter((node) => (
+  node.getBoundingClientRect().right > innerWidth + 1 && !node.closest('.scroll, .film, .sr, .plot')
+));
+return {
+  window: innerWidth,
+  page: document.documentElement.scrollWidth,
+  over: over.map((node) => `${node.tagName} ${node.id} ${node.className}`),
+};

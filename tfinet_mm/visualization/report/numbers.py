@@ -1,0 +1,48 @@
+"""Numbers as a reader wants them."""
+
+from __future__ import annotations
+
+
+def whole(value: float) -> str:
+    """A count with its thousands apart.
+
+    Example:
+        >>> whole(1234567)
+        '1,234,567'
+    """
+    return f'{value:,.0f}'
+
+
+def area(value: float, unit: str) -> str:
+    """An area in pixels or hectares, without its unit.
+
+    Example:
+        >>> area(1234.0, 'px'), area(1234.5, 'ha'), area(12.345, 'ha'), area(0.001, 'ha')
+        ('1,234', '1,234.5', '12.35', '<0.01')
+    """
+    if unit == 'px':
+        return whole(value)
+    if 0 < value < 0.005:
+        return '<0.01'
+    return f'{value:,.1f}' if abs(value) >= 1000 else f'{value:,.2f}'
+
+
+def percent(value: float) -> str:
+    r"""A percentage with its sign.
+
+    Example:
+        >>> percent(12.345), percent(0.0), percent(0.004)
+        ('12.3\u202f%', '0\u202f%', '<0.01\u202f%')
+    """
+    if value == 0:
+        text = '0'
+    elif 0 < value < 0.01:
+        text = '<0.01'
+    else:
+        text = f'{value:.1f}' if abs(value) >= 10 else f'{value:.2f}'
+    return f'{text}\u202f%'
+
+
+def plain(value: float) -> str:
+    """A score in percent, without the sign, as evaluations print it."""
+    return f'{value:.2f}'

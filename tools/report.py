@@ -1,0 +1,6 @@
+"""Write one HTML page over the predictions in a folder: python tools/report.py OUT [options]."""
+
+from tfinet_mm.visualization.report.command import main
+
+if __name__ == '__main__':
+    main()
