@@ -158,7 +158,7 @@ def test_tools_take_the_options_shown(page, line):
     shown = {word for word in words[2:] if word.startswith('--')}
     sources = [tool, ROOT / 'tfinet_mm' / 'engine' / 'options.py']
     if tool.name == 'predict.py':
-        sources.append(ROOT / 'tfinet_mm' / 'apis' / 'command.py')
+        sources += sorted((ROOT / 'tfinet_mm' / 'apis').glob('command*.py'))
     source = ''.join(path.read_text(encoding='utf-8') for path in sources)
     known = re.findall(r"'(--[\w-]+)'", source)
     assert shown <= set(known), f'{page}: {line}'

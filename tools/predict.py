@@ -1,8 +1,8 @@
-"""Predict what changed between two images, or the images of two folders.
+"""Predict what changed between two images, two scenes, or the files of two folders.
 
     python tools/predict.py CONFIG CHECKPOINT BEFORE AFTER --out DIR [options]
 
-The same as the command tfinet-predict.
+The same as the command tfinet-predict. In several processes: tools/dist_predict.sh.
 """
 
 from tfinet_mm.apis.command import main

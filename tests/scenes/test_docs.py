@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[2] / 'docs' / 'scenes.md'
 
 def test_the_snippets_give_a_whole_map(tmp_path, monkeypatch):
     """The scene is larger than a window, and the network's maps copy its first band."""
-    reading, blending = re.findall(r'```python\n(.*?)```', PAGE.read_text(), re.DOTALL)
+    predicting, reading, blending = re.findall(r'```python\n(.*?)```', PAGE.read_text(), re.DOTALL)
     rows, columns = np.mgrid[:600, :700]
     scene = np.stack([rows, columns, rows + columns]).astype(np.uint16)
     for name in ('2018.tif', '2023.tif'):
@@ -30,6 +30,7 @@ def test_the_snippets_give_a_whole_map(tmp_path, monkeypatch):
         ) as file:
             file.write(scene)
     monkeypatch.chdir(tmp_path)
+    assert 'predict_scene(' in predicting
     stripes = []
     values = dict(
         network=lambda pair: np.repeat(pair[:1], 13, axis=0),

@@ -1,82 +1,24 @@
-"""The command ``tfinet-predict``: two images or two folders to maps."""
+"""The command ``tfinet-predict``: two images, two scenes, or two folders of them to maps."""
 
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-from mmengine.config import DictAction
+import torch
+from mmengine.dist import barrier, get_dist_info
 from tqdm import tqdm
 
+from tfinet_mm.apis.command_areas import area_table
+from tfinet_mm.apis.command_options import SCENE_OPTIONS, parse_args, reading_options
+from tfinet_mm.apis.command_output import Pair, claim_folder, list_pairs, write_result
 from tfinet_mm.apis.inferencer import SCDInferencer
-from tfinet_mm.apis.result import SCDResult
-from tfinet_mm.datasets.listing import list_folder, match_folders
 from tfinet_mm.engine.checkpoint import trust_checkpoints
-from tfinet_mm.engine.options import AMP_TYPES
-from tfinet_mm.files import sample_file
-from tfinet_mm.visualization import write_palette_png, write_png
-
-SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', '.tif', '.tiff')
-# The last one is written last: where it is, the pair is finished.
-FOLDERS = ('label1', 'label2', 'change_prob')
-
-
-def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
-    parser = argparse.ArgumentParser(description='Predict what changed between two dates')
-    parser.add_argument('config', help='config file, or a checkpoint that carries its config')
-    parser.add_argument(
-        'checkpoint', nargs='?', help='left out for an ensemble or a checkpoint with its config'
-    )
-    parser.add_argument('before', help='image of the first date, or a folder of them')
-    parser.add_argument('after', help='image of the second date, or a folder of the same names')
-    parser.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
-    parser.add_argument('--device', help="such as 'cpu' or 'cuda:1' (default: a GPU if any)")
-    parser.add_argument(
-        '--amp', nargs='?', const='bfloat16', choices=AMP_TYPES, help='compute in 16 bits'
-    )
-    parser.add_argument('--tta', action='store_true', help='average over flips and rotations')
-    parser.add_argument('--window', type=int, help='side of sliding windows in pixels')
-    parser.add_argument('--overlap', type=int, help='pixels that windows share')
-    parser.add_argument('--threshold', type=float, help='P(changed) from which a pixel is changed')
-    parser.add_argument('--batch-size', type=int, default=1, help='pairs of one size at a time')
-    parser.add_argument('--overwrite', action='store_true', help='predict finished pairs again')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
-    parser.add_argument(
-        '--trust-checkpoint', action='store_true', help='read checkpoints that could run code'
-    )
-    return parser.parse_args(arguments)
-
-
-def list_pairs(before: str, after: str) -> list[tuple[str, str, str]]:
-    """Name, image before and image after of every pair.
-
-    Args:
-        before: A file, or a folder.
-        after: The same of the second date; files in folders match by their names.
-
-    Raises:
-        FileNotFoundError: One isn't there.
-        ValueError: One is a file and one a folder.
-        UnmatchedPairError: A file has no partner.
-    """
-    folders = [Path(path).is_dir() for path in (before, after)]
-    if folders[0] != folders[1]:
-        raise ValueError(f'give two images or two folders, got {before} and {after}')
-    if not folders[0]:
-        return [(Path(before).stem, before, after)]
-    files = {'before': list_folder(before, SUFFIXES), 'after': list_folder(after, SUFFIXES)}
-    return [(pair['name'], pair['before'], pair['after']) for pair in match_folders(files)]
-
-
-def write_result(out: Path, name: str, result: SCDResult) -> None:
-    """Write the label of each date and P(changed), each file whole or not at all."""
-    for folder, labels in zip(FOLDERS, (result.semantic_from, result.semantic_to), strict=False):
-        write_palette_png(sample_file(out / folder, name, '.png'), labels, result.palette)
-    prob = np.round(result.change_prob.clip(0, 1) * 255).astype(np.uint8)
-    write_png(sample_file(out / FOLDERS[2], name, '.png'), prob)
+from tfinet_mm.engine.launch import finish_launch, is_first_rank, join_cpu_group, on_first_rank
+from tfinet_mm.scenes.prediction import predict_scene
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -84,27 +26,134 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse_args(arguments)
     if args.trust_checkpoint:
         trust_checkpoints()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    join_cpu_group(args.launcher)
+    try:
+        _predict(args)
+    finally:
+        finish_launch()
+
+
+def _predict(args: argparse.Namespace) -> None:
     out = Path(args.out)
-    pairs = list_pairs(args.before, args.after)
-    done = [
-        not args.overwrite and sample_file(out / FOLDERS[2], name, '.png').is_file()
-        for name, _, _ in pairs
-    ]
-    todo = [pair for pair, finished in zip(pairs, done, strict=True) if not finished]
-    if todo:
-        inferencer = SCDInferencer(
-            args.config,
-            args.checkpoint,
-            args.device,
-            tta=args.tta,
-            amp=args.amp or False,
-            threshold=args.threshold,
-            window=args.window,
-            overlap=args.overlap,
-            batch_size=args.batch_size,
-            cfg_options=args.cfg_options,
+    pairs = on_first_rank(lambda: list_pairs(args.before, args.after, args.kind))
+    kinds = {pair.kind for pair in pairs}
+    _check_options(args, kinds)
+    inferencer = _inferencer(args, kinds)
+    settings = _settings(args, inferencer, kinds)
+    todo = on_first_rank(
+        lambda: claim_folder(out, pairs, inferencer.class_table, settings, args.overwrite)
+    )
+    _predict_pictures(args, inferencer, out, [pair for pair in todo if pair.kind == 'picture'])
+    for pair in todo:
+        if pair.kind == 'scene':
+            _predict_scene(args, inferencer, out, pair)
+    barrier()
+    if is_first_rank():
+        for pair in todo:
+            if pair.kind == 'scene':
+                print(f'\n{out / pair.name}\n{area_table(out / pair.name)}')
+        print(f'\nPredicted {len(todo)} pairs, {len(pairs) - len(todo)} were finished: {out}')
+
+
+def _check_options(args: argparse.Namespace, kinds: set[str]) -> None:
+    """Refuse options that have no meaning for these pairs.
+
+    Raises:
+        ValueError: There is one; the message says what it is for.
+    """
+    said = [f'--{name.replace("_", "-")}' for name in SCENE_OPTIONS if getattr(args, name)]
+    if said and 'scene' not in kinds:
+        raise ValueError(
+            f'{", ".join(said)} is for scenes, and none of the pairs is georeferenced; with --as '
+            'scene they are taken for scenes'
         )
-        results = inferencer.predict((before, after) for _, before, after in todo)
-        for index, result in tqdm(results, total=len(todo), unit='pair'):
-            write_result(out, todo[index][0], result)
-    print(f'Predicted {len(todo)} pairs, {sum(done)} were finished: {out}')
+    if isinstance(args.bands, dict) and 'picture' in kinds:
+        raise ValueError(
+            'the bands of pictures are the same for both dates: --bands 3 2 1; for scenes (--as '
+            'scene) they may differ'
+        )
+
+
+def _inferencer(args: argparse.Namespace, kinds: set[str]) -> SCDInferencer:
+    bands = args.bands if isinstance(args.bands, list) else None
+    # Pictures are seen as a whole by default; scenes never are.
+    windowed = args.window is not None or 'picture' in kinds
+    return SCDInferencer(
+        args.config,
+        args.checkpoint,
+        _device(args),
+        tta=args.tta,
+        amp=args.amp or False,
+        threshold=args.threshold,
+        window=args.window,
+        overlap=args.overlap if windowed else None,
+        batch_size=args.batch_size,
+        bands=bands,
+        value_range=args.value_range,
+        cfg_options=args.cfg_options,
+    )
+
+
+def _device(args: argparse.Namespace) -> str | None:
+    """The device asked for; under a launcher, each process of a machine has a GPU of its own."""
+    if args.launcher == 'none' or args.device not in (None, 'cuda'):
+        return args.device
+    if not torch.cuda.is_available():
+        return args.device
+    index = int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()
+    torch.cuda.set_device(index)
+    return f'cuda:{index}'
+
+
+def _settings(
+    args: argparse.Namespace, inferencer: SCDInferencer, kinds: set[str]
+) -> dict[str, Any]:
+    """Everything that decides about the results."""
+    images = dict(bands=inferencer.bands, value_range=inferencer.value_range)
+    sections: dict[str, dict[str, Any]] = dict(
+        picture=images | dict(window=args.window, overlap=args.overlap),
+        scene=images
+        | reading_options(args)
+        | dict(
+            window=inferencer.window,
+            overlap=inferencer.overlap if args.overlap is None else args.overlap,
+            batch_size=inferencer.batch_size,
+            min_area=args.min_area or 0.0,
+            polygons=not args.no_polygons,
+        ),
+    )
+    return inferencer.settings | {kind: sections[kind] for kind in sorted(kinds)}
+
+
+def _predict_pictures(
+    args: argparse.Namespace, inferencer: SCDInferencer, out: Path, todo: list[Pair]
+) -> None:
+    """Predict this process's share of the pictures."""
+    rank, world = get_dist_info()
+    size = inferencer.batch_size
+    batches = [todo[start : start + size] for start in range(0, len(todo), size)]
+    mine = [pair for batch in batches[rank::world] for pair in batch]
+    if not mine:
+        return
+    results = inferencer.predict(((pair.before, pair.after) for pair in mine), args.workers)
+    for index, result in tqdm(results, total=len(mine), unit='pair', disable=rank > 0):
+        write_result(out, mine[index].name, result)
+
+
+def _predict_scene(
+    args: argparse.Namespace, inferencer: SCDInferencer, out: Path, pair: Pair
+) -> None:
+    predict_scene(
+        inferencer,
+        pair.before,
+        pair.after,
+        out / pair.name,
+        overlap=args.overlap,
+        workers=args.workers,
+        overwrite=args.overwrite,
+        progress=True,
+        polygons=not args.no_polygons,
+        min_area=args.min_area or 0.0,
+        **reading_options(args),
+    )

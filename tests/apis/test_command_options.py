@@ -1,0 +1,67 @@
+"""What the words of the command line mean."""
+
+import pytest
+
+from tfinet_mm.apis.command_options import parse_args, read_stretch, reading_options
+
+CALL = ['c.py', 'w.pth', 'a.tif', 'b.tif', '--out', 'o']
+
+
+def test_three_or_four_names():
+    args = parse_args(CALL)
+    assert (args.config, args.checkpoint, args.before) == ('c.py', 'w.pth', 'a.tif')
+    args = parse_args(['w.pth', 'a.tif', 'b.tif', '--out', 'o'])
+    assert (args.config, args.checkpoint, args.after) == ('w.pth', None, 'b.tif')
+    assert reading_options(args) == {}
+    assert (args.kind, args.workers, args.batch_size) == (None, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ('words', 'expected'),
+    [
+        ('--grid after', dict(grid='after')),
+        ('--grid 2.5', dict(grid=2.5)),
+        ('--bands 4 3 2', dict(bands=[4, 3, 2])),
+        ('--bands before=1 after=2,3', dict(bands=dict(before=[1], after=[2, 3]))),
+        (
+            '--stretch percentiles --percentiles 1 99',
+            dict(stretch='percentiles', percentiles=[1, 99]),
+        ),
+        ('--stretch -5 3e3', dict(stretch=(-5, 3000))),
+        ('--stretch 0,1 0,2 0,3', dict(stretch=[(0, 1), (0, 2), (0, 3)])),
+        ('--stretch 0,9', dict(stretch=(0, 9))),
+        ('--stretch after=percentiles', dict(stretch=dict(after='percentiles'))),
+        ('--stretch before=none after=0,9', dict(stretch=dict(before=None, after=(0, 9)))),
+        ('--before-crs EPSG:4326 --same-grid', dict(before_crs='EPSG:4326', same_grid=True)),
+        ('--resampling cubic --after-crs x', dict(resampling='cubic', after_crs='x')),
+        ('--min-area 100 --no-polygons', {}),
+    ],
+)
+def test_options_of_scenes(words, expected):
+    assert reading_options(parse_args([*CALL, *words.split()])) == expected
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        ('--grid middle', 'before, after or the size of a pixel'),
+        ('--bands red', '--bands takes numbers'),
+        ('--bands before=1 2', 'before=4,3,2 after=3,2,1'),
+        ('--bands first=1', '--bands takes'),
+        ('--stretch 1 2 3', '--stretch takes LOW HIGH'),
+        ('--stretch high', 'got high'),
+        ('--stretch before=1', '--stretch takes'),
+        ('--as photo', 'invalid choice'),
+    ],
+)
+def test_words_that_mean_nothing(words, message, capsys):
+    with pytest.raises(SystemExit):
+        parse_args([*CALL, *words.split()])
+    assert message in capsys.readouterr().err
+
+
+def test_a_stretch_of_both_dates_by_band():
+    assert read_stretch(['before=0,1/0,2', 'after=0,3/0,4']) == {
+        'before': [(0, 1), (0, 2)],
+        'after': [(0, 3), (0, 4)],
+    }

@@ -1,0 +1,280 @@
+"""The command on georeferenced rasters, from files to files, without any label."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+from conftest import SHARED
+
+from tfinet_mm.apis import SCDInferencer
+from tfinet_mm.apis.command import main
+from tfinet_mm.errors import SceneError
+from tfinet_mm.scenes.prediction import predict_scene
+
+rasterio = pytest.importorskip('rasterio')
+pytest.importorskip('pyogrio')
+EAST, NORTH = 500_000, 5_000_000
+RASTERS = ('change_prob', 'change', 'land_cover_from', 'land_cover_to', 'transition')
+
+
+def noise(seed, height=60, width=80, bands=3, low=1, high=256, dtype=np.uint8):
+    """Patches of 6 pixels."""
+    shape = bands, -(-height // 6), -(-width // 6)
+    coarse = np.random.default_rng(seed).integers(low, high, shape)
+    return coarse.repeat(6, 1).repeat(6, 2)[:, :height, :width].astype(dtype)
+
+
+@pytest.fixture
+def raster(tmp_path):
+    def write(name, values, x=EAST, y=NORTH, size=10.0, crs='EPSG:32633', **options):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        count, height, width = values.shape
+        with rasterio.open(
+            path,
+            'w',
+            driver='GTiff',
+            count=count,
+            height=height,
+            width=width,
+            dtype=values.dtype,
+            crs=crs,
+            transform=rasterio.Affine(size, 0, x, 0, -size, y),
+            **options,
+        ) as file:
+            file.write(values)
+        return str(path)
+
+    return write
+
+
+def read(folder, name):
+    with rasterio.open(folder / f'{name}.tif') as file:
+        return file.read(1)
+
+
+def files_of(folder):
+    return {
+        str(path.relative_to(folder)): path.read_bytes()
+        for path in sorted(folder.rglob('*'))
+        if path.suffix in ('.tif', '.jpg', '.csv')
+    }
+
+
+def test_two_rasters_to_maps_polygons_and_areas(member, raster, tmp_path, capsys):
+    """One window holds the scene: the maps are those of the same images as a picture."""
+    files = member()
+    values = [noise(seed) for seed in (1, 2)]
+    pair = [raster(f'{seed}.tif', one) for seed, one in enumerate(values)]
+    out = tmp_path / 'out'
+    call = [*map(str, files), *pair, '--out', str(out)]
+    main([*call, '--min-area', '300'])
+    printed = capsys.readouterr().out
+    assert 'Predicted 1 pairs, 0 were finished' in printed
+    expected = SCDInferencer(*files)(*(one.transpose(1, 2, 0) for one in values))
+    folder = out / '0'
+    np.testing.assert_allclose(read(folder, 'change_prob'), expected.change_prob, atol=1e-5)
+    np.testing.assert_array_equal(read(folder, 'change'), read(folder, 'change_prob') >= 0.5)
+    for name in ('land_cover_from', 'land_cover_to'):
+        assert (read(folder, name) == getattr(expected, name)).mean() > 0.999
+    for name in ('changes.gpkg', 'areas.json', 'areas.csv', 'before.jpg', 'after.jpg'):
+        assert (folder / name).is_file()
+    assert cv2.imread(str(folder / 'before.jpg')).shape == (60, 80, 3)
+    assert not (folder / '.staging').exists()
+    scene = json.loads((folder / 'scene.json').read_text())
+    assert (scene['grid']['width'], scene['grid']['height']) == (80, 60)
+    assert 'UTM zone 33N' in scene['grid']['crs']
+    assert scene['grid']['transform'] == [10, 0, EAST, 0, -10, NORTH]
+    changed = int(read(folder, 'change').sum())
+    assert 0 < changed < 4800
+    assert scene['pixels'] == dict(valid=4800, changed=changed, nodata=0)
+    assert scene['settings']['min_area'] == 300
+    assert scene['seconds'] >= scene['seconds_predicting'] > 0
+    manifest = json.loads((out / 'manifest.json').read_text())
+    assert manifest['pairs'] == [
+        dict(name='0', kind='scene', before=pair[0], after=pair[1]),
+    ]
+    assert manifest['settings']['scene']['window'] == 512
+    assert f'{changed / 100:.2f} ha' in printed
+    # Again: nothing to do; other settings: refused.
+    stamp = (folder / 'scene.json').stat().st_mtime_ns
+    main([*call, '--min-area', '300'])
+    assert 'Predicted 0 pairs, 1 were finished' in capsys.readouterr().out
+    assert (folder / 'scene.json').stat().st_mtime_ns == stamp
+    with pytest.raises(ValueError, match=r'scene\.min_area was 300\.0, is 0\.0.*--overwrite'):
+        main(call)
+    main([*call, '--overwrite', '--threshold', '0', '--no-polygons'])
+    assert read(folder, 'change').all()
+    assert not (folder / 'changes.gpkg').exists()
+
+
+def test_two_crss_and_sizes_of_pixels(member, raster, tmp_path):
+    """The second date lies in the neighbouring zone; the result on the grid that was asked for."""
+    from rasterio.warp import transform
+
+    (x,), (y,) = transform('EPSG:32633', 'EPSG:32634', [EAST + 150.0], [NORTH - 100.0])
+    before = raster('a.tif', noise(1))
+    after = raster('b.tif', noise(2, 50, 90), x, y, 8.0, crs='EPSG:32634', nodata=0)
+    call = [*map(str, member()), before, after, '--window', '32', '--batch-size', '3']
+    main([*call, '--out', str(tmp_path / 'one')])
+    folder = tmp_path / 'one' / 'a'
+    with rasterio.open(folder / 'transition.tif') as file:
+        assert file.crs.to_epsg() == 32633
+        assert file.transform.a == 10
+        x0, y0 = file.transform.c, file.transform.f
+        assert (x0 - EAST) % 10 == 0
+        # 150 and 100 are the corner's; turned against the grid, the box is a little larger.
+        assert 90 <= x0 - EAST <= 160
+        assert 40 <= NORTH - y0 <= 110
+        shape = file.shape
+    invalid = np.isnan(read(folder, 'change_prob'))
+    assert invalid.shape == shape
+    assert 0 < invalid.mean() < 0.35
+    scene = json.loads((folder / 'scene.json').read_text())
+    assert scene['pixels']['valid'] == (~invalid).sum()
+    assert scene['pixels']['nodata'] == invalid.sum()
+    np.testing.assert_array_equal(read(folder, 'change') == 255, invalid)
+    for name in ('land_cover_from', 'land_cover_to'):
+        np.testing.assert_array_equal(read(folder, name) == 0, invalid)
+    main([*call, '--grid', 'after', '--out', str(tmp_path / 'two')])
+    with rasterio.open(tmp_path / 'two' / 'a' / 'change.tif') as file:
+        assert file.crs.to_epsg() == 32634
+        assert file.transform.a == 8
+    # Without the CRS the message says how to state it.
+    nowhere = raster('c.tif', noise(2), crs=None)
+    call = [*map(str, member()), before, nowhere, '--out', str(tmp_path / 'three')]
+    with pytest.raises(SceneError, match='after_crs'):
+        main(call)
+    main([*call, '--after-crs', 'EPSG:32633'])
+    assert (tmp_path / 'three' / 'a' / 'scene.json').is_file()
+
+
+def test_sixteen_bits_and_five_bands(member, raster, tmp_path):
+    """The same scene as 8-bit RGB, and hidden in five bands of 16 bits."""
+    files = member()
+    values = [noise(seed) for seed in (1, 2)]
+    plain = [raster(f'p{i}.tif', one) for i, one in enumerate(values)]
+    main([*map(str, files), *plain, '--out', str(tmp_path / 'plain')])
+    for i, one in enumerate(values):
+        order = [4, 2, 1] if i else [3, 2, 1]
+        many = np.full((5, 60, 80), 9, np.uint16)
+        for number, band in zip(order, one, strict=True):
+            many[number - 1] = 100 + 10 * band.astype(np.uint16)
+        raster(f'm{i}.tif', many)
+    pair = [str(tmp_path / f'm{i}.tif') for i in (0, 1)]
+    call = [*map(str, files), *pair, '--out', str(tmp_path / 'many')]
+    bands = ['--bands', 'before=3,2,1', 'after=4,2,1']
+    with pytest.raises(SceneError, match=r'takes 3 bands.*gives 5'):
+        main([*call, '--stretch', '100', '2650'])
+    with pytest.raises(SceneError, match='stretch='):
+        main([*call, *bands])
+    main([*call, *bands, '--stretch', '100', '2650'])
+    one, two = tmp_path / 'plain' / 'p0', tmp_path / 'many' / 'm0'
+    np.testing.assert_allclose(read(one, 'change_prob'), read(two, 'change_prob'), atol=1e-4)
+    scene = json.loads((two / 'scene.json').read_text())
+    assert scene['before']['bands'] == [3, 2, 1]
+    assert scene['after']['stretch'] == dict(kind='stated', low=[100] * 3, high=[2650] * 3)
+    # Percentiles of each date, as chosen and written down.
+    main([*call[:-1], str(tmp_path / 'per'), *bands, '--stretch', 'percentiles'])
+    stretch = json.loads((tmp_path / 'per/m0/scene.json').read_text())['before']['stretch']
+    low, high = np.percentile(100 + 10 * values[0].astype(int), [2, 98], axis=(1, 2))
+    np.testing.assert_allclose(stretch['low'], low)
+    np.testing.assert_allclose(stretch['high'], high)
+
+
+def test_a_single_band(member, raster, tmp_path):
+    pair = [raster(f'{seed}.tif', noise(seed, bands=1)) for seed in (1, 2)]
+    call = [*map(str, member()), *pair, '--out', str(tmp_path / 'out')]
+    with pytest.raises(SceneError, match='takes 3 bands'):
+        main(call)
+    main([*call, '--bands', '1', '1', '1'])
+    assert (tmp_path / 'out' / '1' / 'scene.json').is_file()
+    # What the network's own pipeline says needs no option.
+    single = member('single', bands=2, load=dict(bands=[1, 1], value_range=(0, 510)))
+    wide = [raster(f'w{i}.tif', noise(i, bands=1).astype(np.uint16)) for i in (1, 2)]
+    main([*map(str, single), *wide, '--out', str(tmp_path / 'own')])
+    scene = json.loads((tmp_path / 'own/w1/scene.json').read_text())
+    assert scene['before']['bands'] == [1, 1]
+    assert scene['before']['stretch']['high'] == [510, 510]
+
+
+def test_a_folder_of_scenes_and_pictures(member, raster, image, saved, tmp_path, capsys):
+    for date in (1, 2):
+        raster(f'{date}/north/a.tif', noise(date))
+        raster(f'{date}/north/b.c.tif', noise(date + 5, 40, 40))
+        saved(f'{date}/chip.png', image(date))
+    out = tmp_path / 'out'
+    call = [*map(str, member()), str(tmp_path / '1'), str(tmp_path / '2'), '--out', str(out)]
+    main([*call, '--window', '32', '--workers', '0'])
+    assert 'Predicted 3 pairs' in capsys.readouterr().out
+    assert (out / 'label1' / 'chip.png').is_file()
+    for name in ('north/a', 'north/b.c'):
+        assert (out / name / 'scene.json').is_file()
+    kinds = [pair['kind'] for pair in json.loads((out / 'manifest.json').read_text())['pairs']]
+    assert sorted(kinds) == ['picture', 'scene', 'scene']
+    other = tmp_path / 'other'
+    main([*call[:-1], str(other), '--window', '32', '--workers', '3'])
+    assert files_of(other) == files_of(out)
+    assert len(files_of(out)) == 2 * 8
+
+
+def test_options_that_have_no_meaning(member, image, saved, tmp_path):
+    pair = [str(saved(f'{i}.png', image(i))) for i in (1, 2)]
+    call = [*map(str, member()), *pair, '--out', str(tmp_path / 'out')]
+    with pytest.raises(ValueError, match=r'--grid, --min-area is for scenes.*--as scene'):
+        main([*call, '--grid', 'after', '--min-area', '9'])
+    with pytest.raises(ValueError, match='--bands 3 2 1'):
+        main([*call, '--bands', 'before=1', 'after=2'])
+    main([*call, '--as', 'scene', '--grid', 'after'])
+    with rasterio.open(tmp_path / 'out' / '1' / 'change.tif') as file:
+        assert file.crs is None
+        assert file.shape == (40, 56)
+
+
+def test_going_on_after_a_stop_while_results_are_written(member, raster, tmp_path, monkeypatch):
+    pair = [raster(f'{seed}.tif', noise(seed)) for seed in (1, 2)]
+    inferencer = SCDInferencer(*member(), window=32)
+    predict_scene(inferencer, *pair, tmp_path / 'whole')
+
+    def stop(*_, **__):
+        raise OSError('no space left')
+
+    with monkeypatch.context() as patch:
+        patch.setattr('tfinet_mm.scenes.prediction.write_quicklooks', stop)
+        with pytest.raises(OSError, match='no space left'):
+            predict_scene(inferencer, *pair, tmp_path / 'out')
+    assert not (tmp_path / 'out' / 'scene.json').exists()
+    with monkeypatch.context() as patch:
+        patch.setattr(SCDInferencer, 'predict_probabilities', stop)
+        predict_scene(inferencer, *pair, tmp_path / 'out')
+    assert files_of(tmp_path / 'out') == files_of(tmp_path / 'whole')
+    # Left over where a run was stopped after the last file.
+    (tmp_path / 'out' / '.staging').mkdir()
+    predict_scene(inferencer, *pair, tmp_path / 'out')
+    assert not (tmp_path / 'out' / '.staging').exists()
+
+
+def test_a_satellite_scene(member, tmp_path):
+    """Two dates of five bands of 16 bits, of pixels that aren't quite square."""
+    folder = SHARED / 'data' / 'multiband_scene'
+    if not folder.is_dir():
+        pytest.skip('no satellite scene on this machine')
+    pair = [str(folder / name) for name in ('before.tif', 'after.tif')]
+    options = ['--bands', '3', '2', '1', '--stretch', 'percentiles', '--window', '128']
+    main([*map(str, member()), *pair, '--out', str(tmp_path), *options])
+    assert read(tmp_path / 'before', 'change_prob').shape == (166, 272)
+    shown = cv2.imread(str(tmp_path / 'before' / 'before.jpg'))
+    assert shown.shape == (166, 272, 3)
+    assert shown.std() > 20
+
+
+def test_real_pictures_as_a_scene(member, tmp_path):
+    folder = SHARED / 'data' / 'levir_samples'
+    if not folder.is_dir():
+        pytest.skip('no samples of LEVIR-CD on this machine')
+    pair = [str(folder / date / 'test_7.png') for date in 'AB']
+    options = ['--as', 'scene', '--no-polygons', '--window', '256', '--batch-size', '2']
+    main([*map(str, member()), *pair, '--out', str(tmp_path), *options])
+    probability = read(tmp_path / 'test_7', 'change_prob')
+    assert np.isfinite(probability).all()

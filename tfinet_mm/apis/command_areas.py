@@ -1,0 +1,62 @@
+"""The table of areas that ``tfinet-predict`` prints for a scene."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from tfinet_mm.scenes.finishing import AREAS_FILE
+from tfinet_mm.scenes.from_to import FromToAreas
+
+MOST_ROWS = 8
+
+
+def area_table(folder: Path, most: int = MOST_ROWS) -> str:
+    """The areas of a finished scene in words.
+
+    Args:
+        folder: The scene's folder.
+        most: Number of transitions to show, those of the largest areas.
+    """
+    areas = FromToAreas.from_json(json.loads((folder / AREAS_FILE).read_text(encoding='utf-8')))
+    return format_areas(areas, most)
+
+
+def format_areas(areas: FromToAreas, most: int = MOST_ROWS) -> str:
+    """A line for each of the largest transitions, and one for each total.
+
+    Example:
+        >>> import numpy as np
+        >>> areas = FromToAreas(
+        ...     ('water', 'town'), 'ha', 'planar', 0.0, np.array([[0, 2.5], [0, 0]]),
+        ...     np.array([[0, 250], [0, 0]]), 7.5, 750, 0.0, 0,
+        ... )
+        >>> print(format_areas(areas))
+          water to town   2.50 ha   25.0 %
+          changed         2.50 ha   25.0 %
+          unchanged       7.50 ha   75.0 %
+          with data      10.00 ha  100.0 %
+    """
+    totals = areas.totals()
+    known = totals['changed'][0] + totals['unchanged'][0]
+    largest = np.argsort(-areas.matrix, axis=None, kind='stable')[:most]
+    rows = [
+        (f'{areas.classes[old]} to {areas.classes[new]}', float(areas.matrix[old, new]))
+        for old, new in zip(*np.unravel_index(largest, areas.matrix.shape), strict=True)
+        if areas.matrix[old, new] > 0
+    ]
+    left_out = int((areas.matrix > 0).sum()) - len(rows)
+    if left_out:
+        rest = totals['changed'][0] - sum(area for _, area in rows)
+        rows.append((f'{left_out} other transitions', rest))
+    rows += [(name, totals[name][0]) for name in ('changed', 'unchanged')]
+    rows.append(('with data', known))
+    digits = 0 if areas.unit == 'pixels' else 2
+    shown = [f'{area:,.{digits}f}' for _, area in rows]
+    names, numbers = (max(map(len, column)) for column in ([name for name, _ in rows], shown))
+    return '\n'.join(
+        f'  {name:<{names}}  {number:>{numbers}} {areas.unit}  {100 * area / (known or 1):5.1f} %'
+        for (name, area), number in zip(rows, shown, strict=True)
+    )

@@ -1,0 +1,228 @@
+"""The options of ``tfinet-predict``, and what their words mean."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+from mmengine.config import DictAction
+
+from tfinet_mm.engine.options import AMP_TYPES, add_launch_options
+
+Value = TypeVar('Value')
+
+KINDS = ('scene', 'picture')
+DATES = ('before', 'after')
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description='Predict what changed between two dates')
+    parser.add_argument('config', help='config file, or a checkpoint that carries its config')
+    parser.add_argument(
+        'checkpoint', nargs='?', help='left out for an ensemble or a checkpoint with its config'
+    )
+    parser.add_argument('before', help='image of the first date, or a folder of them')
+    parser.add_argument('after', help='image of the second date, or a folder of the same names')
+    parser.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
+    parser.add_argument(
+        '--as',
+        dest='kind',
+        choices=KINDS,
+        help='scenes on the ground or plain pictures (default: georeferenced rasters are scenes)',
+    )
+    parser.add_argument('--overwrite', action='store_true', help='predict finished pairs again')
+    _add_network(parser.add_argument_group('the network'))
+    _add_images(parser.add_argument_group('the images'))
+    _add_scenes(parser.add_argument_group('scenes'))
+    add_launch_options(parser)
+    args = parser.parse_args(arguments)
+    for name, read in (('bands', read_bands), ('stretch', read_stretch)):
+        try:
+            value = getattr(args, name)
+            setattr(args, name, None if value is None else read(value))
+        except ValueError as error:
+            parser.error(str(error))
+    return args
+
+
+def _add_network(group: Any) -> None:
+    group.add_argument('--device', help="such as 'cpu' or 'cuda:1' (default: a GPU if any)")
+    group.add_argument(
+        '--amp', nargs='?', const='bfloat16', choices=AMP_TYPES, help='compute in 16 bits'
+    )
+    group.add_argument('--tta', action='store_true', help='average over flips and rotations')
+    group.add_argument('--window', type=int, help='side of sliding windows in pixels')
+    group.add_argument('--overlap', type=int, help='pixels that windows share')
+    group.add_argument('--threshold', type=float, help='P(changed) from which a pixel is changed')
+    group.add_argument(
+        '--batch-size', type=int, default=1, help='pairs, or windows of a scene, at a time'
+    )
+    group.add_argument(
+        '--workers', type=int, default=2, help='threads that read ahead (default: 2)'
+    )
+    group.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
+
+
+def _add_images(group: Any) -> None:
+    group.add_argument(
+        '--bands',
+        nargs='+',
+        metavar='N',
+        help='bands to read, counted from 1, in the order of the network; of scenes also '
+        'before=4,3,2 after=3,2,1',
+    )
+    group.add_argument(
+        '--value-range',
+        nargs=2,
+        type=float,
+        metavar=('LOW', 'HIGH'),
+        help='values that become 0 and 255; of a scene --stretch goes first',
+    )
+
+
+def _add_scenes(group: Any) -> None:
+    group.add_argument(
+        '--grid',
+        type=read_grid,
+        metavar='before|after|SIZE',
+        help="whose pixels the result has, or their size in the units of before's CRS "
+        '(default: before)',
+    )
+    group.add_argument(
+        '--stretch',
+        nargs='+',
+        metavar='WORD',
+        help='LOW HIGH for all bands; LOW,HIGH for each; percentiles; or before=... after=...',
+    )
+    group.add_argument(
+        '--percentiles',
+        nargs=2,
+        type=float,
+        metavar=('LOW', 'HIGH'),
+        help='those that become 0 and 255 with --stretch percentiles (default: 2 98)',
+    )
+    group.add_argument(
+        '--resampling', metavar='NAME', help='how a scene is warped (default: bilinear)'
+    )
+    for date in DATES:
+        group.add_argument(
+            f'--{date}-crs', metavar='CRS', help=f'CRS of {date} in place of what the file says'
+        )
+    group.add_argument(
+        '--same-grid',
+        action='store_true',
+        help='both files show the same pixels, whatever georeference they have',
+    )
+    group.add_argument(
+        '--min-area',
+        type=float,
+        metavar='M2',
+        help='smallest polygon in square metres (default: 0, all)',
+    )
+    group.add_argument('--no-polygons', action='store_true', help='write rasters and areas only')
+
+
+SCENE_OPTIONS = (
+    'grid',
+    'stretch',
+    'percentiles',
+    'resampling',
+    'before_crs',
+    'after_crs',
+    'same_grid',
+    'min_area',
+    'no_polygons',
+)
+"""Options that pictures don't have."""
+READING_OPTIONS = ('bands', *SCENE_OPTIONS[:7])
+"""Those of :class:`~tfinet_mm.scenes.reader.ScenePair`."""
+
+
+def reading_options(args: argparse.Namespace) -> dict[str, Any]:
+    """What was said about reading scenes."""
+    said = {name: getattr(args, name) for name in READING_OPTIONS}
+    return {name: value for name, value in said.items() if value not in (None, False)}
+
+
+def read_grid(word: str) -> str | float:
+    """``before``, ``after``, or a number."""
+    if word in DATES:
+        return word
+    try:
+        return float(word)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f'expected before, after or the size of a pixel, got {word!r}'
+        ) from None
+
+
+def read_bands(words: Sequence[str]) -> list[int] | dict[str, list[int]]:
+    """Numbers of bands, for both dates alike or for each.
+
+    Raises:
+        ValueError: The words are neither.
+
+    Example:
+        >>> read_bands(['3', '2', '1']), read_bands(['before=4,3', 'after=2,1'])
+        ([3, 2, 1], {'before': [4, 3], 'after': [2, 1]})
+    """
+
+    def numbers(words: Sequence[str]) -> list[int]:
+        return [int(word) for word in words]
+
+    try:
+        dates = _by_date(words, lambda text: numbers(text.split(',')))
+        return numbers(words) if dates is None else dates
+    except ValueError:
+        raise ValueError(
+            '--bands takes numbers counted from 1, such as 3 2 1, or before=4,3,2 after=3,2,1; '
+            f'got {" ".join(words)}'
+        ) from None
+
+
+def read_stretch(words: Sequence[str]) -> Any:
+    """A stretch as :class:`~tfinet_mm.scenes.reader.ScenePair` takes it.
+
+    Raises:
+        ValueError: The words are none.
+
+    Example:
+        >>> read_stretch(['0', '3000']), read_stretch(['0,3000', '0,4000'])
+        ((0.0, 3000.0), [(0.0, 3000.0), (0.0, 4000.0)])
+        >>> read_stretch(['before=percentiles', 'after=0,3000/0,4000'])
+        {'before': 'percentiles', 'after': [(0.0, 3000.0), (0.0, 4000.0)]}
+    """
+    try:
+        dates = _by_date(words, lambda text: _stretch(text.split('/')))
+        return _stretch(words) if dates is None else dates
+    except ValueError:
+        raise ValueError(
+            '--stretch takes LOW HIGH (0 3000), LOW,HIGH for each band (0,3000 0,4000), '
+            "percentiles, or for each date before=percentiles after=0,3000 (bands with '/': "
+            f'after=0,3000/0,4000); got {" ".join(words)}'
+        ) from None
+
+
+def _stretch(words: Sequence[str]) -> Any:
+    if list(words) == ['percentiles']:
+        return 'percentiles'
+    if list(words) == ['none']:
+        return None
+    if len(words) == 2 and not any(',' in word for word in words):
+        return float(words[0]), float(words[1])
+    limits = [tuple(float(number) for number in word.split(',')) for word in words]
+    if any(len(limit) != 2 for limit in limits):
+        raise ValueError
+    return limits[0] if len(limits) == 1 else limits
+
+
+def _by_date(words: Sequence[str], read: Callable[[str], Value]) -> dict[str, Value] | None:
+    """What ``before=...`` and ``after=...`` say; None where no word is of this kind."""
+    named = dict(word.split('=', 1) for word in words if '=' in word)
+    if not named:
+        return None
+    if len(named) != len(words) or not set(named) <= set(DATES):
+        raise ValueError
+    return {date: read(named[date]) for date in DATES if date in named}

@@ -1,0 +1,305 @@
+"""From two rasters to the results of a scene."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from mmengine.dist import barrier, get_dist_info
+from tqdm import tqdm
+
+from tfinet_mm.apis.loading import in_one_window
+from tfinet_mm.datasets.images import PathLike, import_rasterio
+from tfinet_mm.engine.launch import on_first_rank
+from tfinet_mm.errors import SceneError
+from tfinet_mm.files import whole_file
+from tfinet_mm.scenes.blending import WindowPlan
+from tfinet_mm.scenes.finishing import finish_scene
+from tfinet_mm.scenes.quicklook import write_quicklooks
+from tfinet_mm.scenes.reader import ScenePair
+from tfinet_mm.scenes.staging import STAGED, Staging, check_settings
+from tfinet_mm.scenes.streaming import WindowReader, needed_rows, predict_rows, share
+from tfinet_mm.version import __version__
+
+if TYPE_CHECKING:
+    from tfinet_mm.apis.inferencer import SCDInferencer
+
+SCENE_FILE = 'scene.json'
+STAGING_FOLDER = '.staging'
+# GDAL's cache: twice what a row of windows holds, and this for what lies around it.
+CACHE_BASE = 128 << 20
+
+
+def predict_scene(
+    inferencer: SCDInferencer,
+    before: PathLike,
+    after: PathLike,
+    out: PathLike,
+    *,
+    window: int | None = None,
+    overlap: int | None = None,
+    batch_size: int | None = None,
+    workers: int = 2,
+    overwrite: bool = False,
+    progress: bool = False,
+    polygons: bool = True,
+    min_area: float = 0.0,
+    **reading: Any,
+) -> Path:
+    """Predict two georeferenced rasters of any size, and write maps, polygons and areas.
+
+    No more than a row of windows is in memory. What is finished is on disk: a run
+    that was stopped goes on where it was, to the same results. Under several
+    processes (``torch.distributed``) each predicts its share of the rows, the
+    first one writes the results.
+
+    Args:
+        inferencer: The trained network.
+        before: The file of the first date.
+        after: The file of the second.
+        out: Folder for the results, see ``docs/scene_results.md``.
+        window: Side of a window in pixels; by default that of the inferencer.
+            The network sees each window as a whole.
+        overlap: Pixels that windows share; by default a quarter of ``window``.
+        batch_size: Windows that go through the network together; by default
+            that of the inferencer.
+        workers: Threads that read ahead; results don't depend on it.
+        overwrite: Replace what other settings made in ``out``, finished or not.
+        progress: Show a progress bar.
+        polygons: Also write polygons of the changes.
+        min_area: Square metres that a polygon has at least.
+        **reading: Options of :class:`~tfinet_mm.scenes.reader.ScenePair`. By
+            default ``bands`` and ``stretch`` are the bands and the value range
+            of the network's own pipeline, where it has them.
+
+    Returns:
+        ``out``. Where the results are there already, nothing is done.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        MissingExtraError: rasterio, or what polygons need, is not installed.
+        SceneError: The rasters don't fit together or to the network, ``out``
+            holds what other settings made, or an option is out of range; the
+            message names the option that settles it.
+    """
+    started = time.monotonic()
+    out = Path(out)
+    rank, world = get_dist_info()
+    reading = _with_defaults(inferencer, reading)
+    options = _options(inferencer, window, overlap, batch_size)
+    finishing: dict[str, Any] = dict(polygons=bool(polygons), min_area=float(min_area))
+    if not (min_area >= 0 and np.isfinite(min_area)):
+        raise SceneError(f'the smallest area is 0 square metres or more, got {min_area}')
+    rasterio = import_rasterio(before)
+
+    def prepare() -> _Prepared | None:
+        with ScenePair(before, after, **reading) as pair:
+            _check_network(inferencer, pair)
+            settings = _settings(inferencer, options, pair, before, after)
+            if _is_finished(out, settings | finishing, overwrite):
+                return None
+            staging = Staging(out / STAGING_FOLDER, pair.grid.width, pair.grid.height)
+            if overwrite:
+                staging.remove()
+            staging.prepare(settings)
+            stretches = dict(zip(('before', 'after'), pair.stretches, strict=True))
+            plan = WindowPlan(
+                pair.grid.width, pair.grid.height, options['window'], options['overlap']
+            )
+            missing = sorted(set(range(len(plan.tops))) - staging.finished())
+            return _Prepared(settings, stretches, plan, missing)
+
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_BASE >> 20):
+        prepared = on_first_rank(prepare)
+    if prepared is None:
+        return out
+    settings, stretches, plan, missing = prepared
+    staging = Staging(out / STAGING_FOLDER, plan.width, plan.height, rank)
+    mine = share(missing, rank, world)
+
+    def open_pair() -> ScenePair:
+        return ScenePair(before, after, **reading | dict(stretch=stretches))
+
+    bar: Any = tqdm(
+        total=sum(map(len, needed_rows(plan, mine))),
+        desc=out.name,
+        unit='window',
+        disable=not progress or rank > 0,
+    )
+    with (
+        rasterio.Env(GDAL_CACHEMAX=_cache_megabytes(plan, inferencer.network_bands)),
+        WindowReader(open_pair) as reader,
+        in_one_window(inferencer.model),
+        bar,
+    ):
+        predict_rows(
+            plan,
+            mine,
+            reader,
+            _network(inferencer),
+            2 * inferencer.class_table.num_classes + 1,
+            staging,
+            options['batch_size'],
+            workers,
+            bar.update,
+        )
+    barrier()
+    predicted = time.monotonic() - started
+
+    def finish() -> None:
+        lacking = set(range(len(plan.tops))) - staging.finished()
+        if lacking:
+            raise OSError(
+                f'{staging.folder} lacks the rows {sorted(lacking)[:5]} of windows that another '
+                'process wrote; all processes have to see one folder'
+            )
+        with open_pair() as pair:
+            made = _write_results(inferencer, pair, staging, out, finishing, progress)
+            write_quicklooks(pair, out)
+        found = made | dict(
+            settings=settings | finishing,
+            **{key: settings[key] for key in ('before', 'after', 'grid')},
+            software=f'tfinet_mm {__version__}',
+            resumed_rows=len(plan.tops) - len(missing),
+            seconds_predicting=predicted,
+            seconds=time.monotonic() - started,
+        )
+        with whole_file(out / SCENE_FILE) as partial:
+            partial.write_text(json.dumps(found, indent=2, ensure_ascii=False) + '\n', 'utf-8')
+        staging.remove()
+
+    on_first_rank(finish)
+    return out
+
+
+class _Prepared(NamedTuple):
+    """What the first process tells the others."""
+
+    settings: dict[str, Any]
+    stretches: Mapping[str, Any]
+    plan: WindowPlan
+    missing: list[int]
+
+
+def _cache_megabytes(plan: WindowPlan, bands: int) -> int:
+    """What GDAL may keep of blocks: bounded by a row of windows, of both dates, of four bytes."""
+    return (CACHE_BASE + 2 * 2 * bands * 4 * plan.size * plan.width) >> 20
+
+
+def is_finished(out: PathLike) -> bool:
+    """Whether a folder holds all results of a scene."""
+    return (Path(out) / SCENE_FILE).is_file()
+
+
+def remove_finished(out: PathLike) -> None:
+    """Let a scene count as not predicted, as before it is predicted with other settings."""
+    (Path(out) / SCENE_FILE).unlink(missing_ok=True)
+
+
+def _with_defaults(inferencer: SCDInferencer, reading: Mapping[str, Any]) -> dict[str, Any]:
+    """The reader's options, with bands and values as the network's pipeline reads images."""
+    options = dict(reading)
+    if options.get('bands') is None and inferencer.bands is not None:
+        options['bands'] = inferencer.bands
+    if options.get('stretch') is None and inferencer.value_range is not None:
+        options['stretch'] = inferencer.value_range
+    return options
+
+
+def _options(
+    inferencer: SCDInferencer, window: int | None, overlap: int | None, batch_size: int | None
+) -> dict[str, int]:
+    size = inferencer.window if window is None else int(window)
+    if overlap is None:
+        overlap = inferencer.overlap if size == inferencer.window else size // 4
+    batch = inferencer.batch_size if batch_size is None else int(batch_size)
+    if batch < 1:
+        raise SceneError(f'batch_size must be 1 or more, got {batch}')
+    WindowPlan(1, 1, size, int(overlap))
+    return dict(window=size, overlap=int(overlap), batch_size=batch)
+
+
+def _check_network(inferencer: SCDInferencer, pair: ScenePair) -> None:
+    if pair.bands != inferencer.network_bands:
+        bands = list(range(1, inferencer.network_bands + 1))
+        raise SceneError(
+            f'the network takes {inferencer.network_bands} bands of each date, the scene gives '
+            f'{pair.bands}; choose them in the order of the network with the option bands, for '
+            f'example bands={bands}'
+        )
+    if inferencer.other_transforms:
+        raise SceneError(
+            "the network's test pipeline does more than load and pack a pair: "
+            f'{", ".join(inferencer.other_transforms)}; scenes are predicted without, so take it '
+            'out of the config, or predict the rasters as pictures (--as picture)'
+        )
+
+
+def _settings(
+    inferencer: SCDInferencer,
+    options: dict[str, int],
+    pair: ScenePair,
+    before: PathLike,
+    after: PathLike,
+) -> dict[str, Any]:
+    """Everything that decides about the maps, as plain values."""
+    sources = pair.metadata()
+    for role, path in (('before', before), ('after', after)):
+        stat = Path(path).stat()
+        found = dict(file=os.path.abspath(path), bytes=stat.st_size, changed=stat.st_mtime_ns)
+        sources[role] = sources[role] | found
+    grid = pair.grid
+    crs = None if grid.crs is None else grid.crs.to_wkt()
+    placed = dict(crs=crs, transform=list(grid.transform)[:6], width=grid.width, height=grid.height)
+    settings = inferencer.settings | options | sources | dict(grid=placed)
+    return json.loads(json.dumps(settings))
+
+
+def _is_finished(out: Path, settings: dict[str, Any], overwrite: bool) -> bool:
+    """Whether results of these settings are there; those of others are refused or given up."""
+    if not is_finished(out):
+        return False
+    if overwrite:
+        remove_finished(out)
+        return False
+    found = json.loads((out / SCENE_FILE).read_text(encoding='utf-8'))
+    check_settings(found['settings'], settings, out)
+    # Left over where a run was stopped after its last file.
+    Staging(out / STAGING_FOLDER, 1, 1).remove()
+    return True
+
+
+def _network(inferencer: SCDInferencer) -> Callable[[np.ndarray], np.ndarray]:
+    def predict(pairs: np.ndarray) -> np.ndarray:
+        made = inferencer.predict_probabilities(pairs)
+        return torch.cat(list(made), dim=1).cpu().numpy()
+
+    return predict
+
+
+def _write_results(
+    inferencer: SCDInferencer,
+    pair: ScenePair,
+    staging: Staging,
+    out: Path,
+    finishing: Mapping[str, Any],
+    progress: bool,
+) -> dict[str, Any]:
+    """Make rasters, polygons and areas of what is staged."""
+    read = {date.upper(): json.dumps(found) for date, found in pair.metadata().items()}
+    return finish_scene(
+        out,
+        {name: staging.path(name) for name in STAGED},
+        pair.grid,
+        inferencer.class_table,
+        threshold=inferencer.settings['threshold'],
+        tags=read,
+        progress=progress,
+        **finishing,
+    )
