@@ -35,6 +35,8 @@ def test_three_or_four_names():
         ('--before-crs EPSG:4326 --same-grid', dict(before_crs='EPSG:4326', same_grid=True)),
         ('--resampling cubic --after-crs x', dict(resampling='cubic', after_crs='x')),
         ('--min-area 100 --no-polygons', {}),
+        ('--nodata 0', dict(nodata=0)),
+        ('--nodata before=0 after=-9e9', dict(nodata=dict(before=0, after=-9e9))),
     ],
 )
 def test_options_of_scenes(words, expected):
@@ -52,6 +54,8 @@ def test_options_of_scenes(words, expected):
         ('--stretch high', 'got high'),
         ('--stretch before=1', '--stretch takes'),
         ('--as photo', 'invalid choice'),
+        ('--nodata 1 2', '--nodata takes a number'),
+        ('--nodata black', 'got black'),
     ],
 )
 def test_words_that_mean_nothing(words, message, capsys):

@@ -104,7 +104,8 @@ def test_two_rasters_to_maps_polygons_and_areas(member, raster, tmp_path, capsys
     assert (folder / 'scene.json').stat().st_mtime_ns == stamp
     with pytest.raises(ValueError, match=r'scene\.min_area was 300\.0, is 0\.0.*--overwrite'):
         main(call)
-    main([*call, '--overwrite', '--threshold', '0', '--no-polygons'])
+    main([*call, '--overwrite', '--threshold', '0', '--no-polygons', '--report'])
+    assert (out / 'report.html').stat().st_size > 1000
     assert read(folder, 'change').all()
     assert not (folder / 'changes.gpkg').exists()
 

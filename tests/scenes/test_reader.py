@@ -375,3 +375,32 @@ def test_a_real_scene_of_16_bit():
     low, high = np.percentile(band, [2, 98])
     expected = np.clip((band - low) / (high - low), 0, 1)[50:82, 100:164] * 255
     np.testing.assert_allclose(values[5], expected, atol=1e-3)
+
+
+def test_nodata_that_the_files_do_not_state(write):
+    """As if they did: read as they are, moved to another CRS, and without their transparency."""
+    one, two = rgb(seed=1), rgb(seed=2)
+    one[:, :10, :12] = two[:, 20:, 30:] = 7
+    said = [write(f's{i}', values, nodata=7) for i, values in enumerate((one, two))]
+    unsaid = [write(f'u{i}', values) for i, values in enumerate((one, two))]
+    for options in ({}, dict(grid=7.0), dict(after_crs=UTM33)):
+        with ScenePair(*said, **options) as pair, ScenePair(*unsaid, nodata=7, **options) as other:
+            (expected, valid), (found, other_valid) = pair.read(), other.read()
+            assert 0 < (~valid).sum() < valid.size
+            np.testing.assert_array_equal(other_valid, valid)
+            np.testing.assert_array_equal(found, expected)
+    with ScenePair(*unsaid, nodata={'after': 7}) as pair:
+        _, valid = pair.read()
+    expected = np.ones((30, 40), bool)
+    expected[20:, 30:] = False
+    np.testing.assert_array_equal(valid, expected)
+    alpha = np.concatenate([two, np.zeros((1, 30, 40), np.uint8)])
+    colours = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
+    pair = write('b', two), write('a', alpha, colours=colours)
+    with ScenePair(*pair, nodata={'after': 7}) as both:
+        values, valid = both.read()
+        np.testing.assert_array_equal(valid, expected)
+        np.testing.assert_array_equal(values[3:, valid], two[:, valid])
+    first = write('f', alpha[[3, 0, 1, 2]], colours=colours[-1:] + colours[:3])
+    with pytest.raises(SceneError, match='transparency in band 1'):
+        ScenePair(pair[0], first, nodata={'after': 7})

@@ -19,6 +19,7 @@ from tfinet_mm.apis.inferencer import SCDInferencer
 from tfinet_mm.engine.checkpoint import trust_checkpoints
 from tfinet_mm.engine.launch import finish_launch, is_first_rank, join_cpu_group, on_first_rank
 from tfinet_mm.scenes.prediction import predict_scene
+from tfinet_mm.visualization.report import check_report, write_report
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -36,6 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _predict(args: argparse.Namespace) -> None:
     out = Path(args.out)
+    if args.report:
+        check_report()
     pairs = on_first_rank(lambda: list_pairs(args.before, args.after, args.kind))
     kinds = {pair.kind for pair in pairs}
     _check_options(args, kinds)
@@ -54,6 +57,8 @@ def _predict(args: argparse.Namespace) -> None:
             if pair.kind == 'scene':
                 print(f'\n{out / pair.name}\n{area_table(out / pair.name)}')
         print(f'\nPredicted {len(todo)} pairs, {len(pairs) - len(todo)} were finished: {out}')
+        if args.report:
+            print(f'Report: {write_report(out)}')
 
 
 def _check_options(args: argparse.Namespace, kinds: set[str]) -> None:
@@ -62,7 +67,12 @@ def _check_options(args: argparse.Namespace, kinds: set[str]) -> None:
     Raises:
         ValueError: There is one; the message says what it is for.
     """
-    said = [f'--{name.replace("_", "-")}' for name in SCENE_OPTIONS if getattr(args, name)]
+    values = {name: getattr(args, name) for name in SCENE_OPTIONS}
+    said = [
+        f'--{name.replace("_", "-")}'
+        for name, value in values.items()
+        if value is not None and value is not False
+    ]
     if said and 'scene' not in kinds:
         raise ValueError(
             f'{", ".join(said)} is for scenes, and none of the pairs is georeferenced; with --as '

@@ -32,13 +32,16 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         choices=KINDS,
         help='scenes on the ground or plain pictures (default: georeferenced rasters are scenes)',
     )
+    parser.add_argument(
+        '--report', action='store_true', help='also write a page to look through, DIR/report.html'
+    )
     parser.add_argument('--overwrite', action='store_true', help='predict finished pairs again')
     _add_network(parser.add_argument_group('the network'))
     _add_images(parser.add_argument_group('the images'))
     _add_scenes(parser.add_argument_group('scenes'))
     add_launch_options(parser)
     args = parser.parse_args(arguments)
-    for name, read in (('bands', read_bands), ('stretch', read_stretch)):
+    for name, read in (('bands', read_bands), ('stretch', read_stretch), ('nodata', read_nodata)):
         try:
             value = getattr(args, name)
             setattr(args, name, None if value is None else read(value))
@@ -104,6 +107,12 @@ def _add_scenes(group: Any) -> None:
         help='those that become 0 and 255 with --stretch percentiles (default: 2 98)',
     )
     group.add_argument(
+        '--nodata',
+        nargs='+',
+        metavar='VALUE',
+        help='value of pixels without data in place of what the files say; or before=... after=...',
+    )
+    group.add_argument(
         '--resampling', metavar='NAME', help='how a scene is warped (default: bilinear)'
     )
     for date in DATES:
@@ -128,6 +137,7 @@ SCENE_OPTIONS = (
     'grid',
     'stretch',
     'percentiles',
+    'nodata',
     'resampling',
     'before_crs',
     'after_crs',
@@ -136,14 +146,14 @@ SCENE_OPTIONS = (
     'no_polygons',
 )
 """Options that pictures don't have."""
-READING_OPTIONS = ('bands', *SCENE_OPTIONS[:7])
+READING_OPTIONS = ('bands', *SCENE_OPTIONS[:8])
 """Those of :class:`~tfinet_mm.scenes.reader.ScenePair`."""
 
 
 def reading_options(args: argparse.Namespace) -> dict[str, Any]:
     """What was said about reading scenes."""
     said = {name: getattr(args, name) for name in READING_OPTIONS}
-    return {name: value for name, value in said.items() if value not in (None, False)}
+    return {name: value for name, value in said.items() if value is not None and value is not False}
 
 
 def read_grid(word: str) -> str | float:
@@ -202,6 +212,28 @@ def read_stretch(words: Sequence[str]) -> Any:
             '--stretch takes LOW HIGH (0 3000), LOW,HIGH for each band (0,3000 0,4000), '
             "percentiles, or for each date before=percentiles after=0,3000 (bands with '/': "
             f'after=0,3000/0,4000); got {" ".join(words)}'
+        ) from None
+
+
+def read_nodata(words: Sequence[str]) -> float | dict[str, float]:
+    """A value, or one for each date.
+
+    Raises:
+        ValueError: The words are neither.
+
+    Example:
+        >>> read_nodata(['-9999']), read_nodata(['before=0', 'after=nan'])
+        (-9999.0, {'before': 0.0, 'after': nan})
+    """
+    try:
+        dates = _by_date(words, float)
+        if dates is not None:
+            return dates
+        (word,) = words
+        return float(word)
+    except ValueError:
+        raise ValueError(
+            f'--nodata takes a number, or before=NUMBER after=NUMBER; got {" ".join(words)}'
         ) from None
 
 

@@ -34,6 +34,7 @@ SCENE_FILE = 'scene.json'
 STAGING_FOLDER = '.staging'
 # GDAL's cache: twice what a row of windows holds, and this for what lies around it.
 CACHE_BASE = 128 << 20
+UNSHOWN = ('before_crs', 'after_crs', 'same_grid', 'nodata')
 
 
 def predict_scene(
@@ -102,6 +103,9 @@ def predict_scene(
         with ScenePair(before, after, **reading) as pair:
             _check_network(inferencer, pair)
             settings = _settings(inferencer, options, pair, before, after)
+            # What the grid and the metadata don't show.
+            said = {key: str(reading[key]) for key in UNSHOWN if reading.get(key) is not None}
+            settings['reading'] = said
             if _is_finished(out, settings | finishing, overwrite):
                 return None
             staging = Staging(out / STAGING_FOLDER, pair.grid.width, pair.grid.height)

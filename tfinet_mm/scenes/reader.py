@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 
@@ -42,6 +43,8 @@ class ScenePair:
         resampling: A name of ``rasterio.enums.Resampling``, for the warped scene.
         before_crs: CRS of ``before`` in place of what the file says or lacks.
         after_crs: The same of ``after``.
+        nodata: Value of pixels without data, in place of what the files say
+            (nodata, mask or transparency); or ``{'before': ..., 'after': ...}``.
         same_grid: Take pixel (0, 0) of both for the same place and leave the
             georeference of ``after`` unread; both have to be of one size.
 
@@ -73,12 +76,16 @@ class ScenePair:
         before_crs: Any = None,
         after_crs: Any = None,
         same_grid: bool = False,
+        nodata: float | Mapping[str, float] | None = None,
     ) -> None:
         self._files = contextlib.ExitStack()
         with contextlib.ExitStack() as files:
             dates = [
-                _Date('before', before, before_crs, _of_date(bands, 'before'), files),
-                _Date('after', after, after_crs, _of_date(bands, 'after'), files),
+                _Date(role, path, crs, _of_date(bands, role), _of_date(nodata, role), files)
+                for role, path, crs in (
+                    ('before', before, before_crs),
+                    ('after', after, after_crs),
+                )
             ]
             _check_bands(dates[0], dates[1])
             _check_georeference(dates[0], dates[1], same_grid)
@@ -178,6 +185,7 @@ class _Date:
         path: PathLike,
         crs: Any,
         bands: Sequence[int] | None,
+        nodata: float | None,
         files: contextlib.ExitStack,
     ) -> None:
         rasterio = import_rasterio(path)
@@ -203,8 +211,17 @@ class _Date:
         self.bands = self._select(bands, alpha)
         # RGB and infrared are often stored with the fourth marked as transparency.
         self._alpha = None if alpha in self.bands else alpha
-        if alpha in self.bands:
-            self._raster = _kept(_virtual(self._raster, self.grid, None), files)
+        if nodata is not None and self._alpha not in (None, self._raster.count):
+            raise SceneError(
+                f'{role} ({path}) has transparency in band {alpha}, before other bands, so nodata '
+                'can not be stated in its place; write a copy without that band'
+            )
+        if alpha in self.bands or nodata is not None:
+            self._raster = _kept(
+                _virtual(self._raster, self.grid, None, nodata, self._alpha is not None), files
+            )
+            self._alpha = None
+        self.nodata = self._raster.nodata
         self._offset: tuple[int, int] | None = None
         self._view, self._view_alpha = self._raster, self._alpha
         self.resampling: str | None = None
@@ -300,7 +317,7 @@ class _Date:
             return
         own = self._raster.crs, self._raster.transform
         if own != (self.grid.crs, self.grid.transform):
-            moved = _virtual(self._raster, self.grid, self._alpha)
+            moved = _virtual(self._raster, self.grid, self._alpha, self.nodata)
             self._raster = _kept(moved, files)
         options: dict[str, Any] = {} if self._alpha else {'add_alpha': True}
         self._view = _kept(
@@ -354,7 +371,13 @@ def _raster_window(window: Window) -> Any:
     return RasterWindow(*window)
 
 
-def _virtual(raster: Any, grid: SceneGrid, alpha: int | None) -> Any:
+def _virtual(
+    raster: Any,
+    grid: SceneGrid,
+    alpha: int | None,
+    nodata: float | None,
+    without_last: bool = False,
+) -> Any:
     """The same raster where ``grid`` says it lies, its bands unmarked if there is no ``alpha``."""
     import rasterio
     import rasterio.shutil
@@ -364,8 +387,17 @@ def _virtual(raster: Any, grid: SceneGrid, alpha: int | None) -> Any:
         rasterio.shutil.copy(raster, memory.name, driver='VRT')
         with rasterio.open(memory.name, 'r+') as copy:
             copy.crs, copy.transform = grid.crs, grid.transform
-        text = memory.read().decode()
-    return rasterio.open(text if alpha else text.replace('<ColorInterp>Alpha</ColorInterp>', ''))
+            if nodata is not None:
+                copy.nodata = nodata
+        root = ElementTree.fromstring(memory.read())
+    bands = root.findall('VRTRasterBand')
+    if without_last:
+        root.remove(bands.pop())
+    for band in bands:
+        colour = band.find('ColorInterp')
+        if alpha is None and colour is not None and colour.text == 'Alpha':
+            band.remove(colour)
+    return rasterio.open(ElementTree.tostring(root, encoding='unicode'))
 
 
 def _of_date(option: Any, role: str) -> Any:
