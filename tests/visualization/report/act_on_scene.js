@@ -10,7 +10,7 @@ said.swipe = await (async () => {
     const key = swipe.value;
     for (let i = 0; i < 20; i++) press(find('canvas'), 'ArrowRight');
     return { start, moved, key, later: pixel(0.3, 0.5), text: swipe.getAttribute('aria-valuetext'),
-      labelled: swipe.labels.length, divider: parseFloat(find('divider').style.left) / find('stage').clientWidth };
+      labelled: swipe.labels.length, divider: find('divider').style.left };
 })();
 input(find('opacity'), 60);
 input(find('swipe'), 50);
@@ -19,8 +19,7 @@ said.range = await (async () => {
     swipe.focus();
     swipe.stepUp();
     swipe.dispatchEvent(new Event('input', { bubbles: true }));
-    return { type: swipe.type, focused: document.activeElement === swipe, divider: find('divider').style.left,
-      width: find('stage').clientWidth };
+    return { type: swipe.type, focused: document.activeElement === swipe, divider: find('divider').style.left };
 })();
 find('show-all').click();
 input(find('swipe'), 50);

@@ -332,8 +332,20 @@ def _rows(data: ReportData, chosen: Sequence[int]) -> Iterator[dict[str, Any]]:
 def _settings(settings: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, str]]:
     """Every setting by its name, those within others after a dot."""
     for name, value in settings.items():
+        parts = value if isinstance(value, list | tuple) else ()
+        if parts and all(isinstance(part, Mapping) for part in parts):
+            value = {str(number): part for number, part in enumerate(parts, start=1)}
         if isinstance(value, Mapping) and value:
             yield from _settings(value, f'{prefix}{name}.')
         else:
-            text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-            yield f'{prefix}{name}', text
+            yield f'{prefix}{name}', _setting(value)
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, bool):
+        return 'yes' if value else 'no'
+    if value is None or value == [] or value == {}:
+        return 'none'
+    if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
+        return ', '.join(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -144,7 +144,7 @@
 
   function tables() {
     const { areas } = pair;
-    find('class-unit').textContent = areas.unit === 'ha' ? 'Changed area in hectares' : 'Changed area in pixels';
+    find('class-unit').textContent = areas.unit === 'ha' ? 'changed, hectares' : 'changed, pixels';
     refreshBoxes = Tables.classes(find('classes'), areas, names, palette, view.on, filtered);
     filtered();
     find('table-matrix').replaceChildren(Tables.matrix(areas, names));
@@ -240,16 +240,23 @@
     theme(document.documentElement.dataset.theme === 'dark' ? 'light' : 'dark');
     redraw();
   });
-  let beforePrint = null;
-  window.addEventListener('beforeprint', () => {
-    beforePrint = document.documentElement.dataset.theme;
-    theme('light');
-    redraw();
-  });
-  window.addEventListener('afterprint', () => {
-    theme(beforePrint || 'light');
-    redraw();
-  });
+  // On paper plots keep their shape and take the width there is: drawing them anew would not be
+  // done in time. Their colours are those of the screen unless it is dark.
+  let screenTheme = null;
+  const printing = (on) => {
+    const { dataset } = document.documentElement;
+    if (on) screenTheme = dataset.theme;
+    document.body.classList.toggle('printing', on);
+    if (!on) Plots.scale(false);
+    if (screenTheme === 'dark') {
+      theme(on ? 'light' : 'dark');
+      redraw();
+    }
+    if (on) Plots.scale(true);
+    view.draw();
+  };
+  window.addEventListener('beforeprint', () => printing(true));
+  window.addEventListener('afterprint', () => printing(false));
 
   find('swipe').addEventListener('input', (event) => view.setSwipe(Number(event.target.value) / 100));
   find('opacity').addEventListener('input', (event) => {

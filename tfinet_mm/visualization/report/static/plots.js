@@ -109,6 +109,8 @@ const Plots = (() => {
       .flatMap((row, from) => row.map((value, to) => ({ from, to, value })))
       .filter((link) => link.value > 0);
     if (!links.length) return empty(node, 'Nothing changed.');
+    // It moves into place, which takes longer than there is.
+    if (document.body.classList.contains('printing')) return null;
     const used = [...new Set(links.map((l) => l.from))].sort((a, b) => a - b);
     const ends = [...new Set(links.map((l) => l.to))].sort((a, b) => a - b);
     const sums = (key, i) => links.filter((l) => l[key] === i).reduce((sum, l) => sum + l.value, 0);
@@ -194,5 +196,22 @@ const Plots = (() => {
     }));
   }
 
-  return { matrix, flow, histogram, classes };
+  // Let all plots be as wide as their place, as pictures are, or as they were.
+  function scale(on) {
+    for (const box of document.querySelectorAll('.svg-container')) {
+      const svgs = [...box.querySelectorAll('.main-svg')];
+      const [width, height] = ['width', 'height'].map((name) => svgs[0].getAttribute(name));
+      box.style.width = on ? '100%' : `${width}px`;
+      box.style.height = on ? 'auto' : `${height}px`;
+      box.style.aspectRatio = on ? `${width} / ${height}` : '';
+      for (const svg of svgs) {
+        if (on) svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
+        else svg.removeAttribute('viewBox');
+        svg.style.width = on ? '100%' : '';
+        svg.style.height = on ? '100%' : '';
+      }
+    }
+  }
+
+  return { matrix, flow, histogram, classes, scale };
 })();

@@ -29,12 +29,19 @@ const Maps = (() => {
       const kind = raw[y * (width + 1)];
       const from = y * (width + 1) + 1;
       const to = y * width;
+      // Palette files are hardly ever filtered.
+      if (kind === 0) {
+        values.set(raw.subarray(from, from + width), to);
+        continue;
+      }
       for (let x = 0; x < width; x++) {
         const left = x ? values[to + x - 1] : 0;
         const up = y ? values[to + x - width] : 0;
         const corner = x && y ? values[to + x - width - 1] : 0;
-        const add = [0, left, up, (left + up) >> 1, kind === 4 ? paeth(left, up, corner) : 0];
-        values[to + x] = raw[from + x] + add[kind];
+        let add = kind === 1 ? left : up;
+        if (kind === 3) add = (left + up) >> 1;
+        else if (kind === 4) add = paeth(left, up, corner);
+        values[to + x] = raw[from + x] + add;
       }
     }
     return values;

@@ -58,8 +58,14 @@ const Viewer = (() => {
         : [this.pair.from, this.pair.to];
     }
 
-    visible(from, to) {
-      return from > 0 && to > 0 && this.on.from.has(from) && this.on.to.has(to);
+    // Whether changed pixels of two classes are ticked, as a function that is quick a pixel.
+    visibility() {
+      const [from, to] = [this.on.from, this.on.to].map((ticked) => {
+        const table = new Uint8Array(256);
+        for (const index of ticked) table[index] = 1;
+        return table;
+      });
+      return (a, b) => from[a] && to[b];
     }
 
     // Colours of one date's, or a mode's, overlay as a canvas of the map's size.
@@ -80,6 +86,7 @@ const Viewer = (() => {
       const change = pack(changeColour);
       const steps = Array.from({ length: probabilitySteps + 1 }, (_, i) => pack(ramp(i / probabilitySteps)));
       const errors = ERRORS.map(([, colour]) => pack(colour));
+      const visible = this.visibility();
       const stripe = Math.max(1, Math.round(Math.max(width, height) / 110));
       for (let i = 0; i < pixels.length; i++) {
         const a = from[i];
@@ -87,11 +94,11 @@ const Viewer = (() => {
         if (mode === 'probability') {
           if (probability[i] !== nodata && probability[i] > 0) pixels[i] = steps[probability[i]];
         } else if (mode === 'errors') {
-          const kind = this._error(i);
+          const kind = this._error(i, visible);
           if (kind >= 0) pixels[i] = errors[kind];
         } else if (a === nodata || b === nodata) {
           if (mode !== 'change') pixels[i] = grey;
-        } else if (this.visible(a, b)) {
+        } else if (visible(a, b)) {
           if (mode === 'change') pixels[i] = change;
           else if (mode === 'from') pixels[i] = colours[a];
           else if (mode === 'to') pixels[i] = colours[b];
@@ -106,7 +113,7 @@ const Viewer = (() => {
     }
 
     // Place in ERRORS of a pixel, -1 where it is right to be unchanged or not ticked.
-    _error(i) {
+    _error(i, visible) {
       const { from, to, annotatedFrom, annotatedTo } = this.pair;
       const { nodata } = this.shared;
       const found = from[i] > 0;
@@ -114,8 +121,8 @@ const Viewer = (() => {
       if (annotatedFrom[i] === nodata || annotatedTo[i] === nodata) return 4;
       if (!found && !annotated) return -1;
       const known = annotated
-        ? this.visible(annotatedFrom[i], annotatedTo[i])
-        : this.visible(from[i], to[i]);
+        ? visible(annotatedFrom[i], annotatedTo[i])
+        : visible(from[i], to[i]);
       if (!known) return -1;
       if (!found) return 1;
       if (!annotated) return 2;
@@ -167,7 +174,7 @@ const Viewer = (() => {
       this._side(place, this.pair.before, this.overlays[0], 0, split);
       this._side(place, this.pair.after, this.overlays[this.overlays.length - 1], split, place.width);
       if (this.box) this._frame(place);
-      this.divider.style.left = `${split}px`;
+      this.divider.style.left = `${this.swipe * 100}%`;
       this.stage.classList.toggle('zoomed', this.zoom > 1);
     }
 
