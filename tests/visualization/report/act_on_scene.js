@@ -86,4 +86,22 @@ said.numbers = await (async () => {
       matrix: values(document.querySelector('#table-matrix tbody').rows),
       total: values([document.querySelector('#table-matrix tfoot tr')])[0].at(-1) };
 })();
+find('show-all').click();
+said.errors = await (async () => {
+    const click = (set, value) => document.querySelector(`#${set} input[value=${value}]`).click();
+    input(find('opacity'), 100);
+    click('modes', 'errors');
+    const colours = {
+      right: pixel(0.1, 0.5), wrongClass: pixel(0.4, 0.5), missed: pixel(0.6, 0.5),
+      false: pixel(0.1, 0.9), leftOut: pixel(0.95, 0.5), unchanged: pixel(0.8, 0.5),
+    };
+    const key = [...find('key').children].map((one) => one.textContent);
+    click('modes', 'to');
+    colours.predicted = pixel(0.6, 0.5);
+    click('layers', 'annotation');
+    colours.annotated = pixel(0.6, 0.5);
+    return { colours, key,
+      panels: [...document.querySelectorAll('#side-by-side figcaption')].map((one) => one.textContent),
+      disabled: [...document.querySelectorAll('#modes input:disabled')].map((one) => one.value) };
+})();
 return said;

@@ -19,21 +19,39 @@ def mixed(image, colour, opacity):
 
 @pytest.fixture(scope='module')
 def page(table, tmp_path_factory):
-    """Wood turned into town on the left half of a scene; nothing happened on the right."""
+    """Wood turned into town on the left half of a scene, by the prediction.
+
+    By the annotation it did on the left quarter but for the lowest rows, on the next one it
+    became another class, and then something changed that isn't predicted; the last eighth is
+    left out.
+    """
     before = np.zeros((40, 80), np.uint8)
     after = before.copy()
     before[:, :40], after[:, :40] = 1, 3
+    annotated = [before.copy(), after.copy()]
+    for one, value in zip(annotated, (1, 2), strict=True):
+        one[:, 20:60] = value
+        one[30:, :20] = 0
+        one[:, 70:] = 255
     colours = [np.full((40, 80, 3), colour, np.uint8) for colour in (BEFORE, AFTER)]
     matrix = np.zeros((3, 3))
     matrix[0, 2] = 16.0
     summary = PairSummary(
-        'scene', 'scene', (80, 40), matrix, 16.0, histogram=np.arange(20), unit='ha'
+        'scene',
+        'scene',
+        (80, 40),
+        matrix,
+        16.0,
+        histogram=np.arange(20),
+        unit='ha',
+        scores=dict(score=40.0, wrong=50.0, annotated=60.0),
     )
     polygons = [
         Polygon(1, 3, 12.0, 0.9, (0.0, 0.0, 0.25, 0.5)),
         Polygon(1, 3, 4.0, None, (0.4, 0.5, 0.4875, 0.675)),
     ]
-    view = PairView(*colours, before, after, polygons=polygons, polygon_count=7)
+    maps = (before, after, None, *annotated)
+    view = PairView(*colours, *maps, polygons=polygons, polygon_count=7)
     data = ReportData(table, [summary], lambda *_: view, threshold=0.5)
     return save_report(data, tmp_path_factory.mktemp('page') / 'report.html', title='One scene')
 
@@ -80,6 +98,27 @@ def test_boxes_and_modes_change_pixels(acted, table):
     assert colours['on'] == wood
     assert near(colours['faint'], mixed(BEFORE, wood, 0.4))
     assert said['boxes'] == 3
+
+
+def test_errors_and_the_annotation(acted, table):
+    said = acted['errors']
+    colours = {name: tuple(one) for name, one in said['colours'].items()}
+    assert colours['right'] == (0, 158, 115)
+    assert colours['wrongClass'] == (204, 121, 167)
+    assert colours['missed'] == (255, 130, 0)
+    assert colours['false'] == (60, 130, 255)
+    assert colours['leftOut'] == (120, 120, 120)
+    assert near(colours['unchanged'], AFTER)
+    # Of the annotation, which has a change where nothing is predicted.
+    assert colours['annotated'] == table.palette[2]
+    assert near(colours['predicted'], AFTER)
+    assert said['key'] == ['right', 'missed', 'false', 'wrong class', 'left out']
+    assert said['panels'] == [
+        *('Before', 'After', 'Prediction before', 'Prediction after'),
+        *('Annotation before', 'Annotation after', 'Errors'),
+    ]
+    # No probability was kept.
+    assert said['disabled'] == ['probability']
 
 
 def test_a_polygon_row_jumps(acted):
