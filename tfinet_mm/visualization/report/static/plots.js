@@ -90,7 +90,7 @@ const Plots = (() => {
     }])));
     const options = layout({
       annotations: numbers,
-      xaxis: { side: 'top', showgrid: false, ticks: '', ...(narrow ? {} : { title: { text: 'after', standoff: 8 } }), tickangle: narrow ? -90 : 0 },
+      xaxis: { side: 'top', showgrid: false, tickvals: labels, ticktext: narrow ? labels : labels.map((label) => label.replace(/ /g, '<br>')), ticks: '', ...(narrow ? {} : { title: { text: 'after', standoff: 8 } }), tickangle: narrow ? -90 : 0 },
       yaxis: { autorange: 'reversed', showgrid: false, ticks: '', ...(narrow ? {} : { title: { text: 'before', standoff: 8 } }) },
     });
     const done = draw(node, [trace], options);
@@ -134,7 +134,7 @@ const Plots = (() => {
         source: links.map((l) => used.indexOf(l.from)),
         target: links.map((l) => used.length + ends.indexOf(l.to)),
         value: links.map((l) => l.value),
-        color: links.map((l) => rgb(palette[l.from + 1], 0.42)),
+        color: links.map((l) => rgb(palette[l.from + 1], css('--scheme') === 'dark' ? 0.6 : 0.42)),
         hovertemplate: '%{source.label} → %{target.label}<br>%{value}<extra></extra>',
       },
     };
