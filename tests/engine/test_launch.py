@@ -9,7 +9,13 @@ from mmengine.model import is_model_wrapper
 from torch import distributed, nn
 
 from tfinet_mm.engine import launch
-from tfinet_mm.engine.launch import CPUDistributedDataParallel, finish_launch, prepare_launch
+from tfinet_mm.engine.launch import (
+    CPUDistributedDataParallel,
+    finish_launch,
+    join_cpu_group,
+    on_first_rank,
+    prepare_launch,
+)
 from tfinet_mm.registry import MODEL_WRAPPERS
 
 VARIABLES = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
@@ -154,3 +160,22 @@ def test_mpi_variables_become_torchs(monkeypatch):
 def test_what_is_missing_is_said(launcher, hint):
     with pytest.raises(ValueError, match=hint):
         prepare_launch(Config(dict()), launcher)
+
+
+def test_processes_that_share_work_out(one_rank):
+    """One process of one: gloo, whatever there is, and a long patience."""
+    join_cpu_group('none')
+    assert not distributed.is_initialized()
+    assert on_first_rank(lambda: 5) == 5
+    join_cpu_group('pytorch')
+    assert distributed.get_backend() == 'gloo'
+    join_cpu_group('pytorch')
+    assert on_first_rank(lambda: dict(a=1)) == dict(a=1)
+    with pytest.raises(OSError, match='disk full'):
+        on_first_rank(_fail)
+    with pytest.raises(ValueError, match='launcher must be one of'):
+        join_cpu_group('ssh')
+
+
+def _fail():
+    raise OSError('disk full')

@@ -91,7 +91,7 @@ def test_killed_and_started_again(tiny, trained, scenes, environment, tools, run
 
 
 def test_two_processes_make_what_one_makes(tiny, trained, scenes, tools, run, tmp_path):
-    """A scene and pictures, over gloo; and going on with another number of processes."""
+    """A scene and pictures, over gloo; one process then finds all finished."""
     for date, path in enumerate(scenes, start=1):
         folder = tmp_path / f'd{date}'
         (folder / 'sub').mkdir(parents=True)
