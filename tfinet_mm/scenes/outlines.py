@@ -1,93 +1,254 @@
-"""Outlines of areas of pixels, in pixels.
+"""Outlines of areas of pixels, in pixels, all areas of a block at once.
 
-shapely and rasterio, of the extra ``geo``, are imported where they are used.
+An outline is made of sides: straight lines along rows or columns that have the area on their
+right as one walks along them. Those of an area that reaches over several blocks are collected,
+joined where blocks met, and then walked along. The time that takes grows with the number of sides,
+also for one area with a million holes.
+
+shapely, of the extra ``geo``, is imported where it is used.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 
-from tfinet_mm.scenes.components import Block
+from tfinet_mm.scenes.components import Runs, find_runs
 from tfinet_mm.scenes.rasters import import_geo
 
 
-def outlines(block: Block, wanted: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
-    """Polygons of areas of a block of rows.
+class Sides(NamedTuple):
+    """Sides of areas.
+
+    Attributes:
+        owner: Number of the area.
+        vertical: 0 along a row, 1 along a column.
+        line: The row or column of pixels' corners that it lies on.
+        low: Where it begins or ends along that, the smaller number.
+        high: The larger number.
+        sign: 1 where it goes from low to high, else -1.
+    """
+
+    owner: np.ndarray
+    vertical: np.ndarray
+    line: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
+    sign: np.ndarray
+
+    def take(self, chosen: np.ndarray) -> Sides:
+        """Some of the sides, by a mask or numbers."""
+        return Sides(*(part[chosen] for part in self))
+
+    def ends(self, last: bool) -> tuple[np.ndarray, np.ndarray]:
+        """Column and row of the first, or last, corner of each."""
+        along = np.where((self.sign > 0) == last, self.high, self.low)
+        upright = self.vertical == 1
+        return np.where(upright, self.line, along), np.where(upright, along, self.line)
+
+
+def no_sides() -> Sides:
+    """None of them."""
+    return Sides(*(np.zeros(0, np.int32) for _ in Sides._fields))
+
+
+def together(*sides: Sides) -> Sides:
+    """All sides in one."""
+    return Sides(*(np.concatenate(parts) for parts in zip(*sides, strict=True)))
+
+
+def find_sides(labels: np.ndarray, wanted: np.ndarray, top: int) -> Sides:
+    """The sides of areas in a block of rows, as if nothing lay around it.
 
     Args:
-        block: The areas.
-        wanted: (n,) bool, those to outline; the ones without pixels here give nothing.
+        labels: (h, w) number of the area + 1, 0 for none.
+        wanted: (n,) bool, which areas.
         top: The block's first row in the scene.
 
-    Returns:
-        Polygons as an array of shapely geometries in columns and rows of the scene, and the
-        number of the area that each is of. An area is one polygon or several that share corners
-        at most, in no order.
+    Example:
+        >>> find_sides(np.array([[1, 1, 0]]), np.array([True]), top=7)._asdict()['line'].tolist()
+        [7, 8, 0, 2]
     """
-    shapely = import_geo('shapely', 'An outline')
-    wanted = wanted & (block.own > 0)
-    left, upper, right, lower = block.boxes.T
-    # Most areas of a noisy scene are rectangles, which needn't be traced.
-    full = wanted & ((right - left) * (lower - upper) == block.own)
-    numbers = np.flatnonzero(full)
-    boxes = shapely.box(left[full], upper[full] + top, right[full], lower[full] + top)
-    rest = wanted & ~full
-    if not rest.any():
-        return boxes, numbers
-    traced, of_traced = _trace(block.labels, rest, top)
-    return np.concatenate([boxes, traced]), np.concatenate([numbers, of_traced])
+    chosen = np.where(np.concatenate([[False], wanted])[labels], labels, 0)
+    parts = []
+    for vertical, values in ((0, chosen), (1, np.ascontiguousarray(chosen.T))):
+        nothing = np.zeros((1, values.shape[1]), values.dtype)
+        before = np.concatenate([nothing, values])
+        after = np.concatenate([values, nothing])
+        differ = before != after
+        # Below a row is the right of who walks to the right, left of a column that of who walks
+        # down.
+        for here, sign in ((after, 1 - 2 * vertical), (before, 2 * vertical - 1)):
+            parts.append(_sides_of(find_runs(here * differ), vertical, sign, top))
+    return together(*parts)
 
 
-def _trace(labels: np.ndarray, wanted: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
-    shapely = import_geo('shapely', 'An outline')
-    features = import_geo('rasterio.features', 'An outline')
-    chosen = np.concatenate([[False], wanted])[labels]
-    coordinates: list[Any] = []
-    # Of each ring its number of points and its polygon, of each polygon its area.
-    sizes: list[int] = []
-    owners: list[int] = []
-    numbers: list[int] = []
-    for shape, label in features.shapes(labels, mask=chosen, connectivity=4):
-        for ring in shape['coordinates']:
-            coordinates.extend(ring)
-            sizes.append(len(ring))
-            owners.append(len(numbers))
-        numbers.append(int(label) - 1)
-    points = np.array(coordinates) + np.array([0, top])
-    rings = shapely.linearrings(points, indices=np.repeat(np.arange(len(sizes)), sizes))
-    polygons = shapely.polygons(rings, indices=np.array(owners))
-    # Older GDALs let an outline run through a point twice.
-    wrong = ~shapely.is_valid(polygons)
-    polygons[wrong] = shapely.make_valid(polygons[wrong])
-    return polygons, np.array(numbers)
+def _sides_of(runs: Runs, vertical: int, sign: int, top: int) -> Sides:
+    along, across = (top, 0) if vertical else (0, top)
+    numbers = (
+        runs.value - 1,
+        np.full_like(runs.row, vertical),
+        runs.row + across,
+        runs.left + along,
+        runs.right + along,
+        np.full_like(runs.row, sign),
+    )
+    return Sides(*(part.astype(np.int32) for part in numbers))
 
 
-def union(parts: Sequence[Any]) -> Any:
-    """One geometry of polygons that share sides or corners, without points along straight sides.
+def join(sides: Sides) -> Sides:
+    """Take away what two parts of an area share, and make one side of two that go on.
 
     Args:
-        parts: shapely polygons whose sides go along rows and columns.
+        sides: Those of all parts of some areas.
 
     Example:
-        >>> import shapely
-        >>> union([shapely.box(0, 0, 2, 1), shapely.box(0, 1, 2, 2)]).normalize().wkt
-        'POLYGON ((0 0, 0 2, 2 2, 2 0, 0 0))'
+        >>> upper = find_sides(np.array([[1, 1]]), np.array([True]), top=0)
+        >>> lower = find_sides(np.array([[1, 0]]), np.array([True]), top=1)
+        >>> joined = join(together(upper, lower))
+        >>> list(zip(joined.line.tolist(), joined.low.tolist(), joined.high.tolist()))
+        [(0, 0, 2), (1, 1, 2), (2, 0, 1), (0, 0, 2), (1, 1, 2), (2, 0, 1)]
+    """
+    if not len(sides.owner):
+        return sides
+    # Along each line, what is added to the direction where a side begins, and taken where it ends.
+    place = np.concatenate([sides.low, sides.high])
+    change = np.concatenate([sides.sign, -sides.sign])
+    owner, vertical, line = (np.tile(part, 2) for part in sides[:3])
+    order = np.lexsort((place, line, vertical, owner))
+    rows = np.stack([owner, vertical, line, place])[:, order]
+    starts = np.flatnonzero(np.concatenate([[True], (np.diff(rows) != 0).any(0)]))
+    change = np.add.reduceat(change[order], starts)
+    rows, change = rows[:, starts][:, change != 0], change[change != 0]
+    # Each line ends with the direction 0.
+    direction = np.cumsum(change)
+    first = np.flatnonzero(direction)
+    owner, vertical, line, low = rows[:, first]
+    return Sides(owner, vertical, line, low, rows[3, first + 1], direction[first])
+
+
+def polygons(sides: Sides) -> tuple[np.ndarray, np.ndarray]:
+    """Walk along the sides of whole areas.
+
+    Args:
+        sides: All sides of the areas.
+
+    Returns:
+        Valid shapely polygons in columns and rows, and the number of the area of each, rising. An
+        area whose pixels share sides is one polygon; others are several that share corners. A ring
+        begins at its first corner from above.
     """
     shapely = import_geo('shapely', 'An outline')
-    merged = shapely.get_parts(shapely.union_all(list(parts)))
-    made = [
-        shapely.Polygon(_corners(polygon.exterior), [_corners(hole) for hole in polygon.interiors])
-        for polygon in merged
-    ]
-    return made[0] if len(made) == 1 else shapely.MultiPolygon(made)
+    if not len(sides.owner):
+        return np.zeros(0, object), np.zeros(0, np.int64)
+    sides, after = _successors(sides)
+    order, ring = _rings(after)
+    sides = sides.take(order)
+    (x, y), (to_x, to_y) = sides.ends(False), sides.ends(True)
+    count = ring[-1] + 1
+    # Twice the area, positive where the outline is an outer one.
+    turn = np.bincount(ring, x.astype(np.float64) * to_y - to_x.astype(np.float64) * y)
+    first = np.searchsorted(ring, np.arange(count))
+    owner = sides.owner[first].astype(np.int64)
+    shells = np.flatnonzero(turn > 0)
+    # Rings are in the order of their owners, and so are the shells.
+    own_shell = np.searchsorted(owner[shells], owner)
+    several = np.bincount(owner[shells])[owner] > 1
+    if several.any():
+        own_shell[several] = _shells_of(sides, ring, turn, several)
+    own_shell[shells] = np.arange(len(shells))
+    lines = shapely.linearrings(np.stack([x, y], 1).astype(np.float64), indices=ring)
+    by_shell = np.lexsort((turn <= 0, own_shell))
+    made = shapely.polygons(lines[by_shell], indices=own_shell[by_shell])
+    return made, owner[shells]
 
 
-def _corners(ring: Any) -> np.ndarray:
-    """Points of a ring at which it turns."""
-    points = np.asarray(ring.coords)[:-1]
-    along = np.roll(points, -1, 0) - points
-    turns = (along * np.roll(along, 1, 0)).sum(1) == 0
-    return points[turns]
+def _successors(sides: Sides) -> tuple[Sides, np.ndarray]:
+    """The sides in order of owner and first corner, and the number of the one after each.
+
+    Where four sides of an area meet, two of its pixels share a corner only. Right turns stay with
+    the pixel, so that parts which only share corners get rings of their own. A ring that meets
+    itself there is cut in two by left turns: polygons' rings mustn't. It meets itself on its outer
+    side alone, so that these cuts don't interfere with each other.
+    """
+    (x, y), (to_x, to_y) = sides.ends(False), sides.ends(True)
+    # Directions: 0 right, 1 down, 2 left, 3 up.
+    direction = (sides.vertical + (sides.sign < 0) * 2).astype(np.int64)
+    width, height = int(x.max()) + 1, int(y.max()) + 1
+
+    def key(column: np.ndarray, row: np.ndarray, towards: np.ndarray) -> np.ndarray:
+        corner = (sides.owner.astype(np.int64) * height + row) * width + column
+        return corner * 4 + towards % 4
+
+    starts = key(x, y, direction)
+    order = np.argsort(starts)
+    starts = starts[order]
+    options = []
+    for turn in (1, 3):
+        wanted = key(to_x, to_y, direction + turn)[order]
+        place = np.minimum(np.searchsorted(starts, wanted), len(starts) - 1)
+        options.append((place, starts[place] == wanted))
+    (right, is_right), (left, is_left) = options
+    after = np.where(is_right, right, left)
+    ring = _ring_numbers(after)
+    after = np.where(is_right & is_left & (ring == ring[left]), left, after)
+    return sides.take(order), after
+
+
+def _ring_numbers(after: np.ndarray) -> np.ndarray:
+    size = len(after)
+    links = coo_array((np.ones(size, bool), (np.arange(size), after)), shape=(size, size))
+    return connected_components(links, directed=False)[1]
+
+
+def _rings(after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The order in which sides follow each other, ring by ring, and each one's ring.
+
+    Rings come in the order of their smallest number, with which each begins.
+    """
+    size = len(after)
+    numbers = np.arange(size)
+    _, first, ring = np.unique(_ring_numbers(after), return_index=True, return_inverse=True)
+    rank = np.empty_like(first)
+    rank[np.argsort(first)] = np.arange(len(first))
+    ring = rank[ring]
+    # Steps to the end, by jumps that double: each ring ends before its first side.
+    begins = np.zeros(size, bool)
+    begins[first] = True
+    ends = begins[after]
+    jump = np.where(ends, numbers, after)
+    steps = (~ends).astype(np.int64)
+    while (steps[jump] > 0).any():
+        steps += steps[jump]
+        jump = jump[jump]
+    order = np.lexsort((-steps, ring))
+    return order, ring[order]
+
+
+def _shells_of(sides: Sides, ring: np.ndarray, turn: np.ndarray, several: np.ndarray) -> np.ndarray:
+    """The outer ring around each ring of areas that have several, as numbers of outer rings.
+
+    Left of a hole, in the area, comes a ring that has the same one around it, or is it.
+    """
+    upright = np.flatnonzero((sides.vertical == 1) & several[ring])
+    rows = (sides.high - sides.low)[upright]
+    within = np.arange(rows.sum()) - np.repeat(np.cumsum(rows) - rows, rows)
+    row = np.repeat(sides.low[upright], rows) + within
+    column = np.repeat(sides.line[upright], rows)
+    of_ring = np.repeat(ring[upright], rows)
+    # In each row of pixels of an area, from left to right.
+    order = np.lexsort((column, row, np.repeat(sides.owner[upright], rows)))
+    row, column, of_ring = row[order], column[order], of_ring[order]
+    leftmost = np.lexsort((column, of_ring))
+    rings, place = np.unique(of_ring[leftmost], return_index=True)
+    place = leftmost[place]
+    parent = np.arange(len(turn))
+    hole = turn[rings] < 0
+    parent[rings[hole]] = of_ring[place[hole] - 1]
+    while (parent[parent] != parent).any():
+        parent = parent[parent]
+    numbers = np.cumsum(turn > 0) - 1
+    return numbers[parent[several]]

@@ -21,7 +21,7 @@ from tfinet_mm.files import whole_file
 from tfinet_mm.scenes.areas import PixelAreas
 from tfinet_mm.scenes.components import Block, Components
 from tfinet_mm.scenes.grid import apply_affine
-from tfinet_mm.scenes.outlines import outlines, union
+from tfinet_mm.scenes.outlines import find_sides, join, no_sides, polygons, together
 from tfinet_mm.scenes.products import from_and_to
 from tfinet_mm.scenes.rasters import (
     BLOCK_PIXELS,
@@ -99,7 +99,7 @@ def write_polygons(
         min_area: Smaller areas are left out: square metres, or pixels for a scene without CRS.
         connectivity: 4: pixels of an area share sides, which gives polygons; 8: or corners, which
             gives multipolygons.
-        block_pixels: Pixels of a block; the result doesn't depend on it.
+        block_pixels: Pixels of a block; of the result only the order of equal areas depends on it.
         progress: Called with the number of rows after each block.
 
     Returns:
@@ -125,7 +125,7 @@ def write_polygons(
     ):
         for path, raster in ((transition, codes), (change_prob, probabilities)):
             check_same_size(path, raster, grid.height, grid.width)
-        shelf = _Shelf(shapes, records, grid.transform, min_area)
+        shelf = _Shelf(shapes, records, grid.transform, min_area, multi=connectivity == 8)
         for top, rows in row_blocks(grid.height, grid.width, block_pixels):
             values = read_rows(codes, top, rows)
             values[values == nodata] = 0
@@ -156,48 +156,59 @@ def write_polygons(
 
 
 class _Shelf:
-    """Polygons that are finished, on disk, and parts of those that go on below."""
+    """Polygons that are finished, on disk, and the sides of areas that go on below."""
 
     def __init__(
-        self, shapes: BinaryIO, records: BinaryIO, transform: Any, min_area: float
+        self, shapes: BinaryIO, records: BinaryIO, transform: Any, min_area: float, multi: bool
     ) -> None:
         self._shapely = import_geo('shapely', 'Writing polygons')
         self._shapes, self._records = shapes, records
         self._transform = transform
         # Not to depend on how a sum of areas is rounded.
         self._min_area = min_area * (1 - 1e-9)
+        self._multi = multi
         self._written = 0
-        self._parts: list[list[Any]] = []
+        self._sides = no_sides()
         self.dropped = 0
         self.dropped_area = 0.0
 
     def take(self, block: Block, areas: np.ndarray, top: int) -> None:
-        """Put the areas away that end in a block, and keep the parts of the others."""
+        """Put the areas away that end in a block, and keep the sides of the others."""
         large = areas >= self._min_area
         done = ~block.open
         self.dropped += int((done & ~large).sum())
         self.dropped_area += float(areas[done & ~large].sum())
         kept = block.open | large
-        made, numbers = outlines(block, kept, top)
-        # Most areas are one polygon that ends where it began, in this block.
-        pieces = np.bincount(numbers, minlength=len(areas))
-        pieces[block.above] += 2
-        alone = done[numbers] & (pieces[numbers] == 1)
-        parts: dict[int, list[Any]] = {}
-        for number, old in zip(block.above.tolist(), self._parts, strict=True):
-            if kept[number]:
-                parts.setdefault(number, []).extend(old)
-        for number, one in zip(numbers[~alone].tolist(), made[~alone], strict=True):
-            parts.setdefault(number, []).append(one)
-        ended = [number for number in parts if done[number]]
-        merged = np.empty(len(ended), object)
-        merged[:] = [union(parts[number]) for number in ended]
-        numbers = np.concatenate([numbers[alone], np.array(ended, np.int64)])
-        order = np.argsort(numbers)
-        self._put(np.concatenate([made[alone], merged])[order], numbers[order], block, areas)
-        self._parts = [parts[number] for number in np.flatnonzero(block.open).tolist()]
+        grown = np.zeros(len(areas), bool)
+        grown[block.above] = True
+        left, upper, right, lower = block.boxes.T
+        # Most areas of a noisy scene are rectangles, which needn't be walked along.
+        boxes = large & done & ~grown & ((right - left) * (lower - upper) == block.own)
+        known = self._sides._replace(owner=block.above[self._sides.owner])
+        known = known.take(kept[known.owner])
+        found = no_sides()
+        if (kept & ~boxes).any():
+            found = find_sides(block.labels, kept & ~boxes, top)
+        ended = done[known.owner], done[found.owner]
+        over = grown[found.owner]
+        whole = together(
+            join(together(known.take(ended[0]), found.take(ended[1] & over))),
+            found.take(ended[1] & ~over),
+        )
+        walked, owners = polygons(whole)
+        move = np.array([[0], [top], [0], [top]])
+        made = np.concatenate([self._shapely.box(*(block.boxes[boxes].T + move)), walked])
+        self._put(made, np.concatenate([np.flatnonzero(boxes), owners]), block, areas)
+        self._sides = together(known.take(~ended[0]), found.take(~ended[1]))
+        still = np.cumsum(block.open) - 1
+        self._sides = self._sides._replace(owner=still[self._sides.owner])
 
     def _put(self, made: np.ndarray, numbers: np.ndarray, block: Block, areas: np.ndarray) -> None:
+        order = np.argsort(numbers, kind='stable')
+        made, numbers = made[order], numbers[order]
+        if self._multi:
+            numbers, places = np.unique(numbers, return_inverse=True)
+            made = self._shapely.multipolygons(made, indices=places)
         placed = self._shapely.transform(
             made, lambda points: np.stack(apply_affine(self._transform, *points.T), axis=1)
         )
@@ -246,7 +257,6 @@ def _write(
                 layer=LAYER,
                 driver='GPKG',
                 geometry_type='Polygon' if summary.connectivity == 4 else 'MultiPolygon',
-                promote_to_multi=summary.connectivity == 8,
                 crs=None if crs is None else crs.to_wkt(),
                 append=start > 0,
                 layer_metadata={SUMMARY: json.dumps(asdict(summary))} if start == 0 else None,
