@@ -1,7 +1,8 @@
 """Polygons of the changes of a scene, as a GeoPackage.
 
 The raster is read in blocks of rows; polygons wait on disk until all are known, since the largest
-comes first. In memory are a block and the outlines of areas that go on below it. shapely and pyogrio, of the extra ``geo``, are imported where they are used.
+comes first. In memory are a block and the outlines of areas that go on below it.
+shapely and pyogrio, of the extra ``geo``, are imported where they are used.
 """
 
 from __future__ import annotations
