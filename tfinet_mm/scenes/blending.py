@@ -164,6 +164,8 @@ def blend(
     height = min(plan.size, plan.height)
     weight = blending_weight(height, min(plan.size, plan.width), plan.overlap)
     total = np.zeros((channels, height, plan.width), np.float32)
+    # Large arrays that are made anew for each window cost more than the arithmetic.
+    weighted = np.empty((channels, *weight.shape), np.float32)
     weights = np.zeros((height, plan.width), np.float32)
     valid = np.zeros((height, plan.width), bool)
     for windows, (start, stop) in zip(plan.rows(first), plan.stripes[first:], strict=True):
@@ -171,7 +173,7 @@ def blend(
             prediction = _checked(next(source, None), window, channels)
             columns = slice(window.left, window.left + window.width)
             if prediction.values is not None:
-                total[:, :, columns] += prediction.values * weight
+                total[:, :, columns] += np.multiply(prediction.values, weight, out=weighted)
                 weights[:, columns] += weight
             valid[:, columns] |= prediction.valid
         rows = stop - start
@@ -189,8 +191,11 @@ def blend(
 
 
 def _mean(total: np.ndarray, weights: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    mean = np.full_like(total, np.nan)
-    np.divide(total, weights, out=mean, where=valid & (weights > 0))
+    # Where no window with data reached, 0 / 0 is NaN as it should be. A masked division is slower.
+    with np.errstate(invalid='ignore'):
+        mean = total / weights
+    if not valid.all():
+        mean[:, ~valid] = np.nan
     return mean
 
 

@@ -281,8 +281,12 @@ def _is_finished(out: Path, settings: dict[str, Any], overwrite: bool) -> bool:
 
 def _network(inferencer: SCDInferencer) -> Callable[[np.ndarray], np.ndarray]:
     def predict(pairs: np.ndarray) -> np.ndarray:
-        made = inferencer.predict_probabilities(pairs)
-        return torch.cat(list(made), dim=1).cpu().numpy()
+        parts = list(inferencer.predict_probabilities(pairs))
+        channels = sum(part.shape[1] for part in parts)
+        # NumPy's large arrays come in huge pages, which are there sooner than torch's small ones.
+        made = np.empty((len(pairs), channels, *pairs.shape[2:]), np.float32)
+        torch.cat([part.cpu() for part in parts], dim=1, out=torch.from_numpy(made))
+        return made
 
     return predict
 
