@@ -15,7 +15,7 @@ from tfinet_mm.apis.result import SCDResult
 from tfinet_mm.datasets.listing import list_folder, match_folders
 from tfinet_mm.files import sample_file, whole_file
 from tfinet_mm.pseudo_labels.manifest import differences
-from tfinet_mm.scenes.prediction import SCENE_FILE
+from tfinet_mm.scenes.results import SCENE_FILE
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.visualization import write_palette_png, write_png
 

@@ -23,6 +23,7 @@ from tfinet_mm.scenes.blending import WindowPlan
 from tfinet_mm.scenes.finishing import finish_scene
 from tfinet_mm.scenes.quicklook import write_quicklooks
 from tfinet_mm.scenes.reader import ScenePair
+from tfinet_mm.scenes.results import SCENE_FILE
 from tfinet_mm.scenes.staging import STAGED, Staging, check_settings
 from tfinet_mm.scenes.streaming import WindowReader, needed_rows, predict_rows, share
 from tfinet_mm.version import __version__
@@ -30,7 +31,6 @@ from tfinet_mm.version import __version__
 if TYPE_CHECKING:
     from tfinet_mm.apis.inferencer import SCDInferencer
 
-SCENE_FILE = 'scene.json'
 STAGING_FOLDER = '.staging'
 # GDAL's cache: twice what a row of windows holds, and this for what lies around it.
 CACHE_BASE = 128 << 20

@@ -33,7 +33,8 @@ from tfinet_mm.apis.loading import in_one_window
 from tfinet_mm.engine.options import AMP_TYPES, load_config, network_bands
 from tfinet_mm.registry import MODELS
 from tfinet_mm.scenes.blending import WindowPlan
-from tfinet_mm.scenes.prediction import SCENE_FILE, predict_scene
+from tfinet_mm.scenes.prediction import predict_scene
+from tfinet_mm.scenes.results import SCENE_FILE
 
 STRIP = 512
 # Pixels of a feature of the synthetic scenes.

@@ -104,4 +104,20 @@ said.errors = await (async () => {
       panels: [...document.querySelectorAll('#side-by-side figcaption')].map((one) => one.textContent),
       disabled: [...document.querySelectorAll('#modes input:disabled')].map((one) => one.value) };
 })();
+said.narrow = await (async () => {
+    const main = document.querySelector('main');
+    const widths = () => ['plot-matrix', 'plot-flow', 'plot-histogram'].map((name) => {
+      const node = find(name);
+      return [node.querySelector('.main-svg').getBoundingClientRect().width, node.clientWidth];
+    });
+    // Headless, no frames are drawn in which the browser would tell of new widths by itself.
+    const settled = async (width) => {
+      main.style.width = width;
+      window.dispatchEvent(new Event('resize'));
+      await new Promise((done) => setTimeout(done, 1500));
+      return widths();
+    };
+    const narrow = await settled('360px');
+    return { narrow, wide: await settled('') };
+})();
 return said;

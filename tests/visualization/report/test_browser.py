@@ -83,6 +83,13 @@ def test_arrow_keys_move_the_focused_range(acted):
     assert said['divider'] == '51%'
 
 
+def test_plots_follow_the_width_of_the_page(acted):
+    for name, least, most in (('narrow', 80, 360), ('wide', 361, 1200)):
+        for drawn, place in acted['narrow'][name]:
+            assert drawn == pytest.approx(place, abs=1)
+            assert least < place <= most
+
+
 def test_boxes_and_modes_change_pixels(acted, table):
     said = acted['boxes']
     colours = {name: tuple(one) for name, one in said['colours'].items()}

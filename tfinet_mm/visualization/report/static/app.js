@@ -255,6 +255,19 @@
     if (on) Plots.scale(true);
     view.draw();
   };
+  // A phone that is turned: the plots take the new width, and labels may have to turn as well.
+  const main = document.querySelector('main');
+  let drawnWidth = main.clientWidth;
+  let waiting = 0;
+  window.addEventListener('resize', () => {
+    if (main.clientWidth === drawnWidth || document.body.classList.contains('printing')) return;
+    drawnWidth = main.clientWidth;
+    clearTimeout(waiting);
+    waiting = setTimeout(() => {
+      Plots.fit();
+      redraw();
+    }, 150);
+  });
   window.addEventListener('beforeprint', () => printing(true));
   window.addEventListener('afterprint', () => printing(false));
 

@@ -6,7 +6,7 @@ const Plots = (() => {
     light: ['#e3eefa', '#9cc6ee', '#4a93d6', '#0a5fb4', '#052f5c'],
     dark: ['#1d3045', '#1f4f82', '#2f7cc4', '#6cb6ff', '#d9ecff'],
   };
-  const OPTIONS = { displayModeBar: false, responsive: true };
+  const OPTIONS = { displayModeBar: false };
 
   const css = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const rgb = (c, alpha = 1) => `rgba(${c[0]},${c[1]},${c[2]},${alpha})`;
@@ -213,5 +213,12 @@ const Plots = (() => {
     }
   }
 
-  return { matrix, flow, histogram, classes, scale };
+  // Let all plots take the width that their places have now.
+  function fit() {
+    for (const node of document.querySelectorAll('.js-plotly-plot')) {
+      if (node.offsetParent) Plotly.Plots.resize(node);
+    }
+  }
+
+  return { matrix, flow, histogram, classes, scale, fit };
 })();
