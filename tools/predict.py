@@ -5,7 +5,7 @@
 The same as the command tfinet-predict. In several processes: tools/dist_predict.sh.
 """
 
-from tfinet_mm.apis.command import main
+from tfinet_mm.apis.command import command
 
 if __name__ == '__main__':
-    main()
+    command()

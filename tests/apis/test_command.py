@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from tfinet_mm.apis import SCDInferencer
-from tfinet_mm.apis.command import main
+from tfinet_mm.apis.command import command, main
 from tfinet_mm.errors import UnmatchedPairError
 
 
@@ -51,3 +51,17 @@ def test_pairs_that_do_not_match(member, image, saved, tmp_path):
         main([*files, one, two, '--out', str(tmp_path / 'out')])
     with pytest.raises(ValueError, match='two images or two folders'):
         main([*files, one, two + '/b.png', '--out', str(tmp_path / 'out')])
+
+
+def test_bad_input_ends_the_command_without_a_traceback(
+    member, image, saved, tmp_path, monkeypatch
+):
+    small = saved('small.png', image(1)[:-1])
+    call = [*member(), small, saved('b.png', image(2)), '--out', tmp_path / 'out']
+    monkeypatch.setattr('sys.argv', ['tfinet-predict', *map(str, call)])
+    with pytest.raises(SystemExit, match=r'^ImageFormatError: .*small\.png'):
+        command()
+    call[2] = tmp_path / 'not-there.png'
+    monkeypatch.setattr('sys.argv', ['tfinet-predict', *map(str, call)])
+    with pytest.raises(SystemExit, match=r'not-there\.png'):
+        command()

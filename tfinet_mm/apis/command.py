@@ -18,6 +18,7 @@ from tfinet_mm.apis.command_output import Pair, claim_folder, list_pairs, write_
 from tfinet_mm.apis.inferencer import SCDInferencer
 from tfinet_mm.engine.checkpoint import trust_checkpoints
 from tfinet_mm.engine.launch import finish_launch, is_first_rank, join_cpu_group, on_first_rank
+from tfinet_mm.errors import run_command
 from tfinet_mm.scenes.prediction import predict_scene
 from tfinet_mm.visualization.report import check_report, write_report
 
@@ -167,3 +168,8 @@ def _predict_scene(
         min_area=args.min_area or 0.0,
         **reading_options(args),
     )
+
+
+def command() -> None:
+    """The command of the terminal."""
+    run_command(main)

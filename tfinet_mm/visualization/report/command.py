@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from tfinet_mm.errors import run_command
 from tfinet_mm.visualization.report.page import report_file, write_report
 
 
@@ -54,3 +55,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         max_polygons=args.max_polygons,
     )
     print(f'Report, {file.stat().st_size / 1e6:.1f} MB: {file}')
+
+
+def command() -> None:
+    """The command of the terminal."""
+    run_command(main)
