@@ -32,6 +32,44 @@ def write_image(path: Path, image: np.ndarray) -> None:
     path.write_bytes(encoded.tobytes())
 
 
+@pytest.fixture
+def raster(tmp_path: Path) -> Callable[..., str]:
+    """A function that writes (B, H, W) as a GeoTIFF in UTM zone 33 and returns its path.
+
+    Its upper left corner, the side of a pixel and the CRS may be given, and options of rasterio.
+    """
+    rasterio = pytest.importorskip('rasterio')
+
+    def write(
+        name: str,
+        values: np.ndarray,
+        x: float = 500_000,
+        y: float = 5_000_000,
+        size: float = 10.0,
+        crs: str | None = 'EPSG:32633',
+        **options: Any,
+    ) -> str:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        count, height, width = values.shape
+        with rasterio.open(
+            path,
+            'w',
+            driver='GTiff',
+            count=count,
+            height=height,
+            width=width,
+            dtype=values.dtype,
+            crs=crs,
+            transform=rasterio.Affine(size, 0, x, 0, -size, y),
+            **options,
+        ) as file:
+            file.write(values)
+        return str(path)
+
+    return write
+
+
 def write_label(path: Path, label: np.ndarray, storage: str, table: ClassTable = SECOND) -> None:
     """Write class indices (H, W) as 'index', 'palette' or 'rgb', or a mask as '0/255'."""
     path.parent.mkdir(parents=True, exist_ok=True)

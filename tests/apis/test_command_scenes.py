@@ -25,30 +25,6 @@ def noise(seed, height=60, width=80, bands=3, low=1, high=256, dtype=np.uint8):
     return coarse.repeat(6, 1).repeat(6, 2)[:, :height, :width].astype(dtype)
 
 
-@pytest.fixture
-def raster(tmp_path):
-    def write(name, values, x=EAST, y=NORTH, size=10.0, crs='EPSG:32633', **options):
-        path = tmp_path / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        count, height, width = values.shape
-        with rasterio.open(
-            path,
-            'w',
-            driver='GTiff',
-            count=count,
-            height=height,
-            width=width,
-            dtype=values.dtype,
-            crs=crs,
-            transform=rasterio.Affine(size, 0, x, 0, -size, y),
-            **options,
-        ) as file:
-            file.write(values)
-        return str(path)
-
-    return write
-
-
 def read(folder, name):
     with rasterio.open(folder / f'{name}.tif') as file:
         return file.read(1)

@@ -1,6 +1,7 @@
 """Scenes of a few windows, and networks that see no further than a few pixels."""
 
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -9,8 +10,6 @@ import torch
 
 from tfinet_mm.structures import ClassTable, SCDProbabilities
 
-UTM33 = 'EPSG:32633'
-EAST, NORTH = 500_000, 5_000_000
 TABLE = ClassTable(
     ('unchanged', 'water', 'wood', 'town'), ((0, 0, 0), (0, 0, 255), (0, 128, 0), (255, 0, 0))
 )
@@ -60,30 +59,11 @@ def network():
 
 
 @pytest.fixture
-def scene(tmp_path):
+def scene(raster):
     """Write (B, H, W) as a GeoTIFF whose upper left corner and pixel size are given."""
-    rasterio = pytest.importorskip('rasterio')
-
-    def write(name, values, x=EAST, y=NORTH, size=10.0, crs=UTM33, **options):
-        path = tmp_path / f'{name}.tif'
-        path.parent.mkdir(parents=True, exist_ok=True)
-        count, height, width = values.shape
-        with rasterio.open(
-            path,
-            'w',
-            driver='GTiff',
-            count=count,
-            height=height,
-            width=width,
-            dtype=values.dtype,
-            crs=crs,
-            transform=rasterio.Affine(size, 0, x, 0, -size, y),
-            **options,
-        ) as file:
-            file.write(values)
-        return path
-
-    return write
+    return lambda name, values, *args, **options: Path(
+        raster(f'{name}.tif', values, *args, **options)
+    )
 
 
 def fields(height, width, seed=0, bands=3, scale=255, dtype=np.uint8):
