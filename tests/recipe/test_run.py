@@ -170,6 +170,8 @@ def start(folder, stand_ins):
         process = subprocess.Popen(
             [*command, 'recipe.py', '--work-dir', 'work'],
             start_new_session=True,
+            # Tests that are run in the background inherit that Ctrl-C is ignored.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
