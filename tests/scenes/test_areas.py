@@ -7,8 +7,8 @@ from tfinet_mm.scenes.grid import SceneGrid, apply_affine
 
 pytest.importorskip('rasterio')
 pyproj = pytest.importorskip('pyproj')
-from rasterio import Affine  # noqa: E402
-from rasterio.crs import CRS  # noqa: E402
+from rasterio import Affine
+from rasterio.crs import CRS
 
 SOUTH_POLE = CRS.from_epsg(3031)
 TURNED = CRS.from_proj4('+proj=omerc +lat_0=40 +lonc=10 +alpha=30 +k=1 +ellps=bessel +units=m')

@@ -8,9 +8,9 @@ from tfinet_mm.errors import MissingExtraError, SceneError
 from tfinet_mm.scenes.cog import read_class_names, write_cog
 
 rasterio = pytest.importorskip('rasterio')
-from rasterio import Affine  # noqa: E402
-from rasterio.crs import CRS  # noqa: E402
-from rasterio.shutil import copy as copy_raster  # noqa: E402
+from rasterio import Affine
+from rasterio.crs import CRS
+from rasterio.shutil import copy as copy_raster
 
 UTM = CRS.from_epsg(32633)
 PLACE = Affine(10, 0, 500_000, 0, -10, 5_000_000)

@@ -14,8 +14,8 @@ rasterio = pytest.importorskip('rasterio')
 pytest.importorskip('pyproj')
 pyogrio = pytest.importorskip('pyogrio')
 pytest.importorskip('shapely')
-from rasterio import Affine  # noqa: E402
-from rasterio.crs import CRS  # noqa: E402
+from rasterio import Affine
+from rasterio.crs import CRS
 
 HEIGHT, WIDTH = 50, 64
 CLASSES = ClassTable(('same', 'water', 'tree'), ((255, 255, 255), (0, 0, 200), (0, 100, 0)))

@@ -15,9 +15,9 @@ rasterio = pytest.importorskip('rasterio')
 pyproj = pytest.importorskip('pyproj')
 pyogrio = pytest.importorskip('pyogrio')
 shapely = pytest.importorskip('shapely')
-from rasterio import Affine  # noqa: E402
-from rasterio.crs import CRS  # noqa: E402
-from rasterio.features import rasterize  # noqa: E402
+from rasterio import Affine
+from rasterio.crs import CRS
+from rasterio.features import rasterize
 
 CLASSES = 'water', 'tree', 'town'
 UTM = CRS.from_epsg(32633)

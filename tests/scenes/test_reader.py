@@ -8,10 +8,10 @@ from tfinet_mm.scenes.grid import SceneGrid, apply_affine, common_grid, pixel_of
 from tfinet_mm.scenes.reader import ScenePair
 
 rasterio = pytest.importorskip('rasterio')
-from rasterio import Affine  # noqa: E402
-from rasterio.crs import CRS  # noqa: E402
-from rasterio.enums import ColorInterp  # noqa: E402
-from rasterio.warp import transform as warp_points  # noqa: E402
+from rasterio import Affine
+from rasterio.crs import CRS
+from rasterio.enums import ColorInterp
+from rasterio.warp import transform as warp_points
 
 UTM33, UTM34, WGS84 = 'EPSG:32633', 'EPSG:32634', 'EPSG:4326'
 EAST, NORTH = 500_000, 5_000_000

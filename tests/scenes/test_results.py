@@ -16,8 +16,8 @@ rasterio = pytest.importorskip('rasterio')
 pytest.importorskip('pyproj')
 pytest.importorskip('pyogrio')
 pytest.importorskip('shapely')
-from rasterio import Affine  # noqa: E402
-from rasterio.crs import CRS  # noqa: E402
+from rasterio import Affine
+from rasterio.crs import CRS
 
 CLASSES = ClassTable(('same', 'water', 'tree'), ((255, 255, 255), (0, 0, 200), (0, 100, 0)))
 PAGE = Path(__file__).parents[2] / 'docs' / 'scene_results.md'

@@ -17,12 +17,12 @@ rasterio = pytest.importorskip('rasterio')
 pytest.importorskip('pyproj')
 pytest.importorskip('pyogrio')
 pytest.importorskip('shapely')
-from rasterio import Affine  # noqa: E402
-from rasterio.crs import CRS  # noqa: E402
+from rasterio import Affine
+from rasterio.crs import CRS
 
-from tfinet_mm.scenes.finishing import finish_scene  # noqa: E402
-from tfinet_mm.scenes.grid import SceneGrid  # noqa: E402
-from tfinet_mm.scenes.rasters import raw_writer  # noqa: E402
+from tfinet_mm.scenes.finishing import finish_scene
+from tfinet_mm.scenes.grid import SceneGrid
+from tfinet_mm.scenes.rasters import raw_writer
 
 HEIGHT, WIDTH = 60, 100
 
