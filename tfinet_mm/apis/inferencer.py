@@ -6,7 +6,7 @@ import copy
 import functools
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar, overload
 
 import numpy as np
 import torch
@@ -43,6 +43,9 @@ from tfinet_mm.visualization import field_array
 
 ImageLike: TypeAlias = str | os.PathLike[str] | np.ndarray
 """An image: a file, or an array (H, W, B), or (H, W) for one band."""
+
+_Before = TypeVar('_Before', bound=ImageLike)
+_After = TypeVar('_After', bound=ImageLike)
 
 
 class SCDInferencer:
@@ -151,11 +154,21 @@ class SCDInferencer:
             self._stepper = SCDTTAModel(self.model, tta)
             self._tta = list(tta)
 
+    @overload
+    def __call__(self, before: ImageLike, after: ImageLike) -> SCDResult: ...
+
+    @overload
     def __call__(
         self,
-        before: ImageLike | Sequence[ImageLike],
-        after: ImageLike | Sequence[ImageLike],
-    ) -> Any:
+        before: list[_Before] | tuple[_Before, ...],
+        after: list[_After] | tuple[_After, ...],
+    ) -> list[SCDResult]: ...
+
+    def __call__(
+        self,
+        before: ImageLike | list[_Before] | tuple[_Before, ...],
+        after: ImageLike | list[_After] | tuple[_After, ...],
+    ) -> SCDResult | list[SCDResult]:
         """Predict one pair, or a list of pairs.
 
         Args:
@@ -187,7 +200,7 @@ class SCDInferencer:
                 f'give two images or two lists, got a {type(before).__name__} and a '
                 f'{type(after).__name__}'
             )
-        return next(self.predict([(before, after)]))[1]  # type: ignore[list-item]
+        return next(self.predict([(before, after)]))[1]
 
     def predict(
         self, pairs: Iterable[tuple[ImageLike, ImageLike]], workers: int = 0
