@@ -6,12 +6,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import all_gather_object, get_dist_info, is_main_process
+from mmengine.dist import all_gather_object, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from tfinet_mm.engine.hooks.samples import check_names_differ, class_table, sample_name
+from tfinet_mm.engine.hooks.samples import (
+    check_names_differ,
+    class_table,
+    place_in_dataset,
+    sample_name,
+)
 from tfinet_mm.engine.weights import unwrapped
 from tfinet_mm.evaluation import SCDConfusion
 from tfinet_mm.registry import HOOKS
@@ -91,7 +96,6 @@ class ReportHook(Hook):
             data_batch: Not used.
             outputs: Data samples with predictions, with or without annotation.
         """
-        rank, ranks = get_dist_info()
         for sample in outputs or ():
             maps = PairMaps.from_sample(sample)
             change, before, after = (
@@ -108,8 +112,7 @@ class ReportHook(Hook):
                     maps.predicted_to,
                     self._table.num_classes,
                 )
-            # The place in the data set that MMEngine's DefaultSampler gives a rank's i-th sample.
-            place = self._seen * ranks + rank
+            place = place_in_dataset(self._seen)
             self._seen += 1
             window = sample.get('window')
             self._collector.add(place, sample_name(sample), maps, counts, sample.img_path, window)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from mmengine.dist import get_dist_info
 from torch.utils.data import DataLoader
 
 from tfinet_mm.structures import ClassTable
@@ -23,6 +24,20 @@ def sample_name(sample: Any) -> str:
             'tfinet_mm.PackPairInputs'
         )
     return str(name)
+
+
+def place_in_dataset(index: int) -> int:
+    """The place that MMEngine's DefaultSampler, without shuffling, gives a sample of this rank.
+
+    Args:
+        index: Number of the sample on this rank, counted from 0.
+
+    Returns:
+        Its place in the data set, counted from 0. Samples whose place is
+        beyond the last one fill up ranks: they repeat the first ones.
+    """
+    rank, ranks = get_dist_info()
+    return index * ranks + rank
 
 
 def class_table(dataloader: DataLoader[Any]) -> ClassTable:

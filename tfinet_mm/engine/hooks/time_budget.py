@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, get_dist_info, is_main_process
+from mmengine.dist import all_reduce, is_main_process
 from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
+from tfinet_mm.engine.hooks.samples import place_in_dataset
 from tfinet_mm.files import whole_file
 from tfinet_mm.models.detectors import SCDTTAModel
 from tfinet_mm.registry import HOOKS
@@ -113,11 +114,9 @@ class TimeBudgetHook(Hook):
         costs.append((now - self._last) / images)
         self._last = now
         if self._model.active:
-            rank, ranks = get_dist_info()
             size = len(runner.test_dataloader.dataset)
-            # MMEngine's DefaultSampler gives a rank's i-th image this place; what lies beyond
-            # the last one repeats the first ones and isn't scored.
-            places = (i * ranks + rank for i in range(self._done, self._done + images))
+            # What fills up ranks beyond the last image isn't scored.
+            places = map(place_in_dataset, range(self._done, self._done + images))
             self._augmented += sum(place < size for place in places)
         self._done += images
 

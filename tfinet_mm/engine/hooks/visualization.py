@@ -16,7 +16,12 @@ from PIL import Image
 
 from tfinet_mm.datasets.images import read_image
 from tfinet_mm.engine.hooks.choice import chosen_samples, positions, sample_key
-from tfinet_mm.engine.hooks.samples import check_names_differ, class_table, sample_name
+from tfinet_mm.engine.hooks.samples import (
+    check_names_differ,
+    class_table,
+    place_in_dataset,
+    sample_name,
+)
 from tfinet_mm.errors import ImageFormatError
 from tfinet_mm.files import sample_file
 from tfinet_mm.registry import HOOKS
@@ -102,14 +107,9 @@ class PairVisualizationHook(Hook):
             check_names_differ(runner.test_dataloader.dataset)
 
     def _positions(self, outputs: Sequence[Any] | None) -> Iterator[tuple[int, Any]]:
-        """The samples of a batch, each with its place in the data set.
-
-        It is the one that MMEngine's DefaultSampler gives a rank's i-th sample if it
-        doesn't shuffle; beyond the last come samples that fill up ranks.
-        """
-        rank, ranks = get_dist_info()
+        """The samples of a batch, each with its place in the data set."""
         for sample in outputs or ():
-            yield self._seen * ranks + rank, sample
+            yield place_in_dataset(self._seen), sample
             self._seen += 1
 
     def after_val_iter(
