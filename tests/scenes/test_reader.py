@@ -2,14 +2,12 @@ import numpy as np
 import pytest
 from conftest import SHARED
 
-from tfinet_mm.datasets.images import Window
 from tfinet_mm.errors import ImageFormatError, SceneError
-from tfinet_mm.scenes.grid import SceneGrid, apply_affine, common_grid, pixel_offset
+from tfinet_mm.scenes.grid import apply_affine
 from tfinet_mm.scenes.reader import ScenePair
 
 rasterio = pytest.importorskip('rasterio')
 from rasterio import Affine
-from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
 from rasterio.warp import transform as warp_points
 
@@ -94,45 +92,6 @@ def test_whole_shifts_are_cut_without_resampling(write):
         assert pair.metadata()['after']['resampling'] is None
     np.testing.assert_array_equal(values[:3], one[:, :16, 12:])
     np.testing.assert_array_equal(values[3:], two[:, 4:, :28])
-
-
-def test_overlap_counts_whole_pixels_of_the_chosen_grid():
-    utm = CRS.from_string(UTM33)
-    before = SceneGrid(utm, Affine(10, 0, 5000, 0, -10, 9000), 100, 100)
-    after = SceneGrid(utm, Affine(20, 0, 5895, 0, -20, 8505), 100, 100)
-    grids = {grid: common_grid(before, after, grid) for grid in ('before', 'after', 25)}
-    found = {key: (corner(g), g.width, g.height) for key, g in grids.items()}
-    assert found['before'] == ((5900, 8500), 10, 50)
-    # After's columns end at 5995, the next would reach over before's edge at 6000.
-    assert found['after'] == ((5895, 8505), 5, 25)
-    # Steps of 25 from 5000 and down from 9000 that lie within 5895..6000 and 8505..8000.
-    assert found[25] == ((5900, 8500), 4, 20)
-    assert grids[25].transform.a == 25
-
-
-@pytest.mark.parametrize('x', [5995, 7000, -3000])
-def test_no_overlap_names_both_extents(x):
-    utm = CRS.from_string(UTM33)
-    before = SceneGrid(utm, Affine(10, 0, 5000, 0, -10, 9000), 100, 100)
-    after = SceneGrid(utm, Affine(10, 0, x, 0, -10, 9000), 100, 100)
-    with pytest.raises(SceneError, match=r"don't overlap.*x 5000 to 6000.*EPSG:32633.*after_crs"):
-        common_grid(before, after)
-
-
-@pytest.mark.parametrize('grid', ['both', 0, -1.0, float('nan'), 1001])
-def test_grids_that_are_none(grid):
-    scene = SceneGrid(CRS.from_string(UTM33), Affine(10, 0, 5000, 0, -10, 9000), 100, 100)
-    with pytest.raises(SceneError, match='expected'):
-        common_grid(scene, scene, grid)
-
-
-def test_pixel_offset_sees_parts_of_a_pixel():
-    utm = CRS.from_string(UTM33)
-    one = SceneGrid(utm, Affine(10, 0, 5000, 0, -10, 9000), 1000, 1000)
-    assert pixel_offset(one, one.cut(Window(30, -4, 5, 5))) == (-30, 4)
-    assert pixel_offset(one, SceneGrid(utm, Affine(10, 0, 5001, 0, -10, 9000), 9, 9)) is None
-    # 0.0002 m a pixel is 0.02 pixels at the far edge.
-    assert pixel_offset(one, SceneGrid(utm, Affine(10.0002, 0, 5000, 0, -10, 9000), 9, 9)) is None
 
 
 @pytest.mark.parametrize('shift', [2.5, -4.0])

@@ -63,8 +63,7 @@ def open_raster(path: PathLike) -> Iterator[Any]:
     """
     rasterio = import_geo('rasterio', 'Reading a raster')
     errors = importlib.import_module('rasterio.errors')
-    # Without the check files that were cut off would be read as zeros.
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES, RAW_CHECK_FILE_SIZE=True):
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore', errors.NotGeoreferencedWarning)
@@ -74,7 +73,17 @@ def open_raster(path: PathLike) -> Iterator[Any]:
         with raster:
             if raster.count != 1:
                 raise SceneError(f'expected {path} to have one band, got {raster.count}')
+            if raster.driver == 'ENVI':
+                _check_not_cut_off(path, raster)
             yield raster
+
+
+def _check_not_cut_off(path: PathLike, raster: Any) -> None:
+    """Refuse a raw file of fewer pixels than its header says: GDAL reads the missing ones as 0."""
+    expected = raster.height * raster.width * np.dtype(raster.dtypes[0]).itemsize
+    found = os.stat(path).st_size
+    if found < expected:
+        raise OSError(f'{path} was cut off: expected {expected} bytes, got {found}; remove it')
 
 
 def row_blocks(height: int, width: int, pixels: int = BLOCK_PIXELS) -> Iterator[tuple[int, int]]:
@@ -107,24 +116,36 @@ def check_same_size(path: PathLike, raster: Any, height: int, width: int) -> Non
         )
 
 
-@contextmanager
-def raw_writer(path: Path, dtype: str, height: int, width: int) -> Iterator[Any]:
-    """Write an array from above to below to a file that GDAL reads through a header beside it.
+def write_raw_header(path: Path, dtype: str, height: int, width: int) -> None:
+    """Write the ENVI header through which GDAL reads a raw file of little-endian rows.
 
     Args:
-        path: The file, ``.img``; the header is of the same name with ``.hdr``.
+        path: The raw file, ``.img``; the header is of the same name with ``.hdr``.
         dtype: NumPy's name of its type: uint8, uint16 or float32.
         height: Rows.
         width: Columns.
-
-    Yields:
-        A function that appends rows (n, width).
     """
     path.with_suffix('.hdr').write_text(
         f'ENVI\nsamples = {width}\nlines = {height}\nbands = 1\nheader offset = 0\n'
         f'file type = ENVI Standard\ndata type = {ENVI_TYPES[dtype]}\ninterleave = bsq\n'
         'byte order = 0\n'
     )
+
+
+@contextmanager
+def raw_writer(path: Path, dtype: str, height: int, width: int) -> Iterator[Any]:
+    """Write an array from above to below to a file that GDAL reads through a header beside it.
+
+    Args:
+        path: The file, ``.img``.
+        dtype: See :func:`write_raw_header`, which writes the header.
+        height: Rows.
+        width: Columns.
+
+    Yields:
+        A function that appends rows (n, width).
+    """
+    write_raw_header(path, dtype, height, width)
     stored = np.dtype(dtype).newbyteorder('<')
     with path.open('wb') as file:
         yield lambda rows: file.write(np.ascontiguousarray(rows, stored).data)

@@ -20,12 +20,11 @@ import numpy as np
 from tfinet_mm.errors import SceneError
 from tfinet_mm.files import whole_file
 from tfinet_mm.pseudo_labels.manifest import differences
+from tfinet_mm.scenes.rasters import write_raw_header
 
 STAGED = {'change_prob': np.float32, 'land_cover_from': np.uint8, 'land_cover_to': np.uint8}
 """The maps and their types: P(changed), NaN where there are no data, and 1..K, there 0."""
 SETTINGS_FILE = 'settings.json'
-# Numbers of ENVI's data types.
-ENVI_TYPES = {np.float32: 4, np.uint8: 1}
 # Differences that an error lists before it only counts.
 SHOWN = 6
 
@@ -88,11 +87,7 @@ class Staging:
         for name, kind in STAGED.items():
             with self.path(name).open('wb') as file:
                 file.truncate(self._pixels() * np.dtype(kind).itemsize)
-            self.path(name).with_suffix('.hdr').write_text(
-                f'ENVI\nsamples = {self.width}\nlines = {self.height}\nbands = 1\n'
-                f'header offset = 0\nfile type = ENVI Standard\ndata type = {ENVI_TYPES[kind]}\n'
-                'interleave = bsq\nbyte order = 0\n'
-            )
+            write_raw_header(self.path(name), np.dtype(kind).name, self.height, self.width)
         _write_json(self.folder / SETTINGS_FILE, wanted)
 
     def _pixels(self) -> int:
