@@ -7,6 +7,7 @@ from tfinet_mm.engine.equal_time import (
     Speed,
     combine,
     format_comparison,
+    keep_config,
     read_speeds,
     with_steps,
     write_speeds,
@@ -89,3 +90,17 @@ def test_the_table_shows_mean_and_spread():
         '| net | 12.35 | 63.6 | 16.0 | 120 | 32.00 ± 2.00 | 10.00 ± 0.00 | 50.00 ± 0.00 '
         '| 40.00 ± 0.00 |'
     )
+
+
+def test_measurements_belong_to_one_setting(tmp_path):
+    path = tmp_path / 'w' / 'net.py'
+    keep_config(combine(_network(), _setting()), path)
+    kept = path.read_text()
+    keep_config(combine(_network(), _setting()), path)
+    faster = _setting()
+    faster.optim_wrapper.optimizer.lr = 0.25
+    with pytest.raises(
+        ValueError, match=r'of net in another setting(?s:.*)0\.25.*(?s:.*)--work-dir'
+    ):
+        keep_config(combine(_network(), faster), path)
+    assert path.read_text() == kept

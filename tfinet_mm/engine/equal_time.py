@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import difflib
 import itertools
 import json
 import math
@@ -25,6 +26,8 @@ from tfinet_mm.evaluation.spread import mean_and_spread
 from tfinet_mm.files import whole_file
 
 SCORES = ('Score', 'SeK', 'mIoU', 'Fscd')
+# Lines that differ which an error shows before it only counts.
+SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -36,12 +39,14 @@ class Speed:
         pairs: Pairs in a step.
         parameters: Number of parameters.
         gflop: 10^9 operations of the forward pass of a 512 x 512 pair.
+        threads: CPU threads that the step was timed with.
     """
 
     seconds: float
     pairs: int
     parameters: int
     gflop: float
+    threads: int = 1
 
     def steps(self, budget: float) -> int:
         """Training steps that fit into ``budget`` seconds, at least one.
@@ -107,7 +112,13 @@ def measure_speed(cfg: Config, repeats: int = 10) -> Speed:
         model.train_step(next(batches), optimizer)
 
     seconds = statistics.median(timed(step, warmup=3, repeats=repeats, seconds=120))
-    return Speed(seconds, cfg.train_dataloader.batch_size, whole.parameters, whole.flop / 1e9)
+    return Speed(
+        seconds,
+        cfg.train_dataloader.batch_size,
+        whole.parameters,
+        whole.flop / 1e9,
+        torch.get_num_threads(),
+    )
 
 
 def with_steps(cfg: Config, steps: int) -> Config:
@@ -120,6 +131,33 @@ def with_steps(cfg: Config, steps: int) -> Config:
             scheduler.end = steps
     cfg.train_cfg.max_iters = steps
     return cfg
+
+
+def keep_config(cfg: Config, path: Path) -> None:
+    """Keep the combined config that a network's speed and scores belong to.
+
+    Args:
+        cfg: What :func:`combine` returns.
+        path: Where it is kept, ``.py``.
+
+    Raises:
+        ValueError: Another config is kept there: what was measured with it says
+            nothing about this one.
+    """
+    text = cfg.pretty_text
+    if not path.is_file():
+        with whole_file(path) as part:
+            Path(part).write_text(text, encoding='utf-8')
+        return
+    lines = difflib.ndiff(path.read_text(encoding='utf-8').splitlines(), text.splitlines())
+    changed = [line for line in lines if line[0] in '+-']
+    if changed:
+        shown = '\n'.join(changed[:SHOWN])
+        raise ValueError(
+            f'{path.parent} holds measurements of {path.stem} in another setting (lines of its '
+            f'config with - then, with + now, {len(changed)} in all):\n{shown}\nExpected the same '
+            'network, setting and options; choose another --work-dir for these'
+        )
 
 
 def read_speeds(path: Path) -> dict[str, Speed]:

@@ -8,7 +8,7 @@ Of each CONFIG only the model is taken; data, augmentation, optimizer and schedu
 setting, for all alike. First a training step of each network is timed, one network at a time; the
 steps that fit into the time are then trained by tools/train.py and scored by tools/test.py, so the
 result doesn't depend on what else the machine does meanwhile. What is done is skipped when the
-tool is started again.
+tool is started again; in another setting it needs another work directory.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from tqdm import tqdm
 from tfinet_mm.engine.equal_time import (
     combine,
     format_comparison,
+    keep_config,
     measure_speed,
     read_speeds,
     with_steps,
@@ -123,10 +124,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for path in args.configs:
         name = Path(path).stem
         cfg = combine(load_config(path), setting, args.pretrained)
+        keep_config(cfg, args.work_dir / f'{name}.py')
         if name not in speeds:
             print(f'Timing a training step of {name}', flush=True)
             speeds[name] = measure_speed(cfg)
             write_speeds(speeds_file, speeds)
+        if speeds[name].threads != args.threads:
+            raise ValueError(
+                f'{speeds_file} has the speed of {name} with {speeds[name].threads} threads, but '
+                f'--threads is {args.threads}; choose another --work-dir'
+            )
         steps = speeds[name].steps(args.seconds)
         folders[name] = args.work_dir / f'{name}_{steps}'
         with whole_file(folders[name] / 'config.py') as part:

@@ -49,6 +49,11 @@ def test_trains_the_steps_that_fit_scores_them_and_skips_what_is_done(
     assert row in run(*command)
     assert log.read_text() == before
 
+    # Neither speeds nor scores are taken over from another setting.
+    printed = run(*command, '--cfg-options', 'train_dataloader.batch_size=1', code=1)
+    assert 'in another setting' in printed
+    assert 'has the speed of' in run(*command, '--threads', '2', code=1)
+
 
 def test_speed_is_measured_on_the_settings_own_data(tiny, setting, load_tool):
     module = load_tool('analysis/equal_time.py')
