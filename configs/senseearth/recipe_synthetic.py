@@ -7,7 +7,7 @@ prepare = [
     )
 ]
 members = [
-    'synthetic/pspnet_hrnet8_lightweight.py',
+    'synthetic/fcn_r18_lightweight.py',
     'synthetic/pspnet_r18_lightweight.py',
     'synthetic/deeplabv3plus_r18_lightweight.py',
 ]

@@ -1,9 +1,6 @@
-# A step takes half as long as HRNet's.
 _base_ = [
     '../../_base_/models/small_deeplabv3plus_r18.py',
     '../../_base_/datasets/synthetic.py',
     '../../_base_/schedules/senseearth_synthetic.py',
     '../../_base_/default_runtime.py',
 ]
-param_scheduler = dict(end=10)
-train_cfg = dict(max_epochs=10)

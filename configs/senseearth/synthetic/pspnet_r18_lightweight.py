@@ -4,5 +4,3 @@ _base_ = [
     '../../_base_/schedules/senseearth_synthetic.py',
     '../../_base_/default_runtime.py',
 ]
-param_scheduler = dict(end=10)
-train_cfg = dict(max_epochs=10)
