@@ -133,23 +133,20 @@ def with_steps(cfg: Config, steps: int) -> Config:
     return cfg
 
 
-def keep_config(cfg: Config, path: Path) -> None:
-    """Keep the combined config that a network's speed and scores belong to.
+def check_config(cfg: Config, path: Path) -> None:
+    """Refuse a config that isn't the one which a network was measured with.
 
     Args:
         cfg: What :func:`combine` returns.
-        path: Where it is kept, ``.py``.
+        path: Where :func:`keep_config` wrote the other one, if it did.
 
     Raises:
-        ValueError: Another config is kept there: what was measured with it says
-            nothing about this one.
+        ValueError: They differ: what was measured says nothing about this one.
     """
-    text = cfg.pretty_text
     if not path.is_file():
-        with whole_file(path) as part:
-            Path(part).write_text(text, encoding='utf-8')
         return
-    lines = difflib.ndiff(path.read_text(encoding='utf-8').splitlines(), text.splitlines())
+    kept = path.read_text(encoding='utf-8').splitlines()
+    lines = difflib.ndiff(kept, cfg.pretty_text.splitlines())
     changed = [line for line in lines if line[0] in '+-']
     if changed:
         shown = '\n'.join(changed[:SHOWN])
@@ -158,6 +155,12 @@ def keep_config(cfg: Config, path: Path) -> None:
             f'config with - then, with + now, {len(changed)} in all):\n{shown}\nExpected the same '
             'network, setting and options; choose another --work-dir for these'
         )
+
+
+def keep_config(cfg: Config, path: Path) -> None:
+    """Keep the combined config that a network's speed and scores belong to."""
+    with whole_file(path) as part:
+        Path(part).write_text(cfg.pretty_text, encoding='utf-8')
 
 
 def read_speeds(path: Path) -> dict[str, Speed]:

@@ -28,6 +28,7 @@ from mmengine.config import DictAction
 from tqdm import tqdm
 
 from tfinet_mm.engine.equal_time import (
+    check_config,
     combine,
     format_comparison,
     keep_config,
@@ -124,11 +125,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for path in args.configs:
         name = Path(path).stem
         cfg = combine(load_config(path), setting, args.pretrained)
-        keep_config(cfg, args.work_dir / f'{name}.py')
+        kept = args.work_dir / f'{name}.py'
+        check_config(cfg, kept)
         if name not in speeds:
             print(f'Timing a training step of {name}', flush=True)
             speeds[name] = measure_speed(cfg)
             write_speeds(speeds_file, speeds)
+        keep_config(cfg, kept)
         if speeds[name].threads != args.threads:
             raise ValueError(
                 f'{speeds_file} has the speed of {name} with {speeds[name].threads} threads, but '
