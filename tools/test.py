@@ -15,8 +15,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import Config, DictAction
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
 
 from tfinet_mm.engine.checkpoint import trust_checkpoints
 from tfinet_mm.engine.launch import finish_launch, is_first_rank, prepare_launch
@@ -29,6 +27,7 @@ from tfinet_mm.engine.options import (
     use_split,
     write_scores,
 )
+from tfinet_mm.engine.runner import build_runner
 from tfinet_mm.engine.testing import set_checkpoint, use_tta
 from tfinet_mm.visualization.report import report_file
 
@@ -154,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     prepare_launch(cfg, args.launcher)
     try:
-        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        runner = build_runner(cfg)
         runner.test()
         if is_first_rank():
             for what, where in written.items():

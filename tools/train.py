@@ -14,8 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mmengine.config import DictAction
-from mmengine.registry import RUNNERS
-from mmengine.runner import Runner
 
 from tfinet_mm.engine.checkpoint import trust_checkpoints
 from tfinet_mm.engine.launch import finish_launch, is_first_rank, prepare_launch
@@ -27,6 +25,7 @@ from tfinet_mm.engine.options import (
     use_amp,
 )
 from tfinet_mm.engine.resume import newest_checkpoint
+from tfinet_mm.engine.runner import build_runner
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -97,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     prepare_launch(cfg, args.launcher)
     try:
-        runner = RUNNERS.build(cfg) if 'runner_type' in cfg else Runner.from_cfg(cfg)
+        runner = build_runner(cfg)
         runner.train()
         if is_first_rank():
             best = runner.message_hub.runtime_info.get('best_ckpt')

@@ -1,5 +1,6 @@
 # What a run needs besides model, data and schedule.
 default_scope = 'mmseg'
+runner_type = 'tfinet_mm.SCDRunner'
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
