@@ -18,21 +18,22 @@ CLASS_WEIGHT = (1.0, 2.0, 0.5)
 CE = {'type': 'tfinet_mm.SemanticCELoss', 'class_weight': CLASS_WEIGHT}
 FCN = {
     'type': 'mmseg.FCNHead',
-    'in_channels': 32,
-    'channels': 4,
+    'in_channels': 64,
+    'channels': 8,
     'num_convs': 1,
     'dropout_ratio': 0,
     'norm_cfg': {'type': 'BN'},
     'num_classes': K,
     'loss_decode': CE,
 }
+# Four channels are too few, see tests/engine/hooks/test_mean_teacher.py.
 DETECTOR = {
     'type': 'tfinet_mm.SemanticChangeDetector',
     'backbone': {
         'type': 'mmseg.ResNet',
         'depth': 18,
-        'base_channels': 4,
-        'stem_channels': 4,
+        'base_channels': 8,
+        'stem_channels': 8,
         'norm_cfg': {'type': 'BN'},
         'strides': (1, 2, 2, 2),
         'dilations': (1, 1, 1, 1),
