@@ -1,5 +1,6 @@
 """Parts are found by name from any scope, with nothing to import first."""
 
+import json
 import subprocess
 import sys
 
@@ -17,26 +18,44 @@ else:
 with DefaultScope.overwrite_default_scope(scope):
     print(registry.get('tfinet_mm.{name}').__module__)
 """
+# MMEngine alone is imported once for all cases. Each then looks for its part in its own process.
+EACH = """
+import json, os, sys
+import mmengine.registry
+assert not any(name.partition('.')[0] in ('tfinet_mm', 'mmseg') for name in sys.modules)
+for number, case in enumerate(json.loads(sys.argv[1])):
+    process = os.fork()
+    if process == 0:
+        with open(str(number), 'w') as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(1, 2)
+        exec(case)
+        break
+    os.waitpid(process, 0)
+"""
+SCOPES = ('mmengine', 'mmseg', 'opencd')
+PARTS = {
+    'FusedHRNet': ('MODELS', 'tfinet_mm.models'),
+    'LoadImagePair': ('TRANSFORMS', 'tfinet_mm.datasets.transforms'),
+}
+CASES = [(scope, name) for scope in SCOPES for name in PARTS]
 
 
-@pytest.mark.parametrize('scope', ['mmengine', 'mmseg', 'opencd'])
-@pytest.mark.parametrize(
-    ('root', 'name', 'module'),
-    [
-        ('MODELS', 'FusedHRNet', 'tfinet_mm.models'),
-        ('TRANSFORMS', 'LoadImagePair', 'tfinet_mm.datasets.transforms'),
-    ],
-)
-def test_found_in_a_fresh_process(scope, root, name, module):
-    done = subprocess.run(
-        [sys.executable, '-W', 'ignore', '-c', FIND.format(scope=scope, root=root, name=name)],
-        capture_output=True,
-        text=True,
-        check=False,
+@pytest.fixture(scope='module')
+def found(tmp_path_factory):
+    """What each case printed."""
+    folder = tmp_path_factory.mktemp('found')
+    programs = [FIND.format(scope=scope, root=PARTS[name][0], name=name) for scope, name in CASES]
+    subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', EACH, json.dumps(programs)], cwd=folder, check=True
     )
-    assert done.returncode == 0, done.stderr
+    return {case: (folder / str(number)).read_text() for number, case in enumerate(CASES)}
+
+
+@pytest.mark.parametrize(('scope', 'name'), CASES)
+def test_found_in_a_fresh_process(found, scope, name):
     # mmseg may print what optional parts it lacks before that.
-    assert done.stdout.splitlines()[-1].startswith(module)
+    assert found[scope, name].splitlines()[-1].startswith(PARTS[name][1]), found[scope, name]
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,13 @@
 """A network and a data set small enough to run the real tools on."""
 
 import importlib.util
+import json
 import os
+import select
+import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -76,25 +80,74 @@ def environment():
     }
 
 
-@pytest.fixture
-def run(environment, tmp_path):
-    """Run a tool in an empty folder, and return what it printed."""
+class WarmProcesses:
+    """Starts programs in processes that needn't import torch, MMEngine and mmseg any more."""
 
-    def _run(*command, env=None, code=0, timeout=240):
-        command = [str(part) for part in command]
-        if command[0].endswith('.py'):
-            command = [sys.executable, *command]
-        result = subprocess.run(
-            command,
-            cwd=tmp_path,
-            env=environment | (env or {}),
+    def __init__(self, environment: dict[str, str]) -> None:
+        self._server = subprocess.Popen(
+            [sys.executable, '-W', 'ignore', str(Path(__file__).with_name('warm_process.py'))],
+            env=environment,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=timeout,
+            bufsize=0,
         )
-        assert result.returncode == code, result.stdout[-5000:]
-        return result.stdout
+
+    def run(self, words: list[str], folder: Path, output: Path, timeout: float) -> int:
+        """Run a program, print to the file ``output`` and return the exit code."""
+        request = dict(words=words, folder=str(folder), output=str(output))
+        self._server.stdin.write(json.dumps(request).encode() + b'\n')
+        process = int(self._server.stdout.readline())
+        if not select.select([self._server.stdout], [], [], timeout)[0]:
+            os.kill(process, signal.SIGKILL)
+            self._server.stdout.readline()
+            raise subprocess.TimeoutExpired(words, timeout, output.read_bytes())
+        return int(self._server.stdout.readline())
+
+    def close(self) -> None:
+        """End the process that the others come from."""
+        self._server.stdin.close()
+        self._server.wait(timeout=60)
+
+
+@pytest.fixture(scope='session')
+def warm(environment) -> Iterator[WarmProcesses]:
+    """Processes that start at once."""
+    processes = WarmProcesses(environment)
+    yield processes
+    processes.close()
+
+
+@pytest.fixture
+def run(environment, tmp_path, tmp_path_factory, request):
+    """Run a tool in an empty folder, and return what it printed.
+
+    A script starts as usual, and so does a Python file with variables of its own or ``warm=False``,
+    for tests of what is imported and when. Other Python files run in warm processes, see
+    ``warm_process.py``.
+    """
+
+    def _run(*command, env=None, code=0, timeout=240, warm=True):
+        command = [str(part) for part in command]
+        if command[0].endswith('.py') and env is None and warm:
+            output = tmp_path_factory.mktemp('printed') / 'output.txt'
+            processes = request.getfixturevalue('warm')
+            returned = processes.run(command, tmp_path, output, timeout)
+            printed = output.read_text()
+        else:
+            if command[0].endswith('.py'):
+                command = [sys.executable, *command]
+            result = subprocess.run(
+                command,
+                cwd=tmp_path,
+                env=environment | (env or {}),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+                timeout=timeout,
+            )
+            returned, printed = result.returncode, result.stdout
+        assert returned == code, printed[-5000:]
+        return printed
 
     return _run
 
@@ -106,20 +159,15 @@ def tools():
 
 
 @pytest.fixture(scope='session')
-def trained(tiny, environment, tmp_path_factory):
+def trained(tiny, warm, tmp_path_factory):
     """Work directory of a finished training of two epochs, and what was printed."""
     work_dir = tmp_path_factory.mktemp('trained')
-    result = subprocess.run(
-        [sys.executable, str(TOOLS / 'train.py'), str(tiny), '--work-dir', str(work_dir)],
-        cwd=work_dir,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=240,
-    )
-    assert result.returncode == 0, result.stdout[-5000:]
-    return work_dir, result.stdout
+    output = tmp_path_factory.mktemp('printed') / 'output.txt'
+    words = [str(TOOLS / 'train.py'), str(tiny), '--work-dir', str(work_dir)]
+    code = warm.run(words, work_dir, output, timeout=240)
+    printed = output.read_text()
+    assert code == 0, printed[-5000:]
+    return work_dir, printed
 
 
 @pytest.fixture

@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,23 +12,13 @@ from tfinet_mm.registry import MODELS
 ROOT = Path(__file__).parents[2]
 
 
-def _run(*arguments):
-    return subprocess.run(
-        [sys.executable, '-W', 'ignore', str(ROOT / 'tools' / 'convert_checkpoint.py'), *arguments],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-
-
-def test_published_file_to_working_model(tmp_path):
+def test_published_file_to_working_model(tools, run, tmp_path):
     """From a file with the published keys to its published outputs."""
     reference = load_reference('tfinet_resnet18')
     source, target = tmp_path / 'published v1.0.pth', tmp_path / 'new folder' / 'tfinet.pth'
     torch.save(reference.state_dict, source)
-    done = _run(str(source), str(target), '--network', 'tfinet')
-    assert done.returncode == 0, done.stderr
-    assert '274 tensors of 277' in done.stdout
+    printed = run(tools / 'convert_checkpoint.py', source, target, '--network', 'tfinet')
+    assert '274 tensors of 277' in printed
 
     cfg = Config.fromfile(ROOT / 'configs' / 'published' / 'tfinet_r18.py')
     model = MODELS.build(cfg.model)
@@ -46,9 +34,8 @@ def test_published_file_to_working_model(tmp_path):
     ('content', 'message'),
     [({'decoder.weight': torch.ones(1)}, 'none of the published TFINet'), ([1], 'a state dict')],
 )
-def test_other_files_are_refused(tmp_path, content, message):
+def test_other_files_are_refused(tools, run, tmp_path, content, message):
     torch.save(content, tmp_path / 'other.pth')
-    done = _run(str(tmp_path / 'other.pth'), str(tmp_path / 'out.pth'), '--network', 'tfinet')
-    assert done.returncode != 0
-    assert message in done.stderr
+    words = (tmp_path / 'other.pth', tmp_path / 'out.pth', '--network', 'tfinet')
+    assert message in run(tools / 'convert_checkpoint.py', *words, code=1)
     assert not (tmp_path / 'out.pth').exists()

@@ -17,6 +17,7 @@ def scores_of(output):
     return dict(re.findall(r'(\w+): (-?\d+\.\d+)', lines[-1].split('] ', 1)[1]))
 
 
+@pytest.mark.slow
 def test_two_ranks_train_and_score_as_one(tiny, tools, run, tmp_path):
     # SyncBN, three images on two ranks, gloo; from another folder, through a path with a space.
     options = ('--work-dir', tmp_path / 'two ranks', '--cfg-options', 'train_cfg.max_epochs=1')
@@ -37,6 +38,7 @@ def test_two_ranks_train_and_score_as_one(tiny, tools, run, tmp_path):
         assert (tmp_path / 'one' / file).read_bytes() == (tmp_path / 'two' / file).read_bytes()
 
 
+@pytest.mark.slow
 def test_two_ranks_augment_and_average_as_one(ensemble, tools, run, tmp_path):
     """An ensemble under dist_test.sh, without CHECKPOINT; one of the three images comes twice."""
     options = ('--tta', '--time-budget', 600)

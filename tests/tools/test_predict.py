@@ -90,6 +90,7 @@ def test_killed_and_started_again(tiny, trained, scenes, environment, tools, run
     assert contents(out) == contents(tmp_path / 'whole')
 
 
+@pytest.mark.slow
 def test_two_processes_make_what_one_makes(tiny, trained, scenes, tools, run, tmp_path):
     """A scene and pictures, over gloo; one process then finds all finished."""
     for date, path in enumerate(scenes, start=1):

@@ -74,6 +74,7 @@ def kill_when_something_is_written(command, out, environment, tmp_path):
         process.wait()
 
 
+@pytest.mark.slow
 def test_a_killed_run_that_goes_on_gives_the_files_of_two_ranks(
     tools, run, arguments, environment, tmp_path
 ):

@@ -15,6 +15,7 @@ def blocks(file):
     return [json.loads(one) for one in data], re.findall(r'data-value="([^"]*)"', text)
 
 
+@pytest.mark.slow
 def test_a_test_in_two_processes_reports_what_one_does(tiny, tools, run, trained, tmp_path):
     work_dir, _ = trained
     test = (tiny, work_dir / 'epoch_2.pth')

@@ -81,6 +81,7 @@ def test_re_training_reads_what_was_written(tools, run, tiny, checkpoint, tmp_pa
     assert 'semantic_to.loss_ce' in output
 
 
+@pytest.mark.slow
 def test_a_mean_teacher_on_two_ranks_and_resumed_on_one(tools, run, tiny, tmp_path):
     config = tmp_path / 'teacher.py'
     config.write_text(TEACHER.format(base=str(tiny)))

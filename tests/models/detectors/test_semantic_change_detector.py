@@ -1,6 +1,7 @@
 """One tester for every way to put a detector together."""
 
 import copy
+from functools import cache
 
 import pytest
 import torch
@@ -24,6 +25,8 @@ RESNET = {
     'strides': (1, 2, 2, 2),
     'dilations': (1, 1, 1, 1),
 }
+# One level of 64 channels at an eighth of the size.
+DILATED = {**RESNET, 'strides': (1, 2, 1, 1), 'out_indices': (3,)}
 PYRAMID = (8, 16, 32, 64)
 DIFFERENCE_HEAD = {'type': 'tfinet_mm.DifferenceHead', 'branch': 'difference'}
 
@@ -73,18 +76,9 @@ def _roles(head, change_channels, **kwargs):
 
 
 DETECTORS = {
-    'tfinet_r18': _interaction(
-        64,
-        {**RESNET, 'strides': (1, 2, 1, 1), 'out_indices': (3,)},
-        8,
-    ),
+    'tfinet_r18': _interaction(64, DILATED, 8),
     'tfinet_hrnet': _interaction(60, {'type': 'tfinet_mm.FusedHRNet', 'width': 4}, 4),
-    'difference_hrnet': _config(
-        {'type': 'tfinet_mm.FusedHRNet', 'width': 4},
-        {'type': 'tfinet_mm.AbsoluteDifference'},
-        60,
-        4,
-    ),
+    'difference_r18': _config(DILATED, {'type': 'tfinet_mm.AbsoluteDifference'}, 64, 8),
     'swin': _interaction(
         32,
         {
@@ -190,15 +184,10 @@ DETECTORS = {
         },
     },
     'mmseg_losses': {
-        **_config(
-            {'type': 'tfinet_mm.FusedHRNet', 'width': 4},
-            {'type': 'tfinet_mm.AbsoluteDifference'},
-            60,
-            4,
-        ),
+        **_config(DILATED, {'type': 'tfinet_mm.AbsoluteDifference'}, 64, 8),
         'semantic_head': _progressive(
-            60,
-            4,
+            64,
+            8,
             K,
             [
                 {'type': 'mmseg.CrossEntropyLoss', 'avg_non_ignore': True},
@@ -206,15 +195,11 @@ DETECTORS = {
             ],
         ),
         'change_head': _progressive(
-            60, 4, 1, {'type': 'mmseg.CrossEntropyLoss', 'use_sigmoid': True}
+            64, 8, 1, {'type': 'mmseg.CrossEntropyLoss', 'use_sigmoid': True}
         ),
     },
-    'autocast': _interaction(
-        60, {'type': 'tfinet_mm.FusedHRNet', 'width': 4}, 4, autocast='bfloat16'
-    ),
-    'contiguous': _interaction(
-        60, {'type': 'tfinet_mm.FusedHRNet', 'width': 4}, 4, channels_last=False
-    ),
+    'autocast': _interaction(64, DILATED, 8, autocast='bfloat16'),
+    'contiguous': _interaction(64, DILATED, 8, channels_last=False),
 }
 
 
@@ -227,6 +212,12 @@ def build(name, **kwargs):
         if isinstance(module, nn.BatchNorm2d):
             nn.init.normal_(module.running_mean, 0, 0.2)
     return model
+
+
+@cache
+def evaluated(name):
+    """Return the detector of this name, in evaluation mode, for all tests that don't change it."""
+    return build(name).eval()
 
 
 def pair(n=2, size=(64, 64)):
@@ -262,7 +253,7 @@ class TestEveryDetector:
         assert {k.split('.')[0] for k in losses} >= {'semantic_from', 'semantic_to', 'change'}
 
     def test_logits_at_input_size(self, name):
-        model = build(name).eval()
+        model = evaluated(name)
         with torch.no_grad():
             logits = model(pair(), mode='tensor')
         assert logits.semantic_from.shape == logits.semantic_to.shape == (2, K, 64, 64)
@@ -270,7 +261,7 @@ class TestEveryDetector:
         assert all(x.dtype == torch.float32 for x in logits)
 
     def test_predict_without_labels_and_in_batches(self, name):
-        model = build(name).eval()
+        model = evaluated(name)
         inputs = pair(2)
         with torch.no_grad():
             both = model(inputs, mode='predict')
@@ -292,7 +283,7 @@ class TestEveryDetector:
 
     @pytest.mark.parametrize('size', [(70, 33), (1, 100)])
     def test_odd_sizes(self, name, size):
-        model = build(name).eval()
+        model = evaluated(name)
         with torch.no_grad():
             logits = model(pair(1, size), mode='tensor')
             # Nothing is stretched: the top left equals that of a larger, padded image.
@@ -305,7 +296,7 @@ class TestEveryDetector:
 
     def test_the_dates_swap(self, name):
         """Swapped inputs swap the land cover: one head and one backbone serve both dates."""
-        model = build(name).eval()
+        model = evaluated(name)
         inputs = pair(1)
         with torch.no_grad():
             a = model(inputs, mode='tensor')
@@ -318,7 +309,7 @@ class TestEveryDetector:
 
 @pytest.mark.parametrize('change', [0, 255])
 def test_batches_without_change_or_label(change):
-    model = build('tfinet_hrnet').train()
+    model = build('tfinet_r18').train()
     total, _ = model.parse_losses(model(pair(), samples(change=change), mode='loss'))
     total.backward()
     assert torch.isfinite(total)
@@ -327,7 +318,7 @@ def test_batches_without_change_or_label(change):
 
 @pytest.mark.parametrize('mode', ['loss', 'predict'])
 def test_ground_truth_is_left_alone(mode):
-    model = build('tfinet_hrnet')
+    model = build('tfinet_r18')
     model.train(mode == 'loss')
     data = samples(size=(50, 60))
     before = copy.deepcopy(data)
@@ -340,7 +331,7 @@ def test_ground_truth_is_left_alone(mode):
 
 def test_loss_on_an_odd_size_ignores_the_padding():
     """Padding by hand with ignored labels gives the same losses."""
-    model = build('difference_hrnet').eval()
+    model = evaluated('difference_r18')
     inputs, data = pair(1, (50, 60)), samples(1, (50, 60))
     actual = model(inputs, data, mode='loss')
     padding = (0, 4, 0, 14)
@@ -356,11 +347,11 @@ def test_loss_on_an_odd_size_ignores_the_padding():
 
 def test_sliding_windows():
     """A window as large as the image is the whole; pixels in one window only keep its logits."""
-    whole = build('difference_hrnet').eval()
+    whole = evaluated('difference_r18')
     inputs = pair(1, (64, 96))
     with torch.no_grad():
         slide = build(
-            'difference_hrnet',
+            'difference_r18',
             test_cfg={'mode': 'slide', 'crop_size': (64, 96), 'stride': (64, 96)},
         ).eval()
         for a, b in zip(whole.inference(inputs), slide.inference(inputs), strict=True):
@@ -378,7 +369,7 @@ def test_sliding_windows():
 
 def test_an_image_smaller_than_the_window():
     model = build(
-        'difference_hrnet', test_cfg={'mode': 'slide', 'crop_size': (64, 64), 'stride': (32, 32)}
+        'difference_r18', test_cfg={'mode': 'slide', 'crop_size': (64, 64), 'stride': (32, 32)}
     ).eval()
     inputs = pair(1, (40, 90))
     with torch.no_grad():
@@ -386,13 +377,13 @@ def test_an_image_smaller_than_the_window():
 
 
 def test_threshold():
-    model = build('tfinet_hrnet', test_cfg={'threshold': 0.0}).eval()
+    model = build('tfinet_r18', test_cfg={'threshold': 0.0}).eval()
     with torch.no_grad():
         assert (model(pair(1), mode='predict')[0].pred_sem_seg.data == 1).all()
 
 
 def test_two_channel_change_is_a_softmax():
-    model = build('two_channel_change').eval()
+    model = evaluated('two_channel_change')
     inputs = pair(1)
     with torch.no_grad():
         branches = model.extract_feat(inputs)
@@ -410,7 +401,7 @@ def test_several_losses_of_mmseg_are_all_trained_on():
 
 def test_exports_to_a_program_without_python_code_of_ours():
     """torch.export gives the same logits, by position: from, to, change."""
-    model = build('tfinet_hrnet', channels_last=False).eval()
+    model = build('tfinet_r18', channels_last=False).eval()
     inputs = pair(1)
     program = torch.export.export(model, (inputs,)).module()
     with torch.no_grad():
@@ -419,13 +410,13 @@ def test_exports_to_a_program_without_python_code_of_ours():
 
 
 def test_semantic_head_is_stored_once():
-    names = [k for k in build('tfinet_hrnet').state_dict() if k.startswith('semantic_head')]
-    twice = [k for k in build('tfinet_hrnet').state_dict() if 'semantic' in k]
+    names = [k for k in build('tfinet_r18').state_dict() if k.startswith('semantic_head')]
+    twice = [k for k in build('tfinet_r18').state_dict() if 'semantic' in k]
     assert names == twice
 
 
 def test_predictions_shift_in_one_place():
-    model = build('tfinet_hrnet').eval()
+    model = evaluated('tfinet_r18')
     with torch.no_grad():
         sample = model(pair(1), samples(1), mode='predict')[0]
     cover = sample.pred_land_cover_to.data - 1
@@ -445,16 +436,16 @@ def test_predictions_shift_in_one_place():
             'must not exceed the window',
         ),
         ({'auxiliary_head': {'type': 'tfinet_mm.DifferenceHead'}}, 'needs branch='),
-        ({'change_head': _progressive(60, 4, 3, CE)}, 'one output channel .* or two'),
+        ({'change_head': _progressive(64, 8, 3, CE)}, 'one output channel .* or two'),
     ],
 )
 def test_bad_configs(change, message):
     with pytest.raises(ValueError, match=message):
-        build('difference_hrnet', **change)
+        build('difference_r18', **change)
 
 
 def test_bad_inputs():
-    model = build('difference_hrnet')
+    model = build('difference_r18')
     with pytest.raises(ValueError, match=r'\(N, 2B, H, W\)'):
         model(torch.zeros(1, 5, 32, 32))
     with pytest.raises(ValueError, match="'tensor', 'predict' or 'loss', got 'train'"):
@@ -464,13 +455,13 @@ def test_bad_inputs():
 
 
 def test_difference_needs_a_neck_that_predicts_it():
-    model = build('difference_hrnet', auxiliary_head=DIFFERENCE_HEAD)
+    model = build('difference_r18', auxiliary_head=DIFFERENCE_HEAD)
     with pytest.raises(ValueError, match='AbsoluteDifference predicts no difference'):
         model(pair(), samples(), mode='loss')
 
 
 def test_is_one_of_mmsegs_segmentors():
-    model = build('difference_hrnet')
+    model = build('difference_r18')
     assert isinstance(model, SemanticChangeDetector)
     assert model.with_decode_head
     assert not model.with_auxiliary_head

@@ -24,6 +24,7 @@ def setting(tiny, tmp_path):
     return file
 
 
+@pytest.mark.slow
 def test_trains_the_steps_that_fit_scores_them_and_skips_what_is_done(
     tiny, setting, tools, run, tmp_path
 ):
