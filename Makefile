@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= requirements/constraints-cpu.txt
 PYTEST_ARGS ?=
+# Processes that run tests, each of one thread.
+WORKERS ?= 2
 
 CONSTRAIN = $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 RUN = $(VENV)/bin/python
@@ -11,19 +13,23 @@ PIP = $(RUN) -m pip --disable-pip-version-check
 DEMO_CONFIG = configs/demo/tfinet_r18_synthetic.py
 DEMO_DIR = work_dirs/demo
 DEMO_DATA = data/synthetic
+# A file stays in one process, and so do the fixtures that its tests share.
+PYTEST = $(RUN) -m pytest -n $(WORKERS) --dist loadfile
+# torch and oneDNN then work as on a processor with AVX2 and nothing newer.
+AVX2 = ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
 INSTALLED = $(VENV)/.installed
 TIMM = $(VENV)/timm/.installed
 
-.PHONY: help install demo test test-all lint format test-openmmlab clean
+.PHONY: help install demo test test-slow test-avx2 test-all lint format test-openmmlab clean
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
 
 install: $(INSTALLED) ## Make the environment: this package, the maintained stack, test tools
 
 $(INSTALLED): pyproject.toml setup.py $(CONSTRAINTS)
 	@echo "== Environment in $(VENV) (a few minutes the first time)"
-	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 10) <= v[:2] <= (3, 12) else f"Python 3.10 to 3.12 is needed, {sys.executable} is {v.major}.{v.minor}; say make PYTHON=python3.11")'
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 13) else f"Python 3.11 to 3.13 is needed, {sys.executable} is {v.major}.{v.minor}; say make PYTHON=python3.11")'
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	$(PIP) install $(CONSTRAIN) -e '.[mm,test,lint]'
 	@touch $@
@@ -44,11 +50,17 @@ demo: $(INSTALLED) ## Generate data, train, test; prints scores and where the pi
 		--out $(DEMO_DIR)/maps --show-dir $(DEMO_DIR)/pictures --json $(DEMO_DIR)/scores.json
 	@echo "== Pictures: $(DEMO_DIR)/pictures   maps: $(DEMO_DIR)/maps   scores: $(DEMO_DIR)/scores.json"
 
-test: $(INSTALLED) $(TIMM) ## Run the tests
-	$(RUN) -m pytest $(PYTEST_ARGS)
+test: $(INSTALLED) $(TIMM) ## Run the tests, but for the slow ones
+	$(PYTEST) $(PYTEST_ARGS)
 
-test-all: $(INSTALLED) $(TIMM) ## Run the tests, those that need minutes included
-	$(RUN) -m pytest -m '' $(PYTEST_ARGS)
+test-slow: $(INSTALLED) $(TIMM) ## Run the slow tests: every config, several processes, the whole recipe
+	$(PYTEST) -m slow $(PYTEST_ARGS)
+
+test-avx2: $(INSTALLED) $(TIMM) ## Run the tests of `make test` as if the processor had AVX2 only
+	$(AVX2) $(PYTEST) $(PYTEST_ARGS)
+
+test-all: $(INSTALLED) $(TIMM) ## Run all tests
+	$(PYTEST) -m '' $(PYTEST_ARGS)
 
 lint: $(INSTALLED) ## Check style, formatting and types
 	$(RUN) -m ruff check .
@@ -67,7 +79,7 @@ test-openmmlab: ## Run the tests on OpenMMLab's own stack, in an environment of 
 	$(VENV)-openmmlab/bin/python -m pip install $(CONSTRAIN) 'setuptools<70' wheel ninja psutil
 	MMCV_WITH_OPS=1 $(VENV)-openmmlab/bin/python -m pip install $(CONSTRAIN) --no-build-isolation -v mmcv==2.1.0
 	$(VENV)-openmmlab/bin/python -m pip install $(CONSTRAIN) -e '.[openmmlab,test]'
-	$(VENV)-openmmlab/bin/python -m pytest $(PYTEST_ARGS)
+	$(VENV)-openmmlab/bin/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 clean: ## Remove environments and what the demo made
 	rm -rf $(VENV) $(VENV)-openmmlab $(DEMO_DIR) $(DEMO_DATA)

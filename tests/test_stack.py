@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -10,9 +11,6 @@ import pytest
 import tfinet_mm
 from tfinet_mm.errors import MissingExtraError
 from tfinet_mm.stack import STACKS, check_stack, parse_version
-
-if sys.version_info >= (3, 11):
-    import tomllib
 
 ROOT = Path(tfinet_mm.__file__).parents[1]
 ONEDL = {
@@ -123,7 +121,6 @@ def test_the_environment_of_these_tests_passes_in_milliseconds():
     assert time.perf_counter() - start < 0.5
 
 
-@pytest.mark.skipif(sys.version_info < (3, 11), reason='tomllib came with Python 3.11')
 def test_ranges_agree_with_the_extras():
     extras = tomllib.loads((ROOT / 'pyproject.toml').read_text())['project'][
         'optional-dependencies'

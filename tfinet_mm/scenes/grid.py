@@ -109,7 +109,10 @@ def pixel_offset(target: SceneGrid, source: SceneGrid) -> tuple[int, int] | None
 
 
 def common_grid(
-    before: SceneGrid, after: SceneGrid, grid: str | float = 'before', names: tuple = ('', '')
+    before: SceneGrid,
+    after: SceneGrid,
+    grid: str | float = 'before',
+    names: tuple[str, ...] = ('', ''),
 ) -> SceneGrid:
     """The grid that covers the overlap of two scenes.
 

@@ -70,7 +70,7 @@ class ScenePair:
         *,
         grid: str | float = 'before',
         bands: Sequence[int] | Mapping[str, Sequence[int]] | None = None,
-        stretch: str | Sequence | Mapping[str, Any] | None = None,
+        stretch: str | Sequence[Any] | Mapping[str, Any] | None = None,
         percentiles: tuple[float, float] = (2, 98),
         resampling: str = 'bilinear',
         before_crs: Any = None,

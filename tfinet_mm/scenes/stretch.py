@@ -54,7 +54,7 @@ class Stretch:
         return {key: value for key, value in asdict(self).items() if value not in ((), None)}
 
 
-def stated_stretch(limits: Sequence, bands: int, name: str) -> Stretch:
+def stated_stretch(limits: Sequence[Any], bands: int, name: str) -> Stretch:
     """A stretch from what a user stated.
 
     Args:

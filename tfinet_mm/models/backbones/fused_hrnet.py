@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,6 @@ from mmengine.runner.checkpoint import _load_checkpoint
 from mmseg.models.backbones import HRNet
 from mmseg.models.utils import Upsample
 from torch import Tensor, nn
-from typing_extensions import Self
 
 from tfinet_mm.models.blocks import BN, NormCfg
 from tfinet_mm.registry import MODELS
