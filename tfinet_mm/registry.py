@@ -37,7 +37,10 @@ METRICS = Registry(
 )
 HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope=SCOPE, locations=['tfinet_mm.engine.hooks'])
 OPTIM_WRAPPERS = Registry(
-    'optim_wrapper', parent=MMENGINE_OPTIM_WRAPPERS, scope=SCOPE, locations=['tfinet_mm.engine']
+    'optim_wrapper',
+    parent=MMENGINE_OPTIM_WRAPPERS,
+    scope=SCOPE,
+    locations=['tfinet_mm.engine.optim_wrapper'],
 )
 RUNNERS = Registry(
     'runner',

@@ -19,7 +19,8 @@ from torch import distributed
 
 from tfinet_mm.engine.checkpoint import trust_checkpoints
 from tfinet_mm.engine.launch import finish_launch, is_first_rank, prepare_launch
-from tfinet_mm.engine.options import AMP_TYPES, add_launch_options, load_config
+from tfinet_mm.engine.options import add_launch_options, load_config
+from tfinet_mm.engine.precision import add_amp_option
 from tfinet_mm.pseudo_labels.generate import generate
 from tfinet_mm.pseudo_labels.predictions import METHODS
 from tfinet_mm.pseudo_labels.report import format_report
@@ -85,13 +86,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--device', help='where networks run, e.g. cpu (default: a GPU where there is one)'
     )
-    parser.add_argument(
-        '--amp',
-        nargs='?',
-        const='bfloat16',
-        choices=AMP_TYPES,
-        help='compute in 16 bits (default type: bfloat16)',
-    )
+    add_amp_option(parser)
     parser.add_argument(
         '--batch-size', type=int, default=1, help='pairs that run at once (default: 1)'
     )

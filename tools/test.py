@@ -19,14 +19,13 @@ from mmengine.config import Config, DictAction
 from tfinet_mm.engine.checkpoint import trust_checkpoints
 from tfinet_mm.engine.launch import finish_launch, is_first_rank, prepare_launch
 from tfinet_mm.engine.options import (
-    AMP_TYPES,
     add_launch_options,
     load_config,
     set_hook,
-    use_amp,
     use_split,
     write_scores,
 )
+from tfinet_mm.engine.precision import add_amp_option, use_amp, used_precision
 from tfinet_mm.engine.runner import build_runner
 from tfinet_mm.engine.testing import set_checkpoint, use_tta
 from tfinet_mm.visualization.report import report_file
@@ -78,13 +77,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         metavar='SECONDS',
         help='with --tta: go on without it when the test would take longer',
     )
-    parser.add_argument(
-        '--amp',
-        nargs='?',
-        const='bfloat16',
-        choices=AMP_TYPES,
-        help='compute in 16 bits (default type: bfloat16)',
-    )
+    add_amp_option(parser)
     parser.add_argument(
         '--cfg-options',
         nargs='+',
@@ -112,7 +105,7 @@ def use_report(cfg: Config, args: argparse.Namespace) -> Path:
         checkpoint=args.checkpoint or 'those of the members',
         split=args.split,
         tta=args.tta,
-        amp=args.amp or False,
+        amp=used_precision(cfg),
         time_budget=args.time_budget,
         cfg_options=args.cfg_options or {},
     )

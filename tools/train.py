@@ -18,12 +18,11 @@ from mmengine.config import DictAction
 from tfinet_mm.engine.checkpoint import trust_checkpoints
 from tfinet_mm.engine.launch import finish_launch, is_first_rank, prepare_launch
 from tfinet_mm.engine.options import (
-    AMP_TYPES,
     add_launch_options,
     existing_checkpoint,
     load_config,
-    use_amp,
 )
+from tfinet_mm.engine.precision import add_amp_option, check_training, use_amp
 from tfinet_mm.engine.resume import newest_checkpoint
 from tfinet_mm.engine.runner import build_runner
 
@@ -43,14 +42,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help='go on from a checkpoint; without a path, from the newest whole one of the work '
         'directory, or from the start if it has none',
     )
-    parser.add_argument(
-        '--amp',
-        nargs='?',
-        const='bfloat16',
-        choices=AMP_TYPES,
-        help='compute in 16 bits: bfloat16 (default; CPU and GPU) or float16 with a scaled loss '
-        '(GPU only)',
-    )
+    add_amp_option(parser)
     parser.add_argument('--seed', type=int, help='seed of all random numbers')
     parser.add_argument(
         '--cfg-options',
@@ -74,6 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cfg = load_config(args.config, args.cfg_options, args.work_dir)
     if args.amp:
         use_amp(cfg, args.amp, train=True)
+    check_training(cfg)
     if args.seed is not None:
         cfg.merge_from_dict({'randomness.seed': args.seed})
 

@@ -156,7 +156,7 @@ def test_threshold_and_16_bits(member, image):
     plain = SCDInferencer(*files)(before, after)
     strict = SCDInferencer(*files, threshold=0.9)(before, after)
     np.testing.assert_array_equal(strict.change, plain.change_prob >= 0.9)
-    half = SCDInferencer(*files, amp=True)(before, after)
+    half = SCDInferencer(*files, amp='bfloat16')(before, after)
     difference = abs(half.change_prob - plain.change_prob)
     assert 0 < difference.max() < 0.3
 
@@ -308,7 +308,7 @@ def test_settings_tell_what_decides(member):
         SCDInferencer(*member('b', seed=1)),
         SCDInferencer(*files, threshold=0.4),
         SCDInferencer(*files, tta=True),
-        SCDInferencer(*files, amp=True),
+        SCDInferencer(*files, amp='bfloat16'),
         SCDInferencer(*files, cfg_options={'model.channels_last': True}),
     ]
     changed = [{key for key in base if base[key] != other.settings[key]} for other in others]

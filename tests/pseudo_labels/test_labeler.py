@@ -282,7 +282,7 @@ def test_other_members_are_not_mixed_in(tmp_path, second, members):
         (model, dict(transforms=('identity', 'rotation_90')), r'predictions\.transforms was'),
         (model, dict(method='soft'), r"predictions\.method was 'vote', is 'soft'"),
         (model, dict(confidence=True), r'labels\.confidence was False, is True'),
-        (dict(model, autocast='bfloat16'), {}, r"autocast was None, is 'bfloat16'"),
+        (dict(model, autocast='bfloat16'), {}, r"autocast was 'float32', is 'bfloat16'"),
     ):
         again = PseudoLabeler(changed, pairs, tmp_path / 'out', **options)
         with pytest.raises(

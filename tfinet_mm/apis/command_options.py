@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from mmengine.config import DictAction
 
-from tfinet_mm.engine.options import AMP_TYPES, add_launch_options
+from tfinet_mm.engine.options import add_launch_options
+from tfinet_mm.engine.precision import add_amp_option
 
 Value = TypeVar('Value')
 
@@ -52,9 +53,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 def _add_network(group: Any) -> None:
     group.add_argument('--device', help="such as 'cpu' or 'cuda:1' (default: a GPU if any)")
-    group.add_argument(
-        '--amp', nargs='?', const='bfloat16', choices=AMP_TYPES, help='compute in 16 bits'
-    )
+    add_amp_option(group)
     group.add_argument('--tta', action='store_true', help='average over flips and rotations')
     group.add_argument('--window', type=int, help='side of sliding windows in pixels')
     group.add_argument('--overlap', type=int, help='pixels that windows share')

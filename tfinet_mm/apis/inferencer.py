@@ -39,6 +39,7 @@ from tfinet_mm.structures import (
     ClassTable,
     SCDProbabilities,
 )
+from tfinet_mm.utils.device import resolve_precisions
 from tfinet_mm.visualization import field_array
 
 ImageLike: TypeAlias = str | os.PathLike[str] | np.ndarray
@@ -63,7 +64,8 @@ class SCDInferencer:
         tta: Average over flips and rotations: True for those of the config's
             ``tta_model`` or else all six, or a list of names out of
             :data:`~tfinet_mm.models.detectors.augmentation.TTA_TRANSFORMS`.
-        amp: Compute in 16 bits: True or ``'bfloat16'``, or ``'float16'``.
+        amp: Type to compute in: True or ``'auto'`` for the fastest of the device,
+            ``'bfloat16'``, ``'float16'`` or ``'float32'``; False for the config's own.
         threshold: P(changed) from which a pixel counts as changed; by default
             the model's own.
         window: Predict in sliding windows of this side in pixels, or (height,
@@ -126,8 +128,7 @@ class SCDInferencer:
             raise ValueError('overlap is that of sliding windows; give window as well')
         cfg, checkpoint = read_config(config, checkpoint, cfg_options)
         if amp is True:
-            amp = 'bfloat16'
-        self._amp = amp or None
+            amp = 'auto'
         self._checkpoint = checkpoint
         self._model_cfg = Config(dict(model=copy.deepcopy(cfg.model)), filename=cfg.filename)
         self.model, named = build_model(cfg, checkpoint, amp or None)
@@ -254,15 +255,19 @@ class SCDInferencer:
         Returns:
             ``model``, a list of the networks with hashes of config and weights
             (see :func:`~tfinet_mm.pseudo_labels.manifest.member_entries`),
-            ``tta``, names of transforms, ``amp``, ``threshold`` and ``classes``.
+            ``tta``, names of transforms, ``amp``, the type that they compute in here
+            (or a list, where members differ), ``threshold`` and ``classes``.
         """
         cfg = self._model_cfg
         ensemble = is_ensemble(cfg)
+        networks = getattr(self.model, 'members', [self.model])
         members = cfg.model.members if ensemble else [dict(config=cfg, checkpoint=self._checkpoint)]
         return dict(
             model=member_entries(members),
             tta=self._tta,
-            amp=self._amp,
+            amp=resolve_precisions(
+                [getattr(one, 'autocast', None) for one in networks], self.device
+            ),
             threshold=float(self.model.test_cfg['threshold']),
             classes=list(self.class_table.names),
         )

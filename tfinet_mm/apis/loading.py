@@ -14,7 +14,7 @@ from mmengine.registry import DefaultScope
 from tfinet_mm.apis.embedded import embedded_config
 from tfinet_mm.datasets.transforms import LoadImagePair
 from tfinet_mm.engine.members import load_member, member_config
-from tfinet_mm.engine.options import use_amp
+from tfinet_mm.engine.precision import set_autocast
 from tfinet_mm.engine.testing import is_ensemble, set_checkpoint
 from tfinet_mm.errors import ClassMismatchError
 from tfinet_mm.registry import DATASETS, MODELS, TRANSFORMS
@@ -72,7 +72,7 @@ def build_model(
     """The network in evaluation mode on the CPU, and the classes that its checkpoint names."""
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
         if amp is not None:
-            use_amp(cfg, amp, train=False)
+            set_autocast(cfg, amp)
         if checkpoint is None:
             model = MODELS.build(cfg.model).eval()
             return model, model.class_table

@@ -22,8 +22,10 @@ from mmseg.structures import SegDataSample
 
 from tfinet_mm.engine.complexity import count_flop
 from tfinet_mm.engine.measuring import PeakMemory, timed
+from tfinet_mm.engine.precision import set_autocast, takes_autocast, use_amp
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import GT_CHANGE, GT_FROM, GT_TO
+from tfinet_mm.utils.device import resolve_precision
 
 
 @dataclass(frozen=True)
@@ -88,18 +90,22 @@ def build_model(
 
     Args:
         cfg: The config.
-        dtype: ``'float32'``, or the type to compute in by the model's autocast.
+        dtype: ``'float32'``, or the type to compute in by the model's autocast:
+            ``'auto'``, ``'bfloat16'`` or ``'float16'``.
         channels_last: Memory layout; None leaves it to the config.
 
     Returns:
         The model, without synchronised batch norm.
+
+    Raises:
+        ValueError: The model has no autocast, and the type is not float32.
     """
-    model_cfg = copy.deepcopy(cfg.model)
-    if dtype != 'float32' or model_cfg.get('autocast') is not None:
-        model_cfg['autocast'] = None if dtype == 'float32' else dtype
+    cfg = copy.deepcopy(cfg)
+    if dtype != 'float32' or cfg.model.get('autocast') is not None:
+        set_autocast(cfg, dtype)
     if channels_last is not None:
-        model_cfg['channels_last'] = channels_last
-    return revert_sync_batchnorm(MODELS.build(model_cfg)).to(get_device())
+        cfg.model.channels_last = channels_last
+    return revert_sync_batchnorm(MODELS.build(cfg.model)).to(get_device())
 
 
 def measure_model(
@@ -118,7 +124,8 @@ def measure_model(
         cfg: The config.
         mode: ``'inference'`` (preprocessing, network, prediction maps) or
             ``'train'`` (preprocessing, network, losses, backward, optimizer).
-        dtype: ``'float32'``, ``'bfloat16'`` or ``'float16'``.
+        dtype: ``'float32'``, ``'bfloat16'``, ``'float16'``, or ``'auto'`` for the
+            fastest of this machine; training in float16 scales the loss.
         channels_last: Memory layout; None leaves it to the config.
         shape: Height and width in pixels.
         batch_size: Pairs a step.
@@ -129,12 +136,17 @@ def measure_model(
         The row of the table.
 
     Raises:
-        ValueError: The mode is unknown.
+        ValueError: The mode is unknown, or can't run in this type.
     """
     if mode not in ('inference', 'train'):
         raise ValueError(f"the mode must be 'inference' or 'train', got {mode!r}")
+    dtype = resolve_precision(dtype, get_device())
+    casts = mode == 'inference' or takes_autocast(cfg)
+    if mode == 'train':
+        cfg = copy.deepcopy(cfg)
+        use_amp(cfg, dtype, train=True)
     memory = PeakMemory()
-    model = build_model(cfg, dtype, channels_last)
+    model = build_model(cfg, dtype if casts else 'float32', channels_last)
     classes = getattr(model, 'num_classes', 2)
     data = synthetic_batch(batch_size, shape, bands, classes)
     if mode == 'train':

@@ -22,6 +22,7 @@ from tfinet_mm.engine.benchmark import build_model
 from tfinet_mm.engine.complexity import count_parts
 from tfinet_mm.engine.measuring import timed
 from tfinet_mm.engine.options import network_bands
+from tfinet_mm.engine.precision import check_training
 from tfinet_mm.evaluation.spread import mean_and_spread
 from tfinet_mm.files import whole_file
 
@@ -97,9 +98,12 @@ def measure_speed(cfg: Config, repeats: int = 10) -> Speed:
 
     Raises:
         FileNotFoundError: The data isn't there.
+        ValueError: The setting trains in float16 and doesn't scale the loss.
     """
-    dtype = cfg.model.get('autocast') or 'float32'
-    model = build_model(cfg, dtype)
+    # As tools/train.py does.
+    cfg = copy.deepcopy(cfg)
+    check_training(cfg)
+    model = build_model(cfg, cfg.model.get('autocast') or 'float32')
     bands = network_bands(cfg)
     device = next(model.parameters()).device
     whole = count_parts(model, torch.zeros(1, 2 * bands, 512, 512, device=device))[0]

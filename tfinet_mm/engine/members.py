@@ -107,7 +107,8 @@ def load_member(
         checkpoint: A file, relative to the current directory, or an address.
         name: What reports call the model; by default the config file's name.
         cfg_options: Values by dotted key that replace the config's.
-        autocast: ``'bfloat16'`` or ``'float16'`` in place of the model's own.
+        autocast: ``'auto'``, ``'bfloat16'``, ``'float16'`` or ``'float32'`` in place of
+            the model's own.
 
     Returns:
         The model, in evaluation mode. Synchronised batch norm, which matters in

@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import argparse
 import copy
-import inspect
 import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from tfinet_mm.engine.launch import LAUNCHERS
-from tfinet_mm.registry import MODELS
+from tfinet_mm.engine.precision import AMP_TYPES, use_amp
 
-AMP_TYPES = ('bfloat16', 'float16')
+__all__ = [
+    'AMP_TYPES',
+    'add_launch_options',
+    'existing_checkpoint',
+    'load_config',
+    'network_bands',
+    'set_hook',
+    'use_amp',
+    'use_split',
+    'write_scores',
+]
 
 
 def add_launch_options(parser: argparse.ArgumentParser) -> None:
@@ -98,50 +106,6 @@ def existing_checkpoint(name: str) -> str:
     if '://' not in name and not Path(name).expanduser().is_file():
         raise FileNotFoundError(f'there is no checkpoint {name}')
     return name
-
-
-def use_amp(cfg: Config, dtype: str, train: bool) -> None:
-    """Run the network in a 16-bit type.
-
-    Models with an argument ``autocast``, such as this package's detector, get
-    it set and cast by themselves, in training and testing, on CPU and GPU.
-    float16 has so small a range that training needs its loss scaled, which
-    MMEngine's ``AmpOptimWrapper`` does, on GPUs only. It also does the casting
-    for models without that argument.
-
-    Args:
-        cfg: The config to change.
-        dtype: ``'bfloat16'`` or ``'float16'``.
-        train: Whether the config is used for training.
-
-    Raises:
-        ValueError: The type is unknown, or can't be used with this model,
-            optimizer wrapper or machine.
-    """
-    if dtype not in AMP_TYPES:
-        raise ValueError(f'the type must be one of {AMP_TYPES}, got {dtype!r}')
-    # A wrapper for test-time augmentation holds the model that computes.
-    model = cfg.model.get('module', cfg.model)
-    casts = 'autocast' in inspect.signature(MODELS.get(model.type)).parameters
-    if casts:
-        model.autocast = dtype
-    elif not train:
-        raise ValueError(f'{model.type} has no argument "autocast", so --amp does not apply to it')
-    if not train or (casts and dtype == 'bfloat16'):
-        return
-    if not torch.cuda.is_available():
-        raise ValueError(
-            f'training {model.type} in {dtype} scales the loss, which MMEngine does on GPUs only; '
-            'use --amp bfloat16 with a model of this package'
-        )
-    wrapper = cfg.optim_wrapper
-    if wrapper.get('type', 'OptimWrapper') not in ('OptimWrapper', 'AmpOptimWrapper'):
-        raise ValueError(
-            f'--amp {dtype} needs the optimizer wrapper OptimWrapper, the config has {wrapper.type}'
-        )
-    wrapper.type = 'AmpOptimWrapper'
-    wrapper.setdefault('loss_scale', 'dynamic')
-    wrapper.dtype = dtype
 
 
 def use_split(cfg: Config, split: str) -> None:

@@ -9,7 +9,8 @@ from typing import Any
 
 from mmengine.config import Config
 
-from tfinet_mm.engine.options import existing_checkpoint, load_config, use_amp
+from tfinet_mm.engine.options import existing_checkpoint, load_config
+from tfinet_mm.engine.precision import check_amp, set_autocast
 from tfinet_mm.models.detectors.augmentation import TTA_TRANSFORMS
 from tfinet_mm.models.detectors.ensemble import SCDEnsemble
 from tfinet_mm.pseudo_labels.labeler import PseudoLabeler
@@ -53,7 +54,8 @@ def generate(
         land_cover: Folders of the true land cover of each date, to measure
             accuracy with; that of synthetic data sets is found without.
         overwrite: Replace what other members or options made in ``out``.
-        amp: 'bfloat16' or 'float16' to compute in 16 bits.
+        amp: Type to compute in: 'auto' for the fastest of the device, 'bfloat16',
+            'float16' or 'float32'; None for that of each config.
         cfg_options: Values by dotted key that replace those of every config.
         device: Where networks run; None for a GPU where there is one.
         batch_size: Pairs that run at once.
@@ -94,12 +96,14 @@ def ensemble_model(
     Args:
         sources: As :func:`generate` takes them.
         cfg_options: Values that replace those of every config.
-        amp: Type to compute in, or None.
+        amp: Type to compute in, or None for that of each config.
 
     Raises:
         ValueError: See :func:`generate`.
         FileNotFoundError: A config or a checkpoint isn't there.
     """
+    if amp is not None:
+        check_amp(amp)
     names = [os.fspath(source) for source in sources]
     options = dict(cfg_options or {})
     if not names or (len(names) > 1 and len(names) % 2):
@@ -120,5 +124,5 @@ def ensemble_model(
             'its checkpoint: CONFIG CHECKPOINT'
         )
     if amp is not None:
-        use_amp(cfg, amp, train=False)
+        set_autocast(cfg, amp)
     return cfg, cfg.model.to_dict()

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.dist import all_reduce, barrier, get_dist_info
 from mmengine.registry import DefaultScope
@@ -18,6 +19,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from tfinet_mm.engine.launch import on_first_rank
+from tfinet_mm.engine.precision import used_precision
 from tfinet_mm.errors import ClassMismatchError, LabelFormatError
 from tfinet_mm.files import whole_file
 from tfinet_mm.models.detectors.augmentation import check_transforms
@@ -158,7 +160,7 @@ class PseudoLabeler:
                 method=self.method,
                 members=member_entries(self.model['members']),
                 transforms=list(self.transforms),
-                autocast=self.model.get('autocast'),
+                autocast=used_precision(Config(dict(model=self.model)), str(self.device)),
                 classes=list(self.pairs.table.names),
                 pairs=dict(number=len(self.pairs), names=content_hash(self.pairs.names)),
                 pipelines=content_hash(self.pairs.pipeline_configs),

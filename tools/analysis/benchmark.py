@@ -14,6 +14,7 @@ from collections.abc import Sequence
 
 import torch
 from mmengine.config import DictAction
+from mmengine.device import get_device
 from tqdm import tqdm
 
 from tfinet_mm.engine.benchmark import (
@@ -23,6 +24,8 @@ from tfinet_mm.engine.benchmark import (
     measure_model,
 )
 from tfinet_mm.engine.options import load_config, network_bands
+from tfinet_mm.engine.precision import AMP_TYPES
+from tfinet_mm.utils.device import best_precision, resolve_precision
 
 LAYOUTS = {'config': None, 'last': True, 'first': False}
 
@@ -54,9 +57,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--dtypes',
         nargs='+',
-        choices=('float32', 'bfloat16', 'float16'),
-        default=['float32', 'bfloat16'],
-        help='types to compute in (default: float32 bfloat16)',
+        choices=AMP_TYPES,
+        default=['float32', 'auto'],
+        help='types to compute in (default: float32 auto, the fastest of this machine)',
     )
     parser.add_argument(
         '--channels',
@@ -81,6 +84,11 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def resolve_dtypes(wanted: Sequence[str]) -> list[str]:
+    """Return the different types of numbers that words mean on this machine, in their order."""
+    return list(dict.fromkeys(resolve_precision(one, get_device()) for one in wanted))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and print."""
     args = parse_args(arguments)
@@ -94,15 +102,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if torch.cuda.is_available()
         else f'{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads'
     )
+    dtypes = resolve_dtypes(args.dtypes)
     runs = [
         (mode, layout, dtype)
         for mode in args.modes
         if mode != 'data'
         for layout in args.channels
-        for dtype in args.dtypes
+        for dtype in dtypes
     ]
     rows: list[Measurement] = []
     notes: list[str] = []
+    if 'auto' in args.dtypes and len(dtypes) < len(set(args.dtypes)):
+        found = best_precision(get_device())
+        notes.append(f'auto is {found.dtype} here, measured once: {found.reason}')
     with tqdm(total=len(runs) + ('data' in args.modes), unit='row') as progress:
         for mode, layout, dtype in runs:
             progress.set_description(f'{mode}, {dtype}, channels {layout}')

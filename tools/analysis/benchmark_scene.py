@@ -30,7 +30,8 @@ from rasterio.windows import Window
 
 from tfinet_mm.apis import SCDInferencer
 from tfinet_mm.apis.loading import in_one_window
-from tfinet_mm.engine.options import AMP_TYPES, load_config, network_bands
+from tfinet_mm.engine.options import load_config, network_bands
+from tfinet_mm.engine.precision import add_amp_option
 from tfinet_mm.registry import MODELS
 from tfinet_mm.scenes.blending import WindowPlan
 from tfinet_mm.scenes.prediction import predict_scene
@@ -52,7 +53,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--batch-size', type=int, default=4, help='windows a batch (default: 4)')
     parser.add_argument('--workers', type=int, default=2, help='threads that read (default: 2)')
     parser.add_argument('--device', help="such as 'cpu' or 'cuda:0' (default: a GPU if any)")
-    parser.add_argument('--amp', nargs='?', const='bfloat16', choices=AMP_TYPES)
+    add_amp_option(parser)
     parser.add_argument('--threads', type=int, help="threads of the CPU (default: torch's)")
     parser.add_argument(
         '--bare',
@@ -219,6 +220,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         overlap=plan.overlap,
         windows=sum(rows),
         batch_size=args.batch_size,
+        amp=settings['amp'],
         batch_seconds=float(np.median(bare, axis=0)[0]),
         bare_seconds=expected,
         predicting_seconds=found['seconds_predicting'],
@@ -246,6 +248,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             f'{found["windows"]} of {found["window"]}, overlap {found["overlap"]}, '
             f'{found["batch_size"]} a batch',
         ),
+        ('computed in', str(found['amp'])),
         ('bare network', f'{found["bare_seconds"]:.1f} s ({found["batch_seconds"]:.3f} s a batch)'),
         (
             'reading, predicting, writing rows',

@@ -5,5 +5,5 @@ model = dict(
     backbone=dict(base_channels=32, stem_channels=32, init_cfg=None),
     semantic_head=dict(in_channels=256, channels=64, conv_cfg=lightweight),
     change_head=dict(in_channels=(32, 256), conv_cfg=lightweight),
-    autocast='bfloat16',
+    autocast='auto',
 )

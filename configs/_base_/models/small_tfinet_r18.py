@@ -5,5 +5,5 @@ model = dict(
     neck=dict(in_channels=256),
     semantic_head=dict(in_channels=256, blocks=((64,), (32,))),
     change_head=dict(in_channels=512, blocks=((128, 64), (32,), (16,))),
-    autocast='bfloat16',
+    autocast='auto',
 )

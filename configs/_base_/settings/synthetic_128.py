@@ -17,7 +17,7 @@ val_dataloader = held_out
 test_dataloader = held_out
 
 # bfloat16 halves a step's time on CPUs that have it. Overrides what a network's config says.
-model = dict(autocast='bfloat16')
+model = dict(autocast='auto')
 optim_wrapper = dict(
     type='OptimWrapper', optimizer=dict(type='Adam', lr=4e-3, weight_decay=1e-4)
 )

@@ -14,6 +14,7 @@ from tfinet_mm.models.detectors.augmentation import augmented_probabilities, mea
 from tfinet_mm.models.detectors.postprocess import with_predictions
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import ClassTable, SCDProbabilities
+from tfinet_mm.utils.device import check_precision
 
 MEMBER_KEYS = ('config', 'checkpoint', 'weight', 'name', 'cfg_options')
 
@@ -37,8 +38,8 @@ class SCDEnsemble(BaseModel):
             members, where they agree.
         data_preprocessor: What stacks raw pairs, without normalising; by
             default a ``tfinet_mm.PairDataPreprocessor`` without mean and std.
-        autocast: ``'bfloat16'`` or ``'float16'`` for all members, in place of
-            their own.
+        autocast: ``'auto'``, ``'bfloat16'``, ``'float16'`` or ``'float32'`` for all
+            members, in place of their own.
 
     Attributes:
         members: The models, a :class:`torch.nn.ModuleList`.
@@ -73,6 +74,7 @@ class SCDEnsemble(BaseModel):
             )
         if isinstance(members, Mapping) or not members:
             raise ValueError(f'an ensemble needs a list of one member or more, got {members!r}')
+        check_precision(autocast)
         loaded = [_load(index, member, autocast) for index, member in enumerate(members)]
         check_alike(loaded)
         self.members = nn.ModuleList(member.model for member in loaded)

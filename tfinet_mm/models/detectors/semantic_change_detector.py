@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
+from mmengine.optim import OptimWrapper
 from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
@@ -24,9 +25,20 @@ from tfinet_mm.structures import (
     SCDLogits,
     SCDProbabilities,
 )
+from tfinet_mm.utils.device import (
+    autocast,
+    check_precision,
+    resolve_precision,
+    say_once,
+    surrounding_autocast,
+)
 
 AUXILIARY_BRANCHES = ('difference', 'change', 'semantic')
-AUTOCAST_DTYPES = {'bfloat16': torch.bfloat16, 'float16': torch.float16}
+UNSCALED = (
+    "a network with autocast='float16' trains with a scaled loss only, or small gradients become "
+    "0; use optim_wrapper=dict(type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16') on a "
+    "GPU, or autocast='auto' or 'bfloat16'"
+)
 
 
 @MODELS.register_module()
@@ -58,10 +70,12 @@ class SemanticChangeDetector(BaseSegmentor):
         size_divisor: Images are padded to a multiple of this at the bottom and
             right (border pixels repeated) and logits cut back, so that no size
             is stretched.
-        autocast: ``'bfloat16'`` or ``'float16'`` runs the network (training
-            and testing, CPU and GPU) under ``torch.autocast``; losses and
-            logits stay float32. Training in float16 needs MMEngine's
-            ``AmpOptimWrapper`` for its loss scaling.
+        autocast: Type that the network computes in under ``torch.autocast``, in
+            training and testing; losses and logits stay float32. ``'auto'``
+            takes the fastest of the device, ``'bfloat16'`` and ``'float16'`` are
+            obeyed; None or ``'float32'`` casts nothing. Training in float16
+            needs MMEngine's ``AmpOptimWrapper``, which scales the loss; without,
+            ``'auto'`` never takes it.
         channels_last: Keep images and weights in channels-last memory format,
             which convolutions of many branches are far faster in.
         init_cfg: Initialisation, as everywhere in MMEngine.
@@ -86,10 +100,8 @@ class SemanticChangeDetector(BaseSegmentor):
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
-        if autocast is not None and autocast not in AUTOCAST_DTYPES:
-            raise ValueError(
-                f'autocast must be None or one of {sorted(AUTOCAST_DTYPES)}, got {autocast!r}'
-            )
+        self.autocast = check_precision(autocast)
+        self._resolved: dict[tuple[str, str, bool], str] = {}
         self.backbone = MODELS.build(backbone)
         self.neck = MODELS.build(neck)
         self.semantic_head = MODELS.build(semantic_head)
@@ -108,7 +120,6 @@ class SemanticChangeDetector(BaseSegmentor):
         self.train_cfg = train_cfg
         self.test_cfg = self._checked_test_cfg(test_cfg)
         self.size_divisor = size_divisor
-        self.autocast = autocast
         self.channels_last = channels_last
         if channels_last:
             self.to(memory_format=torch.channels_last)
@@ -178,19 +189,54 @@ class SemanticChangeDetector(BaseSegmentor):
                 'expected pairs as one tensor (N, 2B, H, W), the bands of the first date and '
                 f'then those of the second, got {tuple(inputs.shape)}'
             )
-        with self._autocast(inputs.device):
-            if mode == 'loss':
+        if mode == 'predict':
+            return self.predict(inputs, data_samples)
+        if mode == 'loss':
+            with self._autocast(inputs.device, training=torch.is_grad_enabled()):
                 return self.loss(inputs, data_samples)
-            if mode == 'predict':
-                return self.predict(inputs, data_samples)
-            if mode == 'tensor':
+        if mode == 'tensor':
+            with self._autocast(inputs.device):
                 return self._forward(inputs, data_samples)
         raise ValueError(f"mode must be 'tensor', 'predict' or 'loss', got {mode!r}")
 
-    def _autocast(self, device: torch.device) -> contextlib.AbstractContextManager[Any]:
+    def train_step(self, data: Any, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
+        """MMEngine's step: losses, gradients, and new weights.
+
+        Args:
+            data: What the training's data loader gives.
+            optim_wrapper: MMEngine's wrapper of the optimizer.
+
+        Returns:
+            The losses, for the log.
+
+        Raises:
+            ValueError: The network computes in float16, and the wrapper doesn't
+                scale the loss.
+        """
+        if self.autocast == 'float16' and getattr(optim_wrapper, 'loss_scaler', None) is None:
+            raise ValueError(UNSCALED)
+        return super().train_step(data, optim_wrapper)
+
+    def _autocast(
+        self, device: torch.device, training: bool = False
+    ) -> contextlib.AbstractContextManager[Any]:
         if self.autocast is None:
             return contextlib.nullcontext()
-        return torch.autocast(device.type, dtype=AUTOCAST_DTYPES[self.autocast])
+        # Such as AmpOptimWrapper's, which scales the loss, or that of a test loop with fp16.
+        surrounding = surrounding_autocast(device)
+        unscaled = training and surrounding is None
+        if self.autocast == 'auto' and surrounding is not None:
+            say_once(
+                f"Computing in {surrounding} on the device {device.type!r} ('auto'): the autocast "
+                'of the optimizer wrapper or the loop is obeyed'
+            )
+            return contextlib.nullcontext()
+        if self.autocast == 'float16' and unscaled:
+            raise ValueError(UNSCALED)
+        key = (self.autocast, device.type, unscaled)
+        if key not in self._resolved:
+            self._resolved[key] = resolve_precision(self.autocast, device, scaled=not unscaled)
+        return autocast(self._resolved[key], device)
 
     def _padding(self, inputs: Tensor) -> tuple[int, int, int, int]:
         height, width = inputs.shape[2:]

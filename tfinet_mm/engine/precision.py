@@ -1,0 +1,277 @@
+"""What ``--amp`` and ``autocast`` do to a config."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmengine.registry import LOOPS, MODELS, OPTIM_WRAPPERS, Registry
+
+from tfinet_mm.engine.optim_wrapper import AutocastOptimWrapper
+from tfinet_mm.utils.device import (
+    PRECISIONS,
+    best_precision,
+    default_device,
+    resolve_precision,
+    resolve_precisions,
+    say_once,
+)
+
+AMP_TYPES = PRECISIONS
+
+# What MMEngine's test loop can compute in, by device: its fp16 has no other choice.
+_LOOP_TYPES = {'cpu': 'bfloat16', 'cuda': 'float16'}
+
+
+def add_amp_option(parser: Any) -> None:
+    """Add ``--amp`` to the options of a tool.
+
+    Args:
+        parser: An argument parser, or a group of one.
+    """
+    parser.add_argument(
+        '--amp',
+        nargs='?',
+        const='auto',
+        choices=AMP_TYPES,
+        help='type to compute in; auto, the default after --amp, takes the fastest of this machine',
+    )
+
+
+def use_amp(cfg: Config, dtype: str, train: bool) -> None:
+    """Run the network in another type, in what MMEngine's Runner makes of a config.
+
+    Models with an argument ``autocast``, such as this package's detector, get it set.
+    Others are trained by an optimizer wrapper that casts, and tested with ``fp16`` of
+    MMEngine's test loop. float16 has so small a range that training needs its loss
+    scaled, which MMEngine's ``AmpOptimWrapper`` does, on GPUs only.
+
+    Args:
+        cfg: The config to change.
+        dtype: One of :data:`AMP_TYPES`.
+        train: Whether the config is used for training.
+
+    Raises:
+        ValueError: The type is unknown, or can't be used with this model, optimizer
+            wrapper, test loop or machine.
+    """
+    check_amp(dtype)
+    if not train:
+        if takes_autocast(cfg):
+            set_autocast(cfg, dtype)
+        else:
+            _test_in(cfg, dtype)
+        return
+    if dtype == 'float32':
+        _compute_plainly(cfg)
+    if not takes_autocast(cfg):
+        _train_in(cfg, resolve_precision(dtype, default_device()))
+        return
+    if dtype == 'float16':
+        _train_in(cfg, dtype)
+    set_autocast(cfg, dtype)
+    check_training(cfg)
+
+
+def set_autocast(cfg: Config, dtype: str) -> None:
+    """Set the argument ``autocast`` of a config's model.
+
+    Args:
+        cfg: The config to change.
+        dtype: One of :data:`AMP_TYPES`.
+
+    Raises:
+        ValueError: The type is unknown, or the model has no such argument.
+    """
+    check_amp(dtype)
+    if not takes_autocast(cfg):
+        raise ValueError(
+            f'{_name(_network(cfg).type)} has no argument "autocast", so --amp does not apply to it'
+        )
+    _network(cfg).autocast = dtype
+
+
+def check_amp(dtype: str) -> None:
+    """Refuse a type that is none of :data:`AMP_TYPES`.
+
+    Raises:
+        ValueError: It is another.
+    """
+    if dtype not in AMP_TYPES:
+        raise ValueError(f'the type must be one of {", ".join(AMP_TYPES)}, got {dtype!r}')
+
+
+def check_training(cfg: Config) -> None:
+    """Let a config with ``autocast`` train with a scaled loss, or refuse, before data is read.
+
+    Where ``'auto'`` means float16 on this machine, the optimizer wrapper becomes
+    MMEngine's ``AmpOptimWrapper``, if it is a plain one.
+
+    Args:
+        cfg: The config, which may be changed.
+
+    Raises:
+        ValueError: It trains in float16 and nothing scales its loss.
+    """
+    wanted = _network(cfg).get('autocast') if cfg.get('model') else None
+    if wanted not in ('auto', 'float16') or _scales(cfg):
+        return
+    if wanted == 'float16':
+        raise ValueError(
+            "the config says autocast='float16', and its optimizer wrapper "
+            f'{_name(_wrapper_type(cfg))} does not scale the loss, so small gradients become 0; '
+            "set optim_wrapper.type='AmpOptimWrapper', loss_scale='dynamic' and dtype='float16' "
+            "(on a GPU), or autocast='auto' or 'bfloat16'"
+        )
+    best = best_precision(default_device()).dtype
+    if best == 'float16' and _find(cfg, OPTIM_WRAPPERS, _wrapper_type(cfg)) is OptimWrapper:
+        _train_in(cfg, best)
+
+
+def takes_autocast(cfg: Config) -> bool:
+    """Whether a config's model, or the one that its wrapper holds, has an argument ``autocast``.
+
+    Raises:
+        ValueError: There is no model of its type.
+    """
+    kind = _network(cfg).type
+    found = _find(cfg, MODELS, kind)
+    if found is None:
+        raise ValueError(
+            f'there is no model of the type {kind!r}; see model.type in {cfg.filename}'
+        )
+    if not inspect.isclass(found):
+        return 'autocast' in inspect.signature(found).parameters
+    for one in found.__mro__:
+        if '__init__' in vars(one):
+            arguments = inspect.signature(vars(one)['__init__']).parameters
+            if 'autocast' in arguments:
+                return True
+            # What takes any keyword may hand it on to the class that it inherits from.
+            if all(argument.kind is not argument.VAR_KEYWORD for argument in arguments.values()):
+                return False
+    return False
+
+
+def used_precision(cfg: Config, device: str | None = None) -> str | list[str]:
+    """Return the type that a config's model computes in when it is tested on this machine.
+
+    Args:
+        cfg: The config.
+        device: Where; by default as MMEngine chooses.
+
+    Returns:
+        The type, or one for each member of an ensemble whose members differ.
+    """
+    from tfinet_mm.engine.members import member_config  # which imports what imports this module
+
+    device = device or default_device()
+    model = _network(cfg)
+    wanted = model.get('autocast')
+    loop = cfg.get('test_cfg') or {}
+    if wanted in (None, 'auto') and loop.get('fp16'):
+        return _LOOP_TYPES.get(device.split(':')[0], 'float16')
+    if wanted is None and 'members' in model:
+        members = [
+            member_config(one['config'], one.get('cfg_options')).model for one in model.members
+        ]
+        return resolve_precisions([one.get('autocast') for one in members], device, log=False)
+    return resolve_precision(wanted, device, log=False)
+
+
+def _network(cfg: Config) -> Any:
+    """The config of the model that computes: a wrapper for test-time augmentation holds it."""
+    return cfg.model.get('module', cfg.model)
+
+
+def _find(cfg: Config, registry: Registry, kind: Any) -> Any:
+    """What a type in a config means in its default scope; None where it means nothing."""
+    if not isinstance(kind, str):
+        return kind
+    with registry.switch_scope_and_registry(cfg.get('default_scope') or 'mmseg') as scoped:
+        return scoped.get(kind)
+
+
+def _name(kind: Any) -> str:
+    return kind if isinstance(kind, str) else kind.__name__
+
+
+def _wrapper_type(cfg: Config) -> Any:
+    wrapper = cfg.get('optim_wrapper') or {}
+    return wrapper.get('type', 'OptimWrapper') if isinstance(wrapper, Mapping) else type(wrapper)
+
+
+def _scales(cfg: Config) -> bool:
+    found = _find(cfg, OPTIM_WRAPPERS, _wrapper_type(cfg))
+    return inspect.isclass(found) and issubclass(found, AmpOptimWrapper)
+
+
+def _train_in(cfg: Config, dtype: str) -> None:
+    """Let the optimizer wrapper cast, and scale the loss where that is needed."""
+    if dtype == 'float32':
+        return
+    device = default_device()
+    wrapper = cfg.optim_wrapper
+    kind = _find(cfg, OPTIM_WRAPPERS, _wrapper_type(cfg))
+    if kind not in (OptimWrapper, AmpOptimWrapper, AutocastOptimWrapper):
+        raise ValueError(
+            f'--amp {dtype} needs the optimizer wrapper OptimWrapper, the config has '
+            f'{_name(_wrapper_type(cfg))}'
+        )
+    if device not in ('cpu', 'mps'):
+        wrapper.type = 'AmpOptimWrapper'
+        wrapper.setdefault('loss_scale', 'dynamic')
+        wrapper.dtype = dtype
+    elif dtype == 'bfloat16':
+        _drop_scaling(wrapper)
+        wrapper.type = 'tfinet_mm.AutocastOptimWrapper'
+        wrapper.dtype = dtype
+    else:
+        raise ValueError(
+            f'training {_name(_network(cfg).type)} in {dtype} scales the loss, which MMEngine does '
+            'on GPUs only; use --amp auto or --amp bfloat16'
+        )
+
+
+def _compute_plainly(cfg: Config) -> None:
+    """Take an optimizer wrapper that casts back to one that doesn't."""
+    wrapper: Any = cfg.get('optim_wrapper')
+    kind = _find(cfg, OPTIM_WRAPPERS, _wrapper_type(cfg))
+    if isinstance(wrapper, dict) and kind in (AmpOptimWrapper, AutocastOptimWrapper):
+        _drop_scaling(wrapper)
+        wrapper['type'] = 'OptimWrapper'
+
+
+def _drop_scaling(wrapper: Any) -> None:
+    for key in ('loss_scale', 'dtype', 'use_fsdp'):
+        wrapper.pop(key, None)
+
+
+def _test_in(cfg: Config, dtype: str) -> None:
+    """Let MMEngine's test loop cast."""
+    device = default_device()
+    loop = cfg.test_cfg
+    kind = _find(cfg, LOOPS, loop.get('type', 'TestLoop'))
+    if kind is None or 'fp16' not in inspect.signature(kind).parameters:
+        raise ValueError(
+            f'{_name(_network(cfg).type)} has no argument "autocast", and the test loop '
+            f'{_name(loop.get("type"))} no argument "fp16", so --amp does not apply to them'
+        )
+    able = _LOOP_TYPES.get(device, 'float32')
+    best = best_precision(device)
+    if dtype == 'auto' and best.dtype not in ('float32', able):
+        # Where bfloat16 is the fastest on a GPU, float16 is as fast.
+        dtype = able
+        say_once(
+            f"Computing in {able} on the device {device!r}: {best.reason}, and MMEngine's test "
+            'loop has no other 16-bit type there'
+        )
+    elif dtype not in ('auto', 'float32', able):
+        raise ValueError(
+            f'{_name(_network(cfg).type)} has no argument "autocast", and MMEngine\'s test loop '
+            f'computes in {able} on the device {device!r} and not in {dtype}; use --amp auto'
+        )
+    loop.fp16 = resolve_precision(dtype, device) != 'float32'
