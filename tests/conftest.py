@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
+import platform
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,11 @@ os.environ.setdefault('OMP_NUM_THREADS', '1')
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from tfinet_mm.structures import SECOND, ClassTable
+from tfinet_mm.utils import device
 
 SHARED = Path(__file__).resolve().parents[1] / '..' / 'shared'
 
@@ -150,3 +154,49 @@ def second_samples() -> Path:
     if not folder.is_dir():
         pytest.skip('no samples of SECOND on this machine')
     return folder
+
+
+@pytest.fixture
+def made_up_cpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
+    """A function that makes up a CPU with bfloat16 units (True) or without (False)."""
+
+    def make(units: bool) -> None:
+        for name in ('ONEDNN_MAX_CPU_ISA', 'DNNL_MAX_CPU_ISA'):
+            monkeypatch.delenv(name, raising=False)
+        used, able = ('AVX512', dict(avx512_bf16=True)) if units else ('AVX2', {})
+        monkeypatch.setattr(platform, 'machine', lambda: 'x86_64')
+        monkeypatch.setattr(torch.backends.mkldnn, 'is_available', lambda: True)
+        monkeypatch.setattr(torch.backends.cpu, 'get_cpu_capability', lambda: used)
+        monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda: able, raising=False)
+
+    return make
+
+
+@pytest.fixture
+def made_up_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """A function that makes up a GPU of a CUDA capability, for what doesn't compute on it."""
+
+    def make(*capability: int) -> None:
+        monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+        monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device=None: capability)
+
+    return make
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without a GPU, whatever it has."""
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
+
+
+@pytest.fixture
+def said(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
+    """What is logged about types of numbers, (level, message) each, as in a new process."""
+    messages: list[tuple[int, str]] = []
+
+    def print_log(message: str, logger: str, level: int = logging.INFO) -> None:
+        messages.append((level, message))
+
+    monkeypatch.setattr(device, '_said', set())
+    monkeypatch.setattr(device, 'print_log', print_log)
+    return messages

@@ -1,7 +1,6 @@
 """What the tools' options do to a config."""
 
 import pytest
-import torch
 from mmengine.config import Config
 
 from tfinet_mm.engine.options import (
@@ -9,7 +8,6 @@ from tfinet_mm.engine.options import (
     load_config,
     network_bands,
     set_hook,
-    use_amp,
     use_split,
     write_scores,
 )
@@ -25,70 +23,7 @@ def detector():
     )
 
 
-@pytest.fixture
-def gpu(monkeypatch):
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-
-
-@pytest.fixture
-def no_gpu(monkeypatch):
-    monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
-
-
-def test_bfloat16_is_the_models_own_matter(detector, no_gpu):
-    use_amp(detector, 'bfloat16', train=True)
-    assert detector.model.autocast == 'bfloat16'
-    assert detector.optim_wrapper.type == 'OptimWrapper'
-
-
-def test_float16_scales_the_loss_in_training(detector, gpu):
-    use_amp(detector, 'float16', train=True)
-    assert detector.model.autocast == 'float16'
-    wrapper = detector.optim_wrapper
-    assert (wrapper.type, wrapper.loss_scale, wrapper.dtype) == (
-        'AmpOptimWrapper',
-        'dynamic',
-        'float16',
-    )
-
-
-def test_float16_in_testing_scales_nothing(detector, no_gpu):
-    use_amp(detector, 'float16', train=False)
-    assert detector.model.autocast == 'float16'
-    assert detector.optim_wrapper.type == 'OptimWrapper'
-
-
-def test_float16_training_without_gpu(detector, no_gpu):
-    with pytest.raises(ValueError, match='--amp bfloat16'):
-        use_amp(detector, 'float16', train=True)
-
-
-def test_the_model_inside_a_tta_model(detector):
-    cfg = Config(dict(model=dict(type='SegTTAModel', module=detector.model)))
-    use_amp(cfg, 'bfloat16', train=False)
-    assert cfg.model.module.autocast == 'bfloat16'
-
-
-def test_models_that_do_not_cast_themselves(gpu):
-    cfg = Config(
-        dict(
-            model=dict(type='mmseg.EncoderDecoder'),
-            optim_wrapper=dict(optimizer=dict(type='SGD', lr=1)),
-        )
-    )
-    with pytest.raises(ValueError, match='no argument "autocast"'):
-        use_amp(cfg, 'bfloat16', train=False)
-    use_amp(cfg, 'bfloat16', train=True)
-    assert 'autocast' not in cfg.model
-    assert (cfg.optim_wrapper.type, cfg.optim_wrapper.dtype) == ('AmpOptimWrapper', 'bfloat16')
-    cfg.optim_wrapper.type = 'OptimWrapperDict'
-    with pytest.raises(ValueError, match='OptimWrapperDict'):
-        use_amp(cfg, 'bfloat16', train=True)
-
-
 def test_unknown_values(detector):
-    with pytest.raises(ValueError, match='int8'):
-        use_amp(detector, 'int8', train=True)
     with pytest.raises(ValueError, match='train'):
         use_split(detector, 'train')
     with pytest.raises(ValueError, match='no val_dataloader'):
@@ -169,9 +104,3 @@ def test_bands_of_a_network(detector):
     assert network_bands(Config(dict(model=ensemble))) == 5
     member['cfg_options'] = {'model.backbone.in_channels': 4}
     assert network_bands(Config(dict(model=ensemble))) == 4
-
-
-def test_sixteen_bits_for_all_members(no_gpu):
-    cfg = Config(dict(model=dict(type='tfinet_mm.SCDEnsemble', members=[])))
-    use_amp(cfg, 'float16', train=False)
-    assert cfg.model.autocast == 'float16'

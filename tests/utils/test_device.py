@@ -52,30 +52,6 @@ def cpu(monkeypatch, tmp_path):
     return make
 
 
-@pytest.fixture
-def gpu(monkeypatch):
-    """A function that makes up a GPU of a CUDA capability."""
-
-    def make(*capability):
-        monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
-        monkeypatch.setattr(torch.cuda, 'get_device_capability', lambda device=None: capability)
-
-    return make
-
-
-@pytest.fixture
-def log(monkeypatch):
-    """What is logged, as (level, message); of a process that has logged nothing yet."""
-    said = []
-    monkeypatch.setattr(module, '_said', set())
-    monkeypatch.setattr(
-        module,
-        'print_log',
-        lambda message, logger, level=logging.INFO: said.append((level, message)),
-    )
-    return said
-
-
 @pytest.mark.parametrize(
     ('made', 'dtype', 'reason'),
     [
@@ -149,8 +125,8 @@ def test_no_cpuinfo(cpu, monkeypatch, tmp_path):
     ('capability', 'dtype'),
     [((9, 0), 'bfloat16'), ((8, 0), 'bfloat16'), ((7, 5), 'float16'), ((6, 1), 'float16')],
 )
-def test_gpus(gpu, capability, dtype):
-    gpu(*capability)
+def test_gpus(made_up_gpu, capability, dtype):
+    made_up_gpu(*capability)
     for device in ('cuda', 'cuda:1', torch.device('cuda', 1)):
         found = best_precision(device)
         assert found.dtype == dtype
@@ -163,8 +139,8 @@ def test_other_devices(device):
     assert resolve_precision('auto', device) == 'float32'
 
 
-def test_the_device_of_the_machine(gpu, monkeypatch):
-    gpu(8, 0)
+def test_the_device_of_the_machine(made_up_gpu, monkeypatch):
+    made_up_gpu(8, 0)
     assert default_device() == 'cuda'
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
     assert default_device() == 'cpu'
@@ -195,10 +171,10 @@ def test_this_cpu_and_the_emulation(monkeypatch):
     assert best_precision('cpu').dtype == ('bfloat16' if units else 'float32')
 
 
-def test_auto_is_logged_once_with_its_reason(cpu, log):
+def test_auto_is_logged_once_with_its_reason(cpu, said):
     cpu(cpuinfo=AMX)
     assert [resolve_precision('auto', 'cpu') for _ in range(3)] == ['bfloat16'] * 3
-    assert log == [
+    assert said == [
         (
             logging.INFO,
             "Computing in bfloat16 on the device 'cpu' ('auto'): this CPU has bfloat16 units "
@@ -207,9 +183,9 @@ def test_auto_is_logged_once_with_its_reason(cpu, log):
     ]
 
 
-def test_explicit_types_are_obeyed_with_one_warning_where_slower(cpu, gpu, log):
+def test_explicit_types_are_obeyed_with_one_warning_where_slower(cpu, made_up_gpu, said):
     cpu(cpuinfo=AVX2, used='AVX2')
-    gpu(7, 5)
+    made_up_gpu(7, 5)
     for device, dtype, slower in (
         ('cpu', 'bfloat16', True),
         ('cpu', 'float16', True),
@@ -218,33 +194,33 @@ def test_explicit_types_are_obeyed_with_one_warning_where_slower(cpu, gpu, log):
         ('cpu', 'float32', False),
         ('cpu', None, False),
     ):
-        before = len(log)
+        before = len(said)
         for _ in range(2):
             assert resolve_precision(dtype, device) == (dtype or 'float32')
-        assert len(log) - before == slower
-    assert {level for level, _ in log} == {logging.WARNING}
+        assert len(said) - before == slower
+    assert {level for level, _ in said} == {logging.WARNING}
     cpu(cpuinfo=AMX)
-    gpu(8, 6)
-    del log[:]
+    made_up_gpu(8, 6)
+    del said[:]
     resolve_precision('bfloat16', 'cpu')
     resolve_precision('bfloat16', 'cuda')
-    assert log == []
+    assert said == []
 
 
-def test_float16_by_auto_only_where_the_loss_is_scaled(gpu, log):
-    gpu(7, 0)
+def test_float16_by_auto_only_where_the_loss_is_scaled(made_up_gpu, said):
+    made_up_gpu(7, 0)
     assert resolve_precision('auto', 'cuda') == 'float16'
     assert resolve_precision('auto', 'cuda', scaled=False) == 'float32'
-    assert 'AmpOptimWrapper' in log[-1][1]
-    gpu(8, 0)
+    assert 'AmpOptimWrapper' in said[-1][1]
+    made_up_gpu(8, 0)
     assert resolve_precision('auto', 'cuda', scaled=False) == 'bfloat16'
 
 
-def test_several_networks(cpu, log):
+def test_several_networks(cpu, said):
     cpu(cpuinfo=AMX)
     assert resolve_precisions(['auto', 'bfloat16'], 'cpu') == 'bfloat16'
     assert resolve_precisions([None, 'auto'], 'cpu', log=False) == ['float32', 'bfloat16']
-    assert len(log) == 1
+    assert len(said) == 1
 
 
 def test_names_of_types():
