@@ -318,6 +318,29 @@ def test_settings_tell_what_decides(member):
     assert (moved['model'], moved['weights']) == (entry['model'], entry['weights'])
 
 
+def test_settings_tell_the_type_that_is_computed_in(member, made_up_cpu, no_gpu, tmp_path):
+    """So that going on on another kind of machine is noticed."""
+    files = member('a')
+    auto = Config.fromfile(files[0])
+    auto.model.autocast = 'auto'
+    pairs = [member('b'), member('c', seed=1)]
+    members = [
+        dict(config=str(config), checkpoint=str(weights), cfg_options={'model.autocast': one})
+        for (config, weights), one in zip(pairs, ('auto', 'float16'), strict=True)
+    ]
+    ensemble = Config(dict(model=dict(type='tfinet_mm.SCDEnsemble', members=members)))
+    for units, best in ((True, 'bfloat16'), (False, 'float32')):
+        made_up_cpu(units)
+        assert SCDInferencer(*files).settings['amp'] == 'float32'
+        assert SCDInferencer(*files, amp='float16').settings['amp'] == 'float16'
+        for amp in (True, 'auto'):
+            assert SCDInferencer(*files, amp=amp).settings['amp'] == best
+        assert SCDInferencer(auto, files[1]).settings['amp'] == best
+        assert SCDInferencer(auto, files[1], amp='float32').settings['amp'] == 'float32'
+        assert SCDInferencer(ensemble).settings['amp'] == [best, 'float16']
+        assert SCDInferencer(ensemble, amp=True).settings['amp'] == best
+
+
 def test_windows_for_scenes(member):
     def sizes(**options):
         inferencer = SCDInferencer(*member(), **options)

@@ -61,6 +61,18 @@ def test_a_row_of_inference_and_of_training(small):
         measure_model(small, 'validate')
 
 
+def test_auto_is_named_by_what_it_is(small, made_up_cpu, no_gpu):
+    for units, dtype in ((True, 'bfloat16'), (False, 'float32')):
+        made_up_cpu(units)
+        row = measure_model(small, 'inference', 'auto', shape=(32, 32), repeats=1)
+        assert row.setting == f'{dtype}, channels last'
+
+
+def test_float16_trains_with_a_scaled_loss_only(small, no_gpu):
+    with pytest.raises(ValueError, match='on GPUs only'):
+        measure_model(small, 'train', 'float16', shape=(32, 32), repeats=1)
+
+
 def test_models_are_built_as_asked(small):
     small.model.autocast = 'float16'
     assert build_model(small).autocast is None

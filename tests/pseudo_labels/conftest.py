@@ -16,8 +16,9 @@ from tfinet_mm.structures import SECOND, SCDProbabilities
 class PixelDetector(BaseModel):
     """Class and change of a pixel from its own colours; see :func:`pixel_probabilities`."""
 
-    def __init__(self, num_classes=6, test_cfg=None, data_preprocessor=None):
+    def __init__(self, num_classes=6, test_cfg=None, data_preprocessor=None, autocast=None):
         super().__init__(data_preprocessor)
+        self.autocast = autocast
         self.num_classes = num_classes
         self.test_cfg = test_cfg
         self.semantic = nn.Conv2d(3, num_classes, 1)

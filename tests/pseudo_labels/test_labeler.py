@@ -296,6 +296,17 @@ def test_other_members_are_not_mixed_in(tmp_path, second, members):
     assert files(tmp_path / 'out') == files(tmp_path / 'new')
 
 
+def test_another_kind_of_machine_is_noticed(tmp_path, second, members, made_up_cpu, no_gpu):
+    pairs, _ = second
+    model, _ = members(1)
+    made_up_cpu(False)
+    first = PseudoLabeler(dict(model, autocast='auto'), pairs, tmp_path / 'out').run()
+    assert PseudoLabeler(dict(model, autocast='float32'), pairs, tmp_path / 'out').run() == first
+    made_up_cpu(True)
+    with pytest.raises(ValueError, match=r"autocast was 'float32', is 'bfloat16'"):
+        PseudoLabeler(dict(model, autocast='auto'), pairs, tmp_path / 'out').run()
+
+
 def test_other_pairs_are_not_mixed_in(tmp_path, second, members, make_config):
     pairs, _ = second
     model, _ = members(1)

@@ -36,7 +36,7 @@ def test_scores_maps_and_pictures(tiny, tools, run, trained, tmp_path):
     assert len(list((tmp_path / 'pictures').rglob('*.png'))) >= 3
 
 
-def test_bfloat16(tiny, tools, run, trained):
+def test_amp(tiny, tools, run, trained):
     work_dir, output = trained
     half = scores_of(run(tools / 'test.py', tiny, work_dir / 'epoch_2.pth', '--amp'))
     assert half['OA'] == pytest.approx(scores_of(output)['OA'], abs=5)

@@ -65,14 +65,17 @@ def test_killed_runs_resume_from_the_last_whole_checkpoint(tiny, tools, run, env
     assert re.search(r'Epoch\(test\) \[3/3\].* Score: \d', scores)
 
 
-def test_bfloat16_seed_and_nothing_to_resume(tiny, tools, run, tmp_path):
+def test_amp_seed_and_nothing_to_resume(tiny, tools, run, tmp_path):
     options = ('--resume', '--amp', '--seed', '7', '--cfg-options', 'train_cfg.max_epochs=1')
     output = run(tools / 'train.py', tiny, *options)
     work_dir = tmp_path / 'work_dirs' / 'tiny config'
     assert 'No checkpoint in work_dirs/tiny config yet' in output
     checkpoint = load_checkpoint_file(work_dir / 'epoch_1.pth')
     assert checkpoint['meta']['seed'] == 7
-    assert Config.fromfile(work_dir / 'tiny config.py').model.autocast == 'bfloat16'
+    assert Config.fromfile(work_dir / 'tiny config.py').model.autocast == 'auto'
+    (log,) = work_dir.glob('*/*.log')
+    for text in (output, log.read_text()):
+        assert len(re.findall(r"Computing in b?float\d\d on the device 'cpu' .*units", text)) == 1
     # The weights themselves stay float32.
     assert {
         value.dtype for value in checkpoint['state_dict'].values() if value.is_floating_point()
@@ -101,6 +104,23 @@ def test_what_is_missing_is_named(load_tool, tiny):
         train.main(['nowhere.py'])
     with pytest.raises(FileNotFoundError, match=r'there is no checkpoint nowhere\.pth'):
         train.main([str(tiny), '--resume', 'nowhere.pth'])
+
+
+def test_float16_without_a_scaled_loss_stops_before_data_is_read(load_tool, tools, tmp_path):
+    config = tools.parent / 'configs' / 'tfinet_r18.py'  # whose data isn't there
+    options = ['--work-dir', str(tmp_path), '--cfg-options', 'model.autocast=float16']
+    with pytest.raises(ValueError, match=r'OptimWrapper does not scale.*AmpOptimWrapper'):
+        load_tool('train.py').main([str(config), *options])
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize('name', ['train.py', 'test.py', 'pseudo_label.py'])
+def test_amp_without_a_type_is_auto(load_tool, name):
+    parse = load_tool(name).parse_args
+    out = ['--out', 'd'] if name == 'pseudo_label.py' else []
+    assert parse(['c.py', *out, '--amp']).amp == 'auto'
+    assert parse(['c.py', *out, '--amp', 'float32']).amp == 'float32'
+    assert parse(['c.py', *out]).amp is None
 
 
 @pytest.mark.parametrize('name', ['train.py', 'test.py'])

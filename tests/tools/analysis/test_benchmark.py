@@ -3,7 +3,10 @@
 import pytest
 
 
-def test_a_table_of_both_types_in_one_run(load_tool, tools, tmp_path, monkeypatch, capsys):
+def test_a_table_of_both_types_in_one_run(
+    load_tool, tools, tmp_path, monkeypatch, capsys, made_up_cpu, no_gpu
+):
+    made_up_cpu(True)
     monkeypatch.chdir(tmp_path)  # where there is no data
     load_tool('analysis/benchmark.py').main(
         [
@@ -28,3 +31,17 @@ def test_impossible_numbers(load_tool, capsys):
     with pytest.raises(SystemExit):
         load_tool('analysis/benchmark.py').main(['x.py', '--batch-size', '0'])
     assert 'above 0' in capsys.readouterr().err
+
+
+def test_types_that_are_the_same_are_measured_once(
+    load_tool, tools, tmp_path, monkeypatch, capsys, made_up_cpu, no_gpu
+):
+    made_up_cpu(False)
+    monkeypatch.chdir(tmp_path)
+    config = str(tools.parent / 'configs' / 'tfinet_r18_fpn.py')
+    options = ['--shape', '64', '--repeats', '1', '--modes', 'inference']
+    load_tool('analysis/benchmark.py').main([config, *options])
+    printed = capsys.readouterr().out
+    rows = [line for line in printed.splitlines() if line.startswith('| inference')]
+    assert [row.split('|')[2].strip() for row in rows] == ['float32, channels last']
+    assert 'auto is float32 here, measured once: this CPU has no bfloat16 units' in printed
