@@ -1,8 +1,19 @@
 """Files appear whole or not at all, under the names of their samples."""
 
+import errno
+import multiprocessing
+import os
+import stat
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
 import pytest
 
-from tfinet_mm.files import sample_file, whole_file
+from tfinet_mm import files
+from tfinet_mm.files import sample_file, whole_file, write_whole
 
 
 def test_a_file_is_written_whole(tmp_path):
@@ -44,6 +55,133 @@ def test_a_name_as_long_as_names_can_be(tmp_path):
     with whole_file(path) as partial:
         partial.write_text('x')
     assert path.exists()
+
+
+def test_permissions_are_kept(tmp_path):
+    new, old = tmp_path / 'new.txt', tmp_path / 'old.txt'
+    old.write_text('old')
+    for path in (new, old):
+        for mode in (0o600, 0o640, 0o444):
+            if path is old:
+                path.chmod(mode)
+            with whole_file(path) as partial:
+                partial.write_text('x')
+            if path is old:
+                assert stat.S_IMODE(path.stat().st_mode) == mode
+    plain = tmp_path / 'plain.txt'
+    plain.write_text('as the umask has it')
+    assert stat.S_IMODE(new.stat().st_mode) == stat.S_IMODE(plain.stat().st_mode)
+
+
+def test_bytes_are_never_readable_for_more_people(tmp_path, monkeypatch):
+    path = tmp_path / 'a.bin'
+    path.write_bytes(b'old')
+    path.chmod(0o600)
+    seen = []
+    replace = os.replace
+
+    def look(source, target):
+        seen.append(stat.S_IMODE(os.stat(source).st_mode))
+        replace(source, target)
+
+    def no_chmod(self, mode):
+        raise OSError('the file system has no permissions')
+
+    monkeypatch.setattr(os, 'replace', look)
+    monkeypatch.setattr('pathlib.Path.chmod', no_chmod)
+    write_whole(path, b'new')
+    assert seen == [0o600]
+    assert path.read_bytes() == b'new'
+
+
+def test_file_and_folder_reach_the_disk_in_order(tmp_path, monkeypatch):
+    done = []
+    fsync, replace = os.fsync, os.replace
+    monkeypatch.setattr(os, 'fsync', lambda fd: (done.append(os.fstat(fd).st_mode), fsync(fd)))
+    monkeypatch.setattr(os, 'replace', lambda *names: (done.append('replace'), replace(*names)))
+    with whole_file(tmp_path / 'a.txt') as partial:
+        partial.write_text('x')
+    assert stat.S_ISREG(done[0])
+    assert done[1] == 'replace'
+    assert stat.S_ISDIR(done[2])
+
+
+def test_systems_that_can_not_sync(tmp_path, monkeypatch):
+    def unable(_):
+        raise OSError(errno.EINVAL, 'not on this file system')
+
+    monkeypatch.setattr(os, 'fsync', unable)
+    with whole_file(tmp_path / 'a.txt') as partial:
+        partial.write_text('x')
+    assert (tmp_path / 'a.txt').read_text() == 'x'
+
+
+def test_a_link_may_be_written(tmp_path):
+    (tmp_path / 'real').write_text('x')
+    for _ in range(2):
+        with whole_file(tmp_path / 'link') as partial:
+            partial.symlink_to('real')
+    assert (tmp_path / 'link').readlink() == Path('real')
+
+
+def write_often(path, times):
+    for number in range(times):
+        write_whole(path, b'%d' % number * 1000)
+    return times
+
+
+def test_many_writers_of_one_file(tmp_path):
+    path = tmp_path / 'x.bin'
+    context = multiprocessing.get_context('fork')
+    with context.Pool(2) as pool:
+        assert pool.starmap(write_often, [(path, 100)] * 2) == [100, 100]
+    with ThreadPoolExecutor(4) as threads:
+        assert list(threads.map(write_often, [path] * 4, [50] * 4)) == [50] * 4
+    assert path.read_bytes() == b'49' * 1000
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.' + 'b' * 250])
+def test_suffixes(tmp_path, suffix):
+    path = tmp_path / f'a{suffix}'
+    with whole_file(path) as partial:
+        assert (partial.suffix == suffix) is (len(suffix) < 10)
+        partial.write_text('x')
+    assert path.exists()
+
+
+def test_what_killed_processes_left_is_removed(tmp_path):
+    here = files._pid_space()
+    dead = subprocess.Popen([sys.executable, '-c', ''])
+    dead.wait()
+    mine = os.getpid()
+    old = time.time() - 2 * files.ABANDONED_S
+    left = {
+        f'.part-{here}-{dead.pid}-01234567-0.tif': True,
+        f'.part-{here}-{dead.pid}-01234567-1.gpkg-journal': True,
+        # The same process id as ours: a run before this one, in a container of its own.
+        f'.part-{here}-{mine}-01234567-0': True,
+        f'.part-{here}-{mine}-{files._process}-99999.png': False,
+        f'.part-{here}-{os.getppid()}-01234567-0.png': False,
+        f'.part-{"0" * 12}-{dead.pid}-01234567-0.png': False,
+        f'.part-{"0" * 12}-{dead.pid}-01234567-1.png': True,
+        f'.part-{here}-{"9" * 40}-01234567-0.png': False,
+        '.part-of-something-else': False,
+        '.hidden.png': False,
+    }
+    for name in left:
+        (tmp_path / name).write_text('x')
+    os.utime(tmp_path / f'.part-{"0" * 12}-{dead.pid}-01234567-1.png', (old, old))
+    (tmp_path / f'.part-{here}-{dead.pid}-01234567-2').mkdir()
+    with whole_file(tmp_path / 'a.txt') as partial:
+        partial.write_text('x')
+    for name, removed in left.items():
+        assert (tmp_path / name).exists() is not removed, name
+    # Once a process and folder: looking again and again would cost.
+    (tmp_path / f'.part-{here}-{dead.pid}-01234567-0.tif').write_text('x')
+    with whole_file(tmp_path / 'b.txt') as partial:
+        partial.write_text('x')
+    assert (tmp_path / f'.part-{here}-{dead.pid}-01234567-0.tif').exists()
 
 
 @pytest.mark.parametrize('name', ['a', 'a.b', 'sub dir/a.b c', 'ünï/日本', 'a.png', 'x_x0_y512'])

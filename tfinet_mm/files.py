@@ -1,12 +1,33 @@
-"""Writing files so that a reader never meets half of one."""
+"""Write files so that a reader never meets half of one."""
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import itertools
 import os
+import platform
+import re
+import stat
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from errno import EINVAL, ENOSYS, ENOTSUP
 from pathlib import Path, PurePosixPath
+
+PARTIAL_NAME = re.compile(r'\.part-([0-9a-f]{12})-(\d+)-([0-9a-f]{8})-\d+')
+"""How the name of an unfinished file begins: pid space, process id, process, number."""
+
+ABANDONED_S = 24 * 3600
+"""Seconds after which an unfinished file of another machine counts as left behind."""
+
+LONGEST_SUFFIX = 64
+"""Bytes of a suffix that an unfinished file takes over; longer ones mean nothing to a library."""
+
+_process = uuid.uuid4().hex[:8]
+_numbers = itertools.count()
+_swept: set[str] = set()
 
 
 @contextmanager
@@ -14,11 +35,14 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """Write a file whole or not at all, making its folder where it's missing.
 
     The block writes to the path it is given; after it, the file appears under
-    its name in one step. If the block raises, what was there before stays. Two
-    processes may write the same file at once, the later one wins.
+    its name in one step, with the permissions of the file it replaces, and
+    stays there should the power fail. If the block raises, what was there
+    before stays. Threads and processes may write the same file at once, the
+    later one wins. What killed processes of this machine left unfinished in the
+    folder is removed at the first file that a process writes there.
 
     Args:
-        path: File to write.
+        path: File to write. A link is replaced, not followed.
 
     Yields:
         Path in the same folder to write to, with the suffix of ``path``.
@@ -33,13 +57,121 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path.parent)
     # Not the name itself with something added: names may already be as long as a name can be.
-    partial = path.parent / f'.{uuid.uuid4().hex}{path.suffix}'
+    suffix = path.suffix if len(os.fsencode(path.suffix)) <= LONGEST_SUFFIX else ''
+    name = f'.part-{_pid_space()}-{os.getpid()}-{_process}-{next(_numbers)}{suffix}'
+    partial = path.parent / name
     try:
         yield partial
+        if not partial.is_symlink():
+            _sync(partial)
+            mode = _mode(path)
+            if mode is not None:
+                # Some file systems have no permissions to keep.
+                with suppress(OSError):
+                    partial.chmod(mode)
         os.replace(partial, path)
+        _sync_folder(path.parent)
     finally:
         partial.unlink(missing_ok=True)
+
+
+def write_whole(path: str | Path, content: bytes | memoryview) -> None:
+    """Write bytes to a file, all of them or none, as :func:`whole_file` does.
+
+    Args:
+        path: File to write; where it is a link, the file behind it.
+        content: The bytes. Nobody can read them in the meantime who can't read
+            the file that is there.
+    """
+    path = Path(os.path.realpath(path))
+    mode = _mode(path)
+
+    def create(name: str, flags: int) -> int:
+        return os.open(name, flags, 0o666 if mode is None else mode)
+
+    with whole_file(path) as partial, open(partial, 'xb', opener=create) as file:
+        file.write(content)
+
+
+def _mode(path: Path) -> int | None:
+    """Permissions of a regular file, or None where there is none."""
+    with suppress(OSError):
+        found = path.stat().st_mode
+        return stat.S_IMODE(found) if stat.S_ISREG(found) else None
+    return None
+
+
+def _sync(path: Path) -> None:
+    """Wait until a file is on the disk."""
+    descriptor = os.open(path, os.O_RDWR if os.name == 'nt' else os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in (EINVAL, ENOSYS, ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on the disk, where the system allows."""
+    if os.name == 'nt':
+        return
+    # The file has its name already; a folder that can't be opened is no reason to fail.
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes left in a folder, once a process."""
+    key = os.path.realpath(folder)
+    if key in _swept:
+        return
+    _swept.add(key)
+    with suppress(OSError), os.scandir(folder) as entries:
+        for entry in entries:
+            found = PARTIAL_NAME.match(entry.name)
+            if found and _abandoned(entry, *found.groups()):
+                with suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _abandoned(entry: os.DirEntry[str], space: str, pid: str, process: str) -> bool:
+    """Whether nobody writes an unfinished file any more."""
+    if space != _pid_space() or os.name == 'nt':
+        with suppress(OSError):
+            return time.time() - entry.stat(follow_symlinks=False).st_mtime > ABANDONED_S
+        return False
+    if int(pid) == os.getpid():
+        # In a container, every run may have the same process id.
+        return process != _process
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        pass
+    return False
+
+
+@functools.cache
+def _pid_space() -> str:
+    """Name that within which process ids are unique: a running system, or a container on it.
+
+    A host's name won't do: containers share it, and many machines are called localhost.
+    """
+    try:
+        boot = Path('/proc/sys/kernel/random/boot_id').read_text(encoding='utf-8')
+        parts = [boot, os.readlink('/proc/self/ns/pid')]
+    except OSError:
+        parts = [platform.node(), str(uuid.getnode())]
+    return hashlib.sha256('\n'.join(parts).encode()).hexdigest()[:12]
 
 
 def sample_file(folder: str | Path, sample_id: str, suffix: str) -> Path:
