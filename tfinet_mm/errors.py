@@ -57,7 +57,11 @@ class MissingExtraError(TFINetError, ImportError):
 
 
 class DamagedCheckpointError(TFINetError, RuntimeError):
-    """A checkpoint file is cut off or is no checkpoint at all."""
+    """A checkpoint file is cut off, was changed, or is no checkpoint at all."""
+
+
+class NotFiniteWeightsError(DamagedCheckpointError):
+    """Weights that are read, or about to be saved, hold NaN or infinity."""
 
 
 class RecipeError(TFINetError, ValueError):

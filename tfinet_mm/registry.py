@@ -2,9 +2,7 @@
 
 From any other scope (mmseg's, Open-CD's) a part of this package is found as
 ``tfinet_mm.Name``. MMEngine imports this module by itself when it meets that
-prefix, so a config needs no ``custom_imports``. For the same reason this is the
-place where checkpoints are made safe to read and whole when written, see
-:mod:`tfinet_mm.engine.checkpoint_io`.
+prefix, so a config needs no ``custom_imports``.
 """
 
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
@@ -17,8 +15,6 @@ from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
 from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
 from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
 from mmengine.registry import Registry
-
-from tfinet_mm.engine.checkpoint_io import register_checkpoint_io
 
 SCOPE = 'tfinet_mm'
 
@@ -60,8 +56,6 @@ VISUALIZERS = Registry(
     scope=SCOPE,
     locations=['tfinet_mm.visualization'],
 )
-
-register_checkpoint_io()
 
 __all__ = [
     'DATASETS',

@@ -16,7 +16,9 @@ from pathlib import Path
 import torch
 
 import tfinet_mm
+from tfinet_mm.checkpoints.contents import check_finite
 from tfinet_mm.engine.checkpoint import load_checkpoint_file, trust_checkpoints
+from tfinet_mm.errors import CheckpointMismatchError
 from tfinet_mm.files import whole_file
 from tfinet_mm.models.published import CONVERTERS, plain_state_dict
 
@@ -42,8 +44,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse_args(arguments)
     if args.trust_checkpoint:
         trust_checkpoints()
-    published = plain_state_dict(load_checkpoint_file(args.src, map_location='cpu'))
-    converted = CONVERTERS[args.network](published)
+    checkpoint = load_checkpoint_file(args.src, map_location='cpu')
+    try:
+        published = plain_state_dict(checkpoint)
+        check_finite(published, str(args.src))
+        converted = CONVERTERS[args.network](published)
+    except ValueError as error:
+        raise CheckpointMismatchError(f'{args.src}: {error}') from None
     meta = {'converted_from': args.src.name, 'tfinet_mm_version': tfinet_mm.__version__}
     with whole_file(args.dst) as partial:
         torch.save({'meta': meta, 'state_dict': converted}, partial)

@@ -26,7 +26,7 @@ from tfinet_mm.engine.options import (
     write_scores,
 )
 from tfinet_mm.engine.precision import add_amp_option, use_amp, used_precision
-from tfinet_mm.engine.runner import build_runner
+from tfinet_mm.engine.runner import build_runner, check_for_other_runners
 from tfinet_mm.engine.testing import set_checkpoint, use_tta
 from tfinet_mm.visualization.report import report_file
 
@@ -146,6 +146,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
     prepare_launch(cfg, args.launcher)
     try:
+        check_for_other_runners(cfg)
         runner = build_runner(cfg)
         runner.test()
         if is_first_rank():

@@ -13,10 +13,16 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import DictAction
+from mmengine.config import Config, DictAction
 
 from tfinet_mm.engine.checkpoint import trust_checkpoints
-from tfinet_mm.engine.launch import finish_launch, is_first_rank, prepare_launch
+from tfinet_mm.engine.launch import (
+    finish_launch,
+    is_first_rank,
+    join_group,
+    on_first_rank,
+    prepare_launch,
+)
 from tfinet_mm.engine.options import (
     add_launch_options,
     existing_checkpoint,
@@ -24,7 +30,7 @@ from tfinet_mm.engine.options import (
 )
 from tfinet_mm.engine.precision import add_amp_option, check_training, use_amp
 from tfinet_mm.engine.resume import newest_checkpoint
-from tfinet_mm.engine.runner import build_runner
+from tfinet_mm.engine.runner import build_runner, check_for_other_runners
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -58,6 +64,22 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     return args
 
 
+def resume_newest(cfg: Config, launcher: str) -> None:
+    """Let a config resume from the newest checkpoint of its work directory, where there is one."""
+    join_group(cfg, launcher)
+    checkpoint = on_first_rank(lambda: newest_checkpoint(cfg.work_dir))
+    cfg.resume = checkpoint is not None
+    if checkpoint is not None:
+        cfg.load_from = str(checkpoint)
+    if is_first_rank():
+        print(
+            f'No checkpoint in {cfg.work_dir} yet: training from the start'
+            if checkpoint is None
+            else f'Resuming from {checkpoint}',
+            flush=True,
+        )
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Train."""
     args = parse_args(arguments)
@@ -70,25 +92,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.seed is not None:
         cfg.merge_from_dict({'randomness.seed': args.seed})
 
-    if args.resume == 'auto':
-        checkpoint: str | Path | None = newest_checkpoint(cfg.work_dir)
-        if is_first_rank():
-            print(
-                f'No checkpoint in {cfg.work_dir} yet: training from the start'
-                if checkpoint is None
-                else f'Resuming from {checkpoint}',
-                flush=True,
-            )
-    else:
-        checkpoint = existing_checkpoint(args.resume) if args.resume else None
     # A config may ask to resume as well; only the option overrides it.
-    if args.resume:
-        cfg.resume = checkpoint is not None
-        if checkpoint is not None:
-            cfg.load_from = str(checkpoint)
+    if args.resume and args.resume != 'auto':
+        cfg.resume, cfg.load_from = True, existing_checkpoint(args.resume)
 
     prepare_launch(cfg, args.launcher)
     try:
+        if args.resume == 'auto':
+            resume_newest(cfg, args.launcher)
+        check_for_other_runners(cfg)
         runner = build_runner(cfg)
         runner.train()
         if is_first_rank():

@@ -13,6 +13,7 @@ from tfinet_mm.engine.launch import (
     CPUDistributedDataParallel,
     finish_launch,
     join_cpu_group,
+    join_group,
     on_first_rank,
     prepare_launch,
 )
@@ -179,3 +180,17 @@ def test_processes_that_share_work_out(one_rank):
 
 def _fail():
     raise OSError('disk full')
+
+
+def test_the_group_is_joined_as_the_config_says(monkeypatch):
+    joined = []
+    monkeypatch.setattr(launch, 'init_dist', lambda *args, **kwargs: joined.append((args, kwargs)))
+    join_group(Config(), 'none')
+    assert joined == []
+    cfg = Config(dict(env_cfg=dict(dist_cfg=dict(backend='nccl', timeout=60))))
+    join_group(cfg, 'pytorch')
+    assert joined == [(('pytorch',), dict(backend='nccl', timeout=60))]
+    with monkeypatch.context() as patch:
+        patch.setattr(launch.distributed, 'is_initialized', lambda: True)
+        join_group(cfg, 'pytorch')
+    assert len(joined) == 1

@@ -11,7 +11,8 @@ from tfinet_mm.errors import DamagedCheckpointError, UntrustedCheckpointError
 
 def save(path, **content):
     path.parent.mkdir(exist_ok=True)
-    torch.save({'meta': {}, 'message_hub': {}, 'state_dict': {}} | content, path)
+    whole = {'meta': {}, 'message_hub': {}, 'state_dict': {}, 'optimizer': {}}
+    torch.save(whole | content, path)
     return path
 
 
@@ -32,10 +33,22 @@ def test_damaged_ones_are_passed_over(tmp_path):
     assert newest_checkpoint(tmp_path) == whole
 
 
-def test_weights_alone_are_passed_over(tmp_path):
+def test_what_can_not_be_resumed_from_is_passed_over(tmp_path):
     whole = save(tmp_path / 'epoch_1.pth')
     torch.save({'state_dict': {}}, tmp_path / 'epoch_2.pth')
+    weights_alone = {'meta': {}, 'message_hub': {}, 'state_dict': {}}
+    torch.save(weights_alone, tmp_path / 'epoch_3.pth')
+    torch.save([1], tmp_path / 'epoch_4.pth')
+    save(tmp_path / 'epoch_5.pth', state_dict={'a': torch.tensor([1, float('nan')])})
+    damaged = bytearray(save(tmp_path / 'epoch_6.pth', x=torch.arange(9999.0)).read_bytes())
+    damaged[20_000] ^= 1
+    (tmp_path / 'epoch_6.pth').write_bytes(damaged)
     assert newest_checkpoint(tmp_path) == whole
+    assert newest_checkpoint(tmp_path, needed=('state_dict',)).name == 'epoch_3.pth'
+    for path in tmp_path.glob('epoch_[12456].pth'):
+        path.unlink()
+    with pytest.raises(DamagedCheckpointError, match=r'epoch_3\.pth holds no optimizer'):
+        newest_checkpoint(tmp_path)
 
 
 def test_another_folder_for_checkpoints_is_followed(tmp_path):

@@ -16,6 +16,7 @@ from tfinet_mm.apis.command_areas import area_table
 from tfinet_mm.apis.command_options import SCENE_OPTIONS, parse_args, reading_options
 from tfinet_mm.apis.command_output import Pair, claim_folder, list_pairs, write_result
 from tfinet_mm.apis.inferencer import SCDInferencer
+from tfinet_mm.checkpoints.sharing import one_rank_reads
 from tfinet_mm.engine.checkpoint import trust_checkpoints
 from tfinet_mm.engine.launch import finish_launch, is_first_rank, join_cpu_group, on_first_rank
 from tfinet_mm.errors import run_command
@@ -43,8 +44,9 @@ def _predict(args: argparse.Namespace) -> None:
     pairs = on_first_rank(lambda: list_pairs(args.before, args.after, args.kind))
     kinds = {pair.kind for pair in pairs}
     _check_options(args, kinds)
-    inferencer = _inferencer(args, kinds)
-    settings = _settings(args, inferencer, kinds)
+    with one_rank_reads():
+        inferencer = _inferencer(args, kinds)
+        settings = _settings(args, inferencer, kinds)
     todo = on_first_rank(
         lambda: claim_folder(out, pairs, inferencer.class_table, settings, args.overwrite)
     )

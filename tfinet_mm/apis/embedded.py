@@ -13,16 +13,19 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS as ROOT_MODELS
 from mmengine.registry import TASK_UTILS as ROOT_TASK_UTILS
 from mmengine.registry import TRANSFORMS as ROOT_TRANSFORMS
-from mmengine.registry import Registry
+from mmengine.registry import DefaultScope, Registry
 from mmseg.registry import MODELS as MMSEG_MODELS
 from mmseg.registry import TRANSFORMS as MMSEG_TRANSFORMS
+from torch import Tensor
 
+from tfinet_mm.checkpoints.sharing import read_once
 from tfinet_mm.engine.checkpoint import load_checkpoint_file
-from tfinet_mm.errors import UntrustedCheckpointError
+from tfinet_mm.errors import DamagedCheckpointError, UntrustedCheckpointError
 from tfinet_mm.registry import MODELS, TRANSFORMS
 
 KEPT = (
@@ -35,6 +38,8 @@ KEPT = (
     'train_dataloader',
 )
 """What predicting needs of a config."""
+LARGER = 4
+"""How much larger than its checkpoint a network may be; one that doesn't fit is refused later."""
 CONSTANTS = {'inf': float('inf'), 'nan': float('nan')}
 
 
@@ -49,13 +54,12 @@ def embedded_config(checkpoint: str | os.PathLike[str]) -> Config:
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: It carries no config with a model.
+        DamagedCheckpointError: Its config can't be that of its weights.
         UntrustedCheckpointError: Its config is more than values, or names
             types that no registry of this package, MMEngine, MMCV or
             MMSegmentation has.
     """
-    loaded = load_checkpoint_file(checkpoint, map_location='cpu')
-    meta = loaded.get('meta') if isinstance(loaded, Mapping) else None
-    stored = meta.get('cfg') if isinstance(meta, Mapping) else None
+    stored, size = read_once(lambda: _read(checkpoint))
     if isinstance(stored, str):
         stored = config_values(stored, str(checkpoint))
     if not isinstance(stored, Mapping) or not stored.get('model'):
@@ -71,7 +75,58 @@ def embedded_config(checkpoint: str | os.PathLike[str]) -> Config:
                 'run any code; where you trust its origin, write that config to a file, import '
                 'what it needs there, and give the file: SCDInferencer(CONFIG, CHECKPOINT)'
             )
+    _check_network(values, size, str(checkpoint))
     return Config(values)
+
+
+def _read(checkpoint: str | os.PathLike[str]) -> tuple[Any, int]:
+    """What a checkpoint carries as its config, and how many numbers its weights are."""
+    loaded = load_checkpoint_file(checkpoint, map_location='cpu')
+    loaded = loaded if isinstance(loaded, Mapping) else {}
+    meta, weights = loaded.get('meta'), loaded.get('state_dict', loaded)
+    tensors = weights.values() if isinstance(weights, Mapping) else []
+    size = sum(value.numel() for value in tensors if isinstance(value, Tensor))
+    return meta.get('cfg') if isinstance(meta, Mapping) else None, size
+
+
+def _check_network(values: Mapping[str, Any], size: int, source: str) -> None:
+    """Build the network without memory for its weights, before it is built in earnest.
+
+    Args:
+        values: The config.
+        size: How many numbers the weights of the checkpoint are.
+        source: The checkpoint, for messages.
+
+    Raises:
+        DamagedCheckpointError: It can't be built, or is far larger than the
+            checkpoint. (A wrong number of channels may ask for more memory than
+            the machine has.)
+    """
+    # An ensemble has no weights; it is refused later, with a reason.
+    if 'members' in values['model']:
+        return
+    scope = values.get('default_scope') or 'mmseg'
+    try:
+        with torch.device('meta'), DefaultScope.overwrite_default_scope(scope):
+            weights = MODELS.build(Config(values).model).state_dict()
+    except (AttributeError, AssertionError, LookupError, TypeError, ValueError) as error:
+        # Some parts compute while they are built, which this can't follow.
+        if 'meta' in str(error):
+            return
+        raise DamagedCheckpointError(
+            f'the network of the config that {source} carries can not be built '
+            f'({type(error).__name__}: {error}); give the config it was trained with: '
+            'SCDInferencer(CONFIG, CHECKPOINT)'
+        ) from error
+    except RuntimeError:
+        return
+    described = sum(value.numel() for value in weights.values() if isinstance(value, Tensor))
+    if described > LARGER * max(size, 1):
+        raise DamagedCheckpointError(
+            f'the config that {source} carries describes a network of {described:,} numbers, and '
+            f'the weights beside it are {size:,}; give the config it was trained with: '
+            'SCDInferencer(CONFIG, CHECKPOINT)'
+        )
 
 
 def config_values(text: str, source: str) -> dict[str, Any]:

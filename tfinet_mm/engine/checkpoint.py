@@ -1,10 +1,10 @@
 """Read checkpoints without running anybody's code.
 
 A checkpoint is a pickle, and a pickle can run any code when it is read.
-:func:`load_checkpoint_file` therefore reads with torch's ``weights_only``, to
-which the few further types that MMEngine stores are allowed by name. A file
-that holds more is refused with the name of what it holds. MMEngine itself reads
-this way too, see :mod:`tfinet_mm.engine.checkpoint_io`.
+:func:`load_checkpoint_file` therefore reads with torch's restricted unpickler,
+to which the few further types that MMEngine stores are allowed by name, for this
+package alone. A file that holds more is refused with the name of what it holds.
+:func:`~tfinet_mm.checkpoints.addresses.read_checkpoint` reads addresses too.
 """
 
 from __future__ import annotations
@@ -12,29 +12,27 @@ from __future__ import annotations
 import os
 import re
 import struct
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from errno import EINVAL
 from logging import WARNING
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, BinaryIO
 
-import numpy as np
 import torch
-from mmengine.config import ConfigDict
-from mmengine.logging import HistoryBuffer, print_log
+from mmengine.logging import print_log
 
+from tfinet_mm.checkpoints.archives import check_archive, damaged
+from tfinet_mm.checkpoints.pickles import Location, load_plain
 from tfinet_mm.errors import DamagedCheckpointError, UntrustedCheckpointError
 
 TRUST_VARIABLE = 'TFINET_TRUST_CHECKPOINT'
 """Environment variable that, set to 1, lets checkpoints run code when read."""
 
-HISTORY_METHODS = ('min', 'max', 'current', 'mean')
-TORN = ('PytorchStreamReader', 'unexpected EOF', 'wrong byte size', 'unexpected pos')
-PLAIN_DTYPE = re.compile(r'[<>=|]?[biufcSU?]\d*')
-
-Location = str | torch.device | Callable[..., Any] | dict[str, str] | None
+DAMAGE = (
+    *(AssertionError, AttributeError, EOFError, LookupError, OverflowError, RuntimeError),
+    *(TypeError, ValueError, struct.error),
+)
+"""What torch raises on bytes that mean nothing to it, by chance one or the other."""
 
 
 def trust_checkpoints(trust: bool = True) -> None:
@@ -48,13 +46,16 @@ def checkpoints_trusted() -> bool:
 
 
 def load_checkpoint_file(
-    file: str | os.PathLike[str] | BinaryIO, map_location: Location = None
+    file: str | os.PathLike[str] | BinaryIO,
+    map_location: Location = None,
+    name: str = 'the checkpoint',
 ) -> Any:
     """Read a checkpoint without running code from it.
 
     Args:
         file: Path of the file, or an open binary file.
         map_location: Where tensors go, as :func:`torch.load` takes it.
+        name: What messages call an open file.
 
     Returns:
         What was saved, usually a dictionary.
@@ -63,36 +64,29 @@ def load_checkpoint_file(
         FileNotFoundError: There is no such file.
         UntrustedCheckpointError: The file holds more than tensors, plain
             Python values and the types that MMEngine stores.
-        DamagedCheckpointError: The file is cut off or isn't a checkpoint.
+        DamagedCheckpointError: The file is cut off, was changed or isn't a
+            checkpoint.
     """
     if isinstance(file, str | os.PathLike):
-        file = Path(file).expanduser()
-        if not file.is_file():
-            raise FileNotFoundError(f'there is no checkpoint {file}')
-    with reading_safely(str(file) if isinstance(file, Path) else 'the checkpoint') as weights_only:
-        return torch.load(file, map_location=map_location, weights_only=weights_only)
+        path = Path(file).expanduser()
+        if not path.is_file():
+            raise FileNotFoundError(f'there is no checkpoint {path}')
+        with path.open('rb') as opened:
+            return _read(opened, map_location, str(path))
+    return _read(file, map_location, name)
 
 
-@contextmanager
-def reading_safely(name: str) -> Iterator[bool]:
-    """Allow what MMEngine stores, and turn torch's errors into ones that say what to do.
-
-    Args:
-        name: What is read, for messages.
-
-    Yields:
-        The value for the ``weights_only`` of torch's functions.
-
-    Raises:
-        UntrustedCheckpointError, DamagedCheckpointError: See
-            :func:`load_checkpoint_file`.
-    """
-    trusted = checkpoints_trusted()
-    if trusted:
+def _read(file: BinaryIO, map_location: Location, name: str) -> Any:
+    """Read an open file, and turn torch's errors into ones that say what to do."""
+    check_archive(file, name)
+    if checkpoints_trusted():
         print_log(f'{TRUST_VARIABLE} is set: {name} may run code', 'current', WARNING)
+        try:
+            return torch.load(file, map_location=map_location, weights_only=False)
+        except (EOFError, UnpicklingError) as error:
+            raise _damaged(name, error) from error
     try:
-        with torch.serialization.safe_globals([] if trusted else _allowed()):
-            yield not trusted
+        return load_plain(file, map_location)
     except UnpicklingError as error:
         reason = _refused(str(error))
         if reason is None:
@@ -103,22 +97,21 @@ def reading_safely(name: str) -> Iterator[bool]:
             'code on this machine. Where you trust its origin, read it with the option '
             f'--trust-checkpoint of the tools, or with {TRUST_VARIABLE}=1 in the environment'
         ) from None
-    except (EOFError, IndexError, KeyError, UnicodeDecodeError, struct.error) as error:
+    except DAMAGE as error:
+        # An absent GPU or too little memory is no fault of the file.
+        if any(part in str(error) for part in ('map_location', 'memory')):
+            raise
         raise _damaged(name, error) from error
-    except (RuntimeError, OSError) as error:
-        # torch reports an archive that is cut off as an invalid argument of a seek.
-        if getattr(error, 'errno', None) == EINVAL or any(part in str(error) for part in TORN):
-            raise _damaged(name, error) from error
-        raise
+    except OSError as error:
+        # torch reports a file that is cut off as an invalid argument of a seek.
+        if error.errno != EINVAL:
+            raise
+        raise _damaged(name, error) from error
 
 
 def _damaged(name: str, error: BaseException) -> DamagedCheckpointError:
-    """The error for a file that ends too early or is something else."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
-    return DamagedCheckpointError(
-        f'{name} is cut off, or is no checkpoint ({lines[-1].strip()}); '
-        'use another one, or copy or download it again'
-    )
+    return damaged(name, lines[-1].strip())
 
 
 def _refused(message: str) -> str | None:
@@ -134,44 +127,3 @@ def _refused(message: str) -> str | None:
         if match := re.search(pattern, message):
             return match.group(1).strip()
     return None
-
-
-def _history_method(owner: Any, name: str) -> Callable[..., Any]:
-    """Stand-in for ``getattr``, by which a pickled HistoryBuffer names its four statistics."""
-    if owner is not HistoryBuffer or name not in HISTORY_METHODS:
-        raise UnpicklingError(f'refused: getattr({owner}, {name!r})')
-    return getattr(HistoryBuffer, name)
-
-
-def _plain_dtype(code: str, *arguments: Any) -> np.dtype:
-    """Stand-in for ``numpy.dtype``: numbers and text, no objects and no records."""
-    if not isinstance(code, str) or not PLAIN_DTYPE.fullmatch(code):
-        raise UnpicklingError(f'refused: a numpy array of type {code!r}')
-    return np.dtype(code, *arguments)
-
-
-def _allowed() -> list[Any]:
-    """What may be in a checkpoint besides what torch allows: what MMEngine stores."""
-    multiarray = getattr(np, '_core', None) or np.core
-    functions: dict[str, Callable[..., Any]] = {
-        'builtins.getattr': _history_method,
-        'builtins.slice': slice,
-        'numpy.dtype': _plain_dtype,
-    }
-    for module in ('numpy.core.multiarray', 'numpy._core.multiarray'):
-        functions[f'{module}._reconstruct'] = multiarray.multiarray._reconstruct
-        functions[f'{module}.scalar'] = multiarray.multiarray.scalar
-    allowed = [_under_name(path, function) for path, function in functions.items()]
-    allowed += {type(np.dtype(code)) for code in ('?', *'bBhHiIlLqQefdgFDGSU')}
-    return [*allowed, np.ndarray, HistoryBuffer, ConfigDict]
-
-
-def _under_name(path: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that pickles name ``path``, in the one way that every torch understands."""
-
-    def stand_in(*arguments: Any) -> Any:
-        return function(*arguments)
-
-    stand_in.__module__, _, name = path.rpartition('.')
-    stand_in.__name__ = stand_in.__qualname__ = name
-    return stand_in

@@ -8,6 +8,7 @@ chooses a model wrapper that asks for no device. On GPUs MMEngine does all of it
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import subprocess
 from collections.abc import Callable, Mapping, MutableMapping
@@ -17,10 +18,11 @@ from typing import Any, TypeVar
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import broadcast_object_list, get_dist_info
+from mmengine.dist import broadcast_object_list, get_dist_info, init_dist
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from torch import distributed, nn
 
+from tfinet_mm.checkpoints.sharing import each_rank_reads
 from tfinet_mm.registry import MODEL_WRAPPERS
 
 Result = TypeVar('Result')
@@ -92,6 +94,23 @@ def prepare_launch(cfg: Config, launcher: str) -> None:
     cfg.model_wrapper_cfg = wrapper
 
 
+def join_group(cfg: Config, launcher: str) -> None:
+    """Join the process group on GPUs as well, before the Runner would do it.
+
+    Args:
+        cfg: The config, after :func:`prepare_launch`; ``env_cfg`` says how.
+        launcher: One of :data:`LAUNCHERS`; with ``'none'`` nothing happens.
+    """
+    if launcher == 'none' or distributed.is_initialized():
+        return
+    env_cfg = cfg.get('env_cfg') or {}
+    if multiprocessing.get_start_method(allow_none=True) is None:
+        # MMEngine's init_dist would choose another one than its Runner does.
+        method = env_cfg.get('mp_cfg', {}).get('mp_start_method', 'fork')
+        multiprocessing.set_start_method(method)
+    init_dist(launcher, **env_cfg.get('dist_cfg', {}))
+
+
 def finish_launch() -> None:
     """Leave the process group, if this process is in one."""
     if distributed.is_available() and distributed.is_initialized():
@@ -127,7 +146,8 @@ def on_first_rank(make: Callable[[], Result]) -> Result:
     outcome: list[Any] = [None, None]
     if get_dist_info()[0] == 0:
         try:
-            outcome[0] = make()
+            with each_rank_reads():
+                outcome[0] = make()
         except Exception as error:
             outcome[1] = error
     broadcast_object_list(outcome)

@@ -11,8 +11,9 @@ from typing import Any, NamedTuple
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
-from mmengine.runner import CheckpointLoader
 
+from tfinet_mm.checkpoints.addresses import read_checkpoint
+from tfinet_mm.checkpoints.contents import trained_classes
 from tfinet_mm.engine.options import existing_checkpoint, network_bands
 from tfinet_mm.engine.weights import load_weights, unwrapped
 from tfinet_mm.errors import CheckpointMismatchError, ClassMismatchError
@@ -116,6 +117,9 @@ def load_member(
 
     Raises:
         FileNotFoundError: The config or the checkpoint isn't there.
+        DamagedCheckpointError, UntrustedCheckpointError: The checkpoint can't be
+            read, or holds no weights.
+        NotFiniteWeightsError: A weight is NaN or infinite.
         CheckpointMismatchError: The checkpoint holds another network;
             auxiliary heads may differ.
         TypeError: The model doesn't predict probabilities of all three maps.
@@ -132,12 +136,11 @@ def load_member(
             f'{name} is a {type(model).__name__}, expected a tfinet_mm.SemanticChangeDetector or '
             'another model with the method predict_probabilities, not wrapped'
         )
-    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location='cpu', logger=None)
-    problem = load_weights(model, loaded)
+    loaded = read_checkpoint(checkpoint)
+    problem = load_weights(model, loaded, name=checkpoint)
     if problem is not None:
         raise CheckpointMismatchError(f'{name}, {checkpoint}: {problem}')
-    meta = loaded.get('meta', {}).get('dataset_meta') or {}
-    names, palette = meta.get('semantic_classes'), meta.get('semantic_palette')
+    names, palette = trained_classes(loaded, checkpoint)
     return Member(
         name,
         revert_sync_batchnorm(model).eval(),

@@ -12,6 +12,7 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
+from tfinet_mm.checkpoints.sharing import read_once
 from tfinet_mm.engine.launch import LAUNCHERS
 from tfinet_mm.engine.precision import AMP_TYPES, use_amp
 
@@ -103,7 +104,7 @@ def existing_checkpoint(name: str) -> str:
     Raises:
         FileNotFoundError: It is a path, and there is no such file.
     """
-    if '://' not in name and not Path(name).expanduser().is_file():
+    if '://' not in name and not read_once(Path(name).expanduser().is_file):
         raise FileNotFoundError(f'there is no checkpoint {name}')
     return name
 

@@ -4,48 +4,45 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from logging import WARNING
 from pathlib import Path
 
 from mmengine.logging import print_log
 
-from tfinet_mm.engine.checkpoint import load_checkpoint_file
+from tfinet_mm.checkpoints.addresses import read_checkpoint
+from tfinet_mm.checkpoints.contents import RESUMABLE, check_resumable
 from tfinet_mm.errors import DamagedCheckpointError
 
-RESUMABLE = ('meta', 'message_hub', 'state_dict')
-"""What MMEngine's Runner needs in a checkpoint to go on from it."""
 
-
-def newest_checkpoint(work_dir: str | os.PathLike[str]) -> Path | None:
-    """The newest checkpoint of a run that can be read from the first to the last byte.
+def newest_checkpoint(
+    work_dir: str | os.PathLike[str], needed: Sequence[str] = RESUMABLE
+) -> Path | None:
+    """Find the newest checkpoint of a run that is whole and whose weights are finite.
 
     The epoch or iteration in the file name counts; ``best_*`` files are left
-    out, since they hold no optimizer state.
+    out, since they hold no optimizer state. Others are passed over with a warning.
 
     Args:
         work_dir: The run's folder. Where its ``last_checkpoint`` names a file
             in another folder (``CheckpointHook(out_dir=...)``), that is
             searched too.
+        needed: Keys that a checkpoint must have.
 
     Returns:
         The file, or None if the run has not saved any checkpoint yet.
 
     Raises:
-        DamagedCheckpointError: There are checkpoints, but none can be read.
+        DamagedCheckpointError: There are checkpoints, but none that can be used.
         UntrustedCheckpointError: One holds what MMEngine doesn't store.
     """
     problems = []
     for path in _candidates(Path(work_dir)):
         try:
-            checkpoint = load_checkpoint_file(path, map_location='cpu')
+            check_resumable(read_checkpoint(path), str(path), needed)
+            return path
         except DamagedCheckpointError as error:
             problems.append(str(error))
-        else:
-            missing = [key for key in RESUMABLE if key not in checkpoint]
-            if not missing:
-                return path
-            problems.append(f'{path} holds no {", ".join(missing)}')
         print_log(f'not resumed from: {problems[-1]}', 'current', WARNING)
     if problems:
         raise DamagedCheckpointError(

@@ -7,7 +7,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from mmengine.model import BaseTTAModel, is_model_wrapper
-from torch import nn
+from torch import Tensor, nn
+
+from tfinet_mm.checkpoints.contents import check_kinds, listed, not_finite, weights_of
+from tfinet_mm.errors import NotFiniteWeightsError
 
 SHOWN = 8
 """Number of keys that are listed before they are only counted."""
@@ -21,8 +24,37 @@ def unwrapped(model: nn.Module) -> nn.Module:
     return inner
 
 
+def named_weights(checkpoint: dict[str, Any], name: str) -> dict[str, Tensor]:
+    """The weights of a checkpoint, their keys without the ``module.`` of wrapped models."""
+    stored = weights_of(checkpoint, name)
+    return {re.sub(r'^module\.', '', key): value for key, value in stored.items()}
+
+
+def check_savable(model: nn.Module, filename: str, iteration: int) -> None:
+    """Refuse to save weights that aren't finite.
+
+    Args:
+        model: The model, wrapped or not.
+        filename: The checkpoint that would be written.
+        iteration: When.
+
+    Raises:
+        NotFiniteWeightsError: A weight is NaN or infinite; the message names the first keys.
+    """
+    bad = not_finite(unwrapped(model).state_dict())
+    if bad:
+        raise NotFiniteWeightsError(
+            f'at iteration {iteration} the weights {listed(bad)} hold NaN or infinity, so '
+            f'{filename} is not written and the last checkpoint stays. Resume from that with a '
+            'lower learning rate'
+        )
+
+
 def load_weights(
-    model: nn.Module, checkpoint: dict[str, Any], training: bool = False
+    model: nn.Module,
+    checkpoint: dict[str, Any],
+    training: bool = False,
+    name: str = 'the checkpoint',
 ) -> str | None:
     """Load the weights of a checkpoint that fit.
 
@@ -31,18 +63,23 @@ def load_weights(
         checkpoint: What :func:`~tfinet_mm.engine.checkpoint.load_checkpoint_file`
             returned: a state dict, or a dictionary that has one as ``state_dict``.
         training: Whether auxiliary heads, which only train, must fit too.
+        name: Where the checkpoint comes from, for messages.
 
     Returns:
         None where every weight of the model got a value, and every value a
         weight. Otherwise what is missing, left over or of another shape.
+
+    Raises:
+        DamagedCheckpointError: The checkpoint holds no tensors by name.
+        CheckpointMismatchError: Its weights are integers or complex.
     """
-    stored = checkpoint.get('state_dict', checkpoint)
-    weights = {re.sub(r'^module\.', '', key): value for key, value in stored.items()}
+    weights = named_weights(checkpoint, name)
     own = model.state_dict()
+    check_kinds(own, weights, name)
     other = {
         key: f'{key} is {tuple(value.shape)}, expected {tuple(own[key].shape)}'
         for key, value in weights.items()
-        if key in own and value.shape != own[key].shape
+        if isinstance(own.get(key), Tensor) and value.shape != own[key].shape
     }
     # By way of the model, since modules may rename the keys of older versions.
     fitting = {key: value for key, value in weights.items() if key not in other}

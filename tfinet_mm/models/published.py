@@ -98,22 +98,32 @@ def plain_state_dict(checkpoint: Any) -> StateDict:
             that holds one under ``state_dict`` or ``model``.
 
     Returns:
-        Tensors by key.
+        Tensors by key, one or more.
 
     Raises:
-        ValueError: There is no state dict in it.
+        ValueError: There is no state dict in it, or weights in it are no real numbers.
     """
     for key in ('state_dict', 'model'):
         if isinstance(checkpoint, dict) and isinstance(checkpoint.get(key), dict):
             checkpoint = checkpoint[key]
-    if not isinstance(checkpoint, dict) or not all(
-        isinstance(value, Tensor) for value in checkpoint.values()
+    if (
+        not isinstance(checkpoint, dict)
+        or not checkpoint
+        or not all(
+            isinstance(key, str) and isinstance(value, Tensor) for key, value in checkpoint.items()
+        )
     ):
         raise ValueError(
             'expected a state dict (tensors by name), on its own or under "state_dict" or '
             f'"model", got {type(checkpoint).__name__}'
             + (f' with {list(checkpoint)[:5]}' if isinstance(checkpoint, dict) else '')
         )
+    for key, value in checkpoint.items():
+        if not value.is_floating_point() and not key.endswith('num_batches_tracked'):
+            raise ValueError(
+                f'{key} is {value.dtype}, expected real numbers; a quantised network has to be '
+                'stored in floating point first'
+            )
     return dict(checkpoint)
 
 

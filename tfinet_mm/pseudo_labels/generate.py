@@ -9,6 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from tfinet_mm.checkpoints.sharing import one_rank_reads
 from tfinet_mm.engine.options import existing_checkpoint, load_config
 from tfinet_mm.engine.precision import check_amp, set_autocast
 from tfinet_mm.models.detectors.augmentation import TTA_TRANSFORMS
@@ -71,7 +72,8 @@ def generate(
         FileNotFoundError: A config, a checkpoint or a file of the data isn't there.
         ClassMismatchError: The members differ in their classes, or from the data.
     """
-    cfg, model = ensemble_model(sources, cfg_options, amp)
+    with one_rank_reads():
+        cfg, model = ensemble_model(sources, cfg_options, amp)
     return PseudoLabeler(
         model,
         PairsToLabel(cfg, split, land_cover),

@@ -18,6 +18,7 @@ from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from tfinet_mm.checkpoints.sharing import one_rank_reads
 from tfinet_mm.engine.launch import on_first_rank
 from tfinet_mm.engine.precision import used_precision
 from tfinet_mm.errors import ClassMismatchError, LabelFormatError
@@ -248,7 +249,7 @@ class PseudoLabeler:
                 bar.update(len(indices))
 
     def _build(self) -> Any:
-        with DefaultScope.overwrite_default_scope('mmseg'):
+        with DefaultScope.overwrite_default_scope('mmseg'), one_rank_reads():
             ensemble = MODELS.build(self.model)
         table = self.pairs.table
         if ensemble.num_classes != table.num_classes:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tfinet_mm.checkpoints.sharing import read_once
 from tfinet_mm.engine.members import member_config
 from tfinet_mm.engine.options import existing_checkpoint
 from tfinet_mm.files import whole_file
@@ -43,7 +45,9 @@ def member_entries(members: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
                 checkpoint=checkpoint,
                 weight=float(member.get('weight', 1.0)),
                 model=content_hash(cfg.model.to_dict()),
-                weights=checkpoint if '://' in checkpoint else file_hash(checkpoint),
+                weights=checkpoint
+                if '://' in checkpoint
+                else read_once(functools.partial(file_hash, checkpoint)),
             )
         )
     return entries

@@ -5,9 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
-from tfinet_mm.engine.checkpoint import load_checkpoint_file
+from tfinet_mm.checkpoints.addresses import read_checkpoint
 from tfinet_mm.engine.resume import newest_checkpoint
 from tfinet_mm.errors import StageError
 from tfinet_mm.files import whole_file
@@ -35,7 +34,8 @@ def choose_best(folder: Path, link: Path) -> str:
         score, best = max(scored)
         text = f'the best checkpoint is {best} ({score:.2f})'
     else:
-        newest = newest_checkpoint(folder)
+        # Trainings may leave the optimizer out.
+        newest = newest_checkpoint(folder, needed=('state_dict',))
         if newest is None:
             raise StageError(f'the training has left no checkpoint in {folder}')
         best, text = newest, f'nothing was validated; the newest checkpoint is {newest}'
@@ -48,6 +48,5 @@ def choose_best(folder: Path, link: Path) -> str:
 
 
 def _best_score(path: Path) -> float:
-    checkpoint: dict[str, Any] = load_checkpoint_file(path, map_location='cpu')
-    runtime = checkpoint.get('message_hub', {}).get('runtime_info', {})
+    runtime = read_checkpoint(path).get('message_hub', {}).get('runtime_info', {})
     return float(runtime.get('best_score', float('-inf')))

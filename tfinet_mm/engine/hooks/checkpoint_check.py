@@ -7,6 +7,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from tfinet_mm.checkpoints.contents import check_contents
 from tfinet_mm.engine.weights import load_weights, unwrapped
 from tfinet_mm.errors import CheckpointMismatchError
 from tfinet_mm.registry import HOOKS
@@ -23,7 +24,9 @@ class CheckpointCheckHook(Hook):
     may take what fits. Auxiliary heads, which only train, may differ in tests.
 
     Raises:
-        CheckpointMismatchError: Weights are missing, left over or of another shape.
+        CheckpointMismatchError: Weights are missing, left over, or of another shape
+            or kind of number.
+        NotFiniteWeightsError: A weight is NaN or infinite.
     """
 
     # After hooks that exchange the weights, such as MMEngine's EMAHook.
@@ -34,6 +37,8 @@ class CheckpointCheckHook(Hook):
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Compare, before MMEngine puts the weights into the model."""
+        # Other Runners than this package's don't ask.
+        check_contents(checkpoint, 'the checkpoint')
         resumed = bool(runner._resume)
         self._problem = load_weights(unwrapped(runner.model), checkpoint, training=resumed)
         if resumed and self._problem is not None:

@@ -7,11 +7,11 @@ from typing import Any, Self
 import torch
 import torch.nn.functional as F
 from mmengine.logging import print_log
-from mmengine.runner.checkpoint import _load_checkpoint
 from mmseg.models.backbones import HRNet
 from mmseg.models.utils import Upsample
 from torch import Tensor, nn
 
+from tfinet_mm.checkpoints.addresses import plain_address, read_checkpoint
 from tfinet_mm.models.blocks import BN, NormCfg
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import Features
@@ -113,8 +113,8 @@ class FusedHRNet(HRNet):
             super().init_weights()
 
     def _load_pretrained(self, path: str) -> None:
-        checkpoint = _load_checkpoint(path, map_location='cpu', logger='current')
-        found = hrnet_state_dict(checkpoint)
+        path = plain_address(path)
+        found = hrnet_state_dict(read_checkpoint(path, logger='current'))
         own = self.state_dict()
         wrong = [
             f'{key}: file has {tuple(found[key].shape) if key in found else "nothing"}, '

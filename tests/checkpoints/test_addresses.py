@@ -1,0 +1,102 @@
+"""Checkpoints from paths, downloads and MMEngine's names for models."""
+
+import os
+
+import pytest
+import torch
+
+from tfinet_mm.checkpoints.addresses import SCHEME, read_checkpoint
+from tfinet_mm.engine.checkpoint import TRUST_VARIABLE
+from tfinet_mm.errors import (
+    DamagedCheckpointError,
+    NotFiniteWeightsError,
+    UntrustedCheckpointError,
+)
+
+
+class Touch:
+    """What a hostile file does: pickled as a call of os.system."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f'touch {self.path}',)
+
+
+@pytest.fixture(autouse=True)
+def distrust(monkeypatch):
+    monkeypatch.delenv(TRUST_VARIABLE, raising=False)
+
+
+def hostile(path):
+    """Write a checkpoint that makes a file when its code runs; returns that file."""
+    victim = path.parent / 'ran'
+    torch.save({'state_dict': {}, 'extra': Touch(victim)}, path)
+    return victim
+
+
+def test_paths(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv('HOME', str(tmp_path))
+    torch.save({'state_dict': {'w': torch.ones(2)}}, 'a b.pth')
+    for address in ('a b.pth', tmp_path / 'a b.pth', '~/a b.pth', f'{SCHEME}a b.pth'):
+        assert read_checkpoint(address)['state_dict']['w'].tolist() == [1, 1]
+    with pytest.raises(FileNotFoundError, match=r'there is no checkpoint nowhere\.pth'):
+        read_checkpoint(f'{SCHEME}nowhere.pth')
+    torch.save([1], 'list.pth')
+    with pytest.raises(DamagedCheckpointError, match=r'list\.pth holds a list'):
+        read_checkpoint('list.pth')
+    torch.save({'w': torch.tensor([1, float('nan')])}, 'nan.pth')
+    with pytest.raises(NotFiniteWeightsError, match=r'nan\.pth: the weights w hold NaN'):
+        read_checkpoint('nan.pth')
+
+
+def test_downloads(tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    asked = []
+
+    def download(url, target, progress):
+        asked.append(url)
+        if 'gone' in url:
+            raise OSError('404')
+        torch.save({'state_dict': {'w': torch.ones(2)}}, target)
+
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+    # What torch downloaded before is in the same place.
+    cache = tmp_path / 'hub' / 'checkpoints'
+    cache.mkdir(parents=True)
+    victim = hostile(cache / 'bad.pth')
+    monkeypatch.setenv('MMENGINE_HOME', str(tmp_path / 'home'))
+    (tmp_path / 'home').mkdir()
+    (tmp_path / 'home' / 'open_mmlab.json').write_text(
+        '{"test/bad": "https://example.org/bad.pth", "test/good": "https://example.org/good.pth",'
+        ' "test/local": "local.pth"}'
+    )
+    hostile(tmp_path / 'home' / 'local.pth')
+    for name in ('https://example.org/bad.pth', 'open-mmlab://test/bad', 'openmmlab://test/local'):
+        with pytest.raises(UntrustedCheckpointError):
+            read_checkpoint(name)
+    for name in ('https://example.org/good.pth?x=1', 'open-mmlab://test/good'):
+        assert read_checkpoint(name)['state_dict']['w'].tolist() == [1, 1]
+    assert asked == ['https://example.org/good.pth?x=1']
+    with pytest.raises(FileNotFoundError, match=r'http://example\.org/gone\.pth can not be down'):
+        read_checkpoint('http://example.org/gone.pth')
+    assert sorted(path.name for path in cache.iterdir()) == ['bad.pth', 'good.pth']
+    with pytest.raises(FileNotFoundError, match='no pretrained model'):
+        read_checkpoint('open-mmlab://msra/hrnetv2_w19')
+    with pytest.raises(UntrustedCheckpointError, match='pavi://x'):
+        read_checkpoint('pavi://x')
+    assert not victim.exists()
+
+
+def test_a_classifier_gives_its_backbone(tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+    monkeypatch.setattr(
+        torch.hub,
+        'download_url_to_file',
+        lambda url, target, progress: torch.save(
+            {'state_dict': {'backbone.w': torch.ones(1), 'head.w': torch.ones(1)}}, target
+        ),
+    )
+    assert list(read_checkpoint('mmcls://vgg11')['state_dict']) == ['w']

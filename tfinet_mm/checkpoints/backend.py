@@ -1,0 +1,48 @@
+"""MMEngine's local files, replaced only by whole ones, under a name of their own."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from mmengine.fileio import LocalBackend, register_backend
+from mmengine.fileio.backends import backends
+
+from tfinet_mm.files import write_whole
+
+BACKEND_NAME = 'tfinet_mm.whole_files'
+
+
+class WholeFileBackend(LocalBackend):
+    """The local file system, on which a file is replaced only by a whole new one.
+
+    A run killed while it saves leaves the checkpoint that was there; what is
+    unfinished beside it is removed by the next run, see
+    :func:`~tfinet_mm.files.whole_file`.
+    """
+
+    def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:
+        """Write bytes to a file, all of them or none.
+
+        Args:
+            obj: The bytes.
+            filepath: The file; its folder is made if missing.
+        """
+        write_whole(filepath, obj)
+
+    def put_text(self, obj: str, filepath: str | Path, encoding: str = 'utf-8') -> None:
+        """Write a text to a file, all of it or nothing.
+
+        Args:
+            obj: The text.
+            filepath: The file; its folder is made if missing.
+            encoding: How it is encoded.
+        """
+        write_whole(filepath, obj.encode(encoding))
+
+
+def whole_file_backend() -> dict[str, Any]:
+    """The ``backend_args`` with which MMEngine writes whole files, whose backend is registered."""
+    if BACKEND_NAME not in backends:
+        register_backend(BACKEND_NAME, WholeFileBackend, force=True)
+    return dict(backend=BACKEND_NAME)

@@ -1,0 +1,237 @@
+"""What a checkpoint has to hold: weights by name that are tensors of finite numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from tfinet_mm.errors import CheckpointMismatchError, DamagedCheckpointError, NotFiniteWeightsError
+
+SHOWN = 4
+"""Number of keys that a message lists before it only counts them."""
+
+RESUMABLE = ('meta', 'message_hub', 'state_dict', 'optimizer')
+"""What MMEngine's Runner needs in a checkpoint to resume from it."""
+
+
+def check_contents(checkpoint: Any, name: str) -> dict[str, Any]:
+    """Check that what was read is a checkpoint, and that its weights are finite.
+
+    Args:
+        checkpoint: What was read: a state dict, or a dictionary of MMEngine, timm
+            or another library that holds one.
+        name: Where it comes from, for messages.
+
+    Returns:
+        The same.
+
+    Raises:
+        DamagedCheckpointError: It is something else.
+        NotFiniteWeightsError: A weight is NaN or infinite.
+    """
+    if not isinstance(checkpoint, dict):
+        raise _no_dictionary(checkpoint, name)
+    for weights in _tables(checkpoint):
+        check_finite(weights, name)
+    return checkpoint
+
+
+def weights_of(checkpoint: Any, name: str) -> dict[str, Tensor]:
+    """Take the weights out of a checkpoint.
+
+    Args:
+        checkpoint: A state dict, or a dictionary that has one as ``state_dict``.
+        name: Where it comes from, for messages.
+
+    Returns:
+        Tensors by key.
+
+    Raises:
+        DamagedCheckpointError: There are none, or what is there isn't tensors by name.
+    """
+    if not isinstance(checkpoint, dict):
+        raise _no_dictionary(checkpoint, name)
+    stored = checkpoint.get('state_dict', checkpoint)
+    where = f'{name}, "state_dict"' if 'state_dict' in checkpoint else name
+    if not isinstance(stored, dict):
+        raise DamagedCheckpointError(
+            f'{where}: found a {type(stored).__name__}, expected the weights by name; give the '
+            'file that the training saved'
+        )
+    for key, value in stored.items():
+        if not isinstance(key, str):
+            raise DamagedCheckpointError(
+                f'{where}: found the key {key!r}, expected the names of weights; give the file '
+                'that the training saved'
+            )
+        # Modules may store more than tensors under this name, see torch.nn.Module.get_extra_state.
+        if not isinstance(value, Tensor) and not key.endswith('_extra_state'):
+            raise DamagedCheckpointError(
+                f'{where}: {key!r} is a {type(value).__name__}, expected a tensor; the weights '
+                'must be on their own in the file, or under "state_dict"'
+            )
+    return stored
+
+
+def check_finite(weights: Mapping[Any, Any], name: str) -> None:
+    """Refuse weights that are NaN or infinite.
+
+    Args:
+        weights: Tensors by key; other values, and integers, are passed over.
+        name: Where they come from, for messages.
+
+    Raises:
+        NotFiniteWeightsError: There are some; the message names the first keys.
+    """
+    bad = not_finite(weights)
+    if bad:
+        raise NotFiniteWeightsError(
+            f'{name}: the weights {listed(bad)} hold NaN or infinity; they must be finite. The '
+            'training that made them has diverged: use an older checkpoint, or train again with a '
+            'lower learning rate'
+        )
+
+
+def not_finite(weights: Mapping[Any, Any]) -> list[str]:
+    """Keys of the tensors that hold NaN or infinity."""
+    return [str(key) for key, value in weights.items() if not _is_finite(value)]
+
+
+def check_kinds(own: Mapping[str, Tensor], weights: Mapping[str, Any], name: str) -> None:
+    """Refuse weights that are integers or complex where a network has real numbers.
+
+    They would be cast without a word. Real numbers of another precision are fine.
+
+    Args:
+        own: The network's state dict.
+        weights: The checkpoint's.
+        name: Where the latter come from, for messages.
+
+    Raises:
+        CheckpointMismatchError: There are some; the message names the first keys.
+    """
+    bad = [
+        f'{key} is {value.dtype}, expected {own[key].dtype}'
+        for key, value in weights.items()
+        if key in own
+        and isinstance(value, Tensor)
+        and isinstance(own[key], Tensor)
+        and own[key].is_floating_point()
+        and not value.is_floating_point()
+    ]
+    if bad:
+        raise CheckpointMismatchError(
+            f'{name}: weights of another kind of number, {listed(bad)}. A quantised network has to '
+            'be stored in floating point first'
+        )
+
+
+def check_resumable(
+    checkpoint: Mapping[str, Any], name: str, needed: Sequence[str] = RESUMABLE
+) -> None:
+    """Refuse a checkpoint that a training can't be resumed from.
+
+    Args:
+        checkpoint: What was read.
+        name: Where it comes from, for messages.
+        needed: Keys that must be there.
+
+    Raises:
+        DamagedCheckpointError: Something is missing.
+    """
+    missing = [key for key in needed if key not in checkpoint]
+    if missing:
+        raise DamagedCheckpointError(
+            f'{name} holds no {", ".join(missing)}, which resuming needs; start a new training '
+            'from its weights with load_from instead'
+        )
+    for key in set(needed) - {'state_dict'}:
+        if not isinstance(checkpoint[key], dict):
+            raise DamagedCheckpointError(
+                f'{name}: "{key}" is a {type(checkpoint[key]).__name__}, expected a dictionary'
+            )
+    meta = checkpoint.get('meta') if 'meta' in needed else None
+    if meta is not None and not all(isinstance(meta.get(key, 0), int) for key in ('epoch', 'iter')):
+        raise DamagedCheckpointError(
+            f'{name}: epoch and iter in "meta" must be whole numbers, got '
+            f'{meta.get("epoch")!r} and {meta.get("iter")!r}'
+        )
+
+
+def trained_classes(checkpoint: Mapping[str, Any], name: str) -> tuple[Any, Any]:
+    """The land-cover classes that a checkpoint was trained on.
+
+    Args:
+        checkpoint: What was read.
+        name: Where it comes from, for messages.
+
+    Returns:
+        ``semantic_classes`` and ``semantic_palette`` of the training's data set,
+        each None where the checkpoint doesn't say.
+
+    Raises:
+        DamagedCheckpointError: What it says isn't a list of names, or of colours.
+    """
+    meta = checkpoint.get('meta') or {}
+    found = meta.get('dataset_meta') or {} if isinstance(meta, dict) else None
+    if not isinstance(found, dict):
+        raise DamagedCheckpointError(
+            f'{name}: "meta" and its "dataset_meta" must be dictionaries, got a '
+            f'{type(meta).__name__}; give the file that the training saved'
+        )
+    names, palette = found.get('semantic_classes'), found.get('semantic_palette')
+    for what, values, kind in (('classes', names, str), ('palette', palette, list | tuple)):
+        listing = isinstance(values, list | tuple) and all(isinstance(v, kind) for v in values)
+        if values is not None and not listing:
+            raise DamagedCheckpointError(
+                f'{name}: semantic_{what} in its "dataset_meta" must be a list of class '
+                f'{"names" if kind is str else "colours"}, got {str(values)[:60]}'
+            )
+    return names, palette
+
+
+def listed(names: Sequence[str], shown: int = SHOWN) -> str:
+    """The first of some names, and how many more there are.
+
+    Example:
+        >>> listed(['a', 'b', 'c'], 2)
+        'a, b and 1 more'
+    """
+    more = f' and {len(names) - shown} more' if len(names) > shown else ''
+    return ', '.join(names[:shown]) + more
+
+
+def _no_dictionary(found: Any, name: str) -> DamagedCheckpointError:
+    return DamagedCheckpointError(
+        f'{name} holds a {type(found).__name__}, expected a dictionary with weights by name, on '
+        'their own or as "state_dict"; give the file that the training saved'
+    )
+
+
+def _tables(checkpoint: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
+    """The dictionary itself and those directly in it that hold tensors by name."""
+    yield checkpoint
+    for value in checkpoint.values():
+        if isinstance(value, dict) and any(isinstance(part, Tensor) for part in value.values()):
+            yield value
+
+
+def _is_finite(value: Any) -> bool:
+    if not isinstance(value, Tensor) or not (value.is_floating_point() or value.is_complex()):
+        return True
+    value = value.detach()
+    if value.layout != torch.strided:
+        value = value.coalesce().values() if value.layout == torch.sparse_coo else value.to_dense()
+    if value.device.type == 'meta':
+        return True
+    if value.is_floating_point() and value.itemsize < 4:
+        total = value.sum(dtype=torch.float32)
+    else:
+        total = value.sum()
+    # A sum is 15 times as fast as asking each number, but may overflow.
+    if bool(torch.isfinite(total)):
+        return True
+    return bool(torch.isfinite(value.float() if value.itemsize < 2 else value).all())

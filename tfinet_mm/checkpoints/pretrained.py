@@ -1,0 +1,54 @@
+"""Let modules load their initial weights (``init_cfg``) without running code from them.
+
+MMEngine reads the checkpoint of ``init_cfg=dict(type='Pretrained', ...)`` with its
+own loader, which runs code where it must. That loader is everybody's, so it stays
+as it is; the modules of a model are given addresses that begin with
+:data:`~tfinet_mm.checkpoints.addresses.SCHEME` instead, for which a reader of this
+package is added to MMEngine's.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from mmengine.model.weight_init import PretrainedInit
+from mmengine.runner import CheckpointLoader
+from torch import nn
+
+from tfinet_mm.checkpoints.addresses import SCHEME, plain_address, read_checkpoint
+from tfinet_mm.checkpoints.pickles import Location
+
+
+def load_from_safe_reader(filename: str, map_location: Location = None) -> dict[str, Any]:
+    """MMEngine's loader of addresses that begin with ``tfinet-mm://``."""
+    return read_checkpoint(filename, 'cpu' if map_location is None else map_location)
+
+
+def guard_pretrained(model: nn.Module) -> None:
+    """Make ``init_weights`` of a model and its parts read checkpoints with this package's reader.
+
+    Args:
+        model: Whose ``init_cfg``, and those of all its modules, are changed.
+    """
+    if SCHEME not in CheckpointLoader._schemes:
+        CheckpointLoader.register_scheme(prefixes=SCHEME, loader=load_from_safe_reader, force=True)
+    module: Any
+    for module in model.modules():
+        init_cfg = getattr(module, 'init_cfg', None)
+        if isinstance(init_cfg, list | tuple):
+            module.init_cfg = [_guarded(one) for one in init_cfg]
+        elif init_cfg is not None:
+            module.init_cfg = _guarded(init_cfg)
+
+
+def _guarded(init_cfg: Any) -> Any:
+    """One entry of ``init_cfg`` with an address of :data:`SCHEME`, where it has an address."""
+    if not isinstance(init_cfg, dict) or not isinstance(init_cfg.get('checkpoint'), str):
+        return init_cfg
+    kind = init_cfg.get('type')
+    if kind is not PretrainedInit and str(kind).rpartition('.')[2] != 'Pretrained':
+        return init_cfg
+    changed = copy.copy(init_cfg)
+    changed['checkpoint'] = SCHEME + plain_address(init_cfg['checkpoint'])
+    return changed
