@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import tfinet_mm
-from tfinet_mm.errors import MissingExtraError
+from tfinet_mm.errors import StackError
 from tfinet_mm.stack import STACKS, check_stack, parse_version
 
 ROOT = Path(tfinet_mm.__file__).parents[1]
@@ -105,14 +105,51 @@ def test_what_cannot_work_is_named_with_the_line_that_mends_it(tmp_path, case):
     versions, modules, reasons, remedies = BAD[case]
     result = import_with(tmp_path, versions, modules)
     assert result.returncode == 1
-    last = result.stderr.split('MissingExtraError: ')
+    last = result.stderr.split('StackError: ')
     assert len(last) == 2, f'one message, without a chain of others: {result.stderr}'
     for text in (*reasons, *remedies):
         assert text in last[1]
 
 
-def test_it_is_an_import_error():
-    assert issubclass(MissingExtraError, ImportError)
+LOOK_UP = """
+import sys
+sys.path.insert(0, {folder!r})
+from mmengine.registry import MODELS, DefaultScope
+from mmseg.registry import MODELS as MMSEG_MODELS
+def build(scope, registry):
+    with DefaultScope.overwrite_default_scope(scope):
+        registry.build(dict(type='tfinet_mm.SemanticChangeDetector'))
+for scope, registry in (('mmseg', MMSEG_MODELS), ('mmengine', MODELS), ('tfinet_mm', MODELS)):
+    try:
+        build(scope, registry)
+    except Exception as error:
+        print('GOT', scope, type(error).__name__, ' '.join(str(error).split()))
+"""
+
+
+def test_a_registry_that_meets_the_prefix_ends_with_the_message(tmp_path):
+    """MMEngine catches ImportError and AttributeError there, and goes on to a bare KeyError."""
+    assert not issubclass(StackError, ImportError | AttributeError)
+    other = {'onedl-mmengine': '0.10.8', 'mmengine': '0.10.3'}
+    for name, version in other.items():
+        info = tmp_path / f'{name.replace("-", "_")}-{version}.dist-info'
+        info.mkdir()
+        (info / 'METADATA').write_text(f'Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n')
+    result = subprocess.run(
+        [sys.executable, '-W', 'ignore', '-c', LOOK_UP.format(folder=str(tmp_path))],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    found = [line for line in result.stdout.splitlines() if line.startswith('GOT')]
+    assert [line.split()[1:3] for line in found] == [
+        [scope, 'StackError'] for scope in ('mmseg', 'mmengine', 'tfinet_mm')
+    ], result.stderr
+    for line in found:
+        assert 'needs MMEngine, MMCV and MMSegmentation' in line
+        assert 'is installed, >=' in line
+        assert 'This mends it: pip' in line
 
 
 def test_the_environment_of_these_tests_passes_in_milliseconds():

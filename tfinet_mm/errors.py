@@ -56,6 +56,14 @@ class MissingExtraError(TFINetError, ImportError):
     """An optional dependency is missing; the message names the extra to install."""
 
 
+class StackError(TFINetError, RuntimeError):
+    """MMEngine, MMCV or MMSegmentation is missing or can't work with the others.
+
+    No ImportError: MMEngine's registries catch those when they meet the prefix
+    ``tfinet_mm.``, and the user would read a KeyError in place of the message.
+    """
+
+
 class DamagedCheckpointError(TFINetError, RuntimeError):
     """A checkpoint file is cut off, was changed, or is no checkpoint at all."""
 

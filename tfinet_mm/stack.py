@@ -17,7 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-from tfinet_mm.errors import MissingExtraError
+from tfinet_mm.errors import StackError
 
 Version = tuple[int, ...]
 
@@ -69,10 +69,10 @@ def check_stack() -> None:
     """Raise one readable error when the three modules are missing or can't work together.
 
     Raises:
-        MissingExtraError: A module is missing, a version doesn't work, a package
+        StackError: A module is missing, a version doesn't work, a package
             of the same name but another purpose is installed, or the two
             stacks are mixed. The message lists all that was found and the pip
-            line that mends it. It is an ImportError.
+            line that mends it. It is no ImportError, which MMEngine would swallow.
     """
     installed = _installed_versions()
     problems = [
@@ -104,7 +104,7 @@ def check_stack() -> None:
     lines.append(
         f'pip install "tfinet-mm[{extra}]"    (in a checkout: pip install -e ".[{extra}]")'
     )
-    raise MissingExtraError(
+    raise StackError(
         'tfinet_mm needs MMEngine, MMCV and MMSegmentation, but\n'
         + ''.join(f'  - {problem}\n' for problem in problems)
         + 'This mends it:\n'

@@ -1,5 +1,10 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
+from mmengine.model import BaseModel
+from mmengine.optim import OptimWrapper
+from mmengine.runner import IterBasedTrainLoop, Runner
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
@@ -36,7 +41,10 @@ def test_one_labelled_pixel_is_enough():
 @pytest.mark.parametrize(
     ('labels', 'message'),
     [
-        ((255, 255, 255), r'whether it changed or the land cover before or .* 100 % are 255'),
+        (
+            (255, 255, 255),
+            r'whether it changed or the land cover before or .* 100 % are 255',
+        ),
         ((0, 255, 255), r'with the land cover before or the land cover after: .*label1/a b\.png'),
         ((1, 2, 255), r'with the land cover after: '),
     ],
@@ -50,3 +58,68 @@ def test_looks_at_the_first_epoch_only():
     hook = _epoch(_batch(1, 3, 2))
     hook.after_train_iter(None, 0, _batch(255, 255, 255))
     hook.after_train_epoch(None)
+
+
+class _Nothing(BaseModel):
+    """Learns from whatever comes."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = torch.nn.Parameter(torch.ones(()))
+
+    def forward(self, inputs, data_samples=None, mode='tensor'):
+        return {'loss': self.weight.square()}
+
+
+def _collate(samples):
+    return {'inputs': None, 'data_samples': [s for one in samples for s in one['data_samples']]}
+
+
+def _train(tmp_path, labels, max_iters, **options):
+    """Train by iterations on pairs of these labels, one a batch; how many ran before an error."""
+    model = _Nothing()
+    runner = Runner(
+        model,
+        str(tmp_path),
+        dict(
+            dataset=[_batch(*each) for each in labels],
+            sampler=dict(type='InfiniteSampler', shuffle=False),
+            batch_size=1,
+            collate_fn=_collate,
+        ),
+        train_cfg=dict(type=IterBasedTrainLoop, max_iters=max_iters),
+        optim_wrapper=OptimWrapper(torch.optim.SGD(model.parameters(), lr=0.1)),
+        custom_hooks=[LabelCheckHook(**options)],
+        default_hooks=dict(checkpoint=None, logger=None),
+        experiment_name=tmp_path.name,
+        log_level='ERROR',
+    )
+    with pytest.raises(LabelValueError) as caught:
+        runner.train()
+    return runner.iter + 1, str(caught.value)
+
+
+def test_speaks_after_one_pass_of_a_loop_of_iterations(tmp_path):
+    ran, message = _train(tmp_path, [(0, 255, 255)] * 3, 1000)
+    assert ran == 3
+    assert 'the land cover before or the land cover after' in message
+
+
+@pytest.mark.parametrize('labels', [(255, 255, 255), (1, 255, 255)])
+def test_speaks_in_the_first_iterations_of_many_pairs(tmp_path, labels):
+    ran, message = _train(tmp_path, [labels] * 50, 1000, iterations=4)
+    assert ran == 4
+    assert 'label_check=dict(iterations=...)' in message
+
+
+@pytest.mark.parametrize('labels', [(0, 255, 255), (1, 2, 255)])
+def test_waits_for_land_cover_that_may_come_later(labels):
+    """Nothing changed so far, or one date is labelled: the first pass decides."""
+    runner = SimpleNamespace(train_dataloader=range(20))
+    hook = LabelCheckHook(iterations=2)
+    for index in range(10):
+        hook.after_train_iter(runner, index, _batch(*labels))
+    hook.after_train_iter(runner, 10, _batch(1, 3, 3))
+    for index in range(11, 20):
+        hook.after_train_iter(runner, index, _batch(*labels))
+    hook.after_train_epoch(runner)
