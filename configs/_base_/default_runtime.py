@@ -34,6 +34,9 @@ default_hooks = dict(
     # Pictures of eight pairs, the same at every validation; tools/test.py --show-dir draws all.
     visualization=dict(type='tfinet_mm.PairVisualizationHook', number=8),
 )
+# Flips and rotations of tools/test.py --tta.
+tta_model = dict(type='tfinet_mm.SCDTTAModel')
+
 log_processor = dict(by_epoch=True)
 log_level = 'INFO'
 

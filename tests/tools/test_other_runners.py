@@ -1,9 +1,17 @@
 """What holds for any program that builds the Runner which a config of this package names."""
 
 import json
+import runpy
+import sys
+from pathlib import Path
 
+import mmseg
+import numpy as np
 import pytest
 import torch
+from PIL import Image
+
+from tfinet_mm.engine.checkpoint import load_checkpoint_file
 
 # Nothing of this package is imported by name, as in mmseg's and Open-CD's own tools.
 PROGRAM = """
@@ -82,3 +90,60 @@ def test_a_strangers_checkpoint_is_refused(program, tmp_path):
     printed = program(tmp_path / 'x.pth', code=1)
     assert 'a stranger speaks' not in printed
     assert 'UntrustedCheckpointError' in printed
+
+
+@pytest.fixture(scope='session')
+def mmseg_tool():
+    """A function that runs main() of one of mmseg's own tools in this process."""
+    folder = Path(mmseg.__file__).parent / '.mim' / 'tools'
+    if not folder.is_dir():
+        pytest.skip('this MMSegmentation comes without its tools')
+
+    def run(name, *arguments):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sys, 'argv', [name, *map(str, arguments)])
+            patch.setenv('LOCAL_RANK', '0')
+            namespace = runpy.run_path(str(folder / name))
+            namespace['main']()
+
+    return run
+
+
+def test_mmseg_tests_draws_writes_and_augments(tiny, trained, mmseg_tool, load_tool, tmp_path):
+    """The same maps and pictures as tools/test.py makes."""
+    checkpoint = trained[0] / 'epoch_2.pth'
+    mmseg_tool(
+        *('test.py', tiny, checkpoint, '--tta', '--work-dir', tmp_path / 'theirs'),
+        *('--out', tmp_path / 'maps', '--show-dir', tmp_path / 'pictures'),
+        *('--cfg-options', 'test_evaluator.out_file=' + str(tmp_path / 'theirs.json')),
+    )
+    load_tool('test.py').main(
+        [
+            *(str(tiny), str(checkpoint), '--tta', '--work-dir', str(tmp_path / 'ours')),
+            *('--out', str(tmp_path / 'our maps'), '--show-dir', str(tmp_path / 'our pictures')),
+            *('--json', str(tmp_path / 'ours.json')),
+        ]
+    )
+    theirs, ours = (json.loads((tmp_path / f'{n}.json').read_text()) for n in ('theirs', 'ours'))
+    assert theirs['scores'] == ours['scores']
+    files = sorted(p.relative_to(tmp_path / 'maps') for p in (tmp_path / 'maps').rglob('*.png'))
+    assert len(files) == 9
+    for file in files:
+        assert (tmp_path / 'maps' / file).read_bytes() == (
+            tmp_path / 'our maps' / file
+        ).read_bytes()
+    drawn = sorted((tmp_path / 'our pictures').rglob('*.png'))
+    found = sorted((tmp_path / 'pictures' / 'vis_data' / 'vis_image' / 'test').rglob('*.png'))
+    assert [path.name for path in found] == [f'{path.stem}_0.png' for path in drawn]
+    for first, second in zip(found, drawn, strict=True):
+        np.testing.assert_array_equal(np.asarray(Image.open(first)), np.asarray(Image.open(second)))
+
+
+def test_mmseg_trains_and_resumes(tiny, mmseg_tool, tmp_path):
+    options = ('--work-dir', tmp_path / 'w', '--cfg-options', 'train_cfg.max_epochs=')
+    mmseg_tool('train.py', tiny, *options[:-1], options[-1] + '1')
+    mmseg_tool('train.py', tiny, '--resume', *options[:-1], options[-1] + '2')
+    checkpoint = load_checkpoint_file(tmp_path / 'w' / 'epoch_2.pth')
+    assert checkpoint['meta']['iter'] == 4
+    steps = {float(state['step']) for state in checkpoint['optimizer']['state'].values()}
+    assert steps == {4.0}

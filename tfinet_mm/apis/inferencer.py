@@ -23,11 +23,10 @@ from tfinet_mm.apis.loading import (
     set_windows,
 )
 from tfinet_mm.apis.result import SCDResult
-from tfinet_mm.datasets.images import read_image, select_bands, split_dates
+from tfinet_mm.datasets.images import split_dates
 from tfinet_mm.engine.options import network_bands
 from tfinet_mm.engine.testing import is_ensemble
 from tfinet_mm.engine.threads import map_ahead
-from tfinet_mm.errors import ImageFormatError
 from tfinet_mm.models.detectors import SCDTTAModel
 from tfinet_mm.models.detectors.augmentation import TTA_TRANSFORMS
 from tfinet_mm.pseudo_labels.manifest import member_entries
@@ -276,7 +275,8 @@ class SCDInferencer:
         before, after = pair
         names = [_name(before, 'the image before'), _name(after, 'the image after')]
         images = [
-            self._read(image, name) for image, name in zip((before, after), names, strict=True)
+            self._loader.read(image, name)
+            for image, name in zip((before, after), names, strict=True)
         ]
         stem = os.path.splitext(os.path.basename(names[0]))[0]
         sample_id = 'pair' if isinstance(before, np.ndarray) else stem
@@ -285,19 +285,6 @@ class SCDInferencer:
         for transform in self._transforms:
             results = transform(results)
         return _Loaded(results['inputs'], results['data_samples'], *shown, sample_id)
-
-    def _read(self, image: ImageLike, name: str) -> np.ndarray:
-        bands = self._loader.bands
-        if not isinstance(image, np.ndarray):
-            return read_image(image, bands)
-        values = image[..., None] if image.ndim == 2 else image
-        if values.ndim != 3 or 0 in values.shape:
-            raise ImageFormatError(
-                f'{name} is an array of shape {image.shape}, expected (height, width, bands); '
-                'give several images as a list'
-            )
-        chosen = [number - 1 for number in select_bands(name, values.shape[2], bands)]
-        return np.ascontiguousarray(values[..., chosen])
 
     def _predict_batch(
         self, batch: Sequence[tuple[int, _Loaded]]

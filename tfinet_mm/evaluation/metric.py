@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -27,6 +28,7 @@ from tfinet_mm.structures import (
     PRED_TO,
     ClassTable,
 )
+from tfinet_mm.visualization.prediction_files import PredictionFiles
 
 
 @dataclass(frozen=True)
@@ -115,6 +117,10 @@ class SCDMetric(BaseMetric):
             ``IoU_to/NAME`` and ``F1_to/NAME`` of every class. Off by default to
             keep logs readable: the printed table and the JSON have them anyway.
         prefix: Put before the name of each metric, with a "/".
+        output_dir: Folder to write the predicted maps to, ``label1``, ``label2``
+            and ``change`` as ``tfinet_mm.PredictionWriterHook`` does; what
+            ``--out`` of mmseg's ``tools/test.py`` sets. None writes none.
+        keep_results: Not used; mmseg's tool sets it with ``output_dir``.
 
     Raises:
         MissingLabelsError: A sample to score has no annotation.
@@ -125,13 +131,19 @@ class SCDMetric(BaseMetric):
     """
 
     def __init__(
-        self, out_file: str | None = None, per_class: bool = False, prefix: str | None = None
+        self,
+        out_file: str | None = None,
+        per_class: bool = False,
+        prefix: str | None = None,
+        output_dir: str | None = None,
+        keep_results: bool = False,
     ) -> None:
         # MMEngine warns of metrics without a prefix, but plain names are meant here.
         super().__init__(prefix=prefix or 'scd')
         self.prefix = prefix
         self.out_file = out_file
         self.per_class = per_class
+        self.files = None if output_dir is None else PredictionFiles(output_dir)
         self._reset()
 
     def _reset(self) -> None:
@@ -140,6 +152,7 @@ class SCDMetric(BaseMetric):
         # Apart from the sum, since it may turn out to be the sampler's padding.
         self._latest: SCDConfusion | None = None
         self._report = RankReport(0)
+        self._written: set[str] = set()
 
     def _class_table(self) -> ClassTable:
         if self._table is None:
@@ -171,11 +184,34 @@ class SCDMetric(BaseMetric):
                 )
             except LabelValueError as error:
                 raise LabelValueError(f'sample {name}: {error}') from error
+            if self.files is not None:
+                self._write(self.files, sample)
             self._earlier = self._sum()
             self._latest = counts
             self._report = RankReport(
                 self._report.count + 1, self._report.first if self._report.count else name, name
             )
+
+    def _write(self, files: PredictionFiles, sample: dict[str, Any]) -> None:
+        """Write the maps of a sample, over no image, label or other sample's maps."""
+        name = str(sample.get('sample_id') or '')
+        if not name or name in self._written:
+            raise ValueError(
+                f"output_dir needs a 'sample_id' of its own for each sample, got {name!r} "
+                f'{"again" if name else "for one"}; test one data set at a time, and keep '
+                "'sample_id' in meta_keys of tfinet_mm.PackPairInputs"
+            )
+        self._written.add(name)
+        keys = ('seg_map_path', 'seg_map_path_from', 'seg_map_path_to')
+        sources = [*(sample.get('img_path') or ()), *(sample.get(key) for key in keys)]
+        taken = {Path(source).resolve() for source in sources if source}
+        for path in files.paths(name):
+            if path.resolve() in taken:
+                raise ValueError(
+                    f'the prediction of sample {name} would overwrite {path}, which the data set '
+                    'reads; choose a folder of its own for the predictions'
+                )
+        files.write(sample, name, self._class_table().palette)
 
     def _sum(self) -> SCDConfusion:
         total = self._earlier or SCDConfusion.zeros(self._class_table().num_classes)

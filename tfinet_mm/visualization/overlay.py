@@ -58,7 +58,7 @@ def field_array(sample: Any, field: str) -> np.ndarray | None:
     """One field of a data sample as an array.
 
     Args:
-        sample: SegDataSample.
+        sample: SegDataSample, or its dictionary.
         field: Name of a PixelData with ``data`` (1, H, W) or (H, W), on any device.
 
     Returns:
@@ -67,7 +67,7 @@ def field_array(sample: Any, field: str) -> np.ndarray | None:
     value = sample.get(field)
     if value is None:
         return None
-    data = value.data.detach()
+    data = (value['data'] if isinstance(value, dict) else value.data).detach()
     data = data.squeeze(0) if data.ndim == 3 else data
     # NumPy knows no bfloat16.
     return (data.float() if data.is_floating_point() else data).cpu().numpy()

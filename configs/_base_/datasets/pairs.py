@@ -11,6 +11,8 @@ test_pipeline = [
     dict(type='tfinet_mm.LoadPairAnnotations'),
     dict(type='tfinet_mm.PackPairInputs'),
 ]
+# What --tta of MMSegmentation's tools/test.py puts in; tfinet_mm.SCDTTAModel augments batches.
+tta_pipeline = test_pipeline
 
 train_dataloader = dict(
     batch_size=8,

@@ -11,6 +11,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
+from tfinet_mm.errors import ImageFormatError
 from tfinet_mm.registry import TRANSFORMS
 from tfinet_mm.structures import (
     GT_CHANGE,
@@ -56,6 +57,9 @@ class PackPairInputs(BaseTransform):
 
     Args:
         meta_keys: Keys that go to the metainfo, as far as they are there.
+
+    Raises:
+        ImageFormatError: The image isn't (H, W, 2B).
     """
 
     FIELDS = (
@@ -72,6 +76,13 @@ class PackPairInputs(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Pack a pair."""
+        shape = results['img'].shape
+        if len(shape) != 3 or shape[2] % 2:
+            raise ImageFormatError(
+                f'expected both images as one array (H, W, 2B), got {shape}; load pairs with '
+                'tfinet_mm.LoadImagePair. With mmseg.apis.inference_model give a list of pairs: '
+                'inference_model(model, [(before, after)])'
+            )
         image = np.ascontiguousarray(results['img'].transpose(2, 0, 1))
         sample = SegDataSample()
         for key, name, dtype in self.FIELDS:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,17 +12,21 @@ from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
 from tfinet_mm.datasets.annotations import read_pair_labels
-from tfinet_mm.datasets.images import join_dates, read_image
+from tfinet_mm.datasets.images import join_dates, read_image, select_bands
 from tfinet_mm.errors import ImageFormatError, LabelFormatError
 from tfinet_mm.registry import TRANSFORMS
 from tfinet_mm.structures import SEG_CHANGE, SEG_FROM, SEG_TO
+
+LABEL_PATHS = ('seg_map_path', 'seg_map_path_from', 'seg_map_path_to')
 
 
 @TRANSFORMS.register_module()
 class LoadImagePair(BaseTransform):
     """Load both images of a pair as one array, the bands of the first date first.
 
-    Required keys: ``img_path`` ([before, after]), optionally ``window``.
+    Required keys: ``img_path`` ([before, after]), optionally ``window``. The two are
+    files, or arrays (H, W, B) of what files would hold, in RGB order; so
+    ``mmseg.apis.inference_model(model, [(before, after)])`` works.
 
     Added keys: ``img`` (H, W, 2B), uint8 or float32 in 0..255, RGB order;
     ``img_shape``, ``ori_shape``, ``pad_shape`` (H, W); ``flip``,
@@ -55,9 +60,50 @@ class LoadImagePair(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Load the images that ``img_path`` names."""
-        paths = results['img_path']
-        images = [read_image(path, self.bands, results.get('window')) for path in paths]
+        pair = results['img_path']
+        if isinstance(pair, str | os.PathLike) or pair is None or len(pair) != 2:
+            raise TypeError(
+                f'expected a pair of images as img_path, (before, after), got {pair!r}; with '
+                'mmseg.apis.inference_model give a list of pairs: inference_model(model, '
+                "[('before.png', 'after.png')])"
+            )
+        names = [
+            f'the image {date}' if isinstance(image, np.ndarray) else os.fspath(image)
+            for date, image in zip(('before', 'after'), pair, strict=True)
+        ]
+        images = [
+            self.read(image, name, results.get('window'))
+            for image, name in zip(pair, names, strict=True)
+        ]
+        results['img_path'] = names
         return self.join(results, images)
+
+    def read(
+        self,
+        image: str | os.PathLike[str] | np.ndarray,
+        name: str,
+        window: Sequence[int] | None = None,
+    ) -> np.ndarray:
+        """Read one image, or choose the bands of an array.
+
+        Args:
+            image: File, or (H, W, B), or (H, W) for one band.
+            name: What messages call it.
+            window: Of a file, what to read.
+
+        Raises:
+            ImageFormatError: See the class.
+        """
+        if not isinstance(image, np.ndarray):
+            return read_image(image, self.bands, window)
+        values = image[..., None] if image.ndim == 2 else image
+        if values.ndim != 3 or 0 in values.shape:
+            raise ImageFormatError(
+                f'{name} is an array of shape {image.shape}, expected (height, width, bands); '
+                'give several images as a list'
+            )
+        chosen = [number - 1 for number in select_bands(name, values.shape[2], self.bands)]
+        return np.ascontiguousarray(values[..., chosen])
 
     def join(self, results: dict[str, Any], images: Sequence[np.ndarray]) -> dict[str, Any]:
         """Do the rest for images that have been read, with the bands wanted.
@@ -113,7 +159,9 @@ class LoadPairAnnotations(BaseTransform):
     """Load the labels that a pair has: change and the land cover of each date.
 
     Files of any storage are read as ``label_spec`` says, see
-    :mod:`tfinet_mm.datasets.labels`. A pair without labels passes through.
+    :mod:`tfinet_mm.datasets.labels`. A pair without labels passes through, and
+    so does one that no data set gave: ``mmseg.apis.inference_model`` runs the
+    test pipeline on images alone.
 
     Required keys: ``label_spec``, and of the label paths those there are.
 
@@ -135,6 +183,8 @@ class LoadPairAnnotations(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Load the labels of a pair."""
+        if not any(key in results for key in ('label_spec', *LABEL_PATHS)):
+            return results
         loaded = read_pair_labels(results, results['label_spec'])
         fields = results.setdefault('seg_fields', [])
         for key, values, path in (

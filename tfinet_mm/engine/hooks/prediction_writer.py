@@ -6,23 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from tfinet_mm.engine.hooks.samples import check_names_differ, class_table, sample_name
-from tfinet_mm.errors import LabelValueError
-from tfinet_mm.files import sample_file
 from tfinet_mm.registry import HOOKS
-from tfinet_mm.structures import (
-    PRED_CHANGE,
-    PRED_CHANGE_PROB,
-    PRED_COVER_FROM,
-    PRED_COVER_TO,
-    PRED_FROM,
-    PRED_TO,
-)
-from tfinet_mm.visualization import colourise, field_array, write_palette_png, write_png
+from tfinet_mm.visualization.prediction_files import PredictionFiles
 
 
 @HOOKS.register_module()
@@ -61,23 +50,18 @@ class PredictionWriterHook(Hook):
         land_cover: bool = False,
         probability: bool = False,
     ) -> None:
-        self.out_dir = Path(out_dir)
-        self.rgb = rgb
-        self.probability = probability
-        self.class_maps = {'label1': PRED_FROM, 'label2': PRED_TO}
-        if land_cover:
-            self.class_maps |= {'cover1': PRED_COVER_FROM, 'cover2': PRED_COVER_TO}
+        self.files = PredictionFiles(out_dir, rgb, land_cover, probability)
 
     def before_test(self, runner: Runner) -> None:
         """Refuse to write over labels of the config's data sets, or one pair over another."""
         check_names_differ(runner.test_dataloader.dataset)
-        folders = ('', *self.class_maps, 'change', 'change_prob')
-        written = {(self.out_dir / folder).resolve() for folder in folders}
+        out_dir = self.files.out_dir
+        written = {(out_dir / folder).resolve() for folder in ('', *self.files.folders)}
         for split in ('train', 'val', 'test'):
             for folder in _data_folders(runner.cfg.get(f'{split}_dataloader')):
                 if folder.resolve() in written:
                     raise ValueError(
-                        f'predictions under {self.out_dir} would overwrite labels of the data set '
+                        f'predictions under {out_dir} would overwrite labels of the data set '
                         f'in {folder}, of the {split}_dataloader; choose a folder of their own'
                     )
 
@@ -98,32 +82,7 @@ class PredictionWriterHook(Hook):
         """
         palette = class_table(runner.test_dataloader).palette
         for sample in outputs or ():
-            name = sample_name(sample)
-            for folder, field in self.class_maps.items():
-                labels = _array(sample, field, name)
-                path = sample_file(self.out_dir / folder, name, '.png')
-                if self.rgb:
-                    write_png(path, colourise(labels, palette))
-                else:
-                    write_palette_png(path, labels, palette)
-            change = _array(sample, PRED_CHANGE, name)
-            write_png(
-                sample_file(self.out_dir / 'change', name, '.png'), np.uint8(255) * (change == 1)
-            )
-            if self.probability:
-                share = _array(sample, PRED_CHANGE_PROB, name).clip(0, 1)
-                path = sample_file(self.out_dir / 'change_prob', name, '.png')
-                write_png(path, np.round(share * 255).astype(np.uint8))
-
-
-def _array(sample: Any, field: str, name: str) -> np.ndarray:
-    array = field_array(sample, field)
-    if array is None:
-        raise LabelValueError(
-            f'the prediction of sample {name} has no {field!r} to write, only '
-            f'{sorted(sample.keys())}; the model must return it'
-        )
-    return array
+            self.files.write(sample, sample_name(sample), palette)
 
 
 def _data_folders(config: Any) -> Iterator[Path]:

@@ -36,8 +36,9 @@ class PairVisualizationHook(Hook):
     While validating, ``number`` pairs spread over the data set go to the backends
     of the runner's visualizer (files, TensorBoard, W&B) as ``val/SAMPLE_ID``: the
     same pairs each time and on any number of processes, with the training
-    iteration as step. While testing, the pictures go to ``out_dir/SAMPLE_ID.png``.
-    Sub-folders are kept in both.
+    iteration as step. While testing, the pictures go to ``out_dir/SAMPLE_ID.png``,
+    and with ``draw`` or ``show``, which mmseg's ``tools/test.py`` sets, to the
+    backends as ``test/SAMPLE_ID`` or to a window. Sub-folders are kept.
 
     Args:
         number: How many pairs to draw while validating; 0 draws none.
@@ -48,6 +49,9 @@ class PairVisualizationHook(Hook):
             The default is RGB, or the first three bands, or the first.
         min_side: Longer side of a panel that small images are enlarged to.
         max_side: Longer side of a panel that large images are reduced to.
+        draw: Send the pictures of testing to the backends of the visualizer.
+        show: Show the pictures of testing in a window.
+        wait_time: Seconds to show each of them.
 
     Raises:
         ValueError: ``number`` or ``interval`` is negative or ``test_interval``
@@ -66,6 +70,9 @@ class PairVisualizationHook(Hook):
         bands: Sequence[int] | None = None,
         min_side: int = 192,
         max_side: int = 512,
+        draw: bool = False,
+        show: bool = False,
+        wait_time: float = 0.0,
     ) -> None:
         if number < 0 or (interval or 0) < 0 or test_interval < 1:
             raise ValueError(
@@ -79,6 +86,9 @@ class PairVisualizationHook(Hook):
         self.test_interval = test_interval
         self.bands = bands
         self.sides = dict(min_side=min_side, max_side=max_side)
+        self.draw = draw
+        self.show = show
+        self.wait_time = wait_time
         self._seen = 0
         self._training = False
         self._chosen: dict[Hashable, str] = {}
@@ -103,7 +113,8 @@ class PairVisualizationHook(Hook):
     def before_test_epoch(self, runner: Runner) -> None:
         """Count pairs from the first one again."""
         self._seen = 0
-        if self.out_dir is not None:
+        self._shown, self._held = set(), []
+        if self.out_dir is not None or self.draw:
             check_names_differ(runner.test_dataloader.dataset)
 
     def _positions(self, outputs: Sequence[Any] | None) -> Iterator[tuple[int, Any]]:
@@ -137,11 +148,7 @@ class PairVisualizationHook(Hook):
             # In the picture as well, since W&B doesn't keep the step with it.
             note = f'iteration {runner.iter}' if self._training else ''
             picture = self._draw(sample, class_table(runner.val_dataloader), note)
-            # Visualizers listen to the first rank only.
-            if is_main_process():
-                self._show(runner, name, picture)
-            else:
-                self._held.append((name, _packed(picture)))
+            self._send(runner, name, picture)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Let the first rank show what the others drew.
@@ -150,7 +157,28 @@ class PairVisualizationHook(Hook):
             runner: The runner.
             metrics: Not used.
         """
-        if not self._chosen or get_dist_info()[1] == 1:
+        if self._chosen:
+            self._send_held(runner)
+
+    def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
+        """Let the first rank show what the others drew.
+
+        Args:
+            runner: The runner.
+            metrics: Not used.
+        """
+        if self.draw:
+            self._send_held(runner)
+
+    def _send(self, runner: Runner, name: str, picture: np.ndarray) -> None:
+        """Send a picture to the backends, which listen to the first rank only."""
+        if is_main_process():
+            self._show(runner, name, picture)
+        else:
+            self._held.append((name, _packed(picture)))
+
+    def _send_held(self, runner: Runner) -> None:
+        if get_dist_info()[1] == 1:
             return
         drawn = all_gather_object(self._held)
         self._held = []
@@ -159,7 +187,7 @@ class PairVisualizationHook(Hook):
                 self._show(runner, name, _unpacked(data))
 
     def _show(self, runner: Runner, name: str, picture: np.ndarray) -> None:
-        """Send a picture to the backends, once in a validation."""
+        """Send a picture to the backends, once in a validation or test."""
         # Samples that fill up the ranks are drawn on two of them.
         if name in self._shown:
             return
@@ -188,20 +216,30 @@ class PairVisualizationHook(Hook):
             data_batch: Not used.
             outputs: Data samples with predictions.
         """
-        if self.out_dir is None:
+        if self.out_dir is None and not (self.draw or self.show):
             return
         size = len(runner.test_dataloader.dataset)
         for position, sample in self._positions(outputs):
             if position % self.test_interval or position >= size:
                 continue
-            path = sample_file(self.out_dir, sample_name(sample), '.png')
-            if path.resolve() in {Path(image).resolve() for image in sample.img_path}:
-                raise ValueError(
-                    f'the picture of sample {sample_name(sample)} would overwrite its image '
-                    f'{path}; choose a folder of its own for the pictures'
-                )
-            table = class_table(runner.test_dataloader)
-            write_png(path, self._draw(sample, table))
+            name = sample_name(sample)
+            picture = self._draw(sample, class_table(runner.test_dataloader))
+            if self.out_dir is not None:
+                self._write(self.out_dir, name, picture, sample)
+            if self.draw:
+                self._send(runner, f'test/{name}', picture)
+            if self.show:
+                runner.visualizer.show(picture, win_name=name, wait_time=self.wait_time)
+
+    @staticmethod
+    def _write(folder: Path, name: str, picture: np.ndarray, sample: Any) -> None:
+        path = sample_file(folder, name, '.png')
+        if path.resolve() in {Path(image).resolve() for image in sample.img_path}:
+            raise ValueError(
+                f'the picture of sample {name} would overwrite its image '
+                f'{path}; choose a folder of its own for the pictures'
+            )
+        write_png(path, picture)
 
     def _draw(self, sample: Any, table: ClassTable, note: str = '') -> np.ndarray:
         """Draw a pair over its images as their files hold them, cut to the sample's window."""

@@ -40,6 +40,8 @@ class SCDEnsemble(BaseModel):
             default a ``tfinet_mm.PairDataPreprocessor`` without mean and std.
         autocast: ``'auto'``, ``'bfloat16'``, ``'float16'`` or ``'float32'`` for all
             members, in place of their own.
+        pretrained: None; mmseg's ``init_model`` gives it to every model.
+        train_cfg: None, likewise.
 
     Attributes:
         members: The models, a :class:`torch.nn.ModuleList`.
@@ -63,7 +65,14 @@ class SCDEnsemble(BaseModel):
         test_cfg: Mapping[str, Any] | None = None,
         data_preprocessor: dict[str, Any] | nn.Module | None = None,
         autocast: str | None = None,
+        pretrained: None = None,
+        train_cfg: None = None,
     ) -> None:
+        if pretrained is not None or train_cfg is not None:
+            raise ValueError(
+                'an ensemble is for testing, each member with the weights of its checkpoint; '
+                f'leave pretrained and train_cfg out, got {pretrained!r} and {train_cfg!r}'
+            )
         if data_preprocessor is None:
             data_preprocessor = dict(type='tfinet_mm.PairDataPreprocessor', mean=None, std=None)
         super().__init__(data_preprocessor=data_preprocessor)

@@ -79,9 +79,12 @@ class SemanticChangeDetector(BaseSegmentor):
         channels_last: Keep images and weights in channels-last memory format,
             which convolutions of many branches are far faster in.
         init_cfg: Initialisation, as everywhere in MMEngine.
+        pretrained: Checkpoint of the backbone, as mmseg's detectors take it: the
+            same as ``init_cfg=dict(type='Pretrained', checkpoint=...)`` there.
 
     Raises:
-        ValueError: A head, branch, mode or dtype that can't work.
+        ValueError: A head, branch, mode or dtype that can't work, or
+            ``pretrained`` beside an ``init_cfg`` of the backbone.
     """
 
     def __init__(
@@ -98,10 +101,13 @@ class SemanticChangeDetector(BaseSegmentor):
         autocast: str | None = None,
         channels_last: bool = True,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
+        pretrained: str | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.autocast = check_precision(autocast)
         self._resolved: dict[tuple[str, str, bool], str] = {}
+        if pretrained is not None:
+            backbone = _with_pretrained(backbone, pretrained)
         self.backbone = MODELS.build(backbone)
         self.neck = MODELS.build(neck)
         self.semantic_head = MODELS.build(semantic_head)
@@ -424,6 +430,17 @@ class SemanticChangeDetector(BaseSegmentor):
                 )
             losses.update(head_losses(prefix, head, head(features), views[GT_CHANGE]))
         return losses
+
+
+def _with_pretrained(backbone: dict[str, Any], pretrained: str) -> dict[str, Any]:
+    """The config of a backbone that begins with the weights of a checkpoint."""
+    own = backbone.get('init_cfg') or backbone.get('pretrained')
+    if own:
+        raise ValueError(
+            f"pretrained={pretrained!r} and the backbone's own {own} both say what it begins "
+            'with; leave one of them out'
+        )
+    return {**backbone, 'init_cfg': dict(type='Pretrained', checkpoint=pretrained)}
 
 
 def _both_dates(branches: Branches) -> list[Tensor]:

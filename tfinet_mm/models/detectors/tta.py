@@ -39,6 +39,8 @@ class SCDTTAModel(BaseTTAModel):
             :data:`~tfinet_mm.models.detectors.augmentation.TTA_TRANSFORMS`; by
             default all six.
         data_preprocessor: In place of the model's own, as in MMEngine's class.
+        pretrained: None; mmseg's ``init_model`` gives it to every model.
+        train_cfg: None, likewise.
 
     Attributes:
         active: Where False, :meth:`test_step` is that of the model itself.
@@ -53,7 +55,14 @@ class SCDTTAModel(BaseTTAModel):
         module: dict[str, Any] | nn.Module,
         transforms: Sequence[str] = TTA_TRANSFORMS,
         data_preprocessor: dict[str, Any] | None = None,
+        pretrained: None = None,
+        train_cfg: None = None,
     ) -> None:
+        if pretrained is not None or train_cfg is not None:
+            raise ValueError(
+                'test-time augmentation is for testing; set pretrained and train_cfg in module, '
+                f'got {pretrained!r} and {train_cfg!r} beside it'
+            )
         super().__init__(module, data_preprocessor)
         self.module: Any
         if not hasattr(self.module, 'predict_probabilities'):
