@@ -1,19 +1,20 @@
 #!/usr/bin/env bash
 # Predict pictures or whole scenes on several GPUs, or in several processes on a machine without one.
 #
-#   tools/dist_predict.sh GPUS CONFIG [CHECKPOINT] BEFORE AFTER --out DIR [options of tools/predict.py]
+#   tools/dist_predict.sh CONFIG GPUS [CHECKPOINT] BEFORE AFTER --out DIR [options of tools/predict.py]
 #
+# GPUS may stand after CHECKPOINT as well. A number counts where there is no such file.
 # Several machines: run it on each, with NNODES, NODE_RANK, MASTER_ADDR and PORT set; images and
 # DIR have to be where all of them see them. PYTHON names the interpreter (default: python).
 set -euo pipefail
 
-if [ $# -lt 4 ]; then
-    echo "usage: $0 GPUS CONFIG [CHECKPOINT] BEFORE AFTER --out DIR [options of tools/predict.py]" >&2
+TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$TOOLS/process_options.sh"
+if ! take_processes 3 "$@"; then
+    echo "usage: $0 CONFIG GPUS [CHECKPOINT] BEFORE AFTER --out DIR [options of tools/predict.py]" >&2
     exit 2
 fi
-GPUS=$1
-TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$TOOLS/launch_options.sh"
 
-exec "${PYTHON:-python}" -m torch.distributed.run "${LAUNCH[@]}" \
-    "$TOOLS/predict.py" "${@:2}" --launcher pytorch
+exec "${PYTHON:-python}" -m tfinet_mm.engine.launcher "${LAUNCH[@]}" \
+    "$TOOLS/predict.py" "${ARGUMENTS[@]}" --launcher pytorch

@@ -24,5 +24,5 @@ shift
 TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$TOOLS/launch_options.sh"
 
-exec "${PYTHON:-python}" -m torch.distributed.run "${LAUNCH[@]}" \
+exec "${PYTHON:-python}" -m tfinet_mm.engine.launcher "${LAUNCH[@]}" \
     "$TOOLS/test.py" "${TESTED[@]}" --launcher pytorch "$@"

@@ -16,5 +16,5 @@ GPUS=$2
 TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 source "$TOOLS/launch_options.sh"
 
-exec "${PYTHON:-python}" -m torch.distributed.run "${LAUNCH[@]}" \
+exec "${PYTHON:-python}" -m tfinet_mm.engine.launcher "${LAUNCH[@]}" \
     "$TOOLS/train.py" "$CONFIG" --launcher pytorch "${@:3}"

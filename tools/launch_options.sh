@@ -1,4 +1,4 @@
-# Sourced by dist_train.sh and dist_test.sh: GPUS and the variables that MMSegmentation's
+# Sourced by the dist_*.sh: GPUS and the variables that MMSegmentation's
 # scripts know become LAUNCH, the options of torchrun.
 NNODES=${NNODES:-1}
 if [ "$NNODES" = 1 ] && [ -z "${PORT:-}" ] && [ -z "${MASTER_ADDR:-}" ]; then

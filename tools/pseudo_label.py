@@ -14,12 +14,10 @@ import os
 from collections.abc import Sequence
 
 from mmengine.config import DictAction
-from mmengine.dist import init_dist
-from torch import distributed
 
 from tfinet_mm.engine.checkpoint import trust_checkpoints
-from tfinet_mm.engine.launch import finish_launch, is_first_rank, prepare_launch
-from tfinet_mm.engine.options import add_launch_options, load_config
+from tfinet_mm.engine.launch import finish_launch, is_first_rank, join_cpu_group, rank_device
+from tfinet_mm.engine.options import add_launch_options
 from tfinet_mm.engine.precision import add_amp_option
 from tfinet_mm.pseudo_labels.generate import generate
 from tfinet_mm.pseudo_labels.predictions import METHODS
@@ -145,10 +143,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.trust_checkpoint:
         trust_checkpoints()
     chosen = selection(args)
-    cfg = load_config(args.sources[0], args.cfg_options)
-    prepare_launch(cfg, args.launcher)
-    if args.launcher != 'none' and not distributed.is_initialized():
-        init_dist(args.launcher, **cfg.get('env_cfg', {}).get('dist_cfg', {}))
+    # Over gloo on GPUs too: a rank that has done its share waits for hours, not NCCL's minutes.
+    join_cpu_group(args.launcher)
     try:
         report = generate(
             args.sources,
@@ -162,7 +158,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             overwrite=args.overwrite,
             amp=args.amp,
             cfg_options=args.cfg_options,
-            device=args.device,
+            device=rank_device(args.launcher, args.device),
             batch_size=args.batch_size,
             workers=args.workers,
         )

@@ -4,7 +4,9 @@ runner_type = 'tfinet_mm.SCDRunner'
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
-    dist_cfg=dict(backend='nccl'),
+    # Seconds that a rank waits for another: a validation of uneven pairs, or the first rank's
+    # report, may take longer than NCCL's 10 minutes. A rank that fails ends all at once.
+    dist_cfg=dict(backend='nccl', timeout=7200),
 )
 # Several ranks wait for gradients of every parameter. A swapped backbone or head may
 # hold some that no loss reaches; without this they would make training stop.

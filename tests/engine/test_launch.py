@@ -1,6 +1,8 @@
 """Setting up ranks; two real ones run in tests/tools/test_dist.py."""
 
+import json
 import os
+import sys
 
 import pytest
 import torch
@@ -16,6 +18,8 @@ from tfinet_mm.engine.launch import (
     join_group,
     on_first_rank,
     prepare_launch,
+    rank_device,
+    record_errors,
 )
 from tfinet_mm.registry import MODEL_WRAPPERS
 
@@ -178,6 +182,50 @@ def test_processes_that_share_work_out(one_rank):
         join_cpu_group('ssh')
 
 
+def test_an_error_on_its_way_is_not_held_up(one_rank):
+    """Leaving the group would wait for ranks that wait for this one."""
+    join_cpu_group('pytorch')
+    with pytest.raises(OSError, match='disk full'):
+        _fail_and_leave()
+    assert distributed.is_initialized()
+    finish_launch()
+    assert not distributed.is_initialized()
+
+
+def test_the_launcher_hears_of_an_error(one_rank, monkeypatch, tmp_path, capsys):
+    file = tmp_path / 'error.json'
+    monkeypatch.setattr(sys, 'excepthook', sys.__excepthook__)
+    record_errors()
+    assert sys.excepthook is sys.__excepthook__
+    monkeypatch.setenv('TORCHELASTIC_ERROR_FILE', str(file))
+    record_errors()
+    hook = sys.excepthook
+    record_errors()
+    assert sys.excepthook is hook
+    # torch's own hook, which names the rank, calls this one.
+    join_cpu_group('pytorch')
+    for error in (OSError('disk full'), ValueError('a second one')):
+        sys.excepthook(type(error), error, None)
+    assert json.loads(file.read_text())['message']['message'] == 'OSError: disk full'
+    printed = capsys.readouterr().err
+    assert 'OSError: disk full\n' in printed
+    assert 'ValueError: a second one\n' in printed
+
+
+def test_each_process_of_a_machine_has_a_gpu(monkeypatch):
+    chosen = []
+    monkeypatch.setattr(torch.cuda, 'set_device', chosen.append)
+    monkeypatch.setattr(torch.cuda, 'device_count', lambda: 2)
+    monkeypatch.setenv('LOCAL_RANK', '3')
+    assert rank_device('pytorch') is None
+    monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
+    assert rank_device('none') is None
+    assert rank_device('slurm', 'cpu') == 'cpu'
+    assert chosen == []
+    assert rank_device('pytorch') == rank_device('slurm', 'cuda') == 'cuda:1'
+    assert chosen == [1, 1]
+
+
 def _fail():
     raise OSError('disk full')
 
@@ -194,3 +242,10 @@ def test_the_group_is_joined_as_the_config_says(monkeypatch):
         patch.setattr(launch.distributed, 'is_initialized', lambda: True)
         join_group(cfg, 'pytorch')
     assert len(joined) == 1
+
+
+def _fail_and_leave():
+    try:
+        _fail()
+    finally:
+        finish_launch()

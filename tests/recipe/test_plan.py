@@ -59,7 +59,7 @@ def test_the_commands_of_four_gpus(folder):
         f'{TOOLS}/dist_test.sh work/ensembles/members.py 4 --work-dir'
     )
     assert commands['pseudo_labels'].startswith(
-        f'{TOOLS}/dist_pseudo_label.sh 4 one.py work/checkpoints/one.pth two.py'
+        f'{TOOLS}/dist_pseudo_label.sh one.py 4 work/checkpoints/one.pth two.py'
     )
     assert commands['prepare/data'] == _commands(folder.plan())['prepare/data']
     # What is done stays done when the number of processes changes.

@@ -125,6 +125,24 @@ def test_too_few_arguments_show_the_usage(tools, run, script, arguments):
     assert 'usage: ' in run(tools / script, *arguments, code=2)
 
 
+@pytest.mark.parametrize('script', ['dist_predict.sh', 'dist_pseudo_label.sh'])
+def test_processes_come_after_the_config(tools, run, fake_python, tmp_path, script):
+    environment = {'PYTHON': str(fake_python)}
+    tail = ['2.tif', 'b.tif', '--out', 'o']
+    for command in (['c.py', 2, 'x.pth', *tail], ['c.py', 'x.pth', 2, *tail]):
+        words = run(tools / script, *command, env=environment).splitlines()
+        assert '[--nproc_per_node=2]' in words
+        expected = [f'[{word}]' for word in ('c.py', 'x.pth', *tail, '--launcher', 'pytorch')]
+        assert words[words.index(f'[{tools}/{script[5:-3]}.py]') + 1 :][: len(expected)] == expected
+    # A file may be called like a number.
+    (tmp_path / '7').touch()
+    words = run(tools / script, '7', 3, 'x.pth', *tail, env=environment).splitlines()
+    assert '[--nproc_per_node=3]' in words
+    # The order of earlier versions, no number, and none above 0.
+    for command in ([2, 'c.py', 'x.pth', *tail], ['c.py', 'x.pth', *tail], ['c.py', 0, *tail]):
+        assert f'{script} CONFIG GPUS ' in run(tools / script, *command, code=2, env=environment)
+
+
 @pytest.fixture
 def srun(tmp_path):
     """A stand-in for srun that notes its options and starts the tasks on this machine."""

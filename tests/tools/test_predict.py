@@ -102,7 +102,7 @@ def test_two_processes_make_what_one_makes(tiny, trained, scenes, tools, run, tm
             Image.fromarray(values.astype(np.uint8)).save(folder / f'{name}.png')
     words = [tiny, trained[0] / 'epoch_2.pth', tmp_path / 'd1', tmp_path / 'd2', '--window', 32]
     run(tools / 'predict.py', *words, '--out', tmp_path / 'one')
-    printed = run(tools / 'dist_predict.sh', 2, *words, '--out', tmp_path / 'two')
+    printed = run(tools / 'dist_predict.sh', words[0], 2, *words[1:], '--out', tmp_path / 'two')
     assert printed.count('Predicted 4 pairs') == 1
     assert contents(tmp_path / 'two') == contents(tmp_path / 'one')
     assert len(contents(tmp_path / 'two')) == 8 + 3 * 3
@@ -110,7 +110,8 @@ def test_two_processes_make_what_one_makes(tiny, trained, scenes, tools, run, tm
         tools / 'predict.py', *words, '--out', tmp_path / 'two'
     )
     # An error of the first process alone, before anything is shared out, ends all of them.
-    refused = run(tools / 'dist_predict.sh', 2, *words, '--out', tmp_path / 'two', '--tta', code=1)
+    command = (tools / 'dist_predict.sh', *words[:2], 2, *words[2:])
+    refused = run(*command, '--out', tmp_path / 'two', '--tta', code=1)
     assert 'made in another way: tta was' in refused
 
 
@@ -120,7 +121,7 @@ def test_the_script_takes_the_usual_variables(tools, run, tmp_path):
     python.chmod(python.stat().st_mode | stat.S_IEXEC)
     environment = dict(PYTHON=str(python), NNODES='2', NODE_RANK='1', MASTER_ADDR='10.0.0.1')
     words = run(
-        tools / 'dist_predict.sh', 4, 'c.py', 'a b.tif', 'c.tif', '--out', 'o', env=environment
+        tools / 'dist_predict.sh', 'c.py', 4, 'a b.tif', 'c.tif', '--out', 'o', env=environment
     ).splitlines()
     for word in ('--nnodes=2', '--node_rank=1', '--master_addr=10.0.0.1', '--nproc_per_node=4'):
         assert f'[{word}]' in words
@@ -128,5 +129,5 @@ def test_the_script_takes_the_usual_variables(tools, run, tmp_path):
     assert tail == [
         f'[{w}]' for w in ('c.py', 'a b.tif', 'c.tif', '--out', 'o', '--launcher', 'pytorch')
     ]
-    assert 'usage: ' in run(tools / 'dist_predict.sh', 2, 'c.py', 'a.tif', code=2)
+    assert 'usage: ' in run(tools / 'dist_predict.sh', 'c.py', 2, 'a.tif', code=2)
     assert os.access(tools / 'dist_predict.sh', os.X_OK)

@@ -78,7 +78,8 @@ def kill_when_something_is_written(command, out, environment, tmp_path):
 def test_a_killed_run_that_goes_on_gives_the_files_of_two_ranks(
     tools, run, arguments, environment, tmp_path
 ):
-    run(tools / 'dist_pseudo_label.sh', 2, *arguments, '--out', tmp_path / 'two')
+    command = (tools / 'dist_pseudo_label.sh', arguments[0], 2, *arguments[1:])
+    run(*command, '--out', tmp_path / 'two')
     two = files(tmp_path / 'two')
     assert len(two) == 9 * 5 + 2
     report = json.loads((tmp_path / 'two/report.json').read_text())
@@ -154,4 +155,4 @@ def test_a_checkpoint_too_few(tool, tiny, checkpoints, tmp_path):
 
 
 def test_too_few_arguments_show_the_usage(tools, run):
-    assert 'usage: ' in run(tools / 'dist_pseudo_label.sh', 2, 'c.py', code=2)
+    assert 'usage: ' in run(tools / 'dist_pseudo_label.sh', 'c.py', 2, code=2)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.dist import barrier, get_dist_info
 from tqdm import tqdm
 
@@ -18,7 +17,13 @@ from tfinet_mm.apis.command_output import Pair, claim_folder, list_pairs, write_
 from tfinet_mm.apis.inferencer import SCDInferencer
 from tfinet_mm.checkpoints.sharing import one_rank_reads
 from tfinet_mm.engine.checkpoint import trust_checkpoints
-from tfinet_mm.engine.launch import finish_launch, is_first_rank, join_cpu_group, on_first_rank
+from tfinet_mm.engine.launch import (
+    finish_launch,
+    is_first_rank,
+    join_cpu_group,
+    on_first_rank,
+    rank_device,
+)
 from tfinet_mm.errors import run_command
 from tfinet_mm.scenes.prediction import predict_scene
 from tfinet_mm.visualization.report import check_report, write_report
@@ -95,7 +100,7 @@ def _inferencer(args: argparse.Namespace, kinds: set[str]) -> SCDInferencer:
     return SCDInferencer(
         args.config,
         args.checkpoint,
-        _device(args),
+        rank_device(args.launcher, args.device),
         tta=args.tta,
         amp=args.amp or False,
         threshold=args.threshold,
@@ -106,17 +111,6 @@ def _inferencer(args: argparse.Namespace, kinds: set[str]) -> SCDInferencer:
         value_range=args.value_range,
         cfg_options=args.cfg_options,
     )
-
-
-def _device(args: argparse.Namespace) -> str | None:
-    """The device asked for; under a launcher, each process of a machine has a GPU of its own."""
-    if args.launcher == 'none' or args.device not in (None, 'cuda'):
-        return args.device
-    if not torch.cuda.is_available():
-        return args.device
-    index = int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()
-    torch.cuda.set_device(index)
-    return f'cuda:{index}'
 
 
 def _settings(

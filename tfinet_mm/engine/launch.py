@@ -8,11 +8,14 @@ chooses a model wrapper that asks for no device. On GPUs MMEngine does all of it
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import timedelta
+from types import TracebackType
 from typing import Any, TypeVar
 
 import torch
@@ -21,6 +24,7 @@ from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list, get_dist_info, init_dist
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from torch import distributed, nn
+from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
 from tfinet_mm.checkpoints.sharing import each_rank_reads
 from tfinet_mm.registry import MODEL_WRAPPERS
@@ -72,6 +76,7 @@ def prepare_launch(cfg: Config, launcher: str) -> None:
     cfg.launcher = launcher
     if launcher == 'none':
         return
+    record_errors()
     _set_rank_variables(launcher, os.environ)
     if get_device() != 'cpu':
         local, gpus = int(os.environ['LOCAL_RANK']), torch.cuda.device_count()
@@ -111,8 +116,39 @@ def join_group(cfg: Config, launcher: str) -> None:
     init_dist(launcher, **env_cfg.get('dist_cfg', {}))
 
 
+def record_errors() -> None:
+    """Let this process write what it dies of where its launcher looks for it.
+
+    An error that nothing catches goes to the file that torchrun names in
+    ``TORCHELASTIC_ERROR_FILE``, besides its traceback on the terminal;
+    :mod:`tfinet_mm.engine.launcher` ends with the one of the first rank to fail.
+    """
+    file = os.environ.get('TORCHELASTIC_ERROR_FILE')
+    before = sys.excepthook
+    if not file or getattr(before, 'records_errors', False):
+        return
+
+    def hook(
+        kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+    ) -> None:
+        # What a command has written itself is kept.
+        if not os.path.exists(file):
+            with contextlib.suppress(OSError):
+                get_error_handler().record_exception(error)
+        before(kind, error, traceback)
+
+    hook.records_errors = True  # type: ignore[attr-defined]
+    sys.excepthook = hook
+
+
 def finish_launch() -> None:
-    """Leave the process group, if this process is in one."""
+    """Leave the process group, if this process is in one and no error is on its way.
+
+    Leaving waits for the other ranks, which may wait for this one: an error
+    would be seen after a timeout, or never. The process that ends leaves anyway.
+    """
+    if sys.exc_info()[0] is not None:
+        return
     if distributed.is_available() and distributed.is_initialized():
         distributed.destroy_process_group()
 
@@ -132,9 +168,29 @@ def join_cpu_group(launcher: str) -> None:
     if launcher not in LAUNCHERS:
         raise ValueError(f'the launcher must be one of {LAUNCHERS}, got {launcher!r}')
     if launcher != 'none':
+        record_errors()
         _set_rank_variables(launcher, os.environ)
         if not distributed.is_initialized():
             distributed.init_process_group('gloo', timeout=timedelta(days=365))
+
+
+def rank_device(launcher: str, device: str | None = None) -> str | None:
+    """Find the device of a process that :func:`join_cpu_group` let join.
+
+    Args:
+        launcher: One of :data:`LAUNCHERS`.
+        device: What the user asks for; None for a GPU where there is one.
+
+    Returns:
+        Under a launcher the GPU of this process, by its ``LOCAL_RANK``, which
+        becomes the current one; more processes than GPUs share them. Without a
+        launcher or a GPU, or where the user names one device, that.
+    """
+    if launcher == 'none' or device not in (None, 'cuda') or not torch.cuda.is_available():
+        return device
+    index = int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()
+    torch.cuda.set_device(index)
+    return f'cuda:{index}'
 
 
 def on_first_rank(make: Callable[[], Result]) -> Result:

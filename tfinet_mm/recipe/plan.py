@@ -245,7 +245,7 @@ class _Planner:
         single = ('python', shown_path(TOOLS / 'pseudo_label.py'), *words)
         command = single
         if self.launch.launcher == 'pytorch':
-            command = (_script('pseudo_label'), str(self.launch.gpus), *words)
+            command = (_script('pseudo_label'), words[0], str(self.launch.gpus), *words[1:])
         return self._add(
             labels.stage,
             command,
