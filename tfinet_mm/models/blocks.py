@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import torch.nn.functional as F
-from mmcv.cnn import build_conv_layer, build_norm_layer
+from mmcv.cnn import build_conv_layer
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-NormCfg = dict[str, object]
-BN: NormCfg = {'type': 'BN'}
+from tfinet_mm.models.norms import BN, NormCfg, build_norm, conv_with_norm
 
 
 class ConvBlock(BaseModule):
@@ -35,10 +34,11 @@ class ConvBlock(BaseModule):
         conv_cfg: dict[str, Any] | None = None,
     ) -> None:
         super().__init__()
+        conv_cfg = conv_with_norm(conv_cfg, norm_cfg)
         self.conv1 = build_conv_layer(conv_cfg, in_channels, out_channels, 3, padding=1)
-        self.bn1 = build_norm_layer(norm_cfg, out_channels)[1]
+        self.bn1 = build_norm(norm_cfg, out_channels)
         self.conv2 = build_conv_layer(conv_cfg, out_channels, out_channels, 3, padding=1)
-        self.bn2 = build_norm_layer(norm_cfg, out_channels)[1]
+        self.bn2 = build_norm(norm_cfg, out_channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C_in, H, W) to (N, C_out, H, W), values >= 0."""
@@ -63,9 +63,9 @@ class DifferenceEnhancement(BaseModule):
         super().__init__()
         squeezed = max(channels // reduction, 1)
         self.squeeze = nn.Conv2d(channels, squeezed, 1)
-        self.bn1 = build_norm_layer(norm_cfg, squeezed)[1]
+        self.bn1 = build_norm(norm_cfg, squeezed)
         self.expand = nn.Conv2d(squeezed, channels, 1)
-        self.bn2 = build_norm_layer(norm_cfg, channels)[1]
+        self.bn2 = build_norm(norm_cfg, channels)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (N, C, H, W) to the same shape, values >= 0."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from mmcv.cnn import build_norm_layer
 from torch import nn
 
-from tfinet_mm.models.blocks import BN, NormCfg
+from tfinet_mm.models.norms import BN, NormCfg, build_norm
 from tfinet_mm.registry import MODELS
 
 
@@ -46,7 +45,7 @@ class SeparableConv(nn.Sequential):
         )
         super().__init__(
             depthwise,
-            build_norm_layer(norm_cfg, in_channels)[1],
+            build_norm(norm_cfg, in_channels),
             nn.ReLU(),
             nn.Conv2d(in_channels, out_channels, 1, bias=False),
         )
@@ -58,20 +57,16 @@ class SeparableConv(nn.Sequential):
 
 
 @MODELS.register_module()
-def LightweightConv(
-    in_channels: int,
-    out_channels: int,
-    kernel_size: int,
-    stride: int = 1,
-    padding: int = 0,
-    dilation: int = 1,
-    groups: int = 1,
-    bias: bool = False,
-) -> nn.Module:
-    """Build the convolution that ``conv_cfg=dict(type='tfinet_mm.LightweightConv')`` asks for.
+class LightweightConv(nn.Module):
+    """The convolution that ``conv_cfg=dict(type='tfinet_mm.LightweightConv')`` asks for.
 
     It works wherever a ``conv_cfg`` is taken: mmseg's heads, ``ProgressiveHead``,
-    ``DeepLabV3PlusHead``. What follows the convolution there stays.
+    ``DeepLabV3PlusHead``. What follows the convolution there stays. Within the parts
+    of a detector the layer between the two halves is that of the ``norm_cfg`` beside
+    ``conv_cfg``; elsewhere ``conv_cfg=dict(type=..., norm_cfg=...)`` says it.
+
+    What is made is a :class:`SeparableConv`, or for a 1x1 kernel, which has nothing
+    to separate, a plain convolution.
 
     Args:
         in_channels: Channels of the input.
@@ -82,16 +77,29 @@ def LightweightConv(
         dilation: Dilation.
         groups: Must be 1: the depthwise half has a group a channel by itself.
         bias: Whether a 1x1 convolution has a bias; separable ones have none.
-
-    Returns:
-        A :class:`SeparableConv`, or for a 1x1 kernel, which has nothing to
-        separate, a plain convolution.
+        norm_cfg: Config of the normalisation between the two halves.
 
     Raises:
         ValueError: Groups were asked for.
     """
-    if groups != 1:
-        raise ValueError(f'a lightweight convolution takes no groups, got groups={groups}')
-    if kernel_size == 1:
-        return nn.Conv2d(in_channels, out_channels, 1, stride, padding, bias=bias)
-    return SeparableConv(in_channels, out_channels, kernel_size, stride, padding, dilation)
+
+    def __new__(  # type: ignore[misc]
+        cls,
+        in_channels: int,
+        out_channels: int,
+        kernel_size: int,
+        stride: int = 1,
+        padding: int = 0,
+        dilation: int = 1,
+        groups: int = 1,
+        bias: bool = False,
+        norm_cfg: NormCfg | None = None,
+    ) -> nn.Module:
+        """See the class."""
+        if groups != 1:
+            raise ValueError(f'a lightweight convolution takes no groups, got groups={groups}')
+        if kernel_size == 1:
+            return nn.Conv2d(in_channels, out_channels, 1, stride, padding, bias=bias)
+        return SeparableConv(
+            in_channels, out_channels, kernel_size, stride, padding, dilation, norm_cfg or BN
+        )

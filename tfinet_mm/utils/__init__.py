@@ -1,1 +1,1 @@
-"""What knows nothing of change detection."""
+"""What knows nothing of change detection: devices, commands, configs."""

@@ -12,7 +12,7 @@ from mmseg.models.utils import Upsample
 from torch import Tensor, nn
 
 from tfinet_mm.checkpoints.addresses import plain_address, read_checkpoint
-from tfinet_mm.models.blocks import BN, NormCfg
+from tfinet_mm.models.norms import BN, NormCfg, fitting_norm
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import Features
 
@@ -68,7 +68,11 @@ class FusedHRNet(HRNet):
                 'num_channels': tuple(width * 2**branch for branch in range(index)),
             }
         super().__init__(
-            stages, in_channels=in_channels, norm_cfg=norm_cfg, init_cfg=init_cfg, **kwargs
+            stages,
+            in_channels=in_channels,
+            norm_cfg=fitting_norm(norm_cfg),
+            init_cfg=init_cfg,
+            **kwargs,
         )
         self.align_corners = align_corners
         # torch's Upsample in place of mmseg's, which warns at every call with aligned corners.

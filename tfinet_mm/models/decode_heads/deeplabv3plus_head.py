@@ -12,7 +12,7 @@ from mmengine.model import BaseModule
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
-from tfinet_mm.models.blocks import BN, NormCfg
+from tfinet_mm.models.norms import BN, NormCfg, conv_with_norm, fitting_norm
 from tfinet_mm.registry import MODELS
 
 
@@ -38,6 +38,8 @@ class ASPP(BaseModule):
         norm_cfg: NormCfg = BN,
     ) -> None:
         super().__init__()
+        norm_cfg = fitting_norm(norm_cfg)
+        conv_cfg = conv_with_norm(conv_cfg, norm_cfg)
         self.branches = nn.ModuleList([ConvModule(in_channels, channels, 1, norm_cfg=norm_cfg)])
         for rate in rates:
             self.branches.append(
@@ -100,6 +102,8 @@ class DeepLabV3PlusHead(BaseDecodeHead):
     ) -> None:
         if num_classes == 1:
             kwargs.setdefault('threshold', 0.5)
+        norm_cfg = fitting_norm(norm_cfg)
+        kwargs['conv_cfg'] = conv_with_norm(kwargs.get('conv_cfg'), norm_cfg)
         super().__init__(
             in_channels,
             channels,

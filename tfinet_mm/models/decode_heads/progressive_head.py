@@ -10,7 +10,8 @@ import torch.nn.functional as F
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from torch import Tensor, nn
 
-from tfinet_mm.models.blocks import BN, ConvBlock, NormCfg
+from tfinet_mm.models.blocks import ConvBlock
+from tfinet_mm.models.norms import BN, NormCfg, fitting_norm
 from tfinet_mm.registry import MODELS
 
 
@@ -72,6 +73,7 @@ class ProgressiveHead(BaseDecodeHead):
         if classifier == 'block':
             # The default initialisation of mmseg would draw the block's batch norms anew, too.
             kwargs.setdefault('init_cfg', None)
+        norm_cfg = fitting_norm(norm_cfg)
         super().__init__(
             in_channels, channels, num_classes=num_classes, norm_cfg=norm_cfg, **kwargs
         )

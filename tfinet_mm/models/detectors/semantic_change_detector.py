@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from tfinet_mm.models.detectors.head_losses import head_losses, label_views, pixel_weights
 from tfinet_mm.models.detectors.postprocess import with_predictions
 from tfinet_mm.models.detectors.windows import window_starts
+from tfinet_mm.models.norms import with_fitting_norms
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import (
     GT_CHANGE,
@@ -108,10 +109,10 @@ class SemanticChangeDetector(BaseSegmentor):
         self._resolved: dict[tuple[str, str, bool], str] = {}
         if pretrained is not None:
             backbone = _with_pretrained(backbone, pretrained)
-        self.backbone = MODELS.build(backbone)
-        self.neck = MODELS.build(neck)
-        self.semantic_head = MODELS.build(semantic_head)
-        self.change_head = MODELS.build(change_head)
+        self.backbone = MODELS.build(with_fitting_norms(backbone))
+        self.neck = MODELS.build(with_fitting_norms(neck))
+        self.semantic_head = MODELS.build(with_fitting_norms(semantic_head))
+        self.change_head = MODELS.build(with_fitting_norms(change_head))
         if self.change_head.out_channels not in (1, 2):
             raise ValueError(
                 'the change head needs one output channel (logit of change) or two '
@@ -137,7 +138,7 @@ class SemanticChangeDetector(BaseSegmentor):
                 f'an auxiliary head needs branch=... out of {AUXILIARY_BRANCHES}, got {branch!r}'
             )
         self.auxiliary_branches.append(branch)
-        self.auxiliary_heads.append(MODELS.build(config))
+        self.auxiliary_heads.append(MODELS.build(with_fitting_norms(config)))
 
     @staticmethod
     def _checked_test_cfg(test_cfg: dict[str, Any] | None) -> dict[str, Any]:

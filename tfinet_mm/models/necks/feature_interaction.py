@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 import torch
-from mmcv.cnn import ConvModule, build_norm_layer
+from mmcv.cnn import ConvModule
 from mmengine.model import BaseModule
 from torch import Tensor, nn
 
-from tfinet_mm.models.blocks import BN, ConvBlock, DifferenceEnhancement, NormCfg
+from tfinet_mm.models.blocks import ConvBlock, DifferenceEnhancement
+from tfinet_mm.models.norms import BN, NormCfg, build_norm, fitting_norm
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import Branches, Features
 
@@ -61,14 +62,14 @@ class InteractionLevel(BaseModule):
         if enhancement:
             self.enhance = DifferenceEnhancement(channels, reduction, norm_cfg)
         self.logit_conv = nn.Conv2d(channels, 1, 3, padding=1)
-        self.logit_bn = build_norm_layer(norm_cfg, 1)[1]
+        self.logit_bn = build_norm(norm_cfg, 1)
         self.residual = refine == 'block'
         self.refine: nn.Module
         if refine == 'block':
             self.refine = ConvBlock(channels, channels, norm_cfg)
         elif refine == 'conv':
             self.refine = ConvModule(
-                channels, channels, 3, padding=1, norm_cfg=norm_cfg, inplace=False
+                channels, channels, 3, padding=1, norm_cfg=fitting_norm(norm_cfg), inplace=False
             )
         else:
             raise ValueError(f"refine must be 'block' or 'conv', got {refine!r}")
@@ -149,7 +150,7 @@ class FeatureInteraction(BaseModule):
         self.reduce = nn.ModuleList(
             nn.Identity()
             if channels is None
-            else ConvModule(width, channels, 1, norm_cfg=norm_cfg, inplace=False)
+            else ConvModule(width, channels, 1, norm_cfg=fitting_norm(norm_cfg), inplace=False)
             for width in widths
         )
         self.levels = nn.ModuleList(
