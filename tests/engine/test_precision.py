@@ -211,6 +211,9 @@ def test_float16_in_a_config_needs_a_scaled_loss(made_up_gpu):
     check_training(own)
     assert own.optim_wrapper.type == 'OptimWrapperDict'
     check_training(Config(dict(train_cfg=None)))
+    own.pop('optim_wrapper')
+    with pytest.raises(ValueError, match='sets options of optim_wrapper'):
+        use_amp(own, 'float16', train=True)
 
 
 def test_what_a_test_computes_in(made_up_cpu, no_gpu, said):

@@ -175,8 +175,11 @@ def used_precision(cfg: Config, device: str | None = None) -> str | list[str]:
     if wanted in (None, 'auto') and loop.get('fp16'):
         return _LOOP_TYPES.get(device.split(':')[0], 'float16')
     if wanted is None and 'members' in model:
+        # One without a config is refused where the ensemble is built.
         members = [
-            member_config(one['config'], one.get('cfg_options')).model for one in model.members
+            member_config(one.config, one.get('cfg_options')).model
+            for one in model.members
+            if one.get('config') is not None
         ]
         return resolve_precisions([one.get('autocast') for one in members], device, log=False)
     return resolve_precision(wanted, device, log=False)
@@ -214,7 +217,12 @@ def _train_in(cfg: Config, dtype: str) -> None:
     if dtype == 'float32':
         return
     device = default_device()
-    wrapper = cfg.optim_wrapper
+    wrapper: Any = cfg.get('optim_wrapper')
+    if not isinstance(wrapper, dict):
+        raise ValueError(
+            f'--amp {dtype} sets options of optim_wrapper, and {cfg.filename} has none as a '
+            f'dictionary; got {wrapper!r}'
+        )
     kind = _find(cfg, OPTIM_WRAPPERS, _wrapper_type(cfg))
     if kind not in (OptimWrapper, AmpOptimWrapper, AutocastOptimWrapper):
         raise ValueError(
@@ -222,13 +230,13 @@ def _train_in(cfg: Config, dtype: str) -> None:
             f'{_name(_wrapper_type(cfg))}'
         )
     if device not in ('cpu', 'mps'):
-        wrapper.type = 'AmpOptimWrapper'
+        wrapper['type'] = 'AmpOptimWrapper'
         wrapper.setdefault('loss_scale', 'dynamic')
-        wrapper.dtype = dtype
+        wrapper['dtype'] = dtype
     elif dtype == 'bfloat16':
         _drop_scaling(wrapper)
-        wrapper.type = 'tfinet_mm.AutocastOptimWrapper'
-        wrapper.dtype = dtype
+        wrapper['type'] = 'tfinet_mm.AutocastOptimWrapper'
+        wrapper['dtype'] = dtype
     else:
         raise ValueError(
             f'training {_name(_network(cfg).type)} in {dtype} scales the loss, which MMEngine does '
