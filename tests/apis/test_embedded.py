@@ -1,11 +1,13 @@
 """Configs in checkpoints: those that MMEngine writes are read, and nothing is run."""
 
+import copy
+
 import pytest
 import torch
 from mmengine import Config
 
 from tfinet_mm.apis.embedded import config_values, embedded_config
-from tfinet_mm.errors import UntrustedCheckpointError
+from tfinet_mm.errors import DamagedCheckpointError, UntrustedCheckpointError
 
 
 def save(path, cfg):
@@ -74,3 +76,26 @@ def test_checkpoints_without_a_config(cfg, tmp_path):
     torch.save([1], tmp_path / 'd.pth')
     with pytest.raises(ValueError, match='carries no config'):
         embedded_config(tmp_path / 'd.pth')
+
+
+def test_networks_that_can_not_be_those_of_the_weights(member, tmp_path):
+    config, checkpoint = member()
+    whole = torch.load(checkpoint, weights_only=False)
+    cfg = Config.fromfile(config)
+
+    def stored(**model):
+        changed = copy.deepcopy(cfg)
+        changed.model = model or changed.model
+        whole['meta'] = dict(cfg=changed.pretty_text)
+        torch.save(whole, tmp_path / 'x.pth')
+        return tmp_path / 'x.pth'
+
+    assert embedded_config(stored()).model.type == cfg.model.type
+    parts = dict(type='tfinet_mm.SemanticChangeDetector', backbone=cfg.model.backbone)
+    for model in (parts, cfg.model.to_dict() | dict(neck=5), cfg.model.to_dict() | dict(x=1)):
+        with pytest.raises(DamagedCheckpointError, match=r'x\.pth carries can not be built'):
+            embedded_config(stored(**model))
+    # 3 GB in one layer, were it built.
+    wide = dict(type='mmseg.FCNHead', branch='change', in_channels=8, channels=9000, num_classes=4)
+    with pytest.raises(DamagedCheckpointError, match=r'x\.pth carries describes a network of'):
+        embedded_config(stored(**cfg.model.to_dict() | dict(auxiliary_head=wide)))

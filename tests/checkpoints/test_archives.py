@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from tfinet_mm.checkpoints.archives import check_archive
+from tfinet_mm.engine.checkpoint import load_checkpoint_file
 from tfinet_mm.errors import DamagedCheckpointError
 
 
@@ -73,6 +74,34 @@ def test_every_changed_byte_of_the_contents_is_noticed():
             with pytest.raises(DamagedCheckpointError, match=r'here\.pth.*CRC'):
                 check(bytes(changed))
     check(content)
+
+
+def test_contents_marked_as_a_folder_are_not_read_from_memory():
+    content = bytearray(saved())
+    entry = content.rfind(b'archive/data/0') - 46
+    assert content[entry : entry + 4] == b'PK\x01\x02'
+    content[entry + 38] |= 0x10
+    with pytest.raises(DamagedCheckpointError, match=r'data/0 is marked as a folder'):
+        check(bytes(content))
+
+
+@pytest.mark.parametrize('length', [1, 8, 300])
+def test_random_bytes_are_noticed_or_do_no_harm(length):
+    content = saved()
+    for seed in range(100):
+        rng = np.random.default_rng(seed)
+        start = int(rng.integers(len(content)))
+        changed = content[:start] + rng.bytes(length) + content[start + length :]
+        try:
+            check(changed[: len(content)])
+        except DamagedCheckpointError:
+            continue
+        try:
+            loaded = load_checkpoint_file(io.BytesIO(changed[: len(content)]))
+        except DamagedCheckpointError:
+            continue
+        assert torch.equal(loaded['w'], torch.arange(1000.0))
+        assert torch.equal(loaded['v'], torch.ones(10))
 
 
 @pytest.mark.parametrize('share', [0.001, 0.1, 0.5, 0.9, 0.999])

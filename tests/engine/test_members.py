@@ -8,7 +8,7 @@ from mmengine import Config
 from torch import nn
 
 from tfinet_mm.engine.members import load_member, member_config
-from tfinet_mm.errors import UntrustedCheckpointError
+from tfinet_mm.errors import TFINetError, UntrustedCheckpointError
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import SECOND
 
@@ -95,3 +95,27 @@ def test_a_checkpoint_runs_no_code(tmp_path):
     torch.save(dict(state_dict={}, meta=SimpleNamespace()), tmp_path / 'x.pth')
     with pytest.raises(UntrustedCheckpointError, match='SimpleNamespace'):
         load_member(dict(type='tfinet_mm.Certain', width=3), tmp_path / 'x.pth')
+
+
+@pytest.mark.parametrize(
+    ('weight', 'message'),
+    [
+        (torch.tensor([[1, float('nan'), 1]]), r'x\.pth: the weights weight hold NaN'),
+        (torch.tensor([[1, 2, 3]]), r'x\.pth: .*weight is torch\.int64, expected torch\.float32'),
+        (torch.ones(1, 3) * 1j, r'x\.pth: .*weight is torch\.complex64, expected'),
+        ('text', r"x\.pth, \"state_dict\": 'weight' is a str, expected a tensor"),
+    ],
+)
+def test_weights_that_can_not_be_used(weight, message):
+    weights = Plain(3).state_dict() | {'weight': weight}
+    torch.save(dict(state_dict=weights), 'x.pth')
+    with pytest.raises(TFINetError, match=message):
+        load_member(dict(type='tfinet_mm.Certain', width=3), 'x.pth')
+
+
+@pytest.mark.parametrize('dtype', [torch.float16, torch.bfloat16, torch.float64])
+def test_other_precisions_are_fine(dtype):
+    weights = {'weight': torch.ones(1, 3, dtype=dtype), 'bias': torch.ones(1, dtype=dtype)}
+    torch.save(weights, 'x.pth')
+    member = load_member(dict(type='tfinet_mm.Certain', width=3), 'x.pth')
+    assert torch.equal(member.model.weight, torch.ones(1, 3))

@@ -1,3 +1,4 @@
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ from mmengine import Config
 from mmengine.runner import load_checkpoint
 from published_reference import load_reference
 
+from tfinet_mm.errors import TFINetError
 from tfinet_mm.registry import MODELS
 
 ROOT = Path(__file__).parents[2]
@@ -38,4 +40,25 @@ def test_other_files_are_refused(tools, run, tmp_path, content, message):
     torch.save(content, tmp_path / 'other.pth')
     words = (tmp_path / 'other.pth', tmp_path / 'out.pth', '--network', 'tfinet')
     assert message in run(tools / 'convert_checkpoint.py', *words, code=1)
+    assert not (tmp_path / 'out.pth').exists()
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (
+            {'neck.beta': torch.tensor([float('nan')])},
+            r'other\.pth: the weights neck\.beta hold NaN',
+        ),
+        ({'neck.beta': torch.ones(1).int()}, r'other\.pth: neck\.beta is torch\.int32, expected'),
+        ({}, r'other\.pth: expected a state dict'),
+        ({'state_dict': {1: torch.ones(1)}}, r'other\.pth: expected a state dict'),
+        (torch.ones(1), r'other\.pth: expected a state dict .* got Tensor'),
+    ],
+)
+def test_the_file_at_fault_is_named(tmp_path, content, message):
+    main = runpy.run_path(str(ROOT / 'tools' / 'convert_checkpoint.py'))['main']
+    torch.save(content, tmp_path / 'other.pth')
+    with pytest.raises(TFINetError, match=message):
+        main([str(tmp_path / 'other.pth'), str(tmp_path / 'out.pth'), '--network', 'tfinet'])
     assert not (tmp_path / 'out.pth').exists()

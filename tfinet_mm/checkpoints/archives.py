@@ -14,6 +14,8 @@ from tfinet_mm.errors import DamagedCheckpointError
 
 ZIP_MAGIC = b'PK\x03\x04'
 BLOCK = 1 << 22
+FOLDER = 0x10
+"""The attribute of a folder in a zip."""
 
 
 def check_archive(file: BinaryIO, name: str) -> None:
@@ -78,7 +80,7 @@ def _is_other_zip(file: BinaryIO) -> bool:
     try:
         with zipfile.ZipFile(file) as archive:
             return not any(name.endswith('/data.pkl') for name in archive.namelist())
-    except (zipfile.BadZipFile, ValueError):
+    except (zipfile.BadZipFile, RuntimeError, ValueError):
         return False
 
 
@@ -91,6 +93,9 @@ def _check_sums(file: BinaryIO, name: str) -> None:
             if not any(entry.CRC for entry in entries):
                 return
             for entry in entries:
+                if entry.file_size and (entry.is_dir() or entry.external_attr & FOLDER):
+                    # torch would take whatever is in memory for its contents.
+                    raise zipfile.BadZipFile(f'{entry.filename} is marked as a folder')
                 with archive.open(entry) as content:
                     while content.read(BLOCK):
                         pass

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from tfinet_mm.engine.hooks import CheckpointCheckHook
-from tfinet_mm.errors import CheckpointMismatchError
+from tfinet_mm.errors import CheckpointMismatchError, NotFiniteWeightsError
 
 
 def _model(width=4, names=('backbone', 'head')):
@@ -66,3 +66,10 @@ def test_names_that_a_module_translates():
             super()._load_from_state_dict(state_dict, prefix, *arguments)
 
     _run(Renamed(2, 2, bias=False), {'old': torch.ones(2, 2)}, 'before_test')
+
+
+def test_weights_that_are_not_finite_whatever_the_runner():
+    stored = _model().state_dict()
+    stored['head.0.bias'][0] = float('nan')
+    with pytest.raises(NotFiniteWeightsError, match=r'head\.0\.bias hold NaN'):
+        _run(_model(), stored, 'before_train')
