@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -227,7 +228,11 @@ def _pipelines(part: Any) -> list[Any]:
 
 
 def _registered(name: str) -> bool:
-    """Whether a registry has the name; only then is it no path of a function somewhere."""
+    """Whether a registry has the name; only then is it no path of a function somewhere.
+
+    A config in MMEngine's new style is stored with the paths of its classes: such a
+    path may lead to what a registry has.
+    """
     for registry in (MODELS, TRANSFORMS, MMSEG_MODELS, MMSEG_TRANSFORMS, ROOT_MODELS):
         registry.import_from_location()
     scope, _, short = name.rpartition('.')
@@ -237,7 +242,17 @@ def _registered(name: str) -> bool:
         for root in roots
         for registry in _family(root)
         if scope in ('', registry.scope)
+    ) or any(
+        _already_imported(scope, short) is kind
+        for root in roots
+        for registry in _family(root)
+        for kind in registry.module_dict.values()
     )
+
+
+def _already_imported(module: str, name: str) -> Any:
+    """What a module has under a name, without importing it; a new object where it has nothing."""
+    return getattr(sys.modules.get(module), name, object())
 
 
 def _family(registry: Registry) -> Iterator[Registry]:

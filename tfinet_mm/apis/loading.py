@@ -19,6 +19,7 @@ from tfinet_mm.engine.testing import is_ensemble, set_checkpoint
 from tfinet_mm.errors import ClassMismatchError
 from tfinet_mm.registry import DATASETS, MODELS, TRANSFORMS
 from tfinet_mm.structures import ClassTable
+from tfinet_mm.utils.class_names import class_name, find_class, written_name
 
 ConfigLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Config
 DEFAULT_WINDOW = 512
@@ -170,11 +171,11 @@ def build_pipeline(
         ValueError: The pipeline doesn't begin with ``tfinet_mm.LoadImagePair``.
     """
     steps = [dict(step) for step in _test_pipeline(cfg)]
-    steps = [step for step in steps if str(step['type']).split('.')[-1] not in LABEL_LOADERS]
-    if not steps or str(steps[0]['type']).split('.')[-1] != 'LoadImagePair':
+    steps = [step for step in steps if class_name(step['type']) not in LABEL_LOADERS]
+    if not steps or class_name(steps[0]['type']) != 'LoadImagePair':
         raise ValueError(
             "the config's test pipeline must begin with tfinet_mm.LoadImagePair, which knows bands "
-            f'and value range, got {[step["type"] for step in steps]}'
+            f'and value range, got {[written_name(step["type"]) for step in steps]}'
         )
     if bands is not None:
         steps[0]['bands'] = bands
@@ -240,9 +241,8 @@ def _dataset_classes(cfg: Config) -> ClassTable | None:
         if classes and palette:
             return ClassTable(tuple(classes), tuple(palette))
         name = _find((loader or {}).get('dataset'), 'type')
-        found = (
-            DATASETS.get(name) if isinstance(name, str) and name.startswith('tfinet_mm.') else None
-        )
+        ours = name is not None and written_name(name).startswith('tfinet_mm.')
+        found = find_class(DATASETS, name) if ours else None
         stated = getattr(found, 'METAINFO', {})
         if 'semantic_classes' in stated:
             return ClassTable.from_metainfo(stated)

@@ -25,6 +25,7 @@ from tfinet_mm.engine.options import network_bands
 from tfinet_mm.engine.precision import check_training
 from tfinet_mm.evaluation.spread import mean_and_spread
 from tfinet_mm.files import whole_file
+from tfinet_mm.utils.class_names import class_name
 
 SCORES = ('Score', 'SeK', 'mIoU', 'Fscd')
 # Lines that differ which an error shows before it only counts.
@@ -74,7 +75,7 @@ def combine(network: Config, setting: Config, pretrained: bool = False) -> Confi
     Raises:
         ValueError: The setting does not train by iterations.
     """
-    if setting.train_cfg.get('type') != 'IterBasedTrainLoop':
+    if class_name(setting.train_cfg.get('type')) != 'IterBasedTrainLoop':
         raise ValueError(
             f'{setting.filename} trains by {setting.train_cfg.get("type")}; networks of different '
             'speed are given different numbers of steps: use an IterBasedTrainLoop and a sampler '

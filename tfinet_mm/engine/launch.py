@@ -28,6 +28,7 @@ from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
 from tfinet_mm.checkpoints.sharing import each_rank_reads
 from tfinet_mm.registry import MODEL_WRAPPERS
+from tfinet_mm.utils.class_names import class_name
 
 Result = TypeVar('Result')
 
@@ -94,7 +95,7 @@ def prepare_launch(cfg: Config, launcher: str) -> None:
         find_unused_parameters=cfg.get('find_unused_parameters', False),
     )
     wrapper.update(cfg.get('model_wrapper_cfg') or {})
-    if wrapper.get('type', 'MMDistributedDataParallel') == 'MMDistributedDataParallel':
+    if class_name(wrapper.get('type', 'MMDistributedDataParallel')) == 'MMDistributedDataParallel':
         wrapper['type'] = 'tfinet_mm.CPUDistributedDataParallel'
     cfg.model_wrapper_cfg = wrapper
 

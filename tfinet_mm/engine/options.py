@@ -15,6 +15,7 @@ from mmengine.registry import init_default_scope
 from tfinet_mm.checkpoints.sharing import read_once
 from tfinet_mm.engine.launch import LAUNCHERS
 from tfinet_mm.engine.precision import AMP_TYPES, use_amp
+from tfinet_mm.utils.class_names import is_class, written_name
 
 __all__ = [
     'AMP_TYPES',
@@ -139,7 +140,7 @@ def set_hook(cfg: Config, kind: str, **options: Any) -> None:
     """
     custom = list(cfg.get('custom_hooks') or [])
     hooks = [*(cfg.get('default_hooks') or {}).values(), *custom]
-    found = [hook for hook in hooks if hook and hook.get('type') == kind]
+    found = [hook for hook in hooks if hook and is_class(hook, kind)]
     for hook in found:
         hook.update(options)
     if not found:
@@ -159,11 +160,11 @@ def write_scores(cfg: Config, file: str | os.PathLike[str]) -> None:
     evaluators = cfg.test_evaluator
     if not isinstance(evaluators, Sequence):
         evaluators = [evaluators]
-    metrics = [one for one in evaluators if one.get('type') == 'tfinet_mm.SCDMetric']
+    metrics = [one for one in evaluators if is_class(one, 'tfinet_mm.SCDMetric')]
     if not metrics:
         raise ValueError(
             '--json writes the scores of tfinet_mm.SCDMetric, but the test_evaluator of '
-            f'{cfg.filename} is {[one.get("type") for one in evaluators]}'
+            f'{cfg.filename} is {[written_name(one.get("type")) for one in evaluators]}'
         )
     for metric in metrics:
         metric.out_file = str(file)

@@ -11,6 +11,7 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import LOOPS, MODELS, OPTIM_WRAPPERS, Registry
 
 from tfinet_mm.engine.optim_wrapper import AutocastOptimWrapper
+from tfinet_mm.utils.class_names import imported, written_name
 from tfinet_mm.utils.device import (
     PRECISIONS,
     best_precision,
@@ -89,7 +90,7 @@ def set_autocast(cfg: Config, dtype: str) -> None:
     check_amp(dtype)
     if not takes_autocast(cfg):
         raise ValueError(
-            f'{_name(_network(cfg).type)} has no argument "autocast", so --amp does not apply to it'
+            f'{written_name(_network(cfg).type)} has no argument "autocast", so --amp does not apply to it'
         )
     _network(cfg).autocast = dtype
 
@@ -122,7 +123,7 @@ def check_training(cfg: Config) -> None:
     if wanted == 'float16':
         raise ValueError(
             "the config says autocast='float16', and its optimizer wrapper "
-            f'{_name(_wrapper_type(cfg))} does not scale the loss, so small gradients become 0; '
+            f'{written_name(_wrapper_type(cfg))} does not scale the loss, so small gradients become 0; '
             "set optim_wrapper.type='AmpOptimWrapper', loss_scale='dynamic' and dtype='float16' "
             "(on a GPU), or autocast='auto' or 'bfloat16'"
         )
@@ -192,14 +193,11 @@ def _network(cfg: Config) -> Any:
 
 def _find(cfg: Config, registry: Registry, kind: Any) -> Any:
     """What a type in a config means in its default scope; None where it means nothing."""
+    kind = imported(kind)
     if not isinstance(kind, str):
         return kind
     with registry.switch_scope_and_registry(cfg.get('default_scope') or 'mmseg') as scoped:
         return scoped.get(kind)
-
-
-def _name(kind: Any) -> str:
-    return kind if isinstance(kind, str) else kind.__name__
 
 
 def _wrapper_type(cfg: Config) -> Any:
@@ -227,7 +225,7 @@ def _train_in(cfg: Config, dtype: str) -> None:
     if kind not in (OptimWrapper, AmpOptimWrapper, AutocastOptimWrapper):
         raise ValueError(
             f'--amp {dtype} needs the optimizer wrapper OptimWrapper, the config has '
-            f'{_name(_wrapper_type(cfg))}'
+            f'{written_name(_wrapper_type(cfg))}'
         )
     if device not in ('cpu', 'mps'):
         wrapper['type'] = 'AmpOptimWrapper'
@@ -239,7 +237,7 @@ def _train_in(cfg: Config, dtype: str) -> None:
         wrapper['dtype'] = dtype
     else:
         raise ValueError(
-            f'training {_name(_network(cfg).type)} in {dtype} scales the loss, which MMEngine does '
+            f'training {written_name(_network(cfg).type)} in {dtype} scales the loss, which MMEngine does '
             'on GPUs only; use --amp auto or --amp bfloat16'
         )
 
@@ -265,8 +263,8 @@ def _test_in(cfg: Config, dtype: str) -> None:
     kind = _find(cfg, LOOPS, loop.get('type', 'TestLoop'))
     if kind is None or 'fp16' not in inspect.signature(kind).parameters:
         raise ValueError(
-            f'{_name(_network(cfg).type)} has no argument "autocast", and the test loop '
-            f'{_name(loop.get("type"))} no argument "fp16", so --amp does not apply to them'
+            f'{written_name(_network(cfg).type)} has no argument "autocast", and the test loop '
+            f'{written_name(loop.get("type"))} no argument "fp16", so --amp does not apply to them'
         )
     able = _LOOP_TYPES.get(device, 'float32')
     best = best_precision(device)
@@ -279,7 +277,7 @@ def _test_in(cfg: Config, dtype: str) -> None:
         )
     elif dtype not in ('auto', 'float32', able):
         raise ValueError(
-            f'{_name(_network(cfg).type)} has no argument "autocast", and MMEngine\'s test loop '
+            f'{written_name(_network(cfg).type)} has no argument "autocast", and MMEngine\'s test loop '
             f'computes in {able} on the device {device!r} and not in {dtype}; use --amp auto'
         )
     loop.fp16 = resolve_precision(dtype, device) != 'float32'

@@ -10,6 +10,7 @@ from mmengine.model import BaseTTAModel
 from tfinet_mm.engine.options import existing_checkpoint
 from tfinet_mm.models.detectors import SCDEnsemble, SCDTTAModel
 from tfinet_mm.registry import MODELS
+from tfinet_mm.utils.class_names import find_class, written_name
 
 
 def is_ensemble(cfg: Config) -> bool:
@@ -64,13 +65,13 @@ def use_tta(cfg: Config) -> None:
     wrapper.setdefault('type', 'tfinet_mm.SCDTTAModel')
     if not _is(wrapper, SCDTTAModel):
         raise ValueError(
-            f'tta_model of {cfg.filename} is a {wrapper.type}, expected tfinet_mm.SCDTTAModel, '
-            'which averages land cover and change'
+            f'tta_model of {cfg.filename} is a {written_name(wrapper.type)}, expected '
+            'tfinet_mm.SCDTTAModel, which averages land cover and change'
         )
     wrapper.module = cfg.model
     cfg.model = wrapper
 
 
 def _is(model: ConfigDict, kind: type) -> bool:
-    found = MODELS.get(model.type)
+    found = find_class(MODELS, model.type)
     return isinstance(found, type) and issubclass(found, kind)

@@ -18,6 +18,7 @@ from tfinet_mm.pseudo_labels.labeler import PseudoLabeler
 from tfinet_mm.pseudo_labels.pairs import PairsToLabel
 from tfinet_mm.pseudo_labels.selection import Selection
 from tfinet_mm.registry import MODELS
+from tfinet_mm.utils.class_names import find_class, written_name
 
 PathLike = str | os.PathLike[str]
 
@@ -120,10 +121,10 @@ def ensemble_model(
             for config, checkpoint in zip(names[::2], names[1::2], strict=True)
         ]
         return cfg, dict(type='tfinet_mm.SCDEnsemble', members=members, autocast=amp)
-    if MODELS.get(cfg.model.type) is not SCDEnsemble:
+    if find_class(MODELS, cfg.model.type) is not SCDEnsemble:
         raise ValueError(
-            f'{names[0]} is not the config of an ensemble but of a {cfg.model.type}, which needs '
-            'its checkpoint: CONFIG CHECKPOINT'
+            f'{names[0]} is not the config of an ensemble but of a {written_name(cfg.model.type)}, '
+            'which needs its checkpoint: CONFIG CHECKPOINT'
         )
     if amp is not None:
         set_autocast(cfg, amp)

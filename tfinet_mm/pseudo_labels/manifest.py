@@ -14,6 +14,7 @@ from tfinet_mm.engine.members import member_config
 from tfinet_mm.engine.options import existing_checkpoint
 from tfinet_mm.files import whole_file
 from tfinet_mm.pseudo_labels.layout import MANIFEST_FILE
+from tfinet_mm.utils.class_names import class_name
 
 INFORMATIVE = ('name', 'config', 'checkpoint')
 """Keys that tell a reader where a member came from; what counts are its contents."""
@@ -40,7 +41,7 @@ def member_entries(members: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
         checkpoint = existing_checkpoint(str(member['checkpoint']))
         entries.append(
             dict(
-                name=member.get('name') or Path(cfg.filename or cfg.model.type).stem,
+                name=member.get('name') or Path(cfg.filename or class_name(cfg.model.type)).stem,
                 config=str(cfg.filename),
                 checkpoint=checkpoint,
                 weight=float(member.get('weight', 1.0)),

@@ -21,6 +21,7 @@ from tfinet_mm.datasets.labels import read_semantic_label
 from tfinet_mm.datasets.listing import list_folder, match_folders
 from tfinet_mm.errors import ClassMismatchError, LabelFormatError, MissingLabelsError
 from tfinet_mm.structures import IGNORE_INDEX
+from tfinet_mm.utils.class_names import class_name
 
 LABEL_LOADERS = ('LoadPairAnnotations', 'LoadPseudoLabels')
 IMAGE_LOADER = 'LoadImagePair'
@@ -275,5 +276,4 @@ def _with_loader(
 
 
 def _kind(step: dict[str, Any]) -> str:
-    kind = step['type']
-    return kind.rpartition('.')[2] if isinstance(kind, str) else kind.__name__
+    return class_name(step['type'])

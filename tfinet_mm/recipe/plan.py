@@ -15,6 +15,7 @@ from tfinet_mm.errors import RecipeError
 from tfinet_mm.files import whole_file
 from tfinet_mm.recipe.config import Network, Preparation, PseudoLabels, Recipe
 from tfinet_mm.recipe.state import Stage
+from tfinet_mm.utils.class_names import class_name
 
 TOOLS = Path(tfinet_mm.__file__).resolve().parents[1] / 'tools'
 LAUNCHERS = ('none', 'pytorch')
@@ -331,7 +332,7 @@ def ensemble_config(networks: Sequence[Network], checkpoints: Sequence[Path]) ->
 def _pseudo_label_loaders(value: object, path: str) -> Iterator[str]:
     """Dotted paths of every LoadPseudoLabels in a part of a config."""
     if isinstance(value, dict):
-        if str(value.get('type', '')).rpartition('.')[2] == 'LoadPseudoLabels':
+        if class_name(value.get('type', '')) == 'LoadPseudoLabels':
             yield path
         for key, item in value.items():
             yield from _pseudo_label_loaders(item, f'{path}.{key}')

@@ -8,10 +8,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmengine.model import BaseModule
-from torch import Tensor
+from mmseg.registry import MODELS as MMSEG_MODELS
+from torch import Tensor, nn
 
+from tfinet_mm.models.losses.roles import fit_loss
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import GT_CHANGE, IGNORE_INDEX, Features
+from tfinet_mm.utils.class_names import find_class
 
 
 @MODELS.register_module()
@@ -22,20 +25,28 @@ class DifferenceHead(BaseModule):
     the loss; several levels give the mean of their losses.
 
     Args:
-        loss_decode: Config of the loss.
+        loss_decode: Config of the loss, or a list of several: this package's or
+            mmseg's for one logit, such as ``FocalLoss``.
         align_corners: How to resize; True as published.
         ignore_index: Label value that is left out.
+
+    Raises:
+        ValueError: A loss can't judge one logit; the message says why.
     """
 
     def __init__(
         self,
-        loss_decode: dict[str, Any] | None = None,
+        loss_decode: dict[str, Any] | Sequence[dict[str, Any]] | None = None,
         align_corners: bool = True,
         ignore_index: int = IGNORE_INDEX,
     ) -> None:
         super().__init__()
         loss_decode = loss_decode or {'type': 'tfinet_mm.ChangeBCELoss', 'positive_weight': 1.0}
-        self.loss_decode = MODELS.build(loss_decode)
+        self.loss_decode: nn.Module
+        if isinstance(loss_decode, dict):
+            self.loss_decode = _loss(loss_decode, ignore_index)
+        else:
+            self.loss_decode = nn.ModuleList(_loss(one, ignore_index) for one in loss_decode)
         self.align_corners = align_corners
         self.ignore_index = ignore_index
 
@@ -47,16 +58,25 @@ class DifferenceHead(BaseModule):
         """Compare with ``gt_sem_seg`` (1, H, W) of the samples: 1 changed, 0 not, 255 ignored.
 
         Returns:
-            One entry, named as the loss says.
+            One entry a loss, named as the loss says.
         """
         label = torch.stack([getattr(sample, GT_CHANGE).data for sample in data_samples])
-        size = label.shape[2:]
-        losses = [
-            self.loss_decode(
-                F.interpolate(logit, size, mode='bilinear', align_corners=self.align_corners),
-                label.squeeze(1),
-                ignore_index=self.ignore_index,
-            )
+        size, label = label.shape[2:], label.squeeze(1)
+        resized = [
+            F.interpolate(logit, size, mode='bilinear', align_corners=self.align_corners)
             for logit in logits
         ]
-        return {self.loss_decode.loss_name: torch.stack(losses).mean()}
+        made: dict[str, Tensor] = {}
+        own = self.loss_decode
+        for loss in own if isinstance(own, nn.ModuleList) else [own]:
+            each = [loss(logit, label, ignore_index=self.ignore_index) for logit in resized]
+            name = str(loss.loss_name)
+            mean = torch.stack(each).mean()
+            made[name] = made[name] + mean if name in made else mean
+        return made
+
+
+def _loss(config: dict[str, Any], ignore_index: int) -> Any:
+    """Build a loss of this package or, where it has none of the name, of mmseg."""
+    registry = MODELS if find_class(MODELS, config['type']) is not None else MMSEG_MODELS
+    return fit_loss(registry.build(config), 1, 'difference head', ignore_index)

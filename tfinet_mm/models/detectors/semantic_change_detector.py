@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from tfinet_mm.models.detectors.head_losses import head_losses, label_views, pixel_weights
 from tfinet_mm.models.detectors.postprocess import with_predictions
 from tfinet_mm.models.detectors.windows import window_starts
+from tfinet_mm.models.losses.roles import fit_losses
 from tfinet_mm.models.norms import with_fitting_norms
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import (
@@ -84,7 +85,7 @@ class SemanticChangeDetector(BaseSegmentor):
             same as ``init_cfg=dict(type='Pretrained', checkpoint=...)`` there.
 
     Raises:
-        ValueError: A head, branch, mode or dtype that can't work, or
+        ValueError: A head, its loss, a branch, mode or dtype that can't work, or
             ``pretrained`` beside an ``init_cfg`` of the backbone.
     """
 
@@ -111,8 +112,10 @@ class SemanticChangeDetector(BaseSegmentor):
             backbone = _with_pretrained(backbone, pretrained)
         self.backbone = MODELS.build(with_fitting_norms(backbone))
         self.neck = MODELS.build(with_fitting_norms(neck))
-        self.semantic_head = MODELS.build(with_fitting_norms(semantic_head))
-        self.change_head = MODELS.build(with_fitting_norms(change_head))
+        # Heads with mmseg's default loss, which is looked at when it is needed.
+        self._default_losses: list[tuple[Any, str]] = []
+        self.semantic_head = self._build_head(semantic_head, 'semantic head')
+        self.change_head = self._build_head(change_head, 'change head')
         if self.change_head.out_channels not in (1, 2):
             raise ValueError(
                 'the change head needs one output channel (logit of change) or two '
@@ -138,7 +141,15 @@ class SemanticChangeDetector(BaseSegmentor):
                 f'an auxiliary head needs branch=... out of {AUXILIARY_BRANCHES}, got {branch!r}'
             )
         self.auxiliary_branches.append(branch)
-        self.auxiliary_heads.append(MODELS.build(with_fitting_norms(config)))
+        self.auxiliary_heads.append(self._build_head(config, f'auxiliary head on {branch!r}'))
+
+    def _build_head(self, config: dict[str, Any], role: str) -> Any:
+        head = MODELS.build(with_fitting_norms(config))
+        if 'loss_decode' in config:
+            fit_losses(head, role)
+        else:
+            self._default_losses.append((head, role))
+        return head
 
     @staticmethod
     def _checked_test_cfg(test_cfg: dict[str, Any] | None) -> dict[str, Any]:
@@ -391,9 +402,12 @@ class SemanticChangeDetector(BaseSegmentor):
             those whose name holds ``loss``.
 
         Raises:
-            ValueError: A label is missing, or a semantic head's loss takes no
-                weights.
+            ValueError: A label is missing, a semantic head's loss takes no
+                weights, or mmseg's default loss is none for a head's logits.
         """
+        while self._default_losses:
+            fit_losses(*self._default_losses[-1])
+            self._default_losses.pop()
         padding = self._padding(inputs)
         views = {
             field: label_views(data_samples, field, padding)

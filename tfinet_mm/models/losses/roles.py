@@ -1,0 +1,210 @@
+"""Fit mmseg's losses to the roles of a head: land cover of K classes, or change of one logit.
+
+Some of mmseg's losses count ignored pixels, take class 0 for what a single logit means, or
+compare every pixel with every other. Those that can be put right are; the others are refused
+by name before the first step, by what they do to a few made-up pixels.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.models.losses import DiceLoss, FocalLoss
+from mmseg.models.losses.focal_loss import py_sigmoid_focal_loss
+from torch import Tensor, nn
+
+from tfinet_mm.structures import IGNORE_INDEX
+
+
+class _Adapted(nn.Module):
+    """A loss of mmseg that is given pixels in another way; its name in the log stays."""
+
+    def __init__(self, loss: Any) -> None:
+        super().__init__()
+        self.loss = loss
+
+    @property
+    def loss_name(self) -> str:
+        """Key in the log."""
+        return str(self.loss.loss_name)
+
+
+class EachPixelFocal(_Adapted):
+    """mmseg's ``FocalLoss``, computed by its own function for one logit or K on any device.
+
+    Its ``forward`` compares each pixel with all others where there is one logit
+    and no GPU, and is stopped by the shapes of K.
+    """
+
+    def forward(
+        self,
+        logits: Tensor,
+        label: Tensor,
+        weight: Tensor | None = None,
+        ignore_index: int = IGNORE_INDEX,
+    ) -> Tensor:
+        """Compute the loss.
+
+        Args:
+            logits: (N, C, H, W), C = 1 or K.
+            label: (N, H, W), class indices (0 or 1 for C = 1) or ``ignore_index``.
+            weight: Weight of each pixel (N, H, W).
+            ignore_index: Label value that is left out.
+
+        Returns:
+            Scalar >= 0; the mean is one over all pixels, as mmseg's.
+        """
+        channels, loss = logits.shape[1], self.loss
+        known = label != ignore_index
+        classes = label.masked_fill(~known, 0)
+        if channels == 1:
+            target = classes.reshape(-1, 1)
+        else:
+            target = F.one_hot(classes.reshape(-1), channels)
+        result: Tensor = py_sigmoid_focal_loss(
+            logits.movedim(1, -1).reshape(-1, channels),
+            target,
+            weight=None if weight is None else weight.reshape(-1),
+            gamma=loss.gamma,
+            alpha=loss.alpha,
+            class_weight=loss.class_weight,
+            valid_mask=known.reshape(-1, 1),
+            reduction=loss.reduction,
+        )
+        return loss.loss_weight * result
+
+
+class LabelledDice(_Adapted):
+    """mmseg's ``DiceLoss`` over the labelled pixels of each image.
+
+    It takes ignored pixels for such of no class, and a single logit for that of
+    class 0, which would be "unchanged".
+    """
+
+    def forward(
+        self,
+        logits: Tensor,
+        label: Tensor,
+        weight: Tensor | None = None,
+        ignore_index: int = IGNORE_INDEX,
+    ) -> Tensor:
+        """Compute the mean over images, as :meth:`EachPixelFocal.forward` takes them.
+
+        Returns:
+            Scalar; 0 without a labelled pixel.
+        """
+        losses = []
+        for one, classes in zip(logits, label, strict=True):
+            known = classes != ignore_index
+            if not known.any():
+                continue
+            pixels, target = one[:, known][None, :, None], classes[known][None, None]
+            if logits.shape[1] == 1:
+                target = target[:, None].to(pixels.dtype)
+            losses.append(self.loss(pixels, target))
+        return torch.stack(losses).mean() if losses else logits.sum() * 0
+
+
+ADAPTERS: dict[type[nn.Module], type[_Adapted]] = {
+    FocalLoss: EachPixelFocal,
+    DiceLoss: LabelledDice,
+}
+
+
+def fit_loss(loss: nn.Module, channels: int, role: str, ignore_index: int = IGNORE_INDEX) -> Any:
+    """Let a loss work in a role, or refuse it.
+
+    Args:
+        loss: A loss as mmseg's heads call it.
+        channels: Logits of the head: 1 for change, or the number of classes.
+        role: What the head is, for messages, such as ``'change head'``.
+        ignore_index: Label value that is left out.
+
+    Returns:
+        The loss, or one that adapts it.
+
+    Raises:
+        ValueError: It fails on a few made-up pixels, isn't a number, or learns
+            nothing, the opposite, or from ignored pixels.
+    """
+    adapter = ADAPTERS.get(type(loss))
+    fitted = loss if adapter is None else adapter(loss)
+    if getattr(loss, 'loss_weight', None) == 0:
+        return fitted
+    if any(p.is_meta for p in (*loss.parameters(), *loss.buffers())):
+        return fitted
+    if isinstance(loss, DiceLoss) and channels == 1 and loss.activate and not loss.use_sigmoid:
+        problem: str | None = 'it takes the logit itself for a probability'
+    else:
+        with torch.device('cpu'), torch.enable_grad():
+            problem = _problem(fitted, channels, ignore_index)
+    if problem is not None:
+        name = type(loss).__name__
+        one = 'one logit, positive where changed' if channels == 1 else f'{channels} classes'
+        known = (
+            'tfinet_mm.ChangeBCELoss, FocalLoss, CrossEntropyLoss(use_sigmoid=True), '
+            "DiceLoss(use_sigmoid=True), LovaszLoss(loss_type='binary')"
+            if channels == 1
+            else 'tfinet_mm.SemanticCELoss, CrossEntropyLoss, FocalLoss, DiceLoss, LovaszLoss, '
+            'TverskyLoss'
+        )
+        raise ValueError(
+            f'{name} can not be the loss of the {role} ({one}): {problem}; use {known}'
+        )
+    return fitted
+
+
+def fit_losses(head: Any, role: str) -> None:
+    """Apply :func:`fit_loss` to the losses of a head, in place.
+
+    Args:
+        head: One of mmseg's heads; one that computes its losses in a way of its
+            own is left as it is.
+        role: What the head is, for messages.
+
+    Raises:
+        ValueError: As :func:`fit_loss`.
+    """
+    if getattr(type(head), 'loss_by_feat', None) is not BaseDecodeHead.loss_by_feat:
+        return
+    options = (head.out_channels, role, head.ignore_index)
+    if isinstance(head.loss_decode, nn.ModuleList):
+        head.loss_decode = nn.ModuleList(fit_loss(loss, *options) for loss in head.loss_decode)
+    else:
+        head.loss_decode = fit_loss(head.loss_decode, *options)
+
+
+def _problem(loss: Any, channels: int, ignore_index: int) -> str | None:
+    """What is wrong with what a loss does to a few pixels, or None."""
+    classes = max(channels, 2)
+    label = torch.arange(32).reshape(2, 4, 4) % classes
+    label[:, 0, 0] = ignore_index
+    values = torch.linspace(-0.5, 0.5, 32 * channels).reshape(2, 4, 4, channels)
+    logits = values.movedim(-1, 1).contiguous().requires_grad_()
+    try:
+        result = loss(logits, label, weight=None, ignore_index=ignore_index)
+        if not isinstance(result, Tensor) or result.dim() > 0:
+            return (
+                f'it gives no single number but {getattr(result, "shape", type(result).__name__)}'
+            )
+        (gradient,) = torch.autograd.grad(result, logits)
+    # Whatever a loss raises on valid pixels says that it can't be used.
+    except Exception as error:
+        return f'{type(error).__name__} on a map of labels ({error})'
+    if not (torch.isfinite(result) and torch.isfinite(gradient).all()):
+        return 'it is not finite where some pixels are ignored'
+    if not gradient.any():
+        return 'nothing can be learnt from it'
+    if gradient[:, :, 0, 0].any():
+        return f'it learns from ignored pixels ({ignore_index})'
+    known = label != ignore_index
+    if channels == 1:
+        rises, falls = (-gradient[:, 0][known & (label == value)].sum() for value in (1, 0))
+        wrong = rises <= 0 or falls > 0
+    else:
+        own = gradient.gather(1, label.masked_fill(~known, 0)[:, None])[:, 0]
+        wrong = own[known].sum() >= 0
+    return 'it learns the opposite of the labels' if wrong else None
