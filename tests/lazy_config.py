@@ -119,6 +119,27 @@ train_dataloader.dataset.pipeline = [
     dict(type=LoadPseudoLabels, data_root={pseudo!r}), dict(type=PackPairInputs)]
 """
 
+ITERATIONS = """
+from mmengine.config import read_base
+
+with read_base():
+    from .lazy_network import *
+
+from mmengine.dataset import InfiniteSampler
+from mmengine.runner import IterBasedTrainLoop
+
+train_dataloader.sampler = dict(type=InfiniteSampler)
+train_cfg = dict(type=IterBasedTrainLoop, max_iters=9, val_interval=1000)
+param_scheduler = dict(type=PolyLR, begin=0, end=9, by_epoch=False)
+"""
+
+RECIPE = """
+members = [dict(config='lazy_network.py', name='net')]
+pseudo_labels = dict(method='vote')
+retrain = [dict(config='lazy_pseudo.py', name='again')]
+tests = dict(members=['plain'], members_ensemble=['tta'], retrained=[], retrained_ensemble=[])
+"""
+
 
 def write_configs(folder, data, checkpoint='', pseudo=''):
     """Write the configs into a folder; the path of the one of a network."""
@@ -129,4 +150,6 @@ def write_configs(folder, data, checkpoint='', pseudo=''):
         ENSEMBLE.format(config=str(network), checkpoint=str(checkpoint))
     )
     (folder / 'lazy_pseudo.py').write_text(PSEUDO.format(pseudo=str(pseudo)))
+    (folder / 'lazy_iterations.py').write_text(ITERATIONS)
+    (folder / 'recipe.py').write_text(RECIPE)
     return network

@@ -25,7 +25,7 @@ from tfinet_mm.engine.options import network_bands
 from tfinet_mm.engine.precision import check_training
 from tfinet_mm.evaluation.spread import mean_and_spread
 from tfinet_mm.files import whole_file
-from tfinet_mm.utils.class_names import class_name
+from tfinet_mm.utils.class_names import class_name, with_paths, written_name
 
 SCORES = ('Score', 'SeK', 'mIoU', 'Fscd')
 # Lines that differ which an error shows before it only counts.
@@ -77,9 +77,9 @@ def combine(network: Config, setting: Config, pretrained: bool = False) -> Confi
     """
     if class_name(setting.train_cfg.get('type')) != 'IterBasedTrainLoop':
         raise ValueError(
-            f'{setting.filename} trains by {setting.train_cfg.get("type")}; networks of different '
-            'speed are given different numbers of steps: use an IterBasedTrainLoop and a sampler '
-            'of type InfiniteSampler'
+            f'{setting.filename} trains by {written_name(setting.train_cfg.get("type"))}; '
+            'networks of different speed are given different numbers of steps: use an '
+            'IterBasedTrainLoop and a sampler of type InfiniteSampler'
         )
     cfg = copy.deepcopy(setting)
     overrides = cfg.get('model', {})
@@ -87,7 +87,9 @@ def combine(network: Config, setting: Config, pretrained: bool = False) -> Confi
     cfg.merge_from_dict({'model': overrides})
     if not pretrained:
         cfg.model.backbone.init_cfg = None
-    return cfg
+    # Of MMEngine's new style, merged classes would be written as names that nothing defines.
+    values = with_paths(cfg)
+    return cfg if values == cfg.to_dict() else Config(values, filename=cfg.filename)
 
 
 def measure_speed(cfg: Config, repeats: int = 10) -> Speed:

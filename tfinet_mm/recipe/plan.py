@@ -321,6 +321,11 @@ def ensemble_config(networks: Sequence[Network], checkpoints: Sequence[Path]) ->
         )
         for network, checkpoint in zip(networks, checkpoints, strict=True)
     ]
+    if Config._is_lazy_import(str(networks[0].config)):
+        # A config of text can't inherit one of MMEngine's new style, so it holds all of it.
+        cfg = Config.fromfile(str(networks[0].config))
+        cfg.model = dict(type='tfinet_mm.SCDEnsemble', members=members)
+        return f'# Written by tools/recipe.py.\n{cfg.pretty_text}'
     return (
         '# Written by tools/recipe.py.\n'
         f'_base_ = {str(networks[0].config.resolve())!r}\n'

@@ -7,9 +7,11 @@ A config of text names a class by its registered name with the scope before it
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
+from mmengine.config import Config
 from mmengine.config.lazy import LazyAttr, LazyObject
 from mmengine.registry import Registry
 
@@ -83,3 +85,23 @@ def find_class(registry: Registry, kind: Any) -> Any:
     """
     kind = imported(kind)
     return registry.get(kind) if isinstance(kind, str) else kind
+
+
+def with_paths(value: Any) -> Any:
+    """Replace the classes in a part of a config by their paths, so that it can be written as text.
+
+    Args:
+        value: Any part, lazy objects of MMEngine included.
+
+    Returns:
+        A copy in which dictionaries, lists and tuples hold text in place of
+        classes and functions.
+    """
+    value = imported(value)
+    if isinstance(value, Mapping | Config):
+        return {key: with_paths(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(with_paths(part) for part in value)
+    if isinstance(value, type) or inspect.isfunction(value):
+        return f'{value.__module__}.{value.__qualname__}'
+    return value

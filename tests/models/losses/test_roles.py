@@ -84,6 +84,7 @@ MANY = [
     dict(type='DiceLoss'),
     dict(type='LovaszLoss', reduction='none'),
     dict(type='TverskyLoss'),
+    dict(type='OhemCrossEntropy'),
 ]
 
 
@@ -127,7 +128,8 @@ def test_a_step_down_each_loss_brings_the_labels_closer(channels, config):
         (1, dict(type='DiceLoss', use_sigmoid=False), 'takes the logit itself'),
         (1, dict(type='LovaszLoss', reduction='none'), 'use tfinet_mm.ChangeBCELoss, FocalLoss'),
         (3, dict(type='BoundaryLoss'), r'BoundaryLoss .* \(3 classes\)'),
-        (3, dict(type='OhemCrossEntropy'), 'use tfinet_mm.SemanticCELoss'),
+        (1, dict(type='OhemCrossEntropy'), 'use tfinet_mm.ChangeBCELoss'),
+        (3, dict(type='SiLogLoss'), 'use tfinet_mm.SemanticCELoss'),
         (3, dict(type='HuasdorffDisstanceLoss'), 'learns from ignored pixels'),
         (3, dict(type='tfinet_mm.ChangeBCELoss'), 'ChangeBCELoss'),
     ],

@@ -18,6 +18,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from tfinet_mm.models.losses.roles import loss_title
 from tfinet_mm.structures import GT_FROM, GT_TO, IGNORE_INDEX, WEIGHT_FROM, WEIGHT_TO
 
 Padding = tuple[int, int, int, int]
@@ -179,10 +180,10 @@ def _check_takes_weights(head: Any, device: torch.device) -> None:
                 try:
                     value = loss(logits, label, weight=weight, ignore_index=head.ignore_index)
                 except (AssertionError, RuntimeError, TypeError, ValueError) as error:
-                    raise _no_weights(f'the loss {type(loss).__name__}') from error
+                    raise _no_weights(f'the loss {loss_title(loss)}') from error
             results.append(float(value))
         if results[0] == results[1]:
-            raise _no_weights(f'the loss {type(loss).__name__}')
+            raise _no_weights(f'the loss {loss_title(loss)}')
     _taking_weights.add(head)
 
 

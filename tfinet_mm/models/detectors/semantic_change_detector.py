@@ -114,13 +114,15 @@ class SemanticChangeDetector(BaseSegmentor):
         self.neck = MODELS.build(with_fitting_norms(neck))
         # Heads with mmseg's default loss, which is looked at when it is needed.
         self._default_losses: list[tuple[Any, str]] = []
-        self.semantic_head = self._build_head(semantic_head, 'semantic head')
-        self.change_head = self._build_head(change_head, 'change head')
+        self.semantic_head = MODELS.build(with_fitting_norms(semantic_head))
+        self.change_head = MODELS.build(with_fitting_norms(change_head))
         if self.change_head.out_channels not in (1, 2):
             raise ValueError(
                 'the change head needs one output channel (logit of change) or two '
                 f'(unchanged, changed), got {self.change_head.out_channels}; set num_classes=1'
             )
+        self._fit_losses(self.semantic_head, semantic_head, 'semantic head')
+        self._fit_losses(self.change_head, change_head, 'change head')
         self.auxiliary_branches: list[str] = []
         self.auxiliary_heads = nn.ModuleList()
         if isinstance(auxiliary_head, dict):
@@ -141,15 +143,14 @@ class SemanticChangeDetector(BaseSegmentor):
                 f'an auxiliary head needs branch=... out of {AUXILIARY_BRANCHES}, got {branch!r}'
             )
         self.auxiliary_branches.append(branch)
-        self.auxiliary_heads.append(self._build_head(config, f'auxiliary head on {branch!r}'))
+        self.auxiliary_heads.append(MODELS.build(with_fitting_norms(config)))
+        self._fit_losses(self.auxiliary_heads[-1], config, f'auxiliary head on {branch!r}')
 
-    def _build_head(self, config: dict[str, Any], role: str) -> Any:
-        head = MODELS.build(with_fitting_norms(config))
+    def _fit_losses(self, head: Any, config: dict[str, Any], role: str) -> None:
         if 'loss_decode' in config:
             fit_losses(head, role)
         else:
             self._default_losses.append((head, role))
-        return head
 
     @staticmethod
     def _checked_test_cfg(test_cfg: dict[str, Any] | None) -> dict[str, Any]:

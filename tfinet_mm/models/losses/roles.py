@@ -12,7 +12,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from mmseg.models.losses import DiceLoss, FocalLoss
+from mmseg.models.losses import DiceLoss, FocalLoss, OhemCrossEntropy
 from mmseg.models.losses.focal_loss import py_sigmoid_focal_loss
 from torch import Tensor, nn
 
@@ -108,10 +108,31 @@ class LabelledDice(_Adapted):
         return torch.stack(losses).mean() if losses else logits.sum() * 0
 
 
+class PlainOhem(_Adapted):
+    """mmseg's ``OhemCrossEntropy``, which takes no weights and has an ``ignore_label``."""
+
+    def forward(
+        self,
+        logits: Tensor,
+        label: Tensor,
+        weight: Tensor | None = None,
+        ignore_index: int = IGNORE_INDEX,
+    ) -> Tensor:
+        """Compute the loss of logits (N, K, H, W) and labels (N, H, W); the weights aren't used."""
+        result: Tensor = self.loss(logits, label)
+        return result
+
+
 ADAPTERS: dict[type[nn.Module], type[_Adapted]] = {
     FocalLoss: EachPixelFocal,
     DiceLoss: LabelledDice,
+    OhemCrossEntropy: PlainOhem,
 }
+
+
+def loss_title(loss: nn.Module) -> str:
+    """Name the class of a loss as a config does."""
+    return type(loss.loss if isinstance(loss, _Adapted) else loss).__name__
 
 
 def fit_loss(loss: nn.Module, channels: int, role: str, ignore_index: int = IGNORE_INDEX) -> Any:
@@ -149,7 +170,7 @@ def fit_loss(loss: nn.Module, channels: int, role: str, ignore_index: int = IGNO
             "DiceLoss(use_sigmoid=True), LovaszLoss(loss_type='binary')"
             if channels == 1
             else 'tfinet_mm.SemanticCELoss, CrossEntropyLoss, FocalLoss, DiceLoss, LovaszLoss, '
-            'TverskyLoss'
+            'TverskyLoss, OhemCrossEntropy'
         )
         raise ValueError(
             f'{name} can not be the loss of the {role} ({one}): {problem}; use {known}'
