@@ -90,7 +90,7 @@ def set_autocast(cfg: Config, dtype: str) -> None:
     check_amp(dtype)
     if not takes_autocast(cfg):
         raise ValueError(
-            f'{written_name(_network(cfg).type)} has no argument "autocast", so --amp does not apply to it'
+            f'{_model_name(cfg)} has no argument "autocast", so --amp does not apply to it'
         )
     _network(cfg).autocast = dtype
 
@@ -123,7 +123,7 @@ def check_training(cfg: Config) -> None:
     if wanted == 'float16':
         raise ValueError(
             "the config says autocast='float16', and its optimizer wrapper "
-            f'{written_name(_wrapper_type(cfg))} does not scale the loss, so small gradients become 0; '
+            f'{_wrapper_name(cfg)} does not scale the loss, so small gradients become 0; '
             "set optim_wrapper.type='AmpOptimWrapper', loss_scale='dynamic' and dtype='float16' "
             "(on a GPU), or autocast='auto' or 'bfloat16'"
         )
@@ -191,6 +191,10 @@ def _network(cfg: Config) -> Any:
     return cfg.model.get('module', cfg.model)
 
 
+def _model_name(cfg: Config) -> str:
+    return written_name(_network(cfg).type)
+
+
 def _find(cfg: Config, registry: Registry, kind: Any) -> Any:
     """What a type in a config means in its default scope; None where it means nothing."""
     kind = imported(kind)
@@ -203,6 +207,10 @@ def _find(cfg: Config, registry: Registry, kind: Any) -> Any:
 def _wrapper_type(cfg: Config) -> Any:
     wrapper = cfg.get('optim_wrapper') or {}
     return wrapper.get('type', 'OptimWrapper') if isinstance(wrapper, Mapping) else type(wrapper)
+
+
+def _wrapper_name(cfg: Config) -> str:
+    return written_name(_wrapper_type(cfg))
 
 
 def _scales(cfg: Config) -> bool:
@@ -225,7 +233,7 @@ def _train_in(cfg: Config, dtype: str) -> None:
     if kind not in (OptimWrapper, AmpOptimWrapper, AutocastOptimWrapper):
         raise ValueError(
             f'--amp {dtype} needs the optimizer wrapper OptimWrapper, the config has '
-            f'{written_name(_wrapper_type(cfg))}'
+            f'{_wrapper_name(cfg)}'
         )
     if device not in ('cpu', 'mps'):
         wrapper['type'] = 'AmpOptimWrapper'
@@ -237,7 +245,7 @@ def _train_in(cfg: Config, dtype: str) -> None:
         wrapper['dtype'] = dtype
     else:
         raise ValueError(
-            f'training {written_name(_network(cfg).type)} in {dtype} scales the loss, which MMEngine does '
+            f'training {_model_name(cfg)} in {dtype} scales the loss, which MMEngine does '
             'on GPUs only; use --amp auto or --amp bfloat16'
         )
 
@@ -263,7 +271,7 @@ def _test_in(cfg: Config, dtype: str) -> None:
     kind = _find(cfg, LOOPS, loop.get('type', 'TestLoop'))
     if kind is None or 'fp16' not in inspect.signature(kind).parameters:
         raise ValueError(
-            f'{written_name(_network(cfg).type)} has no argument "autocast", and the test loop '
+            f'{_model_name(cfg)} has no argument "autocast", and the test loop '
             f'{written_name(loop.get("type"))} no argument "fp16", so --amp does not apply to them'
         )
     able = _LOOP_TYPES.get(device, 'float32')
@@ -277,7 +285,7 @@ def _test_in(cfg: Config, dtype: str) -> None:
         )
     elif dtype not in ('auto', 'float32', able):
         raise ValueError(
-            f'{written_name(_network(cfg).type)} has no argument "autocast", and MMEngine\'s test loop '
+            f'{_model_name(cfg)} has no argument "autocast", and MMEngine\'s test loop '
             f'computes in {able} on the device {device!r} and not in {dtype}; use --amp auto'
         )
     loop.fp16 = resolve_precision(dtype, device) != 'float32'
