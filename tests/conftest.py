@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 # Before torch is imported, here and in the processes that tests start. On networks this small
-# two threads take ten times the CPU time of one, waiting for each other.
+# two threads that wait for each other take up to five times the CPU time of one.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
 
 import cv2

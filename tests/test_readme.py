@@ -173,8 +173,8 @@ def test_scripts_can_be_started(script):
 def test_make_targets_exist():
     makefile = (ROOT / 'Makefile').read_text(encoding='utf-8')
     text = '\n'.join(page.read_text(encoding='utf-8') for page in PAGES)
-    named = set(re.findall(r'^make ([a-z-]+)', text, re.MULTILINE))
-    named |= set(re.findall(r'`make ([a-z-]+)', text))
+    named = set(re.findall(r'^make ([a-z0-9-]+)', text, re.MULTILINE))
+    named |= set(re.findall(r'`make ([a-z0-9-]+)', text))
     assert named >= {'demo', 'test'}
     for target in named:
         assert re.search(rf'^{target}:', makefile, re.MULTILINE), target

@@ -66,6 +66,7 @@ def test_speed_is_measured_on_the_settings_own_data(tiny, setting, load_tool):
     assert 0.1e6 < speed.parameters < 1e6
 
 
+@pytest.mark.slow
 def test_a_failed_training_names_its_log(tiny, setting, tools, run, tmp_path):
     work = tmp_path / 'w'
     work.mkdir()
