@@ -88,6 +88,18 @@ class ReportError(TFINetError, ValueError):
     """A report is asked for something that isn't there, or predictions that can't be read."""
 
 
+class BatchSizeError(TFINetError, ValueError):
+    """A network can't train on batches of this size, or no batch is left to train on."""
+
+
+class TrainingDivergedError(TFINetError, FloatingPointError):
+    """A loss or a weight of a training is no finite number any more."""
+
+
+class ScheduleError(TFINetError, ValueError):
+    """A resumed training would go on with a learning rate of 0."""
+
+
 def run_command(main: Callable[[], None]) -> None:
     """Run a command for people who don't read tracebacks.
 

@@ -8,9 +8,10 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
 from torch import nn
+from torch.utils.data import DataLoader
 
 from tfinet_mm.checkpoints.addresses import read_checkpoint
 from tfinet_mm.checkpoints.backend import whole_file_backend
@@ -22,10 +23,18 @@ from tfinet_mm.checkpoints.contents import (
 )
 from tfinet_mm.checkpoints.pretrained import guard_pretrained
 from tfinet_mm.checkpoints.sharing import one_rank_reads
+from tfinet_mm.engine.batch_guard import check_batches
+from tfinet_mm.engine.hooks.finite_loss import FiniteLossHook
+from tfinet_mm.engine.hooks.randomness import RandomnessHook, common_seed
+from tfinet_mm.engine.hooks.resume import ResumeHook, Resumption
 from tfinet_mm.engine.launch import on_first_rank
+from tfinet_mm.engine.randomness import seeded_loader
 from tfinet_mm.engine.resume import newest_checkpoint
 from tfinet_mm.engine.weights import check_savable, named_weights, unwrapped
 from tfinet_mm.registry import RUNNERS
+
+GUARDS = (RandomnessHook, FiniteLossHook, ResumeHook)
+"""Hooks that every training has."""
 
 
 @RUNNERS.register_module()
@@ -35,9 +44,75 @@ class SCDRunner(Runner):
     ``runner_type = 'tfinet_mm.SCDRunner'`` in a config makes mmseg's and Open-CD's
     own tools use it too. It reads checkpoints without running code from them, on
     one rank for all, refuses weights that aren't finite, and writes whole files.
+
+    Its trainings
+
+    - leave out a last batch of one pair that the network can't train on,
+    - stop when a loss or a weight isn't finite (:class:`FiniteLossHook`),
+    - go on after a kill as if nothing had happened: samples and network draw the
+      same random numbers (:class:`RandomnessHook`), the best checkpoint is the best
+      (:class:`ResumeHook`), and the schedule is that of the config.
     """
 
     _load_from: str | None
+    _train_dataloader: Any
+    optim_wrapper: Any
+    param_schedulers: Any
+
+    def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:
+        """Register the hooks of the config, and the guards it doesn't have.
+
+        Args:
+            default_hooks: MMEngine's hooks by name.
+            custom_hooks: Further ones.
+        """
+        super().register_hooks(default_hooks, custom_hooks)
+        for guard in GUARDS:
+            if not any(isinstance(hook, guard) for hook in self.hooks):
+                self.register_hook(guard())
+
+    def build_train_loop(self, loop: BaseLoop | dict[str, Any]) -> BaseLoop:
+        """Build the training loop, over samples with random numbers of their own.
+
+        Args:
+            loop: The loop or its config.
+
+        Raises:
+            BatchSizeError: The network can't train on batches of this size.
+        """
+        loader: Any = self._train_dataloader
+        if not isinstance(loop, BaseLoop):
+            if isinstance(loader, dict) and 'dataset' in loader:
+                loader = self._train_dataloader = self.build_dataloader(
+                    seeded_loader(loader, common_seed(self)),
+                    seed=self.seed,
+                    diff_rank_seed=self._randomness_cfg.get('diff_rank_seed', False),
+                )
+            if isinstance(loader, DataLoader):
+                check_batches(loader, self.model)
+        return super().build_train_loop(loop)
+
+    def resume(
+        self,
+        filename: str,
+        resume_optimizer: bool = True,
+        resume_param_scheduler: bool = True,
+        map_location: str | Callable[..., Any] = 'default',
+    ) -> None:
+        """Go on from a checkpoint, by the schedule of the config.
+
+        Args:
+            filename: The checkpoint.
+            resume_optimizer: Whether to load the state of the optimizer.
+            resume_param_scheduler: Whether to put the schedules where it left them.
+            map_location: Where its tensors go.
+        """
+        self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
+        if self.param_schedulers is not None:
+            self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
+        resumption = Resumption(self)
+        super().resume(filename, resume_optimizer, False, map_location)
+        resumption.finish(self, resume_optimizer, resume_param_scheduler)
 
     def build_model(self, model: nn.Module | dict[str, Any]) -> nn.Module:
         """Build the model, whose initial weights will be read safely."""

@@ -1,0 +1,135 @@
+"""Stop a training whose loss or weights are no numbers any more."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.hooks import CheckpointHook, Hook
+from mmengine.runner import Runner
+from torch import nn
+
+from tfinet_mm.engine.weights import unwrapped
+from tfinet_mm.errors import TrainingDivergedError
+from tfinet_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class FiniteLossHook(Hook):
+    """Stop where a loss is NaN or infinite, and before such weights are saved or validated.
+
+    A training goes on for ever with such weights, its scores are those of one
+    class everywhere, and its checkpoints replace the good ones. The loss is
+    looked at in every iteration; MMEngine reads it for its log anyway. Weights
+    are looked at at the end of each epoch, before a checkpoint and before a
+    validation. ``SCDRunner`` registers it.
+
+    Raises:
+        TrainingDivergedError: One isn't finite; the message names the iteration,
+            the terms of the loss or the weights, and the last checkpoint.
+    """
+
+    # Before MMEngine logs, steps its schedules and saves.
+    priority = 'HIGH'
+
+    def __init__(self) -> None:
+        self._training = False
+
+    def before_train(self, runner: Runner) -> None:
+        """Look at weights before validations within a training only."""
+        self._training = True
+
+    def after_train(self, runner: Runner) -> None:
+        """Leave later validations alone."""
+        self._training = False
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Look at the terms of the loss."""
+        terms = {name: _number(value) for name, value in (outputs or {}).items() if 'loss' in name}
+        if not all(map(math.isfinite, terms.values())):
+            shown = ', '.join(f'{name} {value:.4g}' for name, value in terms.items())
+            self._stop(runner, f'the loss is not finite in {_place(runner)}: {shown}')
+        if _saves_now(runner):
+            self._check_weights(runner, _place(runner))
+
+    def after_train_epoch(self, runner: Runner) -> None:
+        """Look at the weights before they are saved."""
+        self._check_weights(runner, f'epoch {runner.epoch + 1}')
+
+    def before_val(self, runner: Runner) -> None:
+        """Look at the weights before they are validated."""
+        if self._training:
+            self._check_weights(runner, f'iteration {runner.iter}')
+
+    def _check_weights(self, runner: Runner, place: str) -> None:
+        if names := nonfinite_weights(unwrapped(runner.model)):
+            more = f' and {len(names) - 3} others' if len(names) > 3 else ''
+            shown = f'{", ".join(names[:3])}{more}'
+            self._stop(runner, f'weights are not finite after {place}: {shown}')
+
+    @staticmethod
+    def _stop(runner: Runner, problem: str) -> None:
+        raise TrainingDivergedError(
+            f'{problem}. Lower the learning rate (optim_wrapper.optimizer.lr), compute in float32 '
+            'if in 16 bits, or look for wrong labels and images with tools/check_dataset.py. '
+            + _last_checkpoint(runner)
+        )
+
+
+def nonfinite_weights(model: nn.Module) -> list[str]:
+    """Return the names of parameters and buffers with a NaN or infinite value.
+
+    Args:
+        model: The network.
+    """
+    tensors = {
+        name: value
+        for name, value in model.state_dict().items()
+        if isinstance(value, torch.Tensor) and (value.is_floating_point() or value.is_complex())
+    }
+    if not tensors:
+        return []
+    # One transfer from a GPU for all of them.
+    device = next(iter(tensors.values())).device
+    finite = torch.stack([value.isfinite().all().to(device) for value in tensors.values()])
+    return [name for name, good in zip(tensors, finite.tolist(), strict=True) if not good]
+
+
+def _number(value: Any) -> float:
+    return float(value.item() if hasattr(value, 'item') else value)
+
+
+def _place(runner: Runner) -> str:
+    iteration = f'iteration {runner.iter + 1}'
+    if hasattr(runner.train_loop, 'dataloader_iterator'):
+        return iteration
+    return f'{iteration} (epoch {runner.epoch + 1})'
+
+
+def _saves_now(runner: Runner) -> bool:
+    """Whether MMEngine saves a checkpoint after this iteration, and may remove an older one."""
+    return any(
+        isinstance(hook, CheckpointHook)
+        and not hook.by_epoch
+        and (
+            hook.every_n_train_iters(runner, hook.interval, hook.save_begin)
+            or (hook.save_last and hook.is_last_train_iter(runner))
+        )
+        for hook in runner.hooks
+    )
+
+
+def _last_checkpoint(runner: Runner) -> str:
+    path = runner.message_hub.runtime_info.get('last_ckpt')
+    if path and Path(path).exists():
+        return f'The last checkpoint, of finite weights, is {path}'
+    return 'No checkpoint has been saved yet'
