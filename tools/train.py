@@ -72,8 +72,10 @@ def resume_newest(cfg: Config, launcher: str) -> None:
     if checkpoint is not None:
         cfg.load_from = str(checkpoint)
     if is_first_rank():
+        weights = cfg.get('load_from')
+        start = f', with the weights of {weights}' if weights else ''
         print(
-            f'No checkpoint in {cfg.work_dir} yet: training from the start'
+            f'No checkpoint in {cfg.work_dir} yet: training from the start{start}'
             if checkpoint is None
             else f'Resuming from {checkpoint}',
             flush=True,

@@ -1,5 +1,6 @@
-"""A training in milliseconds: random samples, a network with batch norm and dropout, given scores."""
+"""A training in milliseconds: random samples, batch norm and dropout, given scores."""
 
+import gc
 import itertools
 import random
 
@@ -75,10 +76,14 @@ class Scores(BaseMetric):
 @pytest.fixture
 def small_runner(tmp_path, monkeypatch):
     """Make a runner of a small training; every option of MMEngine's Runner may be given."""
+    # Workers that wait for the next epoch look so often whether there is none.
+    monkeypatch.setattr('torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL', 0.2)
     # They ask other programs for versions, which takes longer than the training.
     monkeypatch.setattr('mmengine.runner.Runner._log_env', lambda self, env_cfg: None)
     for module in ('mmengine.runner.runner', 'mmengine.hooks.runtime_info_hook'):
         monkeypatch.setattr(f'{module}.get_git_hash', lambda: '')
+
+    parallel = []
 
     def make(
         name='work',
@@ -93,6 +98,7 @@ def small_runner(tmp_path, monkeypatch):
         loader=None,
         **more,
     ):
+        parallel.extend([True] * workers)
         samples = dict(
             dataset=Samples(pairs),
             sampler=dict(type='DefaultSampler', shuffle=True),
@@ -112,7 +118,7 @@ def small_runner(tmp_path, monkeypatch):
             options |= dict(
                 val_dataloader=samples | dict(sampler=dict(type='DefaultSampler', shuffle=False)),
                 val_cfg=dict(),
-                val_evaluator=Scores(scores),
+                val_evaluator=[Scores(scores)],
             )
             options['default_hooks']['checkpoint'] = dict(
                 type='CheckpointHook', interval=1, save_best='Score', rule='greater'
@@ -129,4 +135,6 @@ def small_runner(tmp_path, monkeypatch):
         )
 
     make.network, make.samples, make.scores = Network, Samples, Scores
-    return make
+    yield make
+    if parallel:
+        gc.collect()  # their workers are waited for while that is so

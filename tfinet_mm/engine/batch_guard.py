@@ -19,7 +19,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import BatchSampler, DataLoader
 
-from tfinet_mm.engine.randomness import SeededIndex, SeededSampler, preserved_randomness
+from tfinet_mm.engine.randomness import SeededDataset, SeededIndex, preserved_randomness
 from tfinet_mm.engine.weights import unwrapped
 from tfinet_mm.errors import BatchSizeError
 
@@ -91,7 +91,7 @@ def layer_that_needs_two(loader: DataLoader[Any], model: nn.Module) -> str | Non
     found: list[str] = []
     try:
         with preserved_randomness(), _watched(network, found), torch.no_grad():
-            data = collate([loader.dataset[_first(loader)]])
+            data = collate([loader.dataset[_first(loader.dataset)]])
             network._run_forward(network.data_preprocessor(data, True), mode='loss')
     except Exception as error:
         print_log(
@@ -135,10 +135,8 @@ def _watched(model: nn.Module, found: list[str]) -> Iterator[None]:
             module.training = training
 
 
-def _first(loader: DataLoader[Any]) -> int:
-    sampler = getattr(loader.batch_sampler, 'sampler', None)
-    seed = sampler.seed if isinstance(sampler, SeededSampler) else 0
-    return SeededIndex(0, (seed,))
+def _first(dataset: Any) -> int:
+    return SeededIndex(0, (0,)) if isinstance(dataset, SeededDataset) else 0
 
 
 def _length(sampler: Any) -> int | None:

@@ -156,8 +156,8 @@ def idle_steps(runner: Runner, schedulers: Sequence[Any]) -> float:
         schedulers: The schedulers of one optimizer, where they are now; they stay there.
 
     Returns:
-        Epochs, or iterations in a loop that counts these. 0 where a scheduler
-        waits for scores, so that the rate isn't known ahead.
+        Epochs, or iterations in a loop that counts these. 0 where a schedule runs
+        to the end, or waits for scores, so that its rates aren't known ahead.
     """
     by_epoch, total, done = _extent(runner)
     if any(getattr(scheduler, 'need_val_args', False) for scheduler in schedulers):
@@ -178,6 +178,17 @@ def idle_steps(runner: Runner, schedulers: Sequence[Any]) -> float:
         if by_epoch:
             _step(clones, by_epoch=True)
     return round(idle, 6)
+
+
+def storable_state(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the state of a scheduler without its functions, which are no data.
+
+    ``OneCycleLR`` keeps one; a checkpoint that holds it is refused as one that could run code.
+
+    Args:
+        state: Its ``state_dict``.
+    """
+    return {name: value for name, value in state.items() if not callable(value)}
 
 
 def _named(wrapper: Any) -> dict[str, Any]:
@@ -227,7 +238,7 @@ def _changes(schedulers: Sequence[Any], states: Sequence[Mapping[str, Any]]) -> 
     found = []
     for scheduler, state in zip(schedulers, states, strict=True):
         kind = type(scheduler).__name__
-        if set(state) != set(scheduler.state_dict()):
+        if set(storable_state(state)) != set(storable_state(scheduler.state_dict())):
             found.append(f'another type became {kind}')
             continue
         found += [
@@ -248,7 +259,7 @@ def _keep_progress(schedulers: Sequence[Any], states: Sequence[Mapping[str, Any]
     if len(schedulers) != len(states):
         return
     for scheduler, state in zip(schedulers, states, strict=True):
-        if set(state) == set(scheduler.state_dict()):
+        if set(storable_state(state)) == set(storable_state(scheduler.state_dict())):
             settings = copy.deepcopy(_settings(scheduler))
             scheduler.load_state_dict(dict(state) | settings)
 

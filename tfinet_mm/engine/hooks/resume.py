@@ -11,7 +11,7 @@ from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 
 from tfinet_mm.engine.best_checkpoint import adopt_best
 from tfinet_mm.engine.hooks.randomness import reseed_samples
-from tfinet_mm.engine.schedule import ConfigSchedules, check_schedule
+from tfinet_mm.engine.schedule import ConfigSchedules, check_schedule, storable_state
 from tfinet_mm.registry import HOOKS
 
 VALIDATED = 'last_validated_iter'
@@ -50,6 +50,12 @@ class ResumeHook(Hook):
         """
         self.checkpoint = {}
         self._resumed = dict(runner.message_hub.runtime_info)
+
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Leave out functions of schedulers, with which the checkpoint couldn't be read."""
+        saved = checkpoint.get('param_schedulers')
+        for states in saved.values() if isinstance(saved, dict) else (saved or [],):
+            states[:] = map(storable_state, states)
 
     def before_train(self, runner: Runner) -> None:
         """Check the schedule; in a resumed run find the best checkpoint and catch up."""
