@@ -25,6 +25,7 @@ from tfinet_mm.datasets.check import (
     leaf_datasets,
 )
 from tfinet_mm.datasets.check_report import format_report
+from tfinet_mm.engine.batch_guard import last_batch_note
 from tfinet_mm.engine.options import load_config
 from tfinet_mm.files import whole_file
 
@@ -68,7 +69,10 @@ def class_problems(cfg: Config, report: DatasetReport) -> list[Problem]:
 def check_split(cfg: Config, split: str, workers: int) -> dict[str, DatasetReport]:
     """Check the data sets of one split; by name, several where it is a concatenation."""
     loader = cfg[f'{split}_dataloader']
-    leaves = leaf_datasets(DATASETS.build(loader.dataset))
+    built = DATASETS.build(loader.dataset)
+    if split == 'train' and (note := last_batch_note(loader, len(built))):
+        print(f'note: {note}\n')
+    leaves = leaf_datasets(built)
     reports = {}
     for number, dataset in enumerate(leaves, start=1):
         name = split if len(leaves) == 1 else f'{split} ({number} of {len(leaves)})'

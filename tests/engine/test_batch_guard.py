@@ -6,7 +6,7 @@ import torch
 from mmengine.runner import Runner
 from torch import nn
 
-from tfinet_mm.engine.batch_guard import check_batches, layer_that_needs_two
+from tfinet_mm.engine.batch_guard import check_batches, last_batch_note, layer_that_needs_two
 from tfinet_mm.errors import BatchSizeError
 
 
@@ -128,3 +128,18 @@ def test_ranks_with_a_pair_more_or_less_do_the_same(small_runner, loader, monkey
     ready = loader(pairs=6)
     check_batches(ready, small_runner.network(pooled=True))
     assert ready.drop_last
+
+
+@pytest.mark.parametrize(
+    ('options', 'pairs', 'text'),
+    [
+        (dict(batch_size=2), 5, 'last batch of an epoch holds one pair (5 pairs, '),
+        (dict(batch_size=1), 5, 'batch_size is 1'),
+        (dict(batch_size=2), 6, None),
+        (dict(batch_size=2, drop_last=True), 5, None),
+        (dict(batch_size=2, sampler=dict(type='InfiniteSampler')), 5, None),
+    ],
+)
+def test_what_is_said_before_a_network_is_known(options, pairs, text):
+    note = last_batch_note(options, pairs)
+    assert note is None if text is None else text in note

@@ -1,7 +1,11 @@
 import copy
+import json
 import pickle
 import random
+import subprocess
+import sys
 from itertools import islice
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -127,6 +131,27 @@ def test_ranks_and_epochs_draw_different_numbers(small_runner, workers, monkeypa
     others = [_draws(small_runner, workers, epoch=1), _draws(small_runner, workers, seed=2)]
     numbers = [tuple(values) for part in (alone, *others) for values in part.values()]
     assert len(set(numbers)) == 18
+
+
+@pytest.mark.slow
+def test_two_processes_draw_different_numbers(tmp_path):
+    script = Path(__file__).with_name('two_ranks_draws.py')
+    processes = [
+        subprocess.Popen(
+            [sys.executable, script, tmp_path, str(rank), '2'], stderr=subprocess.PIPE, text=True
+        )
+        for rank in range(2)
+    ]
+    for process in processes:
+        _, errors = process.communicate(timeout=240)
+        assert process.returncode == 0, errors
+    (first, model), (second, other) = (
+        json.loads((tmp_path / f'rank{rank}.json').read_text()) for rank in range(2)
+    )
+    assert sorted([*first, *second]) == [str(index) for index in range(8)]
+    numbers = [number for part in (first, second) for drawn in part.values() for number in drawn]
+    assert len(set(numbers)) == 24
+    assert len(set(model + other)) == 4
 
 
 def test_the_number_of_workers_changes_nothing(small_runner):

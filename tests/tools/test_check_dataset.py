@@ -45,6 +45,7 @@ def test_a_good_data_set(config, tools, run, tmp_path):
     assert report['train']['pairs'] == report['val']['pairs'] == 2
     assert report['train']['ok'] is True
     assert report['leaks'] == []
+    assert 'note:' not in output
 
 
 def test_exit_code_1_where_training_would_be_wrong(config, tools, run, tmp_path):

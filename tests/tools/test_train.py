@@ -65,11 +65,14 @@ def test_killed_runs_resume_from_the_last_whole_checkpoint(tiny, tools, run, env
     assert re.search(r'Epoch\(test\) \[3/3\].* Score: \d', scores)
 
 
-def test_amp_seed_and_nothing_to_resume(tiny, tools, run, tmp_path):
+def test_amp_seed_and_nothing_to_resume(tiny, tools, run, trained, tmp_path):
+    weights = trained[0] / 'epoch_1.pth'
     options = ('--resume', '--amp', '--seed', '7', '--cfg-options', 'train_cfg.max_epochs=1')
+    options = (*options, f'load_from={weights}')
     output = run(tools / 'train.py', tiny, *options)
     work_dir = tmp_path / 'work_dirs' / 'tiny config'
-    assert 'No checkpoint in work_dirs/tiny config yet' in output
+    assert 'No checkpoint in work_dirs/tiny config yet: training from the start, with' in output
+    assert f'with the weights of {weights}\n' in output
     checkpoint = load_checkpoint_file(work_dir / 'epoch_1.pth')
     assert checkpoint['meta']['seed'] == 7
     assert Config.fromfile(work_dir / 'tiny config.py').model.autocast == 'auto'

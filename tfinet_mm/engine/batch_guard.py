@@ -7,7 +7,7 @@ in a batch of one pair. Where that would happen is found out before the first st
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -70,6 +70,35 @@ def check_batches(loader: DataLoader[Any], model: nn.Module) -> None:
             f'train_dataloader.batch_size is {size} and smaller batches are left out; expected as '
             'many pairs at least. Add pairs, or lower train_dataloader.batch_size'
         )
+
+
+def last_batch_note(loader: Mapping[str, Any], pairs: int) -> str | None:
+    """Say where a training on one process meets batches of one pair.
+
+    Args:
+        loader: Config of its data loader.
+        pairs: Number of training pairs.
+
+    Returns:
+        The note; None where all batches have two pairs or more.
+    """
+    size = loader.get('batch_size')
+    endless = 'Infinite' in str((loader.get('sampler') or {}).get('type'))
+    if not size or loader.get('batch_sampler') is not None:
+        return None
+    if size == 1:
+        return (
+            'train_dataloader.batch_size is 1: a network with batch norm in a branch that is '
+            "pooled to 1 x 1 can't train on one pair, and tools/train.py stops before the first "
+            'step; set 2 or more'
+        )
+    if endless or loader.get('drop_last') or pairs % size != 1:
+        return None
+    return (
+        f'the last batch of an epoch holds one pair ({pairs} pairs, train_dataloader.batch_size '
+        f'{size}). Where the network has batch norm in a branch that is pooled to 1 x 1, '
+        'tools/train.py leaves it out; another batch_size keeps it'
+    )
 
 
 def layer_that_needs_two(loader: DataLoader[Any], model: nn.Module) -> str | None:

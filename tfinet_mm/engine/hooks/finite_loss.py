@@ -55,8 +55,11 @@ class FiniteLossHook(Hook):
     ) -> None:
         """Look at the terms of the loss."""
         terms = {name: _number(value) for name, value in (outputs or {}).items() if 'loss' in name}
-        if not all(map(math.isfinite, terms.values())):
-            shown = ', '.join(f'{name} {value:.4g}' for name, value in terms.items())
+        wrong = {name: value for name, value in terms.items() if not math.isfinite(value)}
+        if wrong:
+            # The total isn't finite either; it says nothing where a term does.
+            named = {name: value for name, value in wrong.items() if name != 'loss'} or wrong
+            shown = ', '.join(f'{name} {value:g}' for name, value in named.items())
             self._stop(runner, f'the loss is not finite in {_place(runner)}: {shown}')
         if _saves_now(runner):
             self._check_weights(runner, _place(runner))
