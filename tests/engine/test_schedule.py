@@ -1,5 +1,7 @@
 import pytest
-from mmengine.optim import OptimWrapper
+import torch
+from mmengine.hooks import Hook
+from mmengine.optim import OptimWrapper, OptimWrapperDict
 from mmengine.runner import Runner
 
 from tfinet_mm.engine.schedule import idle_steps
@@ -47,13 +49,13 @@ def _schedules(epochs):
     )
 
 
-@pytest.mark.parametrize('kind', _schedules(6))
-@pytest.mark.parametrize('optimizer', ['Adam', 'SGD'])
+@pytest.mark.parametrize(
+    ('optimizer', 'kind'),
+    [*(('Adam', kind) for kind in _schedules(6)), ('SGD', 'momentum'), ('SGD', 'both')],
+)
 def test_a_longer_training_has_the_rates_of_one_planned_so(
     small_runner, tmp_path, rates, kind, optimizer
 ):
-    if optimizer == 'SGD' and kind not in ('momentum', 'both'):
-        pytest.skip('like Adam')
     settings = dict(type=optimizer, lr=0.01)
     if optimizer == 'SGD':
         settings['momentum'] = 0.9
@@ -201,3 +203,49 @@ def test_steps_without_a_learning_rate(small_runner, rates, schedule, idle):
         assert [scheduler.state_dict() for scheduler in runner.param_schedulers] == before
     runner.train()
     assert sum(rate == 0 for rate, _ in rates) / 3 == pytest.approx(idle)
+
+
+class NotesRates(Hook):
+    def __init__(self):
+        self.found = []
+
+    def before_train_iter(self, runner, batch_idx, data_batch=None):
+        self.found.append({name: lrs[0] for name, lrs in runner.optim_wrapper.get_lr().items()})
+
+
+def test_schedules_of_several_optimizers(small_runner, tmp_path):
+    class TwoOptimizers(small_runner.network):
+        def train_step(self, data, optim_wrapper):
+            loss, terms = self.parse_losses(self._run_forward(data, mode='loss'))
+            loss.backward()
+            for wrapper in optim_wrapper.values():
+                wrapper.step()
+                wrapper.zero_grad()
+            return terms
+
+    def train(name, epochs, **more):
+        network, notes = TwoOptimizers(), NotesRates()
+        wrappers = {
+            part: OptimWrapper(torch.optim.SGD(getattr(network, part).parameters(), lr=rate))
+            for part, rate in (('first', 0.1), ('last', 0.01))
+        }
+        schedules = dict(
+            first=dict(LINEAR, end=epochs), last=[dict(type='MultiStepLR', milestones=[1, 3])]
+        )
+        small_runner(
+            name,
+            epochs,
+            network=network,
+            optim_wrapper=OptimWrapperDict(**wrappers),
+            param_scheduler=schedules,
+            custom_hooks=[notes],
+            **more,
+        ).train()
+        return notes.found
+
+    expected = train('one', 5)
+    train('two', 2)
+    resumed = dict(resume=True, load_from=str(tmp_path / 'two/epoch_2.pth'))
+    assert train('two', 5, **resumed) == expected[6:]
+    assert 'PolyLR.end 2 became 5; ' not in _log(tmp_path / 'two')
+    assert 'counts from here on: PolyLR.end 2 became 5\n' in _log(tmp_path / 'two')

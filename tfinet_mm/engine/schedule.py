@@ -134,7 +134,7 @@ def check_schedule(runner: Runner, planned: int | None) -> None:
         idle = idle_steps(runner, schedulers)
         if idle <= 1:
             continue
-        length = len(runner.train_loop.dataloader)
+        length = len(runner.train_loop.dataloader) if by_epoch else 1
         iterations = by_epoch and not all(scheduler.by_epoch for scheduler in schedulers)
         message = (
             f'the learning rate is 0 in the last {idle:g} of {total} {unit}, which train nothing, '

@@ -54,7 +54,8 @@ class FiniteLossHook(Hook):
         outputs: Mapping[str, Any] | None = None,
     ) -> None:
         """Look at the terms of the loss."""
-        terms = {name: _number(value) for name, value in (outputs or {}).items() if 'loss' in name}
+        found = outputs if isinstance(outputs, Mapping) else {}
+        terms = {name: _number(value) for name, value in found.items() if 'loss' in name}
         wrong = {name: value for name, value in terms.items() if not math.isfinite(value)}
         if wrong:
             # The total isn't finite either; it says nothing where a term does.
@@ -135,4 +136,6 @@ def _last_checkpoint(runner: Runner) -> str:
     path = runner.message_hub.runtime_info.get('last_ckpt')
     if path and Path(path).exists():
         return f'The last checkpoint, of finite weights, is {path}'
+    if runner._resume and runner._load_from:
+        return f'No checkpoint has been saved since {runner._load_from}, which it was resumed from'
     return 'No checkpoint has been saved yet'
