@@ -4,9 +4,6 @@ Each is also the built-in error a caller would expect, so ``except ValueError``
 keeps working. A message says what was expected, what came, and the fix.
 """
 
-import sys
-from collections.abc import Callable
-
 
 class TFINetError(Exception):
     """Base class of every error this package raises on purpose."""
@@ -84,6 +81,10 @@ class SceneError(TFINetError, ValueError):
     """Two georeferenced scenes can't be brought to one grid, or read as the network takes them."""
 
 
+class ConfigError(TFINetError, ValueError):
+    """A config can't be read, has a key that nothing takes, or a value that nothing works with."""
+
+
 class ReportError(TFINetError, ValueError):
     """A report is asked for something that isn't there, or predictions that can't be read."""
 
@@ -98,27 +99,3 @@ class TrainingDivergedError(TFINetError, FloatingPointError):
 
 class ScheduleError(TFINetError, ValueError):
     """A resumed training would go on with a learning rate of 0."""
-
-
-def run_command(main: Callable[[], None]) -> None:
-    """Run a command for people who don't read tracebacks.
-
-    Args:
-        main: What the command does.
-
-    Raises:
-        SystemExit: ``main`` met an error of this package, or a file that isn't
-            there; its message alone goes to the terminal, and the status is 1.
-            Other errors are bugs and keep their traceback.
-
-    Example:
-        >>> def main():
-        ...     raise SceneError('one file has no CRS; say which with --before-crs')
-        >>> run_command(main)
-        Traceback (most recent call last):
-        SystemExit: SceneError: one file has no CRS; say which with --before-crs
-    """
-    try:
-        main()
-    except (TFINetError, FileNotFoundError) as error:
-        sys.exit(f'{type(error).__name__}: {error}')

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.config import DictAction
 from mmengine.registry import DATASETS
 from tqdm import tqdm
 
 from tfinet_mm.datasets.check import leaf_datasets
-from tfinet_mm.engine.options import load_config
+from tfinet_mm.engine.options import DATA_KEYS, load_config
 from tfinet_mm.structures import GT_CHANGE, GT_FROM, GT_TO, ClassTable
+from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command, seed
 from tfinet_mm.visualization import colourise, display_image, field_array, write_png
 from tfinet_mm.visualization.canvas import Panel, compose, panel_size, resized
 from tfinet_mm.visualization.overlay import CHANGE_COLOURS, FOUND, LEFT_OUT, change_errors
@@ -38,10 +38,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--out', required=True, metavar='DIR', help='folder for the pictures')
     parser.add_argument('--number', type=int, default=20, help='number of samples (default: 20)')
     parser.add_argument('--split', choices=('train', 'val', 'test'), default='train')
-    parser.add_argument('--seed', type=int, default=0, help='of the augmentation (default: 0)')
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help='set values'
-    )
+    parser.add_argument('--seed', type=seed, default=0, help='of the augmentation (default: 0)')
+    add_config_options(parser)
+    add_traceback_option(parser)
     return parser.parse_args(arguments)
 
 
@@ -96,7 +95,7 @@ def _title(sample: Any) -> str:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Draw samples spread evenly over the data set."""
     args = parse_args(arguments)
-    cfg = load_config(args.config, args.cfg_options)
+    cfg = load_config(args.config, args.cfg_options, only=DATA_KEYS)
     # The transforms of mmseg and mmcv draw from NumPy's generator, those of this package from
     # Python's.
     random.seed(args.seed)
@@ -114,4 +113,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -2,19 +2,20 @@
 
     python tools/check_dataset.py CONFIG [--split train|val|test|all] [--workers N]
 
-Exit code 1 where training would be wrong, 0 otherwise.
+Exit code 1 where training would be wrong, 2 where nothing could be checked, 0 otherwise.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.registry import DATASETS
+from tfinet_mm.utils.json_text import json_text
 
 from tfinet_mm.datasets.check import (
     ERROR,
@@ -26,8 +27,15 @@ from tfinet_mm.datasets.check import (
 )
 from tfinet_mm.datasets.check_report import format_report
 from tfinet_mm.engine.batch_guard import last_batch_note
-from tfinet_mm.engine.options import load_config
+from tfinet_mm.engine.options import DATA_KEYS, load_config
 from tfinet_mm.files import whole_file
+from tfinet_mm.utils.command import (
+    add_config_options,
+    add_traceback_option,
+    is_expected,
+    message_of,
+    run_command,
+)
 
 SPLITS = ('train', 'val', 'test')
 
@@ -43,19 +51,16 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--workers', type=int, default=2, help='processes (default: 2)')
     parser.add_argument('--json', metavar='FILE', help='write everything found to a JSON file')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='set values in the config, e.g. train_dataloader.dataset.data_root=data/mine',
+    add_config_options(
+        parser, 'set values in the config, e.g. train_dataloader.dataset.data_root=data/mine'
     )
+    add_traceback_option(parser)
     return parser.parse_args(arguments)
 
 
 def class_problems(cfg: Config, report: DatasetReport) -> list[Problem]:
     """Where the model of a config has another number of classes than the data set."""
-    head = cfg.get('model', {}).get('semantic_head') or {}
+    head = (cfg.get('model') or {}).get('semantic_head') or {}
     number = head.get('num_classes')
     if number is None or number == report.table.num_classes:
         return []
@@ -86,7 +91,9 @@ def check_split(cfg: Config, split: str, workers: int) -> dict[str, DatasetRepor
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check, print, and return the exit code."""
     args = parse_args(arguments)
-    cfg = load_config(args.config, args.cfg_options)
+    if args.workers < 0:
+        raise ValueError(f'--workers must be 0 or more, got {args.workers}')
+    cfg = load_config(args.config, args.cfg_options, only=DATA_KEYS)
     wanted = SPLITS if args.split == 'all' else (args.split,)
     reports: dict[str, DatasetReport] = {}
     failed: dict[str, str] = {}
@@ -95,10 +102,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         try:
             reports.update(check_split(cfg, split, args.workers))
-        except (OSError, ValueError, TypeError) as error:
-            failed[split] = str(error)
+        except Exception as error:
+            if not is_expected(error, Path(__file__).parent):
+                raise
+            failed[split] = message_of(error)
     if not reports and not failed:
-        failed[args.split] = f'{args.config} has no dataloader for it'
+        raise ValueError(
+            f'{args.config} has no dataloader for --split {args.split}; it needs '
+            f'{" or ".join(f"{split}_dataloader" for split in wanted)}'
+        )
     leaks = find_leaks(reports)
     for name, report in reports.items():
         print(format_report(report, name), end='\n\n')
@@ -111,9 +123,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         found.update({name: dict(ok=False, error=message) for name, message in failed.items()})
         found['leaks'] = [problem.message for problem in leaks]
         with whole_file(args.json) as partial:
-            partial.write_text(json.dumps(found, indent=2, ensure_ascii=False), encoding='utf-8')
+            partial.write_text(json_text(found), encoding='utf-8')
     return int(bool(failed or leaks or not all(report.ok for report in reports.values())))
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_command(main)

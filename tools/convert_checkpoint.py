@@ -21,6 +21,7 @@ from tfinet_mm.engine.checkpoint import load_checkpoint_file, trust_checkpoints
 from tfinet_mm.errors import CheckpointMismatchError
 from tfinet_mm.files import whole_file
 from tfinet_mm.models.published import CONVERTERS, plain_state_dict
+from tfinet_mm.utils.command import add_traceback_option, run_command
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -36,6 +37,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         action='store_true',
         help='read checkpoints that could run code; only for files whose origin you trust',
     )
+    add_traceback_option(parser)
     return parser.parse_args(arguments)
 
 
@@ -58,4 +60,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -13,8 +13,6 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from mmengine.config import DictAction
-
 from tfinet_mm.engine.checkpoint import trust_checkpoints
 from tfinet_mm.engine.launch import finish_launch, is_first_rank, join_cpu_group, rank_device
 from tfinet_mm.engine.options import add_launch_options
@@ -23,6 +21,7 @@ from tfinet_mm.pseudo_labels.generate import generate
 from tfinet_mm.pseudo_labels.predictions import METHODS
 from tfinet_mm.pseudo_labels.report import format_report
 from tfinet_mm.pseudo_labels.selection import PerClass, Selection
+from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -91,14 +90,11 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--workers', type=int, default=2, help='processes that load pairs (default: 2)'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='set values in every config, e.g. train_dataloader.dataset.data_root=data/mine',
+    add_config_options(
+        parser, 'set values in every config, e.g. train_dataloader.dataset.data_root=data/mine'
     )
     add_launch_options(parser)
+    add_traceback_option(parser)
     args = parser.parse_args(arguments)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
@@ -145,28 +141,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
     chosen = selection(args)
     # Over gloo on GPUs too: a rank that has done its share waits for hours, not NCCL's minutes.
     join_cpu_group(args.launcher)
-    try:
-        report = generate(
-            args.sources,
-            args.out,
-            method=args.method,
-            selection=chosen,
-            split=args.split,
-            tta=args.tta,
-            confidence=args.confidence,
-            land_cover=args.land_cover,
-            overwrite=args.overwrite,
-            amp=args.amp,
-            cfg_options=args.cfg_options,
-            device=rank_device(args.launcher, args.device),
-            batch_size=args.batch_size,
-            workers=args.workers,
-        )
-        if is_first_rank():
-            print(f'{format_report(report)}\n\nPseudo labels: {args.out}')
-    finally:
-        finish_launch()
+    report = generate(
+        args.sources,
+        args.out,
+        method=args.method,
+        selection=chosen,
+        split=args.split,
+        tta=args.tta,
+        confidence=args.confidence,
+        land_cover=args.land_cover,
+        overwrite=args.overwrite,
+        amp=args.amp,
+        cfg_options=args.cfg_options,
+        device=rank_device(args.launcher, args.device),
+        batch_size=args.batch_size,
+        workers=args.workers,
+    )
+    if is_first_rank():
+        print(f'{format_report(report)}\n\nPseudo labels: {args.out}')
+    # Not when an error is on its way: leaving waits for the others, and would hide it.
+    finish_launch()
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -14,7 +14,6 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfinet_mm.errors import RecipeError, StageError
 from tfinet_mm.recipe import (
     Launch,
     RecipeRunner,
@@ -24,6 +23,7 @@ from tfinet_mm.recipe import (
     write_results,
 )
 from tfinet_mm.recipe.plan import LAUNCHERS
+from tfinet_mm.utils.command import add_traceback_option, run_command, seed
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -45,7 +45,10 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         '--gpus', type=int, default=1, metavar='N', help='processes of each command (default: 1)'
     )
     parser.add_argument(
-        '--seed', type=int, metavar='N', help='seed of every training (default: each draws its own)'
+        '--seed',
+        type=seed,
+        metavar='N',
+        help='seed of every training (default: they differ)',
     )
     parser.add_argument(
         '--dry-run', action='store_true', help='print stages and commands, run nothing'
@@ -65,6 +68,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         metavar='STAGE',
         help='do this stage anew, and then those that read its result; may be given again',
     )
+    add_traceback_option(parser)
     return parser.parse_args(arguments)
 
 
@@ -83,9 +87,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runner.run(stages)
         print(write_results(plan))
         print(f'Table: {work_dir / "table.md"}, all scores: {work_dir / "table.json"}')
-    except (FileNotFoundError, RecipeError, StageError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         print('stopped; the same command goes on from here', file=sys.stderr)
         return 130
@@ -93,4 +94,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_command(main)

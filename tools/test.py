@@ -14,7 +14,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from tfinet_mm.engine.checkpoint import trust_checkpoints
 from tfinet_mm.engine.launch import finish_launch, is_first_rank, prepare_launch
@@ -28,6 +28,7 @@ from tfinet_mm.engine.options import (
 from tfinet_mm.engine.precision import add_amp_option, use_amp, used_precision
 from tfinet_mm.engine.runner import build_runner, check_for_other_runners
 from tfinet_mm.engine.testing import set_checkpoint, use_tta
+from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
 from tfinet_mm.visualization.report import report_file
 
 
@@ -78,16 +79,13 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help='with --tta: go on without it when the test would take longer',
     )
     add_amp_option(parser)
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='set values in the config, e.g. test_dataloader.batch_size=1 or '
-        'model.test_cfg.mode=slide',
+    add_config_options(
+        parser,
+        'set values in the config, e.g. test_dataloader.batch_size=1 or model.test_cfg.mode=slide',
     )
     add_launch_options(parser)
     # Options may stand between CONFIG and CHECKPOINT though the latter may be missing.
+    add_traceback_option(parser)
     args = parser.parse_intermixed_args(arguments)
     if args.time_budget is not None and not args.tta:
         parser.error('--time-budget limits test-time augmentation; add --tta')
@@ -145,16 +143,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     written['Logs'] = cfg.work_dir
 
     prepare_launch(cfg, args.launcher)
-    try:
-        check_for_other_runners(cfg)
-        runner = build_runner(cfg)
-        runner.test()
-        if is_first_rank():
-            for what, where in written.items():
-                print(f'{what}: {where}')
-    finally:
-        finish_launch()
+    check_for_other_runners(cfg)
+    runner = build_runner(cfg)
+    runner.test()
+    if is_first_rank():
+        for what, where in written.items():
+            print(f'{what}: {where}')
+    # Not when an error is on its way: leaving waits for the others, and would hide it.
+    finish_launch()
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -13,7 +13,7 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 
 from tfinet_mm.engine.checkpoint import trust_checkpoints
 from tfinet_mm.engine.launch import (
@@ -31,6 +31,7 @@ from tfinet_mm.engine.options import (
 from tfinet_mm.engine.precision import add_amp_option, check_training, use_amp
 from tfinet_mm.engine.resume import newest_checkpoint
 from tfinet_mm.engine.runner import build_runner, check_for_other_runners
+from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command, seed
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -49,16 +50,14 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         'directory, or from the start if it has none',
     )
     add_amp_option(parser)
-    parser.add_argument('--seed', type=int, help='seed of all random numbers')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='set values in the config, e.g. train_dataloader.batch_size=4 or model.test_cfg.'
+    parser.add_argument('--seed', type=seed, help='seed of all random numbers')
+    add_config_options(
+        parser,
+        'set values in the config, e.g. train_dataloader.batch_size=4 or model.test_cfg.'
         'crop_size="(256,256)"',
     )
     add_launch_options(parser)
+    add_traceback_option(parser)
     args = parser.parse_args(arguments)
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
@@ -99,20 +98,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         cfg.resume, cfg.load_from = True, existing_checkpoint(args.resume)
 
     prepare_launch(cfg, args.launcher)
-    try:
-        if args.resume == 'auto':
-            resume_newest(cfg, args.launcher)
-        check_for_other_runners(cfg)
-        runner = build_runner(cfg)
-        runner.train()
-        if is_first_rank():
-            best = runner.message_hub.runtime_info.get('best_ckpt')
-            print(f'Logs and checkpoints are in {cfg.work_dir}')
-            if best and Path(best).is_file():
-                print(f'The best checkpoint is {best}')
-    finally:
-        finish_launch()
+    if args.resume == 'auto':
+        resume_newest(cfg, args.launcher)
+    check_for_other_runners(cfg)
+    runner = build_runner(cfg)
+    runner.train()
+    if is_first_rank():
+        best = runner.message_hub.runtime_info.get('best_ckpt')
+        print(f'Logs and checkpoints are in {cfg.work_dir}')
+        if best and Path(best).is_file():
+            print(f'The best checkpoint is {best}')
+    # Not when an error is on its way: leaving waits for the others, and would hide it.
+    finish_launch()
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -24,8 +24,8 @@ from tfinet_mm.engine.launch import (
     on_first_rank,
     rank_device,
 )
-from tfinet_mm.errors import run_command
 from tfinet_mm.scenes.prediction import predict_scene
+from tfinet_mm.utils.command import run_command
 from tfinet_mm.visualization.report import check_report, write_report
 
 
@@ -36,10 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         trust_checkpoints()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     join_cpu_group(args.launcher)
-    try:
-        _predict(args)
-    finally:
-        finish_launch()
+    _predict(args)
+    # Not when an error is on its way: leaving waits for the others, and would hide it.
+    finish_launch()
 
 
 def _predict(args: argparse.Namespace) -> None:

@@ -6,10 +6,9 @@ import argparse
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from mmengine.config import DictAction
-
 from tfinet_mm.engine.options import add_launch_options
 from tfinet_mm.engine.precision import add_amp_option
+from tfinet_mm.utils.command import add_config_options, add_traceback_option
 
 Value = TypeVar('Value')
 
@@ -41,6 +40,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     _add_images(parser.add_argument_group('the images'))
     _add_scenes(parser.add_argument_group('scenes'))
     add_launch_options(parser)
+    add_traceback_option(parser)
     args = parser.parse_args(arguments)
     for name, read in (('bands', read_bands), ('stretch', read_stretch), ('nodata', read_nodata)):
         try:
@@ -64,7 +64,7 @@ def _add_network(group: Any) -> None:
     group.add_argument(
         '--workers', type=int, default=2, help='threads that read ahead (default: 2)'
     )
-    group.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
+    add_config_options(group)
 
 
 def _add_images(group: Any) -> None:

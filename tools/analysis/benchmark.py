@@ -13,7 +13,6 @@ import platform
 from collections.abc import Sequence
 
 import torch
-from mmengine.config import DictAction
 from mmengine.device import get_device
 from tqdm import tqdm
 
@@ -25,6 +24,7 @@ from tfinet_mm.engine.benchmark import (
 )
 from tfinet_mm.engine.options import load_config, network_bands
 from tfinet_mm.engine.precision import AMP_TYPES
+from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
 from tfinet_mm.utils.device import best_precision, resolve_precision
 
 LAYOUTS = {'config': None, 'last': True, 'first': False}
@@ -71,13 +71,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--repeats', type=int, default=5, help='timed steps a row (default: 5)')
     parser.add_argument('--pairs', type=int, default=64, help='pairs to load in "data"')
     parser.add_argument('--threads', type=int, help="threads of the CPU (default: torch's)")
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='set values in the config',
-    )
+    add_config_options(parser)
+    add_traceback_option(parser)
     args = parser.parse_args(arguments)
     if len(args.shape) > 2 or min(*args.shape, args.batch_size, args.repeats, args.pairs) < 1:
         parser.error('--shape takes one or two numbers; all numbers must be above 0')
@@ -147,4 +142,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

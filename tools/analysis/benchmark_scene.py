@@ -25,7 +25,6 @@ import cv2
 import numpy as np
 import rasterio
 import torch
-from mmengine.config import DictAction
 from rasterio.windows import Window
 
 from tfinet_mm.apis import SCDInferencer
@@ -36,6 +35,7 @@ from tfinet_mm.registry import MODELS
 from tfinet_mm.scenes.blending import WindowPlan
 from tfinet_mm.scenes.prediction import predict_scene
 from tfinet_mm.scenes.results import SCENE_FILE
+from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
 
 STRIP = 512
 # Pixels of a feature of the synthetic scenes.
@@ -71,7 +71,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         '--folder', help='where scenes and results go and stay (default: temporary)'
     )
     parser.add_argument('--json', metavar='FILE', help='write the figures as well')
-    parser.add_argument('--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE')
+    add_config_options(parser)
+    add_traceback_option(parser)
     args = parser.parse_args(arguments)
     if min(args.size, args.batch_size, args.bare) < 1:
         parser.error('--size, --batch-size and --bare must be above 0')
@@ -278,4 +279,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

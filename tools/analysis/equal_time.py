@@ -24,7 +24,6 @@ from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 import torch
-from mmengine.config import DictAction
 from tqdm import tqdm
 
 from tfinet_mm.engine.equal_time import (
@@ -39,6 +38,7 @@ from tfinet_mm.engine.equal_time import (
 )
 from tfinet_mm.engine.options import load_config
 from tfinet_mm.files import whole_file
+from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
 
 TOOLS = Path(__file__).resolve().parents[1]
 
@@ -66,13 +66,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         action='store_true',
         help="start backbones from their config's weights (default: all from scratch)",
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='set values in the setting',
-    )
+    add_config_options(parser, 'set values in the setting')
+    add_traceback_option(parser)
     args = parser.parse_args(arguments)
     names = [Path(config).stem for config in args.configs]
     if len(set(names)) != len(names):
@@ -162,4 +157,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -11,11 +11,11 @@ import argparse
 from collections.abc import Sequence
 
 import torch
-from mmengine.config import DictAction
 
 from tfinet_mm.engine.benchmark import build_model
 from tfinet_mm.engine.complexity import count_parts
 from tfinet_mm.engine.options import load_config, network_bands
+from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -34,13 +34,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         type=int,
         help="bands of each date (default: in_channels of the config's backbone)",
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='set values in the config',
-    )
+    add_config_options(parser)
+    add_traceback_option(parser)
     args = parser.parse_args(arguments)
     if len(args.shape) > 2 or min(args.shape) < 1 or (args.bands is not None and args.bands < 1):
         parser.error('--shape takes one or two numbers above 0, --bands one')
@@ -64,4 +59,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == '__main__':
-    main()
+    run_command(main)

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +21,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from tfinet_mm.evaluation.baselines import ColourHistogram, naive_confusion, otsu_change
+from tfinet_mm.utils.command import add_traceback_option, run_command
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -33,6 +33,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--fit', choices=('cover', 'label'), default='cover')
     parser.add_argument('--bins', type=int, default=32, help='bins a colour channel (default 32)')
     parser.add_argument('--json', type=Path, help='write the figures to this file too')
+    add_traceback_option(parser)
     return parser.parse_args(argv)
 
 
@@ -94,20 +95,15 @@ def _pictures(split: Path, folders: Sequence[str] = ('im1', 'im2')) -> list[tupl
     return found
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command."""
     args = parse_args(argv)
-    try:
-        figures = score(args.root, args.fit, args.bins)
-    except FileNotFoundError as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+    figures = score(args.root, args.fit, args.bins)
     for name, value in figures.items():
         print(f'{name:16s} {value:6.2f} %')
     if args.json:
         args.json.write_text(json.dumps(figures, indent=2) + '\n', encoding='utf-8')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_command(main)

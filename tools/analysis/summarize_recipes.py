@@ -9,12 +9,11 @@ still going on are summed up as far as they have come.
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfinet_mm.errors import RecipeError
 from tfinet_mm.recipe.summary import SUMMARY_SCORES, read_runs, summarize
+from tfinet_mm.utils.command import add_traceback_option, run_command
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -33,19 +32,15 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--score', choices=SUMMARY_SCORES, default='SeK', help='what is compared (default: SeK)'
     )
+    add_traceback_option(parser)
     return parser.parse_args(arguments)
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Print the tables; returns the exit code."""
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Print the tables."""
     args = parse_args(arguments)
-    try:
-        print(summarize(read_runs(args.work_dirs), args.baseline, args.score), end='')
-    except (FileNotFoundError, RecipeError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
-    return 0
+    print(summarize(read_runs(args.work_dirs), args.baseline, args.score), end='')
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_command(main)

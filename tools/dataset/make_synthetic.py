@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 import time
 from collections.abc import Sequence
 
 from tfinet_mm.datasets.synthetic import SyntheticConfig, write_dataset
+from tfinet_mm.utils.command import add_traceback_option, run_command, seed
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -30,7 +30,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default=[128],
         help='pixels: one number, or height and width (default 128)',
     )
-    parser.add_argument('--seed', type=int, default=defaults.seed, help='default 0')
+    parser.add_argument('--seed', type=seed, default=defaults.seed, help='default 0')
     parser.add_argument(
         '--change-share',
         type=float,
@@ -61,31 +61,27 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default=os.cpu_count() or 1,
         help='processes (default: one a core)',
     )
+    add_traceback_option(parser)
     return parser.parse_args(argv)
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; returns its exit code."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command."""
     args = parse_args(argv)
     start = time.perf_counter()
-    try:
-        config = SyntheticConfig(
-            size=args.size[0] if len(args.size) == 1 else tuple(args.size),
-            seed=args.seed,
-            change_share=args.change_share,
-            unchanged_pairs=args.unchanged_pairs,
-            nuisance=args.nuisance,
-            misregistration=args.misregistration,
-        )
-        written = write_dataset(args.root, args.train, args.val, config, args.workers)
-    except (FileExistsError, ValueError) as error:
-        print(f'error: {error}', file=sys.stderr)
-        return 1
+    config = SyntheticConfig(
+        size=args.size[0] if len(args.size) == 1 else tuple(args.size),
+        seed=args.seed,
+        change_share=args.change_share,
+        unchanged_pairs=args.unchanged_pairs,
+        nuisance=args.nuisance,
+        misregistration=args.misregistration,
+    )
+    written = write_dataset(args.root, args.train, args.val, config, args.workers)
     seconds = time.perf_counter() - start
     kept = args.train + args.val - written
     print(f'{args.root}: {written} pairs written in {seconds:.1f} s, {kept} were there')
-    return 0
 
 
 if __name__ == '__main__':
-    sys.exit(main())
+    run_command(main)

@@ -47,13 +47,13 @@ def test_worked_figures(tool, tmp_path):
 
 def test_command_prints_and_writes(tool, tmp_path, capsys):
     write_dataset(tmp_path, 3, 2, SyntheticConfig(size=48, unchanged_pairs=0.0))
-    assert tool['main']([str(tmp_path), '--json', str(tmp_path / 'figures.json')]) == 0
+    tool['main']([str(tmp_path), '--json', str(tmp_path / 'figures.json')])
     out = capsys.readouterr().out
     figures = json.loads((tmp_path / 'figures.json').read_text())
     assert f'otsu_IoU         {figures["otsu_IoU"]:6.2f} %' in out
     assert 0 < figures['colour_accuracy'] < 100
 
 
-def test_missing_pictures(tool, tmp_path, capsys):
-    assert tool['main']([str(tmp_path)]) == 1
-    assert 'make_synthetic.py' in capsys.readouterr().err
+def test_missing_pictures(tool, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'make_synthetic\.py'):
+        tool['main']([str(tmp_path)])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from tfinet_mm.errors import run_command
+from tfinet_mm.utils.command import add_traceback_option, run_command
 from tfinet_mm.visualization.report.page import report_file, write_report
 
 
@@ -40,6 +40,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         metavar='N',
         help='polygons of a scene to list at most, the largest ones (default: 200)',
     )
+    add_traceback_option(parser)
     return parser.parse_args(arguments)
 
 

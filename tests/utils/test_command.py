@@ -1,0 +1,131 @@
+import argparse
+import json
+import sys
+
+import pytest
+from mmengine.logging import MMLogger
+
+from tfinet_mm.errors import SceneError
+from tfinet_mm.utils.command import (
+    KeyValueAction,
+    is_expected,
+    message_of,
+    run_command,
+    seed,
+)
+
+
+def raising(error):
+    def main():
+        raise error
+
+    return main
+
+
+def bug():
+    return None + 1
+
+
+@pytest.fixture(autouse=True)
+def no_logs(monkeypatch):
+    """Neither arguments nor log files of other tests."""
+    monkeypatch.setattr(sys, 'argv', ['tool'])
+    monkeypatch.setattr(MMLogger, '_instance_dict', {})
+
+
+@pytest.mark.parametrize(
+    'error',
+    [
+        SceneError('no CRS'),
+        ValueError('no CRS'),
+        FileNotFoundError('no CRS'),
+        PermissionError('no CRS'),
+        MemoryError('no CRS'),
+    ],
+)
+def test_an_expected_error_is_one_line(error, capsys):
+    with pytest.raises(SystemExit) as end:
+        run_command(raising(error))
+    assert end.value.code == 2
+    assert capsys.readouterr().err == f'{type(error).__name__}: no CRS\n'
+
+
+@pytest.mark.parametrize('main', [bug, raising(AttributeError('x')), raising(KeyError('x'))])
+def test_a_bug_keeps_its_traceback(main):
+    with pytest.raises((TypeError, AttributeError, KeyError)):
+        run_command(main)
+
+
+def test_a_status_is_passed_on():
+    run_command(lambda: 0)
+    run_command(lambda: None)
+    with pytest.raises(SystemExit) as end:
+        run_command(lambda: 1)
+    assert end.value.code == 1
+
+
+def test_an_interrupt_has_no_traceback(capsys):
+    with pytest.raises(SystemExit) as end:
+        run_command(raising(KeyboardInterrupt()))
+    assert end.value.code == 130
+    assert capsys.readouterr().err == 'stopped\n'
+
+
+def test_the_traceback_is_shown_if_wanted(monkeypatch, capsys):
+    monkeypatch.setattr(sys, 'argv', ['tool', '--traceback'])
+    with pytest.raises(SystemExit):
+        run_command(raising(SceneError('no CRS')))
+    printed = capsys.readouterr().err
+    assert printed.startswith('Traceback (most recent call last)')
+    assert printed.endswith('SceneError: no CRS\n')
+
+
+def test_the_traceback_goes_to_the_log_file(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    MMLogger.get_instance('run', log_file='run.log', log_level='INFO')
+    with pytest.raises(SystemExit):
+        run_command(raising(SceneError('no CRS')))
+    assert capsys.readouterr().err == 'SceneError: no CRS [traceback: run.log]\n'
+    assert 'in main' in (tmp_path / 'run.log').read_text()
+
+
+def test_the_launcher_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCHELASTIC_ERROR_FILE', str(tmp_path / 'error.json'))
+    with pytest.raises(SystemExit):
+        run_command(raising(SceneError('no CRS')))
+    told = json.loads((tmp_path / 'error.json').read_text())
+    assert 'no CRS' in told['message']['message']
+
+
+def test_an_operation_that_fails_is_a_bug():
+    """Only errors that are raised on purpose count, wherever the operation is."""
+    with pytest.raises(TypeError) as caught:
+        message_of()
+    assert not is_expected(caught.value)
+
+
+def test_the_error_of_a_worker_process_is_its_last_line():
+    text = (
+        'Caught LabelValueError in DataLoader worker process 0.\nOriginal Traceback (most recent '
+        'call last):\n  File "a.py", line 1, in f\n    raise x\n'
+        'tfinet_mm.errors.SceneError: a: label 7\nis too large\n'
+    )
+    assert message_of(SceneError(text)) == 'a: label 7\nis too large'
+
+
+@pytest.mark.parametrize('word', ['nonsense', '=1', 'a..b=1', 'a=(1,2', 'a=[1'])
+def test_options_without_a_value_are_named(word, capsys):
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValueAction)
+    assert parser.parse_args(['--cfg-options', 'a.b=(1,2)']).cfg_options == {'a.b': (1, 2)}
+    with pytest.raises(SystemExit):
+        parser.parse_args(['--cfg-options', word])
+    printed = capsys.readouterr().err
+    assert '--cfg-options' in printed
+    assert repr(word) in printed
+
+
+@pytest.mark.parametrize('text', ['-1', str(2**32)])
+def test_seeds_out_of_range_are_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match='seed'):
+        seed(text)

@@ -1,0 +1,241 @@
+"""How a command ends: in its result, in one line that says what was wrong, or in a traceback."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import dis
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from mmengine.config import DictAction
+
+from tfinet_mm.errors import TFINetError
+
+PACKAGE = Path(__file__).resolve().parents[1]
+FAILED = 2
+"""Exit status of a command that could not do what it was asked; 1 is that of bugs."""
+STOPPED = 130
+TRACEBACK_OPTION = '--traceback'
+DEVICE_WORDS = ('CUDA', 'cuDNN', 'NCCL', 'out of memory', 'MPS backend')
+"""Words of the errors that a device raises, not the code that runs on it."""
+
+
+def run_command(main: Callable[[], int | None]) -> None:
+    """Run a command for people who don't read tracebacks.
+
+    An expected error (see :func:`is_expected`) becomes one line on the error output and the exit
+    status 2. Its traceback goes to the log file of the run, where there is one, or to the
+    terminal with ``--traceback``. Other errors are bugs and keep their traceback and the status 1.
+    A process that torchrun started leaves every error where its launcher looks for it.
+
+    Args:
+        main: What the command does; returns its exit status, None for 0.
+
+    Raises:
+        SystemExit: With the status, unless it is 0.
+
+    Example:
+        >>> from tfinet_mm.errors import SceneError
+        >>> def main():
+        ...     raise SceneError('one file has no CRS; say which with --before-crs')
+        >>> run_command(main)
+        Traceback (most recent call last):
+        SystemExit: 2
+    """
+    # Names of files may hold bytes that are no text; a name is not worth an error.
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(AttributeError, ValueError):
+            stream.reconfigure(errors='backslashreplace')  # type: ignore[union-attr]
+    try:
+        status = main()
+    except KeyboardInterrupt:
+        print('stopped', file=sys.stderr)
+        sys.exit(STOPPED)
+    except Exception as error:
+        _tell_launcher(error)
+        if not is_expected(error, Path(main.__code__.co_filename).parent):
+            raise
+        print(_report(error), file=sys.stderr, flush=True)
+        sys.exit(FAILED)
+    if status:
+        sys.exit(status)
+
+
+def is_expected(error: BaseException, folder: Path | None = None) -> bool:
+    """Whether an error says what is wrong with an input, an option, a file or the machine.
+
+    Args:
+        error: An error that was caught.
+        folder: Folder of the command, whose code counts as this package's own.
+
+    Returns:
+        True for the errors of this package, for those about files and memory, for a device's, for
+        a type that no registry has, and for a built-in error that this package or the
+        command raises on purpose.
+    """
+    if isinstance(error, TFINetError | OSError | MemoryError):
+        return True
+    if isinstance(error, RuntimeError) and any(word in str(error) for word in DEVICE_WORDS):
+        return True
+    if isinstance(error, KeyError):
+        return 'registry' in str(error) and 'mmengine' in _raising_file(error)
+    if not isinstance(error, ValueError | TypeError | RuntimeError | ImportError):
+        return False
+    return _raised_by(error, [PACKAGE, *([folder.resolve()] if folder else [])])
+
+
+def message_of(error: BaseException) -> str:
+    """What an error says, without the traceback of a worker process that PyTorch puts into it.
+
+    Example:
+        >>> message_of(KeyError('no such class'))
+        'no such class'
+    """
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if not _from_worker(text):
+        return text
+    # The last part of a traceback: after the frames, "package.ErrorName: message".
+    lines = text.rstrip().splitlines()
+    last_frame = max((i for i, line in enumerate(lines) if line.startswith('  ')), default=0)
+    said = '\n'.join(lines[last_frame + 1 :])
+    name, colon, message = said.partition(': ')
+    return message if colon and name.rpartition('.')[2] == type(error).__name__ else said
+
+
+def add_traceback_option(parser: argparse.ArgumentParser) -> None:
+    """Add ``--traceback``, which :func:`run_command` looks for, to the options of a command."""
+    parser.add_argument(
+        TRACEBACK_OPTION, action='store_true', help='show where in the code an error was raised'
+    )
+
+
+class KeyValueAction(DictAction):
+    """MMEngine's reader of ``--cfg-options KEY=VALUE``, with an error that names the option."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: str | Sequence[Any] | None,
+        option_string: str | None = None,
+    ) -> None:
+        """Read ``KEY=VALUE`` words; one without ``=`` or with open brackets ends the command."""
+        for word in values or ():
+            key, sign, value = str(word).partition('=')
+            if not sign or not all(part.strip() for part in key.split('.')):
+                parser.error(
+                    f'argument {option_string}: expected KEY=VALUE with a dotted key, such as '
+                    f'train_dataloader.batch_size=4, got {word!r}'
+                )
+            if any(value.count(left) != value.count(right) for left, right in ('()', '[]')):
+                parser.error(f'argument {option_string}: brackets stay open in {word!r}')
+        super().__call__(parser, namespace, values, option_string)
+
+
+def seed(text: str) -> int:
+    """A seed of NumPy and PyTorch, as the type of an option.
+
+    Example:
+        >>> seed('7')
+        7
+    """
+    value = int(text)
+    if not 0 <= value < 2**32:
+        raise argparse.ArgumentTypeError(f'a seed is a number from 0 to 2**32 - 1, got {text}')
+    return value
+
+
+def add_config_options(parser: Any, help: str = 'set values in the config') -> None:
+    """Add ``--cfg-options`` to a parser, or to a group of one."""
+    parser.add_argument(
+        '--cfg-options', nargs='+', action=KeyValueAction, metavar='KEY=VALUE', help=help
+    )
+
+
+def _report(error: Exception) -> str:
+    """The line for the terminal; the traceback goes elsewhere, unless it is asked for."""
+    line = f'{type(error).__name__}: {message_of(error)}'
+    if any(word.startswith('--traceb') for word in sys.argv[1:]):
+        return ''.join(traceback.format_exception(error)).rstrip()
+    files = _log(error)
+    return f'{line} [traceback: {files[-1]}]' if files else line
+
+
+def _log(error: Exception) -> list[str]:
+    """Write the traceback to the log files of MMEngine's loggers, and return their names."""
+    written: list[str] = []
+    for logger, handler in _file_handlers():
+        record = logger.makeRecord(
+            logger.name,
+            logging.ERROR,
+            __file__,
+            0,
+            'the command ended with an error',
+            (),
+            (type(error), error, error.__traceback__),
+        )
+        handler.handle(record)
+        written.append(os.path.relpath(handler.baseFilename))
+    return written
+
+
+def _file_handlers() -> Iterator[tuple[logging.Logger, logging.FileHandler]]:
+    module = sys.modules.get('mmengine.logging.logger')
+    loggers = getattr(getattr(module, 'MMLogger', None), '_instance_dict', {})
+    for logger in loggers.values():
+        for handler in logger.handlers:
+            if isinstance(handler, logging.FileHandler) and os.path.exists(handler.baseFilename):
+                yield logger, handler
+
+
+def _tell_launcher(error: Exception) -> None:
+    """Write the error where torchrun reads what its processes died of."""
+    if os.environ.get('TORCHELASTIC_ERROR_FILE'):
+        from torch.distributed.elastic.multiprocessing.errors import get_error_handler
+
+        with contextlib.suppress(OSError):
+            get_error_handler().record_exception(error)
+
+
+def _last(error: BaseException) -> TracebackType | None:
+    """The innermost frame of an error's traceback."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame
+
+
+def _raising_file(error: BaseException) -> str:
+    frame = _last(error)
+    return frame.tb_frame.f_code.co_filename if frame is not None else ''
+
+
+def _raised_by(error: BaseException, folders: Sequence[Path]) -> bool:
+    """Whether a ``raise`` in the code of one of the folders raised an error.
+
+    An operation that fails in that code, such as ``None + 1``, is a bug.
+    """
+    text = str(error)
+    if _from_worker(text):
+        places = [line for line in text.splitlines() if line.startswith('  File "')]
+        return bool(places) and any(_inside(places[-1].split('"')[1], one) for one in folders)
+    frame = _last(error)
+    if frame is None or not any(_inside(_raising_file(error), one) for one in folders):
+        return False
+    code = frame.tb_frame.f_code.co_code
+    return code[frame.tb_lasti] == dis.opmap['RAISE_VARARGS']
+
+
+def _inside(file: str, folder: Path) -> bool:
+    return Path(file).resolve().is_relative_to(folder)
+
+
+def _from_worker(text: str) -> bool:
+    return text.startswith('Caught ') and 'Original Traceback' in text
