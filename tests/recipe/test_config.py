@@ -138,7 +138,10 @@ def test_labels_and_others_that_cannot_be(read, text, message):
         ("members = ['nets/a.py', 'nets/a.py']", 'need names of their own'),
         ("members = [dict(config='nets/a.py', name='a/b')]", 'need names of their own'),
         ("members = [dict(config='nets/a.py', name='members')]", 'the name of an ensemble'),
-        ("members = [dict(config='nets/a.py', weight=0)]", 'weight of a.py must be above 0, got 0'),
+        (
+            "members = [dict(config='nets/a.py', weight=0)]",
+            'weight of a.py must be a number above 0, got 0',
+        ),
         ("members = [dict(name='a')]", 'a network must be a config'),
         ("members = [dict(config='nets/a.py', wieght=2)]", "['wieght'] is none of"),
         ("members = ['nets/a.py']\npseudo_labels = dict(tta=True)", "dict(method='vote' or 'soft'"),

@@ -16,10 +16,15 @@ from tfinet_mm.checkpoints.addresses import read_checkpoint
 from tfinet_mm.checkpoints.contents import trained_classes
 from tfinet_mm.engine.options import existing_checkpoint, network_bands
 from tfinet_mm.engine.weights import load_weights, unwrapped
-from tfinet_mm.errors import CheckpointMismatchError, ClassMismatchError
+from tfinet_mm.errors import CheckpointMismatchError, ClassMismatchError, ConfigError
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.class_names import class_name
+from tfinet_mm.utils.config.check import check_config
+from tfinet_mm.utils.config.reading import merge_options, read_config_file
+
+MODEL_KEYS = ('model', 'data_preprocessor', 'tta_model')
+"""What predicting builds of a config; the data of a training may be elsewhere."""
 
 
 class Member(NamedTuple):
@@ -75,23 +80,21 @@ def member_config(
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It has no model.
+        ConfigError: It can't be read, has no model, or keys and values that can't be meant.
     """
     if isinstance(config, str | os.PathLike):
-        path = Path(config).expanduser()
-        if not path.is_file():
-            raise FileNotFoundError(f'there is no config {config}')
-        cfg = Config.fromfile(str(path))
+        cfg = read_config_file(config)
     elif isinstance(config, Config):
         cfg = copy.deepcopy(config)
     else:
         plain = copy.deepcopy(dict(config))
         cfg = Config(plain if 'model' in plain else dict(model=plain))
-    cfg.merge_from_dict(dict(cfg_options or {}))
-    if not cfg.get('model') or 'type' not in cfg.model:
-        raise ValueError(
+    merge_options(cfg, cfg_options)
+    if not isinstance(cfg.get('model'), Mapping) or 'type' not in cfg.model:
+        raise ConfigError(
             f'the config of a member needs a model with a type, got {cfg.filename or cfg.to_dict()}'
         )
+    check_config(cfg, only=MODEL_KEYS)
     return cfg
 
 

@@ -16,6 +16,8 @@ from tfinet_mm.checkpoints.sharing import read_once
 from tfinet_mm.engine.launch import LAUNCHERS
 from tfinet_mm.engine.precision import AMP_TYPES, use_amp
 from tfinet_mm.utils.class_names import is_class, written_name
+from tfinet_mm.utils.config.check import check_config
+from tfinet_mm.utils.config.reading import merge_options, read_config_file
 
 __all__ = [
     'AMP_TYPES',
@@ -28,6 +30,10 @@ __all__ = [
     'use_split',
     'write_scores',
 ]
+
+
+DATA_KEYS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
+"""What tools for data read of a config."""
 
 
 def add_launch_options(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +56,7 @@ def load_config(
     path: str | os.PathLike[str],
     options: dict[str, Any] | None = None,
     work_dir: str | os.PathLike[str] | None = None,
+    only: Sequence[str] | None = None,
 ) -> Config:
     """Read a config, with what the command line changes in it.
 
@@ -58,22 +65,22 @@ def load_config(
         options: Values by dotted key, as ``--cfg-options`` gives them.
         work_dir: Folder for logs and checkpoints. None takes the config's
             ``work_dir``, or else ``work_dirs/NAME`` after the config file.
+        only: Keys of the top level whose parts are checked; by default all.
 
     Returns:
         The config, its ``work_dir`` set, with ``default_scope`` in force.
 
     Raises:
         FileNotFoundError: There is no such config.
+        ConfigError: It can't be read, or has keys, types or values that can't be meant.
     """
-    if not Path(path).is_file():
-        raise FileNotFoundError(f'there is no config {path}')
-    cfg = Config.fromfile(str(path))
-    if options:
-        cfg.merge_from_dict(options)
+    cfg = read_config_file(path)
+    merge_options(cfg, options)
     if work_dir is not None:
         cfg.work_dir = str(work_dir)
     elif cfg.get('work_dir') is None:
         cfg.work_dir = str(Path('work_dirs') / Path(path).stem)
+    check_config(cfg, only)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     return cfg
 

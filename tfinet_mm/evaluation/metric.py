@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from tfinet_mm.structures import (
     PRED_TO,
     ClassTable,
 )
+from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.visualization.prediction_files import PredictionFiles
 
 
@@ -129,6 +129,13 @@ class SCDMetric(BaseMetric):
         SampleCountError: Samples are missing or counted twice, see
             :func:`padded_ranks`.
     """
+
+    result_names = (
+        *('OA', 'IoU_unchanged', 'IoU_changed', 'mIoU', 'Kappa', 'SeK', 'Score'),
+        *('Precision_scd', 'Recall_scd', 'Fscd', 'SeK_from_to', 'Fscd_from_to'),
+        *('change/precision', 'change/recall', 'change/F1'),
+    )
+    """Names of the metrics that are returned whatever the classes."""
 
     def __init__(
         self,
@@ -253,7 +260,7 @@ class SCDMetric(BaseMetric):
             if self.out_file is not None:
                 with whole_file(self.out_file) as partial:
                     report = scores_report(counts, table, size)
-                    partial.write_text(json.dumps(report, ensure_ascii=False), encoding='utf-8')
+                    partial.write_text(json_text(report, indent=None), encoding='utf-8')
         metrics = overall_scores(counts)
         if self.per_class:
             for date, classes in per_class_scores(counts, table).items():

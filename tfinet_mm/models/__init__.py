@@ -1,3 +1,8 @@
+from tfinet_mm.utils.quiet import quiet_imports
+
+with quiet_imports():
+    import mmseg.models  # noqa: F401
+
 from tfinet_mm.models.backbones import FusedHRNet
 from tfinet_mm.models.data_preprocessor import PairDataPreprocessor
 from tfinet_mm.models.decode_heads import DeepLabV3PlusHead, DifferenceHead, ProgressiveHead

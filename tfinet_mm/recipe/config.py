@@ -8,15 +8,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
-
 from tfinet_mm.errors import RecipeError
+from tfinet_mm.utils.config.reading import read_config_file
+from tfinet_mm.utils.config.signatures import hint, nearest
+from tfinet_mm.utils.config.values import is_number
 
 WAYS = ('plain', 'tta')
 """How a model is tested: as it is, or with test-time augmentation."""
 
 GROUPS = ('members', 'members_ensemble', 'others', 'retrained', 'retrained_ensemble')
 """What a recipe tests: single networks and their ensemble, before and after re-training."""
+
+METHODS = ('vote', 'soft')
+"""How pseudo labels are made, see ``tools/pseudo_label.py``."""
+
+LONGEST_NAME = 100
+"""Bytes of a name; files get more letters, and file systems allow 255."""
 
 _KEYS = {
     *('prepare', 'members', 'others', 'pseudo_labels', 'retrain', 'tests'),
@@ -141,13 +148,13 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
         RecipeError: The recipe can't be carried out; the message says why.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(f'there is no recipe {path}')
     # A config's own variables (strings, numbers) are no keys of the recipe.
     cfg = {
         key: value
-        for key, value in Config.fromfile(str(path)).to_dict().items()
-        if key in _KEYS or isinstance(value, Mapping | list)
+        for key, value in read_config_file(path).to_dict().items()
+        if key in _KEYS or isinstance(value, Mapping | list) or nearest(key, _KEYS)
     }
     _check_keys(cfg, _KEYS, str(path))
     train_options = _words(cfg.get('train_options'), 'train_options')
@@ -155,14 +162,14 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
     members, others, retrain = (
         tuple(
             _network(entry, kind, path.parent, train_options, pseudo_labels)
-            for entry in cfg.get(kind) or ()
+            for entry in _listed(cfg.get(kind), kind)
         )
         for kind in _NETWORK_KEYS
     )
     if not members:
         raise RecipeError(f'{path} lists no network; give members=[config, ...]')
     recipe = Recipe(
-        prepare=tuple(_preparation(entry) for entry in cfg.get('prepare') or ()),
+        prepare=tuple(_preparation(entry) for entry in _listed(cfg.get('prepare'), 'prepare')),
         members=members,
         others=others,
         pseudo_labels=pseudo_labels,
@@ -176,7 +183,15 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
 
 def _check_keys(found: Mapping[str, Any], known: set[str], where: str) -> None:
     if unknown := sorted(found.keys() - known):
-        raise RecipeError(f'{where}: {unknown} is none of the keys {sorted(known)}')
+        raise RecipeError(
+            f'{where}: {unknown} is none of the keys {sorted(known)}{hint(unknown[0], known)}'
+        )
+
+
+def _listed(value: Any, where: str) -> Sequence[Any]:
+    if not isinstance(value or [], list | tuple):
+        raise RecipeError(f'{where} must be a list, like [{value!r}], got {value!r}')
+    return value or ()
 
 
 def _words(value: Any, where: str) -> tuple[str, ...]:
@@ -209,15 +224,19 @@ def _network(
         raise RecipeError(f'a network must be a config, or dict(config=..., name=...), got {entry}')
     known = {'config', 'name', 'train_options'} | _NETWORK_KEYS[kind]
     _check_keys(entry, known, f'a network of {kind}')
+    if not isinstance(entry['config'], str | os.PathLike):
+        raise RecipeError(f'config of {kind} must be the name of a file, got {entry["config"]!r}')
     config = folder / entry['config']
     if not config.is_file():
         raise FileNotFoundError(
             f'there is no config {config}; configs are named relative to the folder of the recipe'
         )
-    name = str(entry.get('name', config.stem))
-    weight = float(entry.get('weight', 1.0))
-    if not weight > 0:
-        raise RecipeError(f'the weight of {config.name} must be above 0, got {weight}')
+    name = entry.get('name', config.stem)
+    if not isinstance(name, str):
+        raise RecipeError(f'the name of {config.name} must be a word, got {name!r}')
+    weight = entry.get('weight', 1.0)
+    if not is_number(weight) or weight <= 0:
+        raise RecipeError(f'the weight of {config.name} must be a number above 0, got {weight!r}')
     ensemble = entry.get('ensemble', True)
     if not isinstance(ensemble, bool):
         raise RecipeError(f'ensemble of {name} must be True or False, got {ensemble!r}')
@@ -225,7 +244,7 @@ def _network(
         name=name,
         config=config,
         train_options=(*train_options, *_words(entry.get('train_options'), 'train_options')),
-        weight=weight,
+        weight=float(weight),
         labels=_labels(entry.get('labels'), name, pseudo_labels) if kind == 'retrain' else '',
         ensemble=ensemble,
     )
@@ -267,6 +286,12 @@ def _pseudo_labels(value: Any) -> tuple[PseudoLabels, ...]:
                 f"each with name='...', got {entry}"
             )
         _check_keys(entry, {*needed, 'tta', 'options'}, 'pseudo_labels')
+        if entry['method'] not in METHODS:
+            raise RecipeError(
+                f'the method of pseudo_labels must be one of {METHODS}, got {entry["method"]!r}'
+            )
+        if not isinstance(entry.get('tta', False), bool):
+            raise RecipeError(f'tta of pseudo_labels must be True or False, got {entry["tta"]!r}')
         tta = ('--tta',) if entry.get('tta') else ()
         options = _words(entry.get('options'), 'the options of pseudo_labels')
         words = ('--method', str(entry['method']), *tta, *options)
@@ -275,6 +300,8 @@ def _pseudo_labels(value: Any) -> tuple[PseudoLabels, ...]:
 
 
 def _tests(entry: Any) -> dict[str, tuple[str, ...]]:
+    if not isinstance(entry, Mapping):
+        raise RecipeError(f"tests must be like dict(members=['plain']), got {entry!r}")
     _check_keys(entry, set(GROUPS), 'tests')
     tests = {group: _words(entry.get(group, WAYS), f'tests.{group}') for group in GROUPS}
     for group, ways in tests.items():
@@ -292,7 +319,9 @@ def _check_names(recipe: Recipe) -> None:
         ('pseudo labels', [] if labels == [''] else labels),
     ):
         for name in names:
-            if names.count(name) > 1 or not name or name.startswith('.') or set(name) & set('/\\'):
+            usable = name.isprintable() and name.strip() and not set(name) & set('/\\')
+            usable = usable and len(os.fsencode(name)) <= LONGEST_NAME
+            if names.count(name) > 1 or not usable or name.startswith('.'):
                 raise RecipeError(
                     f'{kind} need names of their own that can be file names, got {names}; '
                     'give dict(..., name=...)'

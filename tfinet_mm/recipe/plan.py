@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from pprint import pformat
 
-from mmengine.config import Config
-
 import tfinet_mm
 from tfinet_mm.errors import RecipeError
 from tfinet_mm.files import whole_file
 from tfinet_mm.recipe.config import Network, Preparation, PseudoLabels, Recipe
 from tfinet_mm.recipe.state import Stage
 from tfinet_mm.utils.class_names import class_name
+from tfinet_mm.utils.config.reading import read_config_file
 
 TOOLS = Path(tfinet_mm.__file__).resolve().parents[1] / 'tools'
 LAUNCHERS = ('none', 'pytorch')
@@ -224,7 +223,7 @@ class _Planner:
 
     def _reads_pseudo_labels(self, network: Network, labels: str) -> str:
         """The option that lets a config read the pseudo labels of a stage."""
-        loader = Config.fromfile(str(network.config)).get('train_dataloader') or {}
+        loader = read_config_file(network.config).get('train_dataloader') or {}
         paths = list(_pseudo_label_loaders(loader, 'train_dataloader'))
         if len(paths) != 1:
             raise RecipeError(

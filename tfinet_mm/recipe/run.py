@@ -15,13 +15,12 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import BinaryIO
 
-from mmengine.config import Config
-
 from tfinet_mm.errors import RecipeError, StageError
 from tfinet_mm.recipe.best import choose_best
 from tfinet_mm.recipe.plan import Plan
 from tfinet_mm.recipe.process import alone_in, run_command, shown_command
 from tfinet_mm.recipe.state import Stage, State, StateFiles
+from tfinet_mm.utils.config.reading import read_config_file
 
 
 def choose_stages(plan: Plan, only: Sequence[str] = (), until: str | None = None) -> list[Stage]:
@@ -237,7 +236,7 @@ def _contents(stage: Stage) -> dict[str, str]:
     """A hash of each config of a stage, with all it inherits."""
     return {
         str(path): hashlib.sha256(
-            json.dumps(Config.fromfile(str(path)).to_dict(), sort_keys=True, default=str).encode()
+            json.dumps(read_config_file(path).to_dict(), sort_keys=True, default=str).encode()
         ).hexdigest()
         for path in stage.configs
     }

@@ -1,0 +1,89 @@
+import pytest
+from mmengine.config import Config
+
+from tfinet_mm.errors import ConfigError
+from tfinet_mm.utils.config import reading
+from tfinet_mm.utils.config.reading import merge_options, read_config_file
+
+
+@pytest.mark.parametrize(
+    ('content', 'message'),
+    [
+        (b'a = 1\n\tb = 2\n', r'cfg\.py, line 2: IndentationError'),
+        (b'a = (\n', r'cfg\.py, line 1: SyntaxError'),
+        (b'a = 1\nb = nowhere\n', r"cfg\.py, line 2: NameError: name 'nowhere'"),
+        (b'a = 1\nraise ValueError("mine")\n', r'cfg\.py, line 2: ValueError: mine'),
+        (b'import sys\nsys.exit(3)\n', r'cfg\.py, line 2: SystemExit: 3'),
+        ('a = 1\n'.encode('utf-16'), r'cfg\.py is no text in UTF-8'),
+        (b'a = "\xe9"\n', r'cfg\.py is no text in UTF-8'),
+        (b'a = 1\0', r'cfg\.py'),
+        (b'_base_ = "nowhere.py"', r'there is no config .*nowhere\.py'),
+        (b'_base_ = 5', r'cfg\.py: _base_ must be'),
+        (b'_base_ = "cfg.py"', r'a cycle of configs'),
+        (b'_base_ = "nopackage::a.py"', r'no nopackage is installed'),
+    ],
+)
+def test_what_cannot_be_read_is_named(tmp_path, content, message):
+    (tmp_path / 'cfg.py').write_bytes(content)
+    with pytest.raises(ConfigError, match=message):
+        read_config_file(tmp_path / 'cfg.py')
+
+
+def test_a_cycle_of_two_names_both(tmp_path):
+    (tmp_path / 'a.py').write_text('_base_ = "b.py"')
+    (tmp_path / 'b.py').write_text('_base_ = ["a.py"]')
+    with pytest.raises(ConfigError, match=r'a\.py -> .*b\.py -> .*a\.py'):
+        read_config_file(tmp_path / 'a.py')
+
+
+def test_the_line_is_that_of_the_inherited_file(tmp_path):
+    (tmp_path / 'base.py').write_text('a = 1\n\nb = 1 / 0\n')
+    (tmp_path / 'cfg.py').write_text('_base_ = "base.py"\n')
+    with pytest.raises(ConfigError, match=r'base\.py, line 3: ZeroDivisionError'):
+        read_config_file(tmp_path / 'cfg.py')
+
+
+def test_byte_order_marks_change_nothing(tmp_path):
+    """In any of the files; the result is that of MMEngine on files without them."""
+    texts = {
+        'sub/base.py': 'model = dict(type="A", name="{{ fileBasename }}")\nlist_ = [1]\n',
+        'cfg.py': '_base_ = [\n    "sub/base.py",\n]\nmodel = dict(b={{_base_.list_}})\n',
+    }
+    results = []
+    for encoding in ('utf-8', 'utf-8-sig'):
+        folder = tmp_path / encoding
+        (folder / 'sub').mkdir(parents=True)
+        for name, text in texts.items():
+            (folder / name).write_text(text, encoding=encoding)
+        results.append(read_config_file(folder / 'cfg.py'))
+    expected = Config.fromfile(str(tmp_path / 'utf-8/cfg.py'))
+    assert results[0].to_dict() == results[1].to_dict() == expected.to_dict()
+    assert results[1].filename == str(tmp_path / 'utf-8-sig/cfg.py')
+    assert str(tmp_path / 'utf-8-sig/sub/base.py') in results[1].text
+
+
+def test_other_files_are_no_configs(tmp_path):
+    (tmp_path / 'a.pth').write_bytes(b'x')
+    with pytest.raises(ConfigError, match=r'config and checkpoint given in the right order'):
+        read_config_file(tmp_path / 'a.pth')
+    with pytest.raises(FileNotFoundError, match='is a folder'):
+        read_config_file(tmp_path)
+
+
+def test_it_is_said_once_that_configs_run(tmp_path, monkeypatch):
+    said = []
+    monkeypatch.setattr(reading, '_notified', set())
+    monkeypatch.setattr(reading, 'print_log', lambda message, **kwargs: said.append(message))
+    (tmp_path / 'cfg.py').write_text('a = 1\n')
+    for _ in range(2):
+        read_config_file(tmp_path / 'cfg.py')
+    assert len(said) == 1
+    assert 'your rights' in said[0]
+
+
+def test_options_that_lead_nowhere_are_named():
+    cfg = Config(dict(a=dict(b=[dict(e=1)])))
+    merge_options(cfg, {'a.b.0.e': 2, 'c.d': 3})
+    assert cfg.to_dict() == dict(a=dict(b=[dict(e=2)]), c=dict(d=3))
+    with pytest.raises(ConfigError, match=r'a\.b\.7\.e=1'):
+        merge_options(cfg, {'a.b.7.e': 1})

@@ -1,0 +1,1 @@
+"""Reading configs (``reading``), and checking them before anything is built (``check``)."""
