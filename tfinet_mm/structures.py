@@ -15,12 +15,15 @@ with the two conventions in which maps of them are stored:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
+
+from tfinet_mm.utils.config.values import is_whole
 
 IGNORE_INDEX = 255
 """Value of a pixel that is left out of losses and scores."""
@@ -142,7 +145,7 @@ class ClassTable:
         palette: K + 1 RGB colours, 0..255, in the same order.
 
     Raises:
-        ValueError: Names and colours differ in number, or repeat.
+        ValueError: Names and colours differ in number, repeat, or are none.
     """
 
     names: tuple[str, ...]
@@ -150,8 +153,18 @@ class ClassTable:
 
     def __post_init__(self) -> None:
         """Accept lists from configs, and check what can be checked."""
+        for what, values in (('semantic_classes', self.names), ('semantic_palette', self.palette)):
+            if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
+                raise ValueError(f'{what} must be a list, one entry a class, got {values!r}')
         object.__setattr__(self, 'names', tuple(self.names))
-        object.__setattr__(self, 'palette', tuple(tuple(int(v) for v in c) for c in self.palette))
+        object.__setattr__(self, 'palette', tuple(_colour(one) for one in self.palette))
+        if wrong := [name for name in self.names if not isinstance(name, str) or not name.strip()]:
+            raise ValueError(f'the names of a class table must be words, got {wrong[0]!r}')
+        if len(self.names) < 2:
+            raise ValueError(
+                'a class table needs the name of unchanged pixels and at least one land-cover '
+                f'class, got the names {self.names}'
+            )
         if len(self.names) != len(self.palette):
             raise ValueError(
                 f'a class table needs one colour a class, got {len(self.names)} names '
@@ -183,7 +196,7 @@ class ClassTable:
                 f"the data set's metainfo lacks {sorted(missing)}, it has {sorted(metainfo)}; "
                 "state both in the data set's config"
             )
-        return cls(tuple(metainfo['semantic_classes']), tuple(metainfo['semantic_palette']))
+        return cls(metainfo['semantic_classes'], metainfo['semantic_palette'])
 
     def metainfo(self) -> dict[str, Any]:
         """The table as MMEngine metainfo, with the two classes of the change map."""
@@ -193,6 +206,19 @@ class ClassTable:
             semantic_classes=self.names,
             semantic_palette=[tuple(colour) for colour in self.palette],
         )
+
+
+def _colour(value: Any) -> tuple[int, int, int]:
+    """Three whole numbers of 0..255."""
+    listed = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
+    channels = tuple(value) if listed else ()
+    if len(channels) != 3 or not all(is_whole(one) and 0 <= one <= 255 for one in channels):
+        raise ValueError(
+            'a colour of the palette must be three whole numbers from 0 to 255, as (255, 0, 0) '
+            f'for red, got {value!r}'
+        )
+    red, green, blue = (int(one) for one in channels)
+    return red, green, blue
 
 
 SECOND = ClassTable(

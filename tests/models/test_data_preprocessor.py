@@ -167,7 +167,7 @@ def test_mean_and_std_are_no_weights():
     ('options', 'message'),
     [
         (dict(mean=None), 'mean and std'),
-        (dict(mean=[1, 2], std=[1]), 'one value a channel'),
+        (dict(mean=[1, 2], std=[1]), 'one finite number a channel'),
         (dict(std=[1, 0, 1]), 'above 0'),
         (dict(size=(4, 0)), 'size'),
         (dict(test_cfg=dict(pad=1)), 'test_cfg'),

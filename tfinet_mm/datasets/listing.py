@@ -35,8 +35,15 @@ def list_folder(folder: PathLike, suffixes: Sequence[str]) -> dict[str, str]:
     wanted = tuple(suffix.lower() for suffix in suffixes)
     files: dict[str, str] = {}
     others: set[str] = set()
+    above: dict[str, frozenset[str]] = {root: frozenset()}
     for where, folders, names in os.walk(root, followlinks=True):
+        reached = above.pop(where) | {os.path.realpath(where)}
         folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        # A link to a folder above it would be followed for ever.
+        folders[:] = [
+            name for name in folders if os.path.realpath(os.path.join(where, name)) not in reached
+        ]
+        above.update((os.path.join(where, name), reached) for name in folders)
         below = os.path.relpath(where, root).replace(os.sep, '/')
         prefix = '' if below == '.' else f'{below}/'
         for name in names:
@@ -71,14 +78,19 @@ def read_list_file(path: PathLike) -> list[str]:
 
     Raises:
         FileNotFoundError: There is no such file; folders are never listed instead.
-        ValueError: The file has no names, or one of them twice.
+        ValueError: The file is no text, has no names, or one of them twice.
     """
-    if not os.path.isfile(path):
+    if not isinstance(path, str | os.PathLike) or not os.path.isfile(path):
         raise FileNotFoundError(
             f'no such list file: {path}; correct ann_file, or leave it empty to take every file '
             'of the folders'
         )
-    lines = Path(path).read_text(encoding='utf-8-sig').splitlines()
+    try:
+        lines = Path(path).read_text(encoding='utf-8-sig').splitlines()
+    except UnicodeDecodeError:
+        raise ValueError(
+            f'the list file {path} is no text in UTF-8; save it as UTF-8, one name a line'
+        ) from None
     names = [line.strip() for line in lines]
     names = [name for name in names if name and not name.startswith('#')]
     if not names:
@@ -98,6 +110,7 @@ def select_listed(
 
     Raises:
         UnmatchedPairError: Some have no file.
+        ValueError: Two of the names mean one file.
     """
     selected, missing = [], []
     for name in names:
@@ -109,6 +122,12 @@ def select_listed(
             selected.append(str(stripped))
         else:
             missing.append(name)
+    if len(set(selected)) < len(selected):
+        twice = sorted({name for name in selected if selected.count(name) > 1})
+        raise ValueError(
+            f'the list file {path} names {len(twice)} pairs more than once, with and without '
+            f'suffix or "./": {_some(twice)}'
+        )
     if missing:
         raise UnmatchedPairError(
             f'{len(missing)} of the {len(names)} names in {path} have no file in the folder of '

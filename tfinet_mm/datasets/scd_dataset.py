@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -21,6 +23,7 @@ from tfinet_mm.datasets.listing import (
 )
 from tfinet_mm.registry import DATASETS
 from tfinet_mm.structures import ClassTable
+from tfinet_mm.utils.config.values import is_whole
 
 IMAGE_ROLES = ('img_path_from', 'img_path_to')
 SEMANTIC_ROLES = ('seg_map_path_from', 'seg_map_path_to')
@@ -75,7 +78,9 @@ class SCDDataset(BaseDataset):
             all of it is seen; 'drop' leaves them out so that nothing is seen twice.
         metainfo: More metainfo of the data set.
         test_mode: For validation, testing and prediction.
-        **kwargs: As for MMEngine's ``BaseDataset`` (pipeline, indices, ...).
+        indices: The first so many pairs, the last for a number below 0, or
+            those of a list of numbers.
+        **kwargs: As for MMEngine's ``BaseDataset`` (pipeline, max_refetch, ...).
 
     Raises:
         FileNotFoundError: A folder or the list file is missing or empty.
@@ -104,13 +109,14 @@ class SCDDataset(BaseDataset):
         window_edge: str = 'shift',
         metainfo: Mapping[str, Any] | None = None,
         test_mode: bool = False,
+        indices: int | Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
         """See the class."""
         self.class_table = self._class_table(metainfo, semantic_classes, semantic_palette)
-        self.img_suffix = _as_tuple(img_suffix)
-        self.seg_map_suffix = _as_tuple(seg_map_suffix)
-        self.key_pattern = key_pattern
+        self.img_suffix = _as_suffixes(img_suffix, 'img_suffix')
+        self.seg_map_suffix = _as_suffixes(seg_map_suffix, 'seg_map_suffix')
+        self.key_pattern = _checked_pattern(key_pattern)
         self.fold = _checked_fold(fold)
         self.window = _as_size(window, 'window')
         self.stride = _as_size(stride, 'stride') or self.window
@@ -124,6 +130,7 @@ class SCDDataset(BaseDataset):
             data_root=data_root,
             data_prefix=self._checked_prefix(data_prefix, test_mode),
             test_mode=test_mode,
+            indices=_checked_indices(indices),
             **kwargs,
         )
 
@@ -133,6 +140,8 @@ class SCDDataset(BaseDataset):
         classes: Sequence[str] | None,
         palette: Sequence[Sequence[int]] | None,
     ) -> ClassTable:
+        if metainfo is not None and not isinstance(metainfo, Mapping):
+            raise ValueError(f'metainfo has to be a dictionary, got {metainfo!r}')
         stated = {**self.METAINFO, **(metainfo or {})}
         if classes is not None:
             stated['semantic_classes'] = classes
@@ -151,6 +160,8 @@ class SCDDataset(BaseDataset):
     def _checked_prefix(
         self, prefix: Mapping[str, str | None] | None, test_mode: bool
     ) -> dict[str, str]:
+        if prefix is not None and not isinstance(prefix, Mapping):
+            raise ValueError(f'data_prefix has to be a dictionary of folders, got {prefix!r}')
         known = {*IMAGE_ROLES, *SEMANTIC_ROLES, CHANGE_ROLE}
         if unknown := set(prefix or {}) - known:
             raise ValueError(
@@ -202,6 +213,12 @@ class SCDDataset(BaseDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Find the pairs; see the class for what an entry holds."""
+        before, after = (self.data_prefix[role] for role in IMAGE_ROLES)
+        if os.path.realpath(before) == os.path.realpath(after):
+            raise ValueError(
+                f'both dates would show the same images: data_prefix img_path_from and img_path_to '
+                f'are the folder {before}'
+            )
         # A missing list file has to be said before any folder is walked through.
         listed = read_list_file(self.ann_file) if self.ann_file else None
         folders = {}
@@ -233,7 +250,11 @@ class SCDDataset(BaseDataset):
                 logger='current',
                 level=logging.INFO,
             )
-        return [entry for pair in selected for entry in self._entries(pair)]
+        entries = [entry for pair in selected for entry in self._entries(pair)]
+        wanted = self._indices if isinstance(self._indices, Sequence) else ()
+        if outside := [one for one in wanted if not -len(entries) <= one < len(entries)]:
+            raise ValueError(f'indices has {outside[0]}, but the data set has {len(entries)} pairs')
+        return entries
 
     def _entries(self, pair: Mapping[str, str]) -> list[dict[str, Any]]:
         entry: dict[str, Any] = dict(
@@ -265,23 +286,65 @@ class SCDDataset(BaseDataset):
 def _checked_fold(fold: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if fold is None:
         return None
+    if not isinstance(fold, Mapping):
+        raise ValueError(f'fold has to be a dictionary, like dict(every=10, ...), got {fold!r}')
     keep = fold.get('keep')
     if 'every' not in fold or set(fold) - {'every', 'start', 'keep'} or keep not in KEEP:
         raise ValueError(
             f'fold has to be dict(every=10, start=0, keep=...) with keep one of {KEEP}, '
             f'got {dict(fold)}'
         )
+    starts = fold.get('start', 0)
+    numbers = [fold['every'], *(starts if isinstance(starts, list | tuple) else [starts])]
+    if not all(is_whole(one) for one in numbers):
+        raise ValueError(f'every and start of a fold have to be whole numbers, got {dict(fold)}')
     return dict(fold)
 
 
-def _as_tuple(suffix: str | Sequence[str]) -> tuple[str, ...]:
-    return (suffix,) if isinstance(suffix, str) else tuple(suffix)
+def _as_suffixes(suffix: Any, name: str) -> tuple[str, ...]:
+    """One suffix or several, each with a dot or another mark where the name ends."""
+    suffixes = (suffix,) if isinstance(suffix, str) else suffix
+    listed = isinstance(suffixes, Sequence) and len(suffixes) > 0
+    if not listed or not all(isinstance(one, str) and one for one in suffixes):
+        raise ValueError(
+            f"{name} has to be the ending of file names, like '.png', or a list of them, "
+            f'got {suffix!r}'
+        )
+    for one in suffixes:
+        if one.isalnum():
+            raise ValueError(
+                f"{name}={one!r} has no dot, so that names would keep theirs; set {name}='.{one}'"
+            )
+    return tuple(suffixes)
+
+
+def _checked_pattern(pattern: Any) -> str | None:
+    try:
+        if pattern is not None:
+            re.compile(pattern)
+    except (re.error, TypeError) as error:
+        raise ValueError(
+            f'key_pattern has to be a regular expression, got {pattern!r}: {error}'
+        ) from None
+    return pattern
+
+
+def _checked_indices(indices: Any) -> Any:
+    """A number of pairs, or a list of their numbers; None takes all."""
+    numbers = list(indices) if isinstance(indices, Sequence) else [indices]
+    fine = all(is_whole(one) for one in numbers)
+    if indices is not None and (not numbers or not fine or indices == 0):
+        raise ValueError(
+            'indices has to be a number of pairs other than 0 (below 0 takes the last ones), or a '
+            f'list of numbers of pairs, got {indices!r}'
+        )
+    return indices
 
 
 def _as_size(value: Sequence[int] | int | None, name: str) -> tuple[int, int] | None:
     if value is None:
         return None
-    size = (value, value) if isinstance(value, int) else tuple(value)
-    if len(size) != 2 or min(size) < 1:
+    size = tuple(value) if isinstance(value, list | tuple) else (value, value)
+    if len(size) != 2 or not all(is_whole(one) and one > 0 for one in size):
         raise ValueError(f'{name} has to be (height, width) of 1 pixel or more, got {value}')
     return int(size[0]), int(size[1])

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import IGNORE_INDEX, WEIGHT_FROM, WEIGHT_TO
+from tfinet_mm.utils.config.values import is_number, is_whole
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
 IMAGENET_STD = (58.395, 57.12, 57.375)
@@ -72,16 +73,19 @@ class PairDataPreprocessor(BaseDataPreprocessor):
             raise ValueError(f'give mean and std, or neither; got mean={mean} and std={std}')
         self.normalize = mean is not None
         mean, std = (mean, std) if mean is not None and std is not None else ((0.0,), (1.0,))
-        if len(mean) != len(std) or min(std) <= 0:
-            raise ValueError(
-                f'mean and std need one value a channel, std above 0; got {mean} and {std}'
-            )
+        _check_numbers(mean, std)
         unknown = set(test_cfg or {}) - {'size', 'size_divisor'}
         if unknown:
             raise ValueError(f'test_cfg takes size and size_divisor, got {sorted(unknown)}')
         self.register_buffer('mean', torch.tensor(mean).float().view(-1, 1, 1), persistent=False)
         self.register_buffer('std', torch.tensor(std).float().view(-1, 1, 1), persistent=False)
         self.size = _checked_size(size)
+        for name, value in (
+            ('size_divisor', size_divisor),
+            ('test_cfg.size_divisor', (test_cfg or {}).get('size_divisor')),
+        ):
+            if value is not None and (not is_whole(value) or value < 1):
+                raise ValueError(f'{name} must be a whole number above 0, got {value!r}')
         self.size_divisor = size_divisor
         self.pad_val = pad_val
         self.seg_pad_val = seg_pad_val
@@ -103,6 +107,11 @@ class PairDataPreprocessor(BaseDataPreprocessor):
             double), and ``data_samples`` (None where there are none).
         """
         data = self.cast_data(data)
+        if 'inputs' not in data:
+            raise ValueError(
+                f"the batch has no 'inputs', only {sorted(data)}: the pipeline of the data set "
+                'must end in tfinet_mm.PackPairInputs'
+            )
         inputs, samples = data['inputs'], data.get('data_samples')
         images = [self._normalized(image) for image in inputs]
         if not images:
@@ -192,3 +201,18 @@ def _checked_size(size: Sequence[int] | None) -> tuple[int, int] | None:
     if len(size) != 2 or min(size) < 1:
         raise ValueError(f'size has to be (height, width), got {tuple(size)}')
     return int(size[0]), int(size[1])
+
+
+def _check_numbers(mean: Any, std: Any) -> None:
+    lists = all(isinstance(one, Sequence) and not isinstance(one, str) for one in (mean, std))
+    if (
+        not lists
+        or not mean
+        or len(mean) != len(std)
+        or not all(map(is_number, (*mean, *std)))
+        or min(std) <= 0
+    ):
+        raise ValueError(
+            'mean and std need one finite number a channel, std above 0; got '
+            f'mean={mean} and std={std}'
+        )

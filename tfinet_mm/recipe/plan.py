@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from pprint import pformat
 
+from mmengine.config import Config
+
 import tfinet_mm
 from tfinet_mm.errors import RecipeError
 from tfinet_mm.files import whole_file

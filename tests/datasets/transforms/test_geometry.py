@@ -113,10 +113,16 @@ def test_crop():
     assert seen == {(top, left) for top in range(3) for left in range(4)}
 
 
-def test_a_smaller_image_is_kept():
-    results = RandomCropWithChange((3, 100))(pair())
+def test_a_smaller_image_is_kept_if_wanted():
+    results = RandomCropWithChange((3, 100), keep_smaller=True)(pair())
     assert results['img_shape'] == (3, 7)
-    assert RandomCropWithChange(100)(pair())['crop_bbox'] == (0, 5, 0, 7)
+    assert RandomCropWithChange(100, keep_smaller=True)(pair())['crop_bbox'] == (0, 5, 0, 7)
+
+
+@pytest.mark.parametrize('size', [(3, 100), (100, 3), 8])
+def test_a_smaller_image_is_refused(size):
+    with pytest.raises(ValueError, match=r'crop of .* larger than the image .*5 x 7'):
+        RandomCropWithChange(size)(pair())
 
 
 def with_change(values):

@@ -76,6 +76,10 @@ class PackPairInputs(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Pack a pair."""
+        if 'img' not in results:
+            raise ValueError(
+                'there are no images to pack: the pipeline must start with tfinet_mm.LoadImagePair'
+            )
         shape = results['img'].shape
         if len(shape) != 3 or shape[2] % 2:
             raise ImageFormatError(

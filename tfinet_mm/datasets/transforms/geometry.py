@@ -121,20 +121,25 @@ class RandomCropWithChange(BaseTransform):
     (y1, y2, x1, x2) in the image that was cropped.
 
     Args:
-        crop_size: (height, width), or one number for both. A smaller image is
-            kept as it is on that side; the data preprocessor pads it.
+        crop_size: (height, width), or one number for both.
         min_change: Share of changed pixels, 0..1 of those not ignored, that a
             crop should have. If none of ``tries`` crops has it, the one with
             most change is taken.
         tries: Number of crops to look at.
+        keep_smaller: Keep an image that is smaller than the crop as it is on that
+            side, for the data preprocessor to pad. By default it is refused.
 
     Raises:
-        ValueError: An option is out of its range.
+        ValueError: An option is out of its range, or an image is too small.
         KeyError: ``min_change`` is set but the pair has no change map.
     """
 
     def __init__(
-        self, crop_size: int | Sequence[int], min_change: float = 0.0, tries: int = 10
+        self,
+        crop_size: int | Sequence[int],
+        min_change: float = 0.0,
+        tries: int = 10,
+        keep_smaller: bool = False,
     ) -> None:
         """See the class."""
         size = (crop_size, crop_size) if isinstance(crop_size, int) else tuple(crop_size)
@@ -147,6 +152,7 @@ class RandomCropWithChange(BaseTransform):
         self.crop_size = (int(size[0]), int(size[1]))
         self.min_change = min_change
         self.tries = tries
+        self.keep_smaller = keep_smaller
 
     @cache_randomness
     def choose(self, results: dict[str, Any]) -> tuple[int, int, int, int]:
@@ -179,6 +185,14 @@ class RandomCropWithChange(BaseTransform):
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Crop the pair."""
+        height, width = results['img'].shape[:2]
+        if not self.keep_smaller and (height < self.crop_size[0] or width < self.crop_size[1]):
+            raise ValueError(
+                f'the crop of {self.crop_size[0]} x {self.crop_size[1]} pixels is larger than the '
+                f'image {results.get("sample_id", "")}, {height} x {width}; set a smaller '
+                f'crop_size in {type(self).__name__}, or keep_smaller=True to take smaller images '
+                'whole'
+            )
         top, bottom, left, right = box = self.choose(results)
         for key in ('img', *results.get('seg_fields', [])):
             results[key] = np.ascontiguousarray(results[key][top:bottom, left:right])
@@ -190,5 +204,5 @@ class RandomCropWithChange(BaseTransform):
         """Name and options."""
         return (
             f'{type(self).__name__}(crop_size={self.crop_size}, min_change={self.min_change}, '
-            f'tries={self.tries})'
+            f'tries={self.tries}, keep_smaller={self.keep_smaller})'
         )

@@ -60,8 +60,8 @@ class ProgressiveHead(BaseDecodeHead):
         if steps < 1 or 2**steps != stride:
             raise ValueError(f'stride must be a power of two >= 2, got {stride}')
         groups = [tuple(group) for group in blocks]
-        if not any(groups):
-            raise ValueError(f'blocks must name at least one width, got {blocks}')
+        if not any(groups) or any(width < 1 for group in groups for width in group):
+            raise ValueError(f'blocks must name at least one width, all above 0, got {blocks}')
         if classifier not in ('conv', 'block'):
             raise ValueError(f"classifier must be 'conv' or 'block', got {classifier!r}")
         groups += [()] * (steps - len(groups))

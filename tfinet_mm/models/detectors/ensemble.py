@@ -12,8 +12,10 @@ from torch import Tensor, nn
 from tfinet_mm.engine.members import Member, check_alike, load_member
 from tfinet_mm.models.detectors.augmentation import augmented_probabilities, mean_probabilities
 from tfinet_mm.models.detectors.postprocess import with_predictions
+from tfinet_mm.models.detectors.shapes import check_threshold
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import ClassTable, SCDProbabilities
+from tfinet_mm.utils.config.values import is_number
 from tfinet_mm.utils.device import check_precision
 
 MEMBER_KEYS = ('config', 'checkpoint', 'weight', 'name', 'cfg_options')
@@ -211,8 +213,9 @@ def _load(index: int, member: Mapping[str, Any], autocast: str | None) -> Member
             f'{", ".join(MEMBER_KEYS[2:])}; got {sorted(member)}; set what is missing with '
             f'--cfg-options model.members.{index}.checkpoint=PATH'
         )
-    if not float(member.get('weight', 1.0)) > 0:
-        raise ValueError(f'weights are above 0, member {index} has {member["weight"]}')
+    weight = member.get('weight', 1.0)
+    if not is_number(weight) or weight <= 0:
+        raise ValueError(f'a weight is a number above 0, member {index} has {weight!r}')
     try:
         return load_member(
             member['config'],
@@ -230,13 +233,14 @@ def _load(index: int, member: Mapping[str, Any], autocast: str | None) -> Member
 
 
 def _threshold(members: Sequence[Member], test_cfg: Mapping[str, Any]) -> float:
-    unknown = sorted(set(test_cfg) - {'threshold'})
+    unknown = sorted(set(test_cfg) - {'threshold'}, key=str)
     if unknown:
         raise ValueError(
             f'test_cfg of an ensemble has threshold only, got {unknown}; windows are set a member, '
             "e.g. members=[dict(..., cfg_options={'model.test_cfg.mode': 'slide', ...})]"
         )
     if test_cfg.get('threshold') is not None:
+        check_threshold(test_cfg['threshold'], 'test_cfg.threshold')
         return float(test_cfg['threshold'])
     own = {str(m): float((m.model.test_cfg or {}).get('threshold', 0.5)) for m in members}
     if len(set(own.values())) > 1:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,6 +15,13 @@ from torch import Tensor, nn
 
 from tfinet_mm.models.detectors.head_losses import head_losses, label_views, pixel_weights
 from tfinet_mm.models.detectors.postprocess import with_predictions
+from tfinet_mm.models.detectors.shapes import (
+    backbone_bands,
+    check_bands,
+    check_features,
+    check_stride,
+    check_threshold,
+)
 from tfinet_mm.models.detectors.windows import window_starts
 from tfinet_mm.models.losses.roles import fit_losses
 from tfinet_mm.models.norms import with_fitting_norms
@@ -27,6 +34,8 @@ from tfinet_mm.structures import (
     SCDLogits,
     SCDProbabilities,
 )
+from tfinet_mm.utils.config.signatures import hint
+from tfinet_mm.utils.config.values import is_whole
 from tfinet_mm.utils.device import (
     autocast,
     check_precision,
@@ -36,6 +45,7 @@ from tfinet_mm.utils.device import (
 )
 
 AUXILIARY_BRANCHES = ('difference', 'change', 'semantic')
+TEST_KEYS = ('mode', 'threshold', 'crop_size', 'stride')
 UNSCALED = (
     "a network with autocast='float16' trains with a scaled loss only, or small gradients become "
     "0; use optim_wrapper=dict(type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16') on a "
@@ -89,6 +99,9 @@ class SemanticChangeDetector(BaseSegmentor):
             ``pretrained`` beside an ``init_cfg`` of the backbone.
     """
 
+    part_keys = {'auxiliary_head': ('branch',)}
+    """Keys that configs of parts have besides those of their classes."""
+
     def __init__(
         self,
         backbone: dict[str, Any],
@@ -108,9 +121,12 @@ class SemanticChangeDetector(BaseSegmentor):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.autocast = check_precision(autocast)
         self._resolved: dict[tuple[str, str, bool], str] = {}
+        if not is_whole(size_divisor) or size_divisor < 1:
+            raise ValueError(f'size_divisor must be a whole number above 0, got {size_divisor!r}')
         if pretrained is not None:
             backbone = _with_pretrained(backbone, pretrained)
         self.backbone = MODELS.build(with_fitting_norms(backbone))
+        self.bands = backbone_bands(backbone, self.backbone)
         self.neck = MODELS.build(with_fitting_norms(neck))
         # Heads with mmseg's default loss, which is looked at when it is needed.
         self._default_losses: list[tuple[Any, str]] = []
@@ -154,13 +170,21 @@ class SemanticChangeDetector(BaseSegmentor):
 
     @staticmethod
     def _checked_test_cfg(test_cfg: dict[str, Any] | None) -> dict[str, Any]:
+        if test_cfg is not None and not isinstance(test_cfg, Mapping):
+            raise ValueError(f'test_cfg must be a dictionary, got {test_cfg!r}')
         checked = {'mode': 'whole', 'threshold': 0.5, **(test_cfg or {})}
+        if unknown := [key for key in checked if key not in TEST_KEYS]:
+            raise ValueError(
+                f'test_cfg has no key {unknown[0]!r}, its keys are {", ".join(TEST_KEYS)}'
+                f'{hint(str(unknown[0]), TEST_KEYS)}'
+            )
+        check_threshold(checked['threshold'], 'test_cfg.threshold')
         if checked['mode'] not in ('whole', 'slide'):
             raise ValueError(f"test_cfg.mode must be 'whole' or 'slide', got {checked['mode']!r}")
         if checked['mode'] == 'slide':
             for key in ('crop_size', 'stride'):
                 value = checked.get(key)
-                if value is None or len(value) != 2 or min(value) < 1:
+                if not _is_size(value):
                     raise ValueError(
                         f'sliding windows need test_cfg.{key}=(height, width), got {value}'
                     )
@@ -270,6 +294,7 @@ class SemanticChangeDetector(BaseSegmentor):
         Returns:
             The three branches.
         """
+        check_bands(inputs.shape[1] // 2, self.bands)
         both = torch.cat(inputs.chunk(2, dim=1))
         if self.channels_last:
             both = both.contiguous(memory_format=torch.channels_last)
@@ -279,7 +304,10 @@ class SemanticChangeDetector(BaseSegmentor):
 
     def _head_logits(self, branches: Branches) -> tuple[Tensor, Tensor, Tensor]:
         """Raw outputs of the heads at their own stride: from, to, change."""
-        semantic = self.semantic_head(_both_dates(branches))
+        dates = _both_dates(branches)
+        check_features('semantic_head', self.semantic_head, dates)
+        check_features('change_head', self.change_head, branches.change)
+        semantic = self.semantic_head(dates)
         change = self.change_head(branches.change)
         for name, logits in (('semantic', semantic), ('change', change)):
             if not isinstance(logits, Tensor):
@@ -317,6 +345,7 @@ class SemanticChangeDetector(BaseSegmentor):
             (self.change_head, change),
         ):
             raw = raw if raw.dtype == torch.float64 else raw.float()
+            check_stride(head, raw, inputs)
             if raw.shape[2:] != inputs.shape[2:]:
                 raw = F.interpolate(
                     raw, inputs.shape[2:], mode='bilinear', align_corners=head.align_corners
@@ -427,13 +456,16 @@ class SemanticChangeDetector(BaseSegmentor):
             ('semantic_to', self.semantic_head, semantic_to, GT_TO),
             ('change', self.change_head, change, GT_CHANGE),
         ):
+            check_stride(head, logits, inputs)
             losses.update(head_losses(prefix, head, logits, views[field], weights.get(field)))
         for index, (branch, head) in enumerate(
             zip(self.auxiliary_branches, self.auxiliary_heads, strict=True)
         ):
             prefix = f'aux{index}_{branch}'
             if branch == 'semantic':
-                both = head(_both_dates(branches)).chunk(2)
+                dates = _both_dates(branches)
+                check_features('auxiliary_head', head, dates)
+                both = head(dates).chunk(2)
                 for date, logits, field in zip(('from', 'to'), both, (GT_FROM, GT_TO), strict=True):
                     name = f'{prefix}_{date}'
                     losses.update(head_losses(name, head, logits, views[field], weights[field]))
@@ -444,6 +476,7 @@ class SemanticChangeDetector(BaseSegmentor):
                     f'{type(self.neck).__name__} predicts no difference; drop the auxiliary head '
                     "with branch='difference' or use the neck tfinet_mm.FeatureInteraction"
                 )
+            check_features('auxiliary_head', head, features)
             losses.update(head_losses(prefix, head, head(features), views[GT_CHANGE]))
         return losses
 
@@ -457,6 +490,12 @@ def _with_pretrained(backbone: dict[str, Any], pretrained: str) -> dict[str, Any
             'with; leave one of them out'
         )
     return {**backbone, 'init_cfg': dict(type='Pretrained', checkpoint=pretrained)}
+
+
+def _is_size(value: Any) -> bool:
+    """Whether a value is (height, width) of at least a pixel."""
+    two = isinstance(value, Sequence) and len(value) == 2
+    return two and all(is_whole(one) and one > 0 for one in value)
 
 
 def _both_dates(branches: Branches) -> list[Tensor]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import IGNORE_INDEX
+from tfinet_mm.utils.config.values import is_number
 
 
 @MODELS.register_module()
@@ -21,9 +23,12 @@ class SemanticCELoss(nn.Module):
     0), not NaN.
 
     Args:
-        class_weight: Weight of each class. None weighs all alike.
+        class_weight: Weight >= 0 of each class, one above 0. None weighs all alike.
         loss_weight: Factor on the result.
         loss_name: Key in the log; must hold ``loss`` to be trained on.
+
+    Raises:
+        ValueError: The weights are no such numbers.
     """
 
     def __init__(
@@ -33,7 +38,7 @@ class SemanticCELoss(nn.Module):
         loss_name: str = 'loss_ce',
     ) -> None:
         super().__init__()
-        self.class_weight = None if class_weight is None else tuple(map(float, class_weight))
+        self.class_weight = _checked_weights(class_weight)
         self.loss_weight = loss_weight
         self.loss_name = loss_name
 
@@ -78,3 +83,15 @@ class SemanticCELoss(nn.Module):
             each, share = each * weight, share * weight
         total = share.sum()
         return self.loss_weight * each.sum() / total.where(total > 0, torch.ones_like(total))
+
+
+def _checked_weights(weights: Any) -> tuple[float, ...] | None:
+    if weights is None:
+        return None
+    listed = isinstance(weights, Sequence) and not isinstance(weights, str)
+    if not listed or not all(is_number(one) and one >= 0 for one in weights) or not any(weights):
+        raise ValueError(
+            'class_weight must be a list of one number >= 0 a class, not all 0, or None; '
+            f'got {weights!r}'
+        )
+    return tuple(map(float, weights))

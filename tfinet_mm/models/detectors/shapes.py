@@ -1,0 +1,98 @@
+"""What a detector's parts must fit, checked where they meet, in the words of the config."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from tfinet_mm.utils.config.values import is_number
+
+
+def check_threshold(value: Any, name: str) -> None:
+    """Refuse a threshold on P(changed) that isn't a number of 0..1."""
+    if not is_number(value) or not 0 <= value <= 1:
+        raise ValueError(f'{name} must be a number from 0 to 1, got {value!r}')
+
+
+def backbone_bands(config: Mapping[str, Any], backbone: nn.Module) -> int | None:
+    """Bands that a backbone takes, by its config or its default; None where neither says."""
+    bands = config.get('in_channels')
+    owners = type(backbone).__mro__ if bands is None else ()
+    for function in (owner.__dict__.get('__init__') for owner in owners):
+        if callable(function) and 'in_channels' in inspect.signature(function).parameters:
+            bands = inspect.signature(function).parameters['in_channels'].default
+            break
+    return bands if isinstance(bands, int) else None
+
+
+def check_bands(found: int, expected: int | None) -> None:
+    """Refuse images with other bands than the backbone takes.
+
+    Raises:
+        ValueError: They differ; the message names ``in_channels``.
+    """
+    if expected is not None and found != expected:
+        raise ValueError(
+            f'the images have {found} bands a date, the backbone takes in_channels={expected}; set '
+            'model.backbone.in_channels, or load other bands in the pipeline'
+        )
+
+
+def check_features(name: str, head: nn.Module, features: Sequence[Tensor]) -> None:
+    """Refuse features with other channels than a head of mmseg's kind takes.
+
+    Args:
+        name: Key of the head in the config.
+        head: A head; one without ``in_channels`` and ``in_index`` isn't checked.
+        features: One (N, C, H, W) a level.
+
+    Raises:
+        ValueError: Their channels or levels don't fit; the message names ``in_channels``
+            and ``in_index``.
+    """
+    expected, index = getattr(head, 'in_channels', None), getattr(head, 'in_index', None)
+    if not isinstance(expected, int | list | tuple) or not isinstance(index, int | list | tuple):
+        return
+    indices = [index] if isinstance(index, int) else list(index)
+    found = [feature.shape[1] for feature in features]
+    if any(not -len(found) <= one < len(found) for one in indices):
+        raise ValueError(
+            f'model.{name} has in_index={index}, but it gets {len(found)} level(s) of features; '
+            f'set in_index, or the out_indices of the backbone'
+        )
+    given = [found[one] for one in indices]
+    if getattr(head, 'input_transform', None) == 'resize_concat':
+        # mmseg keeps the sum of what the config lists.
+        fits = sum(given) == (expected if isinstance(expected, int) else sum(expected))
+    else:
+        fits = given == ([expected] if isinstance(expected, int) else list(expected))
+    if not fits:
+        raise ValueError(
+            f'model.{name} takes in_channels={expected}, but its features have '
+            f'{given[0] if len(given) == 1 else given} channels; set model.{name}.in_channels'
+        )
+
+
+def check_stride(head: nn.Module, logits: Tensor, inputs: Tensor) -> None:
+    """Refuse logits of another size than the inputs, where a head says the stride it decodes.
+
+    Args:
+        head: A head; one without ``stride`` isn't checked.
+        logits: (N, C, h, w).
+        inputs: (N, 2B, H, W).
+
+    Raises:
+        ValueError: The sizes differ; the message has the stride that fits.
+    """
+    stride = getattr(head, 'stride', None)
+    if not isinstance(stride, int) or logits.shape[2:] == inputs.shape[2:]:
+        return
+    fitting = stride * inputs.shape[2] / logits.shape[2]
+    raise ValueError(
+        f'stride={stride} of the {type(head).__name__} with {head.out_channels} output channels '
+        f'does not fit its features: inputs of {tuple(inputs.shape[2:])} pixels give logits of '
+        f'{tuple(logits.shape[2:])}; their stride is {fitting:g}'
+    )
