@@ -17,6 +17,7 @@ from tfinet_mm.files import sample_file, whole_file
 from tfinet_mm.pseudo_labels.manifest import differences
 from tfinet_mm.scenes.results import SCENE_FILE
 from tfinet_mm.structures import ClassTable
+from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.visualization import write_palette_png, write_png
 
 RASTER_SUFFIXES = ('.tif', '.tiff', '.vrt', '.jp2', '.img')
@@ -71,13 +72,16 @@ def list_pairs(before: str, after: str, kind: str | None = None) -> list[Pair]:
 
     Raises:
         FileNotFoundError: One isn't there.
-        ValueError: One is a file and one a folder, or a scene has a reserved name.
+        ValueError: One is a file and one a folder, both are the same, or a scene
+            has a reserved name.
         UnmatchedPairError: A file has no partner.
     """
     folders = [Path(path).is_dir() for path in (before, after)]
     if folders[0] != folders[1]:
         raise ValueError(f'give two images or two folders, got {before} and {after}')
     if folders[0]:
+        if os.path.realpath(before) == os.path.realpath(after):
+            raise ValueError(f'before and after are the same folder, {before}; give two folders')
         files = {'before': list_folder(before, SUFFIXES), 'after': list_folder(after, SUFFIXES)}
         found = [(pair['name'], pair['before'], pair['after']) for pair in match_folders(files)]
     else:
@@ -92,6 +96,10 @@ def list_pairs(before: str, after: str, kind: str | None = None) -> list[Pair]:
             raise ValueError(
                 f'the scene {name} would be written into the folder {name.split("/")[0]}, which is '
                 'for the maps of pictures; rename its files'
+            )
+        if os.path.realpath(paths[0]) == os.path.realpath(paths[1]):
+            raise ValueError(
+                f'before and after are the same file, {paths[0]}; give images of two dates'
             )
         absolute = map(os.path.abspath, paths)
         pairs.append(Pair(name, 'scene' if is_scene else 'picture', *absolute))
@@ -199,8 +207,7 @@ def claim_folder(
         pairs=[pair._asdict() for pair in (*kept, *pairs)],
     )
     with whole_file(out / MANIFEST_FILE) as partial:
-        text = json.dumps(manifest, indent=2, ensure_ascii=False)
-        partial.write_text(text + '\n', encoding='utf-8')
+        partial.write_text(json_text(manifest) + '\n', encoding='utf-8')
     return [pair for pair in pairs if not pair.is_finished(out)]
 
 

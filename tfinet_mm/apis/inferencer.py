@@ -39,6 +39,7 @@ from tfinet_mm.structures import (
     SCDProbabilities,
 )
 from tfinet_mm.utils.device import resolve_precisions
+from tfinet_mm.utils.torch_device import usable_device
 from tfinet_mm.visualization import field_array
 
 ImageLike: TypeAlias = str | os.PathLike[str] | np.ndarray
@@ -125,6 +126,7 @@ class SCDInferencer:
             raise ValueError(f'threshold is a probability from 0 to 1, got {threshold}')
         if overlap is not None and window is None:
             raise ValueError('overlap is that of sliding windows; give window as well')
+        self.device = usable_device(device)
         cfg, checkpoint = read_config(config, checkpoint, cfg_options)
         if amp is True:
             amp = 'auto'
@@ -144,7 +146,6 @@ class SCDInferencer:
         names = [type(transform).__name__ for transform in self._transforms]
         self.other_transforms = [name for name in names if name != 'PackPairInputs']
         self.batch_size = batch_size
-        self.device = torch.device(device or ('cuda' if torch.cuda.is_available() else 'cpu'))
         self.model.to(self.device)
         self._stepper: Any = self.model
         self._tta: list[str] = []

@@ -56,6 +56,8 @@ from tfinet_mm.pseudo_labels.report import make_report
 from tfinet_mm.pseudo_labels.rules import LEVELS, fill, keep
 from tfinet_mm.pseudo_labels.selection import Selection, confidence_histogram
 from tfinet_mm.registry import MODELS
+from tfinet_mm.utils.json_text import json_text
+from tfinet_mm.utils.torch_device import usable_device
 from tfinet_mm.visualization import write_palette_png, write_png
 
 SHOWN = 6
@@ -123,7 +125,7 @@ class PseudoLabeler:
             self.selection.to_dict(pairs.table)  # names of classes have to be known
         self.transforms = check_transforms(transforms)
         self.confidence = confidence
-        self.device = device or get_device()
+        self.device = usable_device(device or get_device())
         self.batch_size = batch_size
         self.workers = workers
         self.members: list[dict[str, Any]] = []
@@ -333,7 +335,7 @@ class PseudoLabeler:
             ),
         )
         with whole_file(self.out / REPORT_FILE) as partial:
-            text = json.dumps(report, indent=2, ensure_ascii=False)
+            text = json_text(report)
             partial.write_text(text + '\n', encoding='utf-8')
         return report
 

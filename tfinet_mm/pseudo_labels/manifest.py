@@ -15,6 +15,7 @@ from tfinet_mm.engine.options import existing_checkpoint
 from tfinet_mm.files import whole_file
 from tfinet_mm.pseudo_labels.layout import MANIFEST_FILE
 from tfinet_mm.utils.class_names import class_name
+from tfinet_mm.utils.json_text import json_text
 
 INFORMATIVE = ('name', 'config', 'checkpoint')
 """Keys that tell a reader where a member came from; what counts are its contents."""
@@ -92,7 +93,7 @@ def read_manifest(root: str | Path) -> dict[str, Any] | None:
 def write_manifest(root: str | Path, manifest: Mapping[str, Any]) -> None:
     """Write the manifest of a folder, whole or not at all."""
     with whole_file(Path(root) / MANIFEST_FILE) as partial:
-        text = json.dumps(manifest, indent=2, ensure_ascii=False)
+        text = json_text(manifest)
         partial.write_text(text + '\n', encoding='utf-8')
 
 

@@ -28,6 +28,7 @@ from tfinet_mm.scenes.rasters import (
     row_blocks,
 )
 from tfinet_mm.structures import ClassTable
+from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.version import __version__
 
 STAGED = 'change_prob', 'land_cover_from', 'land_cover_to'
@@ -159,7 +160,7 @@ def _own_tags(threshold: float) -> dict[str, str]:
 def _settings_file(work: Path, settings: dict[str, Any]) -> Path:
     """A file with the settings that is as old as they are."""
     path = work / SETTINGS_FILE
-    text = json.dumps(settings, indent=2, ensure_ascii=False) + '\n'
+    text = json_text(settings) + '\n'
     if not path.is_file() or path.read_text(encoding='utf-8') != text:
         with whole_file(path) as incomplete:
             incomplete.write_text(text, encoding='utf-8')

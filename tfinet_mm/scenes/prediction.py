@@ -26,6 +26,7 @@ from tfinet_mm.scenes.reader import ScenePair
 from tfinet_mm.scenes.results import SCENE_FILE
 from tfinet_mm.scenes.staging import STAGED, Staging, check_settings
 from tfinet_mm.scenes.streaming import WindowReader, needed_rows, predict_rows, share
+from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.version import __version__
 
 if TYPE_CHECKING:
@@ -175,7 +176,7 @@ def predict_scene(
             seconds=time.monotonic() - started,
         )
         with whole_file(out / SCENE_FILE) as partial:
-            partial.write_text(json.dumps(found, indent=2, ensure_ascii=False) + '\n', 'utf-8')
+            partial.write_text(json_text(found) + '\n', 'utf-8')
         staging.remove()
 
     on_first_rank(finish)

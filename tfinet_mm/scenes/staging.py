@@ -21,6 +21,7 @@ from tfinet_mm.errors import SceneError
 from tfinet_mm.files import whole_file
 from tfinet_mm.pseudo_labels.manifest import differences
 from tfinet_mm.scenes.rasters import write_raw_header
+from tfinet_mm.utils.json_text import json_text
 
 STAGED = {'change_prob': np.float32, 'land_cover_from': np.uint8, 'land_cover_to': np.uint8}
 """The maps and their types: P(changed), NaN where there are no data, and 1..K, there 0."""
@@ -159,6 +160,6 @@ def _read_json(path: Path) -> Any:
 
 def _write_json(path: Path, values: Any) -> None:
     with whole_file(path) as partial, partial.open('w', encoding='utf-8') as file:
-        json.dump(values, file, indent=2, ensure_ascii=False)
+        file.write(json_text(values))
         file.flush()
         os.fsync(file.fileno())

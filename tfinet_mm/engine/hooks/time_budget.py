@@ -20,6 +20,7 @@ from tfinet_mm.engine.hooks.samples import place_in_dataset
 from tfinet_mm.files import whole_file
 from tfinet_mm.models.detectors import SCDTTAModel
 from tfinet_mm.registry import HOOKS
+from tfinet_mm.utils.json_text import json_text
 
 
 @HOOKS.register_module()
@@ -147,7 +148,7 @@ class TimeBudgetHook(Hook):
                 images=augmented, of=size, seconds=took, budget=self.seconds
             )
             with whole_file(self.out_file) as partial:
-                partial.write_text(json.dumps(report, ensure_ascii=False), encoding='utf-8')
+                partial.write_text(json_text(report, indent=None), encoding='utf-8')
 
     def _affordable(self, images: int) -> bool:
         """Whether a batch of so many images, the next, can be augmented."""

@@ -116,7 +116,7 @@ def save_report(
     )
     file = Path(file)
     with whole_file(file) as partial:
-        partial.write_text(page, encoding='utf-8')
+        partial.write_text(page, encoding='utf-8', errors='backslashreplace')
     return file
 
 
