@@ -198,7 +198,7 @@ def test_arguments_that_cannot_be_used(save_member):
         with pytest.raises(ValueError, match='a list of one member or more'):
             MODELS.build(dict(type='tfinet_mm.SCDEnsemble', members=members))
     for weight in (0, -1, float('nan')):
-        with pytest.raises(ValueError, match='weights are above 0, member 0'):
+        with pytest.raises(ValueError, match='a weight is a number above 0, member 0'):
             _ensemble({**member, 'weight': weight})
     with pytest.raises(ValueError, match=r'member 0 .* needs config and checkpoint'):
         _ensemble(dict(config=member['config']))
