@@ -67,13 +67,12 @@ with read_base():
     from .lazy_base import *
 
 from mmseg.models.backbones import ResNet
-from torch.nn import BatchNorm2d
 
 from tfinet_mm.models import (
     ChangeBCELoss, DifferenceHead, FeatureInteraction, LightweightConv, PairDataPreprocessor,
     ProgressiveHead, SCDTTAModel, SemanticCELoss, SemanticChangeDetector)
 
-norm = dict(type=BatchNorm2d)
+norm = dict(type='BN')
 tta_model = dict(type=SCDTTAModel, transforms=['rotation_90'])
 model = dict(
     type=SemanticChangeDetector,

@@ -242,11 +242,14 @@ def _registered(name: str) -> bool:
         for root in roots
         for registry in _family(root)
         if scope in ('', registry.scope)
-    ) or any(
-        _already_imported(scope, short) is kind
-        for root in roots
-        for registry in _family(root)
-        for kind in registry.module_dict.values()
+    ) or (
+        name.partition('.')[0] in ('tfinet_mm', 'mmseg', 'mmcv', 'mmengine')
+        and any(
+            _already_imported(scope, short) is kind
+            for root in roots
+            for registry in _family(root)
+            for kind in registry.module_dict.values()
+        )
     )
 
 

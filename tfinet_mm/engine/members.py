@@ -19,7 +19,7 @@ from tfinet_mm.engine.weights import load_weights, unwrapped
 from tfinet_mm.errors import CheckpointMismatchError, ClassMismatchError, ConfigError
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import ClassTable
-from tfinet_mm.utils.class_names import class_name
+from tfinet_mm.utils.class_names import written_name
 from tfinet_mm.utils.config.check import check_config
 from tfinet_mm.utils.config.reading import merge_options, read_config_file
 
@@ -130,7 +130,7 @@ def load_member(
     """
     cfg = member_config(config, cfg_options)
     checkpoint = existing_checkpoint(str(checkpoint))
-    name = name or (Path(cfg.filename).stem if cfg.filename else class_name(cfg.model.type))
+    name = name or (Path(cfg.filename).stem if cfg.filename else written_name(cfg.model.type))
     if autocast is not None:
         cfg.model.autocast = autocast
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):

@@ -14,7 +14,7 @@ from tfinet_mm.engine.members import member_config
 from tfinet_mm.engine.options import existing_checkpoint
 from tfinet_mm.files import whole_file
 from tfinet_mm.pseudo_labels.layout import MANIFEST_FILE
-from tfinet_mm.utils.class_names import class_name
+from tfinet_mm.utils.class_names import written_name
 from tfinet_mm.utils.json_text import json_text
 
 INFORMATIVE = ('name', 'config', 'checkpoint')
@@ -42,7 +42,7 @@ def member_entries(members: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
         checkpoint = existing_checkpoint(str(member['checkpoint']))
         entries.append(
             dict(
-                name=member.get('name') or Path(cfg.filename or class_name(cfg.model.type)).stem,
+                name=member.get('name') or Path(cfg.filename or written_name(cfg.model.type)).stem,
                 config=str(cfg.filename),
                 checkpoint=checkpoint,
                 weight=float(member.get('weight', 1.0)),
