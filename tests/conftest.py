@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +17,21 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from mmengine.registry import DefaultScope
 from PIL import Image
 
 from tfinet_mm.structures import SECOND, ClassTable
 from tfinet_mm.utils import device
+
+
+@pytest.fixture(autouse=True)
+def default_scope() -> Iterator[None]:
+    """Keep the scope that a test's Runner or config sets from the tests after it."""
+    before = dict(DefaultScope._instance_dict)
+    yield
+    DefaultScope._instance_dict.clear()
+    DefaultScope._instance_dict.update(before)
+
 
 SHARED = Path(__file__).resolve().parents[1] / '..' / 'shared'
 

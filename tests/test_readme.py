@@ -157,7 +157,8 @@ def test_tools_take_the_options_shown(page, line):
             assert (ROOT / word).is_file(), f'{page}: {line}'
     shown = {word for word in words[2:] if word.startswith('--')}
     engine = ROOT / 'tfinet_mm' / 'engine'
-    sources = [tool, engine / 'options.py', engine / 'precision.py']
+    command = ROOT / 'tfinet_mm' / 'utils' / 'command.py'
+    sources = [tool, engine / 'options.py', engine / 'precision.py', command]
     if tool.name == 'predict.py':
         sources += sorted((ROOT / 'tfinet_mm' / 'apis').glob('command*.py'))
     source = ''.join(path.read_text(encoding='utf-8') for path in sources)

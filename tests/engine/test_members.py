@@ -81,7 +81,11 @@ def test_models_that_predict_something_else(tmp_path):
 def test_what_a_checkpoint_says(tmp_path):
     weights = {f'module.{key}': value for key, value in Plain(3).state_dict().items()}
     torch.save(dict(state_dict=weights, meta=dict(dataset_meta=SECOND.metainfo())), 'x.pth')
-    certain = dict(type='tfinet_mm.Certain', width=3, backbone=dict(in_channels=5))
+    certain = dict(
+        type='tfinet_mm.Certain',
+        width=3,
+        backbone=dict(type='mmseg.ResNet', depth=18, in_channels=5),
+    )
     member = load_member(certain, 'x.pth')
     assert torch.equal(member.model.weight, weights['module.weight'])
     assert (member.name, member.checkpoint, member.bands) == ('tfinet_mm.Certain', 'x.pth', 5)

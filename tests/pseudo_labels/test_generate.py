@@ -59,7 +59,8 @@ def test_an_ensemble_config_is_the_same(tmp_path, sources, members):
     model, _ = members(2)
     names = [dict(entry, config=str(tmp_path / 'pixels6.py')) for entry in model['members']]
     config = tmp_path / 'ensemble.py'
-    dataset = dict(type='tfinet_mm.SECONDDataset', data_root=str(tmp_path / 'data'), pipeline=[])
+    steps = [dict(type='tfinet_mm.LoadImagePair'), dict(type='tfinet_mm.PackPairInputs')]
+    dataset = dict(type='tfinet_mm.SECONDDataset', data_root=str(tmp_path / 'data'), pipeline=steps)
     config.write_text(
         f"model = dict(type='tfinet_mm.SCDEnsemble', members={names!r})\n"
         f'train_dataloader = dict(dataset={dataset!r})\n'

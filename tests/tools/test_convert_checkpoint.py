@@ -39,7 +39,7 @@ def test_published_file_to_working_model(tools, run, tmp_path):
 def test_other_files_are_refused(tools, run, tmp_path, content, message):
     torch.save(content, tmp_path / 'other.pth')
     words = (tmp_path / 'other.pth', tmp_path / 'out.pth', '--network', 'tfinet')
-    assert message in run(tools / 'convert_checkpoint.py', *words, code=1)
+    assert message in run(tools / 'convert_checkpoint.py', *words, code=2)
     assert not (tmp_path / 'out.pth').exists()
 
 

@@ -82,7 +82,7 @@ def test_killed_and_started_again(tiny, trained, scenes, environment, tools, run
     done = json.loads((staging / 'finished_0.json').read_text())
     assert 0 < len(done) < 7
     assert not (out / '1' / 'scene.json').exists()
-    refused = run(tools / 'predict.py', *words[:-1], 3, '--out', out, code=1)
+    refused = run(tools / 'predict.py', *words[:-1], 3, '--out', out, code=2)
     assert 'batch_size was 2, is 3' in refused
     run(tools / 'predict.py', *words, '--out', out)
     assert json.loads((out / '1' / 'scene.json').read_text())['resumed_rows'] == len(done)
@@ -111,7 +111,7 @@ def test_two_processes_make_what_one_makes(tiny, trained, scenes, tools, run, tm
     )
     # An error of the first process alone, before anything is shared out, ends all of them.
     command = (tools / 'dist_predict.sh', *words[:2], 2, *words[2:])
-    refused = run(*command, '--out', tmp_path / 'two', '--tta', code=1)
+    refused = run(*command, '--out', tmp_path / 'two', '--tta', code=2)
     assert 'made in another way: tta was' in refused
 
 

@@ -42,5 +42,5 @@ def test_the_number_of_pairs_needs_a_report(tiny, load_tool):
 
 
 def test_a_folder_that_nothing_was_predicted_to(tools, run, tmp_path):
-    output = run(tools / 'report.py', tmp_path, code=1)
+    output = run(tools / 'report.py', tmp_path, code=2)
     assert 'expected a folder that tools/predict.py wrote to' in output

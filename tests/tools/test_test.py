@@ -51,7 +51,7 @@ def test_a_checkpoint_of_another_network_is_not_scored(tiny, tools, run, trained
     work_dir, _ = trained
     other = tmp_path / 'other.py'
     other.write_text(f'_base_ = {str(tiny)!r}\nmodel = dict(backbone=dict(depth=34))\n')
-    output = run(tools / 'test.py', other, work_dir / 'epoch_2.pth', code=1)
+    output = run(tools / 'test.py', other, work_dir / 'epoch_2.pth', code=2)
     assert 'CheckpointMismatchError' in output
     assert 'missing: backbone.layer1.2.conv1.weight' in output
     assert 'Precision_scd' not in output
@@ -99,6 +99,6 @@ def test_an_ensemble_of_one_scores_as_its_member(ensemble, tools, run, trained, 
 
 def test_the_member_that_is_missing_is_named(ensemble, tools, run):
     option = ('--cfg-options', 'model.members.1.checkpoint=nowhere.pth')
-    output = run(tools / 'test.py', ensemble, *option, code=1)
+    output = run(tools / 'test.py', ensemble, *option, code=2)
     assert 'member 1 of the ensemble: there is no checkpoint nowhere.pth' in output
     assert 'model.members.1.checkpoint=PATH' in output

@@ -13,13 +13,14 @@ from mmengine.registry import DefaultScope
 
 from tfinet_mm.apis.embedded import embedded_config
 from tfinet_mm.datasets.transforms import LoadImagePair
-from tfinet_mm.engine.members import load_member, member_config
+from tfinet_mm.engine.members import MODEL_KEYS, load_member, member_config
 from tfinet_mm.engine.precision import set_autocast
 from tfinet_mm.engine.testing import is_ensemble, set_checkpoint
 from tfinet_mm.errors import ClassMismatchError
 from tfinet_mm.registry import DATASETS, MODELS, TRANSFORMS
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.class_names import class_name, find_class, written_name
+from tfinet_mm.utils.config.check import check_config
 
 ConfigLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Config
 DEFAULT_WINDOW = 512
@@ -59,6 +60,7 @@ def read_config(
                 'give the config of the ensemble alone'
             )
     cfg = member_config(config, cfg_options)
+    check_config(cfg, only=MODEL_KEYS)
     if 'module' in cfg.model:
         cfg.tta_model = {k: v for k, v in cfg.model.items() if k != 'module'}
         cfg.model = cfg.model.module

@@ -80,7 +80,7 @@ def member_config(
 
     Raises:
         FileNotFoundError: There is no such file.
-        ConfigError: It can't be read, has no model, or keys and values that can't be meant.
+        ConfigError: It can't be read, or has no model.
     """
     if isinstance(config, str | os.PathLike):
         cfg = read_config_file(config)
@@ -94,7 +94,6 @@ def member_config(
         raise ConfigError(
             f'the config of a member needs a model with a type, got {cfg.filename or cfg.to_dict()}'
         )
-    check_config(cfg, only=MODEL_KEYS)
     return cfg
 
 
@@ -121,6 +120,7 @@ def load_member(
 
     Raises:
         FileNotFoundError: The config or the checkpoint isn't there.
+        ConfigError: The config has keys or values that can't be meant.
         DamagedCheckpointError, UntrustedCheckpointError: The checkpoint can't be
             read, or holds no weights.
         NotFiniteWeightsError: A weight is NaN or infinite.
@@ -129,6 +129,7 @@ def load_member(
         TypeError: The model doesn't predict probabilities of all three maps.
     """
     cfg = member_config(config, cfg_options)
+    check_config(cfg, only=MODEL_KEYS)
     checkpoint = existing_checkpoint(str(checkpoint))
     name = name or (Path(cfg.filename).stem if cfg.filename else written_name(cfg.model.type))
     if autocast is not None:

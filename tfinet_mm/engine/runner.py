@@ -32,6 +32,7 @@ from tfinet_mm.engine.randomness import seeded_loader
 from tfinet_mm.engine.resume import newest_checkpoint
 from tfinet_mm.engine.weights import check_savable, named_weights, unwrapped
 from tfinet_mm.registry import RUNNERS
+from tfinet_mm.utils.class_names import find_class
 
 GUARDS = (RandomnessHook, FiniteLossHook, ResumeHook)
 """Hooks that every training has."""
@@ -229,7 +230,7 @@ def check_for_other_runners(cfg: Config) -> None:
     """
     if cfg.get('load_from') is None or 'runner_type' not in cfg:
         return
-    kind = MMENGINE_RUNNERS.get(cfg.runner_type)
+    kind = find_class(MMENGINE_RUNNERS, cfg.runner_type)
     if not (isinstance(kind, type) and issubclass(kind, SCDRunner)):
         on_first_rank(lambda: len(weights_of(read_checkpoint(cfg.load_from), cfg.load_from)))
 

@@ -51,9 +51,9 @@ def test_trains_the_steps_that_fit_scores_them_and_skips_what_is_done(
     assert log.read_text() == before
 
     # Neither speeds nor scores are taken over from another setting.
-    printed = run(*command, '--cfg-options', 'train_dataloader.batch_size=1', code=1)
+    printed = run(*command, '--cfg-options', 'train_dataloader.batch_size=1', code=2)
     assert 'in another setting' in printed
-    assert 'has the speed of' in run(*command, '--threads', '2', code=1)
+    assert 'has the speed of' in run(*command, '--threads', '2', code=2)
 
 
 def test_speed_is_measured_on_the_settings_own_data(tiny, setting, load_tool):
@@ -76,7 +76,7 @@ def test_a_failed_training_names_its_log(tiny, setting, tools, run, tmp_path):
     printed = run(
         *(tools / 'analysis' / 'equal_time.py', tiny, '--setting', setting, '--seconds', '1'),
         *('--work-dir', work, '--cfg-options', 'train_dataloader.dataset.data_root=nowhere'),
-        code=1,
+        code=2,
     )
     assert f'see {work / f"{tiny.stem}_2" / "seed_0" / "log.txt"}' in printed
 

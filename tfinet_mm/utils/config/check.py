@@ -115,7 +115,12 @@ class _Checker:
         places: Mapping[str, Callable[[Any, str], Iterator[str]]] = dict(
             model=self._model,
             data_preprocessor=functools.partial(self._part, kind='MODELS', rules=values.MODEL),
-            tta_model=functools.partial(self._part, kind='MODELS', given=frozenset({'module'})),
+            tta_model=functools.partial(
+                self._part,
+                kind='MODELS',
+                given=frozenset({'module'}),
+                default='tfinet_mm.SCDTTAModel',
+            ),
             train_dataloader=self._loader,
             val_dataloader=self._loader,
             test_dataloader=self._loader,
