@@ -179,8 +179,8 @@ def test_no_data_of_that_split(make_config):
 
 def test_an_empty_data_set(tmp_path, make_scd, make_config):
     make_scd(['a'], (4, 4), root='data')
-    with pytest.raises(ValueError, match='train split is empty'):
-        PairsToLabel(make_config(second_config(tmp_path / 'data', indices=[])))
+    with pytest.raises(ValueError, match='a number of pairs other than 0'):
+        PairsToLabel(make_config(second_config(tmp_path / 'data', indices=0)))
     for path in (tmp_path / 'data/im1').iterdir():
         path.unlink()
     with pytest.raises(FileNotFoundError, match='im1'):

@@ -58,7 +58,7 @@ def test_classes_of_second():
 def test_too_many_or_no_classes():
     with pytest.raises(ValueError, match='at least one land-cover class'):
         scene_products(table(0))
-    with pytest.raises(SceneError, match='1 to 255 land-cover classes .* got 256'):
+    with pytest.raises(SceneError, match=r'1 to 255 land-cover classes .* got 256'):
         scene_products(
             ClassTable(
                 tuple(map(str, range(257))), tuple((0, i // 256, i % 256) for i in range(257))
