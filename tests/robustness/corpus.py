@@ -66,6 +66,10 @@ class Case:
     make: Maker
     seed: int = 0
 
+    def __str__(self) -> str:
+        """The area and the name."""
+        return f'{self.area}: {self.name}'
+
 
 @dataclass
 class Catalogue:
