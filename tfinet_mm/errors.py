@@ -98,4 +98,4 @@ class TrainingDivergedError(TFINetError, FloatingPointError):
 
 
 class ScheduleError(TFINetError, ValueError):
-    """A resumed training would go on with a learning rate of 0."""
+    """A resumed training would have a learning rate of 0."""

@@ -32,7 +32,7 @@ _swept: set[str] = set()
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Write a file whole or not at all, making its folder where it's missing.
+    """Write a whole file, and make its folder where it is missing.
 
     The block writes to the path it is given; after it, the file appears under
     its name in one step, with the permissions of the file it replaces, and
@@ -96,7 +96,7 @@ def write_whole(path: str | Path, content: bytes | memoryview) -> None:
 
 
 def _mode(path: Path) -> int | None:
-    """Permissions of a regular file, or None where there is none."""
+    """Return the permissions of a regular file, or None where there is none."""
     with suppress(OSError):
         found = path.stat().st_mode
         return stat.S_IMODE(found) if stat.S_ISREG(found) else None
@@ -143,7 +143,7 @@ def _sweep(folder: Path) -> None:
 
 
 def _abandoned(entry: os.DirEntry[str], space: str, pid: str, process: str) -> bool:
-    """Whether nobody writes an unfinished file any more."""
+    """Return whether the process that wrote an unfinished file is gone."""
     if space != _pid_space() or os.name == 'nt':
         with suppress(OSError):
             return time.time() - entry.stat(follow_symlinks=False).st_mtime > ABANDONED_S
@@ -162,7 +162,7 @@ def _abandoned(entry: os.DirEntry[str], space: str, pid: str, process: str) -> b
 
 @functools.cache
 def _pid_space() -> str:
-    """Name that within which process ids are unique: a running system, or a container on it.
+    """Name the running system, or its container, within which process ids are unique.
 
     A host's name won't do: containers share it, and many machines are called localhost.
     """

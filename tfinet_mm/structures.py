@@ -209,7 +209,7 @@ class ClassTable:
 
 
 def _colour(value: Any) -> tuple[int, int, int]:
-    """Three whole numbers of 0..255."""
+    """Return a colour as three whole numbers of 0..255."""
     listed = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
     channels = tuple(value) if listed else ()
     if len(channels) != 3 or not all(is_whole(one) and 0 <= one <= 255 for one in channels):

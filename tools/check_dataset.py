@@ -15,7 +15,6 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.registry import DATASETS
-from tfinet_mm.utils.json_text import json_text
 
 from tfinet_mm.datasets.check import (
     ERROR,
@@ -36,6 +35,7 @@ from tfinet_mm.utils.command import (
     message_of,
     run_command,
 )
+from tfinet_mm.utils.json_text import json_text
 
 SPLITS = ('train', 'val', 'test')
 

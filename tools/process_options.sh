@@ -1,5 +1,5 @@
 # Sourced by dist_predict.sh and dist_pseudo_label.sh: takes the number of processes out of the
-# arguments, which become GPUS and ARGUMENTS. It stands after CONFIG, or after CHECKPOINT.
+# arguments, which become GPUS and ARGUMENTS. It follows CONFIG, or CHECKPOINT.
 
 # is_number WORD: whether it is a number of processes, and no file that is called so.
 is_number() {

@@ -81,7 +81,7 @@ def embedded_config(checkpoint: str | os.PathLike[str]) -> Config:
 
 
 def _read(checkpoint: str | os.PathLike[str]) -> tuple[Any, int]:
-    """What a checkpoint carries as its config, and how many numbers its weights are."""
+    """Return the config that a checkpoint carries, and the number of its weights."""
     loaded = load_checkpoint_file(checkpoint, map_location='cpu')
     loaded = loaded if isinstance(loaded, Mapping) else {}
     meta, weights = loaded.get('meta'), loaded.get('state_dict', loaded)
@@ -228,7 +228,7 @@ def _pipelines(part: Any) -> list[Any]:
 
 
 def _registered(name: str) -> bool:
-    """Whether a registry has the name; only then is it no path of a function somewhere.
+    """Return whether a registry has the name; otherwise it may be the path of any function.
 
     A config in MMEngine's new style is stored with the paths of its classes: such a
     path may lead to what a registry has.
@@ -254,7 +254,7 @@ def _registered(name: str) -> bool:
 
 
 def _already_imported(module: str, name: str) -> Any:
-    """What a module has under a name, without importing it; a new object where it has nothing."""
+    """Return what a module has under a name, without importing it; a new object for nothing."""
     return getattr(sys.modules.get(module), name, object())
 
 

@@ -1,1 +1,1 @@
-"""Checkpoints: read without running code, written whole, shared between ranks."""
+"""Read checkpoints without running code, write them whole, share them between ranks."""

@@ -23,7 +23,7 @@ from tfinet_mm.errors import UntrustedCheckpointError
 from tfinet_mm.files import whole_file
 
 SCHEME = 'tfinet-mm://'
-"""What in front of an address makes MMEngine's CheckpointLoader read it with this module."""
+"""Prefix of an address that makes MMEngine's CheckpointLoader read it with this module."""
 
 
 def read_checkpoint(
@@ -50,7 +50,7 @@ def read_checkpoint(
         NotFiniteWeightsError: A weight is NaN or infinite.
     """
     name = plain_address(os.fspath(address))
-    print_log(f'Reads the checkpoint {name}', logger)
+    print_log(f'Reading the checkpoint {name}', logger)
 
     def read() -> dict[str, Any]:
         return check_contents(_reader(name)(name, map_location), name)
@@ -62,12 +62,12 @@ def read_checkpoint(
 
 
 def plain_address(address: str) -> str:
-    """An address as users know it, without :data:`SCHEME`."""
+    """Return an address as users know it, without :data:`SCHEME`."""
     return address.removeprefix(SCHEME)
 
 
 def _reader(name: str) -> Callable[[str, Location], Any]:
-    """What reads an address; the same patterns as MMEngine's."""
+    """Return the function that reads an address, by the same patterns as MMEngine's."""
     readers: dict[str, Callable[[str, Location], Any]] = {
         'https?://': _read_url,
         '(open-mmlab|openmmlab)://': _read_openmmlab,
@@ -134,7 +134,8 @@ def _read_ceph(name: str, map_location: Location) -> Any:
 def _refuse_pavi(name: str, map_location: Location) -> Any:
     """Refuse ``pavi://``, whose client would unpickle freely."""
     raise UntrustedCheckpointError(
-        f'{name} can be read only by unpickling freely; download it and give its path'
+        f'{name} can be read only by unpickling freely, which could run code; download the file '
+        'and give its path'
     )
 
 

@@ -1,4 +1,4 @@
-"""Look at a checkpoint file before it is unpickled: what it is, and whether its bytes are whole."""
+"""Check the format and the bytes of a checkpoint file before it is unpickled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ FOLDER = 0x10
 
 
 def check_archive(file: BinaryIO, name: str) -> None:
-    """Refuse a file that torch couldn't read, or would read in another way than as a checkpoint.
+    """Refuse a file that torch can't read, or would read as something else than a checkpoint.
 
     Args:
         file: An open binary file, which is left at its beginning.
@@ -44,7 +44,7 @@ def check_archive(file: BinaryIO, name: str) -> None:
 
 
 def damaged(name: str, reason: str) -> DamagedCheckpointError:
-    """The error for a file that ends too early, has other bytes, or is something else."""
+    """Return the error for a file that ends too early, has changed bytes, or is something else."""
     return DamagedCheckpointError(
         f'{name} is cut off or damaged, or is no checkpoint ({reason}); '
         'use another one, or copy or download it again'
@@ -59,7 +59,7 @@ def _other(name: str, kind: str) -> DamagedCheckpointError:
 
 
 def _check_zip(file: BinaryIO, name: str) -> None:
-    """Look at the names in a zip with torch's own reader, which decides what torch does with it."""
+    """Check the names in a zip with torch's own reader, which decides what torch does with it."""
     try:
         records = torch._C.PyTorchFileReader(file).get_all_records()
     except (RuntimeError, OSError, ValueError) as error:
@@ -76,7 +76,7 @@ def _check_zip(file: BinaryIO, name: str) -> None:
 
 
 def _is_other_zip(file: BinaryIO) -> bool:
-    """Whether a zip that torch can't read is whole, and holds no pickle."""
+    """Return whether a zip that torch can't read is whole, and holds no pickle."""
     try:
         with zipfile.ZipFile(file) as archive:
             return not any(name.endswith('/data.pkl') for name in archive.namelist())
@@ -85,7 +85,7 @@ def _is_other_zip(file: BinaryIO) -> bool:
 
 
 def _check_sums(file: BinaryIO, name: str) -> None:
-    """Compare the contents of a zip with its checksums, which torch doesn't."""
+    """Compare the contents of a zip with its checksums, as torch does not."""
     try:
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()
@@ -104,7 +104,7 @@ def _check_sums(file: BinaryIO, name: str) -> None:
 
 
 def _is_tar(file: BinaryIO) -> bool:
-    """Whether torch would take a file for the tar archives that it wrote before 2017."""
+    """Return whether torch would take a file for the tar archives that it wrote before 2017."""
     try:
         with tarfile.open(fileobj=file, mode='r:', format=tarfile.PAX_FORMAT):
             return True

@@ -1,4 +1,4 @@
-"""MMEngine's local files, replaced only by whole ones, under a name of their own."""
+"""Write MMEngine's local files whole, by a file backend with a name of its own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BACKEND_NAME = 'tfinet_mm.whole_files'
 
 
 class WholeFileBackend(LocalBackend):
-    """The local file system, on which a file is replaced only by a whole new one.
+    """Replace a file of the local file system only by a whole new one.
 
     A run killed while it saves leaves the checkpoint that was there; what is
     unfinished beside it is removed by the next run, see
@@ -42,7 +42,7 @@ class WholeFileBackend(LocalBackend):
 
 
 def whole_file_backend() -> dict[str, Any]:
-    """The ``backend_args`` with which MMEngine writes whole files, whose backend is registered."""
+    """Register the backend, and return the ``backend_args`` with which MMEngine uses it."""
     if BACKEND_NAME not in backends:
         register_backend(BACKEND_NAME, WholeFileBackend, force=True)
     return dict(backend=BACKEND_NAME)

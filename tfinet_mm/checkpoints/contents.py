@@ -1,4 +1,4 @@
-"""What a checkpoint has to hold: weights by name that are tensors of finite numbers."""
+"""Check what a checkpoint holds: weights by name that are tensors of finite numbers."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def check_finite(weights: Mapping[Any, Any], name: str) -> None:
 
 
 def not_finite(weights: Mapping[Any, Any]) -> list[str]:
-    """Keys of the tensors that hold NaN or infinity."""
+    """Return the keys of the tensors that hold NaN or infinity."""
     return [str(key) for key, value in weights.items() if not _is_finite(value)]
 
 
@@ -162,7 +162,7 @@ def check_resumable(
 
 
 def trained_classes(checkpoint: Mapping[str, Any], name: str) -> tuple[Any, Any]:
-    """The land-cover classes that a checkpoint was trained on.
+    """Return the land-cover classes that a checkpoint was trained on.
 
     Args:
         checkpoint: What was read.
@@ -194,7 +194,7 @@ def trained_classes(checkpoint: Mapping[str, Any], name: str) -> tuple[Any, Any]
 
 
 def listed(names: Sequence[str], shown: int = SHOWN) -> str:
-    """The first of some names, and how many more there are.
+    """List the first of some names, and the number of the others.
 
     Example:
         >>> listed(['a', 'b', 'c'], 2)
@@ -212,7 +212,7 @@ def _no_dictionary(found: Any, name: str) -> DamagedCheckpointError:
 
 
 def _tables(checkpoint: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
-    """The dictionary itself and those directly in it that hold tensors by name."""
+    """Yield the dictionary itself and those directly in it that hold tensors by name."""
     yield checkpoint
     for value in checkpoint.values():
         if isinstance(value, dict) and any(isinstance(part, Tensor) for part in value.values()):

@@ -1,4 +1,4 @@
-"""Unpickle tensors and plain values, with an allow-list that nobody else shares.
+"""Unpickle tensors and plain values, with an allow-list of this package's own.
 
 torch keeps one list of allowed types for the whole process. Adding to it changes
 what everybody else's ``torch.load`` accepts, and taking a type off it again
@@ -56,7 +56,7 @@ def load_plain(file: BinaryIO, map_location: Location = None) -> Any:
 
 
 def _forced() -> bool:
-    """Whether the environment makes torch refuse any ``pickle_module``."""
+    """Return whether the environment makes torch refuse any ``pickle_module``."""
     return os.environ.get(FORCE_VARIABLE, '0').lower() in ('1', 'y', 'yes', 'true')
 
 
@@ -71,7 +71,7 @@ def _load_in_turn(file: BinaryIO, map_location: Location) -> Any:
 
 @functools.cache
 def _private_unpickler() -> ModuleType | None:
-    """A second instance of ``torch._weights_only_unpickler``, or None where torch has none.
+    """Return a second instance of ``torch._weights_only_unpickler``; None where torch has none.
 
     Two threads that come here at once get one each, which does no harm.
     """
@@ -84,20 +84,20 @@ def _private_unpickler() -> ModuleType | None:
         return None
     module._add_safe_globals(list(_allowed()))  # type: ignore[attr-defined, unused-ignore]
     allowed = module._get_user_allowed_globals()
-    # torch puts this dictionary together anew for every tensor.
+    # torch rebuilds this dictionary for every tensor.
     module._get_user_allowed_globals = lambda: allowed  # type: ignore[attr-defined, unused-ignore]
     return module
 
 
 def _history_method(owner: Any, name: str) -> Callable[..., Any]:
-    """Stand-in for ``getattr``, by which a pickled HistoryBuffer names its four statistics."""
+    """Replace ``getattr``, by which a pickled HistoryBuffer names its four statistics."""
     if owner is not HistoryBuffer or name not in HISTORY_METHODS:
         raise UnpicklingError(f'refused: getattr({owner}, {name!r})')
     return getattr(HistoryBuffer, name)
 
 
 def _plain_dtype(code: str, *arguments: Any) -> np.dtype:
-    """Stand-in for ``numpy.dtype``: numbers and text, no objects and no records."""
+    """Replace ``numpy.dtype``: allow numbers and text, no objects and no records."""
     if not isinstance(code, str) or not PLAIN_DTYPE.fullmatch(code):
         raise UnpicklingError(f'refused: a numpy array of type {code!r}')
     return np.dtype(code, *arguments)
@@ -105,7 +105,7 @@ def _plain_dtype(code: str, *arguments: Any) -> np.dtype:
 
 @functools.cache
 def _allowed() -> tuple[Any, ...]:
-    """What may be in a checkpoint besides what torch allows: what MMEngine stores."""
+    """Return what a checkpoint may hold besides what torch allows: what MMEngine stores."""
     multiarray = getattr(np, '_core', None) or np.core
     functions: dict[str, Callable[..., Any]] = {
         'builtins.getattr': _history_method,
@@ -121,7 +121,7 @@ def _allowed() -> tuple[Any, ...]:
 
 
 def _under_name(path: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    """A function that pickles name ``path``, in the one way that every torch understands."""
+    """Name a function ``path`` in the one way that every torch understands."""
 
     def stand_in(*arguments: Any) -> Any:
         return function(*arguments)

@@ -1,8 +1,8 @@
 """Let modules load their initial weights (``init_cfg``) without running code from them.
 
 MMEngine reads the checkpoint of ``init_cfg=dict(type='Pretrained', ...)`` with its
-own loader, which runs code where it must. That loader is everybody's, so it stays
-as it is; the modules of a model are given addresses that begin with
+own loader, which may run code. Other programs use that loader too, so it stays as it
+is; the modules of a model are given addresses that begin with
 :data:`~tfinet_mm.checkpoints.addresses.SCHEME` instead, for which a reader of this
 package is added to MMEngine's.
 """
@@ -21,7 +21,7 @@ from tfinet_mm.checkpoints.pickles import Location
 
 
 def load_from_safe_reader(filename: str, map_location: Location = None) -> dict[str, Any]:
-    """MMEngine's loader of addresses that begin with ``tfinet-mm://``."""
+    """Read an address that begins with ``tfinet-mm://``, as a loader of MMEngine."""
     return read_checkpoint(filename, 'cpu' if map_location is None else map_location)
 
 
@@ -43,7 +43,7 @@ def guard_pretrained(model: nn.Module) -> None:
 
 
 def _guarded(init_cfg: Any) -> Any:
-    """One entry of ``init_cfg`` with an address of :data:`SCHEME`, where it has an address."""
+    """Put :data:`SCHEME` before the address of an entry of ``init_cfg``, if it has one."""
     if not isinstance(init_cfg, dict) or not isinstance(init_cfg.get('checkpoint'), str):
         return init_cfg
     kind = init_cfg.get('type')

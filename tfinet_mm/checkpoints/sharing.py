@@ -19,9 +19,8 @@ def one_rank_reads() -> Iterator[None]:
     """Read each checkpoint in the block on the first rank alone, and send it to the others.
 
     Every rank must run the block, and read the same in the same order. Outside
-    of such a block each process reads for itself, so that a model can be loaded
-    in somebody else's distributed program without the ranks waiting for each
-    other.
+    of such a block each process reads for itself, so a model can be loaded in
+    another distributed program without ranks that wait for each other.
     """
     token = _shared.set(True)
     try:
@@ -43,7 +42,7 @@ def each_rank_reads() -> Iterator[None]:
 def read_once(
     read: Callable[[], Result], read_for_all: Callable[[], Result] | None = None
 ) -> Result:
-    """Call a function, in a block of :func:`one_rank_reads` on the first rank alone.
+    """Call a function; in a block of :func:`one_rank_reads` on the first rank alone.
 
     Args:
         read: Reads something that can be pickled.

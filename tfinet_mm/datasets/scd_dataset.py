@@ -302,7 +302,7 @@ def _checked_fold(fold: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _as_suffixes(suffix: Any, name: str) -> tuple[str, ...]:
-    """One suffix or several, each with a dot or another mark where the name ends."""
+    """Return one suffix or several; refuse those without a mark where the name ends."""
     suffixes = (suffix,) if isinstance(suffix, str) else suffix
     listed = isinstance(suffixes, Sequence) and len(suffixes) > 0
     if not listed or not all(isinstance(one, str) and one for one in suffixes):
@@ -330,7 +330,7 @@ def _checked_pattern(pattern: Any) -> str | None:
 
 
 def _checked_indices(indices: Any) -> Any:
-    """A number of pairs, or a list of their numbers; None takes all."""
+    """Return a number of pairs, or a list of their numbers; None takes all."""
     numbers = list(indices) if isinstance(indices, Sequence) else [indices]
     fine = all(is_whole(one) for one in numbers)
     if indices is not None and (not numbers or not fine or indices == 0):

@@ -1,4 +1,4 @@
-"""Keep a batch of one pair from ending a training at the end of its first epoch.
+"""Leave out, or refuse, batches of one pair that a network can't train on.
 
 Batch norm can't train where it sees one value per channel: in a branch that is pooled to 1 x 1,
 in a batch of one pair. Where that would happen is found out before the first step.
@@ -67,8 +67,8 @@ def check_batches(loader: DataLoader[Any], model: nn.Module) -> None:
     if pairs is not None and len(batches) == 0:
         raise BatchSizeError(
             f'no batch is left to train on: {pairs} training pairs{each}, '
-            f'train_dataloader.batch_size is {size} and smaller batches are left out; expected as '
-            'many pairs at least. Add pairs, or lower train_dataloader.batch_size'
+            f'train_dataloader.batch_size is {size} and smaller batches are left out; expected at '
+            'least as many pairs. Add pairs, or lower train_dataloader.batch_size'
         )
 
 

@@ -1,4 +1,4 @@
-"""Find the best checkpoint of a training again after it was killed.
+"""Find the best checkpoint of a training that was killed and is resumed.
 
 MMEngine writes ``epoch_N.pth`` before it validates epoch N, so that file doesn't know whether the
 best checkpoint is that of epoch N; a worse one of a later epoch would take its place.
@@ -25,7 +25,7 @@ from tfinet_mm.errors import DamagedCheckpointError, UntrustedCheckpointError
 
 @dataclass(frozen=True)
 class Best:
-    """A best checkpoint: its score, its file, and the epoch or iteration of its name."""
+    """Hold the score and the file of a best checkpoint, and the step that its name tells."""
 
     score: float
     path: Path
@@ -33,7 +33,7 @@ class Best:
 
 
 def adopt_best(runner: Runner, hook: CheckpointHook) -> None:
-    """Make the best of what a checkpoint knows and what lies in its folder the best.
+    """Take over the best checkpoint: the one that is known, or a better one in the folder.
 
     Files named as MMEngine names best checkpoints are read for their score. The
     others than the best are removed, as MMEngine does when it saves a better

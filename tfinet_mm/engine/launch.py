@@ -118,7 +118,7 @@ def join_group(cfg: Config, launcher: str) -> None:
 
 
 def record_errors() -> None:
-    """Let this process write what it dies of where its launcher looks for it.
+    """Write the error that ends this process where its launcher looks for it.
 
     An error that nothing catches goes to the file that torchrun names in
     ``TORCHELASTIC_ERROR_FILE``, besides its traceback on the terminal;

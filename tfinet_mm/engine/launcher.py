@@ -1,4 +1,4 @@
-"""Start the ranks of a run on this machine, and end with what stopped the first of them.
+"""Start the ranks of a run on this machine, and end with the error that came first.
 
     python -m tfinet_mm.engine.launcher [options of torchrun] SCRIPT [arguments]
 
@@ -74,7 +74,7 @@ def first_failure(failures: Mapping[int, Any]) -> tuple[int, Any]:
 
 
 def said(failure: Any) -> str:
-    """What a rank said before it ended, or how it ended.
+    """Return the error that a rank ended with, or its signal or status.
 
     Args:
         failure: torch's ``ProcessFailure``.

@@ -1,4 +1,4 @@
-"""An optimizer wrapper that casts on any device."""
+"""Train under ``torch.autocast`` on any device."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tfinet_mm.utils.device import autocast, check_precision, resolve_precision
 
 @OPTIM_WRAPPERS.register_module()
 class AutocastOptimWrapper(OptimWrapper):
-    """Trains under ``torch.autocast``, without scaling the loss.
+    """Train under ``torch.autocast``, without scaling the loss.
 
     MMEngine's ``AmpOptimWrapper`` does so on GPUs only. Models that cast by
     themselves, such as this package's detector with ``autocast``, need neither.

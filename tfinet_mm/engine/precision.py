@@ -1,4 +1,4 @@
-"""What ``--amp`` and ``autocast`` do to a config."""
+"""Set in a config what ``--amp`` and ``autocast`` ask for."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def check_training(cfg: Config) -> None:
 
 
 def takes_autocast(cfg: Config) -> bool:
-    """Whether a config's model, or the one that its wrapper holds, has an argument ``autocast``.
+    """Return whether a config's model, or the one in its wrapper, has an argument ``autocast``.
 
     Raises:
         ValueError: There is no model of its type.
@@ -187,7 +187,7 @@ def used_precision(cfg: Config, device: str | None = None) -> str | list[str]:
 
 
 def _network(cfg: Config) -> Any:
-    """The config of the model that computes: a wrapper for test-time augmentation holds it."""
+    """Return the config of the model that computes, out of a wrapper for augmentation."""
     return cfg.model.get('module', cfg.model)
 
 
@@ -196,7 +196,7 @@ def _model_name(cfg: Config) -> str:
 
 
 def _find(cfg: Config, registry: Registry, kind: Any) -> Any:
-    """What a type in a config means in its default scope; None where it means nothing."""
+    """Find what a type in a config means in its default scope; None for nothing."""
     kind = imported(kind)
     if not isinstance(kind, str):
         return kind
@@ -251,7 +251,7 @@ def _train_in(cfg: Config, dtype: str) -> None:
 
 
 def _compute_plainly(cfg: Config) -> None:
-    """Take an optimizer wrapper that casts back to one that doesn't."""
+    """Replace an optimizer wrapper that casts by one that doesn't."""
     wrapper: Any = cfg.get('optim_wrapper')
     kind = _find(cfg, OPTIM_WRAPPERS, _wrapper_type(cfg))
     if isinstance(wrapper, dict) and kind in (AmpOptimWrapper, AutocastOptimWrapper):

@@ -1,4 +1,4 @@
-"""Random numbers that depend on the seed and the place in a training, and on nothing else.
+"""Seed random numbers by the seed and the place in a training, and by nothing else.
 
 A resumed training then draws what the undisturbed one would have drawn, with any number of
 workers, and no two ranks draw the same.
@@ -24,7 +24,7 @@ SAMPLE, MODEL = range(2)
 
 
 class SeededIndex(int):
-    """Index of a sample that carries the seed of its random numbers through the workers.
+    """Carry the seed of a sample's random numbers with its index through the workers.
 
     Args:
         index: The index.
@@ -67,7 +67,7 @@ class SeededSampler(Sampler[int]):
         self.reseed(seed)
 
     def reseed(self, seed: int) -> None:
-        """Start again with another seed, before the first index is drawn.
+        """Set another seed, before the first index is drawn.
 
         Args:
             seed: Seed of the training, the same on all ranks.
@@ -80,7 +80,7 @@ class SeededSampler(Sampler[int]):
 
     @property
     def infinite(self) -> bool:
-        """Whether the sampler never ends, and an iterator goes on where the last one stopped."""
+        """Return whether the sampler never ends; an iterator then begins where the last stopped."""
         return isinstance(self.sampler, InfiniteSampler)
 
     def __iter__(self) -> Iterator[int]:

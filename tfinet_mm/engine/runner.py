@@ -1,4 +1,4 @@
-"""MMEngine's Runner with the guards that this package's training relies on."""
+"""Extend MMEngine's Runner by the guards that this package's training relies on."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ GUARDS = (RandomnessHook, FiniteLossHook, ResumeHook)
 
 @RUNNERS.register_module()
 class SCDRunner(Runner):
-    """MMEngine's Runner, for configs of this package and of any other.
+    """Run a config as MMEngine's Runner does, with guards.
 
     ``runner_type = 'tfinet_mm.SCDRunner'`` in a config makes mmseg's and Open-CD's
     own tools use it too. It reads checkpoints without running code from them, on
@@ -50,8 +50,8 @@ class SCDRunner(Runner):
 
     - leave out a last batch of one pair that the network can't train on,
     - stop when a loss or a weight isn't finite (:class:`FiniteLossHook`),
-    - go on after a kill as if nothing had happened: samples and network draw the
-      same random numbers (:class:`RandomnessHook`), the best checkpoint is the best
+    - end after a kill and a resume as if nothing had happened: samples and network draw
+      the same random numbers (:class:`RandomnessHook`), the best checkpoint is the best
       (:class:`ResumeHook`), and the schedule is that of the config.
     """
 
@@ -100,7 +100,7 @@ class SCDRunner(Runner):
         resume_param_scheduler: bool = True,
         map_location: str | Callable[..., Any] = 'default',
     ) -> None:
-        """Go on from a checkpoint, by the schedule of the config.
+        """Resume from a checkpoint, by the schedule of the config.
 
         Args:
             filename: The checkpoint.
@@ -186,7 +186,7 @@ class SCDRunner(Runner):
         by_epoch: bool = True,
         backend_args: dict[str, Any] | None = None,
     ) -> None:
-        """Save a checkpoint, whole or not at all, if its weights are finite.
+        """Save a whole checkpoint, if its weights are finite.
 
         Args:
             out_dir: The folder.

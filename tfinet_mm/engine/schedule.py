@@ -1,7 +1,7 @@
 """Let a resumed training follow the schedule of its config, also where that has changed.
 
 MMEngine loads the schedule of a checkpoint with its settings: a training that is resumed for
-more epochs than were planned goes on with the last learning rate, which is often 0.
+more epochs than were planned keeps the last learning rate, which is often 0.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DERIVED = ('total_iters', 'total_steps')
 
 
 class ConfigSchedules:
-    """The schedules of a config, and the values they begin with.
+    """Keep the schedules of a config, and the values they begin with.
 
     Args:
         runner: The runner with its optimizer and schedulers just built, before a
@@ -89,7 +89,7 @@ class ConfigSchedules:
             print_log(
                 f'the learning rate of the config, {_range(new for new, _ in pairs)}, differs from '
                 f'that of the checkpoint, {_range(old for _, old in pairs)}, which a resumed '
-                'training goes on with; to change it, start a training from these weights '
+                'training keeps; to change it, start a training from these weights '
                 '(load_from, without resume)',
                 logger='current',
                 level=logging.WARNING,
@@ -123,7 +123,7 @@ def check_schedule(runner: Runner, planned: int | None) -> None:
     Args:
         runner: The runner, before the first step.
         planned: The epochs (or iterations) that were planned when the checkpoint
-            was saved that the training goes on from; None where it starts.
+            was saved that the training is resumed from; None where it starts.
 
     Raises:
         ScheduleError: It is, in a training that is resumed for longer than planned.
@@ -307,7 +307,7 @@ def _at_rest(groups: Iterable[Mapping[str, Any]]) -> bool:
 def _clones(schedulers: Sequence[Any]) -> tuple[list[Any], list[dict[str, Any]]]:
     """Return copies of schedulers, and the settings of an optimizer that they change.
 
-    Parameter groups with the same rates stand for each other.
+    Of parameter groups with the same rates, one is copied.
     """
     groups = [_without_parameters(group) for group in schedulers[0].optimizer.param_groups]
     distinct: dict[Any, int] = {}
@@ -331,7 +331,7 @@ def _clones(schedulers: Sequence[Any]) -> tuple[list[Any], list[dict[str, Any]]]
 
 
 def _counted() -> None:
-    """Stand for the step of an optimizer that schedulers have wrapped."""
+    """Do nothing, as the step of an optimizer that schedulers have wrapped."""
 
 
 _counted._with_counter = True  # type: ignore[attr-defined]

@@ -25,7 +25,7 @@ def unwrapped(model: nn.Module) -> nn.Module:
 
 
 def named_weights(checkpoint: dict[str, Any], name: str) -> dict[str, Tensor]:
-    """The weights of a checkpoint, their keys without the ``module.`` of wrapped models."""
+    """Return the weights of a checkpoint, keys without the ``module.`` of wrapped models."""
     stored = weights_of(checkpoint, name)
     return {re.sub(r'^module\.', '', key): value for key, value in stored.items()}
 

@@ -58,7 +58,7 @@ class SeparableConv(nn.Sequential):
 
 @MODELS.register_module()
 class LightweightConv(nn.Module):
-    """The convolution that ``conv_cfg=dict(type='tfinet_mm.LightweightConv')`` asks for.
+    """Build the convolution of ``conv_cfg=dict(type='tfinet_mm.LightweightConv')``.
 
     It works wherever a ``conv_cfg`` is taken: mmseg's heads, ``ProgressiveHead``,
     ``DeepLabV3PlusHead``. What follows the convolution there stays. Within the parts

@@ -1,4 +1,4 @@
-"""Normalisation layers: one config for all layers of a network, whatever their channels."""
+"""Build the normalisation layers of a network by one config, whatever their channels."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ Part = TypeVar('Part')
 
 @MODELS.register_module()
 class FittingGroupNorm(nn.GroupNorm):
-    """Group normalisation in as many of the groups wanted as divide the channels.
+    """Normalise groups of channels, in as many of the groups wanted as divide the channels.
 
-    Layers of 1 to 8 channels, such as the logit of change in TFINet's neck, stand
-    beside those of hundreds in a network with one ``norm_cfg``.
+    A network with one ``norm_cfg`` has layers of 1 to 8 channels, such as the logit of
+    change in TFINet's neck, besides those of hundreds.
 
     Args:
         num_channels: Channels C.
@@ -72,7 +72,7 @@ def build_norm(norm_cfg: NormCfg, channels: int) -> nn.Module:
 
 
 def conv_with_norm(conv_cfg: Any, norm_cfg: Any) -> Any:
-    """Let convolutions that normalise within themselves do so as the layers around them.
+    """Give convolutions that normalise within themselves the ``norm_cfg`` around them.
 
     Args:
         conv_cfg: Config of convolutions, or None.
@@ -95,7 +95,7 @@ def conv_with_norm(conv_cfg: Any, norm_cfg: Any) -> Any:
 def with_fitting_norms(part: Part) -> Part:
     """Apply :func:`fitting_norm` and :func:`conv_with_norm` in the config of any part of a network.
 
-    mmseg's backbones and heads get the same layers so as this package's.
+    This gives mmseg's backbones and heads the same layers as this package's.
 
     Args:
         part: Config of a backbone, neck or head; it isn't changed.

@@ -1,1 +1,1 @@
-"""What knows nothing of change detection: devices, commands, configs."""
+"""Tools for devices, commands and configs, which know nothing of change detection."""

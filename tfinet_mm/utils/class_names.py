@@ -1,4 +1,4 @@
-"""What the ``type`` of a config's part names, in each of the ways a config can write it.
+"""Find and name the class that a config's ``type`` means, however it is written.
 
 A config of text names a class by its registered name with the scope before it
 (``'tfinet_mm.SCDMetric'``) or by its whole path. A Python config in MMEngine's new style
@@ -17,7 +17,7 @@ from mmengine.registry import Registry
 
 
 def imported(kind: Any) -> Any:
-    """Import what a lazy object of MMEngine stands for; everything else as it is."""
+    """Import what a lazy object of MMEngine names; return everything else as it is."""
     return kind.build() if isinstance(kind, LazyAttr | LazyObject) else kind
 
 
@@ -25,7 +25,7 @@ def class_name(kind: Any) -> str:
     """Name a class, without its scope or module.
 
     Args:
-        kind: What stands under ``type``: a string, a class, a function or a lazy object.
+        kind: The value of ``type``: a string, a class, a function or a lazy object.
 
     Example:
         >>> class_name('tfinet_mm.SCDMetric'), class_name(dict)
@@ -51,10 +51,10 @@ def written_name(kind: Any) -> str:
 
 
 def is_class(part: Any, name: str) -> bool:
-    """Whether a part of a config is of a class.
+    """Return whether a part of a config is of a class.
 
     Args:
-        part: A dictionary with ``type``, or what would stand there.
+        part: A dictionary with ``type``, or what is in its place.
         name: The class with its package, such as ``'tfinet_mm.SCDMetric'``. A
             string without a package, as it is written in the package's own
             scope, is that class too.
@@ -78,7 +78,7 @@ def find_class(registry: Registry, kind: Any) -> Any:
 
     Args:
         registry: Where names are registered.
-        kind: What stands under ``type``.
+        kind: The value of ``type``.
 
     Returns:
         The class, or None where a string names none.

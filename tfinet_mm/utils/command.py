@@ -1,4 +1,4 @@
-"""How a command ends: in its result, in one line that says what was wrong, or in a traceback."""
+"""End a command with its result, one line that says what was wrong, or a traceback."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def run_command(main: Callable[[], int | None]) -> None:
 
 
 def is_expected(error: BaseException, folder: Path | None = None) -> bool:
-    """Whether an error says what is wrong with an input, an option, a file or the machine.
+    """Return whether an error says what is wrong with an input, an option, a file or the machine.
 
     Args:
         error: An error that was caught.
@@ -92,7 +92,7 @@ def is_expected(error: BaseException, folder: Path | None = None) -> bool:
 
 
 def message_of(error: BaseException) -> str:
-    """What an error says, without the traceback of a worker process that PyTorch puts into it.
+    """Return an error's message, without the traceback of a worker that PyTorch puts into it.
 
     Example:
         >>> message_of(KeyError('no such class'))
@@ -117,7 +117,7 @@ def add_traceback_option(parser: argparse.ArgumentParser) -> None:
 
 
 class KeyValueAction(DictAction):
-    """MMEngine's reader of ``--cfg-options KEY=VALUE``, with an error that names the option."""
+    """Read ``--cfg-options KEY=VALUE`` as MMEngine does, with an error that names the option."""
 
     def __call__(
         self,
@@ -140,7 +140,7 @@ class KeyValueAction(DictAction):
 
 
 def seed(text: str) -> int:
-    """A seed of NumPy and PyTorch, as the type of an option.
+    """Read the seed of NumPy and PyTorch, as the type of an option.
 
     Example:
         >>> seed('7')
@@ -160,7 +160,7 @@ def add_config_options(parser: Any, help: str = 'set values in the config') -> N
 
 
 def _report(error: Exception) -> str:
-    """The line for the terminal; the traceback goes elsewhere, unless it is asked for."""
+    """Return the line for the terminal, after the traceback if that is asked for."""
     line = f'{type(error).__name__}: {message_of(error)}'
     if any(word.startswith('--traceb') for word in sys.argv[1:]):
         return ''.join(traceback.format_exception(error)).rstrip()
@@ -205,7 +205,7 @@ def _tell_launcher(error: Exception) -> None:
 
 
 def _last(error: BaseException) -> TracebackType | None:
-    """The innermost frame of an error's traceback."""
+    """Return the innermost frame of an error's traceback."""
     frame = error.__traceback__
     while frame is not None and frame.tb_next is not None:
         frame = frame.tb_next
@@ -218,7 +218,7 @@ def _raising_file(error: BaseException) -> str:
 
 
 def _raised_by(error: BaseException, folders: Sequence[Path]) -> bool:
-    """Whether a ``raise`` in the code of one of the folders raised an error.
+    """Return whether a ``raise`` in the code of one of the folders raised an error.
 
     An operation that fails in that code, such as ``None + 1``, is a bug.
     """

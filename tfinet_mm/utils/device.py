@@ -1,4 +1,4 @@
-"""Which type of numbers a device computes fastest in, and how to compute in it."""
+"""Choose the type of numbers that a device computes fastest in, and compute in it."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _said: set[str] = set()
 
 
 class Precision(NamedTuple):
-    """A type of numbers, and why it is the one to compute in.
+    """Name a type of numbers, and why it is the one to compute in.
 
     Attributes:
         dtype: ``'bfloat16'``, ``'float16'`` or ``'float32'``.
@@ -58,8 +58,8 @@ def best_precision(device: str | torch.device) -> Precision:
     and on GPUs of CUDA capability 8 or above. float16 on older GPUs, where training
     needs a gradient scaler. float32 everywhere else.
 
-    The limits that torch and oneDNN obey are obeyed here: ``ATEN_CPU_CAPABILITY``
-    and ``ONEDNN_MAX_CPU_ISA`` below AVX512-BF16 mean that there are no units.
+    ``ATEN_CPU_CAPABILITY`` and ``ONEDNN_MAX_CPU_ISA`` below AVX512-BF16 mean that
+    there are no units, as they do for torch and oneDNN.
 
     Args:
         device: A torch device or its name, such as ``'cpu'`` or ``'cuda:1'``.
@@ -197,7 +197,7 @@ def _best_of_cpu() -> Precision:
 
 
 def _x86_units() -> list[str]:
-    """Names of the units that this CPU has, by the best source there is."""
+    """Return the names of the units that this CPU has, by the best source there is."""
     known = _capabilities()
     if known is None and hasattr(torch.cpu, '_is_avx512_bf16_supported'):
         amx = getattr(torch.cpu, '_is_amx_tile_supported', lambda: 'amx_bf16' in _cpuinfo())
@@ -220,14 +220,14 @@ def _arm_has_units() -> bool:
 
 
 def _capabilities() -> dict[str, Any] | None:
-    """What torch says about the CPU, whose newer versions do."""
+    """Return what torch says about the CPU; None where it is too old to say."""
     if not hasattr(torch.cpu, 'get_capabilities'):
         return None
     return dict(torch.cpu.get_capabilities())
 
 
 def _cpuinfo() -> set[str]:
-    """Names of what the CPU can do, as Linux lists them; none elsewhere."""
+    """Return the names of what the CPU can do, as Linux lists them; none elsewhere."""
     try:
         text = CPUINFO.read_text()
     except OSError:

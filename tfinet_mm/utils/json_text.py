@@ -1,4 +1,4 @@
-"""JSON that holds any name of a file."""
+"""Write JSON that can hold any file name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The device that an option names, tried before minutes are spent on anything else."""
+"""Try the device that an option names before minutes are spent on anything else."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import torch
 
 
 def usable_device(name: str | torch.device | None) -> torch.device:
-    """The device of a name; a GPU where there is one, if no name is given.
+    """Return the device of a name; without a name a GPU if there is one, else the CPU.
 
     Raises:
         ValueError: There is no such device on this machine.

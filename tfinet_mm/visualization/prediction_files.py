@@ -1,4 +1,4 @@
-"""Predictions as files in the layout of labels."""
+"""Write predictions as files in the layout of labels."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class PredictionFiles:
         self.folders = (*self._class_maps, 'change', 'change_prob')
 
     def paths(self, name: str) -> list[Path]:
-        """The files that a pair of this name may get."""
+        """Return the files that a pair of this name may get."""
         return [sample_file(self.out_dir / folder, name, '.png') for folder in self.folders]
 
     def write(self, sample: Any, name: str, palette: Sequence[Sequence[int]]) -> None:

@@ -1,4 +1,4 @@
-"""Hooks: checks, resuming, pseudo labels, time to test, predictions, pictures, reports."""
+"""Check, resume, label, predict, draw and report within MMEngine's Runner."""
 
 from tfinet_mm.engine.hooks.checkpoint_check import CheckpointCheckHook
 from tfinet_mm.engine.hooks.class_check import ClassCheckHook

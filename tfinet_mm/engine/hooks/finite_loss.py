@@ -1,4 +1,4 @@
-"""Stop a training whose loss or weights are no numbers any more."""
+"""Stop a training whose loss or weights are NaN or infinite."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from tfinet_mm.registry import HOOKS
 class FiniteLossHook(Hook):
     """Stop where a loss is NaN or infinite, and before such weights are saved or validated.
 
-    A training goes on for ever with such weights, its scores are those of one
+    A training never recovers from such weights: its scores are those of one
     class everywhere, and its checkpoints replace the good ones. The loss is
-    looked at in every iteration; MMEngine reads it for its log anyway. Weights
-    are looked at at the end of each epoch, before a checkpoint and before a
+    checked in every iteration; MMEngine reads it for its log anyway. Weights
+    are checked at the end of each epoch, before a checkpoint and before a
     validation. ``SCDRunner`` registers it.
 
     Raises:
@@ -39,11 +39,11 @@ class FiniteLossHook(Hook):
         self._training = False
 
     def before_train(self, runner: Runner) -> None:
-        """Look at weights before validations within a training only."""
+        """Check weights from now on also before validations."""
         self._training = True
 
     def after_train(self, runner: Runner) -> None:
-        """Leave later validations alone."""
+        """Don't check weights before validations that follow the training."""
         self._training = False
 
     def after_train_iter(
@@ -53,7 +53,7 @@ class FiniteLossHook(Hook):
         data_batch: Any = None,
         outputs: Mapping[str, Any] | None = None,
     ) -> None:
-        """Look at the terms of the loss."""
+        """Stop where a term of the loss is NaN or infinite."""
         found = outputs if isinstance(outputs, Mapping) else {}
         terms = {name: _number(value) for name, value in found.items() if 'loss' in name}
         wrong = {name: value for name, value in terms.items() if not math.isfinite(value)}
@@ -66,11 +66,11 @@ class FiniteLossHook(Hook):
             self._check_weights(runner, _place(runner))
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Look at the weights before they are saved."""
+        """Check the weights before they are saved."""
         self._check_weights(runner, f'epoch {runner.epoch + 1}')
 
     def before_val(self, runner: Runner) -> None:
-        """Look at the weights before they are validated."""
+        """Check the weights before they are validated."""
         if self._training:
             self._check_weights(runner, f'iteration {runner.iter}')
 
@@ -120,7 +120,7 @@ def _place(runner: Runner) -> str:
 
 
 def _saves_now(runner: Runner) -> bool:
-    """Whether MMEngine saves a checkpoint after this iteration, and may remove an older one."""
+    """Return whether MMEngine saves a checkpoint, and may remove one, after this iteration."""
     return any(
         isinstance(hook, CheckpointHook)
         and not hook.by_epoch

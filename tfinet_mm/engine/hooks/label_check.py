@@ -91,7 +91,7 @@ class LabelCheckHook(Hook):
             self._check(whole_pass=True)
 
     def _check(self, whole_pass: bool) -> None:
-        """Compare what the ranks have found, and raise an error where that is too little."""
+        """Compare what the ranks have found, and refuse to train where no pixel has a label."""
         found = torch.tensor(
             [*(field not in self._missing for field in FIELDS), self._changed], dtype=torch.long
         )

@@ -16,8 +16,8 @@ from tfinet_mm.registry import HOOKS
 class RandomnessHook(Hook):
     """Seed each iteration by the seed of the training, the rank and the iteration.
 
-    Dropout and whatever else draws in the training process then goes on after a
-    resume as if the training had never stopped, and differs between ranks.
+    A resumed training then draws the same as one that never stopped, for dropout
+    and whatever else draws in its process, and each rank draws something else.
     ``SCDRunner`` registers it.
     """
 

@@ -1,4 +1,4 @@
-"""Let a training that was killed go on as if it had not been."""
+"""Let a resumed training end as one that was never killed."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ VALIDATED = 'last_validated_iter'
 class ResumeHook(Hook):
     """Find the best checkpoint, and validate where the training was killed before it could.
 
-    MMEngine saves an epoch before it validates it. A training that goes on from
-    such a checkpoint validates first. Before any training, schedules that end
+    MMEngine saves an epoch before it validates it. A training that is resumed
+    from such a checkpoint validates first. Before any training, schedules that end
     too early are reported. ``SCDRunner`` registers it.
 
     Raises:
@@ -43,7 +43,7 @@ class ResumeHook(Hook):
         self.checkpoint = {key: checkpoint.get(key) for key in ('optimizer', 'param_schedulers')}
 
     def resumed(self, runner: Runner) -> None:
-        """Note what the checkpoint says of the training, before MMEngine notes its own.
+        """Read what the checkpoint says of the training, before MMEngine overwrites it.
 
         Args:
             runner: The runner.
@@ -85,7 +85,7 @@ class ResumeHook(Hook):
 
     @staticmethod
     def _validate(runner: Runner, info: dict[str, Any]) -> None:
-        """Validate where the undisturbed training would have done so next."""
+        """Validate where a training that was never killed would have done so next."""
         loop = runner.train_loop
         if (
             not isinstance(loop, EpochBasedTrainLoop | IterBasedTrainLoop)
@@ -100,7 +100,7 @@ class ResumeHook(Hook):
         loop._decide_current_val_interval()
         if done < loop.val_begin or (done % loop.val_interval and done != total):
             return
-        print_log(f'Validating {unit} {done}, from which the training goes on', logger='current')
+        print_log(f'Validating {unit} {done}, from which the training is resumed', logger='current')
         # What MMEngine's RuntimeInfoHook notes is one behind between two epochs.
         counters = dict(iter=loop.iter - 1) | (dict(epoch=loop.epoch - 1) if by_epoch else {})
         now = {name: runner.message_hub.get_info(name) for name in counters}
@@ -110,7 +110,7 @@ class ResumeHook(Hook):
 
 
 class Resumption:
-    """What a run has from its config, while a checkpoint replaces it.
+    """Keep what a run has from its config, while a checkpoint replaces it.
 
     Args:
         runner: The runner with its optimizer and schedulers just built.
@@ -120,7 +120,7 @@ class Resumption:
         self._schedules = ConfigSchedules(runner)
 
     def finish(self, runner: Runner, optimizer: bool, schedulers: bool) -> None:
-        """Take over what MMEngine leaves as it is, or would take over wrong.
+        """Take over the schedules and the seed, which MMEngine would not, or wrongly.
 
         Args:
             runner: The runner, which has loaded everything but the schedules.

@@ -243,7 +243,7 @@ class SemanticChangeDetector(BaseSegmentor):
         raise ValueError(f"mode must be 'tensor', 'predict' or 'loss', got {mode!r}")
 
     def train_step(self, data: Any, optim_wrapper: OptimWrapper) -> dict[str, Tensor]:
-        """MMEngine's step: losses, gradients, and new weights.
+        """Compute losses and gradients, and change the weights, as MMEngine does.
 
         Args:
             data: What the training's data loader gives.
@@ -482,7 +482,7 @@ class SemanticChangeDetector(BaseSegmentor):
 
 
 def _with_pretrained(backbone: dict[str, Any], pretrained: str) -> dict[str, Any]:
-    """The config of a backbone that begins with the weights of a checkpoint."""
+    """Return the config of a backbone that begins with the weights of a checkpoint."""
     own = backbone.get('init_cfg') or backbone.get('pretrained')
     if own:
         raise ValueError(
@@ -493,7 +493,7 @@ def _with_pretrained(backbone: dict[str, Any], pretrained: str) -> dict[str, Any
 
 
 def _is_size(value: Any) -> bool:
-    """Whether a value is (height, width) of at least a pixel."""
+    """Return whether a value is (height, width) of at least a pixel."""
     two = isinstance(value, Sequence) and len(value) == 2
     return two and all(is_whole(one) and one > 0 for one in value)
 

@@ -1,4 +1,4 @@
-"""What a detector's parts must fit, checked where they meet, in the words of the config."""
+"""Check that a detector's parts fit each other, in the words of the config."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def check_threshold(value: Any, name: str) -> None:
 
 
 def backbone_bands(config: Mapping[str, Any], backbone: nn.Module) -> int | None:
-    """Bands that a backbone takes, by its config or its default; None where neither says."""
+    """Return the bands that a backbone takes, by config or default; None where neither says."""
     bands = config.get('in_channels')
     owners = type(backbone).__mro__ if bands is None else ()
     for function in (owner.__dict__.get('__init__') for owner in owners):
@@ -77,7 +77,7 @@ def check_features(name: str, head: nn.Module, features: Sequence[Tensor]) -> No
 
 
 def check_stride(head: nn.Module, logits: Tensor, inputs: Tensor) -> None:
-    """Refuse logits of another size than the inputs, where a head says the stride it decodes.
+    """Refuse logits of another size than the inputs, where a head names its stride.
 
     Args:
         head: A head; one without ``stride`` isn't checked.

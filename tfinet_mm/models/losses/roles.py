@@ -20,7 +20,7 @@ from tfinet_mm.structures import IGNORE_INDEX
 
 
 class _Adapted(nn.Module):
-    """A loss of mmseg that is given pixels in another way; its name in the log stays."""
+    """Give a loss of mmseg its pixels in another way, and keep its name in the log."""
 
     def __init__(self, loss: Any) -> None:
         super().__init__()
@@ -28,12 +28,12 @@ class _Adapted(nn.Module):
 
     @property
     def loss_name(self) -> str:
-        """Key in the log."""
+        """Return the key in the log."""
         return str(self.loss.loss_name)
 
 
 class EachPixelFocal(_Adapted):
-    """mmseg's ``FocalLoss``, computed by its own function for one logit or K on any device.
+    """Compute mmseg's ``FocalLoss`` by its own function, for one logit or K, on any device.
 
     Its ``forward`` compares each pixel with all others where there is one logit
     and no GPU, and is stopped by the shapes of K.
@@ -78,7 +78,7 @@ class EachPixelFocal(_Adapted):
 
 
 class LabelledDice(_Adapted):
-    """mmseg's ``DiceLoss`` over the labelled pixels of each image.
+    """Compute mmseg's ``DiceLoss`` over the labelled pixels of each image.
 
     It takes ignored pixels for such of no class, and a single logit for that of
     class 0, which would be "unchanged".
@@ -109,7 +109,7 @@ class LabelledDice(_Adapted):
 
 
 class PlainOhem(_Adapted):
-    """mmseg's ``OhemCrossEntropy``, which takes no weights and has an ``ignore_label``."""
+    """Call mmseg's ``OhemCrossEntropy``, which takes no weights and has an ``ignore_label``."""
 
     def forward(
         self,
@@ -199,7 +199,7 @@ def fit_losses(head: Any, role: str) -> None:
 
 
 def _problem(loss: Any, channels: int, ignore_index: int) -> str | None:
-    """What is wrong with what a loss does to a few pixels, or None."""
+    """Return what a loss does wrong on a few pixels, or None."""
     classes = max(channels, 2)
     label = torch.arange(32).reshape(2, 4, 4) % classes
     label[:, 0, 0] = ignore_index

@@ -23,7 +23,7 @@ class SemanticCELoss(nn.Module):
     0), not NaN.
 
     Args:
-        class_weight: Weight >= 0 of each class, one above 0. None weighs all alike.
+        class_weight: Weight >= 0 of each class, one above 0. None weighs all the same.
         loss_weight: Factor on the result.
         loss_name: Key in the log; must hold ``loss`` to be trained on.
 

@@ -1,1 +1,1 @@
-"""Reading configs (``reading``), and checking them before anything is built (``check``)."""
+"""Read configs (``reading``), and check them before anything is built (``check``)."""

@@ -103,7 +103,7 @@ class _Checker:
         self.scoped = scoped
 
     def config(self, cfg: Config, only: Sequence[str] | None = None) -> Iterator[str]:
-        """Problems of a whole config."""
+        """Yield the problems of a whole config."""
         yield from self._top_level(cfg)
         if only is None:
             yield from _incomplete(cfg)
@@ -177,7 +177,7 @@ class _Checker:
         given: frozenset[str] = frozenset(),
         rules: Mapping[str, values.Rule] | None = None,
     ) -> Iterator[str]:
-        """A dictionary that a registry builds, without the parts in it."""
+        """Check a dictionary that a registry builds, without the parts in it."""
         if not isinstance(part, Mapping):
             if sure and isinstance(part, str | int | float):
                 yield f'{path} must be a dictionary with a type, got {_shown(part)}'
@@ -192,7 +192,7 @@ class _Checker:
     def _target(
         self, part: Mapping[str, Any], path: str, kind: str, default: str | None, sure: bool
     ) -> tuple[Callable[..., Any] | None, str | None]:
-        """What a dictionary builds, or what is wrong with its type."""
+        """Return what a dictionary builds, or the problem with its type."""
         name = part.get('type', default)
         if name is None:
             problem = f'{path} needs a type, got the keys {sorted(map(str, part))}'
@@ -208,13 +208,13 @@ class _Checker:
         return None, f'{path}.type: {_unknown(kind, name)}'
 
     def _type(self, part: Mapping[str, Any], path: str, kind: str) -> Iterator[str]:
-        """Problems of a type alone."""
+        """Yield the problems of a type alone."""
         problem = self._target(part, path, kind, None, True)[1]
         if problem:
             yield problem
 
     def _can_find(self, name: str, scope: str | None) -> bool:
-        """Whether a name that isn't found is surely wrong."""
+        """Return whether a name that isn't found is surely wrong."""
         return '.' in name or (self.scoped and (scope is None or _exists(scope)))
 
     def _keys(
@@ -277,7 +277,7 @@ class _Checker:
                         yield from self._model(one, where, False)
 
     def _layer(self, part: Any, path: str) -> Iterator[str]:
-        """The config of a norm, an activation, a convolution or an upsampling."""
+        """Check the config of a norm, an activation, a convolution or an upsampling."""
         if not isinstance(part, Mapping):
             return
         name = part.get('type')
@@ -413,7 +413,7 @@ class _Checker:
                 yield from self._part(one, where, 'METRICS')
 
     def _save_best(self, cfg: Config) -> Iterator[str]:
-        """A score to keep the best checkpoint by that none of the metrics has."""
+        """Find a score of ``save_best`` that none of the metrics has."""
         hook = (cfg.get('default_hooks') or {}).get('checkpoint')
         wanted = hook.get('save_best') if isinstance(hook, Mapping) else None
         names: list[str] = []
@@ -465,7 +465,7 @@ class _Checker:
 
 
 def _incomplete(cfg: Config) -> Iterator[str]:
-    """Parts that MMEngine's Runner wants together or not at all, where some are set to None."""
+    """Find parts set to None that MMEngine's Runner wants together with others."""
     if 'model' in cfg and cfg['model'] is None:
         yield 'model is None, expected a dictionary with a type'
     for names in TOGETHER:
@@ -476,7 +476,7 @@ def _incomplete(cfg: Config) -> Iterator[str]:
 
 
 def _misspelt_scope(scope: str) -> Iterator[str]:
-    """A default scope that isn't installed and looks like one that is."""
+    """Find a default scope that isn't installed and looks like one that is."""
     names = {one.scope for one in _family(roots.MODELS)}
     found = nearest(scope, names)
     if found:
@@ -484,12 +484,12 @@ def _misspelt_scope(scope: str) -> Iterator[str]:
 
 
 def _is_needed(target: Callable[..., Any], key: str) -> bool:
-    """Whether a part has no default and is no option of its class."""
+    """Return whether a part has no default and is no option of its class."""
     return key in PARTS and key in keys_of(target).required
 
 
 def find_type(kind: str, name: str, scope: str | None = None) -> Callable[..., Any] | None:
-    """What a registry of MMEngine, or one of its children, has under a name.
+    """Return what a registry of MMEngine, or one of its children, has under a name.
 
     Args:
         kind: Name of the registry in ``mmengine.registry``.
@@ -510,7 +510,7 @@ def find_type(kind: str, name: str, scope: str | None = None) -> Callable[..., A
 
 
 def _exists(scope: str) -> bool:
-    """Whether a package of this name is installed."""
+    """Return whether a package of this name is installed."""
     try:
         return bool(scope) and find_spec(scope) is not None
     except (ImportError, ValueError):
@@ -518,7 +518,7 @@ def _exists(scope: str) -> bool:
 
 
 def _names(kind: str, like: str) -> list[str]:
-    """Names of a registry and its children, written as a name is: with a scope or without."""
+    """Return the names of a registry and its children, with a scope if the name has one."""
     scope, dot, _ = like.rpartition('.')
     found: list[str] = []
     for registry in _family(getattr(roots, kind)):
@@ -550,7 +550,7 @@ def _values(part: Mapping[str, Any], path: str, rules: Mapping[str, values.Rule]
 
 
 def _near_keys(part: Mapping[str, Any], path: str, known: Sequence[str]) -> Iterator[str]:
-    """Misspelt keys of a dictionary in which any key may be right."""
+    """Find misspelt keys of a dictionary in which any key may be right."""
     for key in part:
         if key not in known:
             found = nearest(str(key), known)
@@ -559,13 +559,13 @@ def _near_keys(part: Mapping[str, Any], path: str, known: Sequence[str]) -> Iter
 
 
 def _meant(key: str, known: Iterable[str]) -> str:
-    """The nearest key, or all if none is near."""
+    """Return the nearest key, or all if none is near."""
     names = sorted(set(known) - ANY_KEYS)
     return hint(key, names) or (f'; it has {", ".join(names)}' if len(names) < 12 else '')
 
 
 def _each(part: Any, path: str) -> Iterator[tuple[Any, str]]:
-    """A thing, or those of a list, each with its path."""
+    """Yield a thing, or those of a list, each with its path."""
     if isinstance(part, list | tuple):
         yield from ((one, f'{path}[{index}]') for index, one in enumerate(part))
     elif part is not None:
@@ -573,7 +573,7 @@ def _each(part: Any, path: str) -> Iterator[tuple[Any, str]]:
 
 
 def _used_names(text: str) -> set[str]:
-    """Names that occur in a config's text in other places than where they are set."""
+    """Return the names that a config's text uses elsewhere than where it sets them."""
     text = re.sub(r'#.*', '', text)
     total: dict[str, int] = {}
     for name in re.findall(r'[A-Za-z_]\w*', text):

@@ -1,4 +1,4 @@
-"""Reading a config file, with one error that names the file and the line."""
+"""Read a config file, with one error that names the file and the line."""
 
 from __future__ import annotations
 
@@ -90,11 +90,14 @@ def _say_configs_run() -> None:
 
 
 def _chain(path: Path, above: tuple[Path, ...] = ()) -> list[Path]:
-    """A config file and all files it inherits by ``_base_``, as far as they can be found."""
+    """Return a config file and all files it inherits by ``_base_``, as far as they are found."""
     path = path.absolute()
     if os.path.realpath(path) in [os.path.realpath(one) for one in above]:
         circle = ' -> '.join(str(one) for one in (*above, path))
-        raise ConfigError(f'{above[0]}: a cycle of configs that inherit each other: {circle}')
+        raise ConfigError(
+            f'{above[0]}: a cycle of configs that inherit each other: {circle}; take '
+            f'one out of its {BASE}'
+        )
     found = [path]
     for base in _bases(path):
         if '::' in base:
@@ -110,7 +113,7 @@ def _chain(path: Path, above: tuple[Path, ...] = ()) -> list[Path]:
 
 
 def _text(path: Path) -> tuple[str, bool]:
-    """The text of a config file, and whether it starts with a byte order mark."""
+    """Return the text of a config file, and whether it starts with a byte order mark."""
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -127,7 +130,7 @@ def _text(path: Path) -> tuple[str, bool]:
 
 
 def _bases(path: Path) -> Iterator[str]:
-    """What ``_base_`` of a config file names."""
+    """Return what ``_base_`` of a config file names."""
     text = _text(path)[0]
     if path.suffix != '.py':
         # Of other formats only MMEngine reads the bases.
@@ -209,7 +212,7 @@ def _without_marks(path: Path, folder: Path, copies: dict[Path, Path]) -> Path:
 
 
 def _filled(text: str, path: Path) -> str:
-    """Put in what MMEngine puts in for the place of a config file."""
+    """Replace MMEngine's variables for the place of a config file."""
     values = dict(
         fileDirname=str(path.parent),
         fileBasename=path.name,
@@ -222,7 +225,7 @@ def _filled(text: str, path: Path) -> str:
 
 
 def _what_failed(error: BaseException, chain: list[Path]) -> str:
-    """The file and line at which reading failed, and the error."""
+    """Return the file and line at which reading failed, and the error."""
     place = str(chain[0])
     files = {str(path) for path in chain} | {os.path.realpath(path) for path in chain}
     for frame in traceback.extract_tb(error.__traceback__):

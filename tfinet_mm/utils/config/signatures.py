@@ -1,4 +1,4 @@
-"""The keys that the config of a class may have."""
+"""Find the keys that the config of a class may have."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ NEAR = 0.8
 
 
 class Keys(NamedTuple):
-    """What a class or a function takes.
+    """List the keys that a class or a function takes.
 
     Attributes:
         names: The names that are known.
@@ -32,7 +32,7 @@ class Keys(NamedTuple):
 
 
 def nearest(name: str, names: Iterable[str], similarity: float = NEAR) -> str | None:
-    """The most similar of some names, if one is similar enough.
+    """Return the most similar of some names, if one is similar enough.
 
     Example:
         >>> nearest('treshold', ['mode', 'threshold']), nearest('mdl', ['mode'])
@@ -42,14 +42,14 @@ def nearest(name: str, names: Iterable[str], similarity: float = NEAR) -> str | 
 
 
 def hint(name: str, names: Iterable[str], similarity: float = 0.6) -> str:
-    """``; did you mean ...?`` with the most similar name, or nothing."""
+    """Return ``; did you mean ...?`` with the most similar name, or nothing."""
     found = nearest(name, names, similarity)
     return f'; did you mean {found!r}?' if found else ''
 
 
 @functools.cache
 def keys_of(target: Callable[..., Any]) -> Keys:
-    """The keys that the config of a class, or of a function, may have.
+    """Return the keys that the config of a class, or of a function, may have.
 
     The parameters of ``__init__`` count, and those of the parent's where ``**kwargs`` are
     passed on to it. Where they go elsewhere, any key may be right.
@@ -90,7 +90,7 @@ def keys_of(target: Callable[..., Any]) -> Keys:
 
 
 def _parameters(function: Callable[..., Any]) -> tuple[set[str], set[str], str | None]:
-    """Names of the parameters, of those without default, and of ``**kwargs``."""
+    """Return the names of the parameters, of those without default, and of ``**kwargs``."""
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
@@ -105,7 +105,7 @@ def _parameters(function: Callable[..., Any]) -> tuple[set[str], set[str], str |
 
 
 def _use_of(function: Callable[..., Any], rest: str) -> tuple[bool, bool, set[str]]:
-    """Whether ``**kwargs`` go to the parent's ``__init__``, or elsewhere; and the keys read."""
+    """Find whether ``**kwargs`` go to the parent's ``__init__`` or elsewhere, and keys read."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):
@@ -133,7 +133,7 @@ def _use_of(function: Callable[..., Any], rest: str) -> tuple[bool, bool, set[st
 
 
 def _adds(node: ast.Assign, name: str) -> bool:
-    """Whether a statement puts further keys into ``kwargs``."""
+    """Return whether a statement puts further keys into ``kwargs``."""
     value = node.value
     is_union = isinstance(value, ast.BinOp) and isinstance(value.op, ast.BitOr)
     return (
@@ -149,7 +149,7 @@ def _is(node: ast.expr, name: str) -> bool:
 
 
 def _reads(call: ast.Call, name: str) -> bool:
-    """Whether a call is ``kwargs.pop('key')`` or the like."""
+    """Return whether a call is ``kwargs.pop('key')`` or the like."""
     method = call.func
     if not isinstance(method, ast.Attribute) or method.attr not in READING:
         return False

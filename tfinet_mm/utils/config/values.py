@@ -1,4 +1,4 @@
-"""Values that nothing works with, by the name of the key."""
+"""Say which values a key may have, by its name."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ Rule = Callable[[Any], str | None]
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value is a finite number, and no truth value."""
+    """Return whether a value is a finite number, and no truth value."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def is_whole(value: Any) -> bool:
-    """Whether a value is a whole number, and no truth value."""
+    """Return whether a value is a whole number, and no truth value."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 def whole(least: int, *others: Any) -> Rule:
-    """A whole number from ``least`` on, or one of the other values."""
+    """Accept a whole number from ``least`` on, or one of the other values."""
 
     def rule(value: Any) -> str | None:
         if value in others or (is_whole(value) and value >= least):
@@ -36,7 +36,7 @@ def whole(least: int, *others: Any) -> Rule:
 
 
 def number(least: float, most: float = math.inf, above: bool = False) -> Rule:
-    """A finite number from ``least`` (or above it) to ``most``."""
+    """Accept a finite number from ``least`` (or above it) to ``most``."""
 
     def rule(value: Any) -> str | None:
         inside = is_number(value) and least <= value <= most and not (above and value == least)
@@ -49,12 +49,12 @@ def number(least: float, most: float = math.inf, above: bool = False) -> Rule:
 
 
 def optional(rule: Rule) -> Rule:
-    """What a rule says, and None."""
+    """Accept what a rule accepts, and None."""
     return lambda value: None if value is None else rule(value)
 
 
 def sizes(value: Any) -> str | None:
-    """Numbers of channels: above 0, in lists of any depth; what isn't a number stays unasked."""
+    """Accept numbers of channels above 0, in lists of any depth, and what isn't a number."""
     if isinstance(value, list | tuple):
         return next((said for one in value if (said := sizes(one))), None)
     wrong = isinstance(value, str | float | bool) or (is_whole(value) and value < 1)
@@ -62,36 +62,36 @@ def sizes(value: Any) -> str | None:
 
 
 def of_kind(*kinds: type, words: str) -> Rule:
-    """A value of one of some types."""
+    """Accept a value of one of some types."""
     return lambda value: None if isinstance(value, kinds) else words
 
 
 def pair_of_shares(value: Any) -> str | None:
-    """Adam's ``betas``."""
+    """Accept Adam's ``betas``."""
     right = isinstance(value, list | tuple) and all(is_number(b) and 0 <= b < 1 for b in value)
     return None if right else 'numbers from 0 to below 1'
 
 
 def learning_rate(value: Any) -> str | None:
-    """A learning rate."""
+    """Accept a learning rate."""
     return None if is_number(value) and value > 0 else 'a learning rate, a number above 0'
 
 
 def one_of(*choices: Any) -> Rule:
-    """One of some values."""
+    """Accept one of some values."""
     words = f'one of {", ".join(map(repr, choices))}'
     return lambda value: None if value in choices else words
 
 
 def priority(value: Any) -> str | None:
-    """A priority of a hook."""
+    """Accept a priority of a hook."""
     names = [one.name for one in Priority]
     right = value in names if isinstance(value, str) else is_whole(value) and 0 <= value <= 100
     return None if right else f'one of {", ".join(names)}, or a number from 0 to 100'
 
 
 def level(value: Any) -> str | None:
-    """A level of the log."""
+    """Accept a level of the log."""
     names = ('CRITICAL', 'ERROR', 'WARNING', 'INFO', 'DEBUG')
     return None if is_whole(value) or value in names else f'one of {", ".join(names)}'
 
