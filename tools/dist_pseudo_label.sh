@@ -4,7 +4,7 @@
 #   tools/dist_pseudo_label.sh CONFIG GPUS CHECKPOINT [CONFIG CHECKPOINT ...] --out DIR [options]
 #   tools/dist_pseudo_label.sh CONFIG GPUS --out DIR [options]      (an ensemble)
 #
-# GPUS may follow CHECKPOINT instead. A word is read as GPUS if it is a number and no file has that name.
+# GPUS may follow CHECKPOINT instead. A number counts only if no file has that name.
 # Several machines: run it on each, with NNODES, NODE_RANK, MASTER_ADDR and PORT set; DIR has to
 # be one folder that all of them see. PYTHON names the interpreter (default: python).
 set -euo pipefail

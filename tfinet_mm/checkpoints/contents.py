@@ -151,13 +151,14 @@ def check_resumable(
     for key in set(needed) - {'state_dict'}:
         if not isinstance(checkpoint[key], dict):
             raise DamagedCheckpointError(
-                f'{name}: "{key}" is a {type(checkpoint[key]).__name__}, expected a dictionary'
+                f'{name}: "{key}" is a {type(checkpoint[key]).__name__}, expected a dictionary; '
+                'give the file that the training saved'
             )
     meta = checkpoint.get('meta') if 'meta' in needed else None
     if meta is not None and not all(isinstance(meta.get(key, 0), int) for key in ('epoch', 'iter')):
         raise DamagedCheckpointError(
             f'{name}: epoch and iter in "meta" must be whole numbers, got '
-            f'{meta.get("epoch")!r} and {meta.get("iter")!r}'
+            f'{meta.get("epoch")!r} and {meta.get("iter")!r}; give the file that the training saved'
         )
 
 
@@ -188,7 +189,8 @@ def trained_classes(checkpoint: Mapping[str, Any], name: str) -> tuple[Any, Any]
         if values is not None and not listing:
             raise DamagedCheckpointError(
                 f'{name}: semantic_{what} in its "dataset_meta" must be a list of class '
-                f'{"names" if kind is str else "colours"}, got {str(values)[:60]}'
+                f'{"names" if kind is str else "colours"}, got {str(values)[:60]}; give '
+                'the file that the training saved'
             )
     return names, palette
 

@@ -60,7 +60,7 @@ def check_batches(loader: DataLoader[Any], model: nn.Module) -> None:
             print_log(
                 f'{pairs} training pairs{each} in batches of train_dataloader.batch_size={size} '
                 f"end with one pair, which the batch norm of {layer} can't train on: it is left "
-                'out (drop_last), one pair an epoch, another one each time where they are shuffled',
+                'out (drop_last). Where pairs are shuffled, it is another one in each epoch',
                 logger='current',
                 level=logging.WARNING,
             )

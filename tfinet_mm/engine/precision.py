@@ -38,7 +38,7 @@ def add_amp_option(parser: Any) -> None:
         nargs='?',
         const='auto',
         choices=AMP_TYPES,
-        help='type to compute in; auto, the default after --amp, takes the fastest of this machine',
+        help='type to compute in: auto, also meant by --amp alone, is the fastest of this machine',
     )
 
 
@@ -233,7 +233,7 @@ def _train_in(cfg: Config, dtype: str) -> None:
     if kind not in (OptimWrapper, AmpOptimWrapper, AutocastOptimWrapper):
         raise ValueError(
             f'--amp {dtype} needs the optimizer wrapper OptimWrapper, the config has '
-            f'{_wrapper_name(cfg)}'
+            f"{_wrapper_name(cfg)}; set optim_wrapper.type='OptimWrapper', or leave --amp out"
         )
     if device not in ('cpu', 'mps'):
         wrapper['type'] = 'AmpOptimWrapper'

@@ -148,7 +148,9 @@ def seed(text: str) -> int:
     """
     value = int(text)
     if not 0 <= value < 2**32:
-        raise argparse.ArgumentTypeError(f'a seed is a number from 0 to 2**32 - 1, got {text}')
+        raise argparse.ArgumentTypeError(
+            f'a seed is a whole number from 0 to 2**32 - 1, got {text}'
+        )
     return value
 
 

@@ -84,7 +84,7 @@ class FiniteLossHook(Hook):
     def _stop(runner: Runner, problem: str) -> None:
         raise TrainingDivergedError(
             f'{problem}. Lower the learning rate (optim_wrapper.optimizer.lr), compute in float32 '
-            'if in 16 bits, or look for wrong labels and images with tools/check_dataset.py. '
+            'instead of 16 bits, or look for wrong labels and images with tools/check_dataset.py. '
             + _last_checkpoint(runner)
         )
 
