@@ -76,7 +76,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         '--time-budget',
         type=float,
         metavar='SECONDS',
-        help='with --tta: go on without it when the test would take longer',
+        help='with --tta: continue without it when the test would take longer',
     )
     add_amp_option(parser)
     add_config_options(

@@ -46,7 +46,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='go on from a checkpoint; without a path, from the newest whole one of the work '
+        help='resume from a checkpoint; without a path, from the newest whole one of the work '
         'directory, or from the start if it has none',
     )
     add_amp_option(parser)

@@ -50,7 +50,7 @@ def weights_of(checkpoint: Any, name: str) -> dict[str, Tensor]:
         Tensors by key.
 
     Raises:
-        DamagedCheckpointError: There are none, or what is there isn't tensors by name.
+        DamagedCheckpointError: There are none, or the values aren't tensors.
     """
     if not isinstance(checkpoint, dict):
         raise _no_dictionary(checkpoint, name)
@@ -80,7 +80,7 @@ def check_finite(weights: Mapping[Any, Any], name: str) -> None:
     """Refuse weights that are NaN or infinite.
 
     Args:
-        weights: Tensors by key; other values, and integers, are passed over.
+        weights: Tensors by key; other values, and integers, are skipped.
         name: Where they come from, for messages.
 
     Raises:
@@ -103,7 +103,7 @@ def not_finite(weights: Mapping[Any, Any]) -> list[str]:
 def check_kinds(own: Mapping[str, Tensor], weights: Mapping[str, Any], name: str) -> None:
     """Refuse weights that are integers or complex where a network has real numbers.
 
-    They would be cast without a word. Real numbers of another precision are fine.
+    They would be cast silently. Real numbers of another precision are fine.
 
     Args:
         own: The network's state dict.

@@ -1,7 +1,7 @@
 """Leave out, or refuse, batches of one pair that a network can't train on.
 
 Batch norm can't train where it sees one value per channel: in a branch that is pooled to 1 x 1,
-in a batch of one pair. Where that would happen is found out before the first step.
+in a batch of one pair. Such batches are found before the first step.
 """
 
 from __future__ import annotations

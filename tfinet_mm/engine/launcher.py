@@ -2,9 +2,9 @@
 
     python -m tfinet_mm.engine.launcher [options of torchrun] SCRIPT [arguments]
 
-The same as ``torchrun``, whose own report of a failure (a table, and a traceback of the
-launcher) would be the last thing on the terminal. Here the last line is the error of the rank
-that failed first, and the exit code is that of this rank.
+As ``torchrun``, but a failed run ends with another report: the last line is the error of the
+rank that failed first, and the exit code is that of this rank. torchrun ends with a table and
+a traceback of the launcher.
 """
 
 from __future__ import annotations

@@ -17,8 +17,8 @@ from tfinet_mm.utils.device import autocast, check_precision, resolve_precision
 class AutocastOptimWrapper(OptimWrapper):
     """Train under ``torch.autocast``, without scaling the loss.
 
-    MMEngine's ``AmpOptimWrapper`` does so on GPUs only. Models that cast by
-    themselves, such as this package's detector with ``autocast``, need neither.
+    MMEngine's ``AmpOptimWrapper`` does so on GPUs only. Models that cast
+    in their own code, as this package's detector with ``autocast`` does, need neither.
 
     Args:
         dtype: ``'bfloat16'``, ``'float32'``, or ``'auto'`` for the faster of both on
@@ -26,7 +26,7 @@ class AutocastOptimWrapper(OptimWrapper):
         **kwargs: Those of MMEngine's ``OptimWrapper``.
 
     Raises:
-        ValueError: The type is another. float16 needs a scaled loss.
+        ValueError: The type is none of these; float16 needs a scaled loss.
     """
 
     def __init__(self, dtype: str = 'auto', **kwargs: Any) -> None:

@@ -99,7 +99,7 @@ def check_amp(dtype: str) -> None:
     """Refuse a type that is none of :data:`AMP_TYPES`.
 
     Raises:
-        ValueError: It is another.
+        ValueError: It is none of them.
     """
     if dtype not in AMP_TYPES:
         raise ValueError(f'the type must be one of {", ".join(AMP_TYPES)}, got {dtype!r}')
@@ -162,7 +162,7 @@ def used_precision(cfg: Config, device: str | None = None) -> str | list[str]:
 
     Args:
         cfg: The config.
-        device: Where; by default as MMEngine chooses.
+        device: Where the network is; by default as MMEngine chooses.
 
     Returns:
         The type, or one for each member of an ensemble whose members differ.

@@ -1,6 +1,6 @@
 """Seed random numbers by the seed and the place in a training, and by nothing else.
 
-A resumed training then draws what the undisturbed one would have drawn, with any number of
+A resumed training then draws what a training that was never killed draws, with any number of
 workers, and no two ranks draw the same.
 """
 

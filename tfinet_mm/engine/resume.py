@@ -1,4 +1,4 @@
-"""Find the checkpoint from which a run that was cut short goes on."""
+"""Find the checkpoint from which a run that was cut short is resumed."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ def newest_checkpoint(
     """Find the newest checkpoint of a run that is whole and whose weights are finite.
 
     The epoch or iteration in the file name counts; ``best_*`` files are left
-    out, since they hold no optimizer state. Others are passed over with a warning.
+    out, since they hold no optimizer state. Files that can't be used are skipped
+    with a warning.
 
     Args:
         work_dir: The run's folder. Where its ``last_checkpoint`` names a file
@@ -47,7 +48,7 @@ def newest_checkpoint(
     if problems:
         raise DamagedCheckpointError(
             f'none of the checkpoints in {work_dir} can be resumed from; '
-            'remove them to start anew:\n' + '\n'.join(f'  - {problem}' for problem in problems)
+            'remove them to start again:\n' + '\n'.join(f'  - {problem}' for problem in problems)
         )
     return None
 

@@ -224,8 +224,8 @@ def check_for_other_runners(cfg: Config) -> None:
         cfg: The config, whose ``load_from`` is to be read.
 
     Raises:
-        UntrustedCheckpointError, DamagedCheckpointError: Somebody else's Runner
-            must not read it.
+        UntrustedCheckpointError, DamagedCheckpointError: The config's
+            Runner must not read it.
         NotFiniteWeightsError: A weight is NaN or infinite.
     """
     if cfg.get('load_from') is None or 'runner_type' not in cfg:

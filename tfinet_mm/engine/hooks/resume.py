@@ -23,8 +23,8 @@ class ResumeHook(Hook):
     """Find the best checkpoint, and validate where the training was killed before it could.
 
     MMEngine saves an epoch before it validates it. A training that is resumed
-    from such a checkpoint validates first. Before any training, schedules that end
-    too early are reported. ``SCDRunner`` registers it.
+    from such a checkpoint validates first. Before any training it reports schedules that
+    end too early. ``SCDRunner`` registers it.
 
     Raises:
         ScheduleError: The training was resumed for more epochs than planned, in

@@ -1,8 +1,8 @@
 """Fit mmseg's losses to the roles of a head: land cover of K classes, or change of one logit.
 
 Some of mmseg's losses count ignored pixels, take class 0 for what a single logit means, or
-compare every pixel with every other. Those that can be put right are; the others are refused
-by name before the first step, by what they do to a few made-up pixels.
+compare every pixel with every other. Those that can be adapted are. The others are refused
+by name before the first step, after a trial on a few made-up pixels.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class EachPixelFocal(_Adapted):
     """Compute mmseg's ``FocalLoss`` by its own function, for one logit or K, on any device.
 
     Its ``forward`` compares each pixel with all others where there is one logit
-    and no GPU, and is stopped by the shapes of K.
+    and no GPU, and fails on the shapes of K logits.
     """
 
     def forward(
@@ -80,8 +80,8 @@ class EachPixelFocal(_Adapted):
 class LabelledDice(_Adapted):
     """Compute mmseg's ``DiceLoss`` over the labelled pixels of each image.
 
-    It takes ignored pixels for such of no class, and a single logit for that of
-    class 0, which would be "unchanged".
+    mmseg's takes ignored pixels for pixels of no class, and a single logit for that
+    of class 0, which would be "unchanged".
     """
 
     def forward(
