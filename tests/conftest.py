@@ -202,7 +202,7 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
-    """What is logged about types of numbers, (level, message) each, as in a new process."""
+    """Collect what is logged about types of numbers, (level, message) each, as in a new process."""
     messages: list[tuple[int, str]] = []
 
     def print_log(message: str, logger: str, level: int = logging.INFO) -> None:

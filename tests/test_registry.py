@@ -43,7 +43,7 @@ CASES = [(scope, name) for scope in SCOPES for name in PARTS]
 
 @pytest.fixture(scope='module')
 def found(tmp_path_factory):
-    """What each case printed."""
+    """Return what each case printed."""
     folder = tmp_path_factory.mktemp('found')
     programs = [FIND.format(scope=scope, root=PARTS[name][0], name=name) for scope, name in CASES]
     subprocess.run(

@@ -1,4 +1,4 @@
-"""What a file is, and whether its bytes are those that were written."""
+"""Test what a file is taken for, and that changed bytes are found."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""What a checkpoint holds: tensors by name, finite, of the network's kind of number."""
+"""Test that checkpoints hold finite tensors by name, of the network's kind of number."""
 
 import pytest
 import torch

@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).with_name('two_ranks.py')
 
 @pytest.fixture(scope='module')
 def ranks(tmp_path_factory):
-    """What each of two ranks saw and read; the second has no files."""
+    """Return what each of two ranks saw and read; the second has no files."""
     folder = tmp_path_factory.mktemp('two_ranks')
     processes = [
         subprocess.Popen(

@@ -51,7 +51,7 @@ def outcome(function):
 
 
 def look():
-    """What this rank sees, one entry for each way to read."""
+    """Return what this rank sees, one entry for each way to read."""
     seen = {}
     seen['alone'] = outcome(lambda: read_checkpoint('x.pth')['state_dict']['linear.bias'].item())
     with one_rank_reads():

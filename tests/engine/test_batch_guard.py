@@ -25,7 +25,7 @@ def loader(small_runner):
 
 
 def _trains_on_one(network, inputs):
-    """What torch says."""
+    """Return what torch says."""
     network.train()
     try:
         network(inputs, mode='loss')

@@ -1,4 +1,4 @@
-"""What a launch of several ranks ends with."""
+"""Test what a launch of several ranks ends with."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What ``--amp`` and ``autocast`` do to a config, and that what comes of it runs."""
+"""Test what ``--amp`` and ``autocast`` do to a config, and that the result runs."""
 
 import logging
 

@@ -40,7 +40,7 @@ def _flat(value, name=''):
 
 
 def _state(path):
-    """What a checkpoint holds of a training, without times and paths."""
+    """Return what a checkpoint holds of a training, without times and paths."""
     checkpoint = load_checkpoint_file(path)
     scalars = {
         name: [list(part) for part in (buffer._log_history, buffer._count_history)]
@@ -103,7 +103,7 @@ def test_a_loop_over_iterations_goes_on_at_its_place(
 
 
 def _draws(small_runner, workers, epoch=0, seed=1):
-    """What the pipeline drew for each sample of an epoch of rank 0 or 1, by index."""
+    """Return what the pipeline drew for each sample of an epoch of rank 0 or 1, by index."""
     cfg = dict(
         dataset=small_runner.samples(6),
         sampler=dict(type='DefaultSampler', shuffle=True),

@@ -25,7 +25,7 @@ from tfinet_mm.errors import (
 
 
 class Touch:
-    """What a hostile file does: pickled as a call of os.system."""
+    """Call os.system when unpickled, as a hostile file does."""
 
     def __init__(self, path):
         self.path = path

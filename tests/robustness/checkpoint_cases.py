@@ -388,12 +388,12 @@ class Reduced:
         self.call = (function, arguments)
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
-        """What unpickling does."""
+        """Say what unpickling does."""
         return self.call
 
 
 def _strange_object(name: str, marker: Path) -> Any:
-    """What no checkpoint should hold; some would make ``marker``."""
+    """Return what no checkpoint should hold; some would make ``marker``."""
     objects = dict(
         system=Reduced(os.system, f'touch {marker}'),
         exec=Reduced(exec, f'open({str(marker)!r}, "w")'),

@@ -198,7 +198,7 @@ def _add_number(
 
 
 def _spellings(option: str) -> list[list[str]]:
-    """How a message may write the name of an option."""
+    """Return how a message may write the name of an option."""
     word = option.lstrip('-')
     return [[word], [word.replace('-', '_')], [word.replace('-', ' ')]]
 

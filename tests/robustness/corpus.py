@@ -1,4 +1,4 @@
-"""What a case is, and how its outcome is judged.
+"""Define a case, and judge its outcome.
 
 Outcomes:
 
@@ -111,7 +111,7 @@ def judge_error(error: BaseException, trial: Trial, log: Path) -> tuple[str, str
 
 
 def _message(error: BaseException, log: Path) -> str:
-    """What the user reads: of a command that ended with a bare status, the end of its output."""
+    """Return what the user reads: of a command that ended with a bare status, its last output."""
     if isinstance(error, SystemExit) and not isinstance(error.code, str):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -120,14 +120,14 @@ def _message(error: BaseException, log: Path) -> str:
 
 
 def _is_own(error: BaseException, frames: traceback.StackSummary) -> bool:
-    """Whether the project raised the error, rather than a library or Python underneath it."""
+    """Return whether the project raised the error, not a library or Python underneath it."""
     if isinstance(error, project.TFINetError | SystemExit):
         return True
     return bool(frames) and project.is_own_file(frames[-1].filename) and isinstance(error, ERRORS)
 
 
 def _names(text: str, groups: Sequence[Sequence[str]]) -> bool:
-    """Whether a message holds every word of one group; without groups any message will do."""
+    """Return whether a message holds every word of one group; without groups any will do."""
     if not groups:
         return bool(text)
     return any(all(word.lower() in text.lower() for word in group) for group in groups)

@@ -1,4 +1,4 @@
-"""What holds for any program that builds the Runner which a config of this package names."""
+"""Test programs that build the Runner which a config of this package names."""
 
 import json
 import runpy

@@ -1,4 +1,4 @@
-"""What pays on a device, with the device made up; and once on the real CPU."""
+"""Test which type pays on a made-up device, and once on the real CPU."""
 
 import logging
 import os

@@ -127,7 +127,7 @@ def test_float16_is_allowed_where_nothing_is_lost(make, said):
 
 
 def test_a_step_with_a_scaler(make):
-    """What AmpOptimWrapper does on a GPU, with torch's scaler of CPUs."""
+    """Do what AmpOptimWrapper does on a GPU, with torch's scaler of CPUs."""
 
     class Scaling(OptimWrapper):
         loss_scaler = torch.amp.GradScaler('cpu', init_scale=1024.0)

@@ -120,7 +120,7 @@ class Resumption:
         self._schedules = ConfigSchedules(runner)
 
     def finish(self, runner: Runner, optimizer: bool, schedulers: bool) -> None:
-        """Take over the schedules and the seed, which MMEngine would not, or wrongly.
+        """Take over the schedules and the seed, which MMEngine does wrongly or not.
 
         Args:
             runner: The runner, which has loaded everything but the schedules.
