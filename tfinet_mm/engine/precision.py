@@ -38,7 +38,7 @@ def add_amp_option(parser: Any) -> None:
         nargs='?',
         const='auto',
         choices=AMP_TYPES,
-        help='type to compute in: auto, also meant by --amp alone, is the fastest of this machine',
+        help='type to compute in: auto, also meant by --amp alone, is 16 bits if units are there',
     )
 
 
@@ -277,7 +277,7 @@ def _test_in(cfg: Config, dtype: str) -> None:
     able = _LOOP_TYPES.get(device, 'float32')
     best = best_precision(device)
     if dtype == 'auto' and best.dtype not in ('float32', able):
-        # Where bfloat16 is the fastest on a GPU, float16 is as fast.
+        # A GPU with units for bfloat16 has them for float16 too.
         dtype = able
         say_once(
             f"Computing in {able} on the device {device!r}: {best.reason}, and MMEngine's test "

@@ -106,7 +106,7 @@ def resolve_precision(
         if reason is not None and log:
             say_once(
                 f'{checked} on the device {kind!r} is slower than float32: {reason}; '
-                "'auto' chooses what is fastest",
+                "'auto' chooses by the units that the device has",
                 logging.WARNING,
             )
         return checked
