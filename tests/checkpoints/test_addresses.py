@@ -1,6 +1,7 @@
 """Checkpoints from paths, downloads and MMEngine's names for models."""
 
 import os
+import re
 
 import pytest
 import torch
@@ -66,28 +67,44 @@ def test_downloads(tmp_path, monkeypatch):
     # What torch downloaded before is in the same place.
     cache = tmp_path / 'hub' / 'checkpoints'
     cache.mkdir(parents=True)
-    victim = hostile(cache / 'bad.pth')
+    victim = hostile(cache / 'bad-0123abcd.pth')
     monkeypatch.setenv('MMENGINE_HOME', str(tmp_path / 'home'))
     (tmp_path / 'home').mkdir()
     (tmp_path / 'home' / 'open_mmlab.json').write_text(
-        '{"test/bad": "https://example.org/bad.pth", "test/good": "https://example.org/good.pth",'
+        '{"test/bad": "https://example.org/bad-0123abcd.pth", "test/good": "https://example.org/good.pth",'
         ' "test/local": "local.pth"}'
     )
     hostile(tmp_path / 'home' / 'local.pth')
-    for name in ('https://example.org/bad.pth', 'open-mmlab://test/bad', 'openmmlab://test/local'):
+    address = 'https://example.org/bad-0123abcd.pth'
+    for name in (address, 'open-mmlab://test/bad', 'openmmlab://test/local'):
         with pytest.raises(UntrustedCheckpointError):
             read_checkpoint(name)
-    for name in ('https://example.org/good.pth?x=1', 'open-mmlab://test/good'):
+    for name in ('https://example.org/good.pth', 'open-mmlab://test/good'):
         assert read_checkpoint(name)['state_dict']['w'].tolist() == [1, 1]
-    assert asked == ['https://example.org/good.pth?x=1']
+    assert asked == ['https://example.org/good.pth']
     with pytest.raises(FileNotFoundError, match=r'http://example\.org/gone\.pth can not be down'):
         read_checkpoint('http://example.org/gone.pth')
-    assert sorted(path.name for path in cache.iterdir()) == ['bad.pth', 'good.pth']
+    names = sorted(path.name for path in cache.iterdir())
+    assert names[0] == 'bad-0123abcd.pth'
+    assert re.fullmatch(r'good-[0-9a-f]{12}\.pth', names[1])
+    assert len(names) == 2
     with pytest.raises(FileNotFoundError, match='no pretrained model'):
         read_checkpoint('open-mmlab://msra/hrnetv2_w19')
     with pytest.raises(UntrustedCheckpointError, match='pavi://x'):
         read_checkpoint('pavi://x')
     assert not victim.exists()
+
+
+def test_addresses_of_one_name_are_different_files(tmp_path, monkeypatch):
+    monkeypatch.setenv('TORCH_HOME', str(tmp_path))
+
+    def download(url, target, progress):
+        torch.save({'w': torch.full((1,), float(url[-len('1/model.pth')]))}, target)
+
+    monkeypatch.setattr(torch.hub, 'download_url_to_file', download)
+    for number in (1, 2, 1):
+        address = f'https://example.org/{number}/model.pth'
+        assert read_checkpoint(address)['w'].item() == number
 
 
 def test_a_classifier_gives_its_backbone(tmp_path, monkeypatch):

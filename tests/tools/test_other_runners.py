@@ -3,12 +3,14 @@
 import json
 import runpy
 import sys
+from collections import OrderedDict
 from pathlib import Path
 
 import mmseg
 import numpy as np
 import pytest
 import torch
+from mmengine.visualization import Visualizer
 from PIL import Image
 
 from tfinet_mm.engine.checkpoint import load_checkpoint_file
@@ -103,6 +105,8 @@ def mmseg_tool():
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, 'argv', [name, *map(str, arguments)])
             patch.setenv('LOCAL_RANK', '0')
+            # A process of its own has no visualizer yet, with the folder of an earlier test.
+            patch.setattr(Visualizer, '_instance_dict', OrderedDict())
             namespace = runpy.run_path(str(folder / name))
             namespace['main']()
 

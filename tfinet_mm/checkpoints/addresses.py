@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
@@ -84,8 +85,7 @@ def _reader(name: str) -> Callable[[str, Location], Any]:
 
 def _read_url(name: str, map_location: Location) -> Any:
     """Download a file once to where :mod:`torch.hub` keeps it, and read it."""
-    folder = Path(torch.hub.get_dir()) / 'checkpoints'
-    file = folder / os.path.basename(unquote(urlparse(name).path))
+    file = Path(torch.hub.get_dir()) / 'checkpoints' / _stored_name(name)
     if not file.exists():
         print_log(f'Downloading {name} to {file}', 'current')
         try:
@@ -97,6 +97,18 @@ def _read_url(name: str, map_location: Location) -> Any:
                 'give the path of a file'
             ) from error
     return load_checkpoint_file(file, map_location)
+
+
+def _stored_name(address: str) -> str:
+    """Name the file that an address is stored in: no other address's.
+
+    A name with a hash, as published weights have, is that of torch.hub, whose files
+    are shared. Any other (``model.pth``) may belong to many addresses.
+    """
+    path = Path(os.path.basename(unquote(urlparse(address).path)))
+    if re.search(r'-[0-9a-f]{8,}$', path.stem):
+        return path.name
+    return f'{path.stem}-{hashlib.sha256(address.encode()).hexdigest()[:12]}{path.suffix}'
 
 
 def _read_openmmlab(name: str, map_location: Location) -> Any:

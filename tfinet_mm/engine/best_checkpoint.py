@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,13 +122,21 @@ def _candidates(hook: CheckpointHook, start: str, names: tuple[str, str]) -> Ite
                 level=logging.WARNING,
             )
             continue
-        info = checkpoint.get('message_hub', {}).get('runtime_info', {})
+        info = _runtime_info(checkpoint)
         score = info.get(names[0])
         # A training that saved the best by one score, and now by several, or the other way.
         if score is None and Path(str(info.get('best_ckpt'))).name == path.name:
             score = info.get('best_score')
-        if score is not None and math.isfinite(score):
+        if isinstance(score, int | float) and math.isfinite(score):
             yield Best(float(score), path, int(match.group(1)))
+
+
+def _runtime_info(checkpoint: Any) -> Mapping[str, Any]:
+    """Take what MMEngine noted of the training out of a checkpoint; nothing where it holds none."""
+    found = checkpoint
+    for key in ('message_hub', 'runtime_info'):
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 def _is_in(path: Path, folder: str) -> bool:

@@ -1,4 +1,5 @@
 import pytest
+import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
@@ -160,8 +161,14 @@ def test_several_scores_and_a_file_that_cannot_be_read(small_runner, resumed, tm
     (tmp_path / 'work/best_Score_epoch_1.pth').write_bytes(
         (tmp_path / 'work/epoch_1.pth').read_bytes()
     )
+    # Somebody's own files of such a name, which say nothing of a score that counts.
+    odd = {7: [1], 8: dict(message_hub=None), 9: dict(message_hub=dict(runtime_info='x'))}
+    odd[6] = dict(message_hub=dict(runtime_info=dict(best_score_Score='high')))
+    for epoch, content in odd.items():
+        torch.save(content, tmp_path / 'work' / f'best_Score_epoch_{epoch}.pth')
     runner = resumed('work', 3, epochs=3, scores=EARLY, default_hooks=hooks)
-    assert {name for name in _files(tmp_path / 'work') if 'best' in name} == best | {torn.name}
+    left = {f'best_Score_epoch_{epoch}.pth' for epoch in odd} | {torn.name}
+    assert {name for name in _files(tmp_path / 'work') if 'best' in name} == best | left
     info = runner.message_hub.runtime_info
     assert (info['best_score_Score'], info['best_score_Other']) == (0.9, -3.0)
     assert f'not counted as the best checkpoint: {torn}' in _log(tmp_path / 'work')

@@ -46,6 +46,8 @@ WRONG = [
     ('optim_wrapper.clip_gard', {}, "did you mean 'clip_grad'?"),
     ('optim_wrapper.optimizer.lr', -1, 'lr must be a learning rate, a number above 0, got -1'),
     ('optim_wrapper.optimizer.learning', 1, 'Adam has no such key'),
+    ('param_scheduler', ['LinearLR'], 'param_scheduler[0] must be a dictionary'),
+    ('param_scheduler', [None], 'param_scheduler[0] must be a dictionary'),
     ('param_scheduler.eta_mn', 0, "did you mean 'eta_min'?"),
     ('default_hooks.checkpoint.save_bset', 'Score', "did you mean 'save_best'?"),
     ('default_hooks.checkpoint.save_best', 'Scroe', "no score 'Scroe'; did you mean 'Score'?"),

@@ -391,9 +391,12 @@ class _Checker:
                     if isinstance(several, Mapping | list):
                         yield from self._schedulers(several, f'{where}.{name}')
                 continue
-            begin, end = one.get('begin', 0), one.get('end', float('inf'))
-            if values.is_whole(begin) and values.is_whole(end) and begin >= end:
-                yield f'{where}: end must be above begin, got begin={begin} and end={end}'
+            if one is None and path != where:
+                yield f'{where} must be a dictionary with a type, got None'
+            if isinstance(one, Mapping):
+                begin, end = one.get('begin', 0), one.get('end', float('inf'))
+                if values.is_whole(begin) and values.is_whole(end) and begin >= end:
+                    yield f'{where}: end must be above begin, got begin={begin} and end={end}'
             yield from self._part(
                 one,
                 where,
