@@ -33,6 +33,35 @@ def default_scope() -> Iterator[None]:
     DefaultScope._instance_dict.update(before)
 
 
+class Touch:
+    """Make a file when unpickled, by a call of os.system."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[[str], int], tuple[str]]:
+        """Return the call that is stored."""
+        return os.system, (f'touch {self.path}',)
+
+
+@pytest.fixture
+def touch() -> type[Touch]:
+    """Return the class of what a hostile file holds, given the file to make."""
+    return Touch
+
+
+@pytest.fixture
+def hostile() -> Callable[[Path], Path]:
+    """Write a checkpoint that makes a file when its code runs; returns that file."""
+
+    def write(path: Path) -> Path:
+        victim = path.parent / 'ran'
+        torch.save({'state_dict': {}, 'extra': Touch(victim)}, path)
+        return victim
+
+    return write
+
+
 SHARED = Path(__file__).resolve().parents[1] / '..' / 'shared'
 
 

@@ -1,6 +1,5 @@
 """Checkpoints from paths, downloads and MMEngine's names for models."""
 
-import os
 import re
 
 import pytest
@@ -15,26 +14,9 @@ from tfinet_mm.errors import (
 )
 
 
-class Touch:
-    """Call os.system when unpickled, as a hostile file does."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.system, (f'touch {self.path}',)
-
-
 @pytest.fixture(autouse=True)
 def distrust(monkeypatch):
     monkeypatch.delenv(TRUST_VARIABLE, raising=False)
-
-
-def hostile(path):
-    """Write a checkpoint that makes a file when its code runs; returns that file."""
-    victim = path.parent / 'ran'
-    torch.save({'state_dict': {}, 'extra': Touch(victim)}, path)
-    return victim
 
 
 def test_paths(tmp_path, monkeypatch):
@@ -53,7 +35,7 @@ def test_paths(tmp_path, monkeypatch):
         read_checkpoint('nan.pth')
 
 
-def test_downloads(tmp_path, monkeypatch):
+def test_downloads(tmp_path, hostile, monkeypatch):
     monkeypatch.setenv('TORCH_HOME', str(tmp_path))
     asked = []
 

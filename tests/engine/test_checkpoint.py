@@ -19,16 +19,6 @@ from tfinet_mm.engine.checkpoint import (
 from tfinet_mm.errors import DamagedCheckpointError, UntrustedCheckpointError
 
 
-class Touch:
-    """Call os.system when unpickled, as a hostile file does."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.system, (f'touch {self.path}',)
-
-
 class Method:
     """A bound method fetched by getattr, which reaches code through allowed classes."""
 
@@ -44,13 +34,19 @@ def distrust(monkeypatch):
     monkeypatch.delenv(TRUST_VARIABLE, raising=False)
 
 
-def hostile(path, kind):
+@pytest.fixture
+def hostile_of(touch):
+    """Write a hostile file of a kind; returns the file that its code would make."""
+    return lambda path, kind: _hostile(path, kind, touch)
+
+
+def _hostile(path, kind, touch):
     victim = path.parent / 'ran'
     value = {
-        'global': {'state_dict': {}, 'extra': Touch(victim)},
+        'global': {'state_dict': {}, 'extra': touch(victim)},
         'getattr of a foreign class': {'x': Method(subprocess.Popen, '__init__')},
         'getattr of an allowed class': {'x': Method(HistoryBuffer, '__init__')},
-        'object array': {'x': np.array([Touch(victim)], dtype=object)},
+        'object array': {'x': np.array([touch(victim)], dtype=object)},
         'record': {'x': np.zeros(2, dtype=[('a', 'i4')])},
         'method called': {'x': HistoryBuffer()},
     }[kind]
@@ -83,7 +79,9 @@ def hostile(path, kind):
     ],
 )
 @pytest.mark.parametrize('legacy', [False, True])
-def test_hostile_files_are_refused_with_the_reason(tmp_path, kind, named, legacy, monkeypatch):
+def test_hostile_files_are_refused_with_the_reason(
+    tmp_path, hostile_of, kind, named, legacy, monkeypatch
+):
     if legacy and kind == 'method called':
         pytest.skip('made by hand in the new format only')
     if legacy:
@@ -92,7 +90,7 @@ def test_hostile_files_are_refused_with_the_reason(tmp_path, kind, named, legacy
             torch, 'save', lambda *args: save(*args, _use_new_zipfile_serialization=False)
         )
     path = tmp_path / 'a file.pth'
-    victim = hostile(path, kind)
+    victim = hostile_of(path, kind)
     with pytest.raises(UntrustedCheckpointError, match=named) as caught:
         load_checkpoint_file(path)
     assert str(path) in str(caught.value)
@@ -101,9 +99,9 @@ def test_hostile_files_are_refused_with_the_reason(tmp_path, kind, named, legacy
     assert not victim.exists()
 
 
-def test_trusting_reads_what_else_would_be_refused(tmp_path, monkeypatch):
+def test_trusting_reads_what_else_would_be_refused(tmp_path, hostile_of, monkeypatch):
     path = tmp_path / 'x.pth'
-    victim = hostile(path, 'global')
+    victim = hostile_of(path, 'global')
     monkeypatch.setenv(TRUST_VARIABLE, '0')
     assert not checkpoints_trusted()
     trust_checkpoints()

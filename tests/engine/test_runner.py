@@ -1,6 +1,5 @@
 """Checkpoints of SCDRunner: read safely, checked, written whole, with MMEngine's hooks."""
 
-import os
 import stat
 
 import numpy as np
@@ -22,23 +21,6 @@ from tfinet_mm.errors import (
     NotFiniteWeightsError,
     UntrustedCheckpointError,
 )
-
-
-class Touch:
-    """Call os.system when unpickled, as a hostile file does."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.system, (f'touch {self.path}',)
-
-
-def hostile(path):
-    """Write a checkpoint that makes a file when its code runs; returns that file."""
-    victim = path.parent / 'ran'
-    torch.save({'state_dict': {}, 'extra': Touch(victim)}, path)
-    return victim
 
 
 class Line(BaseModel):
@@ -151,7 +133,7 @@ class Started(BaseModel):
         return {'loss': loss}
 
 
-def test_every_way_to_a_checkpoint_is_guarded(tmp_path):
+def test_every_way_to_a_checkpoint_is_guarded(tmp_path, hostile):
     path = tmp_path / 'x.pth'
     victim = hostile(path)
     with pytest.raises(UntrustedCheckpointError):
@@ -271,7 +253,7 @@ def test_without_a_name_the_newest_usable_checkpoint_is_resumed(tmp_path):
     assert runner.epoch == 0
 
 
-def test_other_runners_get_no_checkpoint_with_code(tmp_path):
+def test_other_runners_get_no_checkpoint_with_code(tmp_path, hostile):
     path = tmp_path / 'x.pth'
     victim = hostile(path)
     for kind in ('Runner', 'tfinet_mm.SCDRunner'):

@@ -13,11 +13,13 @@ import copy
 from typing import Any
 
 from mmengine.model.weight_init import PretrainedInit
+from mmengine.registry import WEIGHT_INITIALIZERS
 from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from tfinet_mm.checkpoints.addresses import SCHEME, plain_address, read_checkpoint
 from tfinet_mm.checkpoints.pickles import Location
+from tfinet_mm.utils.class_names import find_class
 
 
 def load_from_safe_reader(filename: str, map_location: Location = None) -> dict[str, Any]:
@@ -42,13 +44,21 @@ def guard_pretrained(model: nn.Module) -> None:
             module.init_cfg = _guarded(init_cfg)
 
 
+def is_pretrained(init_cfg: Any) -> bool:
+    """Return whether an entry of ``init_cfg`` loads a checkpoint, by any name of its type."""
+    if not isinstance(init_cfg, dict):
+        return False
+    return find_class(WEIGHT_INITIALIZERS, init_cfg.get('type')) is PretrainedInit
+
+
 def _guarded(init_cfg: Any) -> Any:
     """Put :data:`SCHEME` before the address of an entry of ``init_cfg``, if it has one."""
+    # Some of mmseg's backbones read it themselves, whatever the type.
     if not isinstance(init_cfg, dict) or not isinstance(init_cfg.get('checkpoint'), str):
         return init_cfg
-    kind = init_cfg.get('type')
-    if kind is not PretrainedInit and str(kind).rpartition('.')[2] != 'Pretrained':
-        return init_cfg
     changed = copy.copy(init_cfg)
+    if is_pretrained(init_cfg):
+        # By any other name MMEngine would load it first, for other entries to overwrite.
+        changed['type'] = 'Pretrained'
     changed['checkpoint'] = SCHEME + plain_address(init_cfg['checkpoint'])
     return changed

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from mmengine.model.weight_init import PretrainedInit
 from mmseg.models import FCNHead
 from published_reference import load_reference
 
@@ -100,10 +101,12 @@ def test_pretrained_weights_of_every_layout(tmp_path, narrow):
         assert all((v == 2).all() for v in model.state_dict().values()), name
 
 
-def test_weights_that_do_not_fit_are_refused(tmp_path, narrow):
+@pytest.mark.parametrize('kind', ['Pretrained', PretrainedInit])
+def test_weights_that_do_not_fit_are_refused(tmp_path, narrow, kind):
     state = narrow.state_dict()
     del state['conv2.weight']
-    model = FusedHRNet(4, init_cfg=_save(tmp_path / 'partial.pth', state))
+    init_cfg = _save(tmp_path / 'partial.pth', state) | dict(type=kind)
+    model = FusedHRNet(4, init_cfg=init_cfg)
     with pytest.raises(ValueError, match=r'conv2\.weight: file has nothing'):
         model.init_weights()
     other = FusedHRNet(6, init_cfg=_save(tmp_path / 'narrow.pth', narrow.state_dict()))

@@ -12,6 +12,7 @@ from mmseg.models.utils import Upsample
 from torch import Tensor, nn
 
 from tfinet_mm.checkpoints.addresses import plain_address, read_checkpoint
+from tfinet_mm.checkpoints.pretrained import is_pretrained
 from tfinet_mm.models.norms import BN, NormCfg, fitting_norm
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import Features
@@ -111,7 +112,7 @@ class FusedHRNet(HRNet):
                 in other shapes. (A partly loaded backbone trains to bad scores
                 without a word.)
         """
-        if isinstance(self.init_cfg, dict) and self.init_cfg.get('type') == 'Pretrained':
+        if is_pretrained(self.init_cfg):
             self._load_pretrained(self.init_cfg['checkpoint'])
         else:
             super().init_weights()
