@@ -1,8 +1,6 @@
 """Setting up ranks; two real ones run in tests/tools/test_dist.py."""
 
-import json
 import os
-import sys
 
 import pytest
 import torch
@@ -19,7 +17,6 @@ from tfinet_mm.engine.launch import (
     on_first_rank,
     prepare_launch,
     rank_device,
-    record_errors,
 )
 from tfinet_mm.registry import MODEL_WRAPPERS
 
@@ -190,26 +187,6 @@ def test_an_error_on_its_way_is_not_held_up(one_rank):
     assert distributed.is_initialized()
     finish_launch()
     assert not distributed.is_initialized()
-
-
-def test_the_launcher_hears_of_an_error(one_rank, monkeypatch, tmp_path, capsys):
-    file = tmp_path / 'error.json'
-    monkeypatch.setattr(sys, 'excepthook', sys.__excepthook__)
-    record_errors()
-    assert sys.excepthook is sys.__excepthook__
-    monkeypatch.setenv('TORCHELASTIC_ERROR_FILE', str(file))
-    record_errors()
-    hook = sys.excepthook
-    record_errors()
-    assert sys.excepthook is hook
-    # torch's own hook, which names the rank, calls this one.
-    join_cpu_group('pytorch')
-    for error in (OSError('disk full'), ValueError('a second one')):
-        sys.excepthook(type(error), error, None)
-    assert json.loads(file.read_text())['message']['message'] == 'OSError: disk full'
-    printed = capsys.readouterr().err
-    assert 'OSError: disk full\n' in printed
-    assert 'ValueError: a second one\n' in printed
 
 
 def test_each_process_of_a_machine_has_a_gpu(monkeypatch):

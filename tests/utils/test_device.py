@@ -1,4 +1,4 @@
-"""Test which type pays on a made-up device, and once on the real CPU."""
+"""Test which devices can be used, which type pays on a made-up one, and once on the real CPU."""
 
 import logging
 import os
@@ -19,6 +19,7 @@ from tfinet_mm.utils.device import (
     resolve_precision,
     resolve_precisions,
     surrounding_autocast,
+    usable_device,
 )
 
 # Lines of /proc/cpuinfo: an AMD EPYC of 2019, an Intel Xeon of 2023, an AWS Graviton 3.
@@ -242,3 +243,14 @@ def test_contexts():
         assert (x @ x).dtype == torch.float32
     assert surrounding_autocast('cpu') is None
     assert surrounding_autocast('meta') is None
+
+
+def test_the_cpu_can_be_used():
+    assert usable_device('cpu') == torch.device('cpu')
+    assert usable_device(torch.device('cpu')) == torch.device('cpu')
+
+
+@pytest.mark.parametrize('name', ['gpu', 'cuda:99', 'meta', 'cpu:x'])
+def test_what_cannot_be_used_is_named(name):
+    with pytest.raises(ValueError, match=f"device '{name}' can't be used"):
+        usable_device(name)

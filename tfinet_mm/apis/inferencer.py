@@ -38,8 +38,7 @@ from tfinet_mm.structures import (
     ClassTable,
     SCDProbabilities,
 )
-from tfinet_mm.utils.device import resolve_precisions
-from tfinet_mm.utils.torch_device import usable_device
+from tfinet_mm.utils.device import resolve_precisions, usable_device
 from tfinet_mm.visualization import field_array
 
 ImageLike: TypeAlias = str | os.PathLike[str] | np.ndarray

@@ -8,14 +8,12 @@ chooses a model wrapper that asks for no device. On GPUs MMEngine does all of it
 
 from __future__ import annotations
 
-import contextlib
 import multiprocessing
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import timedelta
-from types import TracebackType
 from typing import Any, TypeVar
 
 import torch
@@ -24,7 +22,6 @@ from mmengine.device import get_device
 from mmengine.dist import broadcast_object_list, get_dist_info, init_dist
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from torch import distributed, nn
-from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
 from tfinet_mm.checkpoints.sharing import each_rank_reads
 from tfinet_mm.registry import MODEL_WRAPPERS
@@ -77,7 +74,6 @@ def prepare_launch(cfg: Config, launcher: str) -> None:
     cfg.launcher = launcher
     if launcher == 'none':
         return
-    record_errors()
     _set_rank_variables(launcher, os.environ)
     if get_device() != 'cpu':
         local, gpus = int(os.environ['LOCAL_RANK']), torch.cuda.device_count()
@@ -117,31 +113,6 @@ def join_group(cfg: Config, launcher: str) -> None:
     init_dist(launcher, **env_cfg.get('dist_cfg', {}))
 
 
-def record_errors() -> None:
-    """Write the error that ends this process where its launcher looks for it.
-
-    An error that nothing catches goes to the file that torchrun names in
-    ``TORCHELASTIC_ERROR_FILE``, besides its traceback on the terminal;
-    :mod:`tfinet_mm.engine.launcher` ends with the one of the first rank to fail.
-    """
-    file = os.environ.get('TORCHELASTIC_ERROR_FILE')
-    before = sys.excepthook
-    if not file or getattr(before, 'records_errors', False):
-        return
-
-    def hook(
-        kind: type[BaseException], error: BaseException, traceback: TracebackType | None
-    ) -> None:
-        # What a command has written itself is kept.
-        if not os.path.exists(file):
-            with contextlib.suppress(OSError):
-                get_error_handler().record_exception(error)
-        before(kind, error, traceback)
-
-    hook.records_errors = True  # type: ignore[attr-defined]
-    sys.excepthook = hook
-
-
 def finish_launch() -> None:
     """Leave the process group, if this process is in one and no error is on its way.
 
@@ -169,7 +140,6 @@ def join_cpu_group(launcher: str) -> None:
     if launcher not in LAUNCHERS:
         raise ValueError(f'the launcher must be one of {LAUNCHERS}, got {launcher!r}')
     if launcher != 'none':
-        record_errors()
         _set_rank_variables(launcher, os.environ)
         if not distributed.is_initialized():
             distributed.init_process_group('gloo', timeout=timedelta(days=365))

@@ -56,8 +56,8 @@ from tfinet_mm.pseudo_labels.report import make_report
 from tfinet_mm.pseudo_labels.rules import LEVELS, fill, keep
 from tfinet_mm.pseudo_labels.selection import Selection, confidence_histogram
 from tfinet_mm.registry import MODELS
+from tfinet_mm.utils.device import usable_device
 from tfinet_mm.utils.json_text import json_text
-from tfinet_mm.utils.torch_device import usable_device
 from tfinet_mm.visualization import write_palette_png, write_png
 
 SHOWN = 6
