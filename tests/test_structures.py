@@ -68,11 +68,32 @@ def test_metainfo_there_and_back():
         (['a', 'b'], [[0, 0, 0]], '2 names and 1 colours'),
         (['a', 'a'], [[0, 0, 0], [1, 1, 1]], 'names of a class table must differ'),
         (['a', 'b'], [[0, 0, 0], [0, 0, 0]], 'colours of a class table must differ'),
+        (['a', 'b'], [[0, 0, 0], [0, 0, 256]], r'from 0 to 255.*got \[0, 0, 256\]'),
+        (['a', 'b'], [[0, 0, 0], [-1, 0, 0]], r'got \[-1, 0, 0\]'),
+        (['a', 'b'], [[0, 0, 0], [0.5, 0, 0]], r'got \[0\.5, 0, 0\]'),
+        (['a', 'b'], [[0, 0, 0], [True, 0, 0]], r'got \[True, 0, 0\]'),
+        (['a', 'b'], [[0, 0, 0], [0, 0]], r'three whole numbers.*got \[0, 0\]'),
+        (['a', 'b'], [[0, 0, 0], '#ff0000'], "got '#ff0000'"),
+        (['a', 'b'], [[0, 0, 0], '123'], "got '123'"),
+        (['a', 'b'], [[0, 0, 0], ['1', '2', '3']], "got .*'1', '2', '3'"),
+        (['a', 'b'], [[0, 0, 0], None], 'got None'),
+        (['a', 'b'], 'viridis', "semantic_palette must be a list.*got 'viridis'"),
+        ('ab', [[0, 0, 0], [1, 1, 1]], "semantic_classes must be a list.*got 'ab'"),
+        (None, [[0, 0, 0]], 'semantic_classes must be a list'),
+        (['a', ' '], [[0, 0, 0], [1, 1, 1]], "must be words, got ' '"),
+        (['a', 1], [[0, 0, 0], [1, 1, 1]], 'must be words, got 1'),
+        (['a'], [[0, 0, 0]], 'at least one land-cover class'),
     ],
 )
 def test_bad_tables(names, palette, message):
     with pytest.raises(ValueError, match=message):
         ClassTable(names, palette)
+
+
+def test_colours_of_numpy_are_numbers():
+    table = ClassTable(['a', 'b'], np.array([[0, 0, 0], [255, 1, 2]], np.uint8))
+    assert table.palette == ((0, 0, 0), (255, 1, 2))
+    assert {type(value) for colour in table.palette for value in colour} == {int}
 
 
 def test_metainfo_without_classes():

@@ -1,6 +1,7 @@
 """The manifest: what may be added to a folder, and what is refused."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -148,3 +149,45 @@ def test_rasters_on_the_ground_are_scenes(tmp_path):
     (tmp_path / '1/crs.tif').rename(tmp_path / 'label1.tif')
     with pytest.raises(ValueError, match='into the folder label1'):
         list_pairs(str(tmp_path / 'label1.tif'), f'{two}/crs.tif')
+
+
+def test_one_input_for_both_dates_is_refused(tmp_path):
+    folder, link = tmp_path / 'd', tmp_path / 'link'
+    folder.mkdir()
+    link.symlink_to(folder)
+    for name in ('a.png', 'b.png'):
+        (folder / name).touch()
+    (folder / 'c.png').symlink_to('a.png')
+    for after in (folder, link):
+        with pytest.raises(ValueError, match='before and after are the same folder'):
+            list_pairs(str(folder), str(after))
+    for after in (folder / 'a.png', link / 'a.png', folder / 'c.png'):
+        with pytest.raises(ValueError, match=r'before and after are the same file, .*a\.png'):
+            list_pairs(str(folder / 'a.png'), str(after))
+    (tmp_path / 'e').mkdir()
+    (tmp_path / 'e' / 'a.png').touch()
+    for name in ('b.png', 'c.png'):
+        (tmp_path / 'e' / name).symlink_to(folder / name)
+    with pytest.raises(ValueError, match=r'the same file, .*b\.png'):
+        list_pairs(str(folder), str(tmp_path / 'e'))
+    (pair,) = list_pairs(str(folder / 'a.png'), str(folder / 'b.png'))
+    assert (pair.before, pair.after) == (str(folder / 'a.png'), str(folder / 'b.png'))
+
+
+@pytest.mark.skipif(os.name != 'posix', reason='names of files are text there')
+def test_names_that_are_no_text_in_utf_8(tmp_path):
+    name = os.fsdecode(b'caf\xe9')
+    for date in '12':
+        (tmp_path / date).mkdir()
+        try:
+            (tmp_path / date / f'{name}.png').touch()
+        except OSError:
+            pytest.skip('the file system takes UTF-8 alone')
+    pairs = list_pairs(str(tmp_path / '1'), str(tmp_path / '2'))
+    assert [pair.name for pair in pairs] == [name]
+    assert claim(tmp_path / 'out', pairs) == pairs
+    (found,) = json.loads((tmp_path / 'out' / 'manifest.json').read_bytes().decode())['pairs']
+    assert found == pairs[0]._asdict()
+    # The second run finds the first one's.
+    finish(tmp_path / 'out', *pairs)
+    assert claim(tmp_path / 'out', pairs) == []

@@ -67,6 +67,39 @@ def test_bad_list_files(tmp_path):
         read_list_file(path)
 
 
+@pytest.mark.parametrize('twice', [['f', './f'], ['f', 'f.png'], ['g', 'f.png', './f']])
+def test_two_ways_to_write_one_name_are_refused(twice):
+    with pytest.raises(ValueError, match=r"list\.txt names 1 pairs more than once.*'f'"):
+        select_listed(twice, {'f': '1', 'g': '2'}, ('.png',), 'list.txt')
+
+
+@pytest.mark.parametrize('encoding', ['utf-16', 'latin-1'])
+def test_list_files_of_other_encodings_are_named(tmp_path, encoding):
+    path = tmp_path / 'list.txt'
+    path.write_bytes('Zürich\n'.encode(encoding))
+    with pytest.raises(ValueError, match=r'list\.txt is no text in UTF-8; save it as UTF-8'):
+        read_list_file(path)
+
+
+@pytest.mark.parametrize('path', [5, ['list.txt']])
+def test_what_is_no_name_of_a_list_file(path):
+    with pytest.raises(FileNotFoundError, match='no such list file'):
+        read_list_file(path)
+
+
+@pytest.mark.parametrize('target', ['.', '..', '../..'])
+def test_a_link_to_a_folder_above_it_is_not_followed(tmp_path, target):
+    touch(tmp_path, 'd/a.png', 'd/sub/b.png', 'other/c.png')
+    (tmp_path / 'd' / 'sub' / 'loop').symlink_to(target)
+    (tmp_path / 'd' / 'linked').symlink_to(tmp_path / 'other')
+    (tmp_path / 'd' / 'sub' / 'again').symlink_to(tmp_path / 'other')
+    below = {'a', 'sub/b', 'linked/c', 'sub/again/c'}
+    if target == '../..':
+        # Above the folder itself, whose other contents are seen once.
+        below |= {'sub/loop/other/c'}
+    assert set(list_folder(tmp_path / 'd', ('.png',))) == below
+
+
 def test_unmatched_names_are_counted_and_the_first_ones_listed():
     names = {f'{i:02d}': f'before/{i}' for i in range(30)}
     with pytest.raises(UnmatchedPairError) as error:

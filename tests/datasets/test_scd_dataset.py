@@ -112,11 +112,35 @@ def test_without_labels_for_prediction_only(make_scd, tmp_path):
         (dict(fold=dict(every=2, keep='half')), 'keep one of'),
         (dict(window=0), 'window'),
         (dict(window=4, window_edge='pad'), 'window_edge'),
+        (dict(window=(4, 2.5)), 'window'),
+        (dict(window='4'), 'window'),
+        (dict(key_pattern='(a'), r"regular expression, got '\(a'"),
+        (dict(key_pattern=5), 'regular expression, got 5'),
+        (dict(img_suffix=None), 'img_suffix has to be the ending of file names'),
+        (dict(img_suffix=[]), 'img_suffix has to be'),
+        (dict(seg_map_suffix=['.png', '']), 'seg_map_suffix has to be'),
+        (dict(img_suffix='png'), r"img_suffix='png' has no dot.*set img_suffix='\.png'"),
+        (dict(data_prefix='im1'), 'data_prefix has to be a dictionary'),
+        (dict(data_prefix=dict(img_path_to='im1')), 'same images.*are the folder .*im1'),
+        (dict(data_prefix=dict(img_path_to='../{root}/./im1')), 'same images'),
+        (dict(metainfo=['a']), 'metainfo has to be a dictionary'),
+        (dict(fold=3), 'fold has to be a dictionary'),
+        (dict(fold=dict(every='2', keep='rest')), 'whole numbers'),
+        (dict(fold=dict(every=2, start=[0.5], keep='rest')), 'whole numbers'),
+        (dict(ann_file='list.txt'), 'no such list file'),
+        (dict(indices=0), 'indices has to be'),
+        (dict(indices=[]), 'indices has to be'),
+        (dict(indices=1.5), 'indices has to be'),
+        (dict(indices=[0, 3]), 'indices has 3, but the data set has 3 pairs'),
     ],
 )
 def test_arguments_that_do_not_fit(make_scd, tmp_path, options, message):
     make_scd()
-    with pytest.raises(ValueError, match=message):
+    prefix = options.get('data_prefix')
+    if isinstance(prefix, dict):
+        named = {key: value and value.format(root=tmp_path.name) for key, value in prefix.items()}
+        options = options | dict(data_prefix=named)
+    with pytest.raises((ValueError, FileNotFoundError), match=message):
         SECONDDataset(data_root=str(tmp_path), **options)
 
 

@@ -50,6 +50,10 @@ def test_scores_are_those_of_the_summed_counts():
     ]
 
 
+def test_a_config_is_checked_by_the_names_that_are_returned():
+    assert set(scored([[pair(0)]], 1)) == set(SCDMetric.result_names)
+
+
 def test_batch_size_and_order_do_not_matter():
     one_by_one = scored([[pair(i)] for i in range(5)], 5)
     assert scored([[pair(i) for i in (4, 2)], [pair(i) for i in (0, 1, 3)]], 5) == one_by_one

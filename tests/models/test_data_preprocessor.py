@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -169,7 +171,20 @@ def test_mean_and_std_are_no_weights():
         (dict(mean=None), 'mean and std'),
         (dict(mean=[1, 2], std=[1]), 'one finite number a channel'),
         (dict(std=[1, 0, 1]), 'above 0'),
+        (dict(std=[1, -1, 1]), 'above 0'),
+        (dict(std=[1, math.nan, 1]), 'one finite number a channel'),
+        (dict(std=[1, math.inf, 1]), 'one finite number a channel'),
+        (dict(mean=[0, math.nan, 0]), 'one finite number a channel'),
+        (dict(mean='abc'), 'mean=abc'),
+        (dict(mean=['1', '2', '3']), 'one finite number a channel'),
+        (dict(mean=0, std=1), 'one finite number a channel'),
+        (dict(mean=[], std=[]), 'one finite number a channel'),
         (dict(size=(4, 0)), 'size'),
+        (dict(size_divisor=0), 'size_divisor must be a whole number above 0, got 0'),
+        (dict(size_divisor=2.5), 'size_divisor'),
+        (dict(size_divisor='8'), 'size_divisor'),
+        (dict(test_cfg=dict(size_divisor=-1)), r'test_cfg\.size_divisor .* got -1'),
+        (dict(test_cfg=dict(size=(0, 4))), 'size'),
         (dict(test_cfg=dict(pad=1)), 'test_cfg'),
     ],
 )
@@ -182,6 +197,7 @@ def test_inputs_that_do_not_fit():
     preprocessor = PairDataPreprocessor()
     for data, message in (
         (dict(inputs=[]), 'no inputs'),
+        (dict(img=[]), r"no 'inputs', only \['img'\]"),
         (dict(inputs=[torch.zeros(5, 4, 4)]), '2B'),
         (dict(inputs=[torch.zeros(6, 4, 4)], data_samples=[]), '0 data samples'),
     ):

@@ -134,6 +134,7 @@ def test_labels_and_others_that_cannot_be(read, text, message):
     [
         ('members = []', 'lists no network'),
         ("members = ['nets/a.py']\nretrian = ['nets/b.py']", "['retrian'] is none of the keys"),
+        ("members = ['nets/a.py']\nretrian = 'nets/b.py'", "did you mean 'retrain'?"),
         ("members = ['nets/a.py']\nretrain = ['nets/b.py']", 'makes no pseudo labels'),
         ("members = ['nets/a.py', 'nets/a.py']", 'need names of their own'),
         ("members = [dict(config='nets/a.py', name='a/b')]", 'need names of their own'),
@@ -141,6 +142,25 @@ def test_labels_and_others_that_cannot_be(read, text, message):
         (
             "members = [dict(config='nets/a.py', weight=0)]",
             'weight of a.py must be a number above 0, got 0',
+        ),
+        ("members = [dict(config='nets/a.py', weight='2')]", "above 0, got '2'"),
+        ("members = [dict(config='nets/a.py', weight=float('nan'))]", 'above 0, got nan'),
+        ("members = [dict(config='nets/a.py', weight=True)]", 'above 0, got True'),
+        (r"members = [dict(config='nets/a.py', name='a\nb')]", 'that can be file names'),
+        ("members = [dict(config='nets/a.py', name='a' * 101)]", 'that can be file names'),
+        ("members = [dict(config='nets/a.py', name=' ')]", 'that can be file names'),
+        ("members = [dict(config='nets/a.py', name=5)]", 'the name of a.py must be a word, got 5'),
+        ('members = [dict(config=5)]', 'config of members must be the name of a file, got 5'),
+        ("members = 'nets/a.py'", "members must be a list, like ['nets/a.py']"),
+        ("members = ['nets/a.py']\nprepare = dict(name='x')", 'prepare must be a list'),
+        ("members = ['nets/a.py']\ntests = ['plain']", 'tests must be like dict(members='),
+        (
+            "members = ['nets/a.py']\npseudo_labels = dict(method='votes')",
+            "one of ('vote', 'soft'), got 'votes'",
+        ),
+        (
+            "members = ['nets/a.py']\npseudo_labels = dict(method='vote', tta='no')",
+            "tta of pseudo_labels must be True or False, got 'no'",
         ),
         ("members = [dict(name='a')]", 'a network must be a config'),
         ("members = [dict(config='nets/a.py', wieght=2)]", "['wieght'] is none of"),

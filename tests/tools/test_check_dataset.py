@@ -77,3 +77,14 @@ def test_what_can_not_be_listed_and_other_classes_are_errors(config, tools, run,
     output = run(tools / 'check_dataset.py', config, *options, code=1)
     assert 'the data set has 6 land-cover classes, the model 7' in output
     assert '2 of 2 pairs of val are trained on as well' in output
+
+
+def test_exit_code_2_where_nothing_can_be_checked(config, tools, run, load_tool):
+    tool = load_tool('check_dataset.py')
+    with pytest.raises(ValueError, match='--workers must be 0 or more, got -1'):
+        tool.main([str(config), '--workers', '-1'])
+    with pytest.raises(ValueError, match=r'no dataloader for --split test; it needs test_data'):
+        tool.main([str(config), '--split', 'test'])
+    printed = run(tools / 'check_dataset.py', config, '--workers', '-1', code=2)
+    assert printed.endswith('ValueError: --workers must be 0 or more, got -1\n')
+    assert 'Traceback' not in printed

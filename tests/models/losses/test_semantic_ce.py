@@ -57,3 +57,13 @@ def test_half_precision_is_summed_in_float32():
     loss = SemanticCELoss()(logits, torch.zeros(1, 64, 64, dtype=torch.long))
     assert loss.dtype == torch.float32
     assert loss.item() == pytest.approx(math.log(2), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    'weights',
+    [(1, math.nan), (1, math.inf), (1, -1), (0, 0), (1, '2'), '12', 2.0, (True, 1), ()],
+    ids=repr,
+)
+def test_class_weights_that_weigh_nothing(weights):
+    with pytest.raises(ValueError, match='class_weight must be a list of one number >= 0 a class'):
+        SemanticCELoss(weights)

@@ -1,3 +1,4 @@
+import contextlib
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ def cfg():
     return read_config_file(DEMO)
 
 
+NAN = float('nan')
 WRONG = [
     ('modle', {}, "modle: nothing reads this key; did you mean 'model'?"),
     ('randomnes', dict(seed=1), "did you mean 'randomness'?"),
@@ -31,6 +33,10 @@ WRONG = [
     ),
     ('model.neck.type', 'tfinet.FeatureInteraction', "there is no package 'tfinet'; did you mean"),
     ('model.neck.norm_cfg', dict(type='BNN'), "did you mean 'BN'?"),
+    ('model.change_head.loss_decode.loss_weight', NAN, 'loss_weight must be a number from 0'),
+    ('model.semantic_head.loss_decode.loss_weight', NAN, 'loss_weight must be a number from 0'),
+    ('model.change_head.loss_decode.positive_weight', NAN, 'positive_weight must be a number'),
+    ('model.semantic_head.loss_decode.loss_weight', '1', "from 0, got '1'"),
     ('model.test_cfg.treshold', 0.9, "did you mean 'threshold'?"),
     ('model.semantic_head.num_classes', -1, 'num_classes must be a whole number from 1 on, got -1'),
     ('train_dataloader.sampller', dict(), "a data loader has no such key; did you mean 'sampler'"),
@@ -51,6 +57,7 @@ WRONG = [
     ('param_scheduler.eta_mn', 0, "did you mean 'eta_min'?"),
     ('default_hooks.checkpoint.save_bset', 'Score', "did you mean 'save_best'?"),
     ('default_hooks.checkpoint.save_best', 'Scroe', "no score 'Scroe'; did you mean 'Score'?"),
+    ('default_hooks.checkpoint.save_best', ['Score', 'scd/Score'], "no score 'scd/Score'"),
     ('custom_hooks', [dict(type='EMAHok')], "did you mean 'EMAHook'?"),
     ('val_evaluator.metricc', 1, 'SCDMetric has no such key'),
     ('visualizer.vis_backend', [], "did you mean 'vis_backends'?"),
@@ -68,6 +75,25 @@ def test_what_cannot_be_meant(cfg, key, value, message):
     assert message in str(caught.value)
     assert str(DEMO) in str(caught.value)
     assert key.split('.')[0] in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('evaluator', 'wanted'),
+    [
+        (dict(type='tfinet_mm.SCDMetric', prefix='scd'), 'scd/Score'),
+        ([dict(type='tfinet_mm.SCDMetric', prefix=name) for name in ('a', 'b')], '[ab]/Score'),
+    ],
+)
+def test_scores_have_the_prefix_of_their_metric(cfg, evaluator, wanted):
+    cfg.val_evaluator = evaluator
+    with pytest.raises(ConfigError, match=f"no score 'Score'; did you mean '{wanted}'"):
+        check_config(cfg)
+
+
+def test_scores_that_only_a_run_shows_are_left_alone(cfg):
+    cfg.default_hooks.checkpoint.save_best = 'IoU.water'
+    cfg.val_evaluator.per_class = True
+    check_config(cfg)
 
 
 def test_all_problems_are_listed(cfg):
@@ -103,6 +129,8 @@ REPEATED = dict(
         {'train_cfg': dict(by_epoch=False, max_iters=4)},
         {'val_evaluator': [dict(type='tfinet_mm.SCDMetric', prefix='a')],
          'default_hooks.checkpoint.save_best': 'a/Score'},
+        {'default_hooks.checkpoint.save_best': 'auto'},
+        {'default_hooks.checkpoint.save_best': ['Score', 'mIoU', 'SeK']},
         {'train_dataloader.dataset': REPEATED},
     ],
     ids=lambda options: next(iter(options)),
@@ -114,6 +142,13 @@ def test_what_is_right(cfg, options):
         else:
             cfg[key] = value
     check_config(cfg)
+
+
+@pytest.mark.parametrize(('kind', 'right'), [('Pretrained_Part', True), ('Pretraind', False)])
+def test_initial_weights_that_mmseg_reads_itself(cfg, kind, right):
+    cfg.model.backbone.init_cfg = dict(type=kind, checkpoint='a.pth')
+    with contextlib.nullcontext() if right else pytest.raises(ConfigError, match="'Pretrained'"):
+        check_config(cfg)
 
 
 def test_a_variable_that_is_used_is_no_typo(tmp_path):

@@ -5,6 +5,7 @@ import builtins
 import io
 import itertools
 import json
+import os
 import re
 from html.parser import HTMLParser
 
@@ -168,6 +169,18 @@ def test_a_name_cannot_end_a_script(predicted):
     assert parsed.wrong == []
     assert parsed.json('report-data')['classes'][1] == name
     assert not [text for _, text in parsed.all('script') if text.startswith('alert')]
+
+
+def test_a_name_that_is_no_text_in_utf_8(predicted):
+    name = os.fsdecode(b'caf\xe9')
+    try:
+        out, _ = predicted(names=(name,))
+    except OSError:
+        pytest.skip('the file system takes UTF-8 alone')
+    parsed = Page(write_report(out))
+    assert parsed.wrong == []
+    assert parsed.json('pair-0')['name'] == name
+    assert any(text == 'caf\\udce9' for _, text in parsed.all('h3'))
 
 
 def test_many_pairs_are_listed_and_few_embedded(predicted, tmp_path):
