@@ -62,6 +62,25 @@ def test_byte_order_marks_change_nothing(tmp_path):
     assert str(tmp_path / 'utf-8-sig/sub/base.py') in results[1].text
 
 
+@pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])
+def test_bases_may_be_named_by_variables(tmp_path, monkeypatch, encoding):
+    """As MMEngine replaces them: of the environment, with a default, of the config's place."""
+    (tmp_path / 'sub').mkdir()
+    for number in range(3):
+        (tmp_path / 'sub' / f'{number}.py').write_text(f'a{number} = {number}\n')
+    (tmp_path / 'cfg.py').write_text(
+        "_base_ = ['{{$TFINET_TEST_FOLDER:nowhere}}/0.py', '{{$TFINET_TEST_UNSET:sub}}/1.py',\n"
+        "    '{{ fileDirname }}/sub/2.py']\nb = {{'$TFINET_TEST_UNSET:3'}}\n",
+        encoding=encoding,
+    )
+    monkeypatch.setenv('TFINET_TEST_FOLDER', str(tmp_path / 'sub'))
+    monkeypatch.delenv('TFINET_TEST_UNSET', raising=False)
+    assert read_config_file(tmp_path / 'cfg.py').to_dict() == dict(a0=0, a1=1, a2=2, b=3)
+    (tmp_path / 'cfg.py').write_text("_base_ = '{{$TFINET_TEST_UNSET:}}/1.py'\n", encoding=encoding)
+    with pytest.raises(ConfigError, match='TFINET_TEST_UNSET'):
+        read_config_file(tmp_path / 'cfg.py')
+
+
 def test_other_files_are_no_configs(tmp_path):
     (tmp_path / 'a.pth').write_bytes(b'x')
     with pytest.raises(ConfigError, match=r'config and checkpoint given in the right order'):

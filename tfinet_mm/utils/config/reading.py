@@ -22,6 +22,8 @@ from tfinet_mm.errors import ConfigError
 SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 BASE = '_base_'
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
+_ENVIRONMENT = re.compile(r"""\{\{['"]?\s*\$(\w+)\s*:\s*(\S*?)\s*['"]?\}\}""")
+"""How a config names an environment variable and its default: ``{{$NAME:default}}``."""
 _notified: set[str] = set()
 
 
@@ -100,6 +102,9 @@ def _chain(path: Path, above: tuple[Path, ...] = ()) -> list[Path]:
         )
     found = [path]
     for base in _bases(path):
+        if '{{' in base:
+            # A variable of the environment that isn't set, of which MMEngine says so.
+            continue
         if '::' in base:
             package = base.partition('::')[0]
             if find_spec(package) is None:
@@ -131,7 +136,7 @@ def _text(path: Path) -> tuple[str, bool]:
 
 def _bases(path: Path) -> Iterator[str]:
     """Return what ``_base_`` of a config file names."""
-    text = _text(path)[0]
+    text = _filled(_text(path)[0], path)
     if path.suffix != '.py':
         # Of other formats only MMEngine reads the bases.
         return
@@ -148,7 +153,7 @@ def _bases(path: Path) -> Iterator[str]:
                         f'{path}: {BASE} must be the name of a config, or a list of names, got '
                         f'{value!r}'
                     )
-                yield _filled(base, path)
+                yield base
 
 
 def _is_base(statement: ast.stmt) -> bool:
@@ -212,7 +217,7 @@ def _without_marks(path: Path, folder: Path, copies: dict[Path, Path]) -> Path:
 
 
 def _filled(text: str, path: Path) -> str:
-    """Replace MMEngine's variables for the place of a config file."""
+    """Replace MMEngine's variables for the place of a config file, and those of the environment."""
     values = dict(
         fileDirname=str(path.parent),
         fileBasename=path.name,
@@ -221,7 +226,12 @@ def _filled(text: str, path: Path) -> str:
     )
     for name, value in values.items():
         text = re.sub(r'\{\{\s*' + name + r'\s*\}\}', lambda _, value=value: value, text)  # type: ignore[misc]
-    return text
+    return _ENVIRONMENT.sub(_from_environment, text)
+
+
+def _from_environment(found: re.Match[str]) -> str:
+    """Return the value of an environment variable, or its default; without both, what was found."""
+    return os.environ.get(found[1], found[2]) or found[0]
 
 
 def _what_failed(error: BaseException, chain: list[Path]) -> str:
