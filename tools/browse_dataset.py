@@ -22,7 +22,13 @@ from tqdm import tqdm
 from tfinet_mm.datasets.check import leaf_datasets
 from tfinet_mm.engine.options import DATA_KEYS, load_config
 from tfinet_mm.structures import GT_CHANGE, GT_FROM, GT_TO, ClassTable
-from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command, seed
+from tfinet_mm.utils.command import (
+    add_config_options,
+    add_traceback_option,
+    count,
+    run_command,
+    seed,
+)
 from tfinet_mm.visualization import colourise, display_image, field_array, write_png
 from tfinet_mm.visualization.canvas import Panel, compose, panel_size, resized
 from tfinet_mm.visualization.overlay import CHANGE_COLOURS, FOUND, LEFT_OUT, change_errors
@@ -36,7 +42,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('config', help='config file')
     parser.add_argument('--out', required=True, metavar='DIR', help='folder for the pictures')
-    parser.add_argument('--number', type=int, default=20, help='number of samples (default: 20)')
+    parser.add_argument('--number', type=count, default=20, help='number of samples (default: 20)')
     parser.add_argument('--split', choices=('train', 'val', 'test'), default='train')
     parser.add_argument('--seed', type=seed, default=0, help='of the augmentation (default: 0)')
     add_config_options(parser)
@@ -104,11 +110,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     table = leaf_datasets(dataset)[0].class_table
     number = min(args.number, len(dataset))
     out = Path(args.out)
-    for count, index in enumerate(tqdm(np.linspace(0, len(dataset) - 1, number, dtype=int))):
+    for position, index in enumerate(tqdm(np.linspace(0, len(dataset) - 1, number, dtype=int))):
         item = dataset[int(index)]
         # Numbered, since samples of one name in two folders, or drawn twice, must not collide.
         name = str(item['data_samples'].get('sample_id', '')).replace('/', '_')
-        write_png(out / f'{count:04d}_{name}.png', draw_training_sample(item, table))
+        write_png(out / f'{position:04d}_{name}.png', draw_training_sample(item, table))
     print(f'{number} pictures of {len(dataset)} samples in {out}', file=sys.stderr)
 
 

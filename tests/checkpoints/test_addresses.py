@@ -1,6 +1,7 @@
 """Checkpoints from paths, downloads and MMEngine's names for models."""
 
 import re
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from tfinet_mm.checkpoints.addresses import SCHEME, read_checkpoint
 from tfinet_mm.engine.checkpoint import TRUST_VARIABLE
 from tfinet_mm.errors import (
     DamagedCheckpointError,
+    MissingExtraError,
     NotFiniteWeightsError,
     UntrustedCheckpointError,
 )
@@ -17,6 +19,18 @@ from tfinet_mm.errors import (
 @pytest.fixture(autouse=True)
 def distrust(monkeypatch):
     monkeypatch.delenv(TRUST_VARIABLE, raising=False)
+
+
+@pytest.mark.parametrize('address', ['https://', 'http://[::1/x.pth', 'http://host/'])
+def test_addresses_without_a_file(address):
+    with pytest.raises(FileNotFoundError, match=re.escape(f'{address} is no address of a check')):
+        read_checkpoint(address)
+
+
+@pytest.mark.skipif(find_spec('petrel_client') is not None, reason='its client is there')
+def test_storage_whose_client_is_missing():
+    with pytest.raises(MissingExtraError, match=r'petrel://a\.pth needs the client'):
+        read_checkpoint('petrel://a.pth')
 
 
 def test_paths(tmp_path, monkeypatch):

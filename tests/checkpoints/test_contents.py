@@ -9,6 +9,7 @@ from tfinet_mm.checkpoints.contents import (
     check_finite,
     check_kinds,
     check_resumable,
+    restoring,
     trained_classes,
     weights_of,
 )
@@ -106,9 +107,42 @@ def test_what_resuming_needs():
             check_resumable(rest, 'x')
     with pytest.raises(DamagedCheckpointError, match=r'x: "meta" is a str'):
         check_resumable(whole | dict(meta='x'), 'x')
-    with pytest.raises(DamagedCheckpointError, match=r"whole numbers, got 'one'"):
+    with pytest.raises(DamagedCheckpointError, match=r"whole numbers from 0 on, got 'one'"):
         check_resumable(whole | dict(meta=dict(epoch='one', iter=2)), 'x')
+    with pytest.raises(DamagedCheckpointError, match=r'got 1 and -8'):
+        check_resumable(whole | dict(meta=dict(epoch=1, iter=-8)), 'x')
+    state = {0: dict(exp_avg=torch.ones(2), step=torch.tensor(3.0))}
+    check_resumable(whole | dict(optimizer=dict(state=state)), 'x')
+    state[0]['exp_avg'][1] = NAN
+    for optimizer in (dict(state=state), dict(head=dict(state=state))):
+        with pytest.raises(NotFiniteWeightsError, match='x: the state of the optimizer holds NaN'):
+            check_resumable(whole | dict(optimizer=optimizer), 'x')
     check_resumable(dict(state_dict={}), 'x', needed=('state_dict',))
+
+
+def test_tensors_that_no_network_takes():
+    check_contents(nn.BatchNorm2d(2).state_dict(), 'x')
+    check_contents({'bn.running_var': torch.ones(2, dtype=torch.complex64)}, 'x')
+    for found, message in (
+        ({'a': torch.ones(2, device='meta')}, "x: 'a' is a meta tensor"),
+        ({'state_dict': {'a': torch.eye(2).to_sparse()}}, "x: 'a' is a torch.sparse_coo tensor"),
+        ({'bn.running_var': torch.tensor([1.0, -1.0])}, "'bn.running_var', .* negative"),
+    ):
+        with pytest.raises(DamagedCheckpointError, match=message):
+            check_contents(found, 'x')
+
+
+def test_state_of_another_optimizer():
+    layer = nn.Linear(1, 1)
+    optimizer = torch.optim.Adam(layer.parameters())
+    with (
+        pytest.raises(CheckpointMismatchError, match=r"^x can't be .*: KeyError: param_g"),
+        restoring('x'),
+    ):
+        optimizer.load_state_dict({})
+    error = DamagedCheckpointError('own')
+    with pytest.raises(DamagedCheckpointError, match='own'), restoring('x'):
+        raise error
 
 
 def test_classes():

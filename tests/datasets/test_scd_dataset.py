@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfinet_mm.datasets import SCDDataset, SECONDDataset
-from tfinet_mm.errors import UnmatchedPairError
+from tfinet_mm.errors import ConfigError, UnmatchedPairError
 from tfinet_mm.registry import DATASETS
 from tfinet_mm.structures import SECOND
 
@@ -142,6 +142,14 @@ def test_arguments_that_do_not_fit(make_scd, tmp_path, options, message):
         options = options | dict(data_prefix=named)
     with pytest.raises((ValueError, FileNotFoundError), match=message):
         SECONDDataset(data_root=str(tmp_path), **options)
+
+
+def test_a_pipeline_in_a_wrong_order_is_named(make_scd, tmp_path):
+    make_scd()
+    load, flip = dict(type='tfinet_mm.LoadImagePair'), dict(type='tfinet_mm.RandomFlipOrRotate')
+    dataset = SECONDDataset(data_root=str(tmp_path), pipeline=[flip, load])
+    with pytest.raises(ConfigError, match=r'pipeline RandomFlipOrRotate, LoadImagePair fails on '):
+        dataset[0]
 
 
 def test_folds_part_the_sorted_names(make_scd, tmp_path):

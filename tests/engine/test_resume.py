@@ -30,6 +30,7 @@ def test_damaged_ones_are_passed_over(tmp_path):
     whole = save(tmp_path / 'iter_100.pth')
     (tmp_path / 'iter_300.pth').write_bytes(whole.read_bytes()[:200])
     (tmp_path / 'iter_200.pth').write_bytes(b'')
+    (tmp_path / 'iter_400.pth').symlink_to('nowhere.pth')
     assert newest_checkpoint(tmp_path) == whole
 
 

@@ -17,6 +17,7 @@ from tfinet_mm.engine.checkpoint import TRUST_VARIABLE, load_checkpoint_file
 from tfinet_mm.engine.runner import SCDRunner, check_for_other_runners
 from tfinet_mm.errors import (
     CheckpointMismatchError,
+    ConfigError,
     DamagedCheckpointError,
     NotFiniteWeightsError,
     UntrustedCheckpointError,
@@ -85,6 +86,59 @@ def make_runner(work_dir, name, epochs, model=None, kind=SCDRunner, **kwargs):
 @pytest.fixture(autouse=True)
 def distrust(monkeypatch):
     monkeypatch.delenv(TRUST_VARIABLE, raising=False)
+
+
+def test_parts_that_cannot_be_built_are_named(tmp_path):
+    runner = make_runner(tmp_path, 'schedule', 1)
+    runner.param_schedulers = dict(type='OneCycleLR', eta_max=0.1, total_steps=0)
+    with pytest.raises(ConfigError, match=r"^param_scheduler can't be built: .*'total_steps': 0"):
+        runner.train()
+    hooks = [dict(type='EMAHook', momentum=2)]
+    runner = make_runner(tmp_path, 'hooks', 1, custom_hooks=hooks)
+    with pytest.raises(ConfigError, match=r'what a hook needs .*momentum must be in range'):
+        runner.train()
+    with pytest.raises(ConfigError, match=r"a hook can't be built: .*'monitor': 'Nix'"):
+        runner.register_hook(dict(type='EarlyStoppingHook', monitor='Nix'))
+
+
+def test_learning_rates_of_parts_that_are_not_there_are_named(tmp_path):
+    runner = make_runner(tmp_path, 'rates', 1)
+    keys = dict(linear=dict(lr_mult=10), liner=dict(lr_mult=10))
+    cfg = dict(optimizer=dict(type='SGD', lr=0.1), paramwise_cfg=dict(custom_keys=keys))
+    warned = []
+    runner.logger.warning = warned.append
+    wrapper = runner.build_optim_wrapper(cfg)
+    assert [group['lr'] for group in wrapper.param_groups[:2]] == [1.0, 1.0]
+    assert len(warned) == 1
+    assert "'liner'" in warned[0]
+
+
+@pytest.mark.parametrize(('kind', 'key'), [('SGD', 'momentum'), ('RMSprop', 'alpha')])
+def test_the_state_of_another_optimizer_is_named(tmp_path, kind, key):
+    make_runner(tmp_path, f'first{kind}', 1).train()
+    runner = make_runner(tmp_path, f'then{kind}', 2, resume=True)
+    runner.optim_wrapper = dict(optimizer=dict(type=kind, lr=0.01))
+    with pytest.raises(CheckpointMismatchError, match=rf'optimizer than {kind}: .*{key}'):
+        runner.train()
+
+
+def test_a_schedule_that_the_config_has_no_more_does_not_go_on(tmp_path):
+    runner = make_runner(tmp_path, 'scheduled', 2)
+    runner.train()
+    assert runner.optim_wrapper.get_lr()['lr'][0] < 0.001
+    runner = make_runner(tmp_path, 'unscheduled', 4, resume=True)
+    runner.param_schedulers = None
+    runner.train()
+    assert runner.optim_wrapper.get_lr()['lr'] == [0.01]
+
+
+def test_none_leaves_any_hook_out(tmp_path):
+    runner = make_runner(tmp_path, 'none', 1)
+    runner._hooks = []
+    runner.register_hooks(dict(logger=None, visualization=None, more=dict(type='EmptyCacheHook')))
+    names = [type(hook).__name__ for hook in runner.hooks]
+    assert 'LoggerHook' not in names
+    assert {'EmptyCacheHook', 'CheckpointHook', 'FiniteLossHook'} <= set(names)
 
 
 def test_what_a_runner_saves_is_read_and_resumed(tmp_path):

@@ -1,5 +1,6 @@
 import argparse
 import json
+import os
 import sys
 
 import pytest
@@ -8,6 +9,7 @@ from mmengine.logging import MMLogger
 from tfinet_mm.errors import SceneError
 from tfinet_mm.utils.command import (
     KeyValueAction,
+    count,
     is_expected,
     message_of,
     run_command,
@@ -89,6 +91,22 @@ def test_the_traceback_goes_to_the_log_file(tmp_path, monkeypatch, capsys):
     assert 'in main' in (tmp_path / 'run.log').read_text()
 
 
+def test_output_that_nobody_reads_is_no_error(monkeypatch, capsys):
+    reader, writer = os.pipe()
+    os.close(reader)
+    with open(writer, 'w') as stream:
+        monkeypatch.setattr(sys, 'stdout', stream)
+        with pytest.raises(SystemExit) as caught:
+            run_command(lambda: print('x' * 10))
+    assert caught.value.code == 141
+    assert capsys.readouterr().err == ''
+    # Another pipe that breaks is one.
+    monkeypatch.undo()
+    with pytest.raises(SystemExit) as caught:
+        run_command(raising(BrokenPipeError('worker')))
+    assert caught.value.code == 2
+
+
 def test_the_launcher_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv('TORCHELASTIC_ERROR_FILE', str(tmp_path / 'error.json'))
     with pytest.raises(SystemExit):
@@ -123,6 +141,12 @@ def test_options_without_a_value_are_named(word, capsys):
     printed = capsys.readouterr().err
     assert '--cfg-options' in printed
     assert repr(word) in printed
+
+
+@pytest.mark.parametrize('text', ['-1', '0'])
+def test_numbers_of_nothing_are_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match='from 1 on'):
+        count(text)
 
 
 @pytest.mark.parametrize('text', ['-1', str(2**32)])

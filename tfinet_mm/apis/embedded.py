@@ -63,7 +63,7 @@ def embedded_config(checkpoint: str | os.PathLike[str]) -> Config:
     stored, size = read_once(lambda: _read(checkpoint))
     if isinstance(stored, str):
         stored = config_values(stored, str(checkpoint))
-    if not isinstance(stored, Mapping) or not stored.get('model'):
+    if not isinstance(stored, Mapping) or not isinstance(stored.get('model'), Mapping):
         raise ValueError(
             f"{checkpoint} carries no config with a model in its meta['cfg']; give the config it "
             'was trained with: SCDInferencer(CONFIG, CHECKPOINT)'

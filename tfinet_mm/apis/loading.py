@@ -20,6 +20,7 @@ from tfinet_mm.errors import ClassMismatchError
 from tfinet_mm.registry import DATASETS, MODELS, TRANSFORMS
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.class_names import class_name, find_class, written_name
+from tfinet_mm.utils.config.building import building
 from tfinet_mm.utils.config.check import check_config
 
 ConfigLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Config
@@ -77,7 +78,8 @@ def build_model(
         if amp is not None:
             set_autocast(cfg, amp)
         if checkpoint is None:
-            model = MODELS.build(cfg.model).eval()
+            with building('model', cfg.model):
+                model = MODELS.build(cfg.model).eval()
             return model, model.class_table
     member = load_member(cfg, checkpoint)
     return member.model, member.class_table
@@ -172,7 +174,12 @@ def build_pipeline(
     Raises:
         ValueError: The pipeline doesn't begin with ``tfinet_mm.LoadImagePair``.
     """
-    steps = [dict(step) for step in _test_pipeline(cfg)]
+    pipeline = _test_pipeline(cfg)
+    if not isinstance(pipeline, list | tuple) or not all(
+        isinstance(one, Mapping) and 'type' in one for one in pipeline
+    ):
+        raise ValueError(f'the test pipeline must be a list of transforms, got {pipeline!r}')
+    steps = [dict(step) for step in pipeline]
     steps = [step for step in steps if class_name(step['type']) not in LABEL_LOADERS]
     if not steps or class_name(steps[0]['type']) != 'LoadImagePair':
         raise ValueError(

@@ -20,7 +20,7 @@ from tfinet_mm.checkpoints.contents import check_contents
 from tfinet_mm.checkpoints.pickles import Location
 from tfinet_mm.checkpoints.sharing import read_once
 from tfinet_mm.engine.checkpoint import load_checkpoint_file
-from tfinet_mm.errors import UntrustedCheckpointError
+from tfinet_mm.errors import MissingExtraError, UntrustedCheckpointError
 from tfinet_mm.files import whole_file
 
 SCHEME = 'tfinet-mm://'
@@ -105,7 +105,12 @@ def _stored_name(address: str) -> str:
     A name with a hash, as published weights have, is that of torch.hub, whose files
     are shared. Any other (``model.pth``) may belong to many addresses.
     """
-    path = Path(os.path.basename(unquote(urlparse(address).path)))
+    try:
+        path = Path(os.path.basename(unquote(urlparse(address).path)))
+    except ValueError as error:
+        raise FileNotFoundError(f'{address} is no address of a checkpoint: {error}') from error
+    if not path.name:
+        raise FileNotFoundError(f'{address} is no address of a checkpoint: it names no file')
     if re.search(r'-[0-9a-f]{8,}$', path.stem):
         return path.name
     return f'{path.stem}-{hashlib.sha256(address.encode()).hexdigest()[:12]}{path.suffix}'
@@ -118,7 +123,12 @@ def _read_openmmlab(name: str, map_location: Location) -> Any:
 
 
 def _read_torchvision(name: str, map_location: Location) -> Any:
-    addresses = mmengine_checkpoint.get_torchvision_models()
+    try:
+        addresses = mmengine_checkpoint.get_torchvision_models()
+    except ImportError as error:
+        raise MissingExtraError(
+            f'{name} needs torchvision, which lists its models: {error}'
+        ) from error
     return _read_named(name.partition('://')[2], addresses, map_location)
 
 
@@ -138,7 +148,10 @@ def _read_mmcls(name: str, map_location: Location) -> Any:
 
 
 def _read_ceph(name: str, map_location: Location) -> Any:
-    backend = get_file_backend(name, backend_args={'backend': 'petrel'})
+    try:
+        backend = get_file_backend(name, backend_args={'backend': 'petrel'})
+    except ImportError as error:
+        raise MissingExtraError(f'{name} needs the client of its storage: {error}') from error
     with io.BytesIO(backend.get(name)) as buffer:
         return load_checkpoint_file(buffer, map_location, name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tfinet_mm.errors import CheckpointMismatchError, DamagedCheckpointError, NotFiniteWeightsError
+from tfinet_mm.utils.command import is_expected, message_of
 
 SHOWN = 4
 """Number of keys that a message lists before it only counts them."""
@@ -36,6 +38,7 @@ def check_contents(checkpoint: Any, name: str) -> dict[str, Any]:
         raise _no_dictionary(checkpoint, name)
     for weights in _tables(checkpoint):
         check_finite(weights, name)
+        _check_usable(weights, name)
     return checkpoint
 
 
@@ -155,11 +158,40 @@ def check_resumable(
                 'give the file that the training saved'
             )
     meta = checkpoint.get('meta') if 'meta' in needed else None
-    if meta is not None and not all(isinstance(meta.get(key, 0), int) for key in ('epoch', 'iter')):
+    if meta is not None and not all(
+        isinstance(meta.get(key, 0), int) and meta.get(key, 0) >= 0 for key in ('epoch', 'iter')
+    ):
         raise DamagedCheckpointError(
-            f'{name}: epoch and iter in "meta" must be whole numbers, got '
+            f'{name}: epoch and iter in "meta" must be whole numbers from 0 on, got '
             f'{meta.get("epoch")!r} and {meta.get("iter")!r}; give the file that the training saved'
         )
+    if 'optimizer' in needed and not _all_finite(checkpoint['optimizer']):
+        raise NotFiniteWeightsError(
+            f'{name}: the state of the optimizer holds NaN or infinity; resume from an older '
+            'checkpoint, or start a new training from these weights with load_from'
+        )
+
+
+@contextlib.contextmanager
+def restoring(name: str) -> Iterator[None]:
+    """Name the checkpoint that a training's state can't be restored from.
+
+    Args:
+        name: The checkpoint.
+
+    Raises:
+        CheckpointMismatchError: A library raised an error of its own.
+    """
+    try:
+        yield
+    except Exception as error:
+        if is_expected(error):
+            raise
+        raise CheckpointMismatchError(
+            f"{name} can't be resumed from: {type(error).__name__}: {message_of(error)}; it is of "
+            'another optimizer or schedule, or damaged. Start a new training from its weights '
+            'with load_from instead'
+        ) from error
 
 
 def trained_classes(checkpoint: Mapping[str, Any], name: str) -> tuple[Any, Any]:
@@ -219,6 +251,33 @@ def _tables(checkpoint: dict[Any, Any]) -> Iterator[dict[Any, Any]]:
     for value in checkpoint.values():
         if isinstance(value, dict) and any(isinstance(part, Tensor) for part in value.values()):
             yield value
+
+
+def _check_usable(weights: Mapping[Any, Any], name: str) -> None:
+    """Refuse tensors that no network can take: without values, sparse, negative variances."""
+    for key, value in weights.items():
+        if not isinstance(value, Tensor):
+            continue
+        kind = 'meta' if value.device.type == 'meta' else str(value.layout)
+        if kind != 'torch.strided':
+            raise DamagedCheckpointError(
+                f'{name}: {key!r} is a {kind} tensor, expected one that holds its values in full; '
+                'save it with dense tensors'
+            )
+        variances = str(key).endswith('running_var') and not value.is_complex()
+        if variances and bool((value < 0).any()):
+            raise DamagedCheckpointError(
+                f'{name}: {key!r}, variances of batch norm, holds negative numbers'
+            )
+
+
+def _all_finite(value: Any) -> bool:
+    """Whether all tensors at any depth are finite."""
+    if isinstance(value, Mapping):
+        return all(_all_finite(one) for one in value.values())
+    if isinstance(value, list | tuple):
+        return all(_all_finite(one) for one in value)
+    return _is_finite(value)
 
 
 def _is_finite(value: Any) -> bool:

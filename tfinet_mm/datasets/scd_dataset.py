@@ -21,8 +21,10 @@ from tfinet_mm.datasets.listing import (
     select_listed,
     tile_windows,
 )
+from tfinet_mm.errors import ConfigError
 from tfinet_mm.registry import DATASETS
 from tfinet_mm.structures import ClassTable
+from tfinet_mm.utils.command import is_expected, message_of
 from tfinet_mm.utils.config.values import is_whole
 
 IMAGE_ROLES = ('img_path_from', 'img_path_to')
@@ -274,6 +276,32 @@ class SCDDataset(BaseDataset):
             }
             for box in tile_windows(width, height, self.window, self.stride, self.window_edge)
         ]
+
+    def prepare_data(self, idx: int) -> Any:
+        """Load a pair by the pipeline.
+
+        Raises:
+            ConfigError: A transform can't work after those before it.
+        """
+        try:
+            return super().prepare_data(idx)
+        except Exception as error:
+            # In a wrong order, transforms fail by what they don't find.
+            if is_expected(error) or not self._failed_in_pipeline(error):
+                raise
+            steps = ', '.join(type(one).__name__ for one in self.pipeline.transforms)
+            raise ConfigError(
+                f'the pipeline {steps} fails on {self.get_data_info(idx)["sample_id"]}: '
+                f'{type(error).__name__}: {message_of(error)}'
+            ) from error
+
+    def _failed_in_pipeline(self, error: Exception) -> bool:
+        frame = error.__traceback__
+        while frame is not None:
+            if frame.tb_frame.f_locals.get('self') is self.pipeline:
+                return True
+            frame = frame.tb_next
+        return False
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """An entry of the data set, with what all of them share."""

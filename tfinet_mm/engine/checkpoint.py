@@ -68,7 +68,7 @@ def load_checkpoint_file(
             checkpoint.
     """
     if isinstance(file, str | os.PathLike):
-        path = Path(file).expanduser()
+        path = Path(os.path.expanduser(file))
         if not path.is_file():
             raise FileNotFoundError(f'there is no checkpoint {path}')
         with path.open('rb') as opened:

@@ -20,6 +20,7 @@ from tfinet_mm.errors import CheckpointMismatchError, ClassMismatchError, Config
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.class_names import written_name
+from tfinet_mm.utils.config.building import building
 from tfinet_mm.utils.config.check import check_config
 from tfinet_mm.utils.config.reading import merge_options, read_config_file
 
@@ -134,7 +135,8 @@ def load_member(
     name = name or (Path(cfg.filename).stem if cfg.filename else written_name(cfg.model.type))
     if autocast is not None:
         cfg.model.autocast = autocast
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
+    scope = DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg'))
+    with scope, building(f'the model of {name}', cfg.model):
         model = MODELS.build(cfg.model)
     if not hasattr(model, 'predict_probabilities') or unwrapped(model) is not model:
         raise TypeError(

@@ -112,7 +112,7 @@ def existing_checkpoint(name: str) -> str:
     Raises:
         FileNotFoundError: It is a path, and there is no such file.
     """
-    if '://' not in name and not read_once(Path(name).expanduser().is_file):
+    if '://' not in name and not read_once(Path(os.path.expanduser(name)).is_file):
         raise FileNotFoundError(f'there is no checkpoint {name}')
     return name
 

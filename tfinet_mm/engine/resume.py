@@ -42,7 +42,8 @@ def newest_checkpoint(
         try:
             check_resumable(read_checkpoint(path), str(path), needed)
             return path
-        except DamagedCheckpointError as error:
+        except (DamagedCheckpointError, FileNotFoundError) as error:
+            # Not there: a link to nowhere.
             problems.append(str(error))
         print_log(f'not resumed from: {problems[-1]}', 'current', WARNING)
     if problems:
@@ -68,6 +69,6 @@ def _candidates(work_dir: Path) -> Iterator[Path]:
 
     def progress(path: Path) -> tuple[int, float]:
         numbers = re.findall(r'\d+', path.stem)
-        return (int(numbers[-1]) if numbers else -1, path.stat().st_mtime)
+        return (int(numbers[-1]) if numbers else -1, path.lstat().st_mtime)
 
     yield from sorted(found.values(), key=progress, reverse=True)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.evaluator import Evaluator
 from mmengine.model import is_model_wrapper
 from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
-from mmengine.runner import BaseLoop, Runner
+from mmengine.runner import BaseLoop, LogProcessor, Runner
 from mmengine.runner.checkpoint import _load_checkpoint_to_model
+from mmengine.visualization import Visualizer
 from torch import nn
 from torch.utils.data import DataLoader
 
@@ -18,6 +21,7 @@ from tfinet_mm.checkpoints.backend import whole_file_backend
 from tfinet_mm.checkpoints.contents import (
     check_kinds,
     check_resumable,
+    restoring,
     trained_classes,
     weights_of,
 )
@@ -30,12 +34,23 @@ from tfinet_mm.engine.hooks.resume import ResumeHook, Resumption
 from tfinet_mm.engine.launch import on_first_rank
 from tfinet_mm.engine.randomness import seeded_loader
 from tfinet_mm.engine.resume import newest_checkpoint
-from tfinet_mm.engine.weights import check_savable, named_weights, unwrapped
+from tfinet_mm.engine.weights import (
+    check_optimizers,
+    check_savable,
+    named_weights,
+    unmatched_keys,
+    unwrapped,
+)
 from tfinet_mm.registry import RUNNERS
 from tfinet_mm.utils.class_names import find_class
+from tfinet_mm.utils.config.building import building
 
 GUARDS = (RandomnessHook, FiniteLossHook, ResumeHook)
 """Hooks that every training has."""
+MMENGINE_HOOKS = (
+    *('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'),
+)
+"""Names under which MMEngine registers hooks where a config says nothing."""
 
 
 @RUNNERS.register_module()
@@ -64,9 +79,16 @@ class SCDRunner(Runner):
         """Register the hooks of the config, and the guards it doesn't have.
 
         Args:
-            default_hooks: MMEngine's hooks by name.
+            default_hooks: Hooks by name; None leaves one out.
             custom_hooks: Further ones.
         """
+        if default_hooks:
+            # MMEngine takes None for its own hooks alone.
+            default_hooks = {
+                name: hook
+                for name, hook in default_hooks.items()
+                if hook is not None or name in MMENGINE_HOOKS
+            }
         super().register_hooks(default_hooks, custom_hooks)
         for guard in GUARDS:
             if not any(isinstance(hook, guard) for hook in self.hooks):
@@ -84,14 +106,78 @@ class SCDRunner(Runner):
         loader: Any = self._train_dataloader
         if not isinstance(loop, BaseLoop):
             if isinstance(loader, dict) and 'dataset' in loader:
-                loader = self._train_dataloader = self.build_dataloader(
-                    seeded_loader(loader, common_seed(self)),
-                    seed=self.seed,
-                    diff_rank_seed=self._randomness_cfg.get('diff_rank_seed', False),
-                )
+                with building('train_dataloader', loader):
+                    loader = self._train_dataloader = self.build_dataloader(
+                        seeded_loader(loader, common_seed(self)),
+                        seed=self.seed,
+                        diff_rank_seed=self._randomness_cfg.get('diff_rank_seed', False),
+                    )
             if isinstance(loader, DataLoader):
                 check_batches(loader, self.model)
-        return super().build_train_loop(loop)
+        with building('train_cfg', loop):
+            return super().build_train_loop(loop)
+
+    def build_val_loop(self, loop: BaseLoop | dict[str, Any]) -> BaseLoop:
+        """Build the loop of validation."""
+        with building('val_cfg', loop):
+            return super().build_val_loop(loop)
+
+    def build_test_loop(self, loop: BaseLoop | dict[str, Any]) -> BaseLoop:
+        """Build the loop of testing."""
+        with building('test_cfg', loop):
+            return super().build_test_loop(loop)
+
+    @staticmethod
+    def build_dataloader(dataloader: Any, *args: Any, **kwargs: Any) -> DataLoader[Any]:
+        """Build a data loader."""
+        with building('a dataloader', dataloader):
+            return Runner.build_dataloader(dataloader, *args, **kwargs)
+
+    def build_evaluator(self, evaluator: Any) -> Evaluator:
+        """Build an evaluator."""
+        with building('an evaluator', evaluator):
+            return super().build_evaluator(evaluator)
+
+    def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
+        """Build the wrapper of the optimizer."""
+        for key in unmatched_keys(optim_wrapper, self.model):
+            self.logger.warning(
+                f'optim_wrapper.paramwise_cfg.custom_keys: no parameter of the network has {key!r} '
+                'in its name'
+            )
+        with building('optim_wrapper', optim_wrapper):
+            return super().build_optim_wrapper(optim_wrapper)
+
+    def build_param_scheduler(self, scheduler: Any) -> Any:
+        """Build the schedules."""
+        with building('param_scheduler', scheduler):
+            return super().build_param_scheduler(scheduler)
+
+    def build_log_processor(self, log_processor: Any) -> LogProcessor:
+        """Build what puts the log's lines together."""
+        with building('log_processor', log_processor):
+            return super().build_log_processor(log_processor)
+
+    def build_visualizer(self, visualizer: Any = None) -> Visualizer:
+        """Build the visualizer."""
+        with building('visualizer', visualizer):
+            return super().build_visualizer(visualizer)
+
+    def setup_env(self, env_cfg: dict[str, Any]) -> None:
+        """Set up processes and threads."""
+        with building('env_cfg', env_cfg):
+            super().setup_env(env_cfg)
+
+    def register_hook(self, hook: Any, priority: Any = None) -> None:
+        """Build a hook and register it."""
+        with building('a hook', hook):
+            super().register_hook(hook, priority)
+
+    def call_hook(self, fn_name: str, **kwargs: Any) -> None:
+        """Call the hooks; some build things before the run."""
+        builds = fn_name in ('before_run', 'before_train')
+        with building('what a hook needs') if builds else nullcontext():
+            super().call_hook(fn_name, **kwargs)
 
     def resume(
         self,
@@ -112,12 +198,15 @@ class SCDRunner(Runner):
         if self.param_schedulers is not None:
             self.param_schedulers = self.build_param_scheduler(self.param_schedulers)
         resumption = Resumption(self)
-        super().resume(filename, resume_optimizer, False, map_location)
-        resumption.finish(self, resume_optimizer, resume_param_scheduler)
+        with restoring(filename):
+            super().resume(filename, resume_optimizer, False, map_location)
+            if resume_optimizer:
+                check_optimizers(self.optim_wrapper, filename)
+            resumption.finish(self, resume_optimizer, resume_param_scheduler)
 
     def build_model(self, model: nn.Module | dict[str, Any]) -> nn.Module:
         """Build the model, whose initial weights will be read safely."""
-        with one_rank_reads():
+        with one_rank_reads(), building('model', model):
             built = super().build_model(model)
         guard_pretrained(built)
         return built
@@ -244,6 +333,7 @@ def build_runner(cfg: Config) -> Runner:
     Returns:
         The Runner, which has not run yet.
     """
-    if 'runner_type' in cfg:
-        return MMENGINE_RUNNERS.build(cfg)
-    return SCDRunner.from_cfg(cfg)
+    with building('the Runner of the config'):
+        if 'runner_type' in cfg:
+            return MMENGINE_RUNNERS.build(cfg)
+        return SCDRunner.from_cfg(cfg)

@@ -71,6 +71,31 @@ class ConfigSchedules:
                     self._restart(scheduler, self._groups[name])
                 _repeat_steps(runner, schedulers)
 
+    @staticmethod
+    def leave_out(runner: Runner) -> None:
+        """Undo what schedules of a checkpoint did, where the config has none any more.
+
+        Args:
+            runner: The runner with the optimizer of the checkpoint.
+        """
+        groups = [
+            group
+            for optimizer in _named(runner.optim_wrapper).values()
+            for group in optimizer.param_groups
+            if 'initial_lr' in group
+        ]
+        if all(group['lr'] == group['initial_lr'] for group in groups):
+            return
+        print_log(
+            'the config has no schedule, in place of that of the checkpoint: the learning rate '
+            f'goes from {_range(group["lr"] for group in groups)} back to '
+            f'{_range(group["initial_lr"] for group in groups)}, where it stays',
+            logger='current',
+            level=logging.WARNING,
+        )
+        for group in groups:
+            group['lr'] = group['initial_lr']
+
     def warn_of_other_rates(self, runner: Runner) -> None:
         """Say where the learning rate of the checkpoint replaced that of the config.
 

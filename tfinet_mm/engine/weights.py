@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mmengine.model import BaseTTAModel, is_model_wrapper
 from torch import Tensor, nn
 
 from tfinet_mm.checkpoints.contents import check_kinds, listed, not_finite, weights_of
-from tfinet_mm.errors import NotFiniteWeightsError
+from tfinet_mm.errors import CheckpointMismatchError, NotFiniteWeightsError
 
 SHOWN = 8
 """Number of keys that are listed before they are only counted."""
@@ -110,3 +110,44 @@ def _counted(keys: Sequence[str], training: bool) -> list[str]:
         for key in keys
         if 'num_batches_tracked' not in key and (training or not key.startswith('auxiliary_head'))
     ]
+
+
+def unmatched_keys(optim_wrapper: Any, model: nn.Module) -> list[str]:
+    """Return the keys of learning rates that no parameter of a network has in its name.
+
+    They may be misspelt, or of a part that this network doesn't have.
+
+    Args:
+        optim_wrapper: Its config.
+        model: The network.
+    """
+    paramwise = optim_wrapper.get('paramwise_cfg') if isinstance(optim_wrapper, Mapping) else None
+    keys = paramwise.get('custom_keys') if isinstance(paramwise, Mapping) else None
+    names = [name for name, _ in unwrapped(model).named_parameters()]
+    return [str(key) for key in keys or () if not any(str(key) in f'.{name}' for name in names)]
+
+
+def check_optimizers(optim_wrapper: Any, name: str) -> None:
+    """Refuse optimizers that took over the settings of another one from a checkpoint.
+
+    Args:
+        optim_wrapper: MMEngine's wrapper of one optimizer, or of several.
+        name: The checkpoint, for messages.
+
+    Raises:
+        CheckpointMismatchError: One of them lacks its own settings now.
+    """
+    wrappers = (
+        optim_wrapper.values() if hasattr(optim_wrapper, 'optim_wrappers') else [optim_wrapper]
+    )
+    for wrapper in wrappers:
+        optimizer = wrapper.optimizer
+        lacking = {
+            key for group in optimizer.param_groups for key in optimizer.defaults.keys() - group
+        }
+        if lacking:
+            raise CheckpointMismatchError(
+                f'{name} holds the state of another optimizer than {type(optimizer).__name__}: it '
+                f'lacks {listed(sorted(lacking))}. Resume with the optimizer of the checkpoint, or '
+                'start a new training from its weights with load_from'
+            )

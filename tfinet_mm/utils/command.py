@@ -7,6 +7,7 @@ import contextlib
 import dis
 import logging
 import os
+import select
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,8 @@ PACKAGE = Path(__file__).resolve().parents[1]
 FAILED = 2
 """Exit status of a command that could not do what it was asked; 1 is that of bugs."""
 STOPPED = 130
+UNREAD = 141
+"""Of a command whose output nobody reads any more; shells say 128 and the signal's number."""
 TRACEBACK_OPTION = '--traceback'
 DEVICE_WORDS = ('CUDA', 'cuDNN', 'NCCL', 'out of memory', 'MPS backend')
 """Words of the errors that a device raises, not the code that runs on it."""
@@ -53,17 +56,26 @@ def run_command(main: Callable[[], int | None]) -> None:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):
             stream.reconfigure(errors='backslashreplace')  # type: ignore[union-attr]
+    # A line of the log that can't be printed is not worth a traceback either.
+    log_tracebacks, logging.raiseExceptions = logging.raiseExceptions, False
     try:
         status = main()
+        _flush(sys.stdout)
     except KeyboardInterrupt:
         print('stopped', file=sys.stderr)
         sys.exit(STOPPED)
     except Exception as error:
+        if isinstance(error, BrokenPipeError) and _is_unread(sys.stdout):
+            # As of ``| head``: whoever read the output has seen enough.
+            _discard(sys.stdout)
+            sys.exit(UNREAD)
         _tell_launcher(error)
         if not is_expected(error, Path(main.__code__.co_filename).parent):
             raise
         print(_report(error), file=sys.stderr, flush=True)
         sys.exit(FAILED)
+    finally:
+        logging.raiseExceptions = log_tracebacks
     if status:
         sys.exit(status)
 
@@ -154,11 +166,47 @@ def seed(text: str) -> int:
     return value
 
 
+def count(text: str) -> int:
+    """Read a number of things, as the type of an option.
+
+    Example:
+        >>> count('7')
+        7
+    """
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError(f'expected a whole number from 1 on, got {text}')
+    return value
+
+
 def add_config_options(parser: Any, help: str = 'set values in the config') -> None:
     """Add ``--cfg-options`` to a parser, or to a group of one."""
     parser.add_argument(
         '--cfg-options', nargs='+', action=KeyValueAction, metavar='KEY=VALUE', help=help
     )
+
+
+def _flush(stream: Any) -> None:
+    if stream is not None and not stream.closed:
+        stream.flush()
+
+
+def _is_unread(stream: Any) -> bool:
+    """Return whether the reader of a stream that is a pipe has closed it."""
+    try:
+        poll = select.poll()
+        poll.register(stream.fileno(), select.POLLOUT)
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    except (AttributeError, OSError, ValueError):
+        # Not on every system, nor of every stream.
+        return False
+
+
+def _discard(stream: Any) -> None:
+    """Let what is still to be written to a stream vanish."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def _report(error: Exception) -> str:

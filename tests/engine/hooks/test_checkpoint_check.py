@@ -1,10 +1,11 @@
+import re
 from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
-from tfinet_mm.engine.hooks import CheckpointCheckHook
+from tfinet_mm.engine.hooks import CheckpointCheckHook, checkpoint_check
 from tfinet_mm.errors import CheckpointMismatchError, NotFiniteWeightsError
 
 
@@ -36,10 +37,14 @@ def test_weights_that_fit(stage, prefix, key):
         (_model(width=5), r'backbone\.0\.weight is \(5, 3, 1, 1\), expected \(4, 3, 1, 1\)'),
     ],
 )
-def test_weights_that_do_not_fit(stored, message, stage):
+def test_weights_that_do_not_fit(stored, message, stage, monkeypatch):
+    said = []
+    monkeypatch.setattr(checkpoint_check, 'print_log', lambda text, **kwargs: said.append(text))
     with pytest.raises(CheckpointMismatchError, match=message):
         _run(_model(), stored.state_dict(), stage)
     _run(_model(), stored.state_dict(), 'before_train')
+    assert len(said) == 1
+    assert re.search(message, said[0])
     with pytest.raises(CheckpointMismatchError, match=message):
         _run(_model(), stored.state_dict(), 'before_train', resume=True)
 

@@ -9,6 +9,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import nn
 
+from tfinet_mm.errors import NotFiniteWeightsError
 from tfinet_mm.models import SemanticChangeDetector
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import to_semantic_change
@@ -380,6 +381,16 @@ def test_threshold():
     model = build('tfinet_r18', test_cfg={'threshold': 0.0}).eval()
     with torch.no_grad():
         assert (model(pair(1), mode='predict')[0].pred_sem_seg.data == 1).all()
+
+
+def test_weights_that_overflow_are_not_taken_for_unchanged():
+    model = build('tfinet_r18').eval()
+    with torch.no_grad():
+        for parameter in model.backbone.parameters():
+            parameter.fill_(1e38)
+        assert all(weight.isfinite().all() for weight in model.state_dict().values())
+        with pytest.raises(NotFiniteWeightsError, match='the network predicts NaN'):
+            model(pair(1), mode='predict')
 
 
 def test_two_channel_change_is_a_softmax():

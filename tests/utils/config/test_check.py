@@ -63,6 +63,50 @@ WRONG = [
     ('visualizer.vis_backend', [], "did you mean 'vis_backends'?"),
     ('randomness.seed', -1, 'seed must be a whole number from 0'),
     ('model', [1], 'model must be a dictionary'),
+    ('param_scheduler', [5], 'param_scheduler[0] must be a dictionary with a type, got 5'),
+    ('param_scheduler.eta_min', -1.0, 'eta_min must be a number from 0'),
+    ('param_scheduler', dict(type='StepLR', step_size=0), 'step_size must be a whole number from'),
+    ('param_scheduler', dict(type='MultiStepLR', milestones=5), 'milestones must be a list'),
+    ('param_scheduler', dict(type='MultiStepLR', milestones=['a']), 'milestones must be a list'),
+    ('param_scheduler', dict(type='LinearLR', start_factor=0), 'start_factor must be a number ab'),
+    ('optim_wrapper.optimizer.betas', (0.9,), 'betas must be two numbers'),
+    (
+        'optim_wrapper.clip_grad',
+        dict(max_norm=1, norm_type='x'),
+        'norm_type must be a number',
+    ),
+    ('optim_wrapper.paramwise_cfg', dict(norm_decay_mult='x'), 'norm_decay_mult must be a number'),
+    (
+        'optim_wrapper.paramwise_cfg',
+        dict(custom_keys={'head': dict(lr_mul=10)}),
+        "custom_keys['head'].lr_mul: nothing reads this key; did you mean 'lr_mult'?",
+    ),
+    ('auto_scale_lr.enabel', True, "did you mean 'enable'?"),
+    ('auto_scale_lr.base_batch_size', -4, 'base_batch_size must be a whole number from 1'),
+    ('env_cfg.dist_cfg.backnd', 'nccl', "did you mean 'backend'?"),
+    ('env_cfg.mp_cfg.mp_start_metod', 'fork', "did you mean 'mp_start_method'?"),
+    ('env_cfg.cudnn_benchmark', 'x', 'cudnn_benchmark must be True or False'),
+    ('train_dataloader.sampler.seed', 'x', 'sampler.seed must be a whole number'),
+    ('train_dataloader.dataset.max_refetch', -1, 'max_refetch must be a whole number from 0'),
+    ('train_dataloader.dataset.filter_cfg', 5, 'filter_cfg must be a dictionary or None'),
+    ('val_evaluator', [], 'val_evaluator has no metric'),
+    (
+        'val_evaluator',
+        dict(type='mmseg.IoUMetric', iou_metrics=['x']),
+        'iou_metrics must be a list',
+    ),
+    ('default_hooks.checkpoint.out_dir', 5, 'out_dir must be the name of a folder'),
+    ('log_processor.window_size', 0, 'window_size must be a whole number from 1'),
+    ('log_processor.custom_cfg', [dict(data_src='loss')], 'custom_cfg[0] needs method_name'),
+    ('runner_type', 5, 'runner_type must be the name of a Runner'),
+    ('model.train_cfg', 5, 'train_cfg must be a dictionary or None'),
+    ('model.data_preprocessor.pad_val', 'x', 'pad_val must be a number'),
+    ('model.semantic_head.loss_decode', [], 'loss_decode must be a loss or a list'),
+    (
+        'custom_hooks',
+        [dict(type='EMAHook', momentum=float('nan'))],
+        'momentum must be a num',
+    ),
     ('train_cfg', None, 'train_cfg is None, but the config has'),
 ]
 
@@ -195,3 +239,17 @@ def readable(path):
         if 'ImportError' not in str(error):
             raise
     return None
+
+
+def test_mmsegs_variable_for_the_size_of_crops(tmp_path):
+    path = tmp_path / 'cfg.py'
+    path.write_text(
+        f'_base_ = {str(DEMO)!r}\ndata_preprocessor = dict(size=(64, 64))\n'
+        'model = dict(data_preprocessor=data_preprocessor)\n'
+    )
+    check_config(read_config_file(path))
+
+
+def test_values_of_pixels_without_data_may_be_nan(cfg):
+    cfg.merge_from_dict({'train_dataloader.dataset.metainfo': dict(nodata=float('nan'))})
+    check_config(cfg)

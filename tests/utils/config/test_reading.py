@@ -106,3 +106,16 @@ def test_options_that_lead_nowhere_are_named():
     assert cfg.to_dict() == dict(a=dict(b=[dict(e=2)]), c=dict(d=3))
     with pytest.raises(ConfigError, match=r'a\.b\.7\.e=1'):
         merge_options(cfg, {'a.b.7.e': 1})
+
+
+def test_bases_of_a_config_that_is_read_cannot_be_set():
+    with pytest.raises(ConfigError, match=r'_base_=.* is read already'):
+        merge_options(Config(dict(a=1)), {'_base_': 'other.py'})
+
+
+def test_functions_that_are_imported_are_no_settings(tmp_path):
+    path = tmp_path / 'cfg.py'
+    path.write_text('from math import sqrt\nfrom os.path import join\na = sqrt(4)\n')
+    cfg = read_config_file(path)
+    assert dict(cfg) == dict(a=2.0)
+    assert 'a=2.0' in cfg.pretty_text.replace(' ', '')

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from tfinet_mm.checkpoints.contents import check_contents
@@ -45,7 +47,13 @@ class CheckpointCheckHook(Hook):
             raise CheckpointMismatchError(self._problem)
 
     def before_train(self, runner: Runner) -> None:
-        """Let a training start from weights that fit in part."""
+        """Let a training start from weights that fit in part, and say so."""
+        if self._problem is not None:
+            print_log(
+                f'{self._problem} The training starts with those weights of load_from that fit.',
+                logger='current',
+                level=logging.WARNING,
+            )
         self._problem = None
 
     def before_val(self, runner: Runner) -> None:

@@ -132,6 +132,8 @@ class Resumption:
             self._schedules.warn_of_other_rates(runner)
         if schedulers and runner.param_schedulers is not None:
             self._schedules.resume(runner, hook.checkpoint['param_schedulers'])
+        elif schedulers and optimizer:
+            self._schedules.leave_out(runner)
         reseed_samples(runner)
         hook.resumed(runner)
 

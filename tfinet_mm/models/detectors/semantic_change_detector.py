@@ -13,6 +13,7 @@ from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from tfinet_mm.errors import NotFiniteWeightsError
 from tfinet_mm.models.detectors.head_losses import head_losses, label_views, pixel_weights
 from tfinet_mm.models.detectors.postprocess import with_predictions
 from tfinet_mm.models.detectors.shapes import (
@@ -410,9 +411,19 @@ class SemanticChangeDetector(BaseSegmentor):
 
         Args:
             inputs: Normalised pairs (N, 2B, H, W).
+
+        Raises:
+            NotFiniteWeightsError: They are NaN, as of weights so large that sums overflow. NaN
+                would count as unchanged.
         """
         with self._autocast(inputs.device):
-            return self.inference(inputs).probabilities()
+            found = self.inference(inputs).probabilities()
+        if not all(bool(part.sum(dtype=torch.float32).isfinite()) for part in found):
+            raise NotFiniteWeightsError(
+                'the network predicts NaN: its weights are so large that numbers overflow. Use '
+                'float32 where it computes in 16 bits (autocast=None), or another checkpoint'
+            )
+        return found
 
     def loss(
         self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from importlib.util import find_spec
@@ -50,11 +51,14 @@ PARAMWISE_KEYS = (
     'decay_type',
 )
 ENVIRONMENT_KEYS = ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit')
+GROUP_KEYS = ('backend', 'timeout', 'init_method', 'world_size', 'rank')
 CLIP_KEYS = ('max_norm', 'norm_type', 'error_if_nonfinite', 'foreach', 'clip_value', 'type')
 TEST_KEYS = ('mode', 'crop_size', 'stride', 'threshold')
 ALMOST = 0.81
 """Similarity of a misspelt key to a right one where other keys may be right: one letter of five
 is not enough, as ``in_index`` and ``ignore_index`` differ by less."""
+NOT_NUMBERS = ('nodata', 'fill', 'pad', 'value')
+"""Parts of the keys of values that may be NaN."""
 TOGETHER = (
     ('train_dataloader', 'train_cfg', 'optim_wrapper'),
     ('val_dataloader', 'val_cfg', 'val_evaluator'),
@@ -114,7 +118,10 @@ class _Checker:
         }
         places: Mapping[str, Callable[[Any, str], Iterator[str]]] = dict(
             model=self._model,
-            data_preprocessor=functools.partial(self._part, kind='MODELS', rules=values.MODEL),
+            # Often a variable of the config's own, with what is to be added to the model's.
+            data_preprocessor=functools.partial(
+                self._part, kind='MODELS', sure=False, rules=values.MODEL
+            ),
             tta_model=functools.partial(
                 self._part,
                 kind='MODELS',
@@ -134,11 +141,10 @@ class _Checker:
             default_hooks=self._default_hooks,
             custom_hooks=self._hooks,
             visualizer=self._visualizer,
-            log_processor=functools.partial(
-                self._part, kind='LOG_PROCESSORS', default='LogProcessor'
-            ),
+            log_processor=self._log_processor,
             randomness=self._randomness,
             env_cfg=self._environment,
+            auto_scale_lr=self._scaling,
         )
         if only is None and not wrong:
             yield from self._save_best(cfg)
@@ -146,7 +152,14 @@ class _Checker:
             if only is not None and key not in only:
                 continue
             if cfg.get(key) is not None and key not in wrong:
-                yield from check(cfg[key], key)
+                found = list(check(cfg[key], key))
+                yield from found
+                named = {problem.partition(' must be ')[0] for problem in found}
+                yield from (
+                    f'{path} must be a number, got nan'
+                    for path in _not_numbers(cfg[key], key)
+                    if path not in named
+                )
 
     def _top_level(self, cfg: Config) -> Iterator[str]:
         used = _used_names(cfg.text)
@@ -308,7 +321,8 @@ class _Checker:
                 yield from self._dataset(one['dataset'], f'{where}.dataset')
             for key in ('sampler', 'batch_sampler'):
                 if one.get(key) is not None:
-                    yield from self._part(one[key], f'{where}.{key}', 'DATA_SAMPLERS')
+                    rules = values.SAMPLER
+                    yield from self._part(one[key], f'{where}.{key}', 'DATA_SAMPLERS', rules=rules)
             for key in ('collate_fn', 'worker_init_fn'):
                 if isinstance(one.get(key), Mapping):
                     yield from self._part(one[key], f'{where}.{key}', 'FUNCTIONS')
@@ -382,7 +396,18 @@ class _Checker:
             yield from _near_keys(clip, f'{path}.clip_grad', CLIP_KEYS)
             yield from _values(clip, f'{path}.clip_grad', values.CLIP_GRAD)
         if isinstance(part.get('paramwise_cfg'), Mapping):
-            yield from _near_keys(part['paramwise_cfg'], f'{path}.paramwise_cfg', PARAMWISE_KEYS)
+            yield from self._paramwise(part['paramwise_cfg'], f'{path}.paramwise_cfg')
+
+    def _paramwise(self, part: Mapping[str, Any], path: str) -> Iterator[str]:
+        """Learning rates of parts of the network."""
+        yield from _near_keys(part, path, PARAMWISE_KEYS)
+        yield from _values(part, path, values.PARAMWISE)
+        several = part.get('custom_keys')
+        for name, one in several.items() if isinstance(several, Mapping) else ():
+            if isinstance(one, Mapping):
+                where = f'{path}.custom_keys[{name!r}]'
+                yield from _near_keys(one, where, tuple(values.LR_MULTIPLIERS))
+                yield from _values(one, where, values.LR_MULTIPLIERS)
 
     def _schedulers(self, part: Any, path: str) -> Iterator[str]:
         for one, where in _each(part, path):
@@ -407,6 +432,8 @@ class _Checker:
             )
 
     def _evaluator(self, part: Any, path: str) -> Iterator[str]:
+        if isinstance(part, list | tuple) and not part:
+            yield f'{path} has no metric'
         if isinstance(part, Mapping) and 'metrics' in part and 'type' not in part:
             part, path = part['metrics'], f'{path}.metrics'
         for one, where in _each(part, path):
@@ -414,7 +441,7 @@ class _Checker:
                 yield from self._part(one, where, 'EVALUATOR')
                 yield from self._evaluator(one['metrics'], f'{where}.metrics')
             else:
-                yield from self._part(one, where, 'METRICS')
+                yield from self._part(one, where, 'METRICS', rules=values.METRIC)
 
     def _save_best(self, cfg: Config) -> Iterator[str]:
         """Find a score of ``save_best`` that none of the metrics has."""
@@ -455,10 +482,35 @@ class _Checker:
         for one, where in _each(part.get('vis_backends'), f'{path}.vis_backends'):
             yield from self._part(one, where, 'VISBACKENDS')
 
+    def _log_processor(self, part: Mapping[str, Any], path: str) -> Iterator[str]:
+        yield from self._part(
+            part,
+            path,
+            'LOG_PROCESSORS',
+            'LogProcessor',
+            rules=dict(window_size=values.whole(1), by_epoch=values.TRUTH),
+        )
+        for one, where in _each(part.get('custom_cfg'), f'{path}.custom_cfg'):
+            if not isinstance(one, Mapping):
+                continue
+            yield from _near_keys(one, where, (*values.AVERAGES, 'log_name', 'window_size'))
+            missing = [key for key in values.AVERAGES if key not in one]
+            if missing:
+                yield f'{where} needs {", ".join(missing)}'
+            yield from _values(one, where, values.AVERAGES)
+
     def _environment(self, part: Mapping[str, Any], path: str) -> Iterator[str]:
         yield from _near_keys(part, path, ENVIRONMENT_KEYS)
         if isinstance(part.get('mp_cfg'), Mapping):
+            yield from _near_keys(part['mp_cfg'], f'{path}.mp_cfg', tuple(values.MULTIPROCESSING))
             yield from _values(part['mp_cfg'], f'{path}.mp_cfg', values.MULTIPROCESSING)
+        if isinstance(part.get('dist_cfg'), Mapping):
+            yield from _near_keys(part['dist_cfg'], f'{path}.dist_cfg', GROUP_KEYS)
+        yield from _values(part, path, dict(cudnn_benchmark=values.TRUTH))
+
+    def _scaling(self, part: Mapping[str, Any], path: str) -> Iterator[str]:
+        yield from _near_keys(part, path, tuple(values.SCALING))
+        yield from _values(part, path, values.SCALING)
 
     def _randomness(self, part: Mapping[str, Any], path: str) -> Iterator[str]:
         known = keys_of(Runner.set_randomness).names - {'self'}
@@ -551,6 +603,19 @@ def _values(part: Mapping[str, Any], path: str, rules: Mapping[str, values.Rule]
             expected = rule(part[key])
             if expected:
                 yield f'{path}.{key} must be {expected}, got {_shown(part[key])}'
+
+
+def _not_numbers(part: Any, path: str) -> Iterator[str]:
+    """Where NaN is at any depth: no setting means it, but for values of pixels without data."""
+    if isinstance(part, float) and math.isnan(part):
+        yield path
+    elif isinstance(part, Mapping):
+        for key, value in part.items():
+            if not any(word in str(key) for word in NOT_NUMBERS):
+                yield from _not_numbers(value, f'{path}.{key}')
+    else:
+        for one, where in _each(part, path) if isinstance(part, list | tuple) else ():
+            yield from _not_numbers(one, where)
 
 
 def _near_keys(part: Mapping[str, Any], path: str, known: Sequence[str]) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import codecs
+import inspect
 import logging
 import os
 import re
@@ -42,7 +43,7 @@ def read_config_file(path: str | os.PathLike[str]) -> Config:
         FileNotFoundError: There is no such file.
         ConfigError: It, or a file that it inherits, can't be read.
     """
-    path = Path(path).expanduser()
+    path = Path(os.path.expanduser(path))
     if not path.is_file():
         what = 'is a folder, not a config file' if path.is_dir() else None
         raise FileNotFoundError(f'{path} {what}' if what else f'there is no config {path}')
@@ -55,10 +56,20 @@ def read_config_file(path: str | os.PathLike[str]) -> Config:
     chain = _chain(path)
     try:
         if any(_text(one)[1] for one in chain):
-            return _read_marked(path)
-        return Config.fromfile(str(path))
+            return _without_functions(_read_marked(path))
+        return _without_functions(Config.fromfile(str(path)))
     except (Exception, SystemExit) as error:
         raise ConfigError(_what_failed(error, chain)) from error
+
+
+def _without_functions(cfg: Config) -> Config:
+    """Leave out functions in C that a config imports, which can't be written down.
+
+    Those in Python MMEngine leaves out itself.
+    """
+    for key in [key for key, value in cfg.items() if inspect.isbuiltin(value)]:
+        cfg._cfg_dict.pop(key)
+    return cfg
 
 
 def merge_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
@@ -72,6 +83,11 @@ def merge_options(cfg: Config, options: Mapping[str, Any] | None) -> None:
         ConfigError: A key leads through something that has no keys.
     """
     for key, value in (options or {}).items():
+        if BASE in key.split('.'):
+            raise ConfigError(
+                f"{cfg.filename or 'the config'}: {key}={value!r} can't be set, as the config is "
+                f'read already; write {BASE} in a config file'
+            )
         try:
             cfg.merge_from_dict({key: value})
         except (TypeError, KeyError, ValueError, AttributeError, IndexError) as error:

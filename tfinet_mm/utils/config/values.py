@@ -67,9 +67,24 @@ def of_kind(*kinds: type, words: str) -> Rule:
 
 
 def pair_of_shares(value: Any) -> str | None:
-    """Accept Adam's ``betas``."""
-    right = isinstance(value, list | tuple) and all(is_number(b) and 0 <= b < 1 for b in value)
-    return None if right else 'numbers from 0 to below 1'
+    """Accept Adam's ``betas``, two of them or, in some of its kind, three."""
+    right = (
+        isinstance(value, list | tuple)
+        and len(value) > 1
+        and all(is_number(b) and 0 <= b < 1 for b in value)
+    )
+    return None if right else 'two numbers from 0 to below 1'
+
+
+def list_of(rule: Rule) -> Rule:
+    """Accept a list of values that a rule takes."""
+
+    def of_list(value: Any) -> str | None:
+        if not isinstance(value, list | tuple):
+            return f'a list, each {rule(None)}'
+        return next((f'a list, each {said}' for one in value if (said := rule(one))), None)
+
+    return of_list
 
 
 def learning_rate(value: Any) -> str | None:
@@ -98,6 +113,9 @@ def level(value: Any) -> str | None:
 
 TRUTH = of_kind(bool, words='True or False')
 
+INFINITE = (math.inf, 'inf')
+_OPTIONAL_DICT = of_kind(Mapping, type(None), words='a dictionary or None')
+
 LOADER: Mapping[str, Rule] = dict(
     batch_size=whole(1),
     num_workers=whole(0),
@@ -119,10 +137,27 @@ OPTIMIZER: Mapping[str, Rule] = dict(
     betas=pair_of_shares,
 )
 CLIP_GRAD: Mapping[str, Rule] = dict(
-    max_norm=number(0, above=True), clip_value=number(0, above=True)
+    max_norm=number(0, above=True),
+    clip_value=number(0, above=True),
+    norm_type=lambda value: None if is_number(value) or value in INFINITE else "a number or 'inf'",
 )
 SCHEDULER: Mapping[str, Rule] = dict(
-    begin=whole(0), end=whole(1, math.inf), by_epoch=TRUTH, power=number(0), T_max=whole(1)
+    begin=whole(0),
+    end=whole(1, math.inf),
+    by_epoch=TRUTH,
+    power=number(0),
+    T_max=whole(1),
+    eta_min=optional(number(0)),
+    eta_max=number(0, above=True),
+    gamma=number(0),
+    factor=number(0),
+    start_factor=number(0, 1, above=True),
+    end_factor=number(0, 1),
+    step_size=whole(1),
+    milestones=list_of(whole(0)),
+    periods=list_of(whole(1)),
+    restart_weights=list_of(number(0)),
+    total_steps=optional(whole(1)),
 )
 HOOK: Mapping[str, Rule] = dict(
     interval=whole(-1),
@@ -130,6 +165,7 @@ HOOK: Mapping[str, Rule] = dict(
     save_last=TRUTH,
     by_epoch=TRUTH,
     rule=optional(one_of('greater', 'less')),
+    out_dir=optional(of_kind(str, words='the name of a folder')),
     priority=optional(priority),
 )
 MODEL: Mapping[str, Rule] = dict(
@@ -141,13 +177,28 @@ MODEL: Mapping[str, Rule] = dict(
     dropout_ratio=optional(number(-1, 1)),
     loss_weight=number(0),
     positive_weight=optional(number(0)),
+    pad_val=lambda value: 'a number' if isinstance(value, str | bool) else None,
+    seg_pad_val=lambda value: 'a number' if isinstance(value, str | bool) else None,
+    train_cfg=_OPTIONAL_DICT,
+    test_cfg=_OPTIONAL_DICT,
 )
-HEAD: Mapping[str, Rule] = dict(num_classes=whole(1))
+HEAD: Mapping[str, Rule] = dict(
+    num_classes=whole(1),
+    loss_decode=lambda value: 'a loss or a list of them' if value in ([], ()) else None,
+)
+METRIC: Mapping[str, Rule] = dict(iou_metrics=list_of(one_of('mIoU', 'mDice', 'mFscore')))
+SAMPLER: Mapping[str, Rule] = dict(seed=optional(whole(0)), shuffle=TRUTH, round_up=TRUTH)
+AVERAGES: Mapping[str, Rule] = dict(
+    data_src=of_kind(str, words='the name of a value'),
+    method_name=of_kind(str, words='the name of a method'),
+)
 DATASET: Mapping[str, Rule] = dict(
     test_mode=TRUTH,
     times=whole(1),
     data_root=optional(of_kind(str, words='the name of a folder')),
     ann_file=of_kind(str, words='the name of a file'),
+    max_refetch=whole(0),
+    filter_cfg=_OPTIONAL_DICT,
 )
 RANDOMNESS: Mapping[str, Rule] = dict(
     seed=optional(
@@ -158,10 +209,22 @@ RANDOMNESS: Mapping[str, Rule] = dict(
     deterministic=TRUTH,
     diff_rank_seed=TRUTH,
 )
+LR_MULTIPLIERS: Mapping[str, Rule] = dict(lr_mult=number(0), decay_mult=number(0))
+PARAMWISE: Mapping[str, Rule] = dict(
+    bias_lr_mult=number(0),
+    bias_decay_mult=number(0),
+    norm_decay_mult=number(0),
+    flat_decay_mult=number(0),
+    dwconv_decay_mult=number(0),
+    dcn_offset_lr_mult=number(0),
+    bypass_duplicate=TRUTH,
+)
+SCALING: Mapping[str, Rule] = dict(enable=TRUTH, base_batch_size=whole(1))
 MULTIPROCESSING: Mapping[str, Rule] = dict(
     mp_start_method=one_of('fork', 'spawn', 'forkserver'), opencv_num_threads=whole(0)
 )
 _DICT = of_kind(Mapping, words='a dictionary')
+_RUNNER = 'the name of a Runner or its class'
 _DICTS = of_kind(Mapping, list, tuple, words='a dictionary, or a list of them')
 TOP: Mapping[str, Rule] = dict(
     model=_DICT,
@@ -178,6 +241,7 @@ TOP: Mapping[str, Rule] = dict(
     default_hooks=_DICT,
     custom_hooks=of_kind(list, tuple, words='a list of dictionaries'),
     env_cfg=_DICT,
+    auto_scale_lr=_DICT,
     randomness=_DICT,
     log_processor=_DICT,
     visualizer=_DICT,
@@ -186,6 +250,7 @@ TOP: Mapping[str, Rule] = dict(
     default_scope=of_kind(str, words='the name of a package'),
     load_from=of_kind(str, words='the name of a checkpoint'),
     log_level=level,
+    runner_type=lambda value: None if isinstance(value, str) or callable(value) else _RUNNER,
     work_dir=of_kind(str, words='the name of a folder'),
     find_unused_parameters=TRUTH,
 )
