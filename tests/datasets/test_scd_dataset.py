@@ -146,7 +146,9 @@ def test_arguments_that_do_not_fit(make_scd, tmp_path, options, message):
 
 def test_a_pipeline_in_a_wrong_order_is_named(make_scd, tmp_path):
     make_scd()
-    load, flip = dict(type='tfinet_mm.LoadImagePair'), dict(type='tfinet_mm.RandomFlipOrRotate')
+    load = dict(type='tfinet_mm.LoadImagePair')
+    # It always flips.
+    flip = dict(type='tfinet_mm.RandomFlipOrRotate', probs=(0, 1, 0, 0, 0, 0))
     dataset = SECONDDataset(data_root=str(tmp_path), pipeline=[flip, load])
     with pytest.raises(ConfigError, match=r'pipeline RandomFlipOrRotate, LoadImagePair fails on '):
         dataset[0]
