@@ -137,7 +137,7 @@ def write_label(path: Path, label: np.ndarray, storage: str, table: ClassTable =
 def random_labels(
     rng: np.random.Generator, size: tuple[int, int], classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Labels of both dates in SECOND's convention: 0 where unchanged, on both dates alike."""
+    """Draw labels of both dates in SECOND's convention: both 0 where unchanged."""
     changed = rng.random(size) < 0.4
     before, after = (rng.integers(1, classes + 1, size) * changed for _ in range(2))
     return before.astype(np.uint8), after.astype(np.uint8)

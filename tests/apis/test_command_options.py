@@ -1,4 +1,4 @@
-"""What the words of the command line mean."""
+"""Read the words of the command line."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the tools' options do to a config."""
+"""Change configs by the options of the tools."""
 
 import pytest
 from mmengine.config import Config

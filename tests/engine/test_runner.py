@@ -169,7 +169,7 @@ def test_what_a_runner_saves_is_read_and_resumed(tmp_path):
     assert resumed.epoch == 3
     assert resumed.iter == 6
     assert resumed.message_hub.get_info('best_score') == 36.5
-    # The history goes on where it was: four iterations of the first run, two of the second.
+    # The history continues where it was: four iterations of the first run, two of the second.
     assert len(resumed.message_hub.get_scalar('train/loss').data[0]) == 6
     assert resumed.message_hub.get_scalar('train/loss').statistics('mean') > 0
 

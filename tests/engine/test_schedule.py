@@ -171,7 +171,7 @@ def test_a_rate_of_nothing_is_refused_when_resumed_for_longer(small_runner, tmp_
         'resumed to more than the 2 epochs planned: the learning rate is 0 in the last 4 of 6 '
         'epochs, which train nothing, because the schedule ends after 2; set param_scheduler.end=6'
     )
-    # As it was planned, such a training goes on.
+    # As it was planned, such a training resumes.
     runner = small_runner('three', 6, **schedule)
     runner.train()
     assert 'the learning rate is 0 in the last 5 of 6 epochs' in _log(tmp_path / 'three')
@@ -194,7 +194,7 @@ def test_a_rate_of_nothing_is_refused_when_resumed_for_longer(small_runner, tmp_
 )
 def test_steps_without_a_learning_rate(small_runner, rates, schedule, idle):
     runner = small_runner(epochs=6, param_scheduler=schedule)
-    runner.train_loop  # noqa: B018
+    assert runner.train_loop.max_epochs == 6
     runner.optim_wrapper = runner.build_optim_wrapper(runner.optim_wrapper)
     if schedule is not None:
         runner.param_schedulers = runner.build_param_scheduler(runner.param_schedulers)

@@ -1,4 +1,4 @@
-"""What --tta and a missing CHECKPOINT do to a config."""
+"""Change configs for --tta and for a missing CHECKPOINT."""
 
 import pytest
 from mmengine.config import Config

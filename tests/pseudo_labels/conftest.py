@@ -40,7 +40,7 @@ PREPROCESSOR = dict(type='tfinet_mm.PairDataPreprocessor', mean=[128.0] * 3, std
 
 
 def pixel_probabilities(state, image):
-    """What a PixelDetector says of one date: (H, W, 3) colours to (K, H, W) in float64."""
+    """Return what a PixelDetector says of one date: (H, W, 3) colours to (K, H, W) in float64."""
     weight = state['semantic.weight'].numpy().astype(np.float64)[:, :, 0, 0]
     normalised = (image.astype(np.float64) - 128) / 64
     logits = np.einsum('kc,hwc->khw', weight, normalised)

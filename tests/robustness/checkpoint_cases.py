@@ -64,7 +64,7 @@ def embedded(path: Path) -> np.ndarray:
 
 
 def resume(path: Path) -> Path | None:
-    """The checkpoint of its folder from which a training would go on."""
+    """Return the checkpoint of its folder that a training would resume from."""
     return project.newest_checkpoint(path.parent)
 
 

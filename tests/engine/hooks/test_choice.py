@@ -1,4 +1,4 @@
-"""Which samples are followed."""
+"""Choose the samples that are followed."""
 
 import pytest
 from mmengine.dataset import BaseDataset, ConcatDataset

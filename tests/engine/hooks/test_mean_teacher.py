@@ -281,7 +281,7 @@ def whole(tmp_path):
 
 
 def deterministic():
-    """Without dropout, whose random numbers a resumed training draws anew."""
+    """Without dropout, whose random numbers a resumed training draws again."""
     model = copy.deepcopy(MODEL)
     for head in ('semantic_head', 'change_head'):
         model[head]['dropout_ratio'] = 0

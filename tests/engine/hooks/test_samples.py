@@ -7,7 +7,7 @@ from tfinet_mm.engine.hooks import samples
 
 
 def dataset(*names):
-    """What is asked of a data set: its length and the names of its samples."""
+    """Give what is asked of a data set: its length and the names of its samples."""
 
     class Named:
         def __len__(self):

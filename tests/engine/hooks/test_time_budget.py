@@ -1,4 +1,4 @@
-"""Which batches are augmented, by a clock that only the test moves."""
+"""Choose the batches to augment, by a clock that only the test moves."""
 
 import json
 import logging

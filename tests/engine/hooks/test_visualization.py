@@ -31,7 +31,7 @@ def hook(**options):
 
 
 def shows(path, value, area):
-    """Whether a picture has as many pixels of one grey value."""
+    """Return whether a picture has as many pixels of one grey value."""
     with Image.open(path) as image:
         return (np.asarray(image.convert('RGB')) == value).all(-1).sum() >= area
 

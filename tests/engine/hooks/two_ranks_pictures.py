@@ -49,7 +49,7 @@ def new_sample(root, name, suffix='.png', shape=SHAPE, labels=True):
 
 
 def new_runner(dataset, work, backends=('LocalVisBackend',), step=7):
-    """What the hook needs of a runner that trains."""
+    """Stand in for a runner that trains, with what the hook needs of it."""
     backends = [dict(type=name) for name in backends]
     return SimpleNamespace(
         iter=step,

@@ -152,7 +152,7 @@ def test_a_step_with_a_scaler(make):
 
 
 def test_auto_obeys_the_autocast_around_it(make, made_up_cpu, said):
-    """That of AmpOptimWrapper, or of a test loop with fp16."""
+    """Obey that of AmpOptimWrapper, or of a test loop with fp16."""
     made_up_cpu(True)
     with torch.autocast('cpu', torch.float16):
         found, expected = change(make('auto')), change(make(None))

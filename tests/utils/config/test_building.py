@@ -25,9 +25,9 @@ def test_errors_that_say_what_is_wrong_pass(error):
 
 
 def test_says_what_is_known_of_an_error_without_words():
-    with pytest.raises(ConfigError, match='AssertionError: no message; its config is'):  # noqa: SIM117
-        with building('a hook', dict(type='x')):
-            raise AssertionError
+    said = 'AssertionError: no message; its config is'
+    with pytest.raises(ConfigError, match=said), building('a hook', dict(type='x')):
+        raise AssertionError
 
 
 def test_long_configs_are_cut():
