@@ -31,7 +31,7 @@ $(INSTALLED): pyproject.toml setup.py $(CONSTRAINTS)
 	@echo "== Environment in $(VENV) (a few minutes the first time)"
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 13) else f"Python 3.11 to 3.13 is needed, {sys.executable} is {v.major}.{v.minor}; say make PYTHON=python3.11")'
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	$(PIP) install $(CONSTRAIN) -e '.[mm,test,lint]'
+	$(PIP) install $(CONSTRAIN) -e '.[mm,pretrained,test,lint]'
 	@touch $@
 
 # timm imports torchvision, and a torchvision whose binary doesn't fit the installed torch
@@ -78,7 +78,7 @@ test-openmmlab: ## Run the tests on OpenMMLab's own stack, in an environment of 
 	$(VENV)-openmmlab/bin/python -m pip install $(CONSTRAIN) torch
 	$(VENV)-openmmlab/bin/python -m pip install $(CONSTRAIN) 'setuptools<70' wheel ninja psutil
 	MMCV_WITH_OPS=1 $(VENV)-openmmlab/bin/python -m pip install $(CONSTRAIN) --no-build-isolation -v mmcv==2.1.0
-	$(VENV)-openmmlab/bin/python -m pip install $(CONSTRAIN) -e '.[openmmlab,test]'
+	$(VENV)-openmmlab/bin/python -m pip install $(CONSTRAIN) -e '.[openmmlab,pretrained,test]'
 	$(VENV)-openmmlab/bin/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 clean: ## Remove environments and what the demo made

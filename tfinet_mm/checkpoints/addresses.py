@@ -17,6 +17,7 @@ from mmengine.logging import print_log
 from mmengine.runner import checkpoint as mmengine_checkpoint
 
 from tfinet_mm.checkpoints.contents import check_contents
+from tfinet_mm.checkpoints.packages import PACKAGES, packaged_file
 from tfinet_mm.checkpoints.pickles import Location
 from tfinet_mm.checkpoints.sharing import read_once
 from tfinet_mm.engine.checkpoint import load_checkpoint_file
@@ -34,7 +35,8 @@ def read_checkpoint(
 
     Args:
         address: A path, or ``http://``, ``https://``, ``open-mmlab://``,
-            ``torchvision://``, ``mmcls://``, ``s3://`` or ``petrel://``.
+            ``torchvision://``, ``mmcls://``, ``s3://`` or ``petrel://``, or the
+            name of weights in an installed package, such as ``efficientnet_lite0``.
         map_location: Where tensors go, as :func:`torch.load` takes it. Where one
             rank reads for all (:func:`~tfinet_mm.checkpoints.sharing.one_rank_reads`),
             they stay on the CPU.
@@ -45,6 +47,7 @@ def read_checkpoint(
 
     Raises:
         FileNotFoundError: There is no such file or address.
+        MissingExtraError: The package that brings the weights isn't installed.
         UntrustedCheckpointError: It holds more than tensors, plain Python values
             and the types that MMEngine stores.
         DamagedCheckpointError: It is cut off, changed or isn't a checkpoint.
@@ -69,6 +72,8 @@ def plain_address(address: str) -> str:
 
 def _reader(name: str) -> Callable[[str, Location], Any]:
     """Return the function that reads an address, by the same patterns as MMEngine's."""
+    if name in PACKAGES:
+        return _read_packaged
     readers: dict[str, Callable[[str, Location], Any]] = {
         'https?://': _read_url,
         '(open-mmlab|openmmlab)://': _read_openmmlab,
@@ -114,6 +119,10 @@ def _stored_name(address: str) -> str:
     if re.search(r'-[0-9a-f]{8,}$', path.stem):
         return path.name
     return f'{path.stem}-{hashlib.sha256(address.encode()).hexdigest()[:12]}{path.suffix}'
+
+
+def _read_packaged(name: str, map_location: Location) -> Any:
+    return load_checkpoint_file(packaged_file(name), map_location)
 
 
 def _read_openmmlab(name: str, map_location: Location) -> Any:

@@ -3,7 +3,7 @@ from tfinet_mm.utils.quiet import quiet_imports
 with quiet_imports():
     import mmseg.models  # noqa: F401
 
-from tfinet_mm.models.backbones import FusedHRNet
+from tfinet_mm.models.backbones import EfficientNetLite, FusedHRNet
 from tfinet_mm.models.data_preprocessor import PairDataPreprocessor
 from tfinet_mm.models.decode_heads import DeepLabV3PlusHead, DifferenceHead, ProgressiveHead
 from tfinet_mm.models.detectors import SCDEnsemble, SCDTTAModel, SemanticChangeDetector
@@ -16,6 +16,7 @@ __all__ = [
     'ChangeBCELoss',
     'DeepLabV3PlusHead',
     'DifferenceHead',
+    'EfficientNetLite',
     'FeatureInteraction',
     'FusedHRNet',
     'LightweightConv',

@@ -6,8 +6,8 @@ from mmengine.model.weight_init import PretrainedInit
 from mmseg.models import FCNHead
 from published_reference import load_reference
 
+from tfinet_mm.checkpoints.matching import backbone_weights
 from tfinet_mm.models import FusedHRNet
-from tfinet_mm.models.backbones.fused_hrnet import hrnet_state_dict
 
 
 @pytest.fixture(scope='module')
@@ -44,7 +44,7 @@ def test_features_of_the_published_network():
     """The land-cover logits of the published FCN on HRNet-W18 come out of this backbone."""
     reference = load_reference('fcn_hrnet_w18')
     backbone = FusedHRNet(18)
-    backbone.load_state_dict(hrnet_state_dict(reference.state_dict), strict=True)
+    backbone.load_state_dict(backbone_weights(reference.state_dict), strict=True)
     head = FCNHead(
         num_convs=1,
         concat_input=False,

@@ -12,6 +12,7 @@ from mmseg.models.utils import Upsample
 from torch import Tensor, nn
 
 from tfinet_mm.checkpoints.addresses import plain_address, read_checkpoint
+from tfinet_mm.checkpoints.matching import backbone_weights
 from tfinet_mm.checkpoints.pretrained import is_pretrained
 from tfinet_mm.models.norms import BN, NormCfg, fitting_norm
 from tfinet_mm.registry import MODELS
@@ -119,7 +120,7 @@ class FusedHRNet(HRNet):
 
     def _load_pretrained(self, path: str) -> None:
         path = plain_address(path)
-        found = hrnet_state_dict(read_checkpoint(path, logger='current'))
+        found = backbone_weights(read_checkpoint(path, logger='current'))
         own = self.state_dict()
         wrong = [
             f'{key}: file has {tuple(found[key].shape) if key in found else "nothing"}, '
@@ -136,22 +137,3 @@ class FusedHRNet(HRNet):
             )
         self.load_state_dict({key: found.get(key, value) for key, value in own.items()})
         print_log(f'loaded {len(own)} tensors of HRNet from {path}', logger='current')
-
-
-def hrnet_state_dict(checkpoint: dict[str, Any]) -> dict[str, Tensor]:
-    """Bring the weights of an HRNet to mmseg's names.
-
-    Args:
-        checkpoint: A state dict, or a checkpoint with one under
-            ``state_dict``; keys may begin with ``module.``, ``model.`` and
-            ``backbone.``.
-
-    Returns:
-        The state dict without these prefixes; where a key under ``backbone.``
-        exists, only those.
-    """
-    state = checkpoint.get('state_dict', checkpoint)
-    for prefix in ('module.', 'model.', 'backbone.'):
-        if any(key.startswith(prefix) for key in state):
-            state = {k[len(prefix) :]: v for k, v in state.items() if k.startswith(prefix)}
-    return dict(state)
