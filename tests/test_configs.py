@@ -15,7 +15,9 @@ from mmseg.structures import SegDataSample
 from published_reference import DATA
 
 from tfinet_mm.engine.complexity import count_parts
+from tfinet_mm.errors import NormalisationError
 from tfinet_mm.models.lightweight import SeparableConv
+from tfinet_mm.models.normalisation import check_normalisation, expected_normalisation
 from tfinet_mm.models.published import CONVERTERS
 from tfinet_mm.registry import DATASETS, MODELS
 
@@ -232,6 +234,23 @@ def test_forward_and_backward(name):
     total.backward()
     assert torch.isfinite(total)
     assert all(p.grad is not None for p in model.parameters() if p.requires_grad)
+
+
+PRETRAINED = [n for n in CONFIGS if Config.fromfile(ROOT / n).model.backbone.get('init_cfg')]
+
+
+@pytest.mark.parametrize('name', PRETRAINED)
+def test_images_are_normalised_as_the_weights_expect(name, monkeypatch):
+    """For every network that begins with weights, and any other mean is refused."""
+    cfg = Config.fromfile(ROOT / name)
+    backbone = _without_memory(name).backbone
+    monkeypatch.setattr(backbone, 'init_cfg', cfg.model.backbone.init_cfg)
+    assert expected_normalisation(backbone) is not None
+    preprocessor = MODELS.build(cfg.model.data_preprocessor)
+    check_normalisation(backbone, preprocessor, 3)
+    preprocessor.mean += 1
+    with pytest.raises(NormalisationError):
+        check_normalisation(backbone, preprocessor, 3)
 
 
 @pytest.mark.parametrize('name', CONFIGS)

@@ -49,6 +49,10 @@ class CheckpointMismatchError(TFINetError, RuntimeError):
     """A checkpoint holds the weights of another network than the config describes."""
 
 
+class NormalisationError(TFINetError, ValueError):
+    """Images are normalised, or their bands ordered, otherwise than first weights were trained."""
+
+
 class MissingExtraError(TFINetError, ImportError):
     """An optional dependency is missing; the message names the extra to install."""
 

@@ -117,6 +117,29 @@ def test_float16_without_a_scaled_loss_stops_before_data_is_read(load_tool, tool
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ('preprocessor', 'found'),
+    [
+        (
+            dict(mean=[127.5] * 3, std=[127.5] * 3),
+            r'mean=\[127.5, 127.5, .*mean=\[123.675, ',
+        ),
+        (dict(bgr_to_rgb=True), 'LoadImagePair loads RGB and .*bgr_to_rgb=True, so .* get BGR'),
+    ],
+)
+def test_images_not_as_the_weights_expect_stop_before_the_first_step(
+    tiny, tools, run, tmp_path, preprocessor, found
+):
+    config = tmp_path / 'other.py'
+    init_cfg = dict(_delete_=True, type='Pretrained', checkpoint='torchvision://resnet18')
+    model = dict(data_preprocessor=preprocessor, backbone=dict(init_cfg=init_cfg))
+    config.write_text(f'_base_ = {str(tiny)!r}\nmodel = {model!r}\n')
+    output = run(tools / 'train.py', config, '--work-dir', tmp_path / 'w', code=2)
+    assert re.search(found, output)
+    assert 'Epoch(train)' not in output
+    assert not list((tmp_path / 'w').glob('*.pth'))
+
+
 @pytest.mark.parametrize('name', ['train.py', 'test.py', 'pseudo_label.py'])
 def test_amp_without_a_type_is_auto(load_tool, name):
     parse = load_tool(name).parse_args

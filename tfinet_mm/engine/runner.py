@@ -27,6 +27,7 @@ from tfinet_mm.checkpoints.contents import (
 )
 from tfinet_mm.checkpoints.pretrained import guard_pretrained
 from tfinet_mm.checkpoints.sharing import one_rank_reads
+from tfinet_mm.engine.band_order import check_band_order
 from tfinet_mm.engine.batch_guard import check_batches
 from tfinet_mm.engine.hooks.finite_loss import FiniteLossHook
 from tfinet_mm.engine.hooks.randomness import RandomnessHook, common_seed
@@ -102,6 +103,7 @@ class SCDRunner(Runner):
 
         Raises:
             BatchSizeError: The network can't train on batches of this size.
+            NormalisationError: It would get BGR, and begins with weights for RGB.
         """
         loader: Any = self._train_dataloader
         if not isinstance(loop, BaseLoop):
@@ -113,6 +115,7 @@ class SCDRunner(Runner):
                         diff_rank_seed=self._randomness_cfg.get('diff_rank_seed', False),
                     )
             if isinstance(loader, DataLoader):
+                check_band_order(loader, self.model)
                 check_batches(loader, self.model)
         with building('train_cfg', loop):
             return super().build_train_loop(loop)

@@ -183,6 +183,23 @@ def test_every_layout_is_read(tmp_path, drawn, layout):
         assert torch.equal(model.state_dict()[key], value), key
 
 
+@pytest.mark.parametrize('bands', [1, 5])
+@pytest.mark.parametrize('names', ['own', 'others'])
+def test_other_bands_begin_with_the_filters_of_three(tmp_path, drawn, bands, names):
+    state = drawn.state_dict()
+    stored = {f'x{key}' if names == 'others' else key: value for key, value in state.items()}
+    torch.save(stored, tmp_path / 'x.pth')
+    model = EfficientNetLite(in_channels=bands, init_cfg=pretrained(tmp_path / 'x.pth'))
+    model.init_weights()
+    three = state['conv1.conv.weight']
+    found = model.state_dict()['conv1.conv.weight']
+    assert found.shape == (32, bands, 3, 3)
+    for band in range(bands):
+        torch.testing.assert_close(found[:, band], three[:, band % 3] * 3 / bands)
+    others = [key for key in state if key != 'conv1.conv.weight']
+    assert all(torch.equal(model.state_dict()[key], state[key]) for key in others)
+
+
 def test_other_weights_are_refused(tmp_path, drawn):
     state = drawn.state_dict()
     order = list(state)

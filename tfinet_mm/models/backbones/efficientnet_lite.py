@@ -35,6 +35,7 @@ STAGES = (
 """The layer of a stage, its blocks, their kernel, stride of the first, expansion and channels."""
 UNSCALED = (0, len(STAGES) - 1)
 """Stages that have one block in every network."""
+FIRST_WEIGHT = 'conv1.conv.weight'
 HEAD_WEIGHTS = 7
 """Weights of ImageNet's head in a file: convolution, four of its batch norm, classifier's two."""
 
@@ -98,7 +99,8 @@ class EfficientNetLite(BaseModule):
 
     Args:
         arch: ``'lite0'``, ``'lite1'`` or ``'lite2'``.
-        in_channels: Bands of one date.
+        in_channels: Bands B of one date. With others than three, the first convolution
+            begins with the filters of red, green and blue in turn, times 3 / B.
         out_indices: Levels that come out, of 0 to 3.
         frozen_stages: -1 trains all, 0 freezes the stem and the block behind it, 1 to 4
             so many levels too.
@@ -140,6 +142,7 @@ class EfficientNetLite(BaseModule):
         if frozen_stages not in range(-1, 5):
             raise ValueError(f'frozen_stages must be a number from -1 to 4, got {frozen_stages}')
         self.arch = arch
+        self.in_channels = in_channels
         self.out_indices = tuple(out_indices)
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
@@ -226,16 +229,38 @@ class EfficientNetLite(BaseModule):
 
     def _load_pretrained(self, address: str) -> None:
         name = plain_address(address)
+        found = backbone_weights(read_checkpoint(name, logger='current'))
+        first = FIRST_WEIGHT if FIRST_WEIGHT in found else next(iter(found), '')
+        if self.in_channels != 3 and getattr(found.get(first), 'shape', ())[1:2] == (3,):
+            found[first] = for_bands(found[first], self.in_channels)
+            print_log(
+                f'{self.in_channels} bands: the filters of {name} for red, green and blue are '
+                'repeated over them',
+                logger='current',
+            )
         own = self.state_dict()
         weights = match_in_order(
-            backbone_weights(read_checkpoint(name, logger='current')),
+            found,
             own,
             rest=HEAD_WEIGHTS,
             name=name,
-            fix='check arch, in_channels and norm_cfg, or set model.backbone.init_cfg=None',
+            fix='check arch and norm_cfg, or set model.backbone.init_cfg=None',
         )
         self.load_state_dict({**own, **weights})
         print_log(f'loaded {len(weights)} weights of {self.arch} from {name}', logger='current')
+
+
+def for_bands(weight: Tensor, bands: int) -> Tensor:
+    """Turn filters of three bands into filters of any number, for sums of the same size.
+
+    Args:
+        weight: (C, 3, H, W).
+        bands: How many bands B there are.
+
+    Returns:
+        (C, B, H, W), band i with the filters of band i modulo 3, times 3 / B.
+    """
+    return weight[:, [band % 3 for band in range(bands)]] * (3 / bands)
 
 
 def round_channels(wanted: float, divisor: int = 8) -> int:

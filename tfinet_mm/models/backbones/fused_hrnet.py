@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tfinet_mm.checkpoints.addresses import plain_address, read_checkpoint
 from tfinet_mm.checkpoints.matching import backbone_weights
 from tfinet_mm.checkpoints.pretrained import is_pretrained
+from tfinet_mm.models.data_preprocessor import IMAGENET_MEAN, IMAGENET_STD
 from tfinet_mm.models.norms import BN, NormCfg, fitting_norm
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import Features
@@ -42,6 +43,11 @@ class FusedHRNet(HRNet):
         **kwargs: What mmseg's ``HRNet`` takes besides, like ``norm_eval``,
             ``with_cp`` or ``frozen_stages``.
     """
+
+    pretrained_mean = IMAGENET_MEAN
+    """Mean of each channel that published weights were trained with, in RGB."""
+    pretrained_std = IMAGENET_STD
+    """Standard deviation of each channel, likewise."""
 
     def __init__(
         self,

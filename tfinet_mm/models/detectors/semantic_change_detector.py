@@ -25,6 +25,7 @@ from tfinet_mm.models.detectors.shapes import (
 )
 from tfinet_mm.models.detectors.windows import window_starts
 from tfinet_mm.models.losses.roles import fit_losses
+from tfinet_mm.models.normalisation import check_normalisation
 from tfinet_mm.models.norms import with_fitting_norms
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import (
@@ -94,6 +95,9 @@ class SemanticChangeDetector(BaseSegmentor):
         init_cfg: Initialisation, as everywhere in MMEngine.
         pretrained: Checkpoint of the backbone, as mmseg's detectors take it: the
             same as ``init_cfg=dict(type='Pretrained', checkpoint=...)`` there.
+        check_normalisation: Refuse a data preprocessor with another mean, standard
+            deviation or order of bands than the weights were trained with which the
+            backbone begins with.
 
     Raises:
         ValueError: A head, its loss, a branch, mode or dtype that can't work, or
@@ -118,9 +122,11 @@ class SemanticChangeDetector(BaseSegmentor):
         channels_last: bool = True,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
         pretrained: str | None = None,
+        check_normalisation: bool = True,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.autocast = check_precision(autocast)
+        self.check_normalisation = check_normalisation
         self._resolved: dict[tuple[str, str, bool], str] = {}
         if not is_whole(size_divisor) or size_divisor < 1:
             raise ValueError(f'size_divisor must be a whole number above 0, got {size_divisor!r}')
@@ -152,6 +158,19 @@ class SemanticChangeDetector(BaseSegmentor):
         self.channels_last = channels_last
         if channels_last:
             self.to(memory_format=torch.channels_last)
+
+    def init_weights(self) -> None:
+        """Initialise all parts, the backbone with the weights that its ``init_cfg`` names.
+
+        MMEngine's Runner and its kin call this before the first step of a training.
+
+        Raises:
+            NormalisationError: The data preprocessor's mean or standard deviation isn't
+                that of these weights.
+        """
+        if self.check_normalisation:
+            check_normalisation(self.backbone, self.data_preprocessor, self.bands)
+        super().init_weights()
 
     def _add_auxiliary(self, config: dict[str, Any]) -> None:
         branch = config.pop('branch', None)
