@@ -76,6 +76,11 @@ def test_the_configs_a_user_expects_are_there():
     expected = {'tfinet_r18.py', 'published/tfinet_r18.py', 'demo/tfinet_r18_synthetic.py'}
     expected |= {f'tfinet_hrnet{width}.py' for width in WIDTHS}
     expected |= {f'tfinet_hrnet18_{data}.py' for data in ('landsat-scd', 'hrscd')}
+    expected |= {
+        f'tfinet_lite{size}_fpn{data}.py'
+        for size in (0, 2)
+        for data in ('', '_landsat-scd', '_hrscd', '_synthetic')
+    }
     expected |= {f'tfinet_{backbone}_lightweight.py' for backbone in ('r18', 'hrnet18')}
     baselines = [f'{head}_hrnet{width}' for head in ('fcn', 'pspnet') for width in WIDTHS]
     baselines += [f'deeplabv3plus_r{depth}' for depth in DEPTHS]
@@ -108,7 +113,12 @@ def test_it_builds_as_large_as_the_table_says(name):
 
 
 # One of each head for every day.
-COUNTED = {'tfinet_r18.py', 'senseearth/fcn_hrnet18.py', 'senseearth/pspnet_hrnet64.py'}
+COUNTED = {
+    'tfinet_lite0_fpn.py',
+    'tfinet_r18.py',
+    'senseearth/fcn_hrnet18.py',
+    'senseearth/pspnet_hrnet64.py',
+}
 COUNTED |= {'senseearth/deeplabv3plus_r101_lightweight.py'}
 
 
@@ -140,6 +150,26 @@ def test_heads_follow_the_width_of_hrnet(width, channels):
         own_file = f'pretrained/hrnet_w{width}.pth'
         named = own_file if width in (30, 44, 64) else f'open-mmlab://msra/hrnetv2_w{width}'
         assert checkpoint == named
+
+
+@pytest.mark.parametrize('data', ['', '_landsat-scd', '_hrscd', '_synthetic'])
+def test_the_default_is_the_pyramid_of_resnet18_on_other_weights(data):
+    """Same interaction, heads and losses; the features and their normalisation are others."""
+    ours = Config.fromfile(ROOT / f'tfinet_lite0_fpn{data}.py').model.to_dict()
+    other = Config.fromfile(ROOT / 'tfinet_r18_fpn.py').model.to_dict()
+    larger = Config.fromfile(ROOT / f'tfinet_lite2_fpn{data}.py').model.to_dict()
+    assert ours['backbone']['init_cfg']['checkpoint'] == 'efficientnet_lite0'
+    assert larger['backbone']['init_cfg']['checkpoint'] == 'efficientnet_lite2'
+    assert larger['data_preprocessor'] == ours['data_preprocessor']
+    for cfg in (ours, other, larger):
+        del cfg['backbone'], cfg['data_preprocessor'], cfg['neck']['in_channels']
+        cfg.pop('autocast', None)
+    assert ours == larger
+    if data in ('_landsat-scd', '_hrscd'):
+        ours['semantic_head'].update(
+            num_classes=6, loss_decode=other['semantic_head']['loss_decode']
+        )
+    assert ours == other
 
 
 @pytest.mark.parametrize(('depth', 'fine', 'coarse'), [(18, 64, 512), (101, 256, 2048)])
@@ -262,7 +292,7 @@ def test_data_sets_build_and_name_their_classes(name):
         assert len(names) - 1 == cfg.model.semantic_head.num_classes
 
 
-OTHER_SCHEDULES = ('demo', 'hrscd', 'senseearth')
+OTHER_SCHEDULES = ('demo', 'hrscd', 'senseearth', 'synthetic')
 
 
 @pytest.mark.parametrize('name', [n for n in CONFIGS if not any(o in n for o in OTHER_SCHEDULES)])

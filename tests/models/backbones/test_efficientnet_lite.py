@@ -7,7 +7,9 @@ import pytest
 import torch
 from lite_numbers import SIZES, drawn_image, drawn_weights, load_numbers, summary
 
+from tfinet_mm.checkpoints.addresses import read_checkpoint
 from tfinet_mm.checkpoints.packages import PACKAGES, packaged_file
+from tfinet_mm.checkpoints.pretrained import guard_pretrained
 from tfinet_mm.errors import CheckpointMismatchError, MissingExtraError
 from tfinet_mm.models import EfficientNetLite
 
@@ -229,6 +231,20 @@ def test_weights_of_another_network_are_refused():
     model = EfficientNetLite('lite0', init_cfg=pretrained('efficientnet_lite1'))
     with pytest.raises(CheckpointMismatchError, match=r'lite1 does not fit .* check arch'):
         model.init_weights()
+
+
+def test_weights_by_name_through_the_safe_reader():
+    """As a Runner changes the address before it initialises a model."""
+    needs_weights('lite0')
+    model = EfficientNetLite(init_cfg=pretrained('efficientnet_lite0'))
+    guard_pretrained(model)
+    assert model.init_cfg['checkpoint'] == 'tfinet-mm://efficientnet_lite0'
+    model.init_weights()
+    stored = read_checkpoint('efficientnet_lite0')
+    assert torch.equal(model.conv1.conv.weight, stored['_conv_stem.weight'])
+    assert torch.equal(
+        model.layer4[4].convs[-1].bn.running_var, stored['_blocks.15._bn2.running_var']
+    )
 
 
 def test_a_package_that_is_missing_is_named(monkeypatch):
