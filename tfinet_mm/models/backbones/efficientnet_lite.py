@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from tfinet_mm.checkpoints.addresses import plain_address, read_checkpoint
 from tfinet_mm.checkpoints.matching import backbone_weights, match_in_order
 from tfinet_mm.checkpoints.pretrained import is_pretrained
+from tfinet_mm.models.backbones.same_conv import SameConv
 from tfinet_mm.models.norms import NormCfg, fitting_norm
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import Features
@@ -283,15 +284,14 @@ def _conv(
     groups: int = 1,
     act_cfg: dict[str, Any] | None = {'type': 'ReLU6'},  # noqa: B006
 ) -> ConvModule:
-    """Build a convolution padded as TensorFlow's ``SAME``, which with stride 1 is the usual one."""
+    """Build a convolution with normalisation and activation."""
     return ConvModule(
         in_channels,
         out_channels,
         kernel_size,
         stride=stride,
-        padding=kernel_size // 2 if stride == 1 else 0,
         groups=groups,
-        conv_cfg=None if stride == 1 else dict(type='Conv2dAdaptivePadding'),
+        conv_cfg=dict(type=SameConv),
         norm_cfg=norm_cfg,
         act_cfg=act_cfg,
     )
