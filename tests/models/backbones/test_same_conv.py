@@ -10,7 +10,7 @@ from tfinet_mm.models.backbones.same_conv import SameConv
 @pytest.mark.parametrize('size', [(8, 8), (7, 10), (2, 1)])
 def test_padding_is_tensorflows_same(kernel, stride, size):
     """An output's filter begins at stride times its place, less half the padding, rounded down."""
-    conv = SameConv(1, 1, kernel, stride=stride, bias=False).double()
+    conv = SameConv(1, 1, kernel, stride=stride).double()
     image = torch.rand(1, 1, *size, dtype=torch.float64)
     expected = torch.zeros(1, 1, *(-(-side // stride) for side in size), dtype=torch.float64)
     both = [
@@ -22,7 +22,7 @@ def test_padding_is_tensorflows_same(kernel, stride, size):
             y, x = row * stride + i - both[0] // 2, column * stride + j - both[1] // 2
             if 0 <= y < size[0] and 0 <= x < size[1]:
                 expected[0, 0, row, column] += image[0, 0, y, x] * conv.weight[0, 0, i, j].detach()
-    torch.testing.assert_close(conv(image), expected)
+    torch.testing.assert_close(conv(image), expected + conv.bias.detach())
 
 
 @pytest.mark.parametrize(('kernel', 'stride'), [(5, 1), (3, 2)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -32,7 +31,7 @@ class SameConv(nn.Conv2d):
         """Map (N, C, H, W) to (N, out_channels, H / stride, W / stride), rounded up."""
         padding: list[int] = []
         for size, kernel, stride in zip(x.shape[:1:-1], self.kernel_size, self.stride, strict=True):
-            both = max((math.ceil(size / stride) - 1) * stride + kernel - size, 0)
+            both = max((-(-size // stride) - 1) * stride + kernel - size, 0)
             padding += [both // 2, both - both // 2]
         slow = self.groups > 1 and (self.kernel_size[0] > 3 or self.stride[0] > 1)
         training = slow and torch.is_grad_enabled() and torch.is_autocast_enabled('cpu')
@@ -45,5 +44,7 @@ class SameConv(nn.Conv2d):
     def _convolve(self, x: Tensor, padding: list[int]) -> Tensor:
         left, right, top, bottom = padding
         if left == right and top == bottom:
-            return F.conv2d(x, self.weight, None, self.stride, (top, left), groups=self.groups)
-        return F.conv2d(F.pad(x, padding), self.weight, None, self.stride, groups=self.groups)
+            rest = (top, left)
+        else:
+            x, rest = F.pad(x, padding), (0, 0)
+        return F.conv2d(x, self.weight, self.bias, self.stride, rest, groups=self.groups)
