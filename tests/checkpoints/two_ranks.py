@@ -24,6 +24,7 @@ from tfinet_mm.engine.members import load_member
 from tfinet_mm.engine.resume import newest_checkpoint
 from tfinet_mm.engine.runner import SCDRunner
 from tfinet_mm.registry import MODELS
+from tfinet_mm.utils.ending import end_process
 
 
 @MODELS.register_module(name='TwoRanksNetwork')
@@ -109,3 +110,4 @@ def main(folder, rank, ranks):
 
 if __name__ == '__main__':
     main(*sys.argv[1:])
+    end_process()

@@ -15,6 +15,7 @@ from mmengine.hooks import Hook
 from torch import distributed
 
 from tfinet_mm.engine.runner import SCDRunner
+from tfinet_mm.utils.ending import end_process
 
 SPEC = importlib.util.spec_from_file_location('small', Path(__file__).with_name('conftest.py'))
 small = importlib.util.module_from_spec(SPEC)
@@ -56,3 +57,4 @@ if __name__ == '__main__':
     (folder / f'rank{rank}.json').write_text(json.dumps([notes.samples, notes.network]))
     distributed.barrier()
     distributed.destroy_process_group()
+    end_process()

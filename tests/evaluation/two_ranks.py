@@ -17,6 +17,7 @@ from torch.utils.data import DataLoader
 
 from tfinet_mm.evaluation import SCDMetric
 from tfinet_mm.structures import SECOND
+from tfinet_mm.utils.ending import end_process
 
 GT = ('gt_sem_seg', 'gt_sem_seg_from', 'gt_sem_seg_to')
 PRED = ('pred_sem_seg', 'pred_sem_seg_from', 'pred_sem_seg_to')
@@ -71,3 +72,4 @@ def main(folder, rank, ranks):
 
 if __name__ == '__main__':
     main(*sys.argv[1:])
+    end_process()

@@ -118,6 +118,7 @@ def finish_launch() -> None:
 
     Leaving waits for the other ranks, which may wait for this one: an error
     would be seen after a timeout, or never. The process that ends leaves anyway.
+    The threads of the group may outlive this, see :mod:`tfinet_mm.utils.ending`.
     """
     if sys.exc_info()[0] is not None:
         return

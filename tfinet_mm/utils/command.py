@@ -18,6 +18,7 @@ from typing import Any
 from mmengine.config import DictAction
 
 from tfinet_mm.errors import TFINetError
+from tfinet_mm.utils.ending import end_process, is_rank
 
 PACKAGE = Path(__file__).resolve().parents[1]
 FAILED = 2
@@ -36,7 +37,8 @@ def run_command(main: Callable[[], int | None]) -> None:
     An expected error (see :func:`is_expected`) becomes one line on the error output and the exit
     status 2. Its traceback goes to the log file of the run, where there is one, or to the
     terminal with ``--traceback``. Other errors are bugs and keep their traceback and the status 1.
-    A process that torchrun started leaves every error where its launcher looks for it.
+    A process that torchrun started leaves every error where its launcher looks for it, and a
+    process that is one of several ends by :func:`~tfinet_mm.utils.ending.end_process`.
 
     Args:
         main: What the command does; returns its exit status, None for 0.
@@ -52,6 +54,28 @@ def run_command(main: Callable[[], int | None]) -> None:
         Traceback (most recent call last):
         SystemExit: 2
     """
+    try:
+        _run(main)
+    except SystemExit as end:
+        # Known only now: the launchers of clusters are options of the command.
+        if is_rank():
+            if not isinstance(end.code, int | None):
+                # A message, as Python takes it.
+                print(end.code, file=sys.stderr)
+                end_process(1)
+            end_process(end.code or 0)
+        raise
+    except BaseException:
+        if is_rank():
+            traceback.print_exc()
+            end_process(1)
+        raise
+    if is_rank():
+        end_process()
+
+
+def _run(main: Callable[[], int | None]) -> None:
+    """Run a command, and raise SystemExit unless its status is 0, or the error of a bug."""
     # Names of files may hold bytes that are no text; a name is not worth an error.
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(AttributeError, ValueError):

@@ -19,6 +19,7 @@ from mmseg.structures import SegDataSample
 
 from tfinet_mm.engine.hooks import PairVisualizationHook, visualization
 from tfinet_mm.structures import SECOND
+from tfinet_mm.utils.ending import end_process
 
 SHAPE = (24, 32)
 NAMES = ('a', 'sub/a', 'sub/b', 'c', 'd')
@@ -105,3 +106,4 @@ def main(folder, rank, ranks):
 
 if __name__ == '__main__':
     main(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    end_process()
