@@ -39,7 +39,7 @@ def check_archive(file: BinaryIO, name: str) -> None:
     elif _is_tar(file):
         raise _other(name, 'a tar archive')
     elif head[8:] == b'{' and int.from_bytes(head[:8], 'little') < 1 << 32:
-        raise _other(name, 'a safetensors file')
+        raise _other(name, 'a safetensors file that tools/export_weights.py did not write')
     file.seek(0)
 
 

@@ -14,7 +14,6 @@ import re
 import struct
 from errno import EINVAL
 from logging import WARNING
-from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any, BinaryIO
 
@@ -23,6 +22,8 @@ from mmengine.logging import print_log
 
 from tfinet_mm.checkpoints.archives import check_archive, damaged
 from tfinet_mm.checkpoints.pickles import Location, load_plain
+from tfinet_mm.checkpoints.shipped import checkpoint_path
+from tfinet_mm.checkpoints.weight_files import is_weight_file, read_weight_file
 from tfinet_mm.errors import DamagedCheckpointError, UntrustedCheckpointError
 
 TRUST_VARIABLE = 'TFINET_TRUST_CHECKPOINT'
@@ -53,12 +54,13 @@ def load_checkpoint_file(
     """Read a checkpoint without running code from it.
 
     Args:
-        file: Path of the file, or an open binary file.
+        file: Path of the file, the name of shipped weights, or an open binary file.
         map_location: Where tensors go, as :func:`torch.load` takes it.
         name: What messages call an open file.
 
     Returns:
-        What was saved, usually a dictionary.
+        What was saved, usually a dictionary; of a file of weights what
+        :func:`~tfinet_mm.checkpoints.weight_files.read_weight_file` returns.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -68,9 +70,7 @@ def load_checkpoint_file(
             checkpoint.
     """
     if isinstance(file, str | os.PathLike):
-        path = Path(os.path.expanduser(file))
-        if not path.is_file():
-            raise FileNotFoundError(f'there is no checkpoint {path}')
+        path = checkpoint_path(file)
         with path.open('rb') as opened:
             return _read(opened, map_location, str(path))
     return _read(file, map_location, name)
@@ -78,6 +78,8 @@ def load_checkpoint_file(
 
 def _read(file: BinaryIO, map_location: Location, name: str) -> Any:
     """Read an open file, and turn torch's errors into ones that say what to do."""
+    if is_weight_file(file):
+        return read_weight_file(file, name, map_location)
     check_archive(file, name)
     if checkpoints_trusted():
         print_log(f'{TRUST_VARIABLE} is set: {name} may run code', 'current', WARNING)

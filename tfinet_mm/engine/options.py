@@ -13,6 +13,7 @@ from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
 from tfinet_mm.checkpoints.sharing import read_once
+from tfinet_mm.checkpoints.shipped import checkpoint_path
 from tfinet_mm.engine.launch import LAUNCHERS
 from tfinet_mm.engine.precision import AMP_TYPES, use_amp
 from tfinet_mm.utils.class_names import is_class, written_name
@@ -104,16 +105,17 @@ def existing_checkpoint(name: str) -> str:
     """Look for a checkpoint before minutes are spent on data and model.
 
     Args:
-        name: Path, or an address such as ``https://...`` or ``open-mmlab://...``.
+        name: Path, name of shipped weights, or an address such as ``https://...`` or
+            ``open-mmlab://...``.
 
     Returns:
         The name.
 
     Raises:
-        FileNotFoundError: It is a path, and there is no such file.
+        FileNotFoundError: It is no address, and there is no such file.
     """
-    if '://' not in name and not read_once(Path(os.path.expanduser(name)).is_file):
-        raise FileNotFoundError(f'there is no checkpoint {name}')
+    if '://' not in name:
+        read_once(lambda: checkpoint_path(name))
     return name
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfinet_mm.checkpoints.sharing import read_once
+from tfinet_mm.checkpoints.shipped import checkpoint_path
 from tfinet_mm.engine.members import member_config
 from tfinet_mm.engine.options import existing_checkpoint
 from tfinet_mm.files import whole_file
@@ -49,10 +50,14 @@ def member_entries(members: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
                 model=content_hash(cfg.model.to_dict()),
                 weights=checkpoint
                 if '://' in checkpoint
-                else read_once(functools.partial(file_hash, checkpoint)),
+                else read_once(functools.partial(_checkpoint_hash, checkpoint)),
             )
         )
     return entries
+
+
+def _checkpoint_hash(checkpoint: str) -> str:
+    return file_hash(checkpoint_path(checkpoint))
 
 
 def content_hash(value: Any) -> str:

@@ -1,0 +1,31 @@
+"""What a wheel holds besides Python files."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+pytest.importorskip('setuptools')
+
+
+def test_weights_and_their_cards_are_built_in(tmp_path):
+    """By this package's own build settings, on a copy with files of these names."""
+    for name in ('pyproject.toml', 'setup.py', 'README.md'):
+        if not (ROOT / name).is_file():
+            pytest.skip('runs in a checkout')
+        shutil.copy(ROOT / name, tmp_path / name)
+    expected = {'__init__.py', 'version.py', 'py.typed', 'weights/a.safetensors', 'weights/a.md'}
+    for name in expected:
+        path = tmp_path / 'tfinet_mm' / name
+        path.parent.mkdir(exist_ok=True, parents=True)
+        path.write_bytes((ROOT / 'tfinet_mm' / name).read_bytes() if '.py' in name else b'x')
+    command = [sys.executable, 'setup.py', '--quiet', 'build_py', '--build-lib', 'built']
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    built = tmp_path / 'built' / 'tfinet_mm'
+    found = {str(path.relative_to(built)) for path in built.rglob('*') if path.is_file()}
+    assert found == expected
