@@ -7,13 +7,45 @@ from tfinet_mm.apis.command_options import parse_args, read_stretch, reading_opt
 CALL = ['c.py', 'w.pth', 'a.tif', 'b.tif', '--out', 'o']
 
 
-def test_three_or_four_names():
+def test_two_to_four_names():
+    args = parse_args(['a.tif', '--tta', 'b.tif', '--out', 'o'])
+    assert (args.config, args.checkpoint) == (None, None)
+    assert (args.before, args.after) == ('a.tif', 'b.tif')
     args = parse_args(CALL)
     assert (args.config, args.checkpoint, args.before) == ('c.py', 'w.pth', 'a.tif')
     args = parse_args(['w.pth', 'a.tif', 'b.tif', '--out', 'o'])
     assert (args.config, args.checkpoint, args.after) == ('w.pth', None, 'b.tif')
     assert reading_options(args) == {}
     assert (args.kind, args.workers, args.batch_size) == (None, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        ('a.tif', 'an image is missing after a.tif; expected BEFORE AFTER, '),
+        ('w.pth a.tif', 'an image is missing after w.pth a.tif'),
+        ('c.py w.safetensors', 'an image is missing after c.py w.safetensors'),
+        ('c.py w.pth a.tif', 'an image is missing after c.py w.pth a.tif'),
+        ('a.tif b.tif c.tif', 'a.tif is no network; expected BEFORE AFTER'),
+        ('folder folder folder', 'folder is no network'),
+        ('a.tif b.tif w.pth', 'a.tif is no network'),
+        ('c.py w.pth a.tif b.tif d.tif', 'got 5 words; expected BEFORE AFTER, CHECKPOINT BEFORE'),
+    ],
+)
+def test_other_names_are_refused(words, message, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'folder').mkdir()
+    with pytest.raises(SystemExit):
+        parse_args([*words.split(), '--out', 'o'])
+    assert f'error: {message}' in capsys.readouterr().err
+
+
+def test_the_help_names_all_forms(capsys):
+    with pytest.raises(SystemExit):
+        parse_args(['--help'])
+    printed = capsys.readouterr().out
+    assert '[[CONFIG] CHECKPOINT] BEFORE AFTER --out DIR' in printed
+    assert 'tfinet_lite0_fpn_generated' in printed
 
 
 @pytest.mark.parametrize(

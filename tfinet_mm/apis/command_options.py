@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
+from tfinet_mm.apis.command_output import SUFFIXES
+from tfinet_mm.apis.loading import CONFIG_SUFFIXES
+from tfinet_mm.checkpoints.shipped import DEFAULT, is_shipped
+from tfinet_mm.checkpoints.shipped import SUFFIX as WEIGHTS_SUFFIX
 from tfinet_mm.engine.options import add_launch_options
 from tfinet_mm.engine.precision import add_amp_option
 from tfinet_mm.utils.command import add_config_options, add_traceback_option
@@ -14,17 +20,23 @@ Value = TypeVar('Value')
 
 KINDS = ('scene', 'picture')
 DATES = ('before', 'after')
+USAGE = '%(prog)s [[CONFIG] CHECKPOINT] BEFORE AFTER --out DIR [options]'
+EPILOG = (
+    'BEFORE and AFTER are two images, or two folders of images of the same names. The network is '
+    'CONFIG and CHECKPOINT; a CHECKPOINT that carries its config; the CONFIG of an ensemble; or a '
+    f'name of weights that come with the package. Without any, it is {DEFAULT}.'
+)
+FORMS = 'BEFORE AFTER, CHECKPOINT BEFORE AFTER or CONFIG CHECKPOINT BEFORE AFTER'
+NETWORK_SUFFIXES = (*CONFIG_SUFFIXES, '.pth', '.pt', '.ckpt', WEIGHTS_SUFFIX)
+"""Of files that are no images."""
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description='Predict what changed between two dates')
-    parser.add_argument('config', help='config file, or a checkpoint that carries its config')
-    parser.add_argument(
-        'checkpoint', nargs='?', help='left out for an ensemble or a checkpoint with its config'
+    parser = argparse.ArgumentParser(
+        description='Predict what changed between two dates', usage=USAGE, epilog=EPILOG
     )
-    parser.add_argument('before', help='image of the first date, or a folder of them')
-    parser.add_argument('after', help='image of the second date, or a folder of the same names')
+    parser.add_argument('words', nargs='+', metavar='BEFORE AFTER', help=argparse.SUPPRESS)
     parser.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
     parser.add_argument(
         '--as',
@@ -41,7 +53,12 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     _add_scenes(parser.add_argument_group('scenes'))
     add_launch_options(parser)
     add_traceback_option(parser)
-    args = parser.parse_args(arguments)
+    # Options may stand between the words.
+    args = parser.parse_intermixed_args(arguments)
+    try:
+        vars(args).update(_read_words(args.words))
+    except ValueError as error:
+        parser.error(str(error))
     for name, read in (('bands', read_bands), ('stretch', read_stretch), ('nodata', read_nodata)):
         try:
             value = getattr(args, name)
@@ -49,6 +66,43 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         except ValueError as error:
             parser.error(str(error))
     return args
+
+
+def _read_words(words: Sequence[str]) -> dict[str, str | None]:
+    """Tell the network from the images.
+
+    Args:
+        words: BEFORE and AFTER, after the network: nothing, one word or two.
+
+    Returns:
+        ``config``, ``checkpoint``, ``before`` and ``after``; the first two None for
+        the weights that come with the package.
+
+    Raises:
+        ValueError: A word is missing or too much, or an image is where the network should be.
+    """
+    *network, before, after = words if len(words) > 1 else [*words, '']
+    misplaced = [word for word in network if _is_image(word)]
+    if len(words) > 4 or misplaced:
+        what = f'got {len(words)} words' if len(words) > 4 else f'{misplaced[0]} is no network'
+        raise ValueError(f'{what}; expected {FORMS}')
+    if not after or any(_is_network(word) for word in (before, after)):
+        raise ValueError(f'an image is missing after {" ".join(words)}; expected {FORMS}')
+    return dict(zip(('config', 'checkpoint'), [*network, None, None], strict=False)) | dict(
+        before=before, after=after
+    )
+
+
+def _is_network(word: str) -> bool:
+    """Return whether a word names a config, a checkpoint or shipped weights."""
+    return is_shipped(word) or (
+        Path(word).suffix.lower() in NETWORK_SUFFIXES and not os.path.isdir(word)
+    )
+
+
+def _is_image(word: str) -> bool:
+    """Return whether a word names a folder or an image, which can't be a network."""
+    return Path(word).suffix.lower() in SUFFIXES or (os.path.isdir(word) and not is_shipped(word))
 
 
 def _add_network(group: Any) -> None:

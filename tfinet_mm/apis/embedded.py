@@ -34,6 +34,7 @@ KEPT = (
     'default_scope',
     'tta_model',
     'test_pipeline',
+    'window',
     'test_dataloader',
     'val_dataloader',
     'train_dataloader',

@@ -57,8 +57,10 @@ class SCDInferencer:
     Args:
         config: A config, as file, dictionary or :class:`~mmengine.config.Config`;
             that of an ensemble needs no checkpoint. Or a checkpoint that carries
-            its config, which is read without running it.
-        checkpoint: Weights of the model.
+            its config, which is read without running it. Without config and
+            checkpoint, the weights that come with the package.
+        checkpoint: Weights of the model: a file, an address, or the name of weights
+            that come with the package.
         device: Such as ``'cpu'`` or ``'cuda:1'``; by default a GPU where there is one.
         tta: Average over flips and rotations: True for those of the config's
             ``tta_model`` or else all six, or a list of names out of
@@ -103,7 +105,7 @@ class SCDInferencer:
 
     def __init__(
         self,
-        config: ConfigLike | None,
+        config: ConfigLike | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         device: str | torch.device | None = None,
         *,

@@ -9,9 +9,12 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from mmengine.config import Config
+from mmengine.dist import get_dist_info
+from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
 from tfinet_mm.apis.embedded import embedded_config
+from tfinet_mm.checkpoints.shipped import DEFAULT
 from tfinet_mm.datasets.transforms import LoadImagePair
 from tfinet_mm.engine.members import MODEL_KEYS, load_member, member_config
 from tfinet_mm.engine.precision import set_autocast
@@ -39,6 +42,8 @@ def read_config(
     Args:
         config: A config, or a checkpoint that carries one, or None.
         checkpoint: A checkpoint, or None for an ensemble or where the first is one.
+            Without either, the weights that come with the package are used, and a
+            line says so.
         cfg_options: Values by dotted key that replace the config's.
 
     Returns:
@@ -53,7 +58,9 @@ def read_config(
         config, checkpoint = None, path
     if config is None:
         if checkpoint is None:
-            raise ValueError('give a config and a checkpoint, or a checkpoint with its config')
+            checkpoint = DEFAULT
+            if get_dist_info()[0] == 0:
+                print_log(f'No config or checkpoint was given: using the weights {DEFAULT}', None)
         config = embedded_config(checkpoint)
         if is_ensemble(config):
             raise ValueError(
@@ -120,8 +127,9 @@ def find_window(cfg: Config, model: Any) -> int:
 
     Returns:
         Of its own sliding windows, or else the images it was trained on: the
-        size that its data preprocessor or the training pipeline cuts to; or
-        else 512. The smaller side, where they aren't square.
+        size that its data preprocessor or the training pipeline cuts to, which a
+        file of weights notes as ``window``; or else 512. The smaller side, where
+        they aren't square.
     """
     sizes = []
     for one in getattr(model, 'members', [model]):
@@ -132,7 +140,7 @@ def find_window(cfg: Config, model: Any) -> int:
             sizes.append(min(_two(size)))
     if sizes:
         return max(sizes)
-    crop = _find(cfg.get('train_dataloader'), 'crop_size')
+    crop = cfg.get('window') or _find(cfg.get('train_dataloader'), 'crop_size')
     return min(_two(crop)) if crop else DEFAULT_WINDOW
 
 
@@ -161,7 +169,7 @@ def _two(value: int | Sequence[int]) -> tuple[int, int]:
 def build_pipeline(
     cfg: Config, bands: Sequence[int] | None, value_range: Sequence[float] | None
 ) -> tuple[LoadImagePair, list[Any]]:
-    """The config's test pipeline without labels.
+    """Build the config's test pipeline without labels.
 
     Args:
         cfg: The config; without a pipeline, images are loaded and packed.
@@ -170,6 +178,25 @@ def build_pipeline(
 
     Returns:
         What loads images, and the transforms after it.
+
+    Raises:
+        ValueError: The pipeline doesn't begin with ``tfinet_mm.LoadImagePair``.
+    """
+    steps = inference_steps(cfg)
+    if bands is not None:
+        steps[0]['bands'] = bands
+    if value_range is not None:
+        steps[0]['value_range'] = value_range
+    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
+        loader, *rest = [TRANSFORMS.build(step) for step in steps]
+    return loader, rest
+
+
+def inference_steps(cfg: Config) -> list[dict[str, Any]]:
+    """Return the configs of the test pipeline's transforms, without those that load labels.
+
+    Args:
+        cfg: The config; without a pipeline, images are loaded and packed.
 
     Raises:
         ValueError: The pipeline doesn't begin with ``tfinet_mm.LoadImagePair``.
@@ -186,13 +213,7 @@ def build_pipeline(
             "the config's test pipeline must begin with tfinet_mm.LoadImagePair, which knows bands "
             f'and value range, got {[written_name(step["type"]) for step in steps]}'
         )
-    if bands is not None:
-        steps[0]['bands'] = bands
-    if value_range is not None:
-        steps[0]['value_range'] = value_range
-    with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
-        loader, *rest = [TRANSFORMS.build(step) for step in steps]
-    return loader, rest
+    return steps
 
 
 def _test_pipeline(cfg: Config) -> Sequence[Mapping[str, Any]]:

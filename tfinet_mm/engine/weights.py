@@ -12,6 +12,8 @@ from torch import Tensor, nn
 from tfinet_mm.checkpoints.contents import check_kinds, listed, not_finite, weights_of
 from tfinet_mm.errors import CheckpointMismatchError, NotFiniteWeightsError
 
+AUXILIARY = 'auxiliary_head'
+"""How the keys of heads begin that only train."""
 SHOWN = 8
 """Number of keys that are listed before they are only counted."""
 
@@ -108,7 +110,7 @@ def _counted(keys: Sequence[str], training: bool) -> list[str]:
     return [
         key
         for key in keys
-        if 'num_batches_tracked' not in key and (training or not key.startswith('auxiliary_head'))
+        if 'num_batches_tracked' not in key and (training or not key.startswith(AUXILIARY))
     ]
 
 

@@ -7,13 +7,14 @@ import os
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from mmengine.dist import barrier, get_dist_info
 from tqdm import tqdm
 
+from tfinet_mm.apis.inferencer import SCDInferencer
 from tfinet_mm.apis.loading import in_one_window
 from tfinet_mm.datasets.images import PathLike, import_rasterio
 from tfinet_mm.engine.launch import on_first_rank
@@ -29,9 +30,6 @@ from tfinet_mm.scenes.streaming import WindowReader, needed_rows, predict_rows, 
 from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.version import __version__
 
-if TYPE_CHECKING:
-    from tfinet_mm.apis.inferencer import SCDInferencer
-
 STAGING_FOLDER = '.staging'
 # GDAL's cache: twice what a row of windows holds, and this for what lies around it.
 CACHE_BASE = 128 << 20
@@ -39,7 +37,7 @@ UNSHOWN = ('before_crs', 'after_crs', 'same_grid', 'nodata')
 
 
 def predict_scene(
-    inferencer: SCDInferencer,
+    inferencer: SCDInferencer | None,
     before: PathLike,
     after: PathLike,
     out: PathLike,
@@ -62,7 +60,8 @@ def predict_scene(
     first one writes the results.
 
     Args:
-        inferencer: The trained network.
+        inferencer: The trained network; None for the weights that come with the
+            package.
         before: The file of the first date.
         after: The file of the second.
         out: Folder for the results, see ``docs/scene_results.md``.
@@ -91,6 +90,7 @@ def predict_scene(
             message names the option that settles it.
     """
     started = time.monotonic()
+    inferencer = SCDInferencer() if inferencer is None else inferencer
     out = Path(out)
     rank, world = get_dist_info()
     reading = _with_defaults(inferencer, reading)

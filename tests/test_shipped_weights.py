@@ -1,0 +1,75 @@
+"""The weights that come with the package: complete, small, ready to predict."""
+
+import json
+
+import numpy as np
+import pytest
+import safetensors
+import torch
+from mmengine.config import Config
+from mmengine.registry import DefaultScope
+
+from tfinet_mm.apis import SCDInferencer
+from tfinet_mm.apis.command import main as predict
+from tfinet_mm.checkpoints.addresses import read_checkpoint
+from tfinet_mm.checkpoints.shipped import DEFAULT, FOLDER, shipped_names
+from tfinet_mm.registry import MODELS
+from tfinet_mm.structures import ClassTable
+from tfinet_mm.visualization import write_png
+
+FILE = FOLDER / f'{DEFAULT}.safetensors'
+
+if not FILE.is_file():
+    pytest.skip(f'{FILE} is not in this checkout', allow_module_level=True)
+
+
+@pytest.fixture(scope='module')
+def head():
+    with safetensors.safe_open(FILE, 'pt') as file:
+        return file.metadata()
+
+
+def test_every_file_has_a_card():
+    assert DEFAULT in shipped_names()
+    for name in shipped_names():
+        assert (FOLDER / f'{name}.safetensors').stat().st_size < 10_000_000
+        assert (FOLDER / f'{name}.md').read_text(encoding='utf-8').startswith('# ')
+
+
+def test_they_are_stored_in_half_precision():
+    with safetensors.safe_open(FILE, 'pt') as file:
+        kinds = {key: file.get_tensor(key).dtype for key in file.keys()}  # noqa: SIM118
+    for key, kind in kinds.items():
+        assert kind == (torch.int64 if 'num_batches_tracked' in key else torch.float16), key
+    assert not any(key.startswith('auxiliary') for key in kinds)
+
+
+def test_the_head_is_complete(head):
+    assert head['license'] == 'Apache-2.0'
+    assert head['tfinet_mm_format'] == '1'
+    assert set(head) >= {'tfinet_mm_version', 'config', 'dataset_meta', 'training', 'sha256'}
+    table = ClassTable.from_metainfo(json.loads(head['dataset_meta']))
+    config = json.loads(head['config'])
+    assert config['model']['semantic_head']['num_classes'] == table.num_classes
+    assert config['window'] >= 128
+    assert {'mean', 'std'} <= set(config['model']['data_preprocessor'])
+
+
+def test_the_network_is_filled_strictly(head):
+    cfg = Config(json.loads(head['config']))
+    with DefaultScope.overwrite_default_scope(cfg.default_scope):
+        model = MODELS.build(cfg.model)
+    model.load_state_dict(read_checkpoint(DEFAULT)['state_dict'], strict=True)
+
+
+def test_two_pictures_are_enough(tmp_path, monkeypatch, capsys):
+    """In an empty folder, where no configs are."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name in ('before.png', 'after.png'):
+        write_png(tmp_path / name, rng.integers(0, 256, (96, 128, 3)).astype(np.uint8))
+    predict(['before.png', 'after.png', '--out', 'maps'])
+    assert f'using the weights {DEFAULT}' in capsys.readouterr().out
+    found = SCDInferencer()('before.png', 'after.png')
+    assert found.change_prob.shape == (96, 128)
+    assert (tmp_path / 'maps' / 'label1' / 'before.png').is_file()
