@@ -13,7 +13,8 @@ from mmengine import Config
 from mmengine.registry import DefaultScope
 from test_configs import make_sample
 
-from tfinet_mm.engine.options import network_bands
+from tfinet_mm.checkpoints.shipped import DEFAULT
+from tfinet_mm.engine.options import load_config, network_bands
 from tfinet_mm.registry import DATASETS, MODELS
 
 ROOT = Path(__file__).parents[1]
@@ -36,7 +37,8 @@ def _commands():
 
 CONFIG_SNIPPETS = [b for b in _blocks(ROOT / 'README.md', 'python') if b.startswith('_base_')]
 ENSEMBLES = [b for b in CONFIG_SNIPPETS if 'SCDEnsemble' in b]
-SWAPS = [b for b in CONFIG_SNIPPETS if b not in ENSEMBLES]
+STARTS = [b for b in CONFIG_SNIPPETS if 'load_from' in b]
+SWAPS = [b for b in CONFIG_SNIPPETS if b not in ENSEMBLES + STARTS]
 PROGRAMS = [b for b in _blocks(ROOT / 'README.md', 'python') if not b.startswith('_base_')]
 TOOL_CALLS = sorted(
     {
@@ -53,7 +55,7 @@ SCRIPTS = sorted({m for _, line in _commands() for m in re.findall(r'tools/\w+\.
 
 def test_there_is_something_to_test():
     assert len(SWAPS) == 3
-    assert len(ENSEMBLES) == 1
+    assert len(ENSEMBLES) == len(STARTS) == 1
     assert len(PROGRAMS) == 1
     assert len(BANDS) == len(OWN_DATA) == 1
     assert len(TOOL_CALLS) > 8
@@ -63,6 +65,14 @@ def test_there_is_something_to_test():
 def test_swaps_train_a_step(snippet, tmp_path):
     """Each builds, differs from its base, and runs forward and backward."""
     _train_a_step(snippet, tmp_path)
+
+
+@pytest.mark.parametrize('snippet', STARTS)
+def test_a_start_names_the_weights_of_the_package(snippet, tmp_path):
+    (tmp_path / 'configs').symlink_to(ROOT / 'configs')
+    (tmp_path / 'start.py').write_text(snippet)
+    cfg = load_config(tmp_path / 'start.py')
+    assert cfg.load_from == DEFAULT
 
 
 @pytest.mark.parametrize('snippet', ENSEMBLES)

@@ -96,6 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # A config may ask to resume as well; only the option overrides it.
     if args.resume and args.resume != 'auto':
         cfg.resume, cfg.load_from = True, existing_checkpoint(args.resume)
+    elif cfg.get('load_from') is not None:
+        existing_checkpoint(cfg.load_from)
 
     prepare_launch(cfg, args.launcher)
     if args.resume == 'auto':

@@ -13,6 +13,7 @@ from mmengine.runner import Runner, load_checkpoint
 from torch import nn
 from torch.utils.data import Dataset
 
+from tfinet_mm.checkpoints.weight_files import write_weight_file
 from tfinet_mm.engine.checkpoint import TRUST_VARIABLE, load_checkpoint_file
 from tfinet_mm.engine.runner import SCDRunner, check_for_other_runners
 from tfinet_mm.errors import (
@@ -22,6 +23,7 @@ from tfinet_mm.errors import (
     NotFiniteWeightsError,
     UntrustedCheckpointError,
 )
+from tfinet_mm.structures import SECOND
 
 
 class Line(BaseModel):
@@ -317,3 +319,18 @@ def test_other_runners_get_no_checkpoint_with_code(tmp_path, hostile):
     with pytest.raises(UntrustedCheckpointError, match=r'x\.pth'):
         check_for_other_runners(Config(dict(runner_type='FlexibleRunner', load_from=str(path))))
     assert not victim.exists()
+
+
+def test_a_file_of_weights_starts_other_runners_too(tmp_path):
+    path = tmp_path / 'w.safetensors'
+    weights = {'linear.weight': torch.full((1, 1), 3.0), 'linear.bias': torch.full((1,), 0.5)}
+    write_weight_file(path, weights, dict(model=dict(type='Line')), SECOND, {})
+    cfg = Config(dict(runner_type='Runner', load_from=str(path)))
+    check_for_other_runners(cfg)
+    model = Line()
+    runner = make_runner(tmp_path, 'other', 1, model, Runner, load_from=cfg.load_from)
+    runner._hooks.clear()
+    runner.load_or_resume()
+    assert model.linear.weight.item() == 3
+    with pytest.raises(DamagedCheckpointError, match='holds no message_hub, optimizer'):
+        make_runner(tmp_path, 'resume', 1, load_from=str(path), resume=True).train()

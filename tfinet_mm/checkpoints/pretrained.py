@@ -27,14 +27,19 @@ def load_from_safe_reader(filename: str, map_location: Location = None) -> dict[
     return read_checkpoint(filename, 'cpu' if map_location is None else map_location)
 
 
+def register_reader() -> None:
+    """Let MMEngine read addresses that begin with ``tfinet-mm://``."""
+    if SCHEME not in CheckpointLoader._schemes:
+        CheckpointLoader.register_scheme(prefixes=SCHEME, loader=load_from_safe_reader, force=True)
+
+
 def guard_pretrained(model: nn.Module) -> None:
     """Make ``init_weights`` of a model and its parts read checkpoints with this package's reader.
 
     Args:
         model: Whose ``init_cfg``, and those of all its modules, are changed.
     """
-    if SCHEME not in CheckpointLoader._schemes:
-        CheckpointLoader.register_scheme(prefixes=SCHEME, loader=load_from_safe_reader, force=True)
+    register_reader()
     module: Any
     for module in model.modules():
         init_cfg = getattr(module, 'init_cfg', None)
@@ -42,6 +47,21 @@ def guard_pretrained(model: nn.Module) -> None:
             module.init_cfg = [_guarded(one) for one in init_cfg]
         elif init_cfg is not None:
             module.init_cfg = _guarded(init_cfg)
+
+
+def forget_pretrained(model: nn.Module) -> None:
+    """Make ``init_weights`` of a model and its parts load no checkpoints.
+
+    Args:
+        model: Whose ``init_cfg``, and those of all its modules, are changed: entries
+            that load a checkpoint are taken out.
+    """
+    module: Any
+    for module in model.modules():
+        init_cfg = getattr(module, 'init_cfg', None)
+        entries = init_cfg if isinstance(init_cfg, list | tuple) else [init_cfg]
+        if any(map(is_pretrained, entries)):
+            module.init_cfg = [one for one in entries if not is_pretrained(one)] or None
 
 
 def is_pretrained(init_cfg: Any) -> bool:

@@ -15,6 +15,7 @@ from mmengine.registry import DefaultScope
 from tfinet_mm.checkpoints.addresses import read_checkpoint
 from tfinet_mm.checkpoints.contents import trained_classes
 from tfinet_mm.engine.options import existing_checkpoint, network_bands
+from tfinet_mm.engine.starting import check_trained_normalisation
 from tfinet_mm.engine.weights import load_weights, unwrapped
 from tfinet_mm.errors import CheckpointMismatchError, ClassMismatchError, ConfigError
 from tfinet_mm.registry import MODELS
@@ -127,6 +128,8 @@ def load_member(
         NotFiniteWeightsError: A weight is NaN or infinite.
         CheckpointMismatchError: The checkpoint holds another network;
             auxiliary heads may differ.
+        NormalisationError: A file of weights was trained with another mean or standard
+            deviation.
         TypeError: The model doesn't predict probabilities of all three maps.
     """
     cfg = member_config(config, cfg_options)
@@ -144,6 +147,7 @@ def load_member(
             'another model with the method predict_probabilities, not wrapped'
         )
     loaded = read_checkpoint(checkpoint)
+    check_trained_normalisation(model, loaded, checkpoint)
     problem = load_weights(model, loaded, name=checkpoint)
     if problem is not None:
         raise CheckpointMismatchError(f'{name}, {checkpoint}: {problem}')

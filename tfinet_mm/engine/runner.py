@@ -16,7 +16,7 @@ from mmengine.visualization import Visualizer
 from torch import nn
 from torch.utils.data import DataLoader
 
-from tfinet_mm.checkpoints.addresses import read_checkpoint
+from tfinet_mm.checkpoints.addresses import SCHEME, read_checkpoint
 from tfinet_mm.checkpoints.backend import whole_file_backend
 from tfinet_mm.checkpoints.contents import (
     check_kinds,
@@ -25,8 +25,13 @@ from tfinet_mm.checkpoints.contents import (
     trained_classes,
     weights_of,
 )
-from tfinet_mm.checkpoints.pretrained import guard_pretrained
+from tfinet_mm.checkpoints.pretrained import (
+    forget_pretrained,
+    guard_pretrained,
+    register_reader,
+)
 from tfinet_mm.checkpoints.sharing import one_rank_reads
+from tfinet_mm.checkpoints.shipped import is_weights
 from tfinet_mm.engine.band_order import check_band_order
 from tfinet_mm.engine.batch_guard import check_batches
 from tfinet_mm.engine.hooks.finite_loss import FiniteLossHook
@@ -35,6 +40,11 @@ from tfinet_mm.engine.hooks.resume import ResumeHook, Resumption
 from tfinet_mm.engine.launch import on_first_rank
 from tfinet_mm.engine.randomness import seeded_loader
 from tfinet_mm.engine.resume import newest_checkpoint
+from tfinet_mm.engine.starting import (
+    check_trained_normalisation,
+    is_weights_checkpoint,
+    starting_weights,
+)
 from tfinet_mm.engine.weights import (
     check_optimizers,
     check_savable,
@@ -214,7 +224,15 @@ class SCDRunner(Runner):
         guard_pretrained(built)
         return built
 
+    def _trained_classes(self) -> Any:
+        """Return the class names of the training's data set, None where it has none."""
+        dataset = getattr(self.train_dataloader, 'dataset', None)
+        return getattr(dataset, 'metainfo', {}).get('semantic_classes')
+
     def _init_model_weights(self) -> None:
+        if self._load_from is not None and not self._resume and is_weights(self._load_from):
+            # They would be replaced, and may not be at hand.
+            forget_pretrained(self.model)
         with one_rank_reads():
             super()._init_model_weights()
 
@@ -250,10 +268,20 @@ class SCDRunner(Runner):
             UntrustedCheckpointError, DamagedCheckpointError: It can't be read, or
                 a training can't be resumed from it.
             NotFiniteWeightsError: A weight is NaN or infinite.
-            CheckpointMismatchError: Its weights are integers or complex.
+            CheckpointMismatchError: Its weights are integers or complex; or a training
+                starts from a file of weights of which more than the land-cover
+                classes doesn't fit.
+            NormalisationError: A file of weights was trained with another mean or
+                standard deviation.
         """
         with one_rank_reads():
             checkpoint = read_checkpoint(filename, map_location)
+        if is_weights_checkpoint(checkpoint) and not self._resume:
+            check_trained_normalisation(self.model, checkpoint, filename)
+            if isinstance(self._train_loop, BaseLoop):
+                checkpoint = starting_weights(
+                    self.model, checkpoint, self._trained_classes(), filename
+                )
         check_kinds(
             unwrapped(self.model).state_dict(), named_weights(checkpoint, filename), filename
         )
@@ -312,6 +340,9 @@ class SCDRunner(Runner):
 def check_for_other_runners(cfg: Config) -> None:
     """Read the checkpoint of a config once, where its Runner would read it without checks.
 
+    Files of weights, which other Runners can't read themselves, get an address for which
+    this package's reader is registered.
+
     Args:
         cfg: The config, whose ``load_from`` is to be read.
 
@@ -325,6 +356,9 @@ def check_for_other_runners(cfg: Config) -> None:
     kind = find_class(MMENGINE_RUNNERS, cfg.runner_type)
     if not (isinstance(kind, type) and issubclass(kind, SCDRunner)):
         on_first_rank(lambda: len(weights_of(read_checkpoint(cfg.load_from), cfg.load_from)))
+        if is_weights(cfg.load_from):
+            register_reader()
+            cfg.load_from = SCHEME + cfg.load_from
 
 
 def build_runner(cfg: Config) -> Runner:

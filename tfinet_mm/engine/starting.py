@@ -1,0 +1,151 @@
+"""Start a training from weights of another one, with other classes too."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from logging import INFO
+from typing import Any
+
+from mmengine.logging import print_log
+from torch import Tensor, nn
+
+from tfinet_mm.checkpoints.contents import trained_classes
+from tfinet_mm.checkpoints.weight_files import FORMAT_KEY
+from tfinet_mm.engine.weights import AUXILIARY, load_weights, named_weights, unwrapped
+from tfinet_mm.errors import CheckpointMismatchError, NormalisationError
+from tfinet_mm.utils.class_names import class_name
+
+CLASSIFIER = ('semantic_head.conv_seg.weight', 'semantic_head.conv_seg.bias')
+"""The layer with a row for each land-cover class, in every head of mmseg."""
+TOLERANCE = 0.5
+"""How far means may be apart, on the scale 0..255; some write 123.675 as 123.68."""
+
+
+def starting_weights(
+    model: nn.Module, checkpoint: dict[str, Any], classes: Sequence[str] | None, name: str
+) -> dict[str, Any]:
+    """Fit a file of weights to the network of a training.
+
+    The classifier of land cover takes over the rows of classes of the same name;
+    rows of other classes keep their first values, and so do auxiliary heads, which
+    such a file lacks. A line of the log names them.
+
+    Args:
+        model: The network with its first values.
+        checkpoint: What was read.
+        classes: Names of the training's classes, the first that of unchanged pixels;
+            None where the data set doesn't say.
+        name: Where the checkpoint comes from, for messages.
+
+    Returns:
+        A checkpoint with a value for every weight of the network.
+
+    Raises:
+        CheckpointMismatchError: Anything else doesn't fit.
+    """
+    network = unwrapped(model)
+    own = network.state_dict()
+    weights = dict(named_weights(checkpoint, name))
+    trained = trained_classes(checkpoint, name)[0]
+    said = _fit_classifier(own, weights, trained, classes)
+    auxiliary = [key for key in own if key.startswith(AUXILIARY) and key not in weights]
+    weights |= {key: own[key] for key in auxiliary}
+    problem = load_weights(network, dict(state_dict=weights), training=True, name=name)
+    if problem is not None:
+        raise CheckpointMismatchError(f'{name}: {problem}')
+    if any('num_batches_tracked' not in key for key in auxiliary):
+        said.append('the auxiliary heads, which the file lacks')
+    if said:
+        print_log(f'{name}: these start fresh: {", ".join(said)}', 'current', INFO)
+    return checkpoint | dict(state_dict=weights)
+
+
+def _fit_classifier(
+    own: Mapping[str, Tensor],
+    weights: dict[str, Tensor],
+    trained: Sequence[str] | None,
+    classes: Sequence[str] | None,
+) -> list[str]:
+    """Sort the rows of the classifier by the names of classes, and say which start fresh."""
+    keys = [key for key in CLASSIFIER if key in own and key in weights]
+    # Rows of another length are of another head, which is no matter of classes.
+    if not keys or any(own[key].shape[1:] != weights[key].shape[1:] for key in keys):
+        return []
+    here, there = (len(found[keys[0]]) for found in (own, weights))
+    rows: list[int | None] = [None] * here
+    if classes and trained and (len(classes) - 1, len(trained) - 1) == (here, there):
+        known = {one: row for row, one in enumerate(trained[1:])}
+        rows = [known.get(one) for one in classes[1:]]
+    elif here == there:
+        return []
+    for key in keys:
+        value = own[key].detach().clone()
+        for row, source in enumerate(rows):
+            if source is not None:
+                value[row] = weights[key][source]
+        weights[key] = value
+    fresh = [row for row, source in enumerate(rows) if source is None]
+    if not fresh:
+        return []
+    every = len(fresh) == here or not classes
+    of = 'all classes' if every or not classes else ', '.join(classes[1 + row] for row in fresh)
+    return [f'{" and ".join(keys)} of {of}']
+
+
+def check_trained_normalisation(model: nn.Module, checkpoint: Mapping[str, Any], name: str) -> None:
+    """Refuse a network that normalises images otherwise than a file of weights was trained.
+
+    Args:
+        model: The network. One with ``check_normalisation=False`` is not checked.
+        checkpoint: What was read; only a file of weights says how it was trained.
+        name: Where it comes from, for messages.
+
+    Raises:
+        NormalisationError: Mean or standard deviation differ.
+    """
+    network: Any = unwrapped(model)
+    preprocessor: Any = getattr(network, 'data_preprocessor', None)
+    if not is_weights_checkpoint(checkpoint) or not hasattr(preprocessor, 'normalize'):
+        return
+    if not getattr(network, 'check_normalisation', True):
+        return
+    stated = checkpoint['meta']['cfg'].get('model', {}).get('data_preprocessor') or {}
+    # Plain values: building what a file describes could run any code.
+    if class_name(stated.get('type', '')) != type(preprocessor).__name__ or 'mean' not in stated:
+        return
+    trained = [stated['mean'], stated.get('std')]
+    own = [
+        getattr(preprocessor, key).flatten().tolist() if preprocessor.normalize else None
+        for key in ('mean', 'std')
+    ]
+    if all(_near(one, other) for one, other in zip(own, trained, strict=True)):
+        return
+    raise NormalisationError(
+        f'model.data_preprocessor has mean={_text(own[0])} and std={_text(own[1])}, but {name} '
+        f'was trained with mean={_text(trained[0])} and std={_text(trained[1])}. Set these values '
+        'in model.data_preprocessor; to go on with both as they are, set '
+        'model.check_normalisation=False'
+    )
+
+
+def is_weights_checkpoint(checkpoint: Mapping[str, Any]) -> bool:
+    """Return whether a checkpoint was read from a file of weights."""
+    meta = checkpoint.get('meta')
+    return isinstance(meta, Mapping) and FORMAT_KEY in meta
+
+
+def _near(one: Sequence[float] | None, other: Sequence[float] | None) -> bool:
+    """Return whether values, for both dates alike or for each, are nearly the same."""
+    if one is None or other is None:
+        return one is other
+    length = max(len(one), len(other))
+    if length % len(one) or length % len(other):
+        return False
+    return all(
+        abs(one[index % len(one)] - other[index % len(other)]) <= TOLERANCE
+        for index in range(length)
+    )
+
+
+def _text(values: Sequence[float] | None) -> str:
+    return 'None' if values is None else f'[{", ".join(f"{value:g}" for value in values)}]'
