@@ -119,6 +119,7 @@ def change_head(path, **changes):
         (dict(tfinet_mm_format='2', tfinet_mm_version='9.1'), r'has format 2 .* \(9\.1\) or a new'),
         (dict(config=None), "KeyError: 'config'"),
         (dict(config='[]'), 'must be JSON dictionaries'),
+        (dict(config='{"model": 3}'), 'must be JSON dictionaries'),
         (dict(training='{'), 'JSONDecodeError'),
         (dict(config='[' * 100_000), 'RecursionError'),
         (dict(dataset_meta='{}'), 'lacks'),

@@ -12,7 +12,11 @@ from tfinet_mm.engine.starting import (
     check_trained_normalisation,
     starting_weights,
 )
-from tfinet_mm.errors import CheckpointMismatchError, NormalisationError
+from tfinet_mm.errors import (
+    CheckpointMismatchError,
+    DamagedCheckpointError,
+    NormalisationError,
+)
 from tfinet_mm.registry import MODELS
 
 WEIGHT, BIAS = CLASSIFIER
@@ -151,6 +155,14 @@ HALF = dict(mean=[127.5] * 3, std=[127.5] * 3)
 def test_the_normalisation_is_that_of_the_weights(own, trained):
     model = network(**own)
     check_trained_normalisation(model, weight_checkpoint(model, **trained), 'w')
+
+
+@pytest.mark.parametrize('mean', ['127', ['a'], [], [[1.0]]])
+def test_a_file_without_numbers_is_damaged(mean):
+    model = network()
+    stored = weight_checkpoint(model, mean=mean, std=[1.0])
+    with pytest.raises(DamagedCheckpointError, match='must be lists of numbers'):
+        check_trained_normalisation(model, stored, 'w')
 
 
 @pytest.mark.parametrize('own', [HALF, dict(mean=None, std=None), dict(mean=[1.0], std=[2.0])])

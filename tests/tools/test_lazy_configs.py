@@ -103,6 +103,17 @@ def test_prediction_with_the_config_and_with_the_one_stored(folder, sources, tmp
     assert abs(result.change_prob - expected).max() < 1e-5
 
 
+@pytest.mark.parametrize('config', [[], ['--config', 'lazy_network.py']])
+def test_weights_with_the_config_and_with_the_one_stored(folder, config, load_tool, tmp_path):
+    words = [str(folder / word) if word.endswith('.py') else word for word in config]
+    source, out = folder / 'w/epoch_1.pth', tmp_path / 'w.safetensors'
+    load_tool('export_weights.py').main([str(source), str(out), '--dtype', 'float32', *words])
+    image = [str(sorted((folder / 'data/val' / name).iterdir())[0]) for name in ('im1', 'im2')]
+    expected = SCDInferencer(str(source), device='cpu')(*image)
+    found = SCDInferencer(str(out), device='cpu')(*image)
+    assert abs(found.change_prob - expected.change_prob).max() < 1e-5
+
+
 def test_the_recipes_ensemble_is_a_config_of_text(folder, tmp_path, monkeypatch):
     from tfinet_mm.recipe import load_recipe
     from tfinet_mm.recipe.plan import ensemble_config

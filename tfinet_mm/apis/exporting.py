@@ -29,6 +29,7 @@ from tfinet_mm.errors import CheckpointMismatchError, ConfigError
 from tfinet_mm.files import whole_file
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import ClassTable
+from tfinet_mm.utils.class_names import with_paths
 from tfinet_mm.utils.config.building import building
 
 TRAINING_KEYS = ('init_cfg', 'pretrained', 'train_cfg', 'auxiliary_head')
@@ -112,9 +113,12 @@ def export_weights(
 
 def _config_of_predicting(cfg: Config) -> dict[str, Any]:
     """Return what predicting needs of a config, as plain values."""
-    plain = Config(dict(model=cfg.model, tta_model=cfg.get('tta_model'))).to_dict()
-    plain['default_scope'] = cfg.get('default_scope', 'mmseg')
-    plain['test_pipeline'] = Config(dict(steps=inference_steps(cfg))).to_dict()['steps']
+    plain = dict(
+        model=with_paths(cfg.model),
+        tta_model=with_paths(cfg.get('tta_model')),
+        default_scope=cfg.get('default_scope', 'mmseg'),
+        test_pipeline=with_paths(inference_steps(cfg)),
+    )
     kept = {key: _without_training(value) for key, value in plain.items() if value is not None}
     try:
         return json.loads(json.dumps(kept, allow_nan=False))

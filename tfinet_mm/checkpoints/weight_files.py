@@ -81,8 +81,9 @@ def read_weight_file(file: BinaryIO, name: str, map_location: Location = None) -
         weights = load(file.read())
     except (KeyError, ValueError, TypeError, RecursionError, SafetensorError) as error:
         raise damaged(name, f'{type(error).__name__}: {error}') from None
-    if not isinstance(config, dict) or not isinstance(training, dict):
-        raise damaged(name, 'config and training must be JSON dictionaries')
+    model = config.get('model') if isinstance(config, dict) else None
+    if not isinstance(model, dict) or not isinstance(training, dict):
+        raise damaged(name, 'config, its model, and training must be JSON dictionaries')
     if digest(weights) != expected:
         raise damaged(name, 'its weights have another hash than its head says')
     device = map_location if isinstance(map_location, str | torch.device) else 'cpu'

@@ -12,8 +12,12 @@ from torch import Tensor, nn
 from tfinet_mm.checkpoints.contents import trained_classes
 from tfinet_mm.checkpoints.weight_files import FORMAT_KEY
 from tfinet_mm.engine.weights import AUXILIARY, load_weights, named_weights, unwrapped
-from tfinet_mm.errors import CheckpointMismatchError, NormalisationError
-from tfinet_mm.utils.class_names import class_name
+from tfinet_mm.errors import (
+    CheckpointMismatchError,
+    DamagedCheckpointError,
+    NormalisationError,
+)
+from tfinet_mm.utils.config.values import is_number
 
 CLASSIFIER = ('semantic_head.conv_seg.weight', 'semantic_head.conv_seg.bias')
 """The layer with a row for each land-cover class, in every head of mmseg."""
@@ -102,6 +106,7 @@ def check_trained_normalisation(model: nn.Module, checkpoint: Mapping[str, Any],
 
     Raises:
         NormalisationError: Mean or standard deviation differ.
+        DamagedCheckpointError: The file's are no numbers.
     """
     network: Any = unwrapped(model)
     preprocessor: Any = getattr(network, 'data_preprocessor', None)
@@ -109,11 +114,16 @@ def check_trained_normalisation(model: nn.Module, checkpoint: Mapping[str, Any],
         return
     if not getattr(network, 'check_normalisation', True):
         return
-    stated = checkpoint['meta']['cfg'].get('model', {}).get('data_preprocessor') or {}
     # Plain values: building what a file describes could run any code.
-    if class_name(stated.get('type', '')) != type(preprocessor).__name__ or 'mean' not in stated:
+    stated = checkpoint['meta']['cfg']['model'].get('data_preprocessor')
+    if not isinstance(stated, Mapping) or 'mean' not in stated:
         return
     trained = [stated['mean'], stated.get('std')]
+    if not all(one is None or (one and all(map(is_number, one))) for one in trained):
+        raise DamagedCheckpointError(
+            f'{name}: mean and std of its data preprocessor must be lists of numbers, got '
+            f'{trained}; export the weights again'
+        )
     own = [
         getattr(preprocessor, key).flatten().tolist() if preprocessor.normalize else None
         for key in ('mean', 'std')
