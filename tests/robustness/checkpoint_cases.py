@@ -2,6 +2,7 @@
 
 import functools
 import io
+import json
 import os
 import pickle
 import shutil
@@ -13,11 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import safetensors
 import torch
 from mmengine.logging import HistoryBuffer
 from robustness import network, project
 from robustness.corpus import Case, Catalogue, Maker, Trial
 from robustness.files import Random, overwrite, picture, truncate
+from safetensors.torch import load_file, save_file
 
 NOT_FINITE = [['NaN'], ['finite']]
 Write = Callable[[Path, Random], Any]
@@ -41,6 +44,7 @@ def cases() -> list[Case]:
     _add_legacy(catalogue)
     _add_resuming(catalogue)
     _add_paths(catalogue)
+    _add_weight_files(catalogue)
     return catalogue.cases
 
 
@@ -479,3 +483,70 @@ def _is_none(found: Path | None) -> str | None:
 def _add_paths(catalogue: Catalogue) -> None:
     catalogue.add('is a folder', case(lambda path, rng: path.mkdir()))
     catalogue.add('symlink loop', case(lambda path, rng: path.symlink_to(path.name)))
+
+
+# ------------------------------------------------------------------------- files of weights
+
+
+def _add_weight_files(catalogue: Catalogue) -> None:
+    for door in ('infer', 'embedded'):
+        catalogue.add(f'weights {door}', exported(lambda head: None, 'value', door=door))
+    for door in ('infer', 'embedded', 'resume'):
+        cut = case(_then(truncate, keep=1), door=door)
+        catalogue.add(f'weights, truncated {door}', cut, (0, 1, 2))
+        # A text of the head may change without a trace.
+        spoilt = case(_then(overwrite, length=300, last=100), door=door)
+        catalogue.add(f'weights, random bytes {door}', spoilt, (0, 1))
+    catalogue.add('weights resume', exported(lambda head: None, door='resume'))
+    edits: dict[str, Callable[[dict[str, Any]], Any]] = {
+        'no model': lambda head: head['config'].pop('model'),
+        'a model that is text': lambda head: head['config'].update(model='TFINet'),
+        'a model that is code': lambda head: head['config']['model'].update(type='os.system'),
+        'a wide model': lambda head: head['config']['model']['backbone'].update(
+            base_channels=10**6
+        ),
+        'other classes': lambda head: head['dataset_meta'].update(
+            semantic_classes=['unchanged', 'b'], semantic_palette=[[0, 0, 0], [1, 1, 1]]
+        ),
+        'classes that are numbers': lambda head: head['dataset_meta'].update(semantic_classes=[1]),
+        'a mean of text': lambda head: head['config']['model']['data_preprocessor'].update(
+            mean='abc'
+        ),
+        'a window of text': lambda head: head['config'].update(window='wide'),
+        'a pipeline of numbers': lambda head: head['config'].update(test_pipeline=[1, 2]),
+    }
+    for name, change in edits.items():
+        catalogue.add(
+            f'weights, {name}',
+            exported(change, door='embedded', names=[['config'], ['epoch_9'], ['class']]),
+        )
+
+
+def exported(edit: Callable[[dict[str, Any]], Any], expect: str = 'error', **options: Any) -> Maker:
+    """A file of weights whose head, its JSON read, is changed by ``edit``."""
+
+    def write(path: Path, rng: Random) -> None:
+        _export(path)
+        with safetensors.safe_open(path, 'pt') as file:
+            head = file.metadata()
+        read = {key: json.loads(head[key]) for key in ('config', 'dataset_meta', 'training')}
+        edit(read)
+        head |= {key: json.dumps(value) for key, value in read.items()}
+        save_file(load_file(path), path, head)
+
+    return case(write, expect, **options)
+
+
+def _export(path: Path) -> None:
+    """Export the good checkpoint to a file of any name."""
+    made = path.with_suffix('.safetensors')
+    project.run_tool('export_weights', network.checkpoint(), made)
+    made.replace(path)
+
+
+def _then(spoil: Callable[..., None], **options: Any) -> Write:
+    def write(path: Path, rng: Random) -> None:
+        _export(path)
+        spoil(path, rng, **options)
+
+    return write
