@@ -7,12 +7,13 @@ import pytest
 import safetensors.torch
 import torch
 from mmengine.config import Config
+from mmengine.hooks import Hook
 from PIL import Image
 
 from tfinet_mm.apis import SCDInferencer
 from tfinet_mm.apis.command import main as predict
 from tfinet_mm.checkpoints import shipped
-from tfinet_mm.registry import DATASETS
+from tfinet_mm.registry import DATASETS, HOOKS
 from tfinet_mm.scenes.prediction import predict_scene
 
 NAME = 'tfinet_lite0_fpn_generated'
@@ -57,6 +58,32 @@ def test_the_tool_says_what_it_wrote(trained, tiny, tools, run, tmp_path):
     words = (source, '--config', tiny, tmp_path / 'w.pth')
     refused = run(tools / 'export_weights.py', *words, code=2)
     assert 'must be called NAME.safetensors, got w.pth' in refused
+
+
+def test_the_averages_of_mmengines_hook_are_taken(tiny, load_tool, tmp_path, capsys):
+    """Those that the training validated with, not the last weights."""
+    config = tmp_path / 'averaged.py'
+    config.write_text(
+        f'_base_ = {str(tiny)!r}\n'
+        "custom_hooks = [dict(type='EMAHook', momentum=0.5), dict(type='tfinet_mm.Seen')]\n"
+    )
+    seen = []
+
+    @HOOKS.register_module(name='Seen', force=True)
+    class Seen(Hook):
+        priority = 'LOWEST'
+
+        def before_val_epoch(self, runner):
+            seen.append({key: value.clone() for key, value in runner.model.state_dict().items()})
+
+    load_tool('train.py').main([str(config), '--work-dir', str(tmp_path / 'w')])
+    source, out = tmp_path / 'w/epoch_2.pth', tmp_path / 'w.safetensors'
+    load_tool('export_weights.py').main([str(source), str(out), '--dtype', 'float32'])
+    assert 'The weights are the averages of EMAHook' in capsys.readouterr().out
+    last = torch.load(source, weights_only=False)['ema_state_dict'][f'module.{WEIGHT}']
+    found = safetensors.torch.load_file(out)[WEIGHT]
+    torch.testing.assert_close(found, seen[-1][WEIGHT], rtol=0, atol=0)
+    assert not torch.equal(found, last)
 
 
 def test_it_scores_as_the_checkpoint_does(tiny, trained, weights, installed, load_tool, tmp_path):
