@@ -1,0 +1,5 @@
+"""Scenes of the whole world: many resolutions, sensors, seasons and kinds of land."""
+
+from tfinet_mm.datasets.synthetic.world.scene import WorldConfig, generate_scene
+
+__all__ = ['WorldConfig', 'generate_scene']
