@@ -5,6 +5,7 @@ From any other scope (mmseg's, Open-CD's) a part of this package is found as
 prefix, so a config needs no ``custom_imports``.
 """
 
+from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
 from mmengine.registry import DATASETS as MMENGINE_DATASETS
 from mmengine.registry import HOOKS as MMENGINE_HOOKS
 from mmengine.registry import METRICS as MMENGINE_METRICS
@@ -21,6 +22,12 @@ SCOPE = 'tfinet_mm'
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope=SCOPE, locations=['tfinet_mm.models'])
 DATASETS = Registry(
     'dataset', parent=MMENGINE_DATASETS, scope=SCOPE, locations=['tfinet_mm.datasets']
+)
+DATA_SAMPLERS = Registry(
+    'data sampler',
+    parent=MMENGINE_DATA_SAMPLERS,
+    scope=SCOPE,
+    locations=['tfinet_mm.datasets'],
 )
 TRANSFORMS = Registry(
     'transform',
@@ -59,6 +66,7 @@ VISUALIZERS = Registry(
 
 __all__ = [
     'DATASETS',
+    'DATA_SAMPLERS',
     'HOOKS',
     'METRICS',
     'MODELS',

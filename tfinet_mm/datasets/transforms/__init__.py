@@ -1,6 +1,7 @@
 """Transforms of pairs; mmcv's and mmseg's geometric ones work on the same dictionary."""
 
 from tfinet_mm.datasets.transforms.formatting import PackPairInputs
+from tfinet_mm.datasets.transforms.generated import LoadGeneratedPair
 from tfinet_mm.datasets.transforms.geometry import RandomCropWithChange, RandomFlipOrRotate
 from tfinet_mm.datasets.transforms.loading import LoadImagePair, LoadPairAnnotations
 from tfinet_mm.datasets.transforms.photometric import PairPhotoMetricDistortion
@@ -9,6 +10,7 @@ from tfinet_mm.datasets.transforms.temporal import ExchangeDates
 
 __all__ = [
     'ExchangeDates',
+    'LoadGeneratedPair',
     'LoadImagePair',
     'LoadPairAnnotations',
     'LoadPseudoLabels',
