@@ -1,6 +1,9 @@
 """The weights that come with the package: complete, small, ready to predict."""
 
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -73,3 +76,15 @@ def test_two_pictures_are_enough(tmp_path, monkeypatch, capsys):
     found = SCDInferencer()('before.png', 'after.png')
     assert found.change_prob.shape == (96, 128)
     assert (tmp_path / 'maps' / 'label1' / 'before.png').is_file()
+
+
+def test_the_command_says_what_it_uses_and_little_else(tmp_path):
+    rng = np.random.default_rng(0)
+    for name in ('before.png', 'after.png'):
+        write_png(tmp_path / name, rng.integers(0, 256, (64, 64, 3)).astype(np.uint8))
+    tool = Path(__file__).parents[1] / 'tools' / 'predict.py'
+    command = [sys.executable, tool, 'before.png', 'after.png', '--out', 'maps']
+    printed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    lines = [line for line in printed.stdout.splitlines() if line]
+    assert lines[0] == f'No config or checkpoint was given: using the weights {DEFAULT}'
+    assert len(lines) == 3

@@ -25,6 +25,7 @@ from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.class_names import class_name, find_class, written_name
 from tfinet_mm.utils.config.building import building
 from tfinet_mm.utils.config.check import check_config
+from tfinet_mm.utils.quiet import import_mmseg
 
 ConfigLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Config
 DEFAULT_WINDOW = 512
@@ -61,6 +62,8 @@ def read_config(
             checkpoint = DEFAULT
             if get_dist_info()[0] == 0:
                 print_log(f'No config or checkpoint was given: using the weights {DEFAULT}', None)
+        # Looking up the first part would import it too, with its messages.
+        import_mmseg()
         config = embedded_config(checkpoint)
         if is_ensemble(config):
             raise ValueError(
