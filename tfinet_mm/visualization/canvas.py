@@ -112,7 +112,8 @@ def compose(
     cell = max(size[0], 12 * text)
     width = GAP + len(columns) * (cell + GAP)
     top = GAP + (line if title else 0)
-    places, bottom = _place_legend(legend, font, line, width, top + 2 * (line + size[1] + GAP))
+    below = top + max(map(len, columns)) * (line + size[1] + GAP)
+    places, bottom = _place_legend(legend, font, line, width, below)
     picture = Image.new('RGB', (width, bottom + GAP // 2), BACKGROUND)
     pen = ImageDraw.Draw(picture)
     if title:
