@@ -10,9 +10,17 @@ WORKERS ?= 2
 CONSTRAIN = $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 RUN = $(VENV)/bin/python
 PIP = $(RUN) -m pip --disable-pip-version-check
-DEMO_CONFIG = configs/demo/tfinet_r18_synthetic.py
+WEIGHTS = tfinet_lite0_fpn_generated
+# What the demo maps, and what it fine-tunes on; another seed is another scene.
 DEMO_DIR = work_dirs/demo
-DEMO_DATA = data/synthetic
+DEMO_DATA = data/demo
+DEMO_SCENE = --size 768 --resolution 0.5 --seed 11
+DEMO_PAIRS = --train 48 --val 40 --size 128 --seed 7
+DEMO_CONFIG = configs/demo/tfinet_lite0_fpn_finetune.py
+DEMO_OPTIONS =
+TRAIN_DEMO_DIR = work_dirs/train-demo
+TRAIN_DEMO_DATA = data/synthetic
+TRAIN_DEMO_CONFIG = configs/demo/tfinet_r18_synthetic.py
 # A file stays in one process, and so do the fixtures that its tests share.
 PYTEST = $(RUN) -m pytest -n $(WORKERS) --dist loadfile
 # torch and oneDNN then work as on a processor with AVX2 and nothing newer.
@@ -20,7 +28,7 @@ AVX2 = ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
 INSTALLED = $(VENV)/.installed
 TIMM = $(VENV)/timm/.installed
 
-.PHONY: help install demo test test-slow test-avx2 test-all lint format test-openmmlab clean
+.PHONY: help install demo demo-map demo-picture train-demo test test-slow test-avx2 test-all lint format test-openmmlab clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -40,15 +48,45 @@ $(TIMM): $(INSTALLED)
 	$(PIP) install --quiet --no-deps --upgrade --target $(VENV)/timm -r requirements/timm.txt
 	@touch $@
 
-demo: $(INSTALLED) ## Generate data, train, test; prints scores and where the pictures are
-	@echo "== 1/3 Embedded data set in $(DEMO_DATA)"
-	$(RUN) tools/dataset/make_synthetic.py $(DEMO_DATA) --train 240 --val 40 --size 128 --seed 0 --workers 2
-	@echo "== 2/3 Training $(DEMO_CONFIG) into $(DEMO_DIR)"
-	$(RUN) tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO_DIR) --resume
+demo: demo-map ## Map two GeoTIFFs with the weights that come along, then fine-tune them for a minute
+	@echo "== 3/4 The same weights on pairs of a kind they never saw, then a minute of fine-tuning on others"
+	$(RUN) tools/dataset/make_synthetic.py $(DEMO_DATA)/pairs $(DEMO_PAIRS) --workers 1
+	$(RUN) tools/test.py $(DEMO_CONFIG) $(WEIGHTS) --work-dir $(DEMO_DIR)/before --json $(DEMO_DIR)/before.json
+	rm -rf $(DEMO_DIR)/tuned # a training from other weights, of an earlier version, must not be taken for this one
+	$(RUN) tools/train.py $(DEMO_CONFIG) --work-dir $(DEMO_DIR)/tuned $(DEMO_OPTIONS)
+	@echo "== 4/4 The fine-tuned weights on the same pairs"
+	$(RUN) tools/test.py $(DEMO_CONFIG) $(DEMO_DIR)/tuned/best_Score_*.pth --work-dir $(DEMO_DIR)/after \
+		--json $(DEMO_DIR)/after.json --show-dir $(DEMO_DIR)/pictures
+	@echo "== Scores on the held-out pairs, in percent"
+	@$(RUN) tools/analysis/compare_scores.py 'as they come=$(DEMO_DIR)/before.json' 'fine-tuned=$(DEMO_DIR)/after.json'
+	@echo "== The map"
+	@$(RUN) tools/draw_scene.py $(DEMO_DIR)/map/before --out $(DEMO_DIR)/map.jpg
+	@echo "== Look at $(DEMO_DIR)/map/report.html in a browser, and at"
+	@echo "   $(DEMO_DIR)/map/before/*.tif         cloud-optimised GeoTIFFs: change, land cover, transitions"
+	@echo "   $(DEMO_DIR)/map/before/changes.gpkg  polygons of the changes"
+	@echo "   $(DEMO_DIR)/map/before/areas.csv     hectares from class to class"
+	@echo "   $(DEMO_DIR)/pictures                 the held-out pairs, their annotation and what was predicted"
+
+demo-map: $(INSTALLED) ## The first half of the demo: the map alone, in seconds
+	@echo "== 1/4 A generated scene: two GeoTIFFs in different CRS, in $(DEMO_DATA)/scene"
+	$(RUN) tools/dataset/make_scene.py $(DEMO_DATA)/scene $(DEMO_SCENE)
+	@echo "== 2/4 What changed, by the weights that come with the package, into $(DEMO_DIR)/map"
+	$(RUN) tools/predict.py $(DEMO_DATA)/scene/before.tif $(DEMO_DATA)/scene/after.tif \
+		--out $(DEMO_DIR)/map --min-area 25 --amp --report --overwrite
+	$(RUN) tools/analysis/score_scene.py $(DEMO_DIR)/map/before $(DEMO_DATA)/scene/labels
+
+demo-picture: demo-map ## The picture at the top of the README, from the map of the demo
+	$(RUN) tools/draw_scene.py $(DEMO_DIR)/map/before --out docs/images/demo.jpg
+
+train-demo: $(INSTALLED) ## Generate data, train from scratch, test: minutes, and no weights needed
+	@echo "== 1/3 Embedded data set in $(TRAIN_DEMO_DATA)"
+	$(RUN) tools/dataset/make_synthetic.py $(TRAIN_DEMO_DATA) --train 240 --val 40 --size 128 --seed 0 --workers 2
+	@echo "== 2/3 Training $(TRAIN_DEMO_CONFIG) into $(TRAIN_DEMO_DIR)"
+	$(RUN) tools/train.py $(TRAIN_DEMO_CONFIG) --work-dir $(TRAIN_DEMO_DIR) --resume
 	@echo "== 3/3 Testing the best checkpoint on the held-out pairs"
-	$(RUN) tools/test.py $(DEMO_CONFIG) $(DEMO_DIR)/best_Score_*.pth --work-dir $(DEMO_DIR)/test \
-		--out $(DEMO_DIR)/maps --show-dir $(DEMO_DIR)/pictures --json $(DEMO_DIR)/scores.json
-	@echo "== Pictures: $(DEMO_DIR)/pictures   maps: $(DEMO_DIR)/maps   scores: $(DEMO_DIR)/scores.json"
+	$(RUN) tools/test.py $(TRAIN_DEMO_CONFIG) $(TRAIN_DEMO_DIR)/best_Score_*.pth --work-dir $(TRAIN_DEMO_DIR)/test \
+		--out $(TRAIN_DEMO_DIR)/maps --show-dir $(TRAIN_DEMO_DIR)/pictures --json $(TRAIN_DEMO_DIR)/scores.json
+	@echo "== Pictures: $(TRAIN_DEMO_DIR)/pictures   maps: $(TRAIN_DEMO_DIR)/maps   scores: $(TRAIN_DEMO_DIR)/scores.json"
 
 test: $(INSTALLED) $(TIMM) ## Run the tests, but for the slow ones
 	$(PYTEST) $(PYTEST_ARGS)
@@ -81,5 +119,5 @@ test-openmmlab: ## Run the tests on OpenMMLab's own stack, in an environment of 
 	$(VENV)-openmmlab/bin/python -m pip install $(CONSTRAIN) -e '.[openmmlab,pretrained,test]'
 	$(VENV)-openmmlab/bin/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
-clean: ## Remove environments and what the demo made
-	rm -rf $(VENV) $(VENV)-openmmlab $(DEMO_DIR) $(DEMO_DATA)
+clean: ## Remove environments and what the demos made
+	rm -rf $(VENV) $(VENV)-openmmlab $(DEMO_DIR) $(DEMO_DATA) $(TRAIN_DEMO_DIR) $(TRAIN_DEMO_DATA)

@@ -14,6 +14,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from published_reference import DATA
 
+from tfinet_mm.checkpoints.shipped import DEFAULT
 from tfinet_mm.engine.complexity import count_parts
 from tfinet_mm.errors import NormalisationError
 from tfinet_mm.models.lightweight import SeparableConv
@@ -74,6 +75,7 @@ def make_sample(num_classes, size):
 
 def test_the_configs_a_user_expects_are_there():
     expected = {'tfinet_r18.py', 'published/tfinet_r18.py', 'demo/tfinet_r18_synthetic.py'}
+    expected |= {'demo/tfinet_lite0_fpn_finetune.py'}
     expected |= {f'tfinet_hrnet{width}.py' for width in WIDTHS}
     expected |= {f'tfinet_hrnet18_{data}.py' for data in ('landsat-scd', 'hrscd')}
     expected |= {
@@ -345,3 +347,14 @@ def test_hooks_of_every_run(name):
     assert {'tfinet_mm.ClassCheckHook', 'tfinet_mm.LabelCheckHook'} <= set(types)
     assert cfg.default_hooks.checkpoint.save_best == 'Score'
     assert cfg.default_hooks.checkpoint.rule == 'greater'
+
+
+def test_the_demo_fine_tunes_the_weights_of_the_package():
+    """The same network as they are of, and a schedule that ends near 0 with the last epoch."""
+    cfg = Config.fromfile(ROOT / 'demo/tfinet_lite0_fpn_finetune.py')
+    assert cfg.load_from == DEFAULT
+    base = Config.fromfile(ROOT / 'tfinet_lite0_fpn.py').model
+    assert cfg.model.pop('autocast') == 'auto'
+    assert cfg.model == base
+    assert cfg.param_scheduler.end == cfg.train_cfg.max_epochs + 2
+    assert cfg.train_cfg.max_epochs % cfg.train_cfg.val_interval == 0

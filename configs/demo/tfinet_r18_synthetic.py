@@ -1,4 +1,4 @@
-# TFINet at half the width, on small pairs, for minutes on a CPU: what `make demo` trains.
+# TFINet at half the width, on small pairs, for minutes on a CPU: what `make train-demo` trains.
 _base_ = [
     '../_base_/models/small_tfinet_r18.py',
     '../_base_/datasets/synthetic.py',
