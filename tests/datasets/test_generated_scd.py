@@ -72,7 +72,7 @@ def test_ranks_share_a_piece(monkeypatch):
         sampler.set_epoch(2)
         assert len(sampler) == 4
         parts.append(list(sampler))
-    assert sorted(sum(parts, [])) == list(range(24, 36))
+    assert sorted(number for part in parts for number in part) == list(range(24, 36))
 
 
 def test_an_epoch_of_nothing_is_refused():
