@@ -1,6 +1,8 @@
 """Time the generator of scenes: pairs a second of some processes.
 
     python projects/pretrain/generator_speed.py [--size 256] [--workers 2] [--pairs 120]
+
+Each process has one core.
 """
 
 from __future__ import annotations
