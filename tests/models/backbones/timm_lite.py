@@ -19,7 +19,7 @@ STAGES = (1, 2, 4, 6)
 
 
 def timm_levels(network, image):
-    """What timm's own forward computes for an image at the strides 4, 8, 16 and 32."""
+    """Return what timm's own forward computes at the strides 4, 8, 16 and 32."""
     levels = []
     hooks = [
         network.blocks[stage].register_forward_hook(lambda *given: levels.append(given[2]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 
@@ -54,9 +55,9 @@ class Material:
     hard: float = 1.0
     snow: float = 1.0
 
-    def but(self, **changes: float) -> Material:
-        """Return the material with other strengths."""
-        return replace(self, **changes)  # type: ignore[arg-type]
+    def but(self, **changes: Any) -> Material:
+        """Return the material with other strengths, by the names of the attributes."""
+        return replace(self, **changes)
 
 
 @dataclass(frozen=True)
