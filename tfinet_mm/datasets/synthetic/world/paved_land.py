@@ -93,7 +93,7 @@ def solar(plot: Plot, rng: np.random.Generator) -> None:
 
 
 def sports(plot: Plot, rng: np.random.Generator) -> None:
-    """Draw a running track around a pitch, a pitch, or courts."""
+    """Draw a running track around a pitch, a pitch, courts, or a school's ground of all these."""
     if rng.random() < 0.5:
         plot.ground('lawn', look(rng, 'grass', 0.5))
     else:
@@ -102,16 +102,50 @@ def sports(plot: Plot, rng: np.random.Generator) -> None:
     length = plot.size[long] * rng.uniform(0.75, 0.95)
     breadth = plot.size[1 - long] * rng.uniform(0.7, 0.92)
     draw = rng.random()
-    if draw < 0.55:
+    if draw < 0.25:
+        _school_ground(plot, rng, long, min(length, 150.0), min(breadth, 90.0))
+    elif draw < 0.6:
         length = min(length, 180.0, 2.2 * breadth)
         breadth = min(breadth, 98.0, 0.62 * length)
         _track(plot, rng, long, length, breadth)
-    elif draw < 0.75:
+    elif draw < 0.78:
         length, breadth = min(length, 110.0), min(breadth, 72.0)
         size = (length, breadth) if long == 0 else (breadth, length)
         _pitch(plot, rng, size, rng.uniform(6, 14), long)
     else:
         _courts(plot, rng)
+
+
+def _school_ground(
+    plot: Plot, rng: np.random.Generator, long: int, length: float, breadth: float
+) -> None:
+    """Draw a rectangle of track surface with a pitch or two, and courts at one end."""
+
+    def place(along: float, across: float, size: tuple[float, float]) -> np.ndarray:
+        u, v = (along, across) if long == 0 else (across, along)
+        return box(plot.middle[0] + u, plot.middle[1] + v, *(size if long == 0 else size[::-1]))
+
+    surface = tone(rng, 'track', 16.0)
+    plot.area(place(0.0, 0.0, (length, breadth)), 'track', plain(surface))
+    courts = rng.uniform(0.15, 0.4) if rng.random() < 0.5 else 0.0
+    middle, rest = -0.5 * courts * length, (1 - courts) * length
+    inner = rest * rng.uniform(0.6, 0.88), breadth * rng.uniform(0.5, 0.85)
+    halves = 2 if rng.random() < 0.35 else 1
+    for half in range(halves):
+        at = middle + ((half + 0.5) / halves - 0.5) * inner[0]
+        plot.area(
+            place(at, 0.0, (inner[0] / halves * (0.94 if halves == 2 else 1.0), inner[1])),
+            'pitch',
+            plain(tone(rng, 'pitch') if rng.random() < 0.6 else tone(rng, 'track')),
+            waves=waves(rng, max(rng.uniform(8, 20), 2.4 * plot.resolution), long),
+        )
+    if courts:
+        count = int(rng.integers(2, 5))
+        colour = plain(tone(rng, 'court'))
+        for i in range(count):
+            across = ((i + 0.5) / count - 0.5) * breadth
+            size = courts * length * 0.8, breadth / count * 0.85
+            plot.area(place((length - courts * length) / 2, across, size), 'court', colour)
 
 
 def _track(plot: Plot, rng: np.random.Generator, long: int, length: float, breadth: float) -> None:

@@ -24,6 +24,7 @@ from tfinet_mm.datasets.synthetic.world.regions import (
     REGIONS,
     TRANSITIONS,
     USES,
+    WILD_REGIONS,
 )
 from tfinet_mm.datasets.synthetic.world.sketch import (
     AFTER,
@@ -103,6 +104,7 @@ def _divide(
     parcels: list[Parcel] = []
     cuts: list[Cut] = []
     tidy = rng.random()
+    wide_open = rng.uniform(1.0, 3.0) if rng.random() < 0.4 else 1.0
 
     def region() -> str:
         if rng.random() < aridity:
@@ -116,7 +118,9 @@ def _divide(
         axis = int(sides[1] > sides[0]) if rng.random() < 0.85 else int(rng.random() < 0.5)
         if max(sides) > 0.45 * radius and rng.random() < 0.5:
             area = region()
-        if sides[axis] < grain * rng.uniform(0.9, 2.0) or sides[axis] < 26:
+        # Woods and fields reach far now and then, whatever is small around them.
+        wide = wide_open if area in WILD_REGIONS else 1.0
+        if sides[axis] < grain * wide * rng.uniform(0.9, 2.0) or sides[axis] < 26:
             parcels.append(Parcel(low, high, choose(rng, REGIONS[area])))
             return
         kind, width = _border(rng, max(sides), grain, area, place.resolution)
@@ -146,7 +150,7 @@ def _border(
     rng: np.random.Generator, side: float, grain: float, area: str, resolution: float
 ) -> tuple[str, float]:
     """Return kind and width in metres of a cut through a block of the given length."""
-    wild = area in ('farmland', 'woodland', 'hills', 'desert')
+    wild = area in WILD_REGIONS
     if side > 3 * grain and rng.random() < (0.45 if wild else 0.8):
         return 'road', max(rng.uniform(6, 20), 1.5 * resolution)
     if wild:

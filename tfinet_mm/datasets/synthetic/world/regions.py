@@ -45,10 +45,10 @@ REGIONS: dict[str, dict[str, float]] = dict(
     hills=dict(scrub=3, savanna=3, forest=4, meadow=2, bare=1.5, quarry=0.6, field=1, village=0.4),
     suburb=dict(
         houses=5, savanna=1, terraced=3, blocks=1.5, meadow=2, field=1.5, forest=1.5, bare=1.5,
-        lawn=1, sports=0.6, parking=0.6, centre=0.7, construction=0.7,
+        lawn=1, sports=0.9, parking=0.6, centre=0.7, construction=0.7,
     ),
     town=dict(
-        blocks=4, terraced=3, village=3, paved=1, industry=1, lawn=1.2, sports=0.8, centre=1.5,
+        blocks=4, terraced=3, village=3, paved=1, industry=1, lawn=1.2, sports=1.2, centre=1.5,
         construction=1, bare=0.8, parking=0.6, forest=0.4,
     ),
     old_town=dict(
@@ -74,14 +74,17 @@ REGION_SHARES = dict(
     desert=0.5, fringe=3,
 )
 
+WILD_REGIONS = ('farmland', 'woodland', 'hills', 'desert')
+"""Regions with few roads, whose plots may be large."""
+
 _OPEN = dict(
-    houses=3.5, terraced=3.5, blocks=4.5, industry=5, construction=3, bare=4, sports=1.2,
+    houses=3.5, terraced=3.5, blocks=4.5, industry=5, construction=3, bare=4, sports=1.8,
     pond=0.9, centre=1.5, parking=0.8, greenhouses=1, solar=0.8, forest=0.7, lawn=0.5,
     harbour=0.2,
 )
 
 _EMPTY = dict(
-    houses=3, terraced=3, blocks=5, industry=5, centre=2, sports=1.5, meadow=2, field=1,
+    houses=3, terraced=3, blocks=5, industry=5, centre=2, sports=2.2, meadow=2, field=1,
     forest=0.7, lawn=1.2, pond=0.9, parking=0.8, construction=1,
 )
 
