@@ -30,6 +30,8 @@ class Camera:
         noise: Standard deviation of noise, grey levels.
         quality: Quality of JPEG compression, 0 for none.
         levels: Number of grey levels that the sensor tells apart.
+        stretch: Percent of the darkest and of the brightest pixels that are cut off where 16 bits
+            were brought to 8 band by band, as maps are shown; 0 for a picture of 8 bits.
         cloud: Density of thin cloud, 0 for none.
         shift: Right and down, pixels.
         turn: Radians.
@@ -49,6 +51,7 @@ class Camera:
     noise: float
     quality: int
     levels: int
+    stretch: float
     cloud: float
     shift: tuple[float, float]
     turn: float
@@ -78,6 +81,7 @@ def draw_camera(rng: np.random.Generator, misregistration: float) -> Camera:
         noise=float(abs(rng.normal(0, 2.5))),
         quality=int(rng.integers(25, 96)) if rng.random() < 0.7 else 0,
         levels=int(rng.integers(40, 200)) if rng.random() < 0.1 else 256,
+        stretch=float(rng.uniform(0.2, 2.5)) if rng.random() < 0.12 else 0.0,
         cloud=float(rng.uniform(0.15, 0.6)) if rng.random() < 0.03 else 0.0,
         shift=(float(away * np.cos(towards)), float(away * np.sin(towards))),
         turn=float(rng.normal(0, 0.15) * away / 128),
@@ -140,6 +144,8 @@ def _process(rng: np.random.Generator, image: np.ndarray, camera: Camera) -> np.
     image = cv2.transform(image, np.hstack([colours * camera.contrast, shift]).astype(np.float32))
     if camera.noise > 0.3:
         image += np.float32(camera.noise) * white_noise(rng, image.shape[:2])
+    if camera.stretch:
+        image = _stretch(image, camera.stretch)
     # The tone curve as a table over the grey levels that the sensor has.
     levels = np.linspace(0, 1, 256)
     levels = np.round(levels * (camera.levels - 1)) / (camera.levels - 1)
@@ -154,6 +160,14 @@ def _process(rng: np.random.Generator, image: np.ndarray, camera: Camera) -> np.
         ]
         picture = cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
     return np.ascontiguousarray(picture)
+
+
+def _stretch(image: np.ndarray, percent: float) -> np.ndarray:
+    """Stretch each band between two percentiles; a seventh of the pixels is enough to find them."""
+    low, high = np.percentile(image.reshape(-1, 3)[::7], (percent, 100 - percent), axis=0)
+    factor = 255 / np.maximum(high - low, 8.0)
+    matrix = np.hstack([np.diag(factor), (-low * factor)[:, None]]).astype(np.float32)
+    return np.asarray(cv2.transform(image, matrix))
 
 
 def colour_infrared(light: np.ndarray, green: np.ndarray) -> np.ndarray:
