@@ -13,6 +13,8 @@ from pathlib import Path
 
 import torch
 
+from tfinet_mm.checkpoints.addresses import read_checkpoint
+from tfinet_mm.checkpoints.contents import weights_of
 from tfinet_mm.files import whole_file
 
 
@@ -24,22 +26,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('out', type=Path)
     parser.add_argument('--share', type=float, default=0.7, help='that of the second (0.7)')
     args = parser.parse_args(arguments)
-    first, second = (read(path) for path in (args.first, args.second))
-    if first.keys() != second.keys():
-        differ = sorted(first.keys() ^ second.keys())
-        raise ValueError(f'{args.first} and {args.second} hold other networks: {differ[:3]}')
-    average = {
-        name: value + args.share * (second[name] - value) if value.is_floating_point() else value
-        for name, value in first.items()
+    average(args.first, args.second, args.out, args.share)
+
+
+def average(first: Path, second: Path, out: Path, share: float) -> None:
+    """Write the weights between two checkpoints, without what a training needs beside them.
+
+    Args:
+        first: Checkpoint.
+        second: Checkpoint of the same network.
+        out: File to write, in float32.
+        share: Share of the second, 0..1.
+
+    Raises:
+        ValueError: The checkpoints hold other weights than each other.
+    """
+    one, other = read(first), read(second)
+    if one.keys() != other.keys():
+        differ = sorted(one.keys() ^ other.keys())
+        raise ValueError(f'{first} and {second} hold other networks: {differ[:3]}')
+    state = {
+        name: value + share * (other[name] - value) if value.is_floating_point() else value
+        for name, value in one.items()
     }
-    with whole_file(args.out) as part:
-        torch.save(dict(state_dict=average, meta={}), part)
+    with whole_file(out) as part:
+        torch.save(dict(state_dict=state, meta={}), part)
 
 
 def read(path: Path) -> dict[str, torch.Tensor]:
-    """Read what TimedScheduleHook wrote, in float32."""
-    state = torch.load(path, map_location='cpu', weights_only=True)
-    state = state.get('state_dict', state)
+    """Read the weights of a checkpoint in float32."""
+    state = weights_of(read_checkpoint(path), str(path))
     return {k: v.float() if v.is_floating_point() else v for k, v in state.items()}
 
 

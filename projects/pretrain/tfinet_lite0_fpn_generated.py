@@ -1,8 +1,7 @@
 # The weights that the package ships: the default network on generated pairs alone, each seen once.
+# What all trainings of run.py have in common; first.py, second.py and so on say how long each is.
 _base_ = '../../configs/tfinet_lite0_fpn.py'
 
-per_epoch = 2000
-epochs = 40
 world = dict(size=256, seed=1)
 
 model = dict(
@@ -11,15 +10,13 @@ model = dict(
     semantic_head=dict(loss_decode=dict(class_weight=(1.0, 1.0, 1.0, 1.0, 1.5, 2.0))),
 )
 train_dataloader = dict(
-    batch_size=8,
-    num_workers=2,
     persistent_workers=True,
     drop_last=True,
-    sampler=dict(_delete_=True, type='tfinet_mm.StreamSampler', per_epoch=per_epoch),
+    sampler=dict(_delete_=True, type='tfinet_mm.StreamSampler', per_epoch=400),
     dataset=dict(
         _delete_=True,
         type='tfinet_mm.GeneratedSCDDataset',
-        num_pairs=per_epoch * epochs,
+        num_pairs=1_000_000,
         world=world,
         pipeline=[
             dict(type='tfinet_mm.LoadGeneratedPair'),
@@ -47,17 +44,15 @@ held_out = dict(
 val_dataloader = held_out
 
 optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type='AdamW', lr=1e-3, weight_decay=0.02),
+    optimizer=dict(_delete_=True, type='AdamW', lr=5e-4, weight_decay=0.02),
     paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.3))),
     clip_grad=dict(max_norm=5.0),
 )
-param_scheduler = [
-    dict(type='LinearLR', start_factor=0.05, by_epoch=False, begin=0, end=200),
-    dict(type='PolyLR', power=1.0, eta_min=0.0, begin=0, end=epochs + 2, by_epoch=True),
-]
-train_cfg = dict(max_epochs=epochs, val_interval=4)
 custom_hooks = [
-    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.002, update_buffers=True),
+    dict(type='EMAHook', ema_type='ExponentialMovingAverage', momentum=0.005, update_buffers=True),
 ]
-default_hooks = dict(logger=dict(interval=25), visualization=dict(number=8))
-randomness = dict(seed=0)
+default_hooks = dict(
+    checkpoint=dict(interval=2, max_keep_ckpts=1, save_best=None),
+    logger=dict(interval=25),
+    visualization=dict(number=8),
+)

@@ -1,10 +1,9 @@
 """The scripts that made the weights of the package."""
 
-import importlib
 import importlib.util
 import json
+import sys
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +11,7 @@ import torch
 from mmengine.config import Config
 from PIL import Image
 
+from tfinet_mm.apis import SCDInferencer
 from tfinet_mm.checkpoints.shipped import DEFAULT
 from tfinet_mm.structures import SECOND
 from tfinet_mm.utils.config.check import check_config
@@ -21,49 +21,93 @@ FOLDER = Path(__file__).parents[2] / 'projects' / 'pretrain'
 
 def _load(name):
     spec = importlib.util.spec_from_file_location(f'pretrain_{name}', FOLDER / f'{name}.py')
-    module = importlib.util.module_from_spec(spec)
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 @pytest.fixture
-def timed(monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER.parents[1]))
-    return importlib.import_module('projects.pretrain.timed_schedule').TimedScheduleHook
+def pipeline(monkeypatch):
+    """The script, with a training that only leaves its checkpoints, and no export."""
+    module, averaging = _load('run'), _load('average_weights')
+    calls = []
+
+    def run(script, *arguments):
+        calls.append((script.stem, *arguments))
+        if script.stem == 'average_weights':
+            averaging.main([str(word) for word in arguments])
+        if script.stem == 'train':
+            folder = arguments[arguments.index('--work-dir') + 1]
+            folder.mkdir(parents=True, exist_ok=True)
+            for epoch in (9, 10):
+                value = torch.tensor(float(100 * sum(c[0] == 'train' for c in calls) + epoch))
+                torch.save(dict(state_dict=dict(a=value), meta={}), folder / f'epoch_{epoch}.pth')
+
+    monkeypatch.setattr(module, 'run', run)
+    module.calls = calls
+    return module
 
 
-def test_the_rate_follows_the_clock(timed, monkeypatch):
-    now = [100.0]
-    monkeypatch.setattr('time.monotonic', lambda: now[0])
-    groups = [dict(lr=2.0), dict(lr=0.5)]
-    runner = SimpleNamespace(optim_wrapper=SimpleNamespace(param_groups=groups))
-    hook = timed(seconds=100, warmup=0.1)
-    hook.before_train(runner)
-    rates = []
-    for second in (5, 10, 55, 91, 150):
-        now[0] = 100.0 + second
-        hook.before_train_iter(runner, 0)
-        rates.append((groups[0]['lr'], groups[1]['lr']))
-    # Half of the way up, the top, half of the way down, a tenth, and never quite 0.
-    expected = [0.5, 1, 0.5, 0.1, 1e-3]
-    np.testing.assert_allclose(rates, [(2 * part, part / 2) for part in expected], rtol=1e-6)
+def _value(path):
+    return float(torch.load(path, weights_only=True)['state_dict']['a'])
 
 
-def test_the_averaged_weights_are_kept_and_the_training_stops(timed, monkeypatch, tmp_path):
-    now = [0.0]
-    monkeypatch.setattr('time.monotonic', lambda: now[0])
-    averaged = SimpleNamespace(ema_model=SimpleNamespace(module=torch.nn.Linear(2, 3)))
-    loop = SimpleNamespace(stop_training=False)
-    runner = SimpleNamespace(hooks=[averaged], train_loop=loop, model=None)
-    hook = timed(seconds=10, out=str(tmp_path))
-    hook.before_train(runner)
-    hook.after_train_epoch(runner)
-    assert not loop.stop_training
-    kept = torch.load(tmp_path / 'weights.pth', weights_only=True)
-    assert torch.equal(kept['weight'], averaged.ema_model.module.weight.detach().half())
-    now[0] = 10.0
-    hook.after_train_epoch(runner)
-    assert loop.stop_training
+def test_each_training_begins_with_what_the_one_before_left(pipeline, tmp_path):
+    pipeline.main(['--work-dir', str(tmp_path)])
+    trained = [Path(call[1]).stem for call in pipeline.calls if call[0] == 'train']
+    assert trained == ['first', 'second', 'third']
+    begun = [call[-1] for call in pipeline.calls if call[0] == 'train']
+    assert begun == [
+        tmp_path / 'first',
+        f'load_from={tmp_path / "first.pth"}',
+        f'load_from={tmp_path / "both.pth"}',
+    ]
+    # The tenth epoch of each, not the ninth, which comes later in the alphabet.
+    assert _value(tmp_path / 'first.pth') == 110
+    assert _value(tmp_path / 'second.pth') == 210
+    np.testing.assert_allclose(_value(tmp_path / 'both.pth'), 0.3 * 110 + 0.7 * 210)
+    assert pipeline.calls[-1][:2] == ('export_weights', tmp_path / f'{pipeline.LAST}.pth')
+
+
+def test_what_is_finished_is_skipped_and_the_rest_resumed(pipeline, tmp_path):
+    def stop(script, *arguments):
+        raise KeyboardInterrupt
+
+    working = pipeline.run
+    pipeline.main(['--work-dir', str(tmp_path), '--only', 'first'])
+    pipeline.run = stop
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.main(['--work-dir', str(tmp_path)])
+    assert not (tmp_path / 'second.pth').exists()
+    pipeline.run = working
+    pipeline.main(['--work-dir', str(tmp_path)])
+    trained = [call for call in pipeline.calls if call[0] == 'train']
+    assert [Path(call[1]).stem for call in trained] == ['first', 'second', 'third']
+    assert all('--resume' in call for call in trained)
+
+
+@pytest.mark.slow
+def test_the_weights_can_be_made_again(tmp_path):
+    tiny = [
+        'train_cfg.max_epochs=1',
+        'train_cfg.val_interval=1',
+        'default_hooks.checkpoint.interval=1',
+        'train_dataloader.batch_size=2',
+        'train_dataloader.num_workers=0',
+        'train_dataloader.persistent_workers=False',
+        'train_dataloader.sampler.per_epoch=2',
+        'train_dataloader.dataset.world.size=64',
+        'val_dataloader.num_workers=0',
+        'val_dataloader.persistent_workers=False',
+        'val_dataloader.dataset.num_pairs=2',
+        'val_dataloader.dataset.world.size=64',
+    ]
+    out = tmp_path / 'made.safetensors'
+    command = ['--work-dir', str(tmp_path), '--out', str(out), '--cfg-options', *tiny]
+    _load('run').main(command)
+    assert 7e6 < out.stat().st_size < 10e6
+    pair = np.zeros((2, 64, 64, 3), np.uint8)
+    assert SCDInferencer(str(out))(*pair).change.shape == (64, 64)
 
 
 def test_an_average_lies_between(tmp_path):
@@ -83,14 +127,17 @@ def test_an_average_lies_between(tmp_path):
         module.main([str(tmp_path / 'first.pth'), str(tmp_path / 'second.pth'), str(out)])
 
 
-@pytest.mark.parametrize('name', ['', '_timed', '_more'])
-def test_the_configs_are_valid(name, monkeypatch):
-    monkeypatch.syspath_prepend(str(FOLDER.parents[1]))
-    cfg = Config.fromfile(FOLDER / f'tfinet_lite0_fpn_generated{name}.py')
+@pytest.mark.parametrize('name', ['first', 'second', 'third'])
+def test_the_configs_are_valid(name):
+    cfg = Config.fromfile(FOLDER / f'{name}.py')
     check_config(cfg)
     flagship = Config.fromfile(FOLDER.parents[1] / 'configs' / 'tfinet_lite0_fpn.py')
     for part in ('backbone', 'neck', 'change_head', 'data_preprocessor'):
         assert cfg.model[part] == flagship.model[part]
+    # The rate reaches its end with the last step.
+    steps = cfg.train_cfg.max_epochs * cfg.per_epoch
+    assert steps == cfg.steps == cfg.param_scheduler[1].end - 1
+    assert cfg.train_dataloader.sampler.per_epoch == cfg.per_epoch * cfg.train_dataloader.batch_size
 
 
 def test_real_pairs_are_scored_by_half_and_scale(tmp_path, capsys):

@@ -24,6 +24,7 @@ PLAIN = Camera(
     noise=0.0,
     quality=0,
     levels=256,
+    stretch=0.0,
     cloud=0.0,
     shift=(0.0, 0.0),
     turn=0.0,
@@ -50,6 +51,18 @@ def test_a_shift_moves_the_picture(light):
     moved = _take(light, shift=(2.0, -1.0)).astype(int)
     still = np.rint(light[9:-7, 6:-10]).astype(int)
     assert np.abs(moved - still)[2:-2, 3:-3].max() <= 1
+
+
+def test_a_stretch_cuts_each_band_at_its_own_percentiles(light):
+    dull = light * np.float32([0.2, 0.3, 0.4]) + np.float32([10, 60, 90])
+    picture = _take(dull, stretch=2.0)
+    seen = dull[8:-8, 8:-8]
+    low, high = np.percentile(seen, (2, 98), axis=(0, 1))
+    expected = np.clip((seen - low) / (high - low) * 255, 0, 255)
+    # The percentiles are those of a sample of the pixels.
+    assert np.abs(picture - expected).mean() < 6
+    for end in (0, 255):
+        np.testing.assert_allclose((picture == end).mean((0, 1)), 0.02, atol=0.012)
 
 
 def test_haze_draws_everything_towards_its_colour(light):

@@ -5,8 +5,9 @@ import pytest
 
 from tfinet_mm.datasets.synthetic.canvas import BUILDING, GRASS, GROUND, SPORTS, TREE, WATER
 from tfinet_mm.datasets.synthetic.raster import generator
-from tfinet_mm.datasets.synthetic.world.palette import MATERIALS, TONES, tone
-from tfinet_mm.datasets.synthetic.world.plan import plan
+from tfinet_mm.datasets.synthetic.world.palette import MATERIALS, TONES, look, tone
+from tfinet_mm.datasets.synthetic.world.paved_land import _school_ground
+from tfinet_mm.datasets.synthetic.world.plan import _divide, plan
 from tfinet_mm.datasets.synthetic.world.plot import Plot
 from tfinet_mm.datasets.synthetic.world.regions import (
     INHABITED,
@@ -69,6 +70,42 @@ def test_a_use_stays_at_its_date(use):
     sketch = Sketch(Placement((60, 60), 1.0, 0.0, np.zeros((1, 5))))
     USES[use](Plot(sketch, (-30, -30), (30, 30), AFTER), generator(4))
     assert all(not thing.dates & BEFORE for thing in sketch.things)
+
+
+def test_a_school_ground_is_sports_up_to_its_edge():
+    for seed in range(8):
+        sketch = Sketch(Placement((120, 120), 1.0, 0.0, np.zeros((1, 5))))
+        plot = Plot(sketch, (-60, -60), (60, 60))
+        plot.ground('concrete', look(generator(seed), 'concrete'))
+        long = seed % 2
+        _school_ground(plot, generator(seed), long, 100.0, 60.0)
+        numbers = draw(sketch, BEFORE, (0, 0), np.zeros((120, 120), np.float32))
+        covers = np.array([thing.material.cover for thing in sketch.things])
+        rows, columns = np.nonzero(covers[numbers] == SPORTS)
+        sides = np.ptp(columns) + 1, np.ptp(rows) + 1
+        np.testing.assert_allclose(sides, (60, 100) if long else (100, 60), atol=2)
+        # Full, and with a pitch or courts on it.
+        np.testing.assert_allclose(len(rows), 100 * 60, rtol=0.05)
+        assert {'track', 'pitch'} <= {
+            name
+            for name, material in MATERIALS.items()
+            if any(thing.material == material for thing in sketch.things)
+        }
+
+
+def test_woods_reach_farther_than_what_is_built():
+    place = Placement((256, 256), 2.0, 0.0, np.zeros((1, 5)))
+    sides = dict(forest=[], houses=[])
+    for seed in range(150):
+        parcels, _ = _divide(generator(seed), place, 362.0, 60.0, 0.0)
+        for parcel in parcels:
+            if parcel.use in sides:
+                sides[parcel.use].append(max(np.subtract(parcel.high, parcel.low)))
+    # Plots are cut until they are no longer than about twice the grain of 60 m, woods now and then
+    # at three times this.
+    shares = {use: (np.array(found) > 150).mean() for use, found in sides.items()}
+    assert shares['forest'] > 0.01 > shares['houses']
+    assert max(sides['forest']) > 200
 
 
 def test_infill_adds_buildings_and_keeps_the_rest():

@@ -48,7 +48,7 @@ def river(rng: np.random.Generator, sketch: Sketch, radius: float) -> None:
     """Draw a river or canal, with banks, and a bridge now and then."""
     bends = float(rng.choice([0.0, 1.0, 1.6]))
     course = draw_course(rng, radius, bends)
-    width = max(rng.uniform(5, 0.25 * radius), 2 * sketch.place.resolution)
+    width = max(rng.uniform(5, max(0.25 * radius, 5.5)), 2 * sketch.place.resolution)
     half = width / 2 * np.exp(0.12 * bends * rng.normal(size=len(course)))
     bank = max(rng.uniform(1, 0.3 * width), sketch.place.resolution)
     banks = str(rng.choice(['grass', 'soil', 'concrete', 'tree']))

@@ -1,0 +1,112 @@
+"""Make the weights of the package again, from ImageNet's and generated pairs alone.
+
+    python projects/pretrain/run.py [--work-dir work_dirs/pretrain] [--out weights.safetensors]
+
+One training after the other, each from what the one before it left; the last lines average them
+and write the file. Started again, it resumes the training that was interrupted and skips what is
+finished. Seeds are fixed. ``--only first`` runs one training, say on a machine with a GPU.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+TOOLS = HERE.parents[1] / 'tools'
+
+
+@dataclass(frozen=True)
+class Average:
+    """Weights of two trainings, ``share`` being that of the second, 0..1."""
+
+    first: str
+    second: str
+    share: float
+
+
+STAGES: dict[str, str | Average | None] = dict(
+    first=None,
+    second='first',
+    both=Average('first', 'second', 0.7),
+    third='both',
+)
+"""What each stage begins with: ImageNet's weights (None), those of a training, or an average."""
+
+LAST = 'third'
+
+TRAIN, EXPORT, AVERAGE = (
+    TOOLS / 'train.py', TOOLS / 'export_weights.py', HERE / 'average_weights.py'
+)  # fmt: skip
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run what is left of the stages, and write the weights."""
+    parser = argparse.ArgumentParser(description='Make the weights of the package again')
+    parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/pretrain'))
+    parser.add_argument('--out', type=Path, help='file to write (WORK_DIR/NAME.safetensors)')
+    parser.add_argument('--only', nargs='+', choices=tuple(STAGES), help='stages to run')
+    parser.add_argument(
+        '--cfg-options', nargs='+', default=[], help='values for the config of every training'
+    )
+    args = parser.parse_args(arguments)
+    for name, begin in STAGES.items():
+        if args.only and name not in args.only:
+            continue
+        out = weights_of(args.work_dir, name)
+        if out.is_file():
+            print(f'{name} is finished: {out}', flush=True)
+        elif isinstance(begin, Average):
+            first, second = (weights_of(args.work_dir, part) for part in (begin.first, begin.second))
+            run(AVERAGE, first, second, out, '--share', begin.share)
+        else:
+            train(name, args.work_dir, begin, args.cfg_options)
+    if args.only and LAST not in args.only:
+        return
+    out = args.out or args.work_dir / 'tfinet_lite0_fpn_generated.safetensors'
+    config = HERE / 'tfinet_lite0_fpn_generated.py'
+    made = weights_of(args.work_dir, LAST)
+    run(EXPORT, made, out, '--config', config, '--license', 'Apache-2.0')
+
+
+def train(name: str, work_dir: Path, begin: str | None, options: Sequence[str]) -> None:
+    """Train one stage, or the rest of it, and keep its averaged weights.
+
+    Args:
+        name: Name of the stage and of its config.
+        work_dir: Folder of all stages.
+        begin: Stage whose weights it starts from; None for ImageNet's.
+        options: ``key=value`` for its config.
+
+    Raises:
+        CalledProcessError: The training stopped with an error.
+    """
+    values = list(options)
+    if begin is not None:
+        values.append(f'load_from={weights_of(work_dir, begin)}')
+    cfg_options = ['--cfg-options', *values] if values else []
+    folder = work_dir / name
+    config = HERE / f'{name}.py'
+    run(TRAIN, config, '--amp', '--resume', '--work-dir', folder, *cfg_options)
+    last = max(folder.glob('epoch_*.pth'), key=lambda path: int(path.stem.split('_')[1]))
+    # Of one checkpoint with itself: the weights alone, which MMEngine's hook has averaged.
+    run(AVERAGE, last, last, weights_of(work_dir, name))
+
+
+def run(script: Path, *arguments: Any) -> None:
+    """Run a script with this Python."""
+    subprocess.run([sys.executable, str(script), *map(str, arguments)], check=True)
+
+
+def weights_of(work_dir: Path, name: str) -> Path:
+    """Return where the weights of a finished stage are."""
+    return work_dir / f'{name}.pth'
+
+
+if __name__ == '__main__':
+    main()
