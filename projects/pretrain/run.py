@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+CONFIGS = HERE / 'configs'
 TOOLS = HERE.parents[1] / 'tools'
 
 
@@ -62,14 +63,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if out.is_file():
             print(f'{name} is finished: {out}', flush=True)
         elif isinstance(begin, Average):
-            first, second = (weights_of(args.work_dir, part) for part in (begin.first, begin.second))
+            first, second = (
+                weights_of(args.work_dir, part) for part in (begin.first, begin.second)
+            )
             run(AVERAGE, first, second, out, '--share', begin.share)
         else:
             train(name, args.work_dir, begin, args.cfg_options)
     if args.only and LAST not in args.only:
         return
     out = args.out or args.work_dir / 'tfinet_lite0_fpn_generated.safetensors'
-    config = HERE / 'tfinet_lite0_fpn_generated.py'
+    config = CONFIGS / 'base.py'
     made = weights_of(args.work_dir, LAST)
     run(EXPORT, made, out, '--config', config, '--license', 'Apache-2.0')
 
@@ -91,7 +94,7 @@ def train(name: str, work_dir: Path, begin: str | None, options: Sequence[str]) 
         values.append(f'load_from={weights_of(work_dir, begin)}')
     cfg_options = ['--cfg-options', *values] if values else []
     folder = work_dir / name
-    config = HERE / f'{name}.py'
+    config = CONFIGS / f'{name}.py'
     run(TRAIN, config, '--amp', '--resume', '--work-dir', folder, *cfg_options)
     last = max(folder.glob('epoch_*.pth'), key=lambda path: int(path.stem.split('_')[1]))
     # Of one checkpoint with itself: the weights alone, which MMEngine's hook has averaged.

@@ -129,7 +129,7 @@ def test_an_average_lies_between(tmp_path):
 
 @pytest.mark.parametrize('name', ['first', 'second', 'third'])
 def test_the_configs_are_valid(name):
-    cfg = Config.fromfile(FOLDER / f'{name}.py')
+    cfg = Config.fromfile(FOLDER / 'configs' / f'{name}.py')
     check_config(cfg)
     flagship = Config.fromfile(FOLDER.parents[1] / 'configs' / 'tfinet_lite0_fpn.py')
     for part in ('backbone', 'neck', 'change_head', 'data_preprocessor'):

@@ -1,5 +1,5 @@
 # From ImageNet's weights, on large pairs: 1,000 steps of 16. On a GPU minutes, on two cores hours.
-_base_ = './tfinet_lite0_fpn_generated.py'
+_base_ = './base.py'
 
 steps, warmup, per_epoch = 1000, 50, 100
 train_dataloader = dict(

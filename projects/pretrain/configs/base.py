@@ -1,6 +1,6 @@
 # The weights that the package ships: the default network on generated pairs alone, each seen once.
 # What all trainings of run.py have in common; first.py, second.py and so on say how long each is.
-_base_ = '../../configs/tfinet_lite0_fpn.py'
+_base_ = '../../../configs/tfinet_lite0_fpn.py'
 
 world = dict(size=256, seed=1)
 

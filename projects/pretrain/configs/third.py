@@ -1,5 +1,5 @@
 # From the average of the first two: school grounds, far-reaching woods, stretched pictures.
-_base_ = './tfinet_lite0_fpn_generated.py'
+_base_ = './base.py'
 
 steps, warmup, per_epoch = 5000, 250, 50
 train_dataloader = dict(

@@ -1,5 +1,5 @@
 # From the weights of the first, on smaller and coarser pairs: 2,000 steps of 8.
-_base_ = './tfinet_lite0_fpn_generated.py'
+_base_ = './base.py'
 
 steps, warmup, per_epoch = 2000, 100, 50
 train_dataloader = dict(
