@@ -34,7 +34,7 @@ PROGRAM = textwrap.dedent(
     path = sys.argv[1]
     torch.save(dict(state_dict=dict(w=torch.ones(2)), args=argparse.Namespace(lr=3)), path)
     from tfinet_mm.checkpoints.addresses import read_checkpoint
-    from tfinet_mm.engine.checkpoint import load_checkpoint_file
+    from tfinet_mm.checkpoints.reading import load_checkpoint_file
     for _ in range(2):
         for read in (load_checkpoint_file, read_checkpoint):
             try:

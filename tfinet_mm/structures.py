@@ -17,13 +17,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from numbers import Integral
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
-
-from tfinet_mm.utils.config.values import is_whole
 
 IGNORE_INDEX = 255
 """Value of a pixel that is left out of losses and scores."""
@@ -212,13 +211,18 @@ def _colour(value: Any) -> tuple[int, int, int]:
     """Return a colour as three whole numbers of 0..255."""
     listed = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
     channels = tuple(value) if listed else ()
-    if len(channels) != 3 or not all(is_whole(one) and 0 <= one <= 255 for one in channels):
+    if len(channels) != 3 or not all(_is_channel(one) for one in channels):
         raise ValueError(
             'a colour of the palette must be three whole numbers from 0 to 255, as (255, 0, 0) '
             f'for red, got {value!r}'
         )
     red, green, blue = (int(one) for one in channels)
     return red, green, blue
+
+
+def _is_channel(value: object) -> bool:
+    # True is an Integral too, and no colour.
+    return isinstance(value, Integral) and not isinstance(value, bool) and 0 <= int(value) <= 255
 
 
 SECOND = ClassTable(

@@ -17,7 +17,7 @@ import torch
 
 import tfinet_mm
 from tfinet_mm.checkpoints.contents import check_finite
-from tfinet_mm.engine.checkpoint import load_checkpoint_file, trust_checkpoints
+from tfinet_mm.checkpoints.reading import load_checkpoint_file, trust_checkpoints
 from tfinet_mm.errors import CheckpointMismatchError
 from tfinet_mm.files import whole_file
 from tfinet_mm.models.published import CONVERTERS, plain_state_dict

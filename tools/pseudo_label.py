@@ -13,8 +13,8 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from tfinet_mm.engine.checkpoint import trust_checkpoints
-from tfinet_mm.engine.launch import finish_launch, is_first_rank, join_cpu_group, rank_device
+from tfinet_mm.checkpoints.reading import trust_checkpoints
+from tfinet_mm.engine.launch import finish_launch, join_cpu_group, rank_device
 from tfinet_mm.engine.options import add_launch_options
 from tfinet_mm.engine.precision import add_amp_option
 from tfinet_mm.pseudo_labels.generate import generate
@@ -22,6 +22,7 @@ from tfinet_mm.pseudo_labels.predictions import METHODS
 from tfinet_mm.pseudo_labels.report import format_report
 from tfinet_mm.pseudo_labels.selection import PerClass, Selection
 from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
+from tfinet_mm.utils.dist import is_first_rank
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from tfinet_mm.checkpoints.archives import check_archive
-from tfinet_mm.engine.checkpoint import load_checkpoint_file
+from tfinet_mm.checkpoints.reading import load_checkpoint_file
 from tfinet_mm.errors import DamagedCheckpointError
 
 

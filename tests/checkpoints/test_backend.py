@@ -13,7 +13,7 @@ from mmengine.fileio.backends import prefix_to_backends
 from mmengine.runner import save_checkpoint
 
 from tfinet_mm.checkpoints.backend import WholeFileBackend, whole_file_backend
-from tfinet_mm.engine.checkpoint import load_checkpoint_file
+from tfinet_mm.checkpoints.reading import load_checkpoint_file
 
 
 def save(path, **content):

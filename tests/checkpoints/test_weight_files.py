@@ -9,8 +9,8 @@ import safetensors.torch
 import torch
 
 from tfinet_mm.checkpoints.addresses import read_checkpoint
+from tfinet_mm.checkpoints.reading import load_checkpoint_file
 from tfinet_mm.checkpoints.weight_files import is_weight_file, write_weight_file
-from tfinet_mm.engine.checkpoint import load_checkpoint_file
 from tfinet_mm.errors import DamagedCheckpointError, NotFiniteWeightsError
 from tfinet_mm.structures import SECOND
 from tfinet_mm.version import __version__

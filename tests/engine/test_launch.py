@@ -14,11 +14,11 @@ from tfinet_mm.engine.launch import (
     finish_launch,
     join_cpu_group,
     join_group,
-    on_first_rank,
     prepare_launch,
     rank_device,
 )
 from tfinet_mm.registry import MODEL_WRAPPERS
+from tfinet_mm.utils.dist import on_first_rank
 
 VARIABLES = ('RANK', 'WORLD_SIZE', 'LOCAL_RANK', 'MASTER_ADDR', 'MASTER_PORT')
 

@@ -14,8 +14,8 @@ import torch
 from mmengine.dataset import BaseDataset, ConcatDataset, RepeatDataset
 from mmengine.runner import Runner
 
+from tfinet_mm.checkpoints.reading import load_checkpoint_file
 from tfinet_mm.engine import randomness
-from tfinet_mm.engine.checkpoint import load_checkpoint_file
 from tfinet_mm.engine.randomness import (
     SeededDataset,
     SeededIndex,

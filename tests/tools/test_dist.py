@@ -9,7 +9,7 @@ import textwrap
 
 import pytest
 
-from tfinet_mm.engine.checkpoint import load_checkpoint_file
+from tfinet_mm.checkpoints.reading import load_checkpoint_file
 
 
 def scores_of(output):

@@ -13,7 +13,7 @@ import torch
 from mmengine.visualization import Visualizer
 from PIL import Image
 
-from tfinet_mm.engine.checkpoint import load_checkpoint_file
+from tfinet_mm.checkpoints.reading import load_checkpoint_file
 
 # Nothing of this package is imported by name, as in mmseg's and Open-CD's own tools.
 PROGRAM = """

@@ -10,7 +10,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from tfinet_mm.engine.checkpoint import load_checkpoint_file
+from tfinet_mm.checkpoints.reading import load_checkpoint_file
 
 
 def test_the_log_shows_progress_and_scores(trained):

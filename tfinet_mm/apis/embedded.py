@@ -24,10 +24,10 @@ from mmseg.registry import MODELS as MMSEG_MODELS
 from mmseg.registry import TRANSFORMS as MMSEG_TRANSFORMS
 from torch import Tensor
 
-from tfinet_mm.checkpoints.sharing import read_once
-from tfinet_mm.engine.checkpoint import load_checkpoint_file
+from tfinet_mm.checkpoints.reading import load_checkpoint_file
 from tfinet_mm.errors import DamagedCheckpointError, UntrustedCheckpointError
 from tfinet_mm.registry import MODELS, TRANSFORMS
+from tfinet_mm.utils.dist import read_once
 
 KEPT = (
     'model',

@@ -24,7 +24,7 @@ from tfinet_mm.checkpoints.addresses import read_checkpoint
 from tfinet_mm.checkpoints.contents import trained_classes
 from tfinet_mm.checkpoints.shipped import SUFFIX
 from tfinet_mm.checkpoints.weight_files import DTYPES, write_weight_file
-from tfinet_mm.engine.weights import AUXILIARY, load_weights, named_weights
+from tfinet_mm.checkpoints.weights import AUXILIARY, load_weights, named_weights
 from tfinet_mm.errors import CheckpointMismatchError, ConfigError
 from tfinet_mm.files import whole_file
 from tfinet_mm.registry import MODELS

@@ -26,7 +26,6 @@ from tfinet_mm.apis.result import SCDResult
 from tfinet_mm.datasets.images import split_dates
 from tfinet_mm.engine.options import network_bands
 from tfinet_mm.engine.testing import is_ensemble
-from tfinet_mm.engine.threads import map_ahead
 from tfinet_mm.models.detectors import SCDTTAModel
 from tfinet_mm.models.detectors.augmentation import TTA_TRANSFORMS
 from tfinet_mm.pseudo_labels.manifest import member_entries
@@ -39,6 +38,7 @@ from tfinet_mm.structures import (
     SCDProbabilities,
 )
 from tfinet_mm.utils.device import resolve_precisions, usable_device
+from tfinet_mm.utils.prefetch import map_ahead
 from tfinet_mm.visualization import field_array
 
 ImageLike: TypeAlias = str | os.PathLike[str] | np.ndarray

@@ -19,10 +19,10 @@ from mmengine.runner import checkpoint as mmengine_checkpoint
 from tfinet_mm.checkpoints.contents import check_contents
 from tfinet_mm.checkpoints.packages import PACKAGES, packaged_file
 from tfinet_mm.checkpoints.pickles import Location
-from tfinet_mm.checkpoints.sharing import read_once
-from tfinet_mm.engine.checkpoint import load_checkpoint_file
+from tfinet_mm.checkpoints.reading import load_checkpoint_file
 from tfinet_mm.errors import MissingExtraError, UntrustedCheckpointError
 from tfinet_mm.files import whole_file
+from tfinet_mm.utils.dist import read_once
 
 SCHEME = 'tfinet-mm://'
 """Prefix of an address that makes MMEngine's CheckpointLoader read it with this module."""
@@ -38,7 +38,7 @@ def read_checkpoint(
             ``torchvision://``, ``mmcls://``, ``s3://`` or ``petrel://``, or the
             name of weights in an installed package, such as ``efficientnet_lite0``.
         map_location: Where tensors go, as :func:`torch.load` takes it. Where one
-            rank reads for all (:func:`~tfinet_mm.checkpoints.sharing.one_rank_reads`),
+            rank reads for all (:func:`~tfinet_mm.utils.dist.one_rank_reads`),
             they stay on the CPU.
         logger: Where it is logged, as MMEngine's ``print_log`` takes it.
 

@@ -8,7 +8,7 @@ from typing import Any
 from torch import nn
 from torch.utils.data import DataLoader
 
-from tfinet_mm.engine.weights import unwrapped
+from tfinet_mm.checkpoints.weights import unwrapped
 from tfinet_mm.errors import NormalisationError
 from tfinet_mm.models.normalisation import expected_normalisation
 

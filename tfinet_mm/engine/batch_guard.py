@@ -19,8 +19,8 @@ from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import BatchSampler, DataLoader
 
+from tfinet_mm.checkpoints.weights import unwrapped
 from tfinet_mm.engine.randomness import SeededDataset, SeededIndex, preserved_randomness
-from tfinet_mm.engine.weights import unwrapped
 from tfinet_mm.errors import BatchSizeError
 
 

@@ -19,7 +19,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from tfinet_mm.engine.checkpoint import load_checkpoint_file
+from tfinet_mm.checkpoints.reading import load_checkpoint_file
 from tfinet_mm.errors import DamagedCheckpointError, UntrustedCheckpointError
 
 

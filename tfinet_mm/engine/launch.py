@@ -12,22 +12,19 @@ import multiprocessing
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Mapping, MutableMapping
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from mmengine.config import Config
 from mmengine.device import get_device
-from mmengine.dist import broadcast_object_list, get_dist_info, init_dist
+from mmengine.dist import init_dist
 from mmengine.model import MMDistributedDataParallel, revert_sync_batchnorm
 from torch import distributed, nn
 
-from tfinet_mm.checkpoints.sharing import each_rank_reads
 from tfinet_mm.registry import MODEL_WRAPPERS
 from tfinet_mm.utils.class_names import class_name
-
-Result = TypeVar('Result')
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
@@ -163,30 +160,6 @@ def rank_device(launcher: str, device: str | None = None) -> str | None:
     index = int(os.environ['LOCAL_RANK']) % torch.cuda.device_count()
     torch.cuda.set_device(index)
     return f'cuda:{index}'
-
-
-def on_first_rank(make: Callable[[], Result]) -> Result:
-    """Do something in the first process alone; all get what it returned, or its error.
-
-    What is returned is pickled for the others. In a process of its own, it is
-    just called.
-    """
-    outcome: list[Any] = [None, None]
-    if get_dist_info()[0] == 0:
-        try:
-            with each_rank_reads():
-                outcome[0] = make()
-        except Exception as error:
-            outcome[1] = error
-    broadcast_object_list(outcome)
-    if outcome[1] is not None:
-        raise outcome[1]
-    return outcome[0]
-
-
-def is_first_rank() -> bool:
-    """Whether this process is the one that prints, known before a Runner exists."""
-    return os.environ.get('RANK', '0') == '0'
 
 
 def _set_rank_variables(launcher: str, environ: MutableMapping[str, str]) -> None:

@@ -14,9 +14,9 @@ from mmengine.registry import DefaultScope
 
 from tfinet_mm.checkpoints.addresses import read_checkpoint
 from tfinet_mm.checkpoints.contents import trained_classes
+from tfinet_mm.checkpoints.starting import check_trained_normalisation
+from tfinet_mm.checkpoints.weights import load_weights, unwrapped
 from tfinet_mm.engine.options import existing_checkpoint, network_bands
-from tfinet_mm.engine.starting import check_trained_normalisation
-from tfinet_mm.engine.weights import load_weights, unwrapped
 from tfinet_mm.errors import CheckpointMismatchError, ClassMismatchError, ConfigError
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import ClassTable

@@ -12,13 +12,13 @@ from typing import Any
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
 
-from tfinet_mm.checkpoints.sharing import read_once
 from tfinet_mm.checkpoints.shipped import checkpoint_path
 from tfinet_mm.engine.launch import LAUNCHERS
 from tfinet_mm.engine.precision import AMP_TYPES, use_amp
 from tfinet_mm.utils.class_names import is_class, written_name
 from tfinet_mm.utils.config.check import check_config
 from tfinet_mm.utils.config.reading import merge_options, read_config_file
+from tfinet_mm.utils.dist import read_once
 
 __all__ = [
     'AMP_TYPES',

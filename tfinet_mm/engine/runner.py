@@ -30,31 +30,30 @@ from tfinet_mm.checkpoints.pretrained import (
     guard_pretrained,
     register_reader,
 )
-from tfinet_mm.checkpoints.sharing import one_rank_reads
 from tfinet_mm.checkpoints.shipped import is_weights
-from tfinet_mm.engine.band_order import check_band_order
-from tfinet_mm.engine.batch_guard import check_batches
-from tfinet_mm.engine.hooks.finite_loss import FiniteLossHook
-from tfinet_mm.engine.hooks.randomness import RandomnessHook, common_seed
-from tfinet_mm.engine.hooks.resume import ResumeHook, Resumption
-from tfinet_mm.engine.launch import on_first_rank
-from tfinet_mm.engine.randomness import seeded_loader
-from tfinet_mm.engine.resume import newest_checkpoint
-from tfinet_mm.engine.starting import (
+from tfinet_mm.checkpoints.starting import (
     check_trained_normalisation,
     is_weights_checkpoint,
     starting_weights,
 )
-from tfinet_mm.engine.weights import (
+from tfinet_mm.checkpoints.weights import (
     check_optimizers,
     check_savable,
     named_weights,
     unmatched_keys,
     unwrapped,
 )
+from tfinet_mm.engine.band_order import check_band_order
+from tfinet_mm.engine.batch_guard import check_batches
+from tfinet_mm.engine.hooks.finite_loss import FiniteLossHook
+from tfinet_mm.engine.hooks.randomness import RandomnessHook, common_seed
+from tfinet_mm.engine.hooks.resume import ResumeHook, Resumption
+from tfinet_mm.engine.randomness import seeded_loader
+from tfinet_mm.engine.resume import newest_checkpoint
 from tfinet_mm.registry import RUNNERS
 from tfinet_mm.utils.class_names import find_class
 from tfinet_mm.utils.config.building import building
+from tfinet_mm.utils.dist import on_first_rank, one_rank_reads
 
 GUARDS = (RandomnessHook, FiniteLossHook, ResumeHook)
 """Hooks that every training has."""

@@ -18,8 +18,6 @@ from mmengine.registry import DefaultScope
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from tfinet_mm.checkpoints.sharing import one_rank_reads
-from tfinet_mm.engine.launch import on_first_rank
 from tfinet_mm.engine.precision import used_precision
 from tfinet_mm.errors import ClassMismatchError, LabelFormatError
 from tfinet_mm.files import whole_file
@@ -57,6 +55,7 @@ from tfinet_mm.pseudo_labels.rules import LEVELS, fill, keep
 from tfinet_mm.pseudo_labels.selection import Selection, confidence_histogram
 from tfinet_mm.registry import MODELS
 from tfinet_mm.utils.device import usable_device
+from tfinet_mm.utils.dist import on_first_rank, one_rank_reads
 from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.visualization import write_palette_png, write_png
 

@@ -17,7 +17,6 @@ from tqdm import tqdm
 from tfinet_mm.apis.inferencer import SCDInferencer
 from tfinet_mm.apis.loading import in_one_window
 from tfinet_mm.datasets.images import PathLike, import_rasterio
-from tfinet_mm.engine.launch import on_first_rank
 from tfinet_mm.errors import SceneError
 from tfinet_mm.files import whole_file
 from tfinet_mm.scenes.blending import WindowPlan
@@ -27,6 +26,7 @@ from tfinet_mm.scenes.reader import ScenePair
 from tfinet_mm.scenes.results import SCENE_FILE
 from tfinet_mm.scenes.staging import STAGED, Staging, check_settings
 from tfinet_mm.scenes.streaming import WindowReader, needed_rows, predict_rows, share
+from tfinet_mm.utils.dist import on_first_rank
 from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.version import __version__
 

@@ -12,10 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from tfinet_mm.datasets.images import Window
-from tfinet_mm.engine.threads import Consumer, map_ahead
 from tfinet_mm.scenes.blending import Prediction, Stripe, WindowPlan, blend, fill_invalid
 from tfinet_mm.scenes.reader import ScenePair
 from tfinet_mm.scenes.staging import Staging
+from tfinet_mm.utils.prefetch import Consumer, map_ahead
 
 Network = Callable[[np.ndarray], np.ndarray]
 """From pairs (N, 2B, h, w) to probabilities (N, 2K + 1, h, w): from, to, P(changed)."""

@@ -4,7 +4,7 @@ import pytest
 import torch
 from mmengine.runner import Runner
 
-from tfinet_mm.engine.checkpoint import load_checkpoint_file
+from tfinet_mm.checkpoints.reading import load_checkpoint_file
 from tfinet_mm.engine.hooks import FiniteLossHook
 from tfinet_mm.engine.hooks.finite_loss import nonfinite_weights
 from tfinet_mm.errors import TrainingDivergedError

@@ -16,7 +16,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch.utils.data import Dataset
 
-from tfinet_mm.engine.checkpoint import load_checkpoint_file
+from tfinet_mm.checkpoints.reading import load_checkpoint_file
 from tfinet_mm.engine.hooks import MeanTeacherHook
 from tfinet_mm.errors import LabelValueError
 from tfinet_mm.registry import HOOKS

@@ -3,7 +3,7 @@ import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from tfinet_mm.engine.checkpoint import load_checkpoint_file
+from tfinet_mm.checkpoints.reading import load_checkpoint_file
 
 RISING = [0.1, 0.2, 0.15, 0.9]
 EARLY = [0.1, 0.9, 0.5, 0.4]

@@ -10,7 +10,7 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from tfinet_mm.checkpoints.contents import check_contents
-from tfinet_mm.engine.weights import load_weights, unwrapped
+from tfinet_mm.checkpoints.weights import load_weights, unwrapped
 from tfinet_mm.errors import CheckpointMismatchError
 from tfinet_mm.registry import HOOKS
 

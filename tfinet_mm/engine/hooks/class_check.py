@@ -8,7 +8,7 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from tfinet_mm.engine.weights import unwrapped
+from tfinet_mm.checkpoints.weights import unwrapped
 from tfinet_mm.errors import ClassMismatchError
 from tfinet_mm.registry import HOOKS
 

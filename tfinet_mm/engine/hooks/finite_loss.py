@@ -12,7 +12,7 @@ from mmengine.hooks import CheckpointHook, Hook
 from mmengine.runner import Runner
 from torch import nn
 
-from tfinet_mm.engine.weights import unwrapped
+from tfinet_mm.checkpoints.weights import unwrapped
 from tfinet_mm.errors import TrainingDivergedError
 from tfinet_mm.registry import HOOKS
 

@@ -11,13 +11,13 @@ from mmengine.hooks import Hook
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
+from tfinet_mm.checkpoints.weights import unwrapped
 from tfinet_mm.engine.hooks.samples import (
     check_names_differ,
     class_table,
     place_in_dataset,
     sample_name,
 )
-from tfinet_mm.engine.weights import unwrapped
 from tfinet_mm.evaluation import SCDConfusion
 from tfinet_mm.registry import HOOKS
 from tfinet_mm.structures import GT_CHANGE, GT_FROM, GT_TO

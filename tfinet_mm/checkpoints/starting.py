@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from tfinet_mm.checkpoints.contents import trained_classes
 from tfinet_mm.checkpoints.weight_files import FORMAT_KEY
-from tfinet_mm.engine.weights import AUXILIARY, load_weights, named_weights, unwrapped
+from tfinet_mm.checkpoints.weights import AUXILIARY, load_weights, named_weights, unwrapped
 from tfinet_mm.errors import (
     CheckpointMismatchError,
     DamagedCheckpointError,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
-from tfinet_mm.engine.checkpoint import (
+from tfinet_mm.checkpoints.reading import (
     TRUST_VARIABLE,
     checkpoints_trusted,
     load_checkpoint_file,

@@ -7,7 +7,7 @@ import torch
 from mmengine.registry import DefaultScope
 from torch import nn
 
-from tfinet_mm.engine.starting import (
+from tfinet_mm.checkpoints.starting import (
     CLASSIFIER,
     check_trained_normalisation,
     starting_weights,
@@ -59,7 +59,7 @@ def weight_checkpoint(model, classes=TRAINED, **preprocessor):
 def logged(monkeypatch):
     lines = []
     monkeypatch.setattr(
-        'tfinet_mm.engine.starting.print_log',
+        'tfinet_mm.checkpoints.starting.print_log',
         lambda text, logger, level: lines.append((text, level)),
     )
     return lines

@@ -62,7 +62,7 @@ def load_weights(
 
     Args:
         model: The model itself, not wrapped.
-        checkpoint: What :func:`~tfinet_mm.engine.checkpoint.load_checkpoint_file`
+        checkpoint: What :func:`~tfinet_mm.checkpoints.reading.load_checkpoint_file`
             returned: a state dict, or a dictionary that has one as ``state_dict``.
         training: Whether auxiliary heads, which only train, must fit too.
         name: Where the checkpoint comes from, for messages.

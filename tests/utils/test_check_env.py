@@ -10,7 +10,7 @@ import pytest
 
 import tfinet_mm
 from tfinet_mm.errors import StackError
-from tfinet_mm.stack import STACKS, check_stack, parse_version
+from tfinet_mm.utils.check_env import STACKS, check_stack, parse_version
 
 ROOT = Path(tfinet_mm.__file__).parents[1]
 ONEDL = {

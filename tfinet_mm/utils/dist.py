@@ -1,13 +1,14 @@
-"""Let one rank read a checkpoint for all ranks, where the program asks for it."""
+"""Let one rank do something for all ranks, such as reading a checkpoint."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from mmengine.dist import get_world_size
+from mmengine.dist import broadcast_object_list, get_dist_info, get_world_size
 
 Result = TypeVar('Result')
 
@@ -39,6 +40,30 @@ def each_rank_reads() -> Iterator[None]:
         _shared.reset(token)
 
 
+def on_first_rank(make: Callable[[], Result]) -> Result:
+    """Do something in the first process alone; all get what it returned, or its error.
+
+    What is returned is pickled for the others. In a process of its own, it is
+    just called.
+    """
+    outcome: list[Any] = [None, None]
+    if get_dist_info()[0] == 0:
+        try:
+            with each_rank_reads():
+                outcome[0] = make()
+        except Exception as error:
+            outcome[1] = error
+    broadcast_object_list(outcome)
+    if outcome[1] is not None:
+        raise outcome[1]
+    return outcome[0]
+
+
+def is_first_rank() -> bool:
+    """Whether this process is the one that prints, known before a Runner exists."""
+    return os.environ.get('RANK', '0') == '0'
+
+
 def read_once(
     read: Callable[[], Result], read_for_all: Callable[[], Result] | None = None
 ) -> Result:
@@ -56,7 +81,4 @@ def read_once(
     """
     if not _shared.get() or get_world_size() == 1:
         return read()
-    # Here, since that module uses this one.
-    from tfinet_mm.engine.launch import on_first_rank
-
     return on_first_rank(read_for_all or read)

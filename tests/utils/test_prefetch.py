@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tfinet_mm.engine.threads import Consumer, map_ahead
+from tfinet_mm.utils.prefetch import Consumer, map_ahead
 
 
 @pytest.mark.parametrize('workers', [0, 1, 3])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tfinet_mm.checkpoints.sharing import each_rank_reads, one_rank_reads, read_once
+from tfinet_mm.utils.dist import each_rank_reads, one_rank_reads, read_once
 
 SCRIPT = Path(__file__).with_name('two_ranks.py')
 
