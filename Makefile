@@ -104,6 +104,7 @@ lint: $(INSTALLED) ## Check style, formatting and types
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
 	$(RUN) -m mypy
+	$(VENV)/bin/lint-imports --no-logo
 
 format: $(INSTALLED) ## Mend style and formatting
 	$(RUN) -m ruff check --fix .

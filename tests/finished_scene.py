@@ -7,9 +7,9 @@ from PIL import Image
 from rasterio import Affine
 from rasterio.crs import CRS
 
+from tfinet_mm.io.rasters import raw_writer
 from tfinet_mm.scenes.finishing import finish_scene
 from tfinet_mm.scenes.grid import SceneGrid
-from tfinet_mm.scenes.rasters import raw_writer
 from tfinet_mm.scenes.results import SceneResults
 from tfinet_mm.structures import ClassTable
 

@@ -111,7 +111,7 @@ from mmengine.config import read_base
 with read_base():
     from .lazy_network import *
 
-from tfinet_mm.datasets.transforms import LoadPseudoLabels
+from tfinet_mm.pseudo_labels.transforms import LoadPseudoLabels
 
 train_dataloader.dataset.pipeline = [
     dict(type=LoadImagePair), dict(type=LoadPairAnnotations),

@@ -7,7 +7,7 @@ import pytest
 from mmengine import Config
 from mmengine.registry import DefaultScope
 
-from tfinet_mm.engine.members import member_config
+from tfinet_mm.models.members import member_config
 from tfinet_mm.registry import DATASETS, MODELS
 
 ROOT = Path(__file__).parents[1] / 'configs'

@@ -14,8 +14,9 @@ from mmengine.registry import DefaultScope
 from test_configs import make_sample
 
 from tfinet_mm.checkpoints.shipped import DEFAULT
-from tfinet_mm.engine.options import load_config, network_bands
+from tfinet_mm.models.members import network_bands
 from tfinet_mm.registry import DATASETS, MODELS
+from tfinet_mm.utils.config.loading import load_config
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / 'README.md', ROOT / 'configs' / 'README.md', *sorted((ROOT / 'docs').glob('*.md'))]

@@ -33,12 +33,21 @@ TRANSFORMS = Registry(
     'transform',
     parent=MMENGINE_TRANSFORMS,
     scope=SCOPE,
-    locations=['tfinet_mm.datasets.transforms'],
+    locations=['tfinet_mm.datasets.transforms', 'tfinet_mm.pseudo_labels.transforms'],
 )
 METRICS = Registry(
     'metric', parent=MMENGINE_METRICS, scope=SCOPE, locations=['tfinet_mm.evaluation']
 )
-HOOKS = Registry('hook', parent=MMENGINE_HOOKS, scope=SCOPE, locations=['tfinet_mm.engine.hooks'])
+HOOKS = Registry(
+    'hook',
+    parent=MMENGINE_HOOKS,
+    scope=SCOPE,
+    locations=[
+        'tfinet_mm.engine.hooks',
+        'tfinet_mm.pseudo_labels.mean_teacher',
+        'tfinet_mm.report.hook',
+    ],
+)
 OPTIM_WRAPPERS = Registry(
     'optim_wrapper',
     parent=MMENGINE_OPTIM_WRAPPERS,

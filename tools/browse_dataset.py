@@ -20,7 +20,8 @@ from mmengine.registry import DATASETS
 from tqdm import tqdm
 
 from tfinet_mm.datasets.check import leaf_datasets
-from tfinet_mm.engine.options import DATA_KEYS, load_config
+from tfinet_mm.engine.options import DATA_KEYS
+from tfinet_mm.io.png import IGNORED_COLOUR
 from tfinet_mm.structures import GT_CHANGE, GT_FROM, GT_TO, ClassTable
 from tfinet_mm.utils.command import (
     add_config_options,
@@ -29,10 +30,10 @@ from tfinet_mm.utils.command import (
     run_command,
     seed,
 )
+from tfinet_mm.utils.config.loading import load_config
 from tfinet_mm.visualization import colourise, display_image, field_array, write_png
 from tfinet_mm.visualization.canvas import Panel, compose, panel_size, resized
 from tfinet_mm.visualization.overlay import CHANGE_COLOURS, FOUND, LEFT_OUT, change_errors
-from tfinet_mm.visualization.palette import IGNORED_COLOUR
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -1,6 +1,6 @@
 """Write one HTML page over the predictions in a folder: python tools/report.py OUT [options]."""
 
-from tfinet_mm.visualization.report.command import command
+from tfinet_mm.report.command import command
 
 if __name__ == '__main__':
     command()

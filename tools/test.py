@@ -18,19 +18,14 @@ from mmengine.config import Config
 
 from tfinet_mm.checkpoints.reading import trust_checkpoints
 from tfinet_mm.engine.launch import finish_launch, prepare_launch
-from tfinet_mm.engine.options import (
-    add_launch_options,
-    load_config,
-    set_hook,
-    use_split,
-    write_scores,
-)
+from tfinet_mm.engine.options import add_launch_options, set_hook, use_split, write_scores
 from tfinet_mm.engine.precision import add_amp_option, use_amp, used_precision
 from tfinet_mm.engine.runner import build_runner, check_for_other_runners
 from tfinet_mm.engine.testing import set_checkpoint, use_tta
+from tfinet_mm.report import report_file
 from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
+from tfinet_mm.utils.config.loading import load_config
 from tfinet_mm.utils.dist import is_first_rank
-from tfinet_mm.visualization.report import report_file
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:

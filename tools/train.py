@@ -15,17 +15,15 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from tfinet_mm.checkpoints.addresses import existing_checkpoint
 from tfinet_mm.checkpoints.reading import trust_checkpoints
 from tfinet_mm.engine.launch import finish_launch, join_group, prepare_launch
-from tfinet_mm.engine.options import (
-    add_launch_options,
-    existing_checkpoint,
-    load_config,
-)
+from tfinet_mm.engine.options import add_launch_options
 from tfinet_mm.engine.precision import add_amp_option, check_training, use_amp
 from tfinet_mm.engine.resume import newest_checkpoint
 from tfinet_mm.engine.runner import build_runner, check_for_other_runners
 from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command, seed
+from tfinet_mm.utils.config.loading import load_config
 from tfinet_mm.utils.dist import is_first_rank, on_first_rank
 
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import shutil
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +12,9 @@ from mmengine import Config
 from PIL import Image
 
 from tfinet_mm.apis import SCDInferencer
-from tfinet_mm.engine.members import load_member
 from tfinet_mm.errors import ClassMismatchError, ImageFormatError
 from tfinet_mm.models.detectors.augmentation import apply_transform, undo_transform
+from tfinet_mm.models.members import load_member
 from tfinet_mm.structures import SECOND, ClassTable
 
 ROOT = Path(__file__).parents[2]
@@ -337,6 +338,23 @@ def test_settings_tell_the_type_that_is_computed_in(member, made_up_cpu, no_gpu,
         assert SCDInferencer(auto, files[1], amp='float32').settings['amp'] == 'float32'
         assert SCDInferencer(ensemble).settings['amp'] == [best, 'float16']
         assert SCDInferencer(ensemble, amp=True).settings['amp'] == best
+
+
+def test_windows_of_the_config_rest_in_a_block(member, image, tmp_path):
+    pairs = [member('a'), member('b', seed=1)]
+    members = [dict(config=str(c), checkpoint=str(w)) for c, w in pairs]
+    config = tmp_path / 'ensemble.py'
+    Config(dict(model=dict(type='tfinet_mm.SCDEnsemble', members=members))).dump(config)
+    for files in (pairs[0], (config,)):
+        inferencer = SCDInferencer(*files, window=32, overlap=8)
+        batch = np.concatenate([image(1), image(2)], -1).transpose(2, 0, 1)[None]
+        whole = SCDInferencer(*files).predict_probabilities(batch).change
+        windows = inferencer.predict_probabilities(batch).change
+        assert abs(windows - whole).max() > 1e-3
+        with suppress(KeyError), inferencer.whole_images():
+            assert torch.equal(inferencer.predict_probabilities(batch).change, whole)
+            raise KeyError
+        assert torch.equal(inferencer.predict_probabilities(batch).change, windows)
 
 
 def test_windows_for_scenes(member):

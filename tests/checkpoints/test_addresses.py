@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import pytest
 import torch
 
-from tfinet_mm.checkpoints.addresses import SCHEME, read_checkpoint
+from tfinet_mm.checkpoints.addresses import SCHEME, existing_checkpoint, read_checkpoint
 from tfinet_mm.checkpoints.reading import TRUST_VARIABLE
 from tfinet_mm.errors import (
     DamagedCheckpointError,
@@ -113,3 +113,12 @@ def test_a_classifier_gives_its_backbone(tmp_path, monkeypatch):
         ),
     )
     assert list(read_checkpoint('mmcls://vgg11')['state_dict']) == ['w']
+
+
+def test_checkpoints_are_looked_for_and_addresses_are_not(tmp_path):
+    path = str(tmp_path / 'x.pth')
+    with pytest.raises(FileNotFoundError, match=r'x\.pth'):
+        existing_checkpoint(path)
+    (tmp_path / 'x.pth').touch()
+    assert existing_checkpoint(path) == path
+    assert existing_checkpoint('open-mmlab://x') == 'open-mmlab://x'

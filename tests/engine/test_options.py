@@ -3,14 +3,7 @@
 import pytest
 from mmengine.config import Config
 
-from tfinet_mm.engine.options import (
-    existing_checkpoint,
-    load_config,
-    network_bands,
-    set_hook,
-    use_split,
-    write_scores,
-)
+from tfinet_mm.engine.options import set_hook, use_split, write_scores
 
 
 @pytest.fixture
@@ -70,37 +63,3 @@ def test_hooks_are_changed_where_they_are_and_added_where_not():
     bare = Config(dict())
     set_hook(bare, 'C', w=4)
     assert bare.custom_hooks == [dict(type='C', w=4)]
-
-
-def test_configs_are_read_with_what_the_command_line_says(tmp_path):
-    path = tmp_path / 'my config.py'
-    path.write_text('a = dict(b=1, c=2)\n')
-    cfg = load_config(path, {'a.b': 5})
-    assert cfg.a == dict(b=5, c=2)
-    assert cfg.work_dir == 'work_dirs/my config'
-    assert load_config(path, None, tmp_path).work_dir == str(tmp_path)
-    path.write_text('work_dir = "there"\n')
-    assert load_config(path).work_dir == 'there'
-    with pytest.raises(FileNotFoundError, match='nowhere'):
-        load_config(tmp_path / 'nowhere.py')
-
-
-def test_checkpoints_are_looked_for_and_addresses_are_not(tmp_path):
-    path = str(tmp_path / 'x.pth')
-    with pytest.raises(FileNotFoundError, match=r'x\.pth'):
-        existing_checkpoint(path)
-    (tmp_path / 'x.pth').touch()
-    assert existing_checkpoint(path) == path
-    assert existing_checkpoint('open-mmlab://x') == 'open-mmlab://x'
-
-
-def test_bands_of_a_network(detector):
-    assert network_bands(detector) == 3
-    five = dict(type='tfinet_mm.SemanticChangeDetector', backbone=dict(in_channels=5))
-    assert network_bands(Config(dict(model=five))) == 5
-    assert network_bands(Config(dict(model=dict(type='tfinet_mm.SCDTTAModel', module=five)))) == 5
-    member = dict(config=five, checkpoint='x.pth')
-    ensemble = dict(type='tfinet_mm.SCDEnsemble', members=[member])
-    assert network_bands(Config(dict(model=ensemble))) == 5
-    member['cfg_options'] = {'model.backbone.in_channels': 4}
-    assert network_bands(Config(dict(model=ensemble))) == 4

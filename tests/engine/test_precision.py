@@ -14,11 +14,12 @@ from mmseg.structures import SegDataSample
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
-from tfinet_mm.engine.options import AMP_TYPES, use_amp
 from tfinet_mm.engine.precision import (
+    AMP_TYPES,
     check_training,
     set_autocast,
     takes_autocast,
+    use_amp,
     used_precision,
 )
 from tfinet_mm.models import SemanticChangeDetector

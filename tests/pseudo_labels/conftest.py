@@ -5,6 +5,7 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.model import BaseModel
+from small_run import new_runner  # noqa: F401, a fixture
 from torch import nn
 
 from tfinet_mm.pseudo_labels.pairs import PairsToLabel

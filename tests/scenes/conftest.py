@@ -1,8 +1,8 @@
 """Scenes of a few windows, and networks that see no further than a few pixels."""
 
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -29,7 +29,6 @@ class Network:
         self.network_bands, self.other_transforms = bands, []
         self.bands = self.value_range = None
         self.class_table = TABLE
-        self.model = SimpleNamespace(test_cfg=dict(mode='whole', threshold=threshold))
         self.settings = dict(
             model=[dict(name='blur', checkpoint='blur.pth', weights='abc')],
             tta=[],
@@ -37,7 +36,13 @@ class Network:
             threshold=threshold,
             classes=list(TABLE.names),
         )
-        self.seen = []
+        self.seen, self.whole = [], False
+
+    @contextmanager
+    def whole_images(self):
+        self.whole = True
+        yield
+        self.whole = False
 
     def predict_probabilities(self, pairs):
         self.seen.append(pairs.shape)

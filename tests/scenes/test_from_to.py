@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from tfinet_mm.errors import SceneError
+from tfinet_mm.io.rasters import raw_writer
 from tfinet_mm.scenes.areas import PixelAreas
 from tfinet_mm.scenes.from_to import FromToAreas, from_to_areas
 from tfinet_mm.scenes.grid import SceneGrid
-from tfinet_mm.scenes.rasters import raw_writer
 
 pytest.importorskip('rasterio')
 pytest.importorskip('pyproj')

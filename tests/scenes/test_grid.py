@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from tfinet_mm.datasets.images import Window
 from tfinet_mm.errors import SceneError
+from tfinet_mm.io.images import Window
 from tfinet_mm.scenes.grid import SceneGrid, common_grid, outline_in, pixel_offset
 
 pytest.importorskip('rasterio')

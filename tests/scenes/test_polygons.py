@@ -6,10 +6,10 @@ import pytest
 from scipy import ndimage
 
 from tfinet_mm.errors import MissingExtraError, SceneError
+from tfinet_mm.io.rasters import raw_writer
 from tfinet_mm.scenes.areas import PixelAreas
 from tfinet_mm.scenes.grid import SceneGrid
 from tfinet_mm.scenes.polygons import write_polygons
-from tfinet_mm.scenes.rasters import raw_writer
 
 rasterio = pytest.importorskip('rasterio')
 pyproj = pytest.importorskip('pyproj')

@@ -69,16 +69,17 @@ def test_windows_and_batches_are_what_was_asked_for(pair, network, staged, tmp_p
     # Steps of 32: columns 0, 32, 42, rows 0, 32, 62; three windows a row, never mixed.
     assert inferencer.seen == [(3, 6, 48, 48)] * 3
     inferencer.seen.clear()
-    inferencer.model.test_cfg.update(mode='slide', crop_size=(8, 8))
-    inferencer.predict_probabilities, inside = (
-        lambda pairs: inside(pairs, inferencer.model.test_cfg['mode']),
-        lambda pairs, mode: (
-            inferencer.seen.append(mode) or network.predict_probabilities(network(), pairs)
-        ),
-    )
+    predict = inferencer.predict_probabilities
+
+    def inside(pairs):
+        made = predict(pairs)
+        inferencer.seen[-1] = inferencer.whole
+        return made
+
+    inferencer.predict_probabilities = inside
     predict_scene(inferencer, *pair, tmp_path / 'out 2', window=200)
-    assert inferencer.seen == ['whole']
-    assert inferencer.model.test_cfg['mode'] == 'slide'
+    assert inferencer.seen == [True]
+    assert not inferencer.whole
 
 
 def test_workers_do_not_matter(pair, network, staged, tmp_path):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from tfinet_mm.errors import ImageFormatError, SceneError
+from tfinet_mm.io.rasters import raw_writer
 from tfinet_mm.scenes.finishing import finish_scene
 from tfinet_mm.scenes.grid import SceneGrid
-from tfinet_mm.scenes.rasters import raw_writer
 from tfinet_mm.scenes.results import SceneResults
 from tfinet_mm.structures import ClassTable
 

@@ -8,8 +8,8 @@ from finished_scene import PLACE, finished_scene
 
 from tfinet_mm.errors import LabelValueError, SceneError
 from tfinet_mm.evaluation.functional import binary_scores
+from tfinet_mm.io.rasters import row_blocks
 from tfinet_mm.scenes import scoring
-from tfinet_mm.scenes.rasters import row_blocks
 from tfinet_mm.scenes.scoring import score_scene
 
 NAMES = ('change', 'land_cover_from', 'land_cover_to')

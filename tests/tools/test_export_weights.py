@@ -10,11 +10,10 @@ from mmengine.config import Config
 from mmengine.hooks import Hook
 from PIL import Image
 
-from tfinet_mm.apis import SCDInferencer
+from tfinet_mm.apis import SCDInferencer, predict_scene
 from tfinet_mm.apis.command import main as predict
 from tfinet_mm.checkpoints import shipped
 from tfinet_mm.registry import DATASETS, HOOKS
-from tfinet_mm.scenes.prediction import predict_scene
 
 NAME = 'tfinet_lite0_fpn_generated'
 WEIGHT, BIAS = (f'semantic_head.conv_seg.{kind}' for kind in ('weight', 'bias'))

@@ -12,8 +12,8 @@ from PIL import Image
 from tfinet_mm.apis import SCDInferencer
 from tfinet_mm.apis.command import main as predict
 from tfinet_mm.datasets.synthetic import SyntheticConfig, write_dataset
-from tfinet_mm.engine.members import load_member
 from tfinet_mm.models import SemanticChangeDetector
+from tfinet_mm.models.members import load_member
 
 
 @pytest.fixture(scope='module')
@@ -94,7 +94,7 @@ def test_prediction_with_the_config_and_with_the_one_stored(folder, sources, tmp
     pair = [f'{date}/{name}' for date in images]
     result = SCDInferencer(*files, device='cpu')(*pair)
     plain = load_member(folder / 'lazy_network.py', folder / 'w/epoch_1.pth').model
-    from tfinet_mm.datasets.images import join_dates, read_image
+    from tfinet_mm.io.images import join_dates, read_image
 
     values = torch.from_numpy(join_dates(*(read_image(path) for path in pair))).permute(2, 0, 1)
     with torch.no_grad():

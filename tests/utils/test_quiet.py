@@ -22,7 +22,7 @@ def test_only_the_two_messages_are_dropped(capsys):
 CONFIGS = Path(tfinet_mm.__file__).parents[1] / 'configs'
 PROGRAM = """
 import sys
-from tfinet_mm.engine.options import load_config
+from tfinet_mm.utils.config.loading import load_config
 from tfinet_mm.registry import MODELS
 for path in sys.argv[1:]:
     cfg = load_config(path)

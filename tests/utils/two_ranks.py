@@ -18,9 +18,9 @@ from torch import nn
 
 from tfinet_mm.checkpoints import addresses
 from tfinet_mm.checkpoints.addresses import read_checkpoint
-from tfinet_mm.engine.members import load_member
 from tfinet_mm.engine.resume import newest_checkpoint
 from tfinet_mm.engine.runner import SCDRunner
+from tfinet_mm.models.members import load_member
 from tfinet_mm.registry import MODELS
 from tfinet_mm.utils.dist import on_first_rank, one_rank_reads
 from tfinet_mm.utils.ending import end_process

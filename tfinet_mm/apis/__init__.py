@@ -2,5 +2,6 @@
 
 from tfinet_mm.apis.inferencer import SCDInferencer
 from tfinet_mm.apis.result import SCDResult
+from tfinet_mm.apis.scene import predict_scene
 
-__all__ = ['SCDInferencer', 'SCDResult']
+__all__ = ['SCDInferencer', 'SCDResult', 'predict_scene']

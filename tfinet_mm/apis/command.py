@@ -15,12 +15,12 @@ from tfinet_mm.apis.command_areas import area_table
 from tfinet_mm.apis.command_options import SCENE_OPTIONS, parse_args, reading_options
 from tfinet_mm.apis.command_output import Pair, claim_folder, list_pairs, write_result
 from tfinet_mm.apis.inferencer import SCDInferencer
+from tfinet_mm.apis.scene import predict_scene
 from tfinet_mm.checkpoints.reading import trust_checkpoints
 from tfinet_mm.engine.launch import finish_launch, join_cpu_group, rank_device
-from tfinet_mm.scenes.prediction import predict_scene
+from tfinet_mm.report import check_report, write_report
 from tfinet_mm.utils.command import run_command
 from tfinet_mm.utils.dist import is_first_rank, on_first_rank, one_rank_reads
-from tfinet_mm.visualization.report import check_report, write_report
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

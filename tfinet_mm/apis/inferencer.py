@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import os
@@ -23,11 +24,11 @@ from tfinet_mm.apis.loading import (
     set_windows,
 )
 from tfinet_mm.apis.result import SCDResult
-from tfinet_mm.datasets.images import split_dates
-from tfinet_mm.engine.options import network_bands
 from tfinet_mm.engine.testing import is_ensemble
+from tfinet_mm.io.images import split_dates
 from tfinet_mm.models.detectors import SCDTTAModel
 from tfinet_mm.models.detectors.augmentation import TTA_TRANSFORMS
+from tfinet_mm.models.members import network_bands
 from tfinet_mm.pseudo_labels.manifest import member_entries
 from tfinet_mm.structures import (
     PRED_CHANGE,
@@ -248,6 +249,19 @@ class SCDInferencer:
                 inputs = inputs[..., :height, :width]
             made = self._stepper.predict_probabilities(inputs)
             return SCDProbabilities(*(part[..., :height, :width].float() for part in made))
+
+    @contextlib.contextmanager
+    def whole_images(self) -> Iterator[None]:
+        """Take each image as a whole in the block, whatever the config says of windows."""
+        parts = list(getattr(self.model, 'members', [self.model]))
+        modes = [one.test_cfg.get('mode', 'whole') for one in parts]
+        try:
+            for one in parts:
+                one.test_cfg['mode'] = 'whole'
+            yield
+        finally:
+            for one, mode in zip(parts, modes, strict=True):
+                one.test_cfg['mode'] = mode
 
     @functools.cached_property
     def settings(self) -> dict[str, Any]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,10 +15,10 @@ from mmengine.registry import DefaultScope
 from tfinet_mm.apis.embedded import embedded_config
 from tfinet_mm.checkpoints.shipped import DEFAULT
 from tfinet_mm.datasets.transforms import LoadImagePair
-from tfinet_mm.engine.members import MODEL_KEYS, load_member, member_config
 from tfinet_mm.engine.precision import set_autocast
 from tfinet_mm.engine.testing import is_ensemble, set_checkpoint
 from tfinet_mm.errors import ClassMismatchError
+from tfinet_mm.models.members import MODEL_KEYS, load_member, member_config
 from tfinet_mm.registry import DATASETS, MODELS, TRANSFORMS
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.class_names import class_name, find_class, written_name
@@ -145,20 +144,6 @@ def find_window(cfg: Config, model: Any) -> int:
         return max(sizes)
     crop = cfg.get('window') or _find(cfg.get('train_dataloader'), 'crop_size')
     return min(_two(crop)) if crop else DEFAULT_WINDOW
-
-
-@contextlib.contextmanager
-def in_one_window(model: Any) -> Iterator[None]:
-    """Let a detector, or all members of an ensemble, take each image as a whole in the block."""
-    parts = list(getattr(model, 'members', [model]))
-    modes = [one.test_cfg.get('mode', 'whole') for one in parts]
-    try:
-        for one in parts:
-            one.test_cfg['mode'] = 'whole'
-        yield
-    finally:
-        for one, mode in zip(parts, modes, strict=True):
-            one.test_cfg['mode'] = mode
 
 
 def _two(value: int | Sequence[int]) -> tuple[int, int]:

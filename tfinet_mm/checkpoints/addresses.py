@@ -20,6 +20,7 @@ from tfinet_mm.checkpoints.contents import check_contents
 from tfinet_mm.checkpoints.packages import PACKAGES, packaged_file
 from tfinet_mm.checkpoints.pickles import Location
 from tfinet_mm.checkpoints.reading import load_checkpoint_file
+from tfinet_mm.checkpoints.shipped import checkpoint_path
 from tfinet_mm.errors import MissingExtraError, UntrustedCheckpointError
 from tfinet_mm.files import whole_file
 from tfinet_mm.utils.dist import read_once
@@ -63,6 +64,24 @@ def read_checkpoint(
         return check_contents(_reader(name)(name, 'cpu'), name)
 
     return read_once(read, read_for_all)
+
+
+def existing_checkpoint(name: str) -> str:
+    """Look for a checkpoint before minutes are spent on data and model.
+
+    Args:
+        name: Path, name of shipped weights, or an address such as ``https://...`` or
+            ``open-mmlab://...``.
+
+    Returns:
+        The name.
+
+    Raises:
+        FileNotFoundError: It is no address, and there is no such file.
+    """
+    if '://' not in name:
+        read_once(lambda: checkpoint_path(name))
+    return name
 
 
 def plain_address(address: str) -> str:

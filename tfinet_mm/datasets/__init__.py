@@ -3,13 +3,13 @@
 from tfinet_mm.datasets import transforms
 from tfinet_mm.datasets.generated_scd import GeneratedSCDDataset
 from tfinet_mm.datasets.hrscd import HRSCDDataset
-from tfinet_mm.datasets.images import read_image
-from tfinet_mm.datasets.labels import read_change_mask, read_semantic_label
 from tfinet_mm.datasets.landsat_scd import LandsatSCDDataset
 from tfinet_mm.datasets.scd_dataset import SCDDataset
 from tfinet_mm.datasets.second import SECONDDataset
 from tfinet_mm.datasets.stream_sampler import StreamSampler
 from tfinet_mm.datasets.synthetic_scd import SyntheticSCDDataset
+from tfinet_mm.io.images import read_image
+from tfinet_mm.io.labels import read_change_mask, read_semantic_label
 
 __all__ = [
     'GeneratedSCDDataset',

@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfinet_mm.datasets.labels import LabelMap, read_change_mask, read_semantic_label
 from tfinet_mm.errors import LabelFormatError
+from tfinet_mm.io.labels import LabelMap, read_change_mask, read_semantic_label
 from tfinet_mm.structures import IGNORE_INDEX, ClassTable
 
 SEMANTICS = ('semantic_change', 'land_cover')
@@ -26,9 +26,9 @@ class LabelSpec:
             class of every pixel, 0 where there is no information (HRSCD); then
             the change comes from a mask of its own.
         storage: Storage of the semantic labels: 'auto', 'index', 'palette' or
-            'rgb', see :func:`~tfinet_mm.datasets.labels.read_semantic_label`.
+            'rgb', see :func:`~tfinet_mm.io.labels.read_semantic_label`.
         change_storage: Storage of the change mask: 'auto', '0/1', '0/255', see
-            :func:`~tfinet_mm.datasets.labels.read_change_mask`, or 'semantic':
+            :func:`~tfinet_mm.io.labels.read_change_mask`, or 'semantic':
             a semantic label, changed wherever it holds a class.
         transitions: For one label file of transitions t = 0..T for both dates,
             the classes (from, to) of each t; else None.

@@ -7,8 +7,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tfinet_mm.datasets.images import PathLike, Window
 from tfinet_mm.errors import UnmatchedPairError
+from tfinet_mm.io.images import PathLike, Window
 
 SHOWN = 10
 """Number of names that an error lists before it only counts."""

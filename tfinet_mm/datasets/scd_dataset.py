@@ -12,7 +12,6 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from tfinet_mm.datasets.annotations import LabelSpec
-from tfinet_mm.datasets.images import image_size
 from tfinet_mm.datasets.listing import (
     fold_members,
     list_folder,
@@ -22,6 +21,7 @@ from tfinet_mm.datasets.listing import (
     tile_windows,
 )
 from tfinet_mm.errors import ConfigError
+from tfinet_mm.io.images import image_size
 from tfinet_mm.registry import DATASETS
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.command import is_expected, message_of

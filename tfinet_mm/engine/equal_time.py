@@ -21,10 +21,10 @@ from mmengine.runner import Runner
 from tfinet_mm.engine.benchmark import build_model
 from tfinet_mm.engine.complexity import count_parts
 from tfinet_mm.engine.measuring import timed
-from tfinet_mm.engine.options import network_bands
 from tfinet_mm.engine.precision import check_training
 from tfinet_mm.evaluation.spread import mean_and_spread
 from tfinet_mm.files import whole_file
+from tfinet_mm.models.members import network_bands
 from tfinet_mm.utils.class_names import class_name, with_paths, written_name
 
 SCORES = ('Score', 'SeK', 'mIoU', 'Fscd')

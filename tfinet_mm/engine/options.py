@@ -1,4 +1,4 @@
-"""What the options of ``tools/train.py`` and ``tools/test.py`` do to a config."""
+"""Add options to the tools that run a config, and put their values into it."""
 
 from __future__ import annotations
 
@@ -6,32 +6,12 @@ import argparse
 import copy
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
 
-from tfinet_mm.checkpoints.shipped import checkpoint_path
 from tfinet_mm.engine.launch import LAUNCHERS
-from tfinet_mm.engine.precision import AMP_TYPES, use_amp
 from tfinet_mm.utils.class_names import is_class, written_name
-from tfinet_mm.utils.config.check import check_config
-from tfinet_mm.utils.config.reading import merge_options, read_config_file
-from tfinet_mm.utils.dist import read_once
-
-__all__ = [
-    'AMP_TYPES',
-    'add_launch_options',
-    'existing_checkpoint',
-    'load_config',
-    'network_bands',
-    'set_hook',
-    'use_amp',
-    'use_split',
-    'write_scores',
-]
-
 
 DATA_KEYS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 """What tools for data read of a config."""
@@ -51,72 +31,6 @@ def add_launch_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         '--local_rank', '--local-rank', type=int, default=0, help='set by launchers'
     )
-
-
-def load_config(
-    path: str | os.PathLike[str],
-    options: dict[str, Any] | None = None,
-    work_dir: str | os.PathLike[str] | None = None,
-    only: Sequence[str] | None = None,
-) -> Config:
-    """Read a config, with what the command line changes in it.
-
-    Args:
-        path: Config file.
-        options: Values by dotted key, as ``--cfg-options`` gives them.
-        work_dir: Folder for logs and checkpoints. None takes the config's
-            ``work_dir``, or else ``work_dirs/NAME`` after the config file.
-        only: Keys of the top level whose parts are checked; by default all.
-
-    Returns:
-        The config, its ``work_dir`` set, with ``default_scope`` in force.
-
-    Raises:
-        FileNotFoundError: There is no such config.
-        ConfigError: It can't be read, or has keys, types or values that can't be meant.
-    """
-    cfg = read_config_file(path)
-    merge_options(cfg, options)
-    if work_dir is not None:
-        cfg.work_dir = str(work_dir)
-    elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs') / Path(path).stem)
-    check_config(cfg, only)
-    init_default_scope(cfg.get('default_scope', 'mmseg'))
-    return cfg
-
-
-def network_bands(cfg: Config) -> int:
-    """Bands of each date that a config's backbone takes: its ``in_channels``, 3 by default.
-
-    Of an ensemble, those of its first member.
-    """
-    model = cfg.model.get('module', cfg.model)
-    if 'members' in model:
-        # Here, since that module reads bands with this function.
-        from tfinet_mm.engine.members import member_config
-
-        member = model.members[0]
-        return network_bands(member_config(member.config, member.get('cfg_options')))
-    return int(model.get('backbone', {}).get('in_channels', 3))
-
-
-def existing_checkpoint(name: str) -> str:
-    """Look for a checkpoint before minutes are spent on data and model.
-
-    Args:
-        name: Path, name of shipped weights, or an address such as ``https://...`` or
-            ``open-mmlab://...``.
-
-    Returns:
-        The name.
-
-    Raises:
-        FileNotFoundError: It is no address, and there is no such file.
-    """
-    if '://' not in name:
-        read_once(lambda: checkpoint_path(name))
-    return name
 
 
 def use_split(cfg: Config, split: str) -> None:

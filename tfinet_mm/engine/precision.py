@@ -167,7 +167,7 @@ def used_precision(cfg: Config, device: str | None = None) -> str | list[str]:
     Returns:
         The type, or one for each member of an ensemble whose members differ.
     """
-    from tfinet_mm.engine.members import member_config  # which imports what imports this module
+    from tfinet_mm.models.members import member_config  # which imports what imports this module
 
     device = device or default_device()
     model = _network(cfg)

@@ -7,7 +7,7 @@ import copy
 from mmengine.config import Config, ConfigDict
 from mmengine.model import BaseTTAModel
 
-from tfinet_mm.engine.options import existing_checkpoint
+from tfinet_mm.checkpoints.addresses import existing_checkpoint
 from tfinet_mm.models.detectors import SCDEnsemble, SCDTTAModel
 from tfinet_mm.registry import MODELS
 from tfinet_mm.utils.class_names import find_class, written_name

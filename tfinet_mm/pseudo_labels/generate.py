@@ -9,7 +9,7 @@ from typing import Any
 
 from mmengine.config import Config
 
-from tfinet_mm.engine.options import existing_checkpoint, load_config
+from tfinet_mm.checkpoints.addresses import existing_checkpoint
 from tfinet_mm.engine.precision import check_amp, set_autocast
 from tfinet_mm.models.detectors.augmentation import TTA_TRANSFORMS
 from tfinet_mm.models.detectors.ensemble import SCDEnsemble
@@ -18,6 +18,7 @@ from tfinet_mm.pseudo_labels.pairs import PairsToLabel
 from tfinet_mm.pseudo_labels.selection import Selection
 from tfinet_mm.registry import MODELS
 from tfinet_mm.utils.class_names import find_class, written_name
+from tfinet_mm.utils.config.loading import load_config
 from tfinet_mm.utils.dist import one_rank_reads
 
 PathLike = str | os.PathLike[str]

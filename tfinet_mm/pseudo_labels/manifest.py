@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tfinet_mm.checkpoints.addresses import existing_checkpoint
 from tfinet_mm.checkpoints.shipped import checkpoint_path
-from tfinet_mm.engine.members import member_config
-from tfinet_mm.engine.options import existing_checkpoint
 from tfinet_mm.files import whole_file
+from tfinet_mm.models.members import member_config
 from tfinet_mm.pseudo_labels.layout import MANIFEST_FILE
 from tfinet_mm.utils.class_names import written_name
 from tfinet_mm.utils.dist import read_once

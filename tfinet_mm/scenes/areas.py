@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from tfinet_mm.errors import SceneError
+from tfinet_mm.io.rasters import import_geo
 from tfinet_mm.scenes.grid import SceneGrid, apply_affine
-from tfinet_mm.scenes.rasters import import_geo
 
 METHODS = 'auto', 'planar', 'geodesic'
 # 'auto' takes areas in the CRS's plane where they are nowhere further from the truth than this.

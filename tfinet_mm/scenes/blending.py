@@ -9,8 +9,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from tfinet_mm.datasets.images import Window
 from tfinet_mm.errors import SceneError
+from tfinet_mm.io.images import Window
 from tfinet_mm.models.detectors.windows import window_starts
 
 

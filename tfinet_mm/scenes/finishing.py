@@ -14,19 +14,19 @@ import numpy as np
 from tqdm import tqdm
 
 from tfinet_mm.files import whole_file
-from tfinet_mm.scenes.areas import PixelAreas
-from tfinet_mm.scenes.cog import write_cog
-from tfinet_mm.scenes.from_to import from_to_areas
-from tfinet_mm.scenes.grid import SceneGrid
-from tfinet_mm.scenes.polygons import read_summary, write_polygons
-from tfinet_mm.scenes.products import CHANGE_NODATA, scene_products, transition_codes
-from tfinet_mm.scenes.rasters import (
+from tfinet_mm.io.rasters import (
     check_same_size,
     open_raster,
     raw_writer,
     read_rows,
     row_blocks,
 )
+from tfinet_mm.scenes.areas import PixelAreas
+from tfinet_mm.scenes.cog import write_cog
+from tfinet_mm.scenes.from_to import from_to_areas
+from tfinet_mm.scenes.grid import SceneGrid
+from tfinet_mm.scenes.polygons import read_summary, write_polygons
+from tfinet_mm.scenes.products import CHANGE_NODATA, scene_products, transition_codes
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.version import __version__

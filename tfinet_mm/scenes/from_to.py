@@ -12,8 +12,7 @@ import numpy as np
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.files import whole_file
-from tfinet_mm.scenes.areas import PixelAreas
-from tfinet_mm.scenes.rasters import (
+from tfinet_mm.io.rasters import (
     BLOCK_PIXELS,
     PathLike,
     check_same_size,
@@ -21,6 +20,7 @@ from tfinet_mm.scenes.rasters import (
     read_rows,
     row_blocks,
 )
+from tfinet_mm.scenes.areas import PixelAreas
 
 SQUARE_METRES_A_HECTARE = 10_000
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from tfinet_mm.datasets.images import Window
 from tfinet_mm.errors import SceneError
+from tfinet_mm.io.images import Window
 
 # Two grids are the same lattice, and an edge lies on a pixel's edge, within this part of a pixel.
 PIXEL_TOLERANCE = 0.01

@@ -16,8 +16,8 @@ import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from tfinet_mm.io.rasters import import_geo
 from tfinet_mm.scenes.components import Runs, find_runs
-from tfinet_mm.scenes.rasters import import_geo
 
 
 class Sides(NamedTuple):

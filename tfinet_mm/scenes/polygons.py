@@ -19,12 +19,7 @@ import numpy as np
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.files import whole_file
-from tfinet_mm.scenes.areas import PixelAreas
-from tfinet_mm.scenes.components import Block, Components
-from tfinet_mm.scenes.grid import apply_affine
-from tfinet_mm.scenes.outlines import find_sides, join, no_sides, polygons, together
-from tfinet_mm.scenes.products import from_and_to
-from tfinet_mm.scenes.rasters import (
+from tfinet_mm.io.rasters import (
     BLOCK_PIXELS,
     PathLike,
     check_same_size,
@@ -33,6 +28,11 @@ from tfinet_mm.scenes.rasters import (
     read_rows,
     row_blocks,
 )
+from tfinet_mm.scenes.areas import PixelAreas
+from tfinet_mm.scenes.components import Block, Components
+from tfinet_mm.scenes.grid import apply_affine
+from tfinet_mm.scenes.outlines import find_sides, join, no_sides, polygons, together
+from tfinet_mm.scenes.products import from_and_to
 
 LAYER = 'changes'
 # Metadata of the layer that holds the summary as JSON.

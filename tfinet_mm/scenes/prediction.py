@@ -14,13 +14,12 @@ import torch
 from mmengine.dist import barrier, get_dist_info
 from tqdm import tqdm
 
-from tfinet_mm.apis.inferencer import SCDInferencer
-from tfinet_mm.apis.loading import in_one_window
-from tfinet_mm.datasets.images import PathLike, import_rasterio
 from tfinet_mm.errors import SceneError
 from tfinet_mm.files import whole_file
+from tfinet_mm.io.images import PathLike, import_rasterio
 from tfinet_mm.scenes.blending import WindowPlan
 from tfinet_mm.scenes.finishing import finish_scene
+from tfinet_mm.scenes.predictor import ScenePredictor
 from tfinet_mm.scenes.quicklook import write_quicklooks
 from tfinet_mm.scenes.reader import ScenePair
 from tfinet_mm.scenes.results import SCENE_FILE
@@ -37,7 +36,7 @@ UNSHOWN = ('before_crs', 'after_crs', 'same_grid', 'nodata')
 
 
 def predict_scene(
-    inferencer: SCDInferencer | None,
+    inferencer: ScenePredictor,
     before: PathLike,
     after: PathLike,
     out: PathLike,
@@ -60,8 +59,7 @@ def predict_scene(
     first one writes the results.
 
     Args:
-        inferencer: The trained network; None for the weights that come with the
-            package.
+        inferencer: The trained network, such as :class:`~tfinet_mm.apis.SCDInferencer`.
         before: The file of the first date.
         after: The file of the second.
         out: Folder for the results, see ``docs/scene_results.md``.
@@ -90,7 +88,6 @@ def predict_scene(
             message names the option that settles it.
     """
     started = time.monotonic()
-    inferencer = SCDInferencer() if inferencer is None else inferencer
     out = Path(out)
     rank, world = get_dist_info()
     reading = _with_defaults(inferencer, reading)
@@ -140,7 +137,7 @@ def predict_scene(
     with (
         rasterio.Env(GDAL_CACHEMAX=_cache_megabytes(plan, inferencer.network_bands)),
         WindowReader(open_pair) as reader,
-        in_one_window(inferencer.model),
+        inferencer.whole_images(),
         bar,
     ):
         predict_rows(
@@ -207,7 +204,7 @@ def remove_finished(out: PathLike) -> None:
     (Path(out) / SCENE_FILE).unlink(missing_ok=True)
 
 
-def _with_defaults(inferencer: SCDInferencer, reading: Mapping[str, Any]) -> dict[str, Any]:
+def _with_defaults(inferencer: ScenePredictor, reading: Mapping[str, Any]) -> dict[str, Any]:
     """The reader's options, with bands and values as the network's pipeline reads images."""
     options = dict(reading)
     if options.get('bands') is None and inferencer.bands is not None:
@@ -218,7 +215,7 @@ def _with_defaults(inferencer: SCDInferencer, reading: Mapping[str, Any]) -> dic
 
 
 def _options(
-    inferencer: SCDInferencer, window: int | None, overlap: int | None, batch_size: int | None
+    inferencer: ScenePredictor, window: int | None, overlap: int | None, batch_size: int | None
 ) -> dict[str, int]:
     size = inferencer.window if window is None else int(window)
     if overlap is None:
@@ -230,7 +227,7 @@ def _options(
     return dict(window=size, overlap=int(overlap), batch_size=batch)
 
 
-def _check_network(inferencer: SCDInferencer, pair: ScenePair) -> None:
+def _check_network(inferencer: ScenePredictor, pair: ScenePair) -> None:
     if pair.bands != inferencer.network_bands:
         bands = list(range(1, inferencer.network_bands + 1))
         raise SceneError(
@@ -247,7 +244,7 @@ def _check_network(inferencer: SCDInferencer, pair: ScenePair) -> None:
 
 
 def _settings(
-    inferencer: SCDInferencer,
+    inferencer: ScenePredictor,
     options: dict[str, int],
     pair: ScenePair,
     before: PathLike,
@@ -280,7 +277,7 @@ def _is_finished(out: Path, settings: dict[str, Any], overwrite: bool) -> bool:
     return True
 
 
-def _network(inferencer: SCDInferencer) -> Callable[[np.ndarray], np.ndarray]:
+def _network(inferencer: ScenePredictor) -> Callable[[np.ndarray], np.ndarray]:
     def predict(pairs: np.ndarray) -> np.ndarray:
         parts = list(inferencer.predict_probabilities(pairs))
         channels = sum(part.shape[1] for part in parts)
@@ -293,7 +290,7 @@ def _network(inferencer: SCDInferencer) -> Callable[[np.ndarray], np.ndarray]:
 
 
 def _write_results(
-    inferencer: SCDInferencer,
+    inferencer: ScenePredictor,
     pair: ScenePair,
     staging: Staging,
     out: Path,

@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 
 import numpy as np
 
-from tfinet_mm.datasets.images import PathLike, Window, check_window, import_rasterio
 from tfinet_mm.errors import SceneError
+from tfinet_mm.io.images import PathLike, Window, check_window, import_rasterio
 from tfinet_mm.scenes.grid import SceneGrid, common_grid, outline_in, pixel_offset
 from tfinet_mm.scenes.stretch import SAMPLE_SIDE, Stretch, percentile_stretch, stated_stretch
 

@@ -11,14 +11,14 @@ from typing import Any
 
 import numpy as np
 
-from tfinet_mm.datasets.images import check_window
 from tfinet_mm.errors import SceneError
+from tfinet_mm.io.images import check_window
+from tfinet_mm.io.rasters import import_geo, open_raster
 from tfinet_mm.scenes.finishing import AREAS_FILE, POLYGONS_FILE
 from tfinet_mm.scenes.from_to import FromToAreas
 from tfinet_mm.scenes.grid import SceneGrid, apply_affine
 from tfinet_mm.scenes.polygons import AREA_FIELDS, LAYER, PolygonSummary, read_summary
 from tfinet_mm.scenes.products import Product, scene_products
-from tfinet_mm.scenes.rasters import import_geo, open_raster
 from tfinet_mm.structures import ClassTable
 
 SCENE_FILE = 'scene.json'

@@ -19,8 +19,8 @@ import numpy as np
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.files import whole_file
+from tfinet_mm.io.rasters import write_raw_header
 from tfinet_mm.pseudo_labels.manifest import differences
-from tfinet_mm.scenes.rasters import write_raw_header
 from tfinet_mm.utils.json_text import json_text
 
 STAGED = {'change_prob': np.float32, 'land_cover_from': np.uint8, 'land_cover_to': np.uint8}

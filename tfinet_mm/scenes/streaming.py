@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfinet_mm.datasets.images import Window
+from tfinet_mm.io.images import Window
 from tfinet_mm.scenes.blending import Prediction, Stripe, WindowPlan, blend, fill_invalid
 from tfinet_mm.scenes.reader import ScenePair
 from tfinet_mm.scenes.staging import Staging

@@ -1,5 +1,6 @@
 """Pictures of pairs, annotations and predictions, and label maps as files."""
 
+from tfinet_mm.io.png import colourise, write_palette_png, write_png
 from tfinet_mm.visualization.overlay import (
     PairMaps,
     change_errors,
@@ -8,7 +9,6 @@ from tfinet_mm.visualization.overlay import (
     draw_sample,
     field_array,
 )
-from tfinet_mm.visualization.palette import colourise, write_palette_png, write_png
 
 __all__ = [
     'PairMaps',

@@ -15,6 +15,7 @@ import numpy as np
 from PIL import Image
 
 from tfinet_mm.errors import LabelValueError
+from tfinet_mm.io.png import colourise
 from tfinet_mm.structures import (
     GT_CHANGE,
     GT_FROM,
@@ -35,7 +36,6 @@ from tfinet_mm.visualization.canvas import (
     panel_size,
     resized,
 )
-from tfinet_mm.visualization.palette import colourise
 
 UNCHANGED, FOUND, MISSED, FALSE, LEFT_OUT = range(5)
 CHANGE_COLOURS = (

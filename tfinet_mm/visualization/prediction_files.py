@@ -10,6 +10,7 @@ import numpy as np
 
 from tfinet_mm.errors import LabelValueError
 from tfinet_mm.files import sample_file
+from tfinet_mm.io.png import colourise, write_palette_png, write_png
 from tfinet_mm.structures import (
     PRED_CHANGE,
     PRED_CHANGE_PROB,
@@ -19,7 +20,6 @@ from tfinet_mm.structures import (
     PRED_TO,
 )
 from tfinet_mm.visualization.overlay import field_array
-from tfinet_mm.visualization.palette import colourise, write_palette_png, write_png
 
 
 class PredictionFiles:

@@ -22,9 +22,10 @@ from tfinet_mm.engine.benchmark import (
     measure_data,
     measure_model,
 )
-from tfinet_mm.engine.options import load_config, network_bands
 from tfinet_mm.engine.precision import AMP_TYPES
+from tfinet_mm.models.members import network_bands
 from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
+from tfinet_mm.utils.config.loading import load_config
 from tfinet_mm.utils.device import best_precision, resolve_precision
 
 LAYOUTS = {'config': None, 'last': True, 'first': False}

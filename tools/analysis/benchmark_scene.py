@@ -28,14 +28,14 @@ import torch
 from rasterio.windows import Window
 
 from tfinet_mm.apis import SCDInferencer
-from tfinet_mm.apis.loading import in_one_window
-from tfinet_mm.engine.options import load_config, network_bands
 from tfinet_mm.engine.precision import add_amp_option
+from tfinet_mm.models.members import network_bands
 from tfinet_mm.registry import MODELS
 from tfinet_mm.scenes.blending import WindowPlan
 from tfinet_mm.scenes.prediction import predict_scene
 from tfinet_mm.scenes.results import SCENE_FILE
 from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
+from tfinet_mm.utils.config.loading import load_config
 
 STRIP = 512
 # Pixels of a feature of the synthetic scenes.
@@ -140,7 +140,7 @@ def time_batches(
     """
     generator = np.random.default_rng(0)
     seconds = []
-    with in_one_window(inferencer.model):
+    with inferencer.whole_images():
         for size in sizes:
             shape = (size, 2 * inferencer.network_bands, side, side)
             pairs = generator.integers(0, 256, shape).astype(np.uint8)

@@ -36,9 +36,9 @@ from tfinet_mm.engine.equal_time import (
     with_steps,
     write_speeds,
 )
-from tfinet_mm.engine.options import load_config
 from tfinet_mm.files import whole_file
 from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
+from tfinet_mm.utils.config.loading import load_config
 
 TOOLS = Path(__file__).resolve().parents[1]
 

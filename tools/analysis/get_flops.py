@@ -14,8 +14,9 @@ import torch
 
 from tfinet_mm.engine.benchmark import build_model
 from tfinet_mm.engine.complexity import count_parts
-from tfinet_mm.engine.options import load_config, network_bands
+from tfinet_mm.models.members import network_bands
 from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
+from tfinet_mm.utils.config.loading import load_config
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:

@@ -5,7 +5,6 @@ from tfinet_mm.datasets.transforms.generated import LoadGeneratedPair
 from tfinet_mm.datasets.transforms.geometry import RandomCropWithChange, RandomFlipOrRotate
 from tfinet_mm.datasets.transforms.loading import LoadImagePair, LoadPairAnnotations
 from tfinet_mm.datasets.transforms.photometric import PairPhotoMetricDistortion
-from tfinet_mm.datasets.transforms.pseudo_labels import LoadPseudoLabels
 from tfinet_mm.datasets.transforms.temporal import ExchangeDates
 
 __all__ = [
@@ -13,7 +12,6 @@ __all__ = [
     'LoadGeneratedPair',
     'LoadImagePair',
     'LoadPairAnnotations',
-    'LoadPseudoLabels',
     'PackPairInputs',
     'PairPhotoMetricDistortion',
     'RandomCropWithChange',

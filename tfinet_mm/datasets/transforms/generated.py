@@ -8,8 +8,8 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 
 from tfinet_mm.datasets.annotations import to_land_cover
-from tfinet_mm.datasets.images import join_dates
 from tfinet_mm.datasets.synthetic.world import generate_scene
+from tfinet_mm.io.images import join_dates
 from tfinet_mm.registry import TRANSFORMS
 from tfinet_mm.structures import SEG_CHANGE, SEG_FROM, SEG_TO
 

@@ -12,8 +12,8 @@ from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
 from tfinet_mm.datasets.annotations import read_pair_labels
-from tfinet_mm.datasets.images import join_dates, read_image, select_bands
 from tfinet_mm.errors import ImageFormatError, LabelFormatError
+from tfinet_mm.io.images import join_dates, read_image, select_bands
 from tfinet_mm.registry import TRANSFORMS
 from tfinet_mm.structures import SEG_CHANGE, SEG_FROM, SEG_TO
 
@@ -159,7 +159,7 @@ class LoadPairAnnotations(BaseTransform):
     """Load the labels that a pair has: change and the land cover of each date.
 
     Files of any storage are read as ``label_spec`` says, see
-    :mod:`tfinet_mm.datasets.labels`. A pair without labels passes through, and
+    :mod:`tfinet_mm.io.labels`. A pair without labels passes through, and
     so does one that no data set gave: ``mmseg.apis.inference_model`` runs the
     test pipeline on images alone.
 

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 
-from tfinet_mm.datasets.images import join_dates, split_dates
 from tfinet_mm.errors import ImageFormatError
+from tfinet_mm.io.images import join_dates, split_dates
 from tfinet_mm.registry import TRANSFORMS
 
 LEVELS = np.arange(256, dtype=np.float32)

@@ -8,7 +8,7 @@ from typing import Any
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
-from tfinet_mm.datasets.images import join_dates, split_dates
+from tfinet_mm.io.images import join_dates, split_dates
 from tfinet_mm.registry import TRANSFORMS
 from tfinet_mm.structures import SEG_FROM, SEG_TO, WEIGHT_FROM, WEIGHT_TO
 

@@ -4,10 +4,8 @@ from tfinet_mm.engine.hooks.checkpoint_check import CheckpointCheckHook
 from tfinet_mm.engine.hooks.class_check import ClassCheckHook
 from tfinet_mm.engine.hooks.finite_loss import FiniteLossHook
 from tfinet_mm.engine.hooks.label_check import LabelCheckHook
-from tfinet_mm.engine.hooks.mean_teacher import MeanTeacherHook
 from tfinet_mm.engine.hooks.prediction_writer import PredictionWriterHook
 from tfinet_mm.engine.hooks.randomness import RandomnessHook
-from tfinet_mm.engine.hooks.report import ReportHook
 from tfinet_mm.engine.hooks.resume import ResumeHook
 from tfinet_mm.engine.hooks.time_budget import TimeBudgetHook
 from tfinet_mm.engine.hooks.visualization import PairVisualizationHook
@@ -17,11 +15,9 @@ __all__ = [
     'ClassCheckHook',
     'FiniteLossHook',
     'LabelCheckHook',
-    'MeanTeacherHook',
     'PairVisualizationHook',
     'PredictionWriterHook',
     'RandomnessHook',
-    'ReportHook',
     'ResumeHook',
     'TimeBudgetHook',
 ]

@@ -14,7 +14,6 @@ from mmengine.runner import Runner
 from mmengine.visualization import LocalVisBackend
 from PIL import Image
 
-from tfinet_mm.datasets.images import read_image
 from tfinet_mm.engine.hooks.choice import chosen_samples, positions, sample_key
 from tfinet_mm.engine.hooks.samples import (
     check_names_differ,
@@ -24,6 +23,7 @@ from tfinet_mm.engine.hooks.samples import (
 )
 from tfinet_mm.errors import ImageFormatError
 from tfinet_mm.files import sample_file
+from tfinet_mm.io.images import read_image
 from tfinet_mm.registry import HOOKS
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.visualization import draw_sample, write_png

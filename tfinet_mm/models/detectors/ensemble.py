@@ -9,10 +9,10 @@ from mmengine.model import BaseModel
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from tfinet_mm.engine.members import Member, check_alike, load_member
 from tfinet_mm.models.detectors.augmentation import augmented_probabilities, mean_probabilities
 from tfinet_mm.models.detectors.postprocess import with_predictions
 from tfinet_mm.models.detectors.shapes import check_threshold
+from tfinet_mm.models.members import Member, check_alike, load_member
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import ClassTable, SCDProbabilities
 from tfinet_mm.utils.config.values import is_number

@@ -1,0 +1,169 @@
+import builtins
+import os
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfinet_mm.errors import ImageFormatError, MissingExtraError
+from tfinet_mm.io.images import (
+    Window,
+    image_size,
+    join_dates,
+    read_image,
+    split_dates,
+)
+
+
+def noise(*shape, dtype=np.uint8, high=256):
+    return np.random.default_rng(1).integers(0, high, shape).astype(dtype)
+
+
+def write_tiff(path, image):
+    rasterio = pytest.importorskip('rasterio')
+    profile = dict(width=image.shape[1], height=image.shape[0], count=image.shape[2])
+    with rasterio.open(path, 'w', driver='GTiff', dtype=image.dtype, **profile) as file:
+        file.write(image.transpose(2, 0, 1))
+
+
+@pytest.mark.parametrize('name', ['plain.png', 'with space.v1.2.png', 'Zürich 北京.png'])
+def test_png_comes_in_rgb_order_as_another_library_reads_it(tmp_path, name):
+    image = noise(7, 5, 3)
+    Image.fromarray(image).save(tmp_path / name)
+    assert np.array_equal(read_image(tmp_path / name), image)
+    assert image_size(tmp_path / name) == (5, 7)
+
+
+def test_jpeg_agrees_with_pillow(tmp_path):
+    smooth = cv2.GaussianBlur(noise(64, 48, 3), (0, 0), 5)
+    Image.fromarray(smooth).save(tmp_path / 'a.jpg', quality=95)
+    with Image.open(tmp_path / 'a.jpg') as other:
+        difference = read_image(tmp_path / 'a.jpg').astype(int) - np.asarray(other).astype(int)
+    assert np.abs(difference).max() <= 3
+
+
+def test_sixteen_bit_png_keeps_its_values(tmp_path):
+    image = noise(6, 6, 3, dtype=np.uint16, high=60000)
+    (tmp_path / 'a.png').write_bytes(cv2.imencode('.png', image[..., ::-1])[1].tobytes())
+    read = read_image(tmp_path / 'a.png')
+    assert read.dtype == np.uint16
+    assert np.array_equal(read, image)
+
+
+def test_palette_image_gives_its_colours(tmp_path):
+    image = Image.fromarray(noise(4, 4, high=3), mode='P')
+    image.putpalette([9, 8, 7, 200, 100, 50, 1, 2, 3])
+    image.save(tmp_path / 'a.png')
+    assert np.array_equal(read_image(tmp_path / 'a.png'), np.asarray(image.convert('RGB')))
+
+
+@pytest.mark.parametrize(('bands', 'hint'), [(1, r'bands=\[1, 1, 1\]'), (4, r'bands=\[1, 2, 3\]')])
+def test_other_than_three_bands_need_a_choice(tmp_path, bands, hint):
+    image = noise(5, 6, bands)
+    Image.fromarray(image[..., 0] if bands == 1 else image).save(tmp_path / 'a.png')
+    with pytest.raises(ImageFormatError, match=f'has {bands} band.*expected 3.*{hint}'):
+        read_image(tmp_path / 'a.png')
+    assert np.array_equal(read_image(tmp_path / 'a.png', bands=[1]), image[..., :1])
+    repeated = read_image(tmp_path / 'a.png', bands=[1, 1, 1])
+    assert np.array_equal(repeated, image[..., [0, 0, 0]])
+
+
+def test_chosen_bands_come_in_the_order_asked_for(tmp_path):
+    image = noise(5, 6, 5, dtype=np.uint16, high=9000)
+    write_tiff(tmp_path / 'a.tif', image)
+    assert np.array_equal(read_image(tmp_path / 'a.tif', bands=[5, 1, 3]), image[..., [4, 0, 2]])
+    with pytest.raises(ImageFormatError, match=r'bands 1 to 5, asked for bands=\[0, 1\]'):
+        read_image(tmp_path / 'a.tif', bands=[0, 1])
+    with pytest.raises(ImageFormatError, match='has 5 bands, expected 3'):
+        read_image(tmp_path / 'a.tif')
+
+
+def test_float_tiff_keeps_its_values(tmp_path):
+    image = np.random.default_rng(0).normal(size=(4, 4, 3)).astype(np.float32)
+    write_tiff(tmp_path / 'a.tif', image)
+    assert np.array_equal(read_image(tmp_path / 'a.tif'), image)
+    assert image_size(tmp_path / 'a.tif') == (4, 4)
+
+
+@pytest.mark.parametrize('suffix', ['.png', '.tif'])
+def test_windows(tmp_path, suffix):
+    image = noise(20, 30, 3)
+    path = tmp_path / f'a{suffix}'
+    if suffix == '.tif':
+        write_tiff(path, image)
+    else:
+        Image.fromarray(image).save(path)
+    window = Window(left=7, top=3, width=11, height=5)
+    assert np.array_equal(read_image(path, window=window), image[3:8, 7:18])
+    with pytest.raises(ImageFormatError, match=r'30 x 20 pixels .*\(25, 0, 6, 5\)'):
+        read_image(path, window=(25, 0, 6, 5))
+
+
+def test_a_window_of_a_tile_reads_only_its_blocks(tmp_path):
+    rasterio = pytest.importorskip('rasterio')
+    profile = dict(width=4096, height=4096, count=3, dtype='uint8', driver='GTiff')
+    blocks = dict(tiled=True, blockxsize=256, blockysize=256, SPARSE_OK=True)
+    with rasterio.open(tmp_path / 'a.tif', 'w', **profile, **blocks) as file:
+        window = rasterio.windows.Window(512, 256, 256, 256)
+        file.write(np.full((3, 256, 256), 7, np.uint8), window=window)
+    # All other blocks were never written, so the file is small; reading one is quick and exact.
+    assert os.path.getsize(tmp_path / 'a.tif') < 1_000_000
+    assert (read_image(tmp_path / 'a.tif', window=(512, 256, 256, 256)) == 7).all()
+
+
+@pytest.mark.parametrize('name', ['a.png', 'a.jpg'])
+def test_a_file_that_was_cut_off_is_named(tmp_path, name):
+    Image.fromarray(noise(64, 64, 3)).save(tmp_path / name)
+    data = (tmp_path / name).read_bytes()
+    (tmp_path / name).write_bytes(data[: len(data) // 2])
+    with pytest.raises(ImageFormatError, match=rf'{name} is incomplete'):
+        read_image(tmp_path / name)
+
+
+def test_damaged_files_are_named(tmp_path):
+    Image.fromarray(noise(64, 64, 3)).save(tmp_path / 'a.png')
+    data = bytearray((tmp_path / 'a.png').read_bytes())
+    data[len(data) // 2] ^= 255
+    (tmp_path / 'a.png').write_bytes(bytes(data))
+    with pytest.raises(ImageFormatError, match=r'a\.png can not be decoded'):
+        read_image(tmp_path / 'a.png')
+    (tmp_path / 'text.png').write_text('not an image at all')
+    for read in (read_image, image_size):
+        with pytest.raises(ImageFormatError, match=r'text\.png is not what its name says'):
+            read(tmp_path / 'text.png')
+    pytest.importorskip('rasterio')
+    (tmp_path / 'text.tif').write_text('not an image at all')
+    for read in (read_image, image_size):
+        with pytest.raises(ImageFormatError, match=r'text\.tif can not be read'):
+            read(tmp_path / 'text.tif')
+
+
+def test_missing_file_is_a_file_not_found_error(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r'none\.png'):
+        read_image(tmp_path / 'none.png')
+
+
+def test_tiff_without_rasterio_names_the_extra(tmp_path, monkeypatch):
+    write_tiff(tmp_path / 'a.tif', noise(4, 4, 3))
+    original = builtins.__import__
+
+    def without_rasterio(name, *args, **kwargs):
+        if name.startswith('rasterio'):
+            raise ImportError(name)
+        return original(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, '__import__', without_rasterio)
+    with pytest.raises(MissingExtraError, match=r'pip install "tfinet-mm\[geo\]"'):
+        read_image(tmp_path / 'a.tif')
+
+
+@pytest.mark.parametrize('bands', [1, 2, 3, 5])
+@pytest.mark.parametrize('dtype', [np.uint8, np.uint16, np.float32, np.int32, np.float64])
+def test_joining_and_splitting_dates(bands, dtype):
+    before, after = noise(4, 6, bands, dtype=dtype), noise(4, 6, bands, dtype=dtype) // 2
+    pair = join_dates(before, after)
+    assert pair.dtype == dtype
+    assert np.array_equal(pair, np.concatenate([before, after], axis=2))
+    for half, expected in zip(split_dates(pair), (before, after), strict=True):
+        assert np.array_equal(half.reshape(expected.shape), expected)

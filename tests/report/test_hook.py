@@ -1,0 +1,109 @@
+"""The report of a test, of the small run in conftest.py."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from tfinet_mm.errors import ReportError
+from tfinet_mm.evaluation import SCDConfusion, scd_scores
+from tfinet_mm.report import PairCollector
+from tfinet_mm.report.collected import report_data
+from tfinet_mm.report.hook import ReportHook
+
+
+def block(text, name):
+    return json.loads(re.search(rf'id="{name}">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def annotation(shape):
+    change = np.zeros(shape, np.int64)
+    change[:12] = 1
+    return change
+
+
+def counted(new_runner, index):
+    change, label1, label2, *_ = (m.numpy() for m in new_runner.prediction(index))
+    truth = annotation(change.shape)
+    return SCDConfusion.from_maps(truth, truth * 4, truth * 2, change, label1, label2, 6)
+
+
+def test_scores_maps_and_index(new_runner, tmp_path):
+    file = tmp_path / 'sub' / 'page.html'
+    hook = dict(type='tfinet_mm.ReportHook', file=str(file), settings={'config': 'x & y'})
+    new_runner([hook]).test()
+    text = file.read_text(encoding='utf-8')
+    pairs = [block(text, f'pair-{i}') for i in range(len(new_runner.names))]
+    assert {pair['name'] for pair in pairs} == set(new_runner.names)
+    scores = [pair['scores']['score'] for pair in pairs if pair['reason'] == 'worst']
+    assert scores == sorted(scores)
+    for pair in pairs:
+        index = new_runner.names.index(pair['name'])
+        counts = counted(new_runner, index).from_to
+        right = np.trace(counts) - counts[0, 0]
+        found = 100 * right / (counts.sum() - counts[0, 0])
+        assert pair['scores']['IoU_from_to'] == pytest.approx(found)
+        change, _, _, _, _, prob = (m.numpy() for m in new_runner.prediction(index))
+        assert pair['areas']['changed'] == change.sum()
+        changed = np.histogram(prob[:12], 20, (0, 1))[0]
+        assert pair['areas']['histogramChanged'] == changed.tolist()
+        assert pair['annotatedFrom'].startswith('data:image/png')
+        assert pair['before'].startswith('data:image/jpeg')
+    total = sum((counted(new_runner, i) for i in range(5)), SCDConfusion.zeros(6))
+    assert f'<dd>{scd_scores(total.scd)["SeK"]:.2f}</dd>' in text
+    shared = block(text, 'report-data')
+    assert shared['present']['from'][5] == bool((total.date_from[5] + total.date_from[:, 5]).sum())
+    assert '<dd>x &amp; y</dd>' in text
+
+
+def test_without_labels_there_are_no_scores(new_runner, tmp_path):
+    dataset = new_runner.pairs(tmp_path / 'data', labels=False)
+    file = tmp_path / 'page.html'
+    new_runner([dict(type='tfinet_mm.ReportHook', file=str(file))], dataset=dataset).test()
+    text = file.read_text(encoding='utf-8')
+    assert 'id="scores"' not in text
+    assert block(text, 'pair-0')['annotatedFrom'] is None
+
+
+def test_limits_are_checked_before_the_test():
+    with pytest.raises(ReportError, match='1 pair or more'):
+        ReportHook('x.html', max_pairs=0)
+
+
+class Maps:
+    """Stands for PairMaps of a pair with as many changed pixels as its place."""
+
+    def __init__(self, place):
+        self.predicted_change = (np.arange(100).reshape(10, 10) < place).astype(np.uint8)
+        self.predicted_from = self.predicted_to = self.predicted_change
+        self.change = self.annotated_from = self.annotated_to = None
+        self.change_prob = None
+
+
+def test_memory_is_bounded_and_processes_are_joined(table_of_two):
+    """40 pairs in two processes, one of them twice: maps of few are kept, numbers of all."""
+    parts = []
+    for rank in range(2):
+        collector = PairCollector(2, max_pairs=3, max_side=64)
+        for place in range(rank, 40, 2):
+            collector.add(place, f'p{place}', Maps(place), None, ('x', 'y'), None)
+            assert len(collector.maps) <= 18
+        if rank:
+            collector.add(40, 'p0', Maps(0), None, ('x', 'y'), None)
+        collector.prune()
+        assert len(collector.maps) == 3
+        parts.append((collector.pairs, collector.maps))
+    data = report_data(parts, table_of_two, 0.5, {})
+    assert [one.name for one in data.summaries] == [f'p{i}' for i in range(40)]
+    assert data.scores is None
+    view = data.view(39, 64, 0)
+    assert (view.labels_from > 0).sum() == 39
+    assert view.before is None
+
+
+@pytest.fixture
+def table_of_two():
+    from tfinet_mm.structures import ClassTable
+
+    return ClassTable(('same', 'a', 'b'), ((0, 0, 0), (1, 1, 1), (2, 2, 2)))

@@ -1,0 +1,120 @@
+"""Scenes in a report, from folders as they are written for a prediction."""
+
+import base64
+import io
+import json
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tfinet_mm.errors import ReportError
+from tfinet_mm.report import read_folder, write_report
+from tfinet_mm.structures import ClassTable
+
+rasterio = pytest.importorskip('rasterio')
+pytest.importorskip('pyproj')
+pytest.importorskip('pyogrio')
+pytest.importorskip('shapely')
+from rasterio import Affine
+from rasterio.crs import CRS
+
+from tfinet_mm.io.rasters import raw_writer
+from tfinet_mm.scenes.finishing import finish_scene
+from tfinet_mm.scenes.grid import SceneGrid
+
+HEIGHT, WIDTH = 60, 100
+
+
+@pytest.fixture
+def scene(tmp_path, table, manifest):
+    """An output folder with one scene of 100 x 60 pixels of 10 m: 200 + 50 pixels changed."""
+
+    def make(crs='EPSG:32633', classes=table):
+        prob = np.full((HEIGHT, WIDTH), 0.125, np.float32)
+        old, new = np.ones((2, HEIGHT, WIDTH), np.uint8)
+        prob[20:30, 40:60] = 0.75
+        new[20:30, 40:60] = 3
+        prob[50:55, :10] = 1
+        old[50:55, :10] = 2
+        prob[:, -5:] = np.nan
+        staged = {}
+        for name, values in (
+            *(('change_prob', prob), ('land_cover_from', old), ('land_cover_to', new)),
+        ):
+            staged[name] = tmp_path / f'{name}.img'
+            with raw_writer(staged[name], values.dtype.name, HEIGHT, WIDTH) as write:
+                write(values)
+        place = Affine(10, 0, 500_000, 0, -10, 5_000_000)
+        grid = SceneGrid(crs and CRS.from_user_input(crs), place, WIDTH, HEIGHT)
+        out = tmp_path / 'out' / 'sub' / 'scene'
+        found = finish_scene(out, staged, grid, classes)
+        for date, grey in (('before', 60), ('after', 180)):
+            Image.fromarray(np.full((HEIGHT, WIDTH, 3), grey, np.uint8)).save(out / f'{date}.jpg')
+        (out / 'scene.json').write_text(json.dumps(found))
+        pairs = [dict(name=n, kind='scene', before='x', after='y') for n in ('sub/scene', 'next')]
+        manifest(tmp_path / 'out', pairs, settings={'scene': {'bands': [1]}, 'tta': False})
+        return tmp_path / 'out', prob
+
+    return make
+
+
+def block(text, name):
+    return json.loads(re.search(rf'id="{name}">(.*?)</script>', text, re.DOTALL)[1])
+
+
+def test_areas_polygons_and_maps(scene):
+    out, prob = scene()
+    text = write_report(out).read_text(encoding='utf-8')
+    one = block(text, 'pair-0')
+    # 10 m pixels: a hundred a hectare.
+    areas = one['areas']
+    assert areas['unit'] == 'ha'
+    assert np.array(areas['matrix']) == pytest.approx(np.array([[0, 0, 2], [0.5, 0, 0], [0] * 3]))
+    assert areas['nodata'] == pytest.approx(3)
+    assert areas['total'] == pytest.approx(60)
+    assert areas['changed'] + areas['unchanged'] + areas['nodata'] == pytest.approx(60)
+    known = prob[np.isfinite(prob)]
+    assert areas['histogram'] == np.histogram(known, 20, (0, 1))[0].tolist()
+    (first, second) = one['polygons']
+    assert first[:2] == [1, 3]
+    assert first[2:4] == pytest.approx([2, 0.75])
+    assert first[4] == pytest.approx([0.4, 1 / 3, 0.6, 0.5])
+    assert second[4] == pytest.approx([0, 5 / 6, 0.1, 55 / 60])
+    assert one['polygonCount'] == 2
+    labels = np.asarray(Image.open(io.BytesIO(base64.b64decode(one['to'].split(',')[1]))))
+    expected = np.zeros((HEIGHT, WIDTH), int)
+    expected[20:30, 40:60] = 3
+    expected[50:55, :10] = 1
+    expected[:, -5:] = 255
+    np.testing.assert_array_equal(labels, expected)
+    assert one['before'].startswith('data:image/jpeg')
+    assert '1 more not finished' in text
+    assert 'scene.bands' in text
+
+
+def test_a_reduced_scene_lists_few_polygons(scene):
+    out, _ = scene()
+    text = write_report(out, max_side=50, max_polygons=1).read_text(encoding='utf-8')
+    one = block(text, 'pair-0')
+    assert one['shown'] == [50, 30]
+    assert len(one['polygons']) == 1
+    assert one['polygonCount'] == 2
+    assert one['areas']['total'] == pytest.approx(60)
+
+
+def test_a_scene_without_crs_is_counted_in_pixels(scene):
+    out, _ = scene(crs=None)
+    data = read_folder(out)
+    (summary,) = data.summaries
+    assert summary.unit == 'px'
+    assert (summary.changed, summary.total) == (250, HEIGHT * WIDTH)
+    assert data.view(0, 2048, 5).polygons[0].area == 200
+
+
+def test_other_classes_are_refused(scene):
+    other = ClassTable(('same', 'a', 'b', 'c'), ((0, 0, 0), (1, 1, 1), (2, 2, 2), (3, 3, 3)))
+    out, _ = scene(classes=other)
+    with pytest.raises(ReportError, match='is of the classes same, a, b, c'):
+        write_report(out)

@@ -1,0 +1,39 @@
+"""Predict scenes from Python, with the weights of the package where none are given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from tfinet_mm.apis.inferencer import SCDInferencer
+from tfinet_mm.io.images import PathLike
+from tfinet_mm.scenes import prediction
+
+
+def predict_scene(
+    inferencer: SCDInferencer | None,
+    before: PathLike,
+    after: PathLike,
+    out: PathLike,
+    **options: Any,
+) -> Path:
+    """Predict two georeferenced rasters of any size, and write maps, polygons and areas.
+
+    Args:
+        inferencer: The trained network; None for the weights that come with the package.
+        before: The file of the first date.
+        after: The file of the second.
+        out: Folder for the results, see ``docs/scene_results.md``.
+        **options: Further arguments of :func:`tfinet_mm.scenes.prediction.predict_scene`.
+
+    Returns:
+        ``out``. Where the results are there already, nothing is done.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        MissingExtraError: rasterio, or what polygons need, is not installed.
+        SceneError: The rasters don't fit together or to the network, or an option is out of
+            range; the message names the option that settles it.
+    """
+    inferencer = SCDInferencer() if inferencer is None else inferencer
+    return prediction.predict_scene(inferencer, before, after, out, **options)

@@ -1,0 +1,1 @@
+"""Files of pixels: images, labels, rasters and PNG."""

@@ -1,0 +1,63 @@
+"""The command ``tfinet-report``: a folder of predictions to one HTML page."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+
+from tfinet_mm.report.page import report_file, write_report
+from tfinet_mm.utils.command import add_traceback_option, run_command
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Write one HTML page to look through the predictions in a folder'
+    )
+    parser.add_argument('out', metavar='OUT', help='folder that tools/predict.py wrote to')
+    parser.add_argument(
+        '--file', metavar='FILE|DIR', help='page to write (default: report.html in OUT)'
+    )
+    parser.add_argument('--title', help='heading of the page (default: names the folder)')
+    parser.add_argument(
+        '--max-pairs',
+        type=int,
+        default=24,
+        metavar='N',
+        help='pairs to embed at most, the most changed ones; an index lists all (default: 24)',
+    )
+    parser.add_argument(
+        '--max-side',
+        type=int,
+        default=2048,
+        metavar='PIXELS',
+        help='longer side that images and maps are reduced to (default: 2048)',
+    )
+    parser.add_argument(
+        '--max-polygons',
+        type=int,
+        default=200,
+        metavar='N',
+        help='polygons of a scene to list at most, the largest ones (default: 200)',
+    )
+    add_traceback_option(parser)
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Write the page."""
+    args = parse_args(arguments)
+    file = write_report(
+        args.out,
+        None if args.file is None else report_file(args.file),
+        title=args.title,
+        max_pairs=args.max_pairs,
+        max_side=args.max_side,
+        max_polygons=args.max_polygons,
+    )
+    print(f'Report, {file.stat().st_size / 1e6:.1f} MB: {file}')
+
+
+def command() -> None:
+    """The command of the terminal."""
+    run_command(main)

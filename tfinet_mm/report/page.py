@@ -1,0 +1,351 @@
+"""The HTML file: what it holds, and how much of it."""
+
+from __future__ import annotations
+
+import datetime
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tfinet_mm.errors import MissingExtraError, ReportError
+from tfinet_mm.files import whole_file
+from tfinet_mm.report.encoding import (
+    CHANGE_COLOUR,
+    PROBABILITY_STEPS,
+    jpeg_uri,
+    map_uri,
+    probability_uri,
+    reduce_view,
+    thumbnail_uri,
+)
+from tfinet_mm.report.folder import read_folder
+from tfinet_mm.report.numbers import area, percent, plain, whole
+from tfinet_mm.report.records import (
+    NODATA,
+    PairSummary,
+    PairView,
+    ReportData,
+)
+from tfinet_mm.report.statistics import choose_pairs
+from tfinet_mm.version import __version__
+
+SCRIPTS = ('png.js', 'viewer.js', 'plots.js', 'tables.js', 'app.js')
+HEADLINE = ('Score', 'SeK', 'mIoU', 'Fscd', 'OA', 'Kappa', 'change/F1')
+
+
+def write_report(
+    out: str | Path,
+    file: str | Path | None = None,
+    *,
+    title: str | None = None,
+    max_pairs: int = 24,
+    max_side: int = 2048,
+    max_polygons: int = 200,
+) -> Path:
+    """Write the page over a folder that ``tools/predict.py`` wrote.
+
+    Args:
+        out: The folder, with its ``manifest.json``.
+        file: HTML file to write; ``report.html`` in the folder by default.
+        title: Heading of the page; the name of the folder by default.
+        max_pairs: Pairs to embed at most; an index lists all of them.
+        max_side: Longer side in pixels that images and maps are reduced to.
+        max_polygons: Polygons of a scene to list at most, the largest ones.
+
+    Returns:
+        The file.
+
+    Raises:
+        FileNotFoundError: There is no such folder, or no manifest in it.
+        ReportError: Nothing in it is finished, it can't be read, or a number is out of range.
+        MissingExtraError: jinja2 or plotly is missing, or what reads scenes.
+    """
+    out = Path(out)
+    file = out / 'report.html' if file is None else Path(file)
+    check_report(max_pairs, max_side, max_polygons)
+    data = read_folder(out)
+    return save_report(
+        data,
+        file,
+        title=title or f'Changes in {out.resolve().name}',
+        max_pairs=max_pairs,
+        max_side=max_side,
+        max_polygons=max_polygons,
+    )
+
+
+def save_report(
+    data: ReportData,
+    file: str | Path,
+    *,
+    title: str,
+    max_pairs: int = 24,
+    max_side: int = 2048,
+    max_polygons: int = 200,
+) -> Path:
+    """Write the page over pairs that are in memory; arguments as of :func:`write_report`.
+
+    The file appears whole or not at all.
+    """
+    check_report(max_pairs, max_side, max_polygons)
+    environment, plotly = _environment()
+    chosen = choose_pairs(data.summaries, max_pairs)
+    # Encoded one by one: of a pair only the text stays.
+    pairs = [_pair(data, place, reason, max_side, max_polygons) for place, reason in chosen.items()]
+    groups = _groups(data)
+    page = environment.get_template('report.html.j2').render(
+        title=title,
+        data=data,
+        version=__version__,
+        date=datetime.date.today().isoformat(),
+        groups=groups,
+        pairs=pairs,
+        shared=_shared(data, pairs, groups),
+        rows=list(_rows(data, list(chosen))),
+        scored=any(one.scores is not None for one in data.summaries),
+        headline=[name for name in HEADLINE if name in (data.scores or {}).get('scores', {})],
+        settings=list(_settings(data.settings)),
+        max_side=max_side,
+        static=_static,
+        scripts=SCRIPTS,
+        plotly=plotly,
+    )
+    file = Path(file)
+    with whole_file(file) as partial:
+        partial.write_text(page, encoding='utf-8', errors='backslashreplace')
+    return file
+
+
+def report_file(path: str | Path) -> Path:
+    """The file that a user means by a file or a folder: ``report.html`` in a folder.
+
+    Example:
+        >>> report_file('a/b.html').as_posix(), report_file('a/b').as_posix()
+        ('a/b.html', 'a/b/report.html')
+    """
+    path = Path(path)
+    named = path.suffix.lower() in ('.html', '.htm') and not path.is_dir()
+    return path if named else path / 'report.html'
+
+
+def check_report(max_pairs: int = 24, max_side: int = 2048, max_polygons: int = 200) -> None:
+    """Raise what :func:`write_report` would, before minutes are spent on predictions.
+
+    Raises:
+        ReportError: A number is out of range.
+        MissingExtraError: jinja2 or plotly is missing.
+    """
+    if max_pairs < 1 or max_side < 16 or max_polygons < 0:
+        raise ReportError(
+            'a report embeds 1 pair or more, at a longer side of 16 pixels or more, and lists 0 '
+            f'polygons or more, got {max_pairs}, {max_side} and {max_polygons}'
+        )
+    _environment()
+
+
+def _environment() -> tuple[Any, str]:
+    """The templates, every value escaped, and the plotting library as text."""
+    try:
+        import jinja2
+        from plotly.offline import get_plotlyjs
+    except ImportError as error:
+        raise MissingExtraError(
+            f'a report needs {error.name}: pip install "tfinet-mm[report]"'
+        ) from error
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader('tfinet_mm.report'),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= dict(area=area, percent=percent, plain=plain, whole=whole)
+    environment.policies['json.dumps_kwargs'] = dict(ensure_ascii=False, separators=(',', ':'))
+    return environment, get_plotlyjs()
+
+
+def _static(name: str) -> str:
+    return (files('tfinet_mm.report') / 'static' / name).read_text(encoding='utf-8')
+
+
+def _groups(data: ReportData) -> list[dict[str, Any]]:
+    """All pairs together, those apart whose areas can't be added up."""
+    kinds = {(one.kind, one.unit): None for one in data.summaries}
+    return [_group(data, kind, unit) for kind, unit in kinds]
+
+
+def _numbers(matrix: np.ndarray) -> list[list[float]]:
+    return [[round(float(value), 6) for value in row] for row in matrix]
+
+
+def _group(data: ReportData, kind: str, unit: str) -> dict[str, Any]:
+    parts = [one for one in data.summaries if (one.kind, one.unit) == (kind, unit)]
+    matrix = sum((one.matrix for one in parts), np.zeros(1))
+    total = PairSummary(
+        '',
+        kind,
+        (0, 0),
+        matrix,
+        sum(one.unchanged for one in parts),
+        sum(one.nodata for one in parts),
+        histogram=_summed([one.histogram for one in parts]),
+        histogram_changed=_summed([one.histogram_changed for one in parts]),
+        unit=unit,
+    )
+    classes = [
+        dict(
+            index=index + 1,
+            name=name,
+            before=float(matrix[index].sum()),
+            after=float(matrix[:, index].sum()),
+        )
+        for index, name in enumerate(data.table.land_cover)
+    ]
+    return dict(
+        kind=kind,
+        count=len(parts),
+        unit=unit,
+        total=total,
+        matrix=matrix,
+        classes=classes,
+        json=_areas(total),
+    )
+
+
+def _summed(histograms: Sequence[np.ndarray | None]) -> np.ndarray | None:
+    known = [one for one in histograms if one is not None]
+    return sum(known[1:], known[0]) if known else None
+
+
+def _areas(one: PairSummary) -> dict[str, Any]:
+    """The numbers that plots and tables of a pair, or of all, are drawn from."""
+    return dict(
+        kind=one.kind,
+        unit=one.unit,
+        matrix=_numbers(one.matrix),
+        changed=round(one.changed, 6),
+        unchanged=round(float(one.unchanged), 6),
+        nodata=round(float(one.nodata), 6),
+        total=round(one.total, 6),
+        share=one.changed_share,
+        histogram=None if one.histogram is None else one.histogram.tolist(),
+        histogramChanged=(
+            None if one.histogram_changed is None else one.histogram_changed.tolist()
+        ),
+    )
+
+
+def _pair(
+    data: ReportData, place: int, reason: str, max_side: int, max_polygons: int
+) -> dict[str, Any]:
+    """One embedded pair: what the template shows of it, and its data for the viewer."""
+    summary = data.summaries[place]
+    view = reduce_view(data.view(place, max_side, max_polygons), max_side)
+    height, width = view.labels_from.shape
+    return dict(
+        name=summary.name,
+        place=place,
+        reason=reason,
+        summary=summary,
+        thumbnail=thumbnail_uri(view),
+        json=dict(
+            name=summary.name,
+            reason=reason,
+            size=list(summary.size),
+            shown=[width, height],
+            scores=None if summary.scores is None else dict(summary.scores),
+            areas=_areas(summary),
+            **_maps(view, data),
+            polygons=[
+                [one.before, one.after, round(one.area, 6), one.probability, list(one.box)]
+                for one in view.polygons[:max_polygons]
+            ],
+            polygonCount=view.polygon_count,
+        ),
+    )
+
+
+def _maps(view: PairView, data: ReportData) -> dict[str, str | None]:
+    labels = {
+        'from': view.labels_from,
+        'to': view.labels_to,
+        'annotatedFrom': view.annotated_from,
+        'annotatedTo': view.annotated_to,
+    }
+    images = {'before': view.before, 'after': view.after}
+    return {
+        **{name: None if one is None else jpeg_uri(one) for name, one in images.items()},
+        **{
+            name: None if one is None else map_uri(one, data.table.palette)
+            for name, one in labels.items()
+        },
+        'probability': None if view.probability is None else probability_uri(view.probability),
+    }
+
+
+def _shared(
+    data: ReportData,
+    pairs: Sequence[Mapping[str, Any]],
+    groups: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """What the scripts need to know besides the pairs."""
+    return dict(
+        classes=list(data.table.names),
+        palette=[list(colour) for colour in data.table.palette],
+        nodata=NODATA,
+        changeColour=list(CHANGE_COLOUR),
+        probabilitySteps=PROBABILITY_STEPS,
+        threshold=data.threshold,
+        pairs=len(pairs),
+        groups=[group['json'] for group in groups],
+        perClass=None if data.scores is None else data.scores.get('per_class'),
+        present=None if data.scores is None else _present(data.scores),
+    )
+
+
+def _present(scores: Mapping[str, Any]) -> dict[str, list[bool]]:
+    """Whether each class is annotated or predicted at all; its scores are 0 otherwise."""
+    result = {}
+    for date in ('from', 'to'):
+        matrix = np.array(scores['confusion'][f'date_{date}'])
+        result[date] = (matrix.sum(0) + matrix.sum(1) > 0).tolist()
+    return result
+
+
+def _rows(data: ReportData, chosen: Sequence[int]) -> Iterator[dict[str, Any]]:
+    """The index: every pair, with what changed most in it."""
+    shown = {place: number for number, place in enumerate(chosen)}
+    names = data.table.land_cover
+    for place, one in enumerate(data.summaries):
+        before, after = np.unravel_index(int(one.matrix.argmax()), one.matrix.shape)
+        yield dict(
+            summary=one,
+            shown=shown.get(place),
+            main=f'{names[before]} → {names[after]}' if one.changed else None,
+        )
+
+
+def _settings(settings: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, str]]:
+    """Every setting by its name, those within others after a dot."""
+    for name, value in settings.items():
+        parts = value if isinstance(value, list | tuple) else ()
+        if parts and all(isinstance(part, Mapping) for part in parts):
+            value = {str(number): part for number, part in enumerate(parts, start=1)}
+        if isinstance(value, Mapping) and value:
+            yield from _settings(value, f'{prefix}{name}.')
+        else:
+            yield f'{prefix}{name}', _setting(value)
+
+
+def _setting(value: Any) -> str:
+    if isinstance(value, bool):
+        return 'yes' if value else 'no'
+    if value is None or value == [] or value == {}:
+        return 'none'
+    if isinstance(value, list | tuple) and all(isinstance(part, str) for part in value):
+        return ', '.join(value)
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

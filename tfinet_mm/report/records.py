@@ -1,0 +1,134 @@
+"""What a report is made of: a few numbers of every pair, and the maps of those it shows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from tfinet_mm.structures import ClassTable
+
+PICTURE, SCENE = 'picture', 'scene'
+PIXELS, HECTARES = 'px', 'ha'
+
+NODATA = 255
+"""Value of map pixels without data, or that the annotation leaves out."""
+
+
+@dataclass(frozen=True, eq=False)
+class PairSummary:
+    """Numbers of one pair or scene; kept for all of them, however many there are.
+
+    Attributes:
+        name: What it is called.
+        kind: ``'picture'`` or ``'scene'``.
+        size: Width and height in pixels.
+        matrix: Area (K, K) of the changed part, rows class before, columns class after.
+        unchanged: Area that didn't change.
+        nodata: Area without data on either date.
+        histogram: Pixels by P(changed), (bins,), all bins of one width from 0 to 1;
+            None where no probabilities were kept.
+        histogram_changed: Of those, the pixels annotated as changed.
+        unit: What areas are counted in, ``'px'`` or ``'ha'``.
+        scores: Scores of this pair, in percent, if it is annotated; see
+            :func:`~tfinet_mm.report.statistics.pair_scores`.
+    """
+
+    name: str
+    kind: str
+    size: tuple[int, int]
+    matrix: np.ndarray
+    unchanged: float
+    nodata: float = 0.0
+    histogram: np.ndarray | None = None
+    histogram_changed: np.ndarray | None = None
+    scores: Mapping[str, float] | None = None
+    unit: str = PIXELS
+
+    @property
+    def changed(self) -> float:
+        """Area that changed."""
+        return float(self.matrix.sum())
+
+    @property
+    def total(self) -> float:
+        """Area of the whole, the part without data included."""
+        return self.changed + self.unchanged + self.nodata
+
+    @property
+    def changed_share(self) -> float:
+        """Changed area in percent of that with data, 0 where there is none."""
+        known = self.changed + self.unchanged
+        return 100 * self.changed / known if known else 0.0
+
+
+@dataclass(frozen=True)
+class Polygon:
+    """One changed area of a scene.
+
+    Attributes:
+        before: Class before, 1..K.
+        after: Class after, 1..K.
+        area: Its area, in the unit of the scene.
+        probability: Mean P(changed) in it, 0..1, or None.
+        box: Left, top, right and bottom as shares 0..1 of the scene's width and height.
+    """
+
+    before: int
+    after: int
+    area: float
+    probability: float | None
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, eq=False)
+class PairView:
+    """Images and maps of one pair as the report shows them, all (H, W), maybe reduced.
+
+    Attributes:
+        before: RGB image (H, W, 3) of uint8; None where the file isn't there any more.
+        after: The second date.
+        labels_from: Class before where it changed, 1..K, 0 unchanged, 255 no data.
+        labels_to: Class after.
+        probability: P(changed) 0..1, float32, or None.
+        annotated_from: Annotated class before, 0..K, 255 left out, or None.
+        annotated_to: Annotated class after.
+        polygons: The largest changed areas, falling.
+        polygon_count: Number of all of them.
+    """
+
+    before: np.ndarray | None
+    after: np.ndarray | None
+    labels_from: np.ndarray
+    labels_to: np.ndarray
+    probability: np.ndarray | None = None
+    annotated_from: np.ndarray | None = None
+    annotated_to: np.ndarray | None = None
+    polygons: Sequence[Polygon] = ()
+    polygon_count: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class ReportData:
+    """Everything a report is written from.
+
+    Attributes:
+        table: Names and colours of the classes.
+        summaries: Every finished pair.
+        view: Function from a place in ``summaries``, the longest side and the number of
+            polygons wanted to the maps of that pair; called for those that are shown only.
+        threshold: P(changed) from which a pixel is changed, if it is known.
+        scores: What ``tools/test.py --json`` writes, for test runs.
+        settings: What the predictions were made with, shown as it is.
+        unfinished: Names of pairs that aren't predicted yet.
+    """
+
+    table: ClassTable
+    summaries: Sequence[PairSummary]
+    view: Callable[[int, int, int], PairView]
+    threshold: float | None = None
+    scores: Mapping[str, Any] | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    unfinished: Sequence[str] = ()

@@ -1,0 +1,106 @@
+"""Scenes of a report, read back from the folders of their results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from tfinet_mm.errors import ReportError
+from tfinet_mm.io.rasters import read_rows, row_blocks
+from tfinet_mm.report.records import (
+    HECTARES,
+    NODATA,
+    PIXELS,
+    SCENE,
+    PairSummary,
+    PairView,
+    Polygon,
+)
+from tfinet_mm.report.statistics import BINS, count_probabilities
+from tfinet_mm.scenes.products import from_and_to
+from tfinet_mm.scenes.results import SceneResults
+from tfinet_mm.structures import ClassTable
+
+SQUARE_METRES_A_HECTARE = 10_000
+
+
+def open_results(folder: Path, table: ClassTable) -> SceneResults:
+    """The results of a finished scene.
+
+    Raises:
+        ReportError: They are of other classes than the manifest says.
+        MissingExtraError: rasterio is not installed.
+    """
+    results = SceneResults(folder)
+    if results.classes != table:
+        raise ReportError(
+            f'{folder} is of the classes {", ".join(results.classes.names)}, the manifest has '
+            f'{", ".join(table.names)}; predict the scene again with --overwrite'
+        )
+    return results
+
+
+def scene_summary(folder: Path, name: str, table: ClassTable) -> PairSummary:
+    """Areas and probabilities of all of a scene, read a block of rows at a time."""
+    results = open_results(folder, table)
+    areas = results.areas()
+    width, height = results.grid.width, results.grid.height
+    histogram = np.zeros(BINS, np.int64)
+    with results.open('change_prob') as raster:
+        for top, rows in row_blocks(height, width):
+            histogram += count_probabilities(read_rows(raster, top, rows))
+    return PairSummary(
+        name,
+        SCENE,
+        (width, height),
+        areas.matrix,
+        areas.unchanged,
+        areas.nodata,
+        histogram=histogram,
+        unit=HECTARES if areas.unit == 'ha' else PIXELS,
+    )
+
+
+def scene_view(folder: Path, table: ClassTable, max_side: int, max_polygons: int) -> PairView:
+    """Quick looks, reduced maps and the largest polygons of a scene."""
+    results = open_results(folder, table)
+    # One code a pixel, so that both dates are of the same full pixel.
+    codes = results.read('transition', side=max_side)
+    unknown = codes == results.products['transition'].nodata
+    changed = ~unknown & (codes > 0)
+    labels = [
+        np.select([unknown, changed], [NODATA, one]).astype(np.uint8)
+        for one in from_and_to(codes, table.num_classes)
+    ]
+    summary = results.polygon_summary()
+    width, height = results.grid.width, results.grid.height
+    polygons = []
+    for one in results.largest(max_polygons):
+        left, top, right, bottom = one.bounds
+        polygons.append(
+            Polygon(
+                one.from_class,
+                one.to_class,
+                one.area / SQUARE_METRES_A_HECTARE if one.unit == 'm2' else one.area,
+                one.mean_prob,
+                (left / width, top / height, right / width, bottom / height),
+            )
+        )
+    return PairView(
+        _quicklook(folder / 'before.jpg'),
+        _quicklook(folder / 'after.jpg'),
+        labels[0],
+        labels[1],
+        results.read('change_prob', side=max_side),
+        polygons=polygons,
+        polygon_count=0 if summary is None else summary.polygons,
+    )
+
+
+def _quicklook(path: Path) -> np.ndarray | None:
+    if not path.is_file():
+        return None
+    with Image.open(path) as image:
+        return np.asarray(image.convert('RGB'))
