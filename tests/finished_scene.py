@@ -8,9 +8,9 @@ from rasterio import Affine
 from rasterio.crs import CRS
 
 from tfinet_mm.io.rasters import raw_writer
-from tfinet_mm.scenes.finishing import finish_scene
 from tfinet_mm.scenes.grid import SceneGrid
 from tfinet_mm.scenes.results import SceneResults
+from tfinet_mm.scenes.write_results import finish_scene
 from tfinet_mm.structures import ClassTable
 
 CLASSES = ClassTable(('same', 'water', 'tree'), ((255, 255, 255), (0, 0, 200), (0, 100, 0)))

@@ -6,7 +6,7 @@ import pytest
 from tfinet_mm.errors import ReportError
 from tfinet_mm.evaluation.comparison import COLUMNS, compare_scores, read_scores
 from tfinet_mm.evaluation.confusion import SCDConfusion
-from tfinet_mm.evaluation.table import scores_report
+from tfinet_mm.evaluation.score_table import scores_report
 from tfinet_mm.structures import SECOND
 from tfinet_mm.utils.json_text import json_text
 

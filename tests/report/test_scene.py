@@ -21,8 +21,8 @@ from rasterio import Affine
 from rasterio.crs import CRS
 
 from tfinet_mm.io.rasters import raw_writer
-from tfinet_mm.scenes.finishing import finish_scene
 from tfinet_mm.scenes.grid import SceneGrid
+from tfinet_mm.scenes.write_results import finish_scene
 
 HEIGHT, WIDTH = 60, 100
 

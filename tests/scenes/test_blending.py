@@ -32,7 +32,7 @@ def predictions(plan, function, valid=None, done=0):
             yield Prediction(window, function(window) if mask.any() else None, mask)
 
 
-def join(stripes):
+def merge_edges(stripes):
     stripes = list(stripes)
     tops = [stripe.top for stripe in stripes]
     ends = [stripe.top + stripe.values.shape[1] for stripe in stripes]
@@ -57,7 +57,7 @@ def test_windows_cover_the_scene_and_stay_inside(plan):
 @pytest.mark.parametrize('plan', PLANS)
 def test_windows_of_one_image_give_the_image(plan):
     image = np.random.default_rng(0).random((3, plan.height, plan.width)).astype(np.float32)
-    found, valid = join(
+    found, valid = merge_edges(
         blend(plan, predictions(plan, lambda w: image[(slice(None), *w.slices())]), 3)
     )
     np.testing.assert_allclose(found, image, rtol=2e-6)
@@ -74,7 +74,7 @@ def test_the_mean_is_that_of_a_whole_image_computation(plan):
         weight = blending_weight(window.height, window.width, plan.overlap).astype(float)
         total[(slice(None), *window.slices())] += values * weight
         weights[window.slices()] += weight
-    found, _ = join(blend(plan, predictions(plan, lambda w: maps[w].astype(np.float32)), 2))
+    found, _ = merge_edges(blend(plan, predictions(plan, lambda w: maps[w].astype(np.float32)), 2))
     np.testing.assert_allclose(found, total / weights, rtol=1e-5)
 
 
@@ -98,7 +98,7 @@ def test_no_seam_where_windows_disagree(width):
     def level(window):
         return np.full((1, window.height, window.width), offsets[window], np.float32)
 
-    found, _ = join(blend(plan, predictions(plan, level), 1))
+    found, _ = merge_edges(blend(plan, predictions(plan, level), 1))
     # The ramp's steepest step is pi / 2 / 32 = 0.05; with four windows, and the last ones
     # moved back, a little more. Without blending there are steps of up to 1.
     assert np.abs(np.diff(found, axis=1)).max() < 0.12
@@ -114,9 +114,9 @@ def test_going_on_from_any_finished_row_gives_the_same_bits(plan):
         for row in plan.rows()
         for w in row
     }
-    whole, _ = join(blend(plan, predictions(plan, maps.get), 2))
+    whole, _ = merge_edges(blend(plan, predictions(plan, maps.get), 2))
     for _, done in plan.stripes[:-1]:
-        rest, _ = join(blend(plan, predictions(plan, maps.get, done=done), 2, done))
+        rest, _ = merge_edges(blend(plan, predictions(plan, maps.get, done=done), 2, done))
         np.testing.assert_array_equal(rest, whole[:, done:])
     assert list(blend(plan, [], 2, plan.height)) == []
 
@@ -127,7 +127,7 @@ def test_pixels_without_data_have_none_in_the_result():
     valid[:30, :30] = False
     valid[45, 50] = False
     one = np.ones((1, 16, 16), np.float32)
-    found, mask = join(blend(plan, predictions(plan, lambda _: one, valid), 1))
+    found, mask = merge_edges(blend(plan, predictions(plan, lambda _: one, valid), 1))
     np.testing.assert_array_equal(mask, valid)
     np.testing.assert_array_equal(np.isnan(found[0]), ~valid)
     np.testing.assert_allclose(found[0, valid], 1, rtol=1e-6)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from tfinet_mm.scenes.outlines import find_sides, join, no_sides, polygons, together
+from tfinet_mm.scenes.outlines import concatenate_edges, find_edges, merge_edges, no_edges, polygons
 
 features = pytest.importorskip('rasterio.features')
 shapely = pytest.importorskip('shapely')
@@ -11,7 +11,7 @@ shapely = pytest.importorskip('shapely')
 def outline(picture, top=0):
     """Polygons of the letters of a picture; the areas are a, b, ..."""
     labels = np.array([[max(ord(pixel) - 96, 0) for pixel in row] for row in picture.split()])
-    return polygons(find_sides(labels, np.ones(labels.max(), bool), top))
+    return polygons(find_edges(labels, np.ones(labels.max(), bool), top))
 
 
 def points(polygon):
@@ -70,7 +70,7 @@ def test_noise_is_outlined_as_by_gdal(share, structure):
     values = np.random.default_rng(0).random((60, 70)) < share
     labels, count = ndimage.label(values, structure)
     labels = labels.astype(np.int32)
-    made, owners = polygons(find_sides(labels, np.ones(count, bool), 0))
+    made, owners = polygons(find_edges(labels, np.ones(count, bool), 0))
     assert shapely.is_valid(made).all()
     parts = {}
     for shape, label in features.shapes(labels, mask=labels > 0, connectivity=4):
@@ -88,17 +88,17 @@ def test_joined_parts_are_the_whole(rows):
     labels, count = ndimage.label(values)
     labels = labels.astype(np.int32)
     every = np.ones(count, bool)
-    parts = [find_sides(labels[top : top + rows], every, top) for top in range(0, 30, rows)]
-    made, owners = polygons(join(together(*parts)))
-    whole, whole_owners = polygons(find_sides(labels, every, 0))
+    parts = [find_edges(labels[top : top + rows], every, top) for top in range(0, 30, rows)]
+    made, owners = polygons(merge_edges(concatenate_edges(*parts)))
+    whole, whole_owners = polygons(find_edges(labels, every, 0))
     assert owners.tolist() == whole_owners.tolist()
     assert [points(one) for one in made] == [points(one) for one in whole]
 
 
 def test_nothing():
-    made, owners = polygons(join(no_sides()))
+    made, owners = polygons(merge_edges(no_edges()))
     assert len(made) == len(owners) == 0
     labels = np.array([[1, 2]], np.int32)
-    made, owners = polygons(find_sides(labels, np.array([False, True]), 0))
+    made, owners = polygons(find_edges(labels, np.array([False, True]), 0))
     assert owners.tolist() == [1]
     assert made[0].equals(shapely.box(1, 0, 2, 1))

@@ -7,9 +7,9 @@ import pytest
 
 from tfinet_mm.errors import ImageFormatError, SceneError
 from tfinet_mm.io.rasters import raw_writer
-from tfinet_mm.scenes.finishing import finish_scene
 from tfinet_mm.scenes.grid import SceneGrid
 from tfinet_mm.scenes.results import SceneResults
+from tfinet_mm.scenes.write_results import finish_scene
 from tfinet_mm.structures import ClassTable
 
 rasterio = pytest.importorskip('rasterio')

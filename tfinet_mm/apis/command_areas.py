@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from tfinet_mm.scenes.finishing import AREAS_FILE
 from tfinet_mm.scenes.from_to import FromToAreas
+from tfinet_mm.scenes.write_results import AREAS_FILE
 
 MOST_ROWS = 8
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from tfinet_mm.apis.result import SCDResult
-from tfinet_mm.datasets.listing import list_folder, match_folders
+from tfinet_mm.datasets.file_index import list_folder, match_folders
 from tfinet_mm.files import sample_file, whole_file
 from tfinet_mm.pseudo_labels.manifest import differences
 from tfinet_mm.scenes.results import SCENE_FILE

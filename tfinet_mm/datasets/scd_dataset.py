@@ -12,7 +12,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from tfinet_mm.datasets.annotations import LabelSpec
-from tfinet_mm.datasets.listing import (
+from tfinet_mm.datasets.file_index import (
     fold_members,
     list_folder,
     match_folders,

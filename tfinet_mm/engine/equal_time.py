@@ -22,7 +22,7 @@ from tfinet_mm.engine.benchmark import build_model
 from tfinet_mm.engine.complexity import count_parts
 from tfinet_mm.engine.measuring import timed
 from tfinet_mm.engine.precision import check_training
-from tfinet_mm.evaluation.spread import mean_and_spread
+from tfinet_mm.evaluation.mean_std import mean_and_std
 from tfinet_mm.files import whole_file
 from tfinet_mm.models.members import network_bands
 from tfinet_mm.utils.class_names import class_name, with_paths, written_name
@@ -206,7 +206,7 @@ def format_comparison(
             f'{speed.gflop:.1f}',
             f'{speed.pairs / speed.seconds:.1f}',
             f'{speed.steps(budget)}',
-            *(mean_and_spread([run[key] for run in runs]) for key in SCORES),
+            *(mean_and_std([run[key] for run in runs]) for key in SCORES),
         ]
         lines.append(' | '.join(cells))
     return '\n'.join(f'| {line} |' for line in lines)

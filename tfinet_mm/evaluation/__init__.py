@@ -14,7 +14,12 @@ from tfinet_mm.evaluation.functional import (
     scd_scores,
 )
 from tfinet_mm.evaluation.metric import SCDMetric
-from tfinet_mm.evaluation.table import format_table, overall_scores, per_class_scores, scores_report
+from tfinet_mm.evaluation.score_table import (
+    format_table,
+    overall_scores,
+    per_class_scores,
+    scores_report,
+)
 
 __all__ = [
     'SCDConfusion',

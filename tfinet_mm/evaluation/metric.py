@@ -15,7 +15,12 @@ from torch import Tensor
 
 from tfinet_mm.errors import LabelValueError, MissingLabelsError, SampleCountError
 from tfinet_mm.evaluation.confusion import SCDConfusion
-from tfinet_mm.evaluation.table import format_table, overall_scores, per_class_scores, scores_report
+from tfinet_mm.evaluation.score_table import (
+    format_table,
+    overall_scores,
+    per_class_scores,
+    scores_report,
+)
 from tfinet_mm.files import whole_file
 from tfinet_mm.registry import METRICS
 from tfinet_mm.structures import (

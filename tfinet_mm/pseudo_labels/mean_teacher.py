@@ -15,7 +15,7 @@ from mmengine.runner import Runner
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
-from tfinet_mm.engine.hooks.samples import class_table
+from tfinet_mm.engine.hooks.sample_info import class_table
 from tfinet_mm.models.detectors.augmentation import augmented_probabilities, check_transforms
 from tfinet_mm.pseudo_labels.selection import Selection, per_class
 from tfinet_mm.pseudo_labels.teacher import (

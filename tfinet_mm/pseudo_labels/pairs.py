@@ -17,7 +17,7 @@ from torch.utils.data import Dataset
 from tfinet_mm.datasets import SCDDataset, SyntheticSCDDataset
 from tfinet_mm.datasets.annotations import LoadedLabels, read_pair_labels
 from tfinet_mm.datasets.check import leaf_datasets
-from tfinet_mm.datasets.listing import list_folder, match_folders
+from tfinet_mm.datasets.file_index import list_folder, match_folders
 from tfinet_mm.errors import ClassMismatchError, LabelFormatError, MissingLabelsError
 from tfinet_mm.io.labels import read_semantic_label
 from tfinet_mm.structures import IGNORE_INDEX

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tfinet_mm.errors import RecipeError
-from tfinet_mm.evaluation.spread import mean_and_spread
+from tfinet_mm.evaluation.mean_std import mean_and_std
 
 SUMMARY_SCORES = ('Score', 'SeK', 'mIoU', 'Fscd')
 """Columns of the summary."""
@@ -160,14 +160,14 @@ def _test_rows(
             'yes' if test['tta'] else '',
         ]
         for key in SUMMARY_SCORES:
-            cells.append(mean_and_spread([run.tests[stage]['scores'][key] for run in having]))
+            cells.append(mean_and_std([run.tests[stage]['scores'][key] for run in having]))
         for baseline in compared:
             differences = [
                 run.tests[stage]['scores'][score] - run.tests[baseline]['scores'][score]
                 for run in having
                 if baseline in run.tests and stage != baseline
             ]
-            cells.append(mean_and_spread(differences, signed=True))
+            cells.append(mean_and_std(differences, signed=True))
         yield tuple(cells)
 
 
@@ -206,12 +206,12 @@ def _label_rows(runs: Sequence[Run], stages: Sequence[str]) -> Iterator[tuple[st
     }
     yield ('', *names.values(), *(f'{names[other]} over {names[first]}' for other in others))
     for figure in dict.fromkeys(key for run in figures for made in run.values() for key in made):
-        cells = [mean_and_spread([*_values(figures, stage, figure).values()]) for stage in stages]
+        cells = [mean_and_std([*_values(figures, stage, figure).values()]) for stage in stages]
         before = _values(figures, first, figure)
         for other in others:
             after = _values(figures, other, figure)
             differences = [after[run] - before[run] for run in after if run in before]
-            cells.append(mean_and_spread(differences, signed=True))
+            cells.append(mean_and_std(differences, signed=True))
         yield (figure, *cells)
 
 

@@ -12,10 +12,10 @@ from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from tfinet_mm.checkpoints.weights import unwrapped
-from tfinet_mm.engine.hooks.samples import (
+from tfinet_mm.engine.hooks.sample_info import (
     check_names_differ,
     class_table,
-    place_in_dataset,
+    dataset_index,
     sample_name,
 )
 from tfinet_mm.evaluation import SCDConfusion
@@ -112,7 +112,7 @@ class ReportHook(Hook):
                     maps.predicted_to,
                     self._table.num_classes,
                 )
-            place = place_in_dataset(self._seen)
+            place = dataset_index(self._seen)
             self._seen += 1
             window = sample.get('window')
             self._collector.add(place, sample_name(sample), maps, counts, sample.img_path, window)

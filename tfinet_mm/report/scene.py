@@ -19,7 +19,7 @@ from tfinet_mm.report.records import (
     Polygon,
 )
 from tfinet_mm.report.statistics import BINS, count_probabilities
-from tfinet_mm.scenes.products import from_and_to
+from tfinet_mm.scenes.result_rasters import from_and_to
 from tfinet_mm.scenes.results import SceneResults
 from tfinet_mm.structures import ClassTable
 

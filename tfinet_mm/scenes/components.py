@@ -15,7 +15,7 @@ from scipy.sparse.csgraph import connected_components
 from tfinet_mm.errors import SceneError
 
 
-class Runs(NamedTuple):
+class PixelRuns(NamedTuple):
     """Neighbouring pixels of one value in a row, from above to below and from left to right.
 
     Attributes:
@@ -80,9 +80,9 @@ class Components:
             raise SceneError(f'expected a connectivity of 4 or 8, got {connectivity}')
         self.width = width
         self.reach = int(connectivity == 8)
-        # Runs of the row above, the open area that each is part of, and what those sum to.
+        # PixelRuns of the row above, the open area that each is part of, and what those sum to.
         nothing = np.zeros(0, np.int64)
-        self._runs = Runs(nothing, nothing, nothing, nothing)
+        self._runs = PixelRuns(nothing, nothing, nothing, nothing)
         self._areas = nothing
         self._sums: np.ndarray | None = None
 
@@ -96,7 +96,7 @@ class Components:
         """
         height = len(values)
         own = find_runs(values)
-        runs = Runs(*(np.concatenate(both) for both in zip(self._runs, own, strict=True)))
+        runs = PixelRuns(*(np.concatenate(both) for both in zip(self._runs, own, strict=True)))
         carried = len(self._areas)
         count, numbers = self._connect(runs)
         above = np.zeros(self._areas.max(initial=-1) + 1, np.int64)
@@ -121,7 +121,7 @@ class Components:
             bottom = own.row == height - 1
             opened[numbers_own[bottom]] = True
             open_numbers = np.cumsum(opened) - 1
-            self._runs = Runs(*(part[bottom] for part in own))._replace(
+            self._runs = PixelRuns(*(part[bottom] for part in own))._replace(
                 row=np.full(bottom.sum(), -1)
             )
             self._areas = open_numbers[numbers_own[bottom]]
@@ -130,10 +130,10 @@ class Components:
         kinds[numbers] = runs.value
         return Block(labels, kinds, sums, pixels, _boxes(own, numbers_own, count), above, opened)
 
-    def _connect(self, runs: Runs) -> tuple[int, np.ndarray]:
+    def _connect(self, runs: PixelRuns) -> tuple[int, np.ndarray]:
         """Number of areas, and each run's one; numbers rise with the first run from above."""
         first, second = touching(runs, self.width, self.reach)
-        # Runs of the row above that are connected further up.
+        # PixelRuns of the row above that are connected further up.
         order = np.argsort(self._areas, kind='stable')
         same = np.flatnonzero(np.diff(self._areas[order]) == 0)
         first = np.concatenate([first, order[same]])
@@ -148,7 +148,7 @@ class Components:
         return count, rank[numbers]
 
 
-def find_runs(values: np.ndarray) -> Runs:
+def find_runs(values: np.ndarray) -> PixelRuns:
     """The runs of an (h, w) array of integers.
 
     Example:
@@ -166,14 +166,14 @@ def find_runs(values: np.ndarray) -> Runs:
     stops = steps[1:][inside[:-1]]
     row = starts // (width + 2)
     base = row * (width + 2) + 1
-    return Runs(row, starts - base, stops - base, flat[starts].astype(np.int64))
+    return PixelRuns(row, starts - base, stops - base, flat[starts].astype(np.int64))
 
 
-def touching(runs: Runs, width: int, reach: int) -> tuple[np.ndarray, np.ndarray]:
+def touching(runs: PixelRuns, width: int, reach: int) -> tuple[np.ndarray, np.ndarray]:
     """Pairs of runs of one value in neighbouring rows that touch.
 
     Args:
-        runs: Runs in order.
+        runs: PixelRuns in order.
         width: Columns of the raster.
         reach: 0 where they have to share a side, 1 where a corner is enough.
 
@@ -193,7 +193,7 @@ def touching(runs: Runs, width: int, reach: int) -> tuple[np.ndarray, np.ndarray
     return upper[same], lower[same]
 
 
-def _boxes(runs: Runs, numbers: np.ndarray, count: int) -> np.ndarray:
+def _boxes(runs: PixelRuns, numbers: np.ndarray, count: int) -> np.ndarray:
     far = np.iinfo(np.int64).max
     boxes = np.zeros((count, 4), np.int64)
     boxes[:, :2] = far

@@ -155,7 +155,7 @@ def from_to_areas(
     """Add up a raster of transitions, a block of rows at a time.
 
     Args:
-        transition: Raster of :func:`tfinet_mm.scenes.products.transition_codes`.
+        transition: Raster of :func:`tfinet_mm.scenes.result_rasters.transition_codes`.
         classes: The K land-cover classes.
         nodata: Code of pixels without data.
         pixel_areas: Areas of the pixels of its grid.

@@ -1,8 +1,8 @@
 """Outlines of areas of pixels, in pixels, all areas of a block at once.
 
-An outline is made of sides: straight lines along rows or columns that have the area on their
+An outline is made of edges: straight lines along rows or columns that have the area on their
 right as one walks along them. Those of an area that reaches over several blocks are collected,
-joined where blocks met, and then walked along. The time that takes grows with the number of sides,
+joined where blocks met, and then walked along. The time that takes grows with the number of edges,
 also for one area with a million holes.
 
 shapely, of the extra ``geo``, is imported where it is used.
@@ -17,11 +17,11 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from tfinet_mm.io.rasters import import_geo
-from tfinet_mm.scenes.components import Runs, find_runs
+from tfinet_mm.scenes.components import PixelRuns, find_runs
 
 
-class Sides(NamedTuple):
-    """Sides of areas.
+class Edges(NamedTuple):
+    """Edges of areas.
 
     Attributes:
         owner: Number of the area.
@@ -39,9 +39,9 @@ class Sides(NamedTuple):
     high: np.ndarray
     sign: np.ndarray
 
-    def take(self, chosen: np.ndarray) -> Sides:
-        """Some of the sides, by a mask or numbers."""
-        return Sides(*(part[chosen] for part in self))
+    def take(self, chosen: np.ndarray) -> Edges:
+        """Some of the edges, by a mask or numbers."""
+        return Edges(*(part[chosen] for part in self))
 
     def ends(self, last: bool) -> tuple[np.ndarray, np.ndarray]:
         """Column and row of the first, or last, corner of each."""
@@ -50,18 +50,18 @@ class Sides(NamedTuple):
         return np.where(upright, self.line, along), np.where(upright, along, self.line)
 
 
-def no_sides() -> Sides:
+def no_edges() -> Edges:
     """None of them."""
-    return Sides(*(np.zeros(0, np.int32) for _ in Sides._fields))
+    return Edges(*(np.zeros(0, np.int32) for _ in Edges._fields))
 
 
-def together(*sides: Sides) -> Sides:
-    """All sides in one."""
-    return Sides(*(np.concatenate(parts) for parts in zip(*sides, strict=True)))
+def concatenate_edges(*edges: Edges) -> Edges:
+    """All edges in one."""
+    return Edges(*(np.concatenate(parts) for parts in zip(*edges, strict=True)))
 
 
-def find_sides(labels: np.ndarray, wanted: np.ndarray, top: int) -> Sides:
-    """The sides of areas in a block of rows, as if nothing lay around it.
+def find_edges(labels: np.ndarray, wanted: np.ndarray, top: int) -> Edges:
+    """The edges of areas in a block of rows, as if nothing lay around it.
 
     Args:
         labels: (h, w) number of the area + 1, 0 for none.
@@ -69,7 +69,7 @@ def find_sides(labels: np.ndarray, wanted: np.ndarray, top: int) -> Sides:
         top: The block's first row in the scene.
 
     Example:
-        >>> find_sides(np.array([[1, 1, 0]]), np.array([True]), top=7)._asdict()['line'].tolist()
+        >>> find_edges(np.array([[1, 1, 0]]), np.array([True]), top=7)._asdict()['line'].tolist()
         [7, 8, 0, 2]
     """
     chosen = np.where(np.concatenate([[False], wanted])[labels], labels, 0)
@@ -83,10 +83,10 @@ def find_sides(labels: np.ndarray, wanted: np.ndarray, top: int) -> Sides:
         # down.
         for here, sign in ((after, 1 - 2 * vertical), (before, 2 * vertical - 1)):
             parts.append(_sides_of(find_runs(here * differ), vertical, sign, top))
-    return together(*parts)
+    return concatenate_edges(*parts)
 
 
-def _sides_of(runs: Runs, vertical: int, sign: int, top: int) -> Sides:
+def _sides_of(runs: PixelRuns, vertical: int, sign: int, top: int) -> Edges:
     along, across = (top, 0) if vertical else (0, top)
     numbers = (
         runs.value - 1,
@@ -96,28 +96,28 @@ def _sides_of(runs: Runs, vertical: int, sign: int, top: int) -> Sides:
         runs.right + along,
         np.full_like(runs.row, sign),
     )
-    return Sides(*(part.astype(np.int32) for part in numbers))
+    return Edges(*(part.astype(np.int32) for part in numbers))
 
 
-def join(sides: Sides) -> Sides:
-    """Take away what two parts of an area share, and make one side of two that go on.
+def merge_edges(edges: Edges) -> Edges:
+    """Take away what two parts of an area share, and make one edge of two that go on.
 
     Args:
-        sides: Those of all parts of some areas.
+        edges: Those of all parts of some areas.
 
     Example:
-        >>> upper = find_sides(np.array([[1, 1]]), np.array([True]), top=0)
-        >>> lower = find_sides(np.array([[1, 0]]), np.array([True]), top=1)
-        >>> joined = join(together(upper, lower))
+        >>> upper = find_edges(np.array([[1, 1]]), np.array([True]), top=0)
+        >>> lower = find_edges(np.array([[1, 0]]), np.array([True]), top=1)
+        >>> joined = merge_edges(concatenate_edges(upper, lower))
         >>> list(zip(joined.line.tolist(), joined.low.tolist(), joined.high.tolist()))
         [(0, 0, 2), (1, 1, 2), (2, 0, 1), (0, 0, 2), (1, 1, 2), (2, 0, 1)]
     """
-    if not len(sides.owner):
-        return sides
-    # Along each line, what is added to the direction where a side begins, and taken where it ends.
-    place = np.concatenate([sides.low, sides.high])
-    change = np.concatenate([sides.sign, -sides.sign])
-    owner, vertical, line = (np.tile(part, 2) for part in sides[:3])
+    if not len(edges.owner):
+        return edges
+    # Along each line, what is added to the direction where a edge begins, and taken where it ends.
+    place = np.concatenate([edges.low, edges.high])
+    change = np.concatenate([edges.sign, -edges.sign])
+    owner, vertical, line = (np.tile(part, 2) for part in edges[:3])
     order = np.lexsort((place, line, vertical, owner))
     rows = np.stack([owner, vertical, line, place])[:, order]
     starts = np.flatnonzero(np.concatenate([[True], (np.diff(rows) != 0).any(0)]))
@@ -127,38 +127,38 @@ def join(sides: Sides) -> Sides:
     direction = np.cumsum(change)
     first = np.flatnonzero(direction)
     owner, vertical, line, low = rows[:, first]
-    return Sides(owner, vertical, line, low, rows[3, first + 1], direction[first])
+    return Edges(owner, vertical, line, low, rows[3, first + 1], direction[first])
 
 
-def polygons(sides: Sides) -> tuple[np.ndarray, np.ndarray]:
-    """Walk along the sides of whole areas.
+def polygons(edges: Edges) -> tuple[np.ndarray, np.ndarray]:
+    """Walk along the edges of whole areas.
 
     Args:
-        sides: All sides of the areas.
+        edges: All edges of the areas.
 
     Returns:
         Valid shapely polygons in columns and rows, and the number of the area of each, rising. An
-        area whose pixels share sides is one polygon; others are several that share corners. A ring
+        area whose pixels share edges is one polygon; others are several that share corners. A ring
         begins at its first corner from above.
     """
     shapely = import_geo('shapely', 'An outline')
-    if not len(sides.owner):
+    if not len(edges.owner):
         return np.zeros(0, object), np.zeros(0, np.int64)
-    sides, after = _successors(sides)
+    edges, after = _successors(edges)
     order, ring = _rings(after)
-    sides = sides.take(order)
-    (x, y), (to_x, to_y) = sides.ends(False), sides.ends(True)
+    edges = edges.take(order)
+    (x, y), (to_x, to_y) = edges.ends(False), edges.ends(True)
     count = ring[-1] + 1
     # Twice the area, positive where the outline is an outer one.
     turn = np.bincount(ring, x.astype(np.float64) * to_y - to_x.astype(np.float64) * y)
     first = np.searchsorted(ring, np.arange(count))
-    owner = sides.owner[first].astype(np.int64)
+    owner = edges.owner[first].astype(np.int64)
     shells = np.flatnonzero(turn > 0)
     # Rings are in the order of their owners, and so are the shells.
     own_shell = np.searchsorted(owner[shells], owner)
     several = np.bincount(owner[shells])[owner] > 1
     if several.any():
-        own_shell[several] = _shells_of(sides, ring, turn, several)
+        own_shell[several] = _shells_of(edges, ring, turn, several)
     own_shell[shells] = np.arange(len(shells))
     lines = shapely.linearrings(np.stack([x, y], 1).astype(np.float64), indices=ring)
     by_shell = np.lexsort((turn <= 0, own_shell))
@@ -166,21 +166,21 @@ def polygons(sides: Sides) -> tuple[np.ndarray, np.ndarray]:
     return made, owner[shells]
 
 
-def _successors(sides: Sides) -> tuple[Sides, np.ndarray]:
-    """The sides in order of owner and first corner, and the number of the one after each.
+def _successors(edges: Edges) -> tuple[Edges, np.ndarray]:
+    """The edges in order of owner and first corner, and the number of the one after each.
 
-    Where four sides of an area meet, two of its pixels share a corner only. Right turns stay with
+    Where four edges of an area meet, two of its pixels share a corner only. Right turns stay with
     the pixel, so that parts which only share corners get rings of their own. A ring that meets
     itself there is cut in two by left turns: polygons' rings mustn't. It meets itself on its outer
-    side alone, so that these cuts don't interfere with each other.
+    edge alone, so that these cuts don't interfere with each other.
     """
-    (x, y), (to_x, to_y) = sides.ends(False), sides.ends(True)
+    (x, y), (to_x, to_y) = edges.ends(False), edges.ends(True)
     # Directions: 0 right, 1 down, 2 left, 3 up.
-    direction = (sides.vertical + (sides.sign < 0) * 2).astype(np.int64)
+    direction = (edges.vertical + (edges.sign < 0) * 2).astype(np.int64)
     width, height = int(x.max()) + 1, int(y.max()) + 1
 
     def key(column: np.ndarray, row: np.ndarray, towards: np.ndarray) -> np.ndarray:
-        corner = (sides.owner.astype(np.int64) * height + row) * width + column
+        corner = (edges.owner.astype(np.int64) * height + row) * width + column
         return corner * 4 + towards % 4
 
     starts = key(x, y, direction)
@@ -195,7 +195,7 @@ def _successors(sides: Sides) -> tuple[Sides, np.ndarray]:
     after = np.where(is_right, right, left)
     ring = _ring_numbers(after)
     after = np.where(is_right & is_left & (ring == ring[left]), left, after)
-    return sides.take(order), after
+    return edges.take(order), after
 
 
 def _ring_numbers(after: np.ndarray) -> np.ndarray:
@@ -205,7 +205,7 @@ def _ring_numbers(after: np.ndarray) -> np.ndarray:
 
 
 def _rings(after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The order in which sides follow each other, ring by ring, and each one's ring.
+    """The order in which edges follow each other, ring by ring, and each one's ring.
 
     Rings come in the order of their smallest number, with which each begins.
     """
@@ -215,7 +215,7 @@ def _rings(after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rank = np.empty_like(first)
     rank[np.argsort(first)] = np.arange(len(first))
     ring = rank[ring]
-    # Steps to the end, by jumps that double: each ring ends before its first side.
+    # Steps to the end, by jumps that double: each ring ends before its first edge.
     begins = np.zeros(size, bool)
     begins[first] = True
     ends = begins[after]
@@ -228,19 +228,19 @@ def _rings(after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return order, ring[order]
 
 
-def _shells_of(sides: Sides, ring: np.ndarray, turn: np.ndarray, several: np.ndarray) -> np.ndarray:
+def _shells_of(edges: Edges, ring: np.ndarray, turn: np.ndarray, several: np.ndarray) -> np.ndarray:
     """The outer ring around each ring of areas that have several, as numbers of outer rings.
 
     Left of a hole, in the area, comes a ring that has the same one around it, or is it.
     """
-    upright = np.flatnonzero((sides.vertical == 1) & several[ring])
-    rows = (sides.high - sides.low)[upright]
+    upright = np.flatnonzero((edges.vertical == 1) & several[ring])
+    rows = (edges.high - edges.low)[upright]
     within = np.arange(rows.sum()) - np.repeat(np.cumsum(rows) - rows, rows)
-    row = np.repeat(sides.low[upright], rows) + within
-    column = np.repeat(sides.line[upright], rows)
+    row = np.repeat(edges.low[upright], rows) + within
+    column = np.repeat(edges.line[upright], rows)
     of_ring = np.repeat(ring[upright], rows)
     # In each row of pixels of an area, from left to right.
-    order = np.lexsort((column, row, np.repeat(sides.owner[upright], rows)))
+    order = np.lexsort((column, row, np.repeat(edges.owner[upright], rows)))
     row, column, of_ring = row[order], column[order], of_ring[order]
     leftmost = np.lexsort((column, of_ring))
     rings, place = np.unique(of_ring[leftmost], return_index=True)

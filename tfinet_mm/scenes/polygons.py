@@ -31,8 +31,8 @@ from tfinet_mm.io.rasters import (
 from tfinet_mm.scenes.areas import PixelAreas
 from tfinet_mm.scenes.components import Block, Components
 from tfinet_mm.scenes.grid import apply_affine
-from tfinet_mm.scenes.outlines import find_sides, join, no_sides, polygons, together
-from tfinet_mm.scenes.products import from_and_to
+from tfinet_mm.scenes.outlines import concatenate_edges, find_edges, merge_edges, no_edges, polygons
+from tfinet_mm.scenes.result_rasters import from_and_to
 
 LAYER = 'changes'
 # Metadata of the layer that holds the summary as JSON.
@@ -91,14 +91,14 @@ def write_polygons(
     encloses another number.
 
     Args:
-        transition: Raster of :func:`tfinet_mm.scenes.products.transition_codes`.
+        transition: Raster of :func:`tfinet_mm.scenes.result_rasters.transition_codes`.
         change_prob: Raster of P(changed) of the same size.
         target: File to write, with the suffix ``.gpkg``.
         classes: The K land-cover classes.
         nodata: Code of pixels without data.
         pixel_areas: Areas of the pixels, whose grid and CRS the polygons get.
         min_area: Smaller areas are left out: square metres, or pixels for a scene without CRS.
-        connectivity: 4: pixels of an area share sides, which gives polygons; 8: or corners, which
+        connectivity: 4: pixels of an area share edges, which gives polygons; 8: or corners, which
             gives multipolygons.
         block_pixels: Pixels of a block; of the result only the order of equal areas depends on it.
         progress: Called with the number of rows after each block.
@@ -126,7 +126,7 @@ def write_polygons(
     ):
         for path, raster in ((transition, codes), (change_prob, probabilities)):
             check_same_size(path, raster, grid.height, grid.width)
-        shelf = _Shelf(shapes, records, grid.transform, min_area, multi=connectivity == 8)
+        pending = _OpenPolygons(shapes, records, grid.transform, min_area, multi=connectivity == 8)
         for top, rows in row_blocks(grid.height, grid.width, block_pixels):
             values = read_rows(codes, top, rows)
             values[values == nodata] = 0
@@ -138,7 +138,7 @@ def write_polygons(
                 areas = block.sums[:, 0] * pixel_areas.constant
             else:
                 areas = block.sums[:, 2]
-            shelf.take(block, areas, top)
+            pending.take(block, areas, top)
             if progress is not None:
                 progress(rows)
         records.seek(0)
@@ -149,15 +149,15 @@ def write_polygons(
             connectivity=connectivity,
             polygons=len(found),
             area=float(found['area'].sum()),
-            dropped=shelf.dropped,
-            dropped_area=shelf.dropped_area,
+            dropped=pending.dropped,
+            dropped_area=pending.dropped_area,
         )
         _write(target, grid.crs, shapes, found, classes, summary)
     return summary
 
 
-class _Shelf:
-    """Polygons that are finished, on disk, and the sides of areas that go on below."""
+class _OpenPolygons:
+    """Polygons that are finished, on disk, and the edges of areas that go on below."""
 
     def __init__(
         self, shapes: BinaryIO, records: BinaryIO, transform: Any, min_area: float, multi: bool
@@ -169,12 +169,12 @@ class _Shelf:
         self._min_area = min_area * (1 - 1e-9)
         self._multi = multi
         self._written = 0
-        self._sides = no_sides()
+        self._edges = no_edges()
         self.dropped = 0
         self.dropped_area = 0.0
 
     def take(self, block: Block, areas: np.ndarray, top: int) -> None:
-        """Put the areas away that end in a block, and keep the sides of the others."""
+        """Put the areas away that end in a block, and keep the edges of the others."""
         large = areas >= self._min_area
         done = ~block.open
         self.dropped += int((done & ~large).sum())
@@ -185,24 +185,24 @@ class _Shelf:
         left, upper, right, lower = block.boxes.T
         # Most areas of a noisy scene are rectangles, which needn't be walked along.
         boxes = large & done & ~grown & ((right - left) * (lower - upper) == block.own)
-        known = self._sides._replace(owner=block.above[self._sides.owner])
+        known = self._edges._replace(owner=block.above[self._edges.owner])
         known = known.take(kept[known.owner])
-        found = no_sides()
+        found = no_edges()
         if (kept & ~boxes).any():
-            found = find_sides(block.labels, kept & ~boxes, top)
+            found = find_edges(block.labels, kept & ~boxes, top)
         ended = done[known.owner], done[found.owner]
         over = grown[found.owner]
-        whole = together(
-            join(together(known.take(ended[0]), found.take(ended[1] & over))),
+        whole = concatenate_edges(
+            merge_edges(concatenate_edges(known.take(ended[0]), found.take(ended[1] & over))),
             found.take(ended[1] & ~over),
         )
         walked, owners = polygons(whole)
         move = np.array([[0], [top], [0], [top]])
         made = np.concatenate([self._shapely.box(*(block.boxes[boxes].T + move)), walked])
         self._put(made, np.concatenate([np.flatnonzero(boxes), owners]), block, areas)
-        self._sides = together(known.take(~ended[0]), found.take(~ended[1]))
+        self._edges = concatenate_edges(known.take(~ended[0]), found.take(~ended[1]))
         still = np.cumsum(block.open) - 1
-        self._sides = self._sides._replace(owner=still[self._sides.owner])
+        self._edges = self._edges._replace(owner=still[self._edges.owner])
 
     def _put(self, made: np.ndarray, numbers: np.ndarray, block: Block, areas: np.ndarray) -> None:
         order = np.argsort(numbers, kind='stable')

@@ -18,13 +18,13 @@ from tfinet_mm.errors import SceneError
 from tfinet_mm.files import whole_file
 from tfinet_mm.io.images import PathLike, import_rasterio
 from tfinet_mm.scenes.blending import WindowPlan
-from tfinet_mm.scenes.finishing import finish_scene
 from tfinet_mm.scenes.predictor import ScenePredictor
 from tfinet_mm.scenes.quicklook import write_quicklooks
 from tfinet_mm.scenes.reader import ScenePair
 from tfinet_mm.scenes.results import SCENE_FILE
 from tfinet_mm.scenes.staging import STAGED, Staging, check_settings
 from tfinet_mm.scenes.streaming import WindowReader, needed_rows, predict_rows, share
+from tfinet_mm.scenes.write_results import finish_scene
 from tfinet_mm.utils.dist import on_first_rank
 from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.version import __version__

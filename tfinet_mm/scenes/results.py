@@ -14,11 +14,11 @@ import numpy as np
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import check_window
 from tfinet_mm.io.rasters import import_geo, open_raster
-from tfinet_mm.scenes.finishing import AREAS_FILE, POLYGONS_FILE
 from tfinet_mm.scenes.from_to import FromToAreas
 from tfinet_mm.scenes.grid import SceneGrid, apply_affine
 from tfinet_mm.scenes.polygons import AREA_FIELDS, LAYER, PolygonSummary, read_summary
-from tfinet_mm.scenes.products import Product, scene_products
+from tfinet_mm.scenes.result_rasters import Product, scene_products
+from tfinet_mm.scenes.write_results import AREAS_FILE, POLYGONS_FILE
 from tfinet_mm.structures import ClassTable
 
 SCENE_FILE = 'scene.json'
@@ -62,7 +62,7 @@ class SceneResults:
         scene: What ``scene.json`` holds.
         classes: The K + 1 classes, the first that of unchanged pixels.
         grid: Where all rasters lie.
-        products: The :class:`~tfinet_mm.scenes.products.Product` of each raster by name.
+        products: The :class:`~tfinet_mm.scenes.result_rasters.Product` of each raster by name.
 
     Raises:
         SceneError: The scene isn't finished.

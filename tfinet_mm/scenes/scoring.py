@@ -12,7 +12,7 @@ from tfinet_mm.errors import SceneError
 from tfinet_mm.evaluation.confusion import SCDConfusion
 from tfinet_mm.io.rasters import open_raster, row_blocks
 from tfinet_mm.scenes.grid import SceneGrid, pixel_offset
-from tfinet_mm.scenes.products import CHANGE_NODATA
+from tfinet_mm.scenes.result_rasters import CHANGE_NODATA
 from tfinet_mm.scenes.results import SceneResults
 from tfinet_mm.structures import IGNORE_INDEX
 

@@ -69,7 +69,7 @@ class WindowReader:
 
 
 def ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """Runs of consecutive numbers: first, and the one after the last.
+    """PixelRuns of consecutive numbers: first, and the one after the last.
 
     Example:
         >>> ranges([0, 1, 2, 5, 7, 8])

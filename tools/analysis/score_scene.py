@@ -12,7 +12,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfinet_mm.evaluation.table import format_table, scores_report
+from tfinet_mm.evaluation.score_table import format_table, scores_report
 from tfinet_mm.files import whole_file
 from tfinet_mm.scenes.results import SceneResults
 from tfinet_mm.scenes.scoring import score_scene

@@ -158,9 +158,9 @@ def test_the_report_goes_to_the_scores(tmp_path):
 
 def test_repeated_images_of_the_sampler_are_not_counted(monkeypatch):
     """Rank 1 of 2 has the second, fourth and sixth image of five: the last is a repetition."""
-    from tfinet_mm.engine.hooks import samples
+    from tfinet_mm.engine.hooks import sample_info
 
-    monkeypatch.setattr(samples, 'get_dist_info', lambda: (1, 2))
+    monkeypatch.setattr(sample_info, 'get_dist_info', lambda: (1, 2))
     run = Run(seconds=100, images=3)
     run.runner.test_dataloader.dataset = range(5)
     assert run.test()[1] == {'images_with_tta': 2}

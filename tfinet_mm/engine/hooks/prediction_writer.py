@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from tfinet_mm.engine.hooks.samples import check_names_differ, class_table, sample_name
+from tfinet_mm.engine.hooks.sample_info import check_names_differ, class_table, sample_name
 from tfinet_mm.registry import HOOKS
 from tfinet_mm.visualization.prediction_files import PredictionFiles
 

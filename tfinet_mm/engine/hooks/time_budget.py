@@ -16,7 +16,7 @@ from mmengine.logging import print_log
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
-from tfinet_mm.engine.hooks.samples import place_in_dataset
+from tfinet_mm.engine.hooks.sample_info import dataset_index
 from tfinet_mm.files import whole_file
 from tfinet_mm.models.detectors import SCDTTAModel
 from tfinet_mm.registry import HOOKS
@@ -117,7 +117,7 @@ class TimeBudgetHook(Hook):
         if self._model.active:
             size = len(runner.test_dataloader.dataset)
             # What fills up ranks beyond the last image isn't scored.
-            places = map(place_in_dataset, range(self._done, self._done + images))
+            places = map(dataset_index, range(self._done, self._done + images))
             self._augmented += sum(place < size for place in places)
         self._done += images
 

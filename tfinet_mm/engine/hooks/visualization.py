@@ -14,13 +14,13 @@ from mmengine.runner import Runner
 from mmengine.visualization import LocalVisBackend
 from PIL import Image
 
-from tfinet_mm.engine.hooks.choice import chosen_samples, positions, sample_key
-from tfinet_mm.engine.hooks.samples import (
+from tfinet_mm.engine.hooks.sample_info import (
     check_names_differ,
     class_table,
-    place_in_dataset,
+    dataset_index,
     sample_name,
 )
+from tfinet_mm.engine.hooks.shown_samples import sample_key, shown_samples, spread_indices
 from tfinet_mm.errors import ImageFormatError
 from tfinet_mm.files import sample_file
 from tfinet_mm.io.images import read_image
@@ -108,7 +108,9 @@ class PairVisualizationHook(Hook):
         self._seen = 0
         self._shown, self._held = set(), []
         dataset = runner.val_dataloader.dataset
-        self._chosen = chosen_samples(dataset, positions(len(dataset), self.number, self.interval))
+        self._chosen = shown_samples(
+            dataset, spread_indices(len(dataset), self.number, self.interval)
+        )
 
     def before_test_epoch(self, runner: Runner) -> None:
         """Count pairs from the first one again."""
@@ -120,7 +122,7 @@ class PairVisualizationHook(Hook):
     def _positions(self, outputs: Sequence[Any] | None) -> Iterator[tuple[int, Any]]:
         """The samples of a batch, each with its place in the data set."""
         for sample in outputs or ():
-            yield place_in_dataset(self._seen), sample
+            yield dataset_index(self._seen), sample
             self._seen += 1
 
     def after_val_iter(

@@ -26,7 +26,7 @@ from tfinet_mm.scenes.cog import write_cog
 from tfinet_mm.scenes.from_to import from_to_areas
 from tfinet_mm.scenes.grid import SceneGrid
 from tfinet_mm.scenes.polygons import read_summary, write_polygons
-from tfinet_mm.scenes.products import CHANGE_NODATA, scene_products, transition_codes
+from tfinet_mm.scenes.result_rasters import CHANGE_NODATA, scene_products, transition_codes
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.version import __version__

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tfinet_mm.evaluation.spread import mean_and_spread
+from tfinet_mm.evaluation.mean_std import mean_and_std
 
 
 @pytest.mark.parametrize(
@@ -18,4 +18,4 @@ from tfinet_mm.evaluation.spread import mean_and_spread
     ],
 )
 def test_worked_numbers(values, signed, cell):
-    assert mean_and_spread(values, signed) == cell
+    assert mean_and_std(values, signed) == cell

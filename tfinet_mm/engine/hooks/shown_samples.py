@@ -1,4 +1,4 @@
-"""Which samples of a data set to follow while training."""
+"""Choose the samples of a data set that are shown while training."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Hashable, Sequence
 from typing import Any
 
 
-def positions(size: int, number: int, interval: int | None = None) -> list[int]:
-    """Places of samples spread over a data set.
+def spread_indices(size: int, number: int, interval: int | None = None) -> list[int]:
+    """Spread indices of samples over a data set.
 
     Args:
         size: Samples in the data set.
@@ -15,10 +15,10 @@ def positions(size: int, number: int, interval: int | None = None) -> list[int]:
         interval: Take every n-th from the first instead, none if 0.
 
     Returns:
-        Increasing positions, each once.
+        Increasing indices, each once.
 
     Example:
-        >>> positions(100, 4), positions(3, 8), positions(10, 8, interval=4)
+        >>> spread_indices(100, 4), spread_indices(3, 8), spread_indices(10, 8, interval=4)
         ([12, 37, 62, 87], [0, 1, 2], [0, 4, 8])
     """
     if interval is not None:
@@ -28,33 +28,33 @@ def positions(size: int, number: int, interval: int | None = None) -> list[int]:
 
 
 def sample_key(sample: Any) -> Hashable:
-    """What tells a data sample or its ``data_info`` from all others: its name and first file."""
+    """Return the key of a data sample or its ``data_info``: its name and first file."""
     paths = sample.get('img_path') or [None]
     path = paths if isinstance(paths, str) else paths[0]
     return sample.get('sample_id'), None if path is None else str(path)
 
 
-def chosen_samples(dataset: Any, places: Sequence[int]) -> dict[Hashable, str]:
-    """Keys of the samples at some places, each with a suffix that tells equal names apart.
+def shown_samples(dataset: Any, indices: Sequence[int]) -> dict[Hashable, str]:
+    """Return the keys of samples, each with a suffix that tells equal names apart.
 
     Args:
         dataset: One of MMEngine's, or any other with a length.
-        places: Positions in it.
+        indices: Where they are in it.
 
     Returns:
         For each sample its :func:`sample_key`, whatever the order it is loaded in and by
-        which process; its position where the data set has no ``get_data_info``. The
+        which process; its index where the data set has no ``get_data_info``. The
         suffix is empty, or ``~2``, ``~3`` and so on where data sets put together have
         samples of one name.
     """
     if not hasattr(dataset, 'get_data_info'):
-        return dict.fromkeys(places, '')
-    chosen: dict[Hashable, str] = {}
+        return dict.fromkeys(indices, '')
+    shown: dict[Hashable, str] = {}
     names: dict[str, int] = {}
-    for place in places:
-        info = dataset.get_data_info(place)
+    for index in indices:
+        info = dataset.get_data_info(index)
         key, name = sample_key(info), str(info.get('sample_id'))
-        if key not in chosen:
+        if key not in shown:
             names[name] = names.get(name, 0) + 1
-            chosen[key] = f'~{names[name]}' if names[name] > 1 else ''
-    return chosen
+            shown[key] = f'~{names[name]}' if names[name] > 1 else ''
+    return shown

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tfinet_mm.errors import SceneError
-from tfinet_mm.scenes.products import from_and_to, scene_products, transition_codes
+from tfinet_mm.scenes.result_rasters import from_and_to, scene_products, transition_codes
 from tfinet_mm.structures import SECOND, ClassTable
 
 

@@ -6,8 +6,8 @@ import pytest
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.rasters import raw_writer
-from tfinet_mm.scenes.finishing import finish_scene
 from tfinet_mm.scenes.grid import SceneGrid
+from tfinet_mm.scenes.write_results import finish_scene
 from tfinet_mm.structures import ClassTable
 
 rasterio = pytest.importorskip('rasterio')
@@ -101,7 +101,7 @@ def test_what_is_there_is_not_made_again(staged, tmp_path, monkeypatch):
     ages = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
     with monkeypatch.context() as patch:
         # Nothing to make it of is needed either.
-        patch.setattr('tfinet_mm.scenes.finishing._derive', None)
+        patch.setattr('tfinet_mm.scenes.write_results._derive', None)
         assert finish_scene(out, staged, GRID, CLASSES) == first
     assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == ages
     for name in ('change.tif', 'areas.json'):

@@ -2,7 +2,7 @@ import re
 
 import pytest
 
-from tfinet_mm.datasets.listing import (
+from tfinet_mm.datasets.file_index import (
     fold_members,
     list_folder,
     match_folders,

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Sequence
 
 
-def mean_and_spread(values: Sequence[float], signed: bool = False) -> str:
+def mean_and_std(values: Sequence[float], signed: bool = False) -> str:
     """Mean and sample standard deviation, as a table shows them.
 
     Args:
@@ -14,9 +14,9 @@ def mean_and_spread(values: Sequence[float], signed: bool = False) -> str:
         signed: Whether the mean of positive numbers has a sign, as for differences.
 
     Example:
-        >>> mean_and_spread([20.0, 21.0, 22.0])
+        >>> mean_and_std([20.0, 21.0, 22.0])
         '21.00 ± 1.00'
-        >>> mean_and_spread([20.0], signed=True)
+        >>> mean_and_std([20.0], signed=True)
         '+20.00'
     """
     if not values:

@@ -1,4 +1,4 @@
-"""What hooks need to know of a data sample."""
+"""Name, index and classes of a data sample, for hooks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tfinet_mm.structures import ClassTable
 
 
 def sample_name(sample: Any) -> str:
-    """The ``sample_id`` of a data sample, which its files are named after.
+    """Return the ``sample_id`` of a data sample, which its files are named after.
 
     Raises:
         ValueError: The sample has none.
@@ -26,14 +26,14 @@ def sample_name(sample: Any) -> str:
     return str(name)
 
 
-def place_in_dataset(index: int) -> int:
-    """The place that MMEngine's DefaultSampler, without shuffling, gives a sample of this rank.
+def dataset_index(index: int) -> int:
+    """Return the index in the data set that MMEngine's unshuffled sampler gave this rank.
 
     Args:
         index: Number of the sample on this rank, counted from 0.
 
     Returns:
-        Its place in the data set, counted from 0. Samples whose place is
+        Its index in the data set, counted from 0. Samples whose index is
         beyond the last one fill up ranks: they repeat the first ones.
     """
     rank, ranks = get_dist_info()
@@ -41,7 +41,7 @@ def place_in_dataset(index: int) -> int:
 
 
 def class_table(dataloader: DataLoader[Any]) -> ClassTable:
-    """The class table of the data set behind a data loader.
+    """Return the class table of the data set behind a data loader.
 
     Raises:
         ValueError: The data set's metainfo has none.

@@ -3,13 +3,13 @@
 import pytest
 from mmengine.dataset import BaseDataset, ConcatDataset
 
-from tfinet_mm.engine.hooks.choice import chosen_samples, positions, sample_key
+from tfinet_mm.engine.hooks.shown_samples import sample_key, shown_samples, spread_indices
 
 
 @pytest.mark.parametrize('size', [1, 2, 7, 8, 9, 100, 1693])
 @pytest.mark.parametrize('number', [1, 2, 8, 20])
 def test_one_of_every_part(size, number):
-    places = positions(size, number)
+    places = spread_indices(size, number)
     assert len(places) == min(size, number)
     part = size / len(places)
     for index, place in enumerate(places):
@@ -17,8 +17,14 @@ def test_one_of_every_part(size, number):
 
 
 def test_every_nth_and_none():
-    assert positions(10, 8, 3) == [0, 3, 6, 9]
-    assert positions(10, 8, 0) == positions(10, 0) == positions(0, 8) == positions(0, 8, 3) == []
+    assert spread_indices(10, 8, 3) == [0, 3, 6, 9]
+    assert (
+        spread_indices(10, 8, 0)
+        == spread_indices(10, 0)
+        == spread_indices(0, 8)
+        == spread_indices(0, 8, 3)
+        == []
+    )
 
 
 class Pairs(BaseDataset):
@@ -32,7 +38,7 @@ class Pairs(BaseDataset):
 
 def test_names_in_common_are_numbered():
     both = ConcatDataset([Pairs(data_root='x'), Pairs(data_root='y')])
-    assert chosen_samples(both, [0, 2, 3]) == {
+    assert shown_samples(both, [0, 2, 3]) == {
         ('a', 'x/1/a'): '',
         ('sub/a', 'x/1/sub/a'): '',
         ('a', 'y/1/a'): '~2',
@@ -41,6 +47,6 @@ def test_names_in_common_are_numbered():
 
 
 def test_data_sets_that_do_not_tell_their_samples():
-    assert chosen_samples([None] * 5, [1, 3]) == {1: '', 3: ''}
+    assert shown_samples([None] * 5, [1, 3]) == {1: '', 3: ''}
     assert sample_key({'img_path': 'a.png'}) == (None, 'a.png')
     assert sample_key({}) == (None, None)
