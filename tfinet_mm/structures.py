@@ -52,7 +52,7 @@ Features = tuple[Tensor, ...]
 
 
 class Branches(NamedTuple):
-    """What a neck returns: features of the three branches, finest level first.
+    """Output of a neck: features of the three branches, finest level first.
 
     Attributes:
         before: Features of the first date, a tuple of (N, C, H, W).
@@ -70,7 +70,7 @@ class Branches(NamedTuple):
 
 
 class SCDLogits(NamedTuple):
-    """What a detector returns in ``mode='tensor'``, all at input size.
+    """Output of a detector in ``mode='tensor'``, all at input size.
 
     Attributes:
         semantic_from: Land-cover logits of the first date, (N, K, H, W).
@@ -83,14 +83,14 @@ class SCDLogits(NamedTuple):
     change: Tensor
 
     def probabilities(self) -> SCDProbabilities:
-        """The softmax of the land-cover logits and the sigmoid of the change logit."""
+        """Return the softmax of the land-cover logits and the sigmoid of the change logit."""
         return SCDProbabilities(
             self.semantic_from.softmax(1), self.semantic_to.softmax(1), self.change.sigmoid()
         )
 
 
 class SCDProbabilities(NamedTuple):
-    """What models, test-time augmentation and ensembles average: probabilities of all three maps.
+    """Probabilities of all three maps, as models, augmentation and ensembles average them.
 
     Attributes:
         land_cover_from: Class probabilities of the first date, (N, K, H, W),
@@ -198,7 +198,7 @@ class ClassTable:
         return cls(metainfo['semantic_classes'], metainfo['semantic_palette'])
 
     def metainfo(self) -> dict[str, Any]:
-        """The table as MMEngine metainfo, with the two classes of the change map."""
+        """Return the table as MMEngine metainfo, with the two classes of the change map."""
         return dict(
             classes=('unchanged', 'changed'),
             palette=[(0, 0, 0), (255, 255, 255)],

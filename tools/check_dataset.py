@@ -60,7 +60,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def class_problems(cfg: Config, report: DatasetReport) -> list[Problem]:
-    """Where the model of a config has another number of classes than the data set."""
+    """Find models of a config with another number of classes than the data set."""
     head = (cfg.get('model') or {}).get('semantic_head') or {}
     number = head.get('num_classes')
     if number is None or number == report.table.num_classes:

@@ -102,7 +102,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def numbers(words: Sequence[str] | None, option: str) -> PerClass | None:
-    """One number for all classes, a list, or a dictionary of NAME=NUMBER.
+    """Return one number for all classes, a list, or a dictionary of NAME=NUMBER.
 
     Raises:
         ValueError: A word is neither, or both kinds are there.
@@ -122,7 +122,7 @@ def numbers(words: Sequence[str] | None, option: str) -> PerClass | None:
 
 
 def selection(args: argparse.Namespace) -> Selection | None:
-    """What 'soft' keeps; None where nothing is said."""
+    """Return the selection of 'soft'; None without options."""
     by_class = numbers(args.class_thresholds, '--class-thresholds')
     said = dict(
         threshold=args.threshold,

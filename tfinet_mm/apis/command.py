@@ -109,7 +109,7 @@ def _inferencer(args: argparse.Namespace, kinds: set[str]) -> SCDInferencer:
 def _settings(
     args: argparse.Namespace, inferencer: SCDInferencer, kinds: set[str]
 ) -> dict[str, Any]:
-    """Everything that decides about the results."""
+    """Return everything that decides about the results."""
     images = dict(bands=inferencer.bands, value_range=inferencer.value_range)
     sections: dict[str, dict[str, Any]] = dict(
         picture=images | dict(window=args.window, overlap=args.overlap),
@@ -160,5 +160,5 @@ def _predict_scene(
 
 
 def command() -> None:
-    """The command of the terminal."""
+    """Run as the command of the terminal."""
     run_command(main)

@@ -14,7 +14,7 @@ MOST_ROWS = 8
 
 
 def area_table(folder: Path, most: int = MOST_ROWS) -> str:
-    """The areas of a finished scene in words.
+    """Return the areas of a finished scene in words.
 
     Args:
         folder: The scene's folder.
@@ -25,7 +25,7 @@ def area_table(folder: Path, most: int = MOST_ROWS) -> str:
 
 
 def format_areas(areas: FromToAreas, most: int = MOST_ROWS) -> str:
-    """A line for each of the largest transitions, and one for each total.
+    """Return a line for each of the largest transitions, and one for each total.
 
     Example:
         >>> import numpy as np

@@ -204,7 +204,7 @@ READING_OPTIONS = ('bands', *SCENE_OPTIONS[:8])
 
 
 def reading_options(args: argparse.Namespace) -> dict[str, Any]:
-    """What was said about reading scenes."""
+    """Return the options about reading scenes that were given."""
     said = {name: getattr(args, name) for name in READING_OPTIONS}
     return {name: value for name, value in said.items() if value is not None and value is not False}
 
@@ -246,7 +246,7 @@ def read_bands(words: Sequence[str]) -> list[int] | dict[str, list[int]]:
 
 
 def read_stretch(words: Sequence[str]) -> Any:
-    """A stretch as :class:`~tfinet_mm.scenes.reader.ScenePair` takes it.
+    """Return a stretch as :class:`~tfinet_mm.scenes.reader.ScenePair` takes it.
 
     Raises:
         ValueError: The words are none.
@@ -269,7 +269,7 @@ def read_stretch(words: Sequence[str]) -> Any:
 
 
 def read_nodata(words: Sequence[str]) -> float | dict[str, float]:
-    """A value, or one for each date.
+    """Return a value, or one for each date.
 
     Raises:
         ValueError: The words are neither.
@@ -304,7 +304,7 @@ def _stretch(words: Sequence[str]) -> Any:
 
 
 def _by_date(words: Sequence[str], read: Callable[[str], Value]) -> dict[str, Value] | None:
-    """What ``before=...`` and ``after=...`` say; None where no word is of this kind."""
+    """Return the values of ``before=...`` and ``after=...``; None without such a word."""
     named = dict(word.split('=', 1) for word in words if '=' in word)
     if not named:
         return None

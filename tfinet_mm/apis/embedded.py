@@ -46,7 +46,7 @@ CONSTANTS = {'inf': float('inf'), 'nan': float('nan')}
 
 
 def embedded_config(checkpoint: str | os.PathLike[str]) -> Config:
-    """The config that a checkpoint carries, as far as predicting needs it.
+    """Return the config that a checkpoint carries, as far as predicting needs it.
 
     Initial weights (``init_cfg``) are left out, since the checkpoint has all.
 
@@ -195,7 +195,7 @@ def _value(node: ast.expr) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """A copy without what initialises weights."""
+    """Return a copy without what initialises weights."""
     if isinstance(value, Mapping):
         return {key: _plain(part) for key, part in value.items() if key != 'init_cfg'}
     if isinstance(value, list | tuple):
@@ -204,7 +204,7 @@ def _plain(value: Any) -> Any:
 
 
 def _types(values: Mapping[str, Any]) -> Iterator[str]:
-    """Names of all types that predicting would build."""
+    """Yield names of all types that predicting would build."""
     used = [values['model'], values.get('tta_model'), values.get('test_pipeline')]
     used += [_pipelines(values.get(key)) for key in KEPT if key.endswith('dataloader')]
     stack = used
@@ -219,7 +219,7 @@ def _types(values: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _pipelines(part: Any) -> list[Any]:
-    """Every ``pipeline`` in the config of a data loader."""
+    """Return every ``pipeline`` in the config of a data loader."""
     if isinstance(part, Mapping):
         own = [part['pipeline']] if 'pipeline' in part else []
         return own + [one for value in part.values() for one in _pipelines(value)]

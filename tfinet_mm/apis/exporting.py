@@ -39,7 +39,7 @@ AVERAGES = 'ema_state_dict'
 
 
 class Exported(NamedTuple):
-    """What was written.
+    """A file of weights that was written.
 
     Attributes:
         tensors: Number of tensors.

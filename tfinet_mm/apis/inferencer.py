@@ -230,7 +230,7 @@ class SCDInferencer:
             yield from self._predict_batch(batch)
 
     def predict_probabilities(self, pairs: np.ndarray | torch.Tensor) -> SCDProbabilities:
-        """What the network gives for a batch, before anything is decided.
+        """Predict the probabilities of a batch, before anything is decided.
 
         Args:
             pairs: (N, 2B, H, W), before's bands and then after's, uint8 or
@@ -265,7 +265,7 @@ class SCDInferencer:
 
     @functools.cached_property
     def settings(self) -> dict[str, Any]:
-        """What decides about the probabilities, as plain values; images are not among it.
+        """Settings that decide about the probabilities, as plain values; images are not among them.
 
         Returns:
             ``model``, a list of the networks with hashes of config and weights

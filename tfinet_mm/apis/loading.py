@@ -82,7 +82,7 @@ def read_config(
 def build_model(
     cfg: Config, checkpoint: str | None, amp: str | None
 ) -> tuple[Any, ClassTable | None]:
-    """The network in evaluation mode on the CPU, and the classes that its checkpoint names."""
+    """Return the network in evaluation mode on the CPU, and the classes its checkpoint names."""
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
         if amp is not None:
             set_autocast(cfg, amp)
@@ -121,7 +121,7 @@ def set_windows(
 
 
 def find_window(cfg: Config, model: Any) -> int:
-    """Side of the windows that a network is used to, in pixels.
+    """Return the side of the windows that a network is used to, in pixels.
 
     Args:
         cfg: Its config.
@@ -216,7 +216,7 @@ def _test_pipeline(cfg: Config) -> Sequence[Mapping[str, Any]]:
 
 
 def _find(part: Any, key: str) -> Any:
-    """The first value under a key in the config of a data loader, wrapped data sets included."""
+    """Return the first value under a key in the config of a data loader, wrapped data too."""
     if isinstance(part, Mapping):
         return part.get(key) or next(
             (found for value in part.values() if (found := _find(value, key))), None
@@ -227,7 +227,7 @@ def _find(part: Any, key: str) -> Any:
 
 
 def find_classes(cfg: Config, num_classes: int, *known: ClassTable | None) -> ClassTable:
-    """Names and colours of the classes.
+    """Return names and colours of the classes.
 
     Args:
         cfg: A config whose data sets may tell.

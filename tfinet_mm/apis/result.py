@@ -1,4 +1,4 @@
-"""What is predicted for one pair."""
+"""Prediction for one pair."""
 
 from __future__ import annotations
 

@@ -272,7 +272,7 @@ def _check_usable(weights: Mapping[Any, Any], name: str) -> None:
 
 
 def _all_finite(value: Any) -> bool:
-    """Whether all tensors at any depth are finite."""
+    """Return whether all tensors at any depth are finite."""
     if isinstance(value, Mapping):
         return all(_all_finite(one) for one in value.values())
     if isinstance(value, list | tuple):

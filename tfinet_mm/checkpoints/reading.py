@@ -42,7 +42,7 @@ def trust_checkpoints(trust: bool = True) -> None:
 
 
 def checkpoints_trusted() -> bool:
-    """Whether ``TFINET_TRUST_CHECKPOINT`` says that checkpoints may run code."""
+    """Return whether ``TFINET_TRUST_CHECKPOINT`` says that checkpoints may run code."""
     return os.environ.get(TRUST_VARIABLE, '').lower() in ('1', 'true', 'yes', 'on')
 
 
@@ -117,7 +117,7 @@ def _damaged(name: str, error: BaseException) -> DamagedCheckpointError:
 
 
 def _refused(message: str) -> str | None:
-    """Which object made torch refuse a file, or None where that was not the reason."""
+    """Return the object that made torch refuse a file, or None where that was not the reason."""
     if match := re.search(r'GLOBAL (\S+)', message):
         return match.group(1)
     for pattern in (

@@ -19,7 +19,7 @@ SHOWN = 8
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
-    """The model within wrappers for several processes and for test-time augmentation."""
+    """Return the model within wrappers for several processes and for test-time augmentation."""
     inner: Any = model
     while is_model_wrapper(inner) or isinstance(inner, BaseTTAModel):
         inner = inner.module
@@ -106,7 +106,7 @@ def load_weights(
 
 
 def _counted(keys: Sequence[str], training: bool) -> list[str]:
-    """The keys that matter: no counters of batch norm; auxiliary heads in training only."""
+    """Return the keys that matter: no counters of batch norm; auxiliary heads in training only."""
     return [
         key
         for key in keys

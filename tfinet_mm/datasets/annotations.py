@@ -17,7 +17,7 @@ CHANGE_STORAGES = ('auto', '0/1', '0/255', 'semantic')
 
 @dataclass(frozen=True)
 class LabelSpec:
-    """What the label files of a data set mean.
+    """Meaning of the values in the label files of a data set.
 
     Attributes:
         table: The classes, index 0 for "unchanged" (or "no information").
@@ -106,7 +106,7 @@ def to_land_cover(label: np.ndarray) -> np.ndarray:
 def combine_semantic_change(
     label_from: np.ndarray, label_to: np.ndarray, mask: np.ndarray | None = None
 ) -> PairLabels:
-    """Labels of a pair whose files hold a class where something changed, 0 elsewhere.
+    """Return labels of a pair whose files hold a class where something changed, 0 elsewhere.
 
     "Changed" is ``label > 0``, never ``label_from != label_to``: a building
     replaced by another has one class on both dates and did change. Pixels about
@@ -221,7 +221,7 @@ def _read_semantic_pair(
 
 
 def transition_table(number: int) -> ClassTable:
-    """A class table for labels of ``number`` transitions, read by index only."""
+    """Return a class table for labels of ``number`` transitions, read by index only."""
     return ClassTable(
         tuple(f'transition {index}' for index in range(number)),
         tuple((index, index, index) for index in range(number)),

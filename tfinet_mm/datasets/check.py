@@ -38,7 +38,7 @@ class Problem:
 
 @dataclass
 class DatasetReport:
-    """What a data set holds; numbers of pixels are over all pairs.
+    """Contents of a data set; numbers of pixels are over all pairs.
 
     Attributes:
         table: The classes.
@@ -83,7 +83,7 @@ class DatasetReport:
         return int(self.change_counts[1]) / known if known else 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """All of it, ready for JSON, shares in percent."""
+        """Return all of it, ready for JSON, shares in percent."""
         return dict(
             pairs=self.pairs,
             sizes={f'{height}x{width}': number for (height, width), number in self.sizes.items()},
@@ -105,7 +105,7 @@ class DatasetReport:
 
 @dataclass
 class PairFacts:
-    """What one pair adds to the report."""
+    """Contribution of one pair to the report."""
 
     sample_id: str
     problems: list[Problem] = field(default_factory=list)
@@ -335,7 +335,7 @@ def _sizes(report: DatasetReport) -> str:
 
 
 def find_leaks(reports: Mapping[str, DatasetReport]) -> list[Problem]:
-    """Pairs of images that are in the training split and in another one as well.
+    """Return pairs of images that are in the training split and in another one as well.
 
     Args:
         reports: By the name of the split, "train" or "train (1 of 2)"; each
@@ -368,7 +368,7 @@ def _first(transforms: Iterable[Any], kind: type) -> Any:
 
 
 def leaf_datasets(dataset: Any) -> list[SCDDataset]:
-    """The data sets that wrappers (concatenation, repetition) are made of.
+    """Return the data sets that wrappers (concatenation, repetition) are made of.
 
     Raises:
         TypeError: One isn't a data set of this package.

@@ -10,7 +10,7 @@ from tfinet_mm.datasets.check import ERROR, WARNING, DatasetReport, Problem
 
 
 def format_report(report: DatasetReport, title: str, limit: int = 20) -> str:
-    """The report as plain text.
+    """Return the report as plain text.
 
     Args:
         report: The report.

@@ -1,4 +1,4 @@
-"""Which pairs a data set consists of: folders, list files, folds and windows."""
+"""Find the pairs of a data set: folders, list files, folds and windows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SHOWN = 10
 
 
 def list_folder(folder: PathLike, suffixes: Sequence[str]) -> dict[str, str]:
-    """All files of a folder and its sub-folders that end in one of the suffixes.
+    """Return all files of a folder and its sub-folders that end in one of the suffixes.
 
     Args:
         folder: Where to look.
@@ -66,7 +66,7 @@ def list_folder(folder: PathLike, suffixes: Sequence[str]) -> dict[str, str]:
 
 
 def strip_suffix(name: str, suffixes: Sequence[str]) -> str | None:
-    """The name without the suffix it ends in (lower case), or None if it has none of them."""
+    """Return the name without the suffix it ends in (lower case), or None without any."""
     for suffix in suffixes:
         if suffix and name.lower().endswith(suffix.lower()):
             return name[: -len(suffix)]
@@ -74,7 +74,7 @@ def strip_suffix(name: str, suffixes: Sequence[str]) -> str | None:
 
 
 def read_list_file(path: PathLike) -> list[str]:
-    """The names of a list file: one a line, blank lines and lines from # on left out.
+    """Return the names of a list file: one a line, blank lines and lines from # on left out.
 
     Raises:
         FileNotFoundError: There is no such file; folders are never listed instead.
@@ -106,7 +106,7 @@ def read_list_file(path: PathLike) -> list[str]:
 def select_listed(
     names: Sequence[str], available: Mapping[str, str], suffixes: Sequence[str], path: PathLike
 ) -> list[str]:
-    """The keys of ``available`` that a list file names, with or without suffix.
+    """Return the keys of ``available`` that a list file names, with or without suffix.
 
     Raises:
         UnmatchedPairError: Some have no file.
@@ -205,7 +205,7 @@ def _by_key(role: str, files: Mapping[str, str], pattern: str | None) -> dict[st
 
 
 def fold_members(sources: Sequence[str], every: int, start: int | Sequence[int] = 0) -> set[str]:
-    """The names that a regular split holds out: every n-th in sorted order.
+    """Return the names that a regular split holds out: every n-th in sorted order.
 
     Args:
         sources: Names, in any order, repeated where several pairs show one scene.

@@ -49,7 +49,7 @@ class HRSCDDataset(SCDDataset):
         )
 
     def default_prefix(self) -> dict[str, str]:
-        """The folders of the release once its archives are unpacked below ``data_root``."""
+        """Return the folders of the release once its archives are unpacked below ``data_root``."""
         return dict(
             img_path_from='images_2006/2006',
             img_path_to='images_2012/2012',

@@ -65,14 +65,14 @@ class LandsatSCDDataset(SCDDataset):
         return LabelSpec(self.class_table, semantics, storage, change_storage, transitions)
 
     def source_name(self, name: str) -> str:
-        """The name without what marks an augmented copy.
+        """Return the name without what marks an augmented copy.
 
         Example: ``'12_34rotate90'`` and ``'12_34_CropResize1'`` come from ``'12_34'``.
         """
         return COPY.sub('', name)
 
     def select_names(self, names: Sequence[str]) -> list[str]:
-        """The pairs of the fold, with copies only in training and only with their source."""
+        """Return the pairs of the fold, with copies only in training and only with their source."""
         originals = {name for name in names if not COPY.search(name)}
         kept = super().select_names(names)
         if self.augmented == 'exclude' or self.held_out:

@@ -152,11 +152,11 @@ class SCDDataset(BaseDataset):
         return ClassTable.from_metainfo(stated)
 
     def _label_spec(self, semantics: str, storage: str, change_storage: str) -> LabelSpec:
-        """What the label files mean; subclasses with labels of their own kind override it."""
+        """Return what the label files mean; subclasses with other labels override it."""
         return LabelSpec(self.class_table, semantics, storage, change_storage)
 
     def default_prefix(self) -> dict[str, str]:
-        """The folders of the data set's usual layout, below ``data_root``."""
+        """Return the folders of the data set's usual layout, below ``data_root``."""
         return dict(DEFAULT_PREFIX)
 
     def _checked_prefix(
@@ -194,11 +194,11 @@ class SCDDataset(BaseDataset):
         }
 
     def source_name(self, name: str) -> str:
-        """The scene that a pair shows; pairs of one scene never go to both sides of a fold."""
+        """Return the scene that a pair shows; a fold never splits the pairs of a scene."""
         return name
 
     def select_names(self, names: Sequence[str]) -> list[str]:
-        """The pairs that take part, by the fold; subclasses may leave more out."""
+        """Return the pairs that take part, by the fold; subclasses may leave more out."""
         if self.fold is None:
             return list(names)
         sources = {name: self.source_name(name) for name in names}
@@ -304,7 +304,7 @@ class SCDDataset(BaseDataset):
         return False
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """An entry of the data set, with what all of them share."""
+        """Return an entry of the data set, with what all of them share."""
         info = super().get_data_info(idx)
         info['label_spec'] = self.label_spec
         info['seg_fields'] = []

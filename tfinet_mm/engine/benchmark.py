@@ -55,7 +55,7 @@ class Measurement:
 def synthetic_batch(
     batch_size: int, shape: tuple[int, int], bands: int = 3, num_classes: int = 6, seed: int = 0
 ) -> dict[str, list[Any]]:
-    """A batch as a train pipeline packs it, of random numbers.
+    """Return a batch as a train pipeline packs it, of random numbers.
 
     Args:
         batch_size: Number of pairs N.
@@ -210,7 +210,7 @@ def measure_data(cfg: Config, pairs: int = 64) -> Iterator[Measurement]:
 
 
 def format_measurements(rows: Sequence[Measurement]) -> str:
-    """The table as Markdown that also reads well in a terminal."""
+    """Return the table as Markdown that also reads well in a terminal."""
     header = ('mode', 'setting', 'ms a step', 'pairs a second', 'peak MiB', 'GFLOP a pair')
     cells = [
         (

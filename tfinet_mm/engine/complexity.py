@@ -1,4 +1,4 @@
-"""How large a network is, and how much it computes for a pair."""
+"""Count the parameters of a network and its operations for a pair."""
 
 from __future__ import annotations
 

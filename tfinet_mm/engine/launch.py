@@ -192,7 +192,7 @@ def _set_rank_variables(launcher: str, environ: MutableMapping[str, str]) -> Non
 
 
 def _first_host(environ: Mapping[str, str]) -> str:
-    """The machine of a slurm job's first task."""
+    """Return the machine of a slurm job's first task."""
     if environ.get('SLURM_NNODES', '1') == '1':
         return '127.0.0.1'
     hosts = subprocess.run(

@@ -62,7 +62,7 @@ class PeakMemory:
         self._before = _resident_peak()
 
     def mib(self) -> float:
-        """The growth in MiB."""
+        """Return the growth in MiB."""
         if torch.cuda.is_available():
             return (torch.cuda.max_memory_allocated() - self._before) / MIB
         return (_resident_peak() - self._before) / MIB

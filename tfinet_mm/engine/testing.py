@@ -1,4 +1,4 @@
-"""What further options of ``tools/test.py`` do to a config: augmentation and ensembles."""
+"""Set augmentation and ensembles in a config, as options of ``tools/test.py`` ask."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tfinet_mm.utils.class_names import find_class, written_name
 
 
 def is_ensemble(cfg: Config) -> bool:
-    """Whether the model of a config, wrapped or not, brings its own checkpoints."""
+    """Return whether the model of a config, wrapped or not, brings its own checkpoints."""
     return _is(cfg.model.get('module', cfg.model), SCDEnsemble)
 
 

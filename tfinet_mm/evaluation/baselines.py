@@ -1,4 +1,4 @@
-"""What one gets without a network: Otsu's threshold and a per-pixel colour classifier.
+"""Find change without a network: Otsu's threshold and a per-pixel colour classifier.
 
 A data set on which these do well says little about a network. Both work on
 single pixels: they see neither texture nor shape nor surroundings.
@@ -26,7 +26,7 @@ def colour_difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 def otsu_threshold(values: np.ndarray, bins: int = 256) -> float:
-    """The threshold that separates values into two groups best (Otsu, 1979).
+    """Return the threshold that separates values into two groups best (Otsu, 1979).
 
     It maximises the variance between the groups, ``w0 * w1 * (m0 - m1) ** 2``, over the
     borders of a histogram.
@@ -131,7 +131,7 @@ class ColourHistogram:
         np.add.at(self.counts, (classes[known].astype(np.intp) - 1, red, green, blue), 1)
 
     def classifier(self) -> ColourClassifier:
-        """The class with the most counts in and around each bin.
+        """Return the class with the most counts in and around each bin.
 
         Counts are averaged with those of neighbouring bins (1, 2, 1 along each channel),
         and colours far from any seen one get the most frequent class.

@@ -23,7 +23,7 @@ LabelMap: TypeAlias = np.ndarray | Tensor
 
 
 def _alike(*maps: LabelMap) -> list[Tensor]:
-    """The maps as flat int64 tensors on the device of the last."""
+    """Return the maps as flat int64 tensors on the device of the last."""
     shapes = [tuple(m.shape) for m in maps]
     if len(set(shapes)) > 1:
         raise LabelValueError(
@@ -103,7 +103,7 @@ def scd_confusion(
     prediction_to: LabelMap,
     num_classes: int,
 ) -> np.ndarray:
-    """The matrix that :func:`~tfinet_mm.evaluation.scd_scores` takes: both dates added up.
+    """Return the matrix that :func:`~tfinet_mm.evaluation.scd_scores` takes: both dates added up.
 
     Args:
         annotation_from: Semantic change of the first date, 0..K, 255 left out.
@@ -130,7 +130,7 @@ def from_to_confusion(
     prediction_to: LabelMap,
     num_classes: int,
 ) -> np.ndarray:
-    """The matrix over transitions that :func:`~tfinet_mm.evaluation.from_to_scores` takes.
+    """Return the matrix over transitions that :func:`~tfinet_mm.evaluation.from_to_scores` takes.
 
     A transition is (from - 1) * K + to, 1..K*K; unchanged is 0. A pixel is left
     out where the annotation of either date is 255, or is 0 on one date only
@@ -256,14 +256,14 @@ class SCDConfusion:
         return self.date_from + self.date_to
 
     def __add__(self, other: SCDConfusion) -> SCDConfusion:
-        """The counts of both."""
+        """Return the counts of both."""
         return SCDConfusion(*(a + b for a, b in zip(self._parts(), other._parts(), strict=True)))
 
     def _parts(self) -> list[np.ndarray]:
         return [getattr(self, field.name) for field in fields(self)]
 
     def flatten(self) -> np.ndarray:
-        """All counts as one vector of int64, to be summed over ranks in one go."""
+        """Return all counts as one vector of int64, to be summed over ranks in one go."""
         return np.concatenate([part.ravel() for part in self._parts()])
 
     def unflatten(self, vector: np.ndarray) -> SCDConfusion:
@@ -273,5 +273,5 @@ class SCDConfusion:
         return SCDConfusion(*(p.reshape(q.shape) for p, q in zip(pieces, parts, strict=True)))
 
     def to_lists(self) -> dict[str, Any]:
-        """The matrices as nested lists, for JSON."""
+        """Return the matrices as nested lists, for JSON."""
         return {field.name: getattr(self, field.name).tolist() for field in fields(self)}

@@ -71,7 +71,7 @@ def _kappa(counts: np.ndarray) -> float:
 
 
 def _semantic_scores(counts: np.ndarray) -> dict[str, float]:
-    """The ten scores of :func:`scd_scores` of a checked matrix."""
+    """Return the ten scores of :func:`scd_scores` of a checked matrix."""
     total, unchanged = counts.sum(), counts[0, 0]
     changed_right = np.trace(counts) - unchanged
     iou_unchanged = _ratio(unchanged, counts[0].sum() + counts[:, 0].sum() - unchanged)
@@ -99,7 +99,7 @@ def _semantic_scores(counts: np.ndarray) -> dict[str, float]:
 
 
 def scd_scores(confusion: Any) -> dict[str, float]:
-    """Scores of semantic change detection over both dates.
+    """Return scores of semantic change detection over both dates.
 
     With H the matrix, Q the same with Q[0, 0] = 0, and i from 1::
 
@@ -136,7 +136,7 @@ def scd_scores(confusion: Any) -> dict[str, float]:
 
 
 def from_to_side(confusion: np.ndarray) -> int:
-    """Number K of land-cover classes of a from-to matrix of side K * K + 1.
+    """Return the number K of land-cover classes of a from-to matrix of side K * K + 1.
 
     Raises:
         ConfusionMatrixError: The side is no K * K + 1, so this isn't a from-to matrix.
@@ -179,7 +179,7 @@ def from_to_scores(confusion: Any) -> dict[str, float]:
 
 
 def from_to_shares(confusion: Any) -> dict[str, np.ndarray]:
-    """Share of the area that each transition has, as annotated and as predicted.
+    """Return the share of the area that each transition has, as annotated and as predicted.
 
     Args:
         confusion: Counts (K*K+1, K*K+1) as for :func:`from_to_scores`.
@@ -228,7 +228,7 @@ def class_scores(confusion: Any) -> dict[str, np.ndarray]:
 
 
 def binary_scores(confusion: Any) -> dict[str, float]:
-    """Scores of change as such, whatever the classes.
+    """Return scores of change as such, whatever the classes.
 
     Args:
         confusion: Counts (2, 2), rows annotation, columns prediction, 1 = changed.

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 
 def mean_and_std(values: Sequence[float], signed: bool = False) -> str:
-    """Mean and sample standard deviation, as a table shows them.
+    """Return mean and sample standard deviation, as a table shows them.
 
     Args:
         values: A number a run; none gives an empty cell, one has no spread.

@@ -38,7 +38,7 @@ from tfinet_mm.visualization.prediction_files import PredictionFiles
 
 @dataclass(frozen=True)
 class RankReport:
-    """What a rank tells the others, so that padding of the sampler is found.
+    """Message of a rank to the others, so that padding of the sampler is found.
 
     Attributes:
         count: Number of samples it has scored.
@@ -275,7 +275,7 @@ class SCDMetric(BaseMetric):
 
 
 def _label_map(sample: dict[str, Any], field: str, name: str) -> Tensor:
-    """The map (H, W) of a field of a data sample, itself a dictionary or PixelData."""
+    """Return the map (H, W) of a field of a data sample, itself a dictionary or PixelData."""
     value = sample.get(field)
     if value is None:
         if field in (GT_CHANGE, GT_FROM, GT_TO):

@@ -22,7 +22,7 @@ DATES = ('from', 'to')
 
 
 def overall_scores(counts: SCDConfusion) -> dict[str, float]:
-    """The scores that sum a data set up, in percent.
+    """Return the scores that sum a data set up, in percent.
 
     Args:
         counts: Counts over the whole data set.
@@ -63,7 +63,7 @@ def per_class_scores(counts: SCDConfusion, table: ClassTable) -> dict[str, dict[
 
 
 def scores_report(counts: SCDConfusion, table: ClassTable, num_samples: int) -> dict[str, Any]:
-    """Everything that is known about one evaluation, ready for JSON.
+    """Return everything that is known about one evaluation, ready for JSON.
 
     Args:
         counts: Counts over the whole data set.
@@ -91,7 +91,7 @@ def scores_report(counts: SCDConfusion, table: ClassTable, num_samples: int) -> 
 
 
 def format_table(counts: SCDConfusion, table: ClassTable, num_samples: int) -> str:
-    """The table that an evaluation prints.
+    """Return the table that an evaluation prints.
 
     Args:
         counts: Counts over the whole data set.

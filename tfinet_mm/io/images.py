@@ -46,7 +46,7 @@ class Window(NamedTuple):
     height: int
 
     def slices(self) -> tuple[slice, slice]:
-        """Row and column slices that cut the window out of an (H, W, ...) array."""
+        """Return the row and column slices that cut the window out of an (H, W, ...) array."""
         return (
             slice(self.top, self.top + self.height),
             slice(self.left, self.left + self.width),
@@ -71,14 +71,14 @@ def import_rasterio(path: PathLike) -> ModuleType:
 
 
 def is_common_format(head: bytes) -> bool:
-    """Whether a file that starts with ``head`` (12 bytes) is PNG, JPEG, BMP or WebP."""
+    """Return whether a file that starts with ``head`` (12 bytes) is PNG, JPEG, BMP or WebP."""
     return head.startswith((PNG_MAGIC, JPEG_MAGIC, b'BM')) or (
         head[:4] == b'RIFF' and head[8:12] == b'WEBP'
     )
 
 
 def read_head(path: PathLike) -> bytes:
-    """The first 12 bytes of a file, which tell its format."""
+    """Return the first 12 bytes of a file, which tell its format."""
     with open(path, 'rb') as file:
         return file.read(12)
 
@@ -226,7 +226,7 @@ def read_raster(
 
 
 def join_dates(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Two images (H, W, B) of one shape and type as one (H, W, 2B)."""
+    """Return two images (H, W, B) of one shape and type as one (H, W, 2B)."""
     if before.dtype in (np.uint8, np.uint16, np.float32):
         # Several times faster than np.concatenate along the last axis.
         return cv2.merge([before, after])
@@ -234,7 +234,7 @@ def join_dates(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 def split_dates(pair: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The images of both dates, (H, W, B) each, of a pair (H, W, 2B)."""
+    """Return the images of both dates, (H, W, B) each, of a pair (H, W, 2B)."""
     bands = pair.shape[2] // 2
     if pair.dtype in (np.uint8, np.uint16, np.float32) and bands > 1:
         channels = cv2.split(pair)
@@ -274,7 +274,7 @@ def select_bands(path: PathLike, found: int, bands: Sequence[int] | None) -> lis
 
 
 def check_window(path: PathLike, window: Sequence[int], width: int, height: int) -> Window:
-    """The window as a :class:`Window`, if all of it lies in an image of that size.
+    """Return the window as a :class:`Window`, if all of it lies in an image of that size.
 
     Raises:
         ImageFormatError: It reaches over the image's border.

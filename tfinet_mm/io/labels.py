@@ -95,7 +95,7 @@ def read_semantic_label(
 
 
 def _present(pixels: np.ndarray) -> np.ndarray:
-    """The values present in an integer map, sorted; fast for 8 bit."""
+    """Return the values present in an integer map, sorted; fast for 8 bit."""
     if pixels.dtype == np.uint8:
         return np.flatnonzero(np.bincount(pixels.ravel(), minlength=256))
     return np.unique(pixels)
@@ -130,7 +130,7 @@ def palette_lookup(
     table: ClassTable,
     storage: str = 'auto',
 ) -> np.ndarray | None:
-    """How the indices of a palette file map to classes, from its stored palette.
+    """Map the indices of a palette file to classes, by its stored palette.
 
     * No stored colour contradicts the table, that is none of the entries 0..K
       is the table's colour of another class: the indices are the classes.
@@ -198,7 +198,7 @@ def palette_lookup(
 
 @lru_cache(maxsize=4)
 def _colour_lookup(palette: tuple[tuple[int, int, int], ...]) -> np.ndarray:
-    """The class of every 24 bit colour; one look-up a pixel beats comparing with each class."""
+    """Return the class of every 24 bit colour; faster than comparing with each class."""
     if len(palette) >= UNKNOWN:
         raise ValueError(f'a class table may have {UNKNOWN - 1} colours, got {len(palette)}')
     lookup = np.full(1 << 24, UNKNOWN, np.uint8)

@@ -19,7 +19,7 @@ IGNORED_COLOUR = (0, 0, 0)
 
 
 def colour_table(labels: np.ndarray, palette: Palette) -> np.ndarray:
-    """Colours of the classes 0..len(palette)-1 and, where it is in use, of 255.
+    """Return colours of the classes 0..len(palette)-1 and, where it is in use, of 255.
 
     Args:
         labels: Integer map (H, W) that will be coloured.

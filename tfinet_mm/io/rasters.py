@@ -99,7 +99,7 @@ def row_blocks(height: int, width: int, pixels: int = BLOCK_PIXELS) -> Iterator[
 
 
 def read_rows(raster: Any, top: int, rows: int) -> np.ndarray:
-    """Rows (rows, width) of the one band of an open raster."""
+    """Return rows (rows, width) of the one band of an open raster."""
     return raster.read(1, window=((top, top + rows), (0, raster.width)))
 
 

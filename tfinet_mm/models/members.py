@@ -61,7 +61,7 @@ class Member(NamedTuple):
         return ClassTable(self.class_names, self.palette)
 
     def __str__(self) -> str:
-        """The name and the checkpoint, for messages."""
+        """Return the name and the checkpoint, for messages."""
         return f'{self.name} ({self.checkpoint})'
 
 
@@ -162,7 +162,7 @@ def load_member(
 
 
 def network_bands(cfg: Config) -> int:
-    """Bands of each date that a config's backbone takes: its ``in_channels``, 3 by default.
+    """Return bands of each date that a config's backbone takes: its ``in_channels``, 3 by default.
 
     Of an ensemble, those of its first member.
     """

@@ -25,7 +25,7 @@ IMAGENET_WEIGHTS = re.compile(
 
 @dataclass(frozen=True)
 class Normalisation:
-    """What weights were trained with, for three bands in the order R, G, B.
+    """Mean and deviation that weights were trained with, for three bands in the order R, G, B.
 
     Args:
         weights: Their name.

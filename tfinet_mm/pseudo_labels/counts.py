@@ -94,7 +94,7 @@ class Counts:
                 )
 
     def flatten(self) -> np.ndarray:
-        """All counts as one vector of int64, to be summed over processes."""
+        """Return all counts as one vector of int64, to be summed over processes."""
         return np.concatenate([getattr(self, f.name).ravel() for f in fields(self)])
 
     def unflatten(self, vector: np.ndarray) -> Counts:

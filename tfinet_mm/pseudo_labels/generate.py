@@ -95,7 +95,7 @@ def ensemble_model(
     cfg_options: Mapping[str, Any] | None = None,
     amp: str | None = None,
 ) -> tuple[Config, dict[str, Any]]:
-    """The first config, and the config of the ensemble that sources describe.
+    """Return the first config, and the config of the ensemble that sources describe.
 
     Args:
         sources: As :func:`generate` takes them.

@@ -1,4 +1,4 @@
-"""Where a folder of pseudo labels keeps what: one file a sample and date, named as its images."""
+"""Layout of a folder of pseudo labels: one file a sample and date, named as its images."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MANIFEST_FILE = 'members.json'
 
 
 def pseudo_label_path(root: str | Path, sample_id: str, date: str) -> Path:
-    """Path of the pseudo labels of a sample: a palette PNG of 0..K, 0 = nothing known.
+    """Return the path of the pseudo labels of a sample: a palette PNG of 0..K, 0 = nothing known.
 
     Args:
         root: Folder of pseudo labels.
@@ -33,7 +33,7 @@ def pseudo_label_path(root: str | Path, sample_id: str, date: str) -> Path:
 
 
 def confidence_path(root: str | Path, sample_id: str, date: str) -> Path:
-    """Path of the confidence of a sample's pseudo labels: a grey PNG of round(255 * p).
+    """Return the path of the confidence of a sample's pseudo labels: a grey PNG of round(255 * p).
 
     Args:
         root: Folder of pseudo labels.
@@ -51,7 +51,7 @@ def confidence_path(root: str | Path, sample_id: str, date: str) -> Path:
 
 
 def prediction_path(root: str | Path, sample_id: str) -> Path:
-    """Path of what the members predict for a sample, from which its pseudo labels follow."""
+    """Return the path of the predictions that the pseudo labels of a sample follow from."""
     return sample_file(Path(root) / PREDICTION_FOLDER, sample_id, '.npz')
 
 

@@ -188,7 +188,7 @@ class MeanTeacherHook(Hook):
 
     @torch.no_grad()
     def _labels(self, images: Sequence[Tensor] | Tensor) -> TeacherLabels:
-        """What the teacher says of raw pairs (2B, H, W), of one size or of several."""
+        """Return the teacher's labels of raw pairs (2B, H, W), of one size or of several."""
         if self.teacher is None:
             raise RuntimeError('there is no teacher before the training has begun')
         model = self.teacher.module

@@ -122,11 +122,11 @@ class PairsToLabel(Dataset[Pair]):
         return self.parts[part].get_data_info(number)
 
     def __len__(self) -> int:
-        """Number of pairs."""
+        """Return the number of pairs."""
         return len(self._index)
 
     def __iter__(self) -> Iterator[Pair]:
-        """All pairs in their order."""
+        """Yield all pairs in their order."""
         return (self[index] for index in range(len(self)))
 
     def __getitem__(self, index: int) -> Pair:
@@ -162,7 +162,7 @@ class PairsToLabel(Dataset[Pair]):
         )
 
     def truth(self, index: int) -> Maps | None:
-        """The true land cover of a pair, 0 and 255 where unknown, or None where it isn't known.
+        """Return the true land cover of a pair, 0 and 255 where unknown, or None.
 
         Raises:
             LabelFormatError, LabelValueError: A file can't be read.
@@ -180,7 +180,7 @@ class PairsToLabel(Dataset[Pair]):
 
 
 def known_labels(loaded: LoadedLabels) -> Maps:
-    """What an annotation knows of each date: classes 1..K, 0 unchanged, 255 silent.
+    """Return the annotation of each date: classes 1..K, 0 unchanged, 255 ignored.
 
     Where every pixel has a class (HRSCD), so have the unchanged ones.
     """
@@ -196,7 +196,7 @@ def known_labels(loaded: LoadedLabels) -> Maps:
 def part_truth(
     dataset: SCDDataset, land_cover: Sequence[str | Path] | None = None
 ) -> dict[str, tuple[str, str]] | None:
-    """Files of the true land cover of a data set's scenes, by their names.
+    """Return files of the true land cover of a data set's scenes, by their names.
 
     Args:
         dataset: The data set.
@@ -237,7 +237,7 @@ def _scene(info: dict[str, Any]) -> str:
 
 
 def _leaf_configs(config: Any) -> Iterator[dict[str, Any]]:
-    """The data sets of a config that load something, in the order of :func:`leaf_datasets`."""
+    """Yield the data sets of a config that load pairs, in the order of :func:`leaf_datasets`."""
     if 'datasets' in config:
         for one in config['datasets']:
             yield from _leaf_configs(one)
@@ -248,7 +248,7 @@ def _leaf_configs(config: Any) -> Iterator[dict[str, Any]]:
 
 
 def _image_pipelines(cfg: Config, split: str) -> list[list[dict[str, Any]]]:
-    """For each data set of a split the pipeline that loads its images as in testing."""
+    """Return, for each data set of a split, the pipeline that loads its images as in testing."""
     own = [
         list(leaf.get('pipeline') or ())
         for leaf in _leaf_configs(cfg[f'{split}_dataloader'].dataset)
@@ -266,7 +266,7 @@ def _image_pipelines(cfg: Config, split: str) -> list[list[dict[str, Any]]]:
 def _with_loader(
     pipeline: Sequence[dict[str, Any]], own: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
-    """A pipeline with the image loader of another one, and without labels."""
+    """Return a pipeline with the image loader of another one, and without labels."""
     loader = next((step for step in own if _kind(step) == IMAGE_LOADER), None)
     return [
         loader if loader is not None and _kind(step) == IMAGE_LOADER else step

@@ -1,4 +1,4 @@
-"""What the members of an ensemble predict for a pair, and the file that keeps it.
+"""Predictions of the members of an ensemble for a pair, and the file that keeps them.
 
 Networks run once; which of their labels are kept is decided afterwards from
 these files, since quotas need all pairs, and so that a decision can be changed
@@ -165,7 +165,7 @@ def _decide(
 def _agreement(
     before: np.ndarray, after: np.ndarray, unchanged: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """The last four fields of a Prediction, from land cover (M, H, W) of both dates."""
+    """Return the last four fields of a Prediction, from land cover (M, H, W) of both dates."""
     before, after = before[:, unchanged], after[:, unchanged]
     both = np.concatenate([before, after], axis=1)
     unanimous = (both == both[0]).all(axis=0).sum()

@@ -1,4 +1,4 @@
-"""What a folder of pseudo labels holds, as numbers and as a table."""
+"""Sum up a folder of pseudo labels, as numbers and as a table."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def make_report(
     thresholds: np.ndarray | None = None,
     options: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Everything that is known about pseudo labels, ready for JSON, shares in percent.
+    """Return everything that is known about pseudo labels, ready for JSON, shares in percent.
 
     Args:
         counts: Over all pairs.
@@ -116,7 +116,7 @@ def _percent(part: Any, whole: Any) -> float | None:
 
 
 def format_report(report: dict[str, Any]) -> str:
-    """A report as plain text.
+    """Return a report as plain text.
 
     Args:
         report: What :func:`make_report` returned.

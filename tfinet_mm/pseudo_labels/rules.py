@@ -188,7 +188,7 @@ def count_votes(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def likeliest(mean_from: np.ndarray, mean_to: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The likeliest class of pixels that did not change.
+    """Return the likeliest class of pixels that did not change.
 
     Args:
         mean_from: Class probabilities of the first date, (K, H, W).
@@ -211,7 +211,7 @@ def keep(
     change: np.ndarray | None = None,
     max_change_prob: float | None = None,
 ) -> np.ndarray:
-    """Of the classes that pixels may get, those that are sure enough.
+    """Keep those classes of pixels that are sure enough.
 
     Args:
         cover: Classes 1..K, 0 for none, (H, W) uint8.
@@ -237,7 +237,7 @@ def fill(label: np.ndarray, cover: np.ndarray) -> np.ndarray:
 
 
 def level(share: float) -> int:
-    """A share 0..1 in whole steps of 1/LEVELS, rounded as :func:`quantised` rounds."""
+    """Return a share 0..1 in whole steps of 1/LEVELS, rounded as :func:`quantised` rounds."""
     return int(quantised(np.float64(share)))
 
 

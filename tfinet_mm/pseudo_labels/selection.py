@@ -1,4 +1,4 @@
-"""Which pseudo labels are sure enough: thresholds of each class, fixed or by quota."""
+"""Select pseudo labels by a threshold of each class, fixed or by quota."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PerClass = float | Sequence[float] | Mapping[str, float]
 
 @dataclass(frozen=True)
 class Selection:
-    """What the rule ``soft`` keeps.
+    """Thresholds and quotas of the rule ``soft``.
 
     Attributes:
         threshold: Least confidence, 0..1, of classes that nothing else is said of.
@@ -48,7 +48,7 @@ class Selection:
                     raise LabelValueError(f'{name} takes numbers from 0 to 1, got {value}')
 
     def levels(self, table: ClassTable, histogram: np.ndarray | None = None) -> np.ndarray:
-        """The threshold of each class in 0..LEVELS, (K,) int64.
+        """Return the threshold of each class in 0..LEVELS, (K,) int64.
 
         Args:
             table: The classes, for those given by name.
@@ -67,11 +67,11 @@ class Selection:
         return np.minimum(levels, quota_levels(histogram, self.quotas(table)))
 
     def quotas(self, table: ClassTable) -> list[float]:
-        """The quota of each class, 0 where there is none."""
+        """Return the quota of each class, 0 where there is none."""
         return per_class(self.quota, table, 0.0, 'quota')
 
     def to_dict(self, table: ClassTable) -> dict[str, Any]:
-        """All of it, ready for JSON, numbers of classes in the order of the table."""
+        """Return all of it, ready for JSON, numbers of classes in the order of the table."""
         return dict(
             thresholds=per_class(self.class_thresholds, table, self.threshold, 'class_thresholds'),
             quota=None if self.quota is None else self.quotas(table),
@@ -80,7 +80,7 @@ class Selection:
 
 
 def per_class(values: PerClass | None, table: ClassTable, default: float, name: str) -> list[float]:
-    """One number for each of the K classes.
+    """Return one number for each of the K classes.
 
     Args:
         values: One for all, K, some by the names of their classes, or None.
@@ -133,7 +133,7 @@ def confidence_histogram(cover: np.ndarray, confidence: np.ndarray, num_classes:
 
 
 def quota_levels(histogram: np.ndarray, quotas: Sequence[float]) -> np.ndarray:
-    """The highest threshold of each class that keeps at least a share of its pixels.
+    """Return the highest threshold of each class that keeps at least a share of its pixels.
 
     Args:
         histogram: Pixels by class and confidence, (K, L) int64.

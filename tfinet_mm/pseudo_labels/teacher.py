@@ -50,7 +50,7 @@ class MeanTeacher(BaseAveragedModel):  # type: ignore[misc, unused-ignore]
 
 
 class TeacherLabels(NamedTuple):
-    """What a teacher says of a batch.
+    """Labels that a teacher gives a batch.
 
     Attributes:
         cover: The likeliest class by the mean of both dates, 0..K-1, (N, H, W).
@@ -66,7 +66,7 @@ class TeacherLabels(NamedTuple):
 def teacher_labels(
     probabilities: SCDProbabilities, thresholds: Tensor, max_change_prob: float | None = None
 ) -> TeacherLabels:
-    """The classes of unchanged pixels by the mean of both dates, and which of them are sure.
+    """Return the classes of unchanged pixels by the mean of both dates, and which of them are sure.
 
     Args:
         probabilities: What the teacher predicts.
@@ -84,7 +84,7 @@ def teacher_labels(
 def filled_sample(
     sample: SegDataSample, labels: TeacherLabels, weight: float | str | None = None
 ) -> tuple[SegDataSample, Tensor]:
-    """A sample with land cover where it had none and the annotation says unchanged.
+    """Return a sample with land cover where it had none and the annotation says unchanged.
 
     Args:
         sample: With the three labels, (1, H, W); it stays as it is.

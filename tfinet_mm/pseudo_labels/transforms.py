@@ -111,7 +111,7 @@ class LoadPseudoLabels(BaseTransform):
 
     @property
     def counts(self) -> tuple[int, int]:
-        """How many pairs were loaded so far with pseudo labels, and how many without."""
+        """Return how many pairs were loaded so far with pseudo labels, and how many without."""
         found, missing = self._counts.sum(1).tolist()
         return found, missing
 

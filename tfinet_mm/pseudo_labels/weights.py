@@ -1,4 +1,4 @@
-"""How much a pseudo-labelled pixel counts in the loss of land cover."""
+"""Weight of a pseudo-labelled pixel in the loss of land cover."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ Packed: TypeAlias = dict[str, tuple[tuple[int, int], bytes]]
 
 @dataclass(frozen=True, eq=False)
 class TestedPair:
-    """What is kept of one tested pair.
+    """Scores and maps of one tested pair that are kept.
 
     Attributes:
         place: Its place in the data set.
@@ -144,7 +144,7 @@ def report_data(
     settings: Mapping[str, Any],
     bands: Sequence[int] | None = None,
 ) -> ReportData:
-    """What a report is written from, of the pairs that all processes collected.
+    """Return the data of a report on the pairs that all processes collected.
 
     Args:
         parts: ``pairs`` and ``maps`` of the :class:`PairCollector` of each process.

@@ -59,5 +59,5 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def command() -> None:
-    """The command of the terminal."""
+    """Run as the command of the terminal."""
     run_command(main)

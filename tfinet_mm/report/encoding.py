@@ -31,7 +31,7 @@ def reduced_size(width: int, height: int, max_side: int) -> tuple[int, int]:
 
 
 def reduce_view(view: PairView, max_side: int) -> PairView:
-    """All images and maps at the size that is shown; classes keep their values."""
+    """Return all images and maps at the size that is shown; classes keep their values."""
     height, width = view.labels_from.shape
     size = reduced_size(width, height, max_side)
 
@@ -67,14 +67,14 @@ def _resized(values: np.ndarray, size: tuple[int, int], how: Image.Resampling) -
 
 
 def jpeg_uri(image: np.ndarray) -> str:
-    """An RGB image (H, W, 3) as ``data:`` address of a JPEG file, small ones hardly compressed."""
+    """Return an RGB image (H, W, 3) as ``data:`` address of a JPEG file."""
     small = max(image.shape[:2]) <= 512
     options = dict(quality=93, subsampling=0) if small else dict(quality=85)
     return _uri(Image.fromarray(np.ascontiguousarray(image)), 'JPEG', optimize=True, **options)
 
 
 def map_uri(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> str:
-    """An index map (H, W) of uint8 as ``data:`` address of a palette PNG of 8 bits a pixel.
+    """Return an index map (H, W) of uint8 as ``data:`` address of a palette PNG of 8 bits a pixel.
 
     The page reads the indices, not the colours; these are for who looks into the file.
     """
@@ -87,7 +87,7 @@ def map_uri(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> str:
 
 
 def probability_uri(probability: np.ndarray) -> str:
-    """P(changed) (H, W) in steps as PNG like :func:`map_uri`, 255 where there is none."""
+    """Return P(changed) (H, W) in steps as PNG like :func:`map_uri`, 255 where there is none."""
     finite = np.isfinite(probability)
     steps = np.round(np.where(finite, probability, 0).clip(0, 1) * PROBABILITY_STEPS)
     steps = np.where(finite, steps, NODATA).astype(np.uint8)
@@ -96,7 +96,7 @@ def probability_uri(probability: np.ndarray) -> str:
 
 
 def thumbnail_uri(view: PairView) -> str:
-    """A small picture of the second date with the change over it."""
+    """Return a small picture of the second date with the change over it."""
     height, width = view.labels_from.shape
     size = reduced_size(width, height, THUMBNAIL)
     image = view.after if view.after is not None else view.before

@@ -109,7 +109,7 @@ def _read_manifest(out: Path) -> dict[str, Any]:
 
 
 def _summary(out: Path, pair: Mapping[str, Any], table: ClassTable) -> PairSummary | None:
-    """The numbers of a pair, None if it isn't finished."""
+    """Return the numbers of a pair, None if it isn't finished."""
     name = str(pair['name'])
     if pair['kind'] == SCENE:
         folder = sample_file(out, name, '')
@@ -181,7 +181,7 @@ def shown_image(
     bands: Sequence[int] | None = None,
     window: Sequence[int] | None = None,
 ) -> np.ndarray | None:
-    """An image of a pair for the eye, (H, W, 3) uint8, None where it can't be read any more.
+    """Return an image of a pair for the eye, (H, W, 3) uint8, None where it can't be read any more.
 
     Args:
         path: The file.

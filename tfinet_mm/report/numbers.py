@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def whole(value: float) -> str:
-    """A count with its thousands apart.
+    """Return a count with its thousands apart.
 
     Example:
         >>> whole(1234567)
@@ -14,7 +14,7 @@ def whole(value: float) -> str:
 
 
 def area(value: float, unit: str) -> str:
-    """An area in pixels or hectares, without its unit.
+    """Return an area in pixels or hectares, without its unit.
 
     Example:
         >>> area(1234.0, 'px'), area(1234.5, 'ha'), area(12.345, 'ha'), area(0.001, 'ha')
@@ -28,7 +28,7 @@ def area(value: float, unit: str) -> str:
 
 
 def percent(value: float) -> str:
-    r"""A percentage with its sign.
+    r"""Return a percentage with its sign.
 
     Example:
         >>> percent(12.345), percent(0.0), percent(0.004)
@@ -44,5 +44,5 @@ def percent(value: float) -> str:
 
 
 def plain(value: float) -> str:
-    """A score in percent, without the sign, as evaluations print it."""
+    """Return a score in percent, without the sign, as evaluations print it."""
     return f'{value:.2f}'

@@ -121,7 +121,7 @@ def save_report(
 
 
 def report_file(path: str | Path) -> Path:
-    """The file that a user means by a file or a folder: ``report.html`` in a folder.
+    """Return the file that a user means by a file or a folder: ``report.html`` in a folder.
 
     Example:
         >>> report_file('a/b.html').as_posix(), report_file('a/b').as_posix()
@@ -148,7 +148,7 @@ def check_report(max_pairs: int = 24, max_side: int = 2048, max_polygons: int = 
 
 
 def _environment() -> tuple[Any, str]:
-    """The templates, every value escaped, and the plotting library as text."""
+    """Return the templates, every value escaped, and the plotting library as text."""
     try:
         import jinja2
         from plotly.offline import get_plotlyjs
@@ -173,7 +173,7 @@ def _static(name: str) -> str:
 
 
 def _groups(data: ReportData) -> list[dict[str, Any]]:
-    """All pairs together, those apart whose areas can't be added up."""
+    """Return all pairs together, those apart whose areas can't be added up."""
     kinds = {(one.kind, one.unit): None for one in data.summaries}
     return [_group(data, kind, unit) for kind, unit in kinds]
 
@@ -222,7 +222,7 @@ def _summed(histograms: Sequence[np.ndarray | None]) -> np.ndarray | None:
 
 
 def _areas(one: PairSummary) -> dict[str, Any]:
-    """The numbers that plots and tables of a pair, or of all, are drawn from."""
+    """Return the numbers that plots and tables of a pair, or of all, are drawn from."""
     return dict(
         kind=one.kind,
         unit=one.unit,
@@ -242,7 +242,7 @@ def _areas(one: PairSummary) -> dict[str, Any]:
 def _pair(
     data: ReportData, place: int, reason: str, max_side: int, max_polygons: int
 ) -> dict[str, Any]:
-    """One embedded pair: what the template shows of it, and its data for the viewer."""
+    """Return one embedded pair: what the template shows of it, and its data for the viewer."""
     summary = data.summaries[place]
     view = reduce_view(data.view(place, max_side, max_polygons), max_side)
     height, width = view.labels_from.shape
@@ -292,7 +292,7 @@ def _shared(
     pairs: Sequence[Mapping[str, Any]],
     groups: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """What the scripts need to know besides the pairs."""
+    """Return what the scripts need besides the pairs."""
     return dict(
         classes=list(data.table.names),
         palette=[list(colour) for colour in data.table.palette],
@@ -308,7 +308,7 @@ def _shared(
 
 
 def _present(scores: Mapping[str, Any]) -> dict[str, list[bool]]:
-    """Whether each class is annotated or predicted at all; its scores are 0 otherwise."""
+    """Return whether each class is annotated or predicted at all; its scores are 0 otherwise."""
     result = {}
     for date in ('from', 'to'):
         matrix = np.array(scores['confusion'][f'date_{date}'])
@@ -317,7 +317,7 @@ def _present(scores: Mapping[str, Any]) -> dict[str, list[bool]]:
 
 
 def _rows(data: ReportData, chosen: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """The index: every pair, with what changed most in it."""
+    """Yield the index: every pair, with what changed most in it."""
     shown = {place: number for number, place in enumerate(chosen)}
     names = data.table.land_cover
     for place, one in enumerate(data.summaries):
@@ -330,7 +330,7 @@ def _rows(data: ReportData, chosen: Sequence[int]) -> Iterator[dict[str, Any]]:
 
 
 def _settings(settings: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, str]]:
-    """Every setting by its name, those within others after a dot."""
+    """Yield every setting by its name, those within others after a dot."""
     for name, value in settings.items():
         parts = value if isinstance(value, list | tuple) else ()
         if parts and all(isinstance(part, Mapping) for part in parts):

@@ -1,4 +1,4 @@
-"""What a report is made of: a few numbers of every pair, and the maps of those it shows."""
+"""Records of a report: a few numbers of every pair, and the maps of those it shows."""
 
 from __future__ import annotations
 

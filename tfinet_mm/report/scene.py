@@ -27,7 +27,7 @@ SQUARE_METRES_A_HECTARE = 10_000
 
 
 def open_results(folder: Path, table: ClassTable) -> SceneResults:
-    """The results of a finished scene.
+    """Return the results of a finished scene.
 
     Raises:
         ReportError: They are of other classes than the manifest says.
@@ -43,7 +43,7 @@ def open_results(folder: Path, table: ClassTable) -> SceneResults:
 
 
 def scene_summary(folder: Path, name: str, table: ClassTable) -> PairSummary:
-    """Areas and probabilities of all of a scene, read a block of rows at a time."""
+    """Return areas and probabilities of all of a scene, read a block of rows at a time."""
     results = open_results(folder, table)
     areas = results.areas()
     width, height = results.grid.width, results.grid.height

@@ -53,7 +53,7 @@ def count_probabilities(probability: np.ndarray, bins: int = BINS) -> np.ndarray
 
 
 def pair_scores(counts: SCDConfusion) -> dict[str, float]:
-    """Scores of one pair that tell good from bad ones, also where little changed.
+    """Return scores of one pair that tell good from bad ones, also where little changed.
 
     Scores over a data set are undefined for many single pairs, which have no change
     or few of the classes, so these are counted here, in percent:
@@ -98,7 +98,7 @@ def pair_scores(counts: SCDConfusion) -> dict[str, float]:
 
 
 def choose_pairs(summaries: Sequence[PairSummary], most: int) -> dict[int, str]:
-    """The pairs to show when not all can be.
+    """Return the pairs to show when not all can be.
 
     Of scored pairs a third each are the worst by their score, the best of those
     with annotated change, and the most changed of the others by share; without
@@ -129,7 +129,7 @@ def choose_pairs(summaries: Sequence[PairSummary], most: int) -> dict[int, str]:
 
 
 def pair_orders(summaries: Sequence[PairSummary]) -> tuple[list[int], list[int], list[int]]:
-    """The orders that :func:`choose_pairs` chooses from.
+    """Return the orders that :func:`choose_pairs` chooses from.
 
     Returns:
         Places of the scored pairs, worst first; of those with annotated change, best

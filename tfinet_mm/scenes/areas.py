@@ -123,7 +123,7 @@ class PixelAreas:
         return None if self.method == 'geodesic' else self._flat
 
     def rows(self, top: int, rows: int) -> np.ndarray:
-        """Areas of the pixels of some rows.
+        """Return areas of the pixels of some rows.
 
         Args:
             top: The first row.
@@ -150,7 +150,7 @@ class PixelAreas:
         return np.unique(np.minimum(steps, length - 1))
 
     def _geodesic(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
-        """Areas (R, C) on the ellipsoid of the pixels at some rows and columns.
+        """Return areas (R, C) on the ellipsoid of the pixels at some rows and columns.
 
         It is what longitude and latitude span as column and row go on by one, which differences
         over half a pixel or :data:`DIFFERENCE_METRES` to both sides tell.
@@ -185,18 +185,18 @@ class _Globe:
         return longitude * self._radians, latitude * self._radians
 
     def square(self, latitude: np.ndarray) -> np.ndarray:
-        """Square metres of a square radian of longitude and latitude: the ellipsoid's M N cos."""
+        """Return the m² of a square radian of longitude and latitude: the ellipsoid's M N cos."""
         part = 1 - self._flattening * np.sin(latitude) ** 2
         return self._large**2 * (1 - self._flattening) * np.cos(latitude) / part**2
 
 
 def _turn(difference: np.ndarray) -> np.ndarray:
-    """A difference of longitudes the shorter way round."""
+    """Return a difference of longitudes the shorter way round."""
     return (difference + np.pi) % (2 * np.pi) - np.pi
 
 
 def _interpolate(values: np.ndarray, nodes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Values (nodes, n) at rows of rising numbers, linearly at other rows (wanted, n)."""
+    """Return values (nodes, n) at rows of rising numbers, linearly at other rows (wanted, n)."""
     if len(nodes) == 1:
         return values[np.zeros(len(wanted), np.intp)]
     before = np.clip(np.searchsorted(nodes, wanted, 'right') - 1, 0, len(nodes) - 2)

@@ -16,7 +16,7 @@ from tfinet_mm.models.detectors.windows import window_starts
 
 @dataclass(frozen=True)
 class WindowPlan:
-    """Where the windows of a scene lie: rows of squares that overlap.
+    """Plan of the windows of a scene: rows of squares that overlap.
 
     The last window of a row and the last row are moved back, so that they end
     with the scene. A scene smaller than a window is one window of its own size.
@@ -63,14 +63,14 @@ class WindowPlan:
         return list(zip(tops, [*tops[1:], self.height], strict=True))
 
     def rows(self, first: int = 0) -> Iterator[list[Window]]:
-        """The windows, row by row, from the row of windows number ``first`` on."""
+        """Yield the windows, row by row, from the row of windows number ``first`` on."""
         lefts = window_starts(self.width, self.size, self.size - self.overlap)
         width, height = min(self.size, self.width), min(self.size, self.height)
         for top in self.tops[first:]:
             yield [Window(left, top, width, height) for left in lefts]
 
     def first_needed(self, done: int) -> int:
-        """Number of the first row of windows that reaches below the scene's row ``done``.
+        """Return the first row of windows that reaches below the scene's row ``done``.
 
         Where the ``done`` first rows of a scene are finished, a run that goes on from
         there with these windows gives what an undisturbed one does, bit for bit.
@@ -80,7 +80,7 @@ class WindowPlan:
 
 
 class Prediction(NamedTuple):
-    """What was predicted in a window.
+    """Maps predicted in a window.
 
     Attributes:
         window: Where.
@@ -108,7 +108,7 @@ class Stripe(NamedTuple):
 
 
 def blending_weight(height: int, width: int, overlap: int) -> np.ndarray:
-    """How much each pixel of a window counts.
+    """Return the weight of each pixel of a window.
 
     Towards each edge the weight falls from 1 as a squared sine over the overlap, so
     that it is next to nothing where a window ends, and that two neighbours sum to 1.
@@ -141,7 +141,7 @@ def _ramps(length: int, overlap: int) -> np.ndarray:
 def blend(
     plan: WindowPlan, predictions: Iterable[Prediction], channels: int, done: int = 0
 ) -> Iterator[Stripe]:
-    """The mean of the windows' predictions, weighted by :func:`blending_weight`.
+    """Yield the mean of the windows' predictions, weighted by :func:`blending_weight`.
 
     No more than one row of windows is held in memory: (C + 1) float32 values a pixel.
 

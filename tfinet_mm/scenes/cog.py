@@ -166,12 +166,12 @@ def _check(path: Path, size: tuple[int, int]) -> None:
 
 
 def _names_file(path: str | os.PathLike[str]) -> Path:
-    """Where GDAL stores what a GeoTIFF can't."""
+    """Return the file in which GDAL stores what a GeoTIFF can't."""
     return Path(f'{os.fspath(path)}.aux.xml')
 
 
 def read_class_names(path: str | os.PathLike[str]) -> tuple[str, ...]:
-    """The class names in a file of :func:`write_cog`, from its tag; empty without any.
+    """Return the class names in a file of :func:`write_cog`, from its tag; empty without any.
 
     Raises:
         MissingExtraError: rasterio is not installed.

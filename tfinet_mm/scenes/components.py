@@ -131,7 +131,7 @@ class Components:
         return Block(labels, kinds, sums, pixels, _boxes(own, numbers_own, count), above, opened)
 
     def _connect(self, runs: PixelRuns) -> tuple[int, np.ndarray]:
-        """Number of areas, and each run's one; numbers rise with the first run from above."""
+        """Return the number of areas, and each run's; they rise with the first run from above."""
         first, second = touching(runs, self.width, self.reach)
         # PixelRuns of the row above that are connected further up.
         order = np.argsort(self._areas, kind='stable')
@@ -149,7 +149,7 @@ class Components:
 
 
 def find_runs(values: np.ndarray) -> PixelRuns:
-    """The runs of an (h, w) array of integers.
+    """Return the runs of an (h, w) array of integers.
 
     Example:
         >>> find_runs(np.array([[5, 5, 0, 7], [7, 0, 0, 0]]))._asdict()['right'].tolist()
@@ -170,7 +170,7 @@ def find_runs(values: np.ndarray) -> PixelRuns:
 
 
 def touching(runs: PixelRuns, width: int, reach: int) -> tuple[np.ndarray, np.ndarray]:
-    """Pairs of runs of one value in neighbouring rows that touch.
+    """Return pairs of runs of one value in neighbouring rows that touch.
 
     Args:
         runs: PixelRuns in order.

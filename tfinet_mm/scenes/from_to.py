@@ -1,4 +1,4 @@
-"""How much of each class became which: areas of a scene's transitions."""
+"""Sum up the areas of a scene's transitions: how much of each class became which."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class FromToAreas:
     nodata_pixels: int
 
     def by_class(self) -> list[dict[str, Any]]:
-        """For each class the area lost to others, gained from others and gained less lost.
+        """Return for each class the area lost to others, gained from others, and the net gain.
 
         Returns:
             Dictionaries with the keys ``name``, ``lost``, ``gained``, ``net``, and the same in
@@ -78,7 +78,7 @@ class FromToAreas:
         ]
 
     def totals(self) -> dict[str, tuple[float, int]]:
-        """Area and pixels that changed, didn't, have no data, and all of them."""
+        """Return the area and pixels that changed, didn't, have no data, and all of them."""
         changed = float(self.matrix.sum()), int(self.pixels.sum())
         unchanged = self.unchanged, self.unchanged_pixels
         nodata = self.nodata, self.nodata_pixels
@@ -86,7 +86,7 @@ class FromToAreas:
         return dict(changed=changed, unchanged=unchanged, nodata=nodata, total=(area, int(pixels)))
 
     def as_json(self) -> dict[str, Any]:
-        """All of it as plain values, as they are in ``areas.json``."""
+        """Return all of it as plain values, as they are in ``areas.json``."""
         return dict(
             unit=self.unit,
             method=self.method,
@@ -100,7 +100,7 @@ class FromToAreas:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> FromToAreas:
-        """The areas that :meth:`as_json` gave.
+        """Return the areas that :meth:`as_json` gave.
 
         Raises:
             KeyError: A part is missing.

@@ -38,21 +38,21 @@ class SceneGrid:
     height: int
 
     def cut(self, window: Window) -> SceneGrid:
-        """The part of the grid in ``window``, which may reach over its edges."""
+        """Return the part of the grid in ``window``, which may reach over its edges."""
         old = self.transform
         x, y = apply_affine(old, window.left, window.top)
         moved = type(old)(old.a, old.b, x, old.d, old.e, y)
         return replace(self, transform=moved, width=window.width, height=window.height)
 
     def reduced(self, max_side: int) -> SceneGrid:
-        """The same ground in larger pixels, so that no side has more than ``max_side``."""
+        """Return the same ground in larger pixels, so that no side has more than ``max_side``."""
         factor = max(self.width, self.height) / max_side
         if factor <= 1:
             return self
         return self.in_pixels(*(max(round(s / factor), 1) for s in (self.width, self.height)))
 
     def in_pixels(self, width: int, height: int) -> SceneGrid:
-        """The same ground in another number of pixels."""
+        """Return the same ground in another number of pixels."""
         old, x, y = self.transform, self.width / width, self.height / height
         transform = type(old)(old.a * x, old.b * y, old.c, old.d * x, old.e * y, old.f)
         return SceneGrid(self.crs, transform, width, height)
@@ -84,7 +84,7 @@ def apply_affine(transform: Any, x: Any, y: Any) -> tuple[Any, Any]:
 
 
 def pixel_offset(target: SceneGrid, source: SceneGrid) -> tuple[int, int] | None:
-    """Column and row of the source at the target's first pixel, if both are one lattice.
+    """Return the column and row of the source at the target's first pixel, if both are one lattice.
 
     Args:
         target: A grid.
@@ -114,7 +114,7 @@ def common_grid(
     grid: str | float = 'before',
     names: tuple[str, ...] = ('', ''),
 ) -> SceneGrid:
-    """The grid that covers the overlap of two scenes.
+    """Return the grid that covers the overlap of two scenes.
 
     Args:
         before: Grid of the first scene.
@@ -183,7 +183,7 @@ def _squares(scene: SceneGrid, size: float) -> SceneGrid:
 
 
 def outline_in(base: SceneGrid, other: SceneGrid) -> tuple[np.ndarray, np.ndarray]:
-    """The outline of ``other`` in columns and rows of ``base``."""
+    """Return the outline of ``other`` in columns and rows of ``base``."""
     x, y = other.outline()
     if base.crs != other.crs:
         from rasterio.warp import transform

@@ -40,28 +40,28 @@ class Edges(NamedTuple):
     sign: np.ndarray
 
     def take(self, chosen: np.ndarray) -> Edges:
-        """Some of the edges, by a mask or numbers."""
+        """Return some of the edges, by a mask or numbers."""
         return Edges(*(part[chosen] for part in self))
 
     def ends(self, last: bool) -> tuple[np.ndarray, np.ndarray]:
-        """Column and row of the first, or last, corner of each."""
+        """Return the column and row of the first, or last, corner of each."""
         along = np.where((self.sign > 0) == last, self.high, self.low)
         upright = self.vertical == 1
         return np.where(upright, self.line, along), np.where(upright, along, self.line)
 
 
 def no_edges() -> Edges:
-    """None of them."""
+    """Return no edges."""
     return Edges(*(np.zeros(0, np.int32) for _ in Edges._fields))
 
 
 def concatenate_edges(*edges: Edges) -> Edges:
-    """All edges in one."""
+    """Return all edges in one."""
     return Edges(*(np.concatenate(parts) for parts in zip(*edges, strict=True)))
 
 
 def find_edges(labels: np.ndarray, wanted: np.ndarray, top: int) -> Edges:
-    """The edges of areas in a block of rows, as if nothing lay around it.
+    """Return the edges of areas in a block of rows, as if nothing lay around it.
 
     Args:
         labels: (h, w) number of the area + 1, 0 for none.
@@ -167,7 +167,7 @@ def polygons(edges: Edges) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _successors(edges: Edges) -> tuple[Edges, np.ndarray]:
-    """The edges in order of owner and first corner, and the number of the one after each.
+    """Return the edges in order of owner and first corner, and the number of the one after each.
 
     Where four edges of an area meet, two of its pixels share a corner only. Right turns stay with
     the pixel, so that parts which only share corners get rings of their own. A ring that meets
@@ -205,7 +205,7 @@ def _ring_numbers(after: np.ndarray) -> np.ndarray:
 
 
 def _rings(after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The order in which edges follow each other, ring by ring, and each one's ring.
+    """Return the order in which edges follow each other, ring by ring, and each one's ring.
 
     Rings come in the order of their smallest number, with which each begins.
     """
@@ -229,7 +229,7 @@ def _rings(after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _shells_of(edges: Edges, ring: np.ndarray, turn: np.ndarray, several: np.ndarray) -> np.ndarray:
-    """The outer ring around each ring of areas that have several, as numbers of outer rings.
+    """Return the outer ring around each ring of areas that have several, as numbers of outer rings.
 
     Left of a hole, in the area, comes a ring that has the same one around it, or is it.
     """

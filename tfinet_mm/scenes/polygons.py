@@ -48,7 +48,7 @@ RECORD = np.dtype(
 
 @dataclass(frozen=True)
 class PolygonSummary:
-    """What became of the changed areas of a scene.
+    """Number and area of the polygons of a scene, and of those dropped.
 
     Attributes:
         unit: Of the areas: 'm2', or 'pixels' for a scene without CRS.
@@ -273,7 +273,7 @@ def _stored(shapes: BinaryIO, records: np.ndarray) -> np.ndarray:
 
 
 def read_summary(path: str | Path) -> PolygonSummary:
-    """The summary in a file of :func:`write_polygons`.
+    """Return the summary in a file of :func:`write_polygons`.
 
     Raises:
         MissingExtraError: pyogrio is not installed.

@@ -181,7 +181,7 @@ def predict_scene(
 
 
 class _Prepared(NamedTuple):
-    """What the first process tells the others."""
+    """Message of the first process to the others."""
 
     settings: dict[str, Any]
     stretches: Mapping[str, Any]
@@ -190,12 +190,12 @@ class _Prepared(NamedTuple):
 
 
 def _cache_megabytes(plan: WindowPlan, bands: int) -> int:
-    """What GDAL may keep of blocks: bounded by a row of windows, of both dates, of four bytes."""
+    """Return the size of GDAL's cache: a row of windows, of both dates, of four bytes."""
     return (CACHE_BASE + 2 * 2 * bands * 4 * plan.size * plan.width) >> 20
 
 
 def is_finished(out: PathLike) -> bool:
-    """Whether a folder holds all results of a scene."""
+    """Return whether a folder holds all results of a scene."""
     return (Path(out) / SCENE_FILE).is_file()
 
 
@@ -205,7 +205,7 @@ def remove_finished(out: PathLike) -> None:
 
 
 def _with_defaults(inferencer: ScenePredictor, reading: Mapping[str, Any]) -> dict[str, Any]:
-    """The reader's options, with bands and values as the network's pipeline reads images."""
+    """Return the reader's options, with bands and values as the network's pipeline reads images."""
     options = dict(reading)
     if options.get('bands') is None and inferencer.bands is not None:
         options['bands'] = inferencer.bands
@@ -250,7 +250,7 @@ def _settings(
     before: PathLike,
     after: PathLike,
 ) -> dict[str, Any]:
-    """Everything that decides about the maps, as plain values."""
+    """Return everything that decides about the maps, as plain values."""
     sources = pair.metadata()
     for role, path in (('before', before), ('after', after)):
         stat = Path(path).stat()
@@ -264,7 +264,7 @@ def _settings(
 
 
 def _is_finished(out: Path, settings: dict[str, Any], overwrite: bool) -> bool:
-    """Whether results of these settings are there; those of others are refused or given up."""
+    """Return whether results of these settings are there; refuse or give up those of others."""
     if not is_finished(out):
         return False
     if overwrite:

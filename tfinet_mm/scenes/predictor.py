@@ -1,4 +1,4 @@
-"""What a scene needs of whatever predicts its windows."""
+"""Interface of whatever predicts the windows of a scene."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class ScenePredictor(Protocol):
 
     @property
     def bands(self) -> Any:
-        """Which bands of a file they are by default, counted from 1; None for the first."""
+        """Bands of a file by default, counted from 1; None for the first."""
         ...
 
     @property

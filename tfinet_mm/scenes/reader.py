@@ -138,7 +138,7 @@ class ScenePair:
         return self._joined([date.read(box) for date in self._dates])
 
     def picture(self, max_side: int) -> tuple[np.ndarray, np.ndarray]:
-        """All of the grid at reduced size, read from overviews where the files have them.
+        """Return all of the grid at reduced size, read from overviews where the files have them.
 
         Pixels are picked, not averaged, where there are none; nothing is
         enlarged. Another grid is warped after it was reduced, so this is to look
@@ -164,7 +164,7 @@ class ScenePair:
         return pair, valid
 
     def metadata(self) -> dict[str, Any]:
-        """What the results were made from, as plain values: files, bands, stretches, resampling."""
+        """Return the origin of the results as plain values: files, bands, stretches, resampling."""
         return {
             date.role: {
                 'file': Path(date.path).name,
@@ -239,7 +239,7 @@ class _Date:
         return numbers
 
     def stretch(self, wanted: Any, percentiles: tuple[float, float]) -> Stretch:
-        """The stretch that the option asks for."""
+        """Return the stretch that the option asks for."""
         name = f'{self.role} ({self.path})'
         kinds = sorted({self._raster.dtypes[number - 1] for number in self.bands})
         if isinstance(wanted, Stretch):
@@ -259,13 +259,13 @@ class _Date:
         return stated_stretch(wanted, len(self.bands), name)
 
     def _picture(self) -> tuple[np.ndarray, np.ndarray]:
-        """All of the file at reduced size, from overviews where it has them."""
+        """Return all of the file at reduced size, from overviews where it has them."""
         factor = min(1.0, SAMPLE_SIDE / max(self.grid.width, self.grid.height))
         shape = tuple(max(round(side * factor), 1) for side in (self.grid.height, self.grid.width))
         return self._values(self._raster, self._alpha, out_shape=shape)
 
     def picture(self, target: SceneGrid, small: SceneGrid) -> tuple[np.ndarray, np.ndarray]:
-        """Values and validity on ``small``, which is ``target`` in larger pixels."""
+        """Return values and validity on ``small``, which is ``target`` in larger pixels."""
         from rasterio.warp import reproject
 
         columns, rows = outline_in(self.grid, target)
@@ -340,7 +340,7 @@ class _Date:
         self.resampling = resampling
 
     def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """Values (B, h, w) as stored and their validity (h, w) bool in a window."""
+        """Return values (B, h, w) as stored and their validity (h, w) bool in a window."""
         left, top = self._offset or (0, 0)
         box = window._replace(left=window.left + left, top=window.top + top)
         return self._values(self._view, self._view_alpha, window=_raster_window(box))
@@ -356,7 +356,7 @@ class _Date:
 
 
 def _kept(raster: Any, files: contextlib.ExitStack) -> Any:
-    """The open raster, closed with the others.
+    """Return the open raster, closed with the others.
 
     Not entered as a context: rasterio would leave the GDAL environment of the
     thread that closes it, which may be another one.
@@ -378,7 +378,7 @@ def _virtual(
     nodata: float | None,
     without_last: bool = False,
 ) -> Any:
-    """The same raster where ``grid`` says it lies, its bands unmarked if there is no ``alpha``."""
+    """Return the same raster placed by ``grid``, its bands unmarked without ``alpha``."""
     import rasterio
     import rasterio.shutil
     from rasterio.io import MemoryFile
@@ -401,7 +401,7 @@ def _virtual(
 
 
 def _of_date(option: Any, role: str) -> Any:
-    """The part of an option that is meant for one date."""
+    """Return the part of an option that is meant for one date."""
     if not isinstance(option, Mapping):
         return option
     unknown = sorted(set(option) - {'before', 'after'})

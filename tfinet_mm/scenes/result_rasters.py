@@ -44,7 +44,7 @@ class Product:
 
 
 def scene_products(classes: ClassTable) -> dict[str, Product]:
-    """The rasters of a scene by name, for a table of K land-cover classes.
+    """Return the rasters of a scene by name, for a table of K land-cover classes.
 
     Args:
         classes: The K + 1 classes, the first that of unchanged pixels.
@@ -145,7 +145,7 @@ def transition_codes(
 
 
 def from_and_to(codes: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """The classes 1..K before and after of transition codes 1..K K.
+    """Return the classes 1..K before and after of transition codes 1..K K.
 
     Example:
         >>> before, after = from_and_to(np.array([2, 3]), num_classes=2)

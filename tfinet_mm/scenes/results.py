@@ -85,7 +85,7 @@ class SceneResults:
             self.grid = SceneGrid(raster.crs, place, raster.width, raster.height)
 
     def path(self, product: str) -> Path:
-        """The GeoTIFF of a product.
+        """Return the GeoTIFF of a product.
 
         Raises:
             SceneError: There is no product of that name.
@@ -134,7 +134,7 @@ class SceneResults:
             )
 
     def areas(self) -> FromToAreas:
-        """The from-to areas."""
+        """Return the from-to areas."""
         text = (self.folder / AREAS_FILE).read_text(encoding='utf-8')
         return FromToAreas.from_json(json.loads(text))
 

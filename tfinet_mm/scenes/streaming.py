@@ -85,7 +85,7 @@ def ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def share(numbers: Sequence[int], rank: int, world: int) -> list[int]:
-    """The part of some numbers that a process takes: neighbours, as equally many as can be.
+    """Return the part of some numbers that a process takes: neighbours, as equally many as can be.
 
     Example:
         >>> [share([3, 4, 5, 6, 9], rank, 2) for rank in (0, 1)]
@@ -97,7 +97,7 @@ def share(numbers: Sequence[int], rank: int, world: int) -> list[int]:
 
 
 def needed_rows(plan: WindowPlan, numbers: Sequence[int]) -> list[list[Window]]:
-    """The rows of windows to predict so that those of these numbers come out as in a whole run.
+    """Return the rows to predict so that these come out as in a whole run.
 
     Args:
         plan: The windows of the scene.
@@ -167,7 +167,7 @@ def predict_rows(
 
 
 def _batches(row: Iterator[LoadedWindow], size: int) -> Iterator[list[LoadedWindow]]:
-    """The windows in their order, ``size`` valid ones at a time."""
+    """Yield the windows in their order, ``size`` valid ones at a time."""
     waiting: list[LoadedWindow] = []
     valid = 0
     for loaded in row:
@@ -190,7 +190,7 @@ def _predicted(batch: Sequence[LoadedWindow], network: Network) -> list[Predicti
 
 
 def staged_maps(stripe: Stripe) -> dict[str, np.ndarray]:
-    """P(changed), and the likelier class 1..K of each date, of finished rows.
+    """Return P(changed), and the likelier class 1..K of each date, of finished rows.
 
     Example:
         >>> values = np.array([0.9, 0.1, 0.3, 0.7, 0.25], np.float32).reshape(5, 1, 1)
@@ -208,7 +208,7 @@ def staged_maps(stripe: Stripe) -> dict[str, np.ndarray]:
 
 
 def _likeliest(probabilities: np.ndarray) -> np.ndarray:
-    """The first class 1..K of the highest probability; one pass a class, so little memory."""
+    """Return the first class 1..K of the highest probability; little memory, a class at a time."""
     best = probabilities[0].copy()
     found = np.ones(best.shape, np.uint8)
     for number, values in enumerate(probabilities[1:], start=2):

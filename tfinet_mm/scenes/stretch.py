@@ -16,7 +16,7 @@ SAMPLE_SIDE = 1024
 
 @dataclass(frozen=True)
 class Stretch:
-    """Which values of each band become 0 and 255.
+    """Values of each band that become 0 and 255.
 
     Attributes:
         kind: 'stated', 'percentiles', or 'none' for 8-bit values taken as they are.
@@ -50,12 +50,12 @@ class Stretch:
         return np.clip((values - low) * scale, 0, 255).astype(np.float32)
 
     def metadata(self) -> dict[str, Any]:
-        """The choice as plain values, for the metadata of results."""
+        """Return the choice as plain values, for the metadata of results."""
         return {key: value for key, value in asdict(self).items() if value not in ((), None)}
 
 
 def stated_stretch(limits: Sequence[Any], bands: int, name: str) -> Stretch:
-    """A stretch from what a user stated.
+    """Return a stretch from what a user stated.
 
     Args:
         limits: (low, high) for all bands, or one (low, high) for each.
@@ -82,7 +82,7 @@ def stated_stretch(limits: Sequence[Any], bands: int, name: str) -> Stretch:
 def percentile_stretch(
     values: np.ndarray, valid: np.ndarray, percentiles: tuple[float, float], name: str
 ) -> Stretch:
-    """A stretch between percentiles of each band.
+    """Return a stretch between percentiles of each band.
 
     Args:
         values: (B, H, W), a picture of the whole scene at reduced size.

@@ -158,7 +158,7 @@ def _own_tags(threshold: float) -> dict[str, str]:
 
 
 def _settings_file(work: Path, settings: dict[str, Any]) -> Path:
-    """A file with the settings that is as old as they are."""
+    """Return a file with the settings that is as old as they are."""
     path = work / SETTINGS_FILE
     text = json_text(settings) + '\n'
     if not path.is_file() or path.read_text(encoding='utf-8') != text:
@@ -168,7 +168,7 @@ def _settings_file(work: Path, settings: dict[str, Any]) -> Path:
 
 
 def _is_newer(path: Path, sources: Sequence[Path]) -> bool:
-    """Whether a file is there and was made of these, or of what they were before."""
+    """Return whether a file is there and was made of these, or of what they were before."""
     if not path.is_file():
         return False
     age = path.stat().st_mtime_ns

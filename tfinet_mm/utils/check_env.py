@@ -43,7 +43,7 @@ class Requirement:
         return text if self.below is None else f'{text},<' + '.'.join(map(str, self.below))
 
     def accepts(self, found: Version) -> bool:
-        """Whether a version lies in the range."""
+        """Return whether a version lies in the range."""
         return found >= self.minimum and (self.below is None or found < self.below)
 
 
@@ -113,7 +113,7 @@ def check_stack() -> None:
 
 
 def _module_problem(module: str, installed: Mapping[str, str]) -> str | None:
-    """What is wrong with one of the three modules, or None."""
+    """Return what is wrong with one of the three modules, or None."""
     folder = _module_folder(module)
     if folder is None:
         return f'{module} is not installed'
@@ -138,7 +138,7 @@ def _module_problem(module: str, installed: Mapping[str, str]) -> str | None:
 
 
 def _module_folder(module: str) -> Path | None:
-    """The folder of an importable package, found without importing it."""
+    """Return the folder of an importable package, found without importing it."""
     try:
         spec = find_spec(module)
     except ValueError:  # already imported by hand, without a spec
@@ -168,7 +168,7 @@ def _installed_versions() -> dict[str, str]:
 
 
 def parse_version(text: str) -> Version:
-    """The release numbers of a version, without what follows them.
+    """Return the release numbers of a version, without what follows them.
 
     Args:
         text: A version such as ``2.2.0`` or ``0.10.8rc1``.

@@ -60,7 +60,7 @@ def on_first_rank(make: Callable[[], Result]) -> Result:
 
 
 def is_first_rank() -> bool:
-    """Whether this process is the one that prints, known before a Runner exists."""
+    """Return whether this process is the one that prints, known before a Runner exists."""
     return os.environ.get('RANK', '0') == '0'
 
 

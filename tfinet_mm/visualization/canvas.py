@@ -68,7 +68,7 @@ def hatched(picture: Image.Image, mask: np.ndarray) -> Image.Image:
 
 
 def _fitted(text: str, font: Any, width: float) -> str:
-    """The text, with its middle left out if it's too long."""
+    """Return the text, with its middle left out if it's too long."""
     if font.getlength(text) <= width:
         return text
     keep = len(text)
@@ -150,7 +150,7 @@ def _place_legend(
     width: int,
     top: int,
 ) -> tuple[list[tuple[str, Sequence[int] | Image.Image | None, int, int]], int]:
-    """Each entry with its corner, every group on lines of its own, and the lower end."""
+    """Return each entry with its corner, every group on lines of its own, and the lower end."""
     places = []
     y = top
     for group in legend:

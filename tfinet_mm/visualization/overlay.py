@@ -55,7 +55,7 @@ DATES = ('before', 'after')
 
 
 def field_array(sample: Any, field: str) -> np.ndarray | None:
-    """One field of a data sample as an array.
+    """Return one field of a data sample as an array.
 
     Args:
         sample: SegDataSample, or its dictionary.
@@ -275,7 +275,7 @@ def _class_panels(
 
 
 def _change_panel(errors: np.ndarray, image: np.ndarray, size: tuple[int, int]) -> Image.Image:
-    """The cases of :func:`change_errors` over an 8-bit RGB image, darkened and in grey."""
+    """Return the cases of :func:`change_errors` over an 8-bit RGB image, darkened and in grey."""
     grey = np.asarray(resized(image, size, smooth=True).convert('L'), np.float32)
     low, high = DARKENED
     ground = Image.fromarray((low + grey / 255 * (high - low)).astype(np.uint8)).convert('RGB')
@@ -285,7 +285,7 @@ def _change_panel(errors: np.ndarray, image: np.ndarray, size: tuple[int, int]) 
 
 
 def _legend(maps: PairMaps, table: ClassTable, unknown: bool) -> list[list[LegendEntry]]:
-    """Every colour of the picture by name, in groups; ``unknown`` for stripes as well."""
+    """Return every colour of the picture by name, in groups; ``unknown`` for stripes as well."""
     classes: list[LegendEntry] = [('classes:', None)]
     classes += zip(table.names, table.palette, strict=True)
     names: tuple[str, ...] = ('unchanged', 'predicted')

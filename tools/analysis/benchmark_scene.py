@@ -122,7 +122,7 @@ def write_scene(path: Path, size: int, bands: int, seed: int, warp: bool = False
 
 
 def random_checkpoint(config: str, options: dict[str, Any] | None, folder: Path) -> Path:
-    """Weights of a config's network as it is before any training."""
+    """Return weights of a config's network as it is before any training."""
     cfg = load_config(config, options)
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
@@ -151,7 +151,7 @@ def time_batches(
 
 
 def peak_megabytes() -> float:
-    """The most memory that this process had so far."""
+    """Return the most memory that this process had so far."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == 'darwin' else 2**10)
 

@@ -38,7 +38,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def read(path: Path) -> np.ndarray:
-    """A picture as RGB (H, W, 3), or a palette PNG as indices (H, W)."""
+    """Return a picture as RGB (H, W, 3), or a palette PNG as indices (H, W)."""
     with Image.open(path) as image:
         return np.asarray(image if image.mode in 'PL' else image.convert('RGB'))
 

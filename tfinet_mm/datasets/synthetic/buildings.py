@@ -74,7 +74,7 @@ def build(
 
 
 def _base(cell: Cell, rng: np.random.Generator, green: float) -> None:
-    """The ground between the buildings: gardens, or a paved yard."""
+    """Draw the ground between the buildings: gardens, or a paved yard."""
     noise = cell.noise
     if rng.random() < green:
         cell.fill(cell.mask, GRASS, materials.grass(rng, noise))

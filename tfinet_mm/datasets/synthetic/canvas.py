@@ -14,7 +14,7 @@ WATER, GROUND, GRASS, TREE, BUILDING, SPORTS = range(1, 7)
 
 
 class Surface:
-    """What there is at one date, seen from above, on a canvas of H x W pixels.
+    """The ground at one date, seen from above, on a canvas of H x W pixels.
 
     Attributes:
         frame: Coordinates of the canvas.
@@ -96,7 +96,7 @@ class Cell:
     def cut(
         cls, surface: Surface, low: tuple[float, float], high: tuple[float, float]
     ) -> Cell | None:
-        """The part of a surface between two corners; None where it is off the canvas."""
+        """Return the part of a surface between two corners; None where it is off the canvas."""
         window = surface.frame.window(low, high, 14)
         if is_empty(window):
             return None

@@ -27,7 +27,7 @@ SMALLEST_CHANGE = 12
 
 @dataclass(frozen=True)
 class SyntheticConfig:
-    """What a synthetic data set is made from.
+    """Settings that a synthetic data set is made from.
 
     Attributes:
         size: Height and width of the pictures in pixels (about 1 to 2 m each); one number
@@ -84,7 +84,7 @@ class SyntheticConfig:
         return (self.size, self.size) if isinstance(self.size, int) else self.size
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings as JSON can hold them, ``size`` as [height, width]."""
+        """Return the settings as JSON can hold them, ``size`` as [height, width]."""
         return {**asdict(self), 'size': list(self.shape)}
 
 
@@ -157,7 +157,7 @@ def generate_pair(index: int, config: SyntheticConfig) -> SyntheticPair:
 
 
 def find_changes(before: Surface, after: Surface) -> np.ndarray:
-    """Where land cover differs, or one building stands in the place of another.
+    """Find where land cover differs, or one building stands in the place of another.
 
     Args:
         before: The surface at the first date.
@@ -175,7 +175,7 @@ def find_changes(before: Surface, after: Surface) -> np.ndarray:
 
 
 def _visible(layout: Layout, frame: Frame) -> np.ndarray:
-    """Share of the picture that each parcel covers, float (number of parcels,)."""
+    """Return the share of the picture that each parcel covers, float (number of parcels,)."""
     bent = frame.bent[:, MARGIN:-MARGIN:2, MARGIN:-MARGIN:2].reshape(2, -1)
     shares = []
     for parcel in layout.parcels:

@@ -27,7 +27,7 @@ LABELS = 'labels'
 
 @dataclass(frozen=True)
 class Site:
-    """Where on Earth a generated pair is put.
+    """Place on Earth that a generated pair is given.
 
     Attributes:
         crs_before: CRS of the first date, projected, in metres.
@@ -47,7 +47,7 @@ class Site:
 
 @dataclass(frozen=True)
 class SceneFiles:
-    """What :func:`write_scene` wrote.
+    """Files that :func:`write_scene` wrote.
 
     Attributes:
         before: Picture of the first date.

@@ -69,7 +69,7 @@ class Parcel:
         return self.high[0] - self.low[0], self.high[1] - self.low[1]
 
     def become(self, *layers: Layer) -> Parcel:
-        """The same parcel with other layers at the second date."""
+        """Return the same parcel with other layers at the second date."""
         return replace(self, after=layers)
 
 
@@ -133,7 +133,7 @@ class Layout:
 
 
 def new_seed(rng: np.random.Generator) -> int:
-    """A seed for a layer, a strip or a scene."""
+    """Return a seed for a layer, a strip or a scene."""
     return int(rng.integers(2**31))
 
 
@@ -246,5 +246,5 @@ def _settle(
 
 
 def fits_sports(length: float, width: float) -> bool:
-    """Whether a sports ground has room on a parcel of these sides, in pixels."""
+    """Return whether a sports ground has room on a parcel of these sides, in pixels."""
     return min(length, width) >= 30 and max(length, width) >= 40

@@ -104,7 +104,7 @@ PALETTES: dict[str, tuple[tuple[int, int, int], ...]] = {
 
 
 def pick(rng: np.random.Generator, material: str, spread: float = 7.0) -> Colour:
-    """A colour of a material, with some variation in brightness and in hue.
+    """Return a colour of a material, with some variation in brightness and in hue.
 
     Args:
         rng: Where the randomness comes from.
@@ -170,7 +170,7 @@ def grass(rng: np.random.Generator, noise: Noise) -> np.ndarray:
 
 
 def water(rng: np.random.Generator, noise: Noise) -> np.ndarray:
-    """A smooth surface with slow changes of colour, nearly without grain."""
+    """Return a smooth surface with slow changes of colour, nearly without grain."""
     base = pick(rng, 'water', 5)
     light = 1 + 0.012 * noise.grain + 0.05 * noise.coarse
     return blend(base, base * 0.85 + 6, patches(noise.coarse, 0.6), light)
@@ -179,7 +179,7 @@ def water(rng: np.random.Generator, noise: Noise) -> np.ndarray:
 def crop(
     rng: np.random.Generator, state: np.random.Generator, noise: Noise, u: np.ndarray, v: np.ndarray
 ) -> np.ndarray:
-    """A field with furrows; the furrows stay, the crop is what the season made of it.
+    """Return a field with furrows; the furrows stay, the crop is what the season made of it.
 
     Args:
         rng: What the two dates share: direction and distance of the furrows.

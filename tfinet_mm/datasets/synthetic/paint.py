@@ -54,7 +54,7 @@ def _paint_layer(cell: Cell, layer: Layer) -> None:
 
 
 def _blob(cell: Cell, rng: np.random.Generator, low: float = 0.3, high: float = 0.5) -> np.ndarray:
-    """A round part of a cell with an irregular border, bool (h, w)."""
+    """Return a round part of a cell with an irregular border, bool (h, w)."""
     centre = rng.uniform(0.35, 0.65, 2) * cell.size
     radii = rng.uniform(low, high, 2) * cell.size
     distance = ((cell.u - centre[0]) / radii[0]) ** 2 + ((cell.v - centre[1]) / radii[1]) ** 2
@@ -110,7 +110,7 @@ def _paved(cell: Cell, rng: np.random.Generator, state: np.random.Generator) -> 
 
 
 def _parking(cell: Cell, rng: np.random.Generator, state: np.random.Generator) -> None:
-    """Rows of lots with white lines; the cars in them are others at each date."""
+    """Draw rows of lots with white lines; the cars in them are others at each date."""
     row, lot = np.mod(cell.v - 4, 16.0), np.mod(cell.u, 4.0)
     inside = (row < 6) & (cell.u > 4) & (cell.u < cell.size[0] - 4)
     inside &= (cell.v > 4) & (cell.v < cell.size[1] - 4)
@@ -137,7 +137,7 @@ def _pond(cell: Cell, rng: np.random.Generator, state: np.random.Generator) -> N
 
 
 def _sports(cell: Cell, rng: np.random.Generator, state: np.random.Generator) -> None:
-    """A running track around a pitch, or courts, on a lawn or a paved ground."""
+    """Draw a running track around a pitch, or courts, on a lawn or a paved ground."""
     if rng.random() < 0.5:
         _meadow(cell, rng, state)
     else:
@@ -155,7 +155,7 @@ def _sports(cell: Cell, rng: np.random.Generator, state: np.random.Generator) ->
 def _track(
     cell: Cell, rng: np.random.Generator, a: np.ndarray, b: np.ndarray, length: float, radius: float
 ) -> None:
-    """An oval of lanes, its half sides in pixels, and the pitch inside."""
+    """Draw an oval of lanes, its half sides in pixels, and the pitch inside."""
     straight = max(length - radius, 4.0)
     distance = np.hypot(np.maximum(np.abs(a) - straight, 0), b)
     width = min(7.0, radius * 0.4)
@@ -200,7 +200,7 @@ def _courts(
 
 
 def _new_road(cell: Cell, rng: np.random.Generator, state: np.random.Generator) -> None:
-    """A road across the cell that was not there before."""
+    """Draw a road across the cell that was not there before."""
     across, length = (cell.u, cell.size[0]) if rng.random() < 0.5 else (cell.v, cell.size[1])
     line = across - length * rng.uniform(0.3, 0.7) + 2 * cell.noise.coarse
     _road(cell, rng, line, rng.uniform(6, 9))
@@ -239,7 +239,7 @@ def _strip(cell: Cell, strip: Strip) -> None:
 
 
 def _river(surface: Surface, river: River) -> None:
-    """A river with grass and some trees on its banks."""
+    """Draw a river with grass and some trees on its banks."""
     rng, state = generator(river.seed, 4), generator(river.seed, 1 + surface.date)
     bank = river.distance(*surface.frame.straight) + 1.5 * surface.noise.medium
     width = river.width

@@ -36,7 +36,7 @@ cv2 = _import_cv2()
 
 
 def generator(*entropy: int) -> np.random.Generator:
-    """A random generator that depends on the given numbers alone.
+    """Return a random generator that depends on the given numbers alone.
 
     Args:
         *entropy: Non-negative integers.
@@ -89,7 +89,7 @@ class Noise:
         return cls(*(smooth_noise(rng, shape, scale) for scale in (1.0, 2.5, 6.0, 18.0)))
 
     def part(self, window: Window) -> Noise:
-        """The same fields over a part of the canvas."""
+        """Return the same fields over a part of the canvas."""
         return Noise(
             self.grain[window], self.fine[window], self.medium[window], self.coarse[window]
         )
@@ -160,7 +160,7 @@ class Frame:
         return cls(shape, straight, straight + bend * rng.uniform(0.5, 4), cosine, sine)
 
     def window(self, low: tuple[float, float], high: tuple[float, float], reach: int) -> Window:
-        """The part of the canvas that holds a rectangle given in street coordinates.
+        """Return the part of the canvas that holds a rectangle given in street coordinates.
 
         Args:
             low: Smallest coordinates along and across.
@@ -178,7 +178,7 @@ class Frame:
         return sides[0], sides[1]
 
     def pixel(self, u: float, v: float) -> tuple[float, float]:
-        """Row and column of a point in straight street coordinates."""
+        """Return the row and column of a point in straight street coordinates."""
         row = self.sine * u + self.cosine * v + (self.shape[0] - 1) / 2
         column = self.cosine * u - self.sine * v + (self.shape[1] - 1) / 2
         return row, column
@@ -193,5 +193,5 @@ class Frame:
 
 
 def is_empty(window: Window) -> bool:
-    """Whether a part of the canvas holds no pixel."""
+    """Return whether a part of the canvas holds no pixel."""
     return any(side.stop <= side.start for side in window)

@@ -20,7 +20,7 @@ FLIPS = (None, 'horizontal', 'vertical', 'diagonal')
 def compose(
     flip: str | None, rotation: int, then_flip: str | None, then_rotation: int
 ) -> tuple[str | None, int]:
-    """One flip followed by one rotation that do what two of each do in a row.
+    """Return one flip followed by one rotation that do what two of each do in a row.
 
     Args:
         flip: First flip: None, 'horizontal', 'vertical' or 'diagonal'.

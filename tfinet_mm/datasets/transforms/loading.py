@@ -229,7 +229,7 @@ class LoadPairAnnotations(BaseTransform):
 
 
 def _only_resized(shape: tuple[int, ...], results: dict[str, Any]) -> bool:
-    """Whether labels fit the image as it was stored, which has been resized since and no more.
+    """Return whether labels fit the image as it was stored, which was only resized since.
 
     mmseg's test pipelines resize before they load labels: predictions are
     brought back to ``ori_shape`` and scored there.

@@ -86,7 +86,7 @@ class PredictionWriterHook(Hook):
 
 
 def _data_folders(config: Any) -> Iterator[Path]:
-    """All ``data_root`` and the folders of all ``data_prefix`` in the config of a data loader."""
+    """Yield each ``data_root`` and the folders of each ``data_prefix`` of a data loader."""
     if isinstance(config, Mapping):
         root = config.get('data_root')
         if root:

@@ -151,7 +151,7 @@ class TimeBudgetHook(Hook):
                 partial.write_text(json_text(report, indent=None), encoding='utf-8')
 
     def _affordable(self, images: int) -> bool:
-        """Whether a batch of so many images, the next, can be augmented."""
+        """Return whether a batch of so many images, the next, can be augmented."""
         if self._dropped:
             return False
         left = self._start + self.seconds * (1 - self.reserve) - self.clock()

@@ -120,7 +120,7 @@ class PairVisualizationHook(Hook):
             check_names_differ(runner.test_dataloader.dataset)
 
     def _positions(self, outputs: Sequence[Any] | None) -> Iterator[tuple[int, Any]]:
-        """The samples of a batch, each with its place in the data set."""
+        """Yield the samples of a batch, each with its place in the data set."""
         for sample in outputs or ():
             yield dataset_index(self._seen), sample
             self._seen += 1

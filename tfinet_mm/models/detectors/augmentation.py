@@ -25,7 +25,7 @@ class ProbabilityModel(Protocol):
     """A detector or an ensemble: whatever gives probabilities of a batch of pairs."""
 
     def predict_probabilities(self, inputs: Tensor) -> SCDProbabilities:
-        """Probabilities of all three maps for pairs (N, 2B, H, W), at their size.
+        """Return probabilities of all three maps for pairs (N, 2B, H, W), at their size.
 
         The pairs are as the model's own data preprocessor gives them.
         """
@@ -65,7 +65,7 @@ def apply_transform(x: Tensor, name: str) -> Tensor:
 
 
 def undo_transform(x: Tensor, name: str) -> Tensor:
-    """The inverse of :func:`apply_transform`, for maps predicted on the transformed image."""
+    """Undo :func:`apply_transform`, for maps predicted on the transformed image."""
     if name.startswith('rotation_'):
         return torch.rot90(x, -(int(name.removeprefix('rotation_')) // 90), (-2, -1))
     return apply_transform(x, name)

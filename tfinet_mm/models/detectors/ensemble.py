@@ -108,7 +108,7 @@ class SCDEnsemble(BaseModel):
     def member_probabilities(
         self, inputs: Tensor, transforms: Sequence[str] = ('identity',)
     ) -> list[SCDProbabilities]:
-        """What each member predicts.
+        """Predict with each member.
 
         Args:
             inputs: Raw pairs (N, 2B, H, W), values 0..255, as the ensemble's
@@ -129,7 +129,7 @@ class SCDEnsemble(BaseModel):
             yield augmented_probabilities(_Normalising(member), inputs, transforms)
 
     def predict_probabilities(self, inputs: Tensor) -> SCDProbabilities:
-        """The weighted mean of the members' probabilities.
+        """Return the weighted mean of the members' probabilities.
 
         Args:
             inputs: Raw pairs (N, 2B, H, W), values 0..255.
@@ -252,7 +252,7 @@ def _threshold(members: Sequence[Member], test_cfg: Mapping[str, Any]) -> float:
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """The names, those that come again with a number."""
+    """Return the names, those that come again with a number."""
     result: list[str] = []
     for name in names:
         count = 2

@@ -33,7 +33,7 @@ _taking_weights: WeakSet[nn.Module] = WeakSet()
 def label_views(
     data_samples: Sequence[SegDataSample] | None, field: str, padding: Padding
 ) -> list[SegDataSample]:
-    """Samples that show one label as ``gt_sem_seg``, where mmseg's heads look for it.
+    """Return samples that show one label as ``gt_sem_seg``, where mmseg's heads look for it.
 
     They are new samples: the ones that came are not touched.
 
@@ -60,7 +60,7 @@ def label_views(
 def pixel_weights(
     data_samples: Sequence[SegDataSample], field: str, padding: Padding
 ) -> Tensor | None:
-    """The weights of the pixels of one label.
+    """Return the weights of the pixels of one label.
 
     Args:
         data_samples: One a pair, each with the label.
@@ -143,7 +143,7 @@ class _WeightSampler:
         self.used = False
 
     def sample(self, seg_logit: Tensor, seg_label: Tensor) -> Tensor:
-        """Weights (N, H, W), as mmseg's pixel samplers give them."""
+        """Return weights (N, H, W), as mmseg's pixel samplers give them."""
         self.used = True
         if self.sampler is None:
             return self.weight

@@ -54,7 +54,7 @@ def with_predictions(
 def predictions(
     probabilities: SCDProbabilities, metainfo: dict[str, Any], threshold: float = 0.5
 ) -> dict[str, Tensor]:
-    """Probabilities and maps of one pair, at its original size.
+    """Return probabilities and maps of one pair, at its original size.
 
     Args:
         probabilities: Of one pair, (K, H, W), (K, H, W) and (1, H, W).

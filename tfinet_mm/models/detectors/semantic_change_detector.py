@@ -57,7 +57,7 @@ UNSCALED = (
 
 @MODELS.register_module()
 class SemanticChangeDetector(BaseSegmentor):
-    """Where did the land cover change, and from what to what.
+    """Detector of where the land cover changed, and from what to what.
 
     The backbone runs once on both dates (a batch of 2N), the neck turns the
     two feature pyramids into three branches, one semantic head reads the land
@@ -426,7 +426,7 @@ class SemanticChangeDetector(BaseSegmentor):
         )
 
     def predict_probabilities(self, inputs: Tensor) -> SCDProbabilities:
-        """Probabilities of all three maps at the size of the inputs.
+        """Return probabilities of all three maps at the size of the inputs.
 
         Args:
             inputs: Normalised pairs (N, 2B, H, W).

@@ -74,7 +74,7 @@ class SCDTTAModel(BaseTTAModel):
         self.active = True
 
     def predict_probabilities(self, inputs: Tensor) -> SCDProbabilities:
-        """Mean probabilities over the transforms.
+        """Return the mean probabilities over the transforms.
 
         Args:
             inputs: Pairs (N, 2B, H, W) as the model's data preprocessor gives them.

@@ -1,4 +1,4 @@
-"""Where sliding windows lie."""
+"""Place sliding windows over an image."""
 
 
 def window_starts(length: int, window: int, stride: int) -> list[int]:

@@ -606,7 +606,7 @@ def _values(part: Mapping[str, Any], path: str, rules: Mapping[str, values.Rule]
 
 
 def _not_numbers(part: Any, path: str) -> Iterator[str]:
-    """Where NaN is at any depth: no setting means it, but for values of pixels without data."""
+    """Find NaN at any depth: no setting means it, but for values of pixels without data."""
     if isinstance(part, float) and math.isnan(part):
         yield path
     elif isinstance(part, Mapping):

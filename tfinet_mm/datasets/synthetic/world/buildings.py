@@ -17,7 +17,7 @@ SMALLEST = 3.0
 
 @dataclass(frozen=True)
 class Style:
-    """What the buildings of one estate have in common.
+    """Common features of the buildings of one estate.
 
     Attributes:
         length: Range of lengths along a row, metres.

@@ -14,7 +14,7 @@ _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True)
 class Camera:
-    """How one picture was taken and processed.
+    """Settings by which one picture was taken and processed.
 
     Attributes:
         haze: Share of the light that the air adds.

@@ -1,4 +1,4 @@
-"""What crosses a scene whatever its plots: rivers, shores, highways, winding streets."""
+"""Draw rivers, shores, highways and winding streets, which cross a scene whatever its plots."""
 
 from __future__ import annotations
 

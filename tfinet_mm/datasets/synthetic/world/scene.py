@@ -24,7 +24,7 @@ SMALLEST_CHANGE = 16
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """What pairs of the world are made from.
+    """Settings that pairs of the world are made from.
 
     Attributes:
         size: Height and width in pixels, 32..1000.

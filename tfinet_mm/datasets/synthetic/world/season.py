@@ -1,4 +1,4 @@
-"""What time of year and state the land is in at one date."""
+"""Draw the time of year and the state of the land at one date."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ KINDS = ('stone', 'soil', 'grass', 'tree', 'crop', 'water', 'lawn')
 
 @dataclass(frozen=True)
 class Season:
-    """How the tones of each kind differ from its palette at one date.
+    """Difference of the tones of each kind from its palette at one date.
 
     Attributes:
         gain: Factor of each channel, float (number of kinds, 3).

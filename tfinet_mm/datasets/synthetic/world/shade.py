@@ -17,7 +17,7 @@ LONGEST_SHADOW = 40
 
 @dataclass(frozen=True)
 class Sun:
-    """Where the light comes from.
+    """Direction of the light.
 
     Attributes:
         towards: Direction of the sun in the picture: right, down.

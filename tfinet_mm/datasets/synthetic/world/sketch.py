@@ -25,7 +25,7 @@ Colour = np.ndarray
 
 @dataclass(frozen=True)
 class Material:
-    """What a surface looks like and counts as.
+    """Look and land cover of a surface.
 
     Attributes:
         cover: Land-cover class, 1..6.
@@ -158,7 +158,7 @@ class Sketch:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the metres of a scene lie in its picture.
+    """Place of the metres of a scene in its picture.
 
     Attributes:
         shape: Rows and columns of the canvas.

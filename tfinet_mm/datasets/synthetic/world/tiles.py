@@ -40,7 +40,7 @@ def tiles() -> Tiles:
 
 @dataclass(frozen=True)
 class Fields:
-    """What the textures of one scene are made from, each float32 (H, W).
+    """Noise that the textures of one scene are made from, each float32 (H, W).
 
     Attributes:
         coarse: Noise of features of about 60 pixels; mean 0, standard deviation 1.
