@@ -358,3 +358,22 @@ def test_the_demo_fine_tunes_the_weights_of_the_package():
     assert cfg.model == base
     assert cfg.param_scheduler.end == cfg.train_cfg.max_epochs + 2
     assert cfg.train_cfg.max_epochs % cfg.train_cfg.val_interval == 0
+
+
+def test_the_model_index_is_that_of_the_table():
+    yaml = pytest.importorskip('yaml')
+    top = ROOT.parent
+    files = yaml.safe_load((top / 'model-index.yml').read_text())['Import']
+    assert {top / file for file in files} == set(ROOT.rglob('metafile.yml'))
+    found = {}
+    for file in files:
+        content = yaml.safe_load((top / file).read_text())
+        collections = {one['Name'] for one in content['Collections']}
+        for model in content['Models']:
+            assert model['In Collection'] in collections
+            assert (top / model.get('Weights', file)).is_file()
+            name = model['Config'].removeprefix('configs/')
+            assert Path(name).parent == (top / file).parent.relative_to(ROOT)
+            size = model['Metadata']['Parameters'] / 1e6, model['Metadata']['FLOPs'] / 1e9
+            assert found.setdefault(name, size) == size
+    assert found == {name: pytest.approx(size) for name, size in _table().items()}

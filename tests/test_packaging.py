@@ -18,6 +18,11 @@ def test_weights_and_their_cards_are_built_in(tmp_path):
         if not (ROOT / name).is_file():
             pytest.skip('runs in a checkout')
         shutil.copy(ROOT / name, tmp_path / name)
+    (tmp_path / 'configs' / '_base_').mkdir(parents=True)
+    (tmp_path / 'configs' / '_base_' / 'data.py').touch()
+    (tmp_path / 'tools').mkdir()
+    (tmp_path / 'tools' / 'dist_train.sh').write_text('exec true\n')
+    (tmp_path / 'tools' / 'dist_train.sh').chmod(0o755)
     expected = {'__init__.py', 'version.py', 'py.typed', 'weights/a.safetensors', 'weights/a.md'}
     for name in expected:
         path = tmp_path / 'tfinet_mm' / name
@@ -28,4 +33,6 @@ def test_weights_and_their_cards_are_built_in(tmp_path):
     assert done.returncode == 0, done.stderr
     built = tmp_path / 'built' / 'tfinet_mm'
     found = {str(path.relative_to(built)) for path in built.rglob('*') if path.is_file()}
-    assert found == expected
+    # What OpenMMLab's mim looks for.
+    assert found == expected | {'.mim/configs/_base_/data.py', '.mim/tools/dist_train.sh'}
+    assert (built / '.mim/tools/dist_train.sh').stat().st_mode & 0o111

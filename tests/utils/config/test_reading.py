@@ -1,9 +1,13 @@
+from pathlib import Path
+
 import pytest
 from mmengine.config import Config
 
 from tfinet_mm.errors import ConfigError
 from tfinet_mm.utils.config import reading
 from tfinet_mm.utils.config.reading import merge_options, read_config_file
+
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.mark.parametrize(
@@ -119,3 +123,33 @@ def test_functions_that_are_imported_are_no_settings(tmp_path):
     cfg = read_config_file(path)
     assert dict(cfg) == dict(a=2.0)
     assert 'a=2.0' in cfg.pretty_text.replace(' ', '')
+
+
+def test_configs_of_the_package_go_by_name(tmp_path):
+    name = 'tfinet_mm::senseearth/fcn_hrnet18.py'
+    cfg = read_config_file(name)
+    assert cfg.model.backbone.width == 18
+    assert cfg.to_dict() == read_config_file(ROOT / 'configs/senseearth/fcn_hrnet18.py').to_dict()
+    path = tmp_path / 'mine.py'
+    path.write_text(f"_base_ = ['{name}']\nmodel = dict(backbone=dict(frozen_stages=1))\n")
+    mine = read_config_file(path)
+    assert (mine.model.backbone.width, mine.model.backbone.frozen_stages) == (18, 1)
+    assert mine.filename == str(path)
+    # Bases of bases too.
+    (tmp_path / 'again.py').write_text("_base_ = 'mine.py'\n")
+    assert read_config_file(tmp_path / 'again.py').model.backbone.frozen_stages == 1
+
+
+@pytest.mark.parametrize(
+    ('name', 'hint'),
+    [
+        ('tfinet_mm::tfinet_lite0_fpm.py', r'did you mean tfinet_mm::tfinet_lite0_fpn\.py'),
+        ('tfinet_mm::../setup.py', 'the package has no config'),
+    ],
+)
+def test_names_of_no_config_are_refused(tmp_path, name, hint):
+    with pytest.raises(FileNotFoundError, match=hint):
+        read_config_file(name)
+    (tmp_path / 'mine.py').write_text(f"_base_ = '{name}'\n")
+    with pytest.raises(ConfigError, match=rf'mine\.py: _base_ names {name}, but .*{hint}'):
+        read_config_file(tmp_path / 'mine.py')

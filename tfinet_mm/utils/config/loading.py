@@ -41,7 +41,7 @@ def load_config(
     if work_dir is not None:
         cfg.work_dir = str(work_dir)
     elif cfg.get('work_dir') is None:
-        cfg.work_dir = str(Path('work_dirs') / Path(path).stem)
+        cfg.work_dir = str(Path('work_dirs') / Path(cfg.filename).stem)
     check_config(cfg, only)
     init_default_scope(cfg.get('default_scope', 'mmseg'))
     return cfg

@@ -19,6 +19,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 
 from tfinet_mm.errors import ConfigError
+from tfinet_mm.utils.project_files import PREFIX, named_config
 
 SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 BASE = '_base_'
@@ -34,7 +35,9 @@ def read_config_file(path: str | os.PathLike[str]) -> Config:
     Says once in each process that a config runs as Python, with the rights of its user.
 
     Args:
-        path: A file ending in one of :data:`SUFFIXES`. A byte order mark is fine.
+        path: A file ending in one of :data:`SUFFIXES`, or the name of a config of the package
+            such as ``tfinet_mm::tfinet_lite0_fpn.py``. A byte order mark is fine. Bases may
+            have such names too.
 
     Returns:
         The config; its ``filename`` is ``path``.
@@ -43,6 +46,8 @@ def read_config_file(path: str | os.PathLike[str]) -> Config:
         FileNotFoundError: There is no such file.
         ConfigError: It, or a file that it inherits, can't be read.
     """
+    if str(path).startswith(PREFIX):
+        path = named_config(str(path))
     path = Path(os.path.expanduser(path))
     if not path.is_file():
         what = 'is a folder, not a config file' if path.is_dir() else None
@@ -55,8 +60,8 @@ def read_config_file(path: str | os.PathLike[str]) -> Config:
     _say_configs_run()
     chain = _chain(path)
     try:
-        if any(_text(one)[1] for one in chain):
-            return _without_functions(_read_marked(path))
+        if any(_text(one)[1] or _names_ours(one) for one in chain):
+            return _without_functions(_read_copy(path))
         return _without_functions(Config.fromfile(str(path)))
     except (Exception, SystemExit) as error:
         raise ConfigError(_what_failed(error, chain)) from error
@@ -121,16 +126,29 @@ def _chain(path: Path, above: tuple[Path, ...] = ()) -> list[Path]:
         if '{{' in base:
             # A variable of the environment that isn't set, of which MMEngine says so.
             continue
-        if '::' in base:
+        if '::' in base and not base.startswith(PREFIX):
             package = base.partition('::')[0]
             if find_spec(package) is None:
                 raise ConfigError(f'{path}: {BASE} names {base}, but no {package} is installed')
             continue
-        below = path.parent / os.path.expanduser(base)
+        try:
+            below = _base_file(path, base)
+        except FileNotFoundError as error:
+            raise ConfigError(f'{path}: {BASE} names {base}, but {error}') from None
         if not below.is_file():
             raise ConfigError(f'{path}: there is no config {below}, which {BASE} names')
         found += _chain(below, (*above, path))
     return found
+
+
+def _base_file(path: Path, base: str) -> Path:
+    """Return the file of a base, which may be a config of the package."""
+    return named_config(base) if base.startswith(PREFIX) else path.parent / os.path.expanduser(base)
+
+
+def _names_ours(path: Path) -> bool:
+    """Return whether a config inherits one of the package by name, which MMEngine doesn't know."""
+    return any(base.startswith(PREFIX) for base in _bases(path))
 
 
 def _text(path: Path) -> tuple[str, bool]:
@@ -193,11 +211,11 @@ def _parsed(path: Path, text: str) -> ast.Module:
     raise ConfigError(failed)
 
 
-def _read_marked(path: Path) -> Config:
-    """Read a config with byte order marks, which MMEngine takes for a part of the text."""
+def _read_copy(path: Path) -> Config:
+    """Read a config by a copy without what MMEngine can't read: byte order marks, our names."""
     with tempfile.TemporaryDirectory() as folder:
         copies: dict[Path, Path] = {}
-        first = _without_marks(path.absolute(), Path(folder), copies)
+        first = _copied(path.absolute(), Path(folder), copies)
         cfg = Config.fromfile(str(first))
         text = cfg.text
         for original, copy in copies.items():
@@ -205,8 +223,8 @@ def _read_marked(path: Path) -> Config:
         return Config(cfg._cfg_dict, cfg_text=text, filename=str(path))
 
 
-def _without_marks(path: Path, folder: Path, copies: dict[Path, Path]) -> Path:
-    """Copy a config and those it inherits without the marks; returns the copy."""
+def _copied(path: Path, folder: Path, copies: dict[Path, Path]) -> Path:
+    """Copy a config and those it inherits, without marks and with paths; return the copy."""
     if path in copies:
         return copies[path]
     text = _filled(_text(path)[0], path)
@@ -214,8 +232,8 @@ def _without_marks(path: Path, folder: Path, copies: dict[Path, Path]) -> Path:
     if path.suffix == '.py':
         bases = [
             base
-            if '::' in base
-            else str(_without_marks((path.parent / base).absolute(), folder, copies))
+            if '::' in base and not base.startswith(PREFIX)
+            else str(_copied(_base_file(path, base).absolute(), folder, copies))
             for base in _bases(path)
         ]
         for statement in _parsed(path, text).body:

@@ -1,0 +1,82 @@
+"""The command ``tfinet``: one word for each of the tools."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+from tfinet_mm.utils.project_files import project_folder
+from tfinet_mm.version import __version__
+
+TOOLS = dict(
+    predict=('predict.py', 'map what changed between two images, scenes or folders'),
+    train=('train.py', 'train a network from a config'),
+    test=('test.py', 'score a network on a data set'),
+    check=('check_dataset.py', 'find mistakes in a data set before training'),
+    browse=('browse_dataset.py', 'draw pairs with their labels, as a training sees them'),
+    report=('report.py', 'write an HTML page over a folder of predictions'),
+    score=('analysis/score_scene.py', 'score the maps of a scene against labels'),
+    recipe=('recipe.py', 'run the SenseEarth recipe: train, pseudo-label, train again, test'),
+    label=('pseudo_label.py', 'make pseudo labels of unchanged pixels'),
+    export=('export_weights.py', 'write a file of weights from a checkpoint'),
+    convert=('convert_checkpoint.py', 'convert a published checkpoint'),
+    generate=('dataset/make_synthetic.py', 'generate a data set of labelled pairs'),
+    scene=('dataset/make_scene.py', 'generate a pair of GeoTIFFs with labels'),
+    flops=('analysis/get_flops.py', 'count parameters and operations of a network'),
+    benchmark=('analysis/benchmark.py', 'measure time and memory of networks'),
+)
+"""Script below the folder ``tools`` and what it does, by the word of the command line."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a tool by its word; its own options follow, ``--help`` lists them.
+
+    Args:
+        arguments: The words of the command line after ``tfinet``.
+
+    Raises:
+        SystemExit: 2 if the word is none of :data:`TOOLS`; or what the tool ends with.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ('-h', '--help'):
+        print(_overview())
+        return
+    if words[0] == '--version':
+        print(f'tfinet {__version__}')
+        return
+    if words[0] not in TOOLS:
+        near = get_close_matches(words[0], TOOLS, n=1)
+        hint = f'did you mean {near[0]}?' if near else f'choose from {", ".join(TOOLS)}'
+        print(f'tfinet: there is no command {words[0]!r}; {hint}', file=sys.stderr)
+        raise SystemExit(2)
+    _run_script(project_folder('tools') / TOOLS[words[0]][0], f'tfinet {words[0]}', words[1:])
+
+
+def _run_script(path: Path, name: str, arguments: Sequence[str]) -> None:
+    """Run a script as Python runs one, but by another name, which its help shows."""
+    spec = spec_from_file_location('__main__', path)
+    if spec is None or spec.loader is None:
+        raise FileNotFoundError(f"{path} can't be run; install tfinet-mm again")
+    module = module_from_spec(spec)
+    # Processes that a tool starts look for its functions here.
+    sys.modules['__main__'] = module
+    sys.argv = [name, *arguments]
+    spec.loader.exec_module(module)
+
+
+def _overview() -> str:
+    lines = [f'  {word:10} {purpose}' for word, (_, purpose) in TOOLS.items()]
+    return '\n'.join(
+        [
+            'usage: tfinet COMMAND [options]',
+            '',
+            'Semantic change detection: where the land cover changed, and from what to what.',
+            '',
+            *lines,
+            '',
+            'tfinet COMMAND --help shows the options of a command.',
+        ]
+    )
