@@ -103,3 +103,11 @@ class TrainingDivergedError(TFINetError, FloatingPointError):
 
 class ScheduleError(TFINetError, ValueError):
     """A resumed training would have a learning rate of 0."""
+
+
+class ManifestError(TFINetError, ValueError, FileExistsError):
+    """A folder holds what other settings or inputs made, or its manifest can't be read."""
+
+
+class FolderInUseError(TFINetError, BlockingIOError):
+    """Another run is writing to the folder."""

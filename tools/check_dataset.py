@@ -27,7 +27,6 @@ from tfinet_mm.datasets.check import (
 from tfinet_mm.datasets.check_report import format_report
 from tfinet_mm.engine.batch_guard import last_batch_note
 from tfinet_mm.engine.options import DATA_KEYS
-from tfinet_mm.files import whole_file
 from tfinet_mm.utils.command import (
     add_config_options,
     add_traceback_option,
@@ -36,6 +35,7 @@ from tfinet_mm.utils.command import (
     run_command,
 )
 from tfinet_mm.utils.config.loading import load_config
+from tfinet_mm.utils.files import whole_file
 from tfinet_mm.utils.json_text import json_text
 
 SPLITS = ('train', 'val', 'test')

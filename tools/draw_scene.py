@@ -11,10 +11,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from tfinet_mm.files import whole_file
 from tfinet_mm.report.scene_picture import draw_scene, scene_title
 from tfinet_mm.scenes.results import SceneResults
 from tfinet_mm.utils.command import add_traceback_option, run_command
+from tfinet_mm.utils.files import whole_file
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:

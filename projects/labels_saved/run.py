@@ -22,7 +22,7 @@ from mmengine.config import Config
 
 from tfinet_mm.engine.runner import build_runner
 from tfinet_mm.evaluation.functional import binary_scores, scd_scores
-from tfinet_mm.files import whole_file
+from tfinet_mm.utils.files import whole_file
 
 HERE = Path(__file__).parent
 WORK = Path('work_dirs/labels_saved')

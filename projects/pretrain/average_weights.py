@@ -15,7 +15,7 @@ import torch
 
 from tfinet_mm.checkpoints.addresses import read_checkpoint
 from tfinet_mm.checkpoints.contents import weights_of
-from tfinet_mm.files import whole_file
+from tfinet_mm.utils.files import whole_file
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

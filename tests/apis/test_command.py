@@ -1,5 +1,6 @@
 """The command on folders: what it writes, skips and refuses."""
 
+import os
 import re
 
 import numpy as np
@@ -36,6 +37,54 @@ def test_folders_are_written_and_finished_pairs_skipped(member, image, saved, tm
     assert (out / 'change_prob' / 'a.png').is_file()
     main([*call, '--overwrite', '--threshold', '0'])
     assert np.asarray(Image.open(out / 'label1' / 'a.png')).min() > 0
+
+
+def test_replaced_images_and_lost_maps(member, image, saved, tmp_path, capsys):
+    """An image of the same name, size and time stamp is another one if its pixels differ."""
+    files = member()
+    # Without compression files of one size are of one length.
+    for seed in (1, 2):
+        Image.fromarray(image(seed)).save(tmp_path / f'{seed}.bmp')
+    out = tmp_path / 'out'
+    call = [*map(str, files), str(tmp_path / '1.bmp'), str(tmp_path / '2.bmp'), '--out', str(out)]
+    main(call)
+    for folder in ('label1', 'label2', 'change_prob'):
+        path = out / folder / '1.png'
+        made = path.read_bytes()
+        path.unlink()
+        main(call)
+        assert path.read_bytes() == made
+    old = (tmp_path / '2.bmp').stat()
+    Image.fromarray(image(3)).save(tmp_path / '3.bmp')
+    os.utime(tmp_path / '3.bmp', ns=(old.st_atime_ns, old.st_mtime_ns))
+    os.replace(tmp_path / '3.bmp', tmp_path / '2.bmp')
+    assert (tmp_path / '2.bmp').stat().st_size == old.st_size
+    with pytest.raises(ValueError, match=r'pairs\.1\.after was .*2\.bmp.*--overwrite'):
+        main(call)
+    assert (out / 'change_prob' / '1.png').read_bytes() == made
+    main([*call, '--overwrite'])
+    assert (out / 'change_prob' / '1.png').read_bytes() != made
+
+
+def test_two_commands_do_not_write_to_one_folder(member, image, saved, tmp_path, monkeypatch):
+    for name in 'ab':
+        for date in (1, 2):
+            saved(f'{date}/{name}.png', image(date))
+    call = [*map(str, member()), str(tmp_path / '1'), str(tmp_path / '2')]
+    call += ['--out', str(tmp_path / 'out')]
+    plain, tried = SCDInferencer.predict, []
+
+    def second(self, *args):
+        if not tried:
+            tried.append(True)
+            with pytest.raises(BlockingIOError, match='is being written to by process'):
+                main([*call, '--threshold', '0', '--overwrite'])
+        return plain(self, *args)
+
+    monkeypatch.setattr(SCDInferencer, 'predict', second)
+    main(call)
+    assert tried
+    assert not (tmp_path / 'out' / '.lock').exists()
 
 
 def test_two_files_and_a_checkpoint_alone(member, image, saved, tmp_path):

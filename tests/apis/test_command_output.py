@@ -1,12 +1,21 @@
 """The manifest: what may be added to a folder, and what is refused."""
 
+import hashlib
 import json
 import os
 
 import numpy as np
 import pytest
+from read_only import read_only
 
-from tfinet_mm.apis.command_output import Pair, claim_folder, is_georeferenced, list_pairs
+from tfinet_mm.apis.command_output import (
+    Pair,
+    claim_folder,
+    folder_manifest,
+    is_georeferenced,
+    list_pairs,
+)
+from tfinet_mm.errors import FolderInUseError, ManifestError
 from tfinet_mm.structures import SECOND
 
 SETTINGS = dict(
@@ -14,97 +23,224 @@ SETTINGS = dict(
     threshold=0.5,
     picture=dict(window=None),
 )
-A = Pair('a', 'picture', '/1/a.png', '/2/a.png')
-B = Pair('sub dir/b', 'scene', '/1/b.tif', '/2/b.tif')
+
+
+@pytest.fixture
+def make_pair(tmp_path):
+    """Images that differ, of a pair; no image in truth."""
+
+    def make(name, kind='picture', folder='in', content=''):
+        suffix = dict(picture='png', scene='tif')[kind]
+        paths = [tmp_path / folder / date / f'{name}.{suffix}' for date in ('1', '2')]
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f'{name} {path.parent.name} {content}')
+        return Pair(name, kind, *map(str, paths))
+
+    return make
+
+
+@pytest.fixture
+def a(make_pair):
+    return make_pair('a')
+
+
+@pytest.fixture
+def b(make_pair):
+    return make_pair('sub dir/b', 'scene')
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / 'out'
 
 
 def finish(out, *pairs):
     for pair in pairs:
-        path = (
-            out / 'change_prob' / f'{pair.name}.png'
-            if pair.kind == 'picture'
-            else out / pair.name / 'scene.json'
-        )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        if pair.kind == 'picture':
+            paths = [
+                out / folder / f'{pair.name}.png' for folder in ('label1', 'label2', 'change_prob')
+            ]
+        else:
+            paths = [out / pair.name / 'change.tif', out / pair.name / 'scene.json']
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+        if pair.kind == 'scene':
+            paths[1].write_text(json.dumps(dict(files=['change.tif'])))
 
 
 def claim(out, pairs, overwrite=False, **settings):
-    return claim_folder(out, pairs, SECOND, SETTINGS | settings, overwrite)
+    with folder_manifest(out) as run:
+        return claim_folder(run, pairs, SECOND, SETTINGS | settings, overwrite)
 
 
 def manifest(out):
     return json.loads((out / 'manifest.json').read_text())
 
 
-def test_the_manifest_tells_all(tmp_path):
-    out = tmp_path / 'out'
-    assert claim(out, [A, B]) == [A, B]
+def test_the_manifest_tells_all(out, a, b):
+    assert claim(out, [a, b]) == [a, b]
     found = manifest(out)
-    assert list(found) == ['version', 'class_names', 'palette', 'threshold', 'settings', 'pairs']
+    keys = ['version', 'class_names', 'palette', 'threshold', 'settings', 'pairs', 'inputs']
+    assert list(found) == keys
     assert found['version'] == 1
     assert found['class_names'] == list(SECOND.names)
     assert found['palette'][1] == list(SECOND.palette[1])
     assert found['threshold'] == 0.5
-    assert found['pairs'][1] == dict(
-        name='sub dir/b', kind='scene', before='/1/b.tif', after='/2/b.tif'
-    )
+    assert found['pairs'][1] == dict(name='sub dir/b', kind='scene', before=b.before, after=b.after)
+    hashes = {one['file']: one['sha256'] for one in found['inputs']}
+    assert list(hashes) == [a.before, a.after, b.before, b.after]
+    assert hashes[a.after] == hashlib.sha256(b'a 2 ').hexdigest()
 
 
-def test_a_longer_list_goes_on(tmp_path):
-    claim(tmp_path, [A])
-    finish(tmp_path, A)
+def test_a_longer_list_goes_on(out, a, b, make_pair):
+    claim(out, [a])
+    finish(out, a)
     # Where the checkpoint lies is no matter; a section of scenes is new.
     moved = [SETTINGS['model'][0] | dict(checkpoint='b.pth')]
-    assert claim(tmp_path, [A, B], model=moved, scene=dict(grid=10)) == [B]
-    finish(tmp_path, B)
-    other = A._replace(name='c')
-    assert claim(tmp_path, [other]) == [other]
-    assert [pair['name'] for pair in manifest(tmp_path)['pairs']] == ['a', 'sub dir/b', 'c']
-    assert manifest(tmp_path)['settings']['scene'] == dict(grid=10)
+    assert claim(out, [a, b], model=moved, scene=dict(grid=10)) == [b]
+    finish(out, b)
+    other = make_pair('c')
+    assert claim(out, [other]) == [other]
+    assert [pair['name'] for pair in manifest(out)['pairs']] == ['a', 'sub dir/b', 'c']
+    assert len(manifest(out)['inputs']) == 6
+    assert manifest(out)['settings']['scene'] == dict(grid=10)
     # A pair that was never finished is forgotten once it isn't asked for.
-    claim(tmp_path, [A, B])
-    assert [pair['name'] for pair in manifest(tmp_path)['pairs']] == ['a', 'sub dir/b']
+    claim(out, [a, b])
+    assert [pair['name'] for pair in manifest(out)['pairs']] == ['a', 'sub dir/b']
+    assert len(manifest(out)['inputs']) == 4
 
 
-def test_other_settings_are_refused_and_replaced(tmp_path):
-    claim(tmp_path, [A, B])
+def test_other_settings_are_refused_and_replaced(out, a, b):
+    claim(out, [a, b])
     # Nothing is finished.
-    assert claim(tmp_path, [A, B], threshold=0.4) == [A, B]
-    finish(tmp_path, A)
-    with pytest.raises(ValueError, match=r'threshold was 0\.4, is 0\.5.*--overwrite'):
-        claim(tmp_path, [A, B])
-    with pytest.raises(ValueError, match=r'picture\.window was None, is 64'):
-        claim(tmp_path, [B], threshold=0.4, picture=dict(window=64))
-    assert manifest(tmp_path)['threshold'] == 0.4
-    assert claim(tmp_path, [A, B], overwrite=True) == [A, B]
-    assert manifest(tmp_path)['threshold'] == 0.5
+    assert claim(out, [a, b], threshold=0.4) == [a, b]
+    finish(out, a)
+    with pytest.raises(ManifestError, match=r'threshold was 0\.4, is 0\.5.*--overwrite'):
+        claim(out, [a, b])
+    with pytest.raises(ManifestError, match=r'picture\.window was None, is 64'):
+        claim(out, [b], threshold=0.4, picture=dict(window=64))
+    assert manifest(out)['threshold'] == 0.4
+    assert claim(out, [a, b], overwrite=True) == [a, b]
+    assert manifest(out)['threshold'] == 0.5
     # Stopped before anything was made: the second run without the option makes all.
-    assert claim(tmp_path, [A, B]) == [A, B]
-    finish(tmp_path, A, B)
-    assert claim(tmp_path, [A], overwrite=True, threshold=0.3) == [A]
-    assert [pair['name'] for pair in manifest(tmp_path)['pairs']] == ['a']
+    assert claim(out, [a, b]) == [a, b]
+    finish(out, a, b)
+    assert claim(out, [a], overwrite=True, threshold=0.3) == [a]
+    assert [pair['name'] for pair in manifest(out)['pairs']] == ['a']
+    # What was made with the former settings is still there, and is not taken over.
+    assert claim(out, [a, b], threshold=0.3) == [a, b]
 
 
-def test_another_pair_of_the_same_name_is_refused(tmp_path):
-    claim(tmp_path, [A])
-    moved = A._replace(before='/3/a.png')
-    assert claim(tmp_path, [moved]) == [moved]
-    finish(tmp_path, A)
-    for other in (A, moved._replace(kind='scene')):
-        with pytest.raises(ValueError, match=r'/3/a\.png and /2/a\.png, now it is.*--overwrite'):
-            claim(tmp_path, [other])
-    assert claim(tmp_path, [A], overwrite=True) == [A]
+def test_another_pair_of_the_same_name_is_refused(out, a, make_pair):
+    claim(out, [a])
+    moved = make_pair('a', folder='elsewhere', content='other')
+    assert claim(out, [moved]) == [moved]
+    finish(out, a)
+    with pytest.raises(ManifestError) as error:
+        claim(out, [a])
+    lines = str(error.value).splitlines()
+    for line, role in zip(lines[1:3], ('after', 'before'), strict=True):
+        place = f'/{"12"[role == "after"]}/a.png (sha256 '
+        assert line.startswith(f'  pairs.a.{role} was ')
+        assert f'elsewhere{place}' in line
+        assert f'in{place}' in line
+    assert '--overwrite' in lines[3]
+    with pytest.raises(ManifestError, match=r"pairs\.a\.kind was 'picture', is 'scene'"):
+        claim(out, [moved._replace(kind='scene')])
+    assert claim(out, [a], overwrite=True) == [a]
 
 
-def test_results_without_a_manifest_are_refused(tmp_path):
-    finish(tmp_path, A)
-    with pytest.raises(ValueError, match=r'no manifest\.json says'):
-        claim(tmp_path, [A])
-    assert claim(tmp_path, [A], overwrite=True) == [A]
-    (tmp_path / 'manifest.json').write_text('{"version": 7}')
-    with pytest.raises(ValueError, match='not what this tool writes'):
-        claim(tmp_path, [A])
+def test_an_image_counts_by_its_content(out, a, make_pair):
+    claim(out, [a])
+    finish(out, a)
+    copied = make_pair('a', folder='copied')
+    assert claim(out, [copied]) == []
+    os.utime(a.before, (0, 0))
+    assert claim(out, [a]) == []
+    stat = os.stat(a.before)
+    with open(a.before, 'r+') as file:
+        file.write('b')
+    os.utime(a.before, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    with pytest.raises(ManifestError, match=r'way: pairs\.a\.before was .*a\.png \(sha256'):
+        claim(out, [a])
+    assert claim(out, [a], overwrite=True) == [a]
+
+
+@pytest.mark.parametrize('lost', ['label1', 'label2', 'change_prob'])
+def test_a_map_that_is_lost_is_made_again(out, a, lost):
+    claim(out, [a])
+    finish(out, a)
+    (out / lost / 'a.png').unlink()
+    assert claim(out, [a]) == [a]
+    # Stopped once that map is there: it may be of another content than the others.
+    (out / lost / 'a.png').touch()
+    if lost != 'change_prob':
+        assert claim(out, [a]) == [a]
+
+
+def test_a_scene_that_lost_a_file_is_made_again(out, b):
+    claim(out, [b])
+    finish(out, b)
+    assert claim(out, [b]) == []
+    (out / b.name / 'change.tif').unlink()
+    assert claim(out, [b]) == [b]
+    finish(out, b)
+    assert claim(out, [b]) == []
+    (out / b.name / 'scene.json').write_text('{"files"')
+    assert claim(out, [b]) == [b]
+
+
+def test_results_without_a_manifest_are_refused(out, a):
+    finish(out, a)
+    with pytest.raises(ManifestError, match=r'no manifest\.json says'):
+        claim(out, [a])
+    assert claim(out, [a], overwrite=True) == [a]
+    (out / 'manifest.json').write_text('{"version": 7}')
+    with pytest.raises(ManifestError, match=r'not what this package writes: it lacks pairs, set'):
+        claim(out, [a])
+    (out / 'manifest.json').write_text('{"version": 7, "pairs": [], "settings": {}}')
+    with pytest.raises(ManifestError, match=r'manifest\.json is of version 7, expected 1'):
+        claim(out, [a])
+
+
+@pytest.mark.parametrize('content', ['', '{"version": 1, "class_na', '\0' * 100])
+def test_a_damaged_manifest_is_named_and_replaced(out, a, content):
+    claim(out, [a])
+    finish(out, a)
+    (out / 'manifest.json').write_text(content)
+    with pytest.raises(ManifestError, match=r'manifest\.json is not what .*\(--overwrite\)'):
+        claim(out, [a])
+    assert claim(out, [a], overwrite=True) == [a]
+    assert manifest(out)['pairs'][0]['name'] == 'a'
+
+
+def test_one_run_at_a_time(out, a, make_pair):
+    other = make_pair('c')
+    with folder_manifest(out) as run:
+        claim_folder(run, [a], SECOND, SETTINGS)
+        for options in ({}, dict(overwrite=True), dict(threshold=0.3)):
+            with pytest.raises(FolderInUseError, match='written to by process'):
+                claim(out, [other], **options)
+        assert [pair['name'] for pair in manifest(out)['pairs']] == ['a']
+        finish(out, a)
+        # Skipping is no writing.
+        assert claim(out, [a]) == []
+    assert claim(out, [a, other]) == [other]
+
+
+def test_a_finished_folder_may_be_read_only(out, a, make_pair):
+    claim(out, [a])
+    finish(out, a)
+    other = make_pair('c')
+    with read_only(out):
+        assert claim(out, [a]) == []
+        # It would be told where the checkpoint lies now.
+        moved = [SETTINGS['model'][0] | dict(checkpoint='b.pth')]
+        assert claim(out, [a], model=moved) == []
+        with pytest.raises(PermissionError, match='results are to be written; choose another'):
+            claim(out, [a, other])
 
 
 def test_rasters_on_the_ground_are_scenes(tmp_path):

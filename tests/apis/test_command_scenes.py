@@ -1,6 +1,7 @@
 """The command on georeferenced rasters, from files to files, without any label."""
 
 import json
+import os
 
 import cv2
 import numpy as np
@@ -84,6 +85,27 @@ def test_two_rasters_to_maps_polygons_and_areas(member, raster, tmp_path, capsys
     assert (out / 'report.html').stat().st_size > 1000
     assert read(folder, 'change').all()
     assert not (folder / 'changes.gpkg').exists()
+
+
+def test_a_scene_that_lost_a_file_and_a_replaced_one(member, raster, tmp_path, capsys):
+    pair = [raster(f'{seed}.tif', noise(seed)) for seed in (1, 2)]
+    call = [*map(str, member()), *pair, '--out', str(tmp_path / 'out')]
+    main(call)
+    made = files_of(tmp_path / 'out')
+    for name in ('change.tif', 'areas.csv', 'changes.gpkg', 'before.jpg'):
+        (tmp_path / 'out' / '1' / name).unlink()
+        main(call)
+        assert 'Predicted 1 pairs, 0 were finished' in capsys.readouterr().out
+        assert files_of(tmp_path / 'out') == made
+        assert (tmp_path / 'out' / '1' / name).is_file()
+    old = os.stat(pair[1])
+    other = raster('3.tif', noise(3))
+    os.replace(other, pair[1])
+    os.utime(pair[1], ns=(old.st_atime_ns, old.st_mtime_ns))
+    assert os.stat(pair[1]).st_size == old.st_size
+    with pytest.raises(ValueError, match=r'pairs\.1\.after was .*2\.tif.*--overwrite'):
+        main(call)
+    assert files_of(tmp_path / 'out') == made
 
 
 def test_two_crss_and_sizes_of_pixels(member, raster, tmp_path):

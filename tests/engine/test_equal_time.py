@@ -5,14 +5,15 @@ from mmengine import Config
 
 from tfinet_mm.engine.equal_time import (
     Speed,
-    check_config,
     combine,
     format_comparison,
-    keep_config,
-    read_speeds,
+    keep_speed,
+    measured_speed,
+    measurements,
+    read_scores,
     with_steps,
-    write_speeds,
 )
+from tfinet_mm.errors import ManifestError
 
 
 def _setting(**changes):
@@ -73,13 +74,31 @@ def test_steps_fill_the_time():
     assert Speed(seconds=4.0, pairs=8, parameters=1, gflop=1.0).steps(1.0) == 1
 
 
+SPEED = Speed(seconds=0.25, pairs=8, parameters=10, gflop=1.5)
+
+
 def test_speeds_are_read_as_written(tmp_path):
-    file = tmp_path / 'deeper' / 'speeds.json'
-    assert read_speeds(file) == {}
-    speeds = {'net': Speed(seconds=0.25, pairs=8, parameters=10, gflop=1.5)}
-    write_speeds(file, speeds)
-    assert read_speeds(file) == speeds
-    assert json.loads(file.read_text())['net']['seconds'] == 0.25
+    manifest = measurements(tmp_path / 'deeper')
+    cfg = combine(_network(), _setting())
+    assert measured_speed(manifest, 'net', cfg, 1) is None
+    keep_speed(manifest, 'net', cfg, SPEED)
+    keep_speed(manifest, 'other', cfg, SPEED)
+    assert measured_speed(manifest, 'net', cfg, 1) == SPEED
+    found = json.loads((tmp_path / 'deeper' / 'speeds.json').read_text())
+    assert list(found) == ['net', 'other']
+    assert found['net']['seconds'] == 0.25
+    assert found['net']['config']['optim_wrapper']['optimizer'] == dict(lr=1e-3)
+
+
+def test_a_speed_may_be_written_by_hand(tmp_path):
+    manifest = measurements(tmp_path)
+    cfg = combine(_network(), _setting())
+    manifest.write(dict(net=dict(seconds=0.25, pairs=8, parameters=10, gflop=1.5)))
+    assert measured_speed(manifest, 'net', cfg, 1) == SPEED
+    # An earlier version kept the config in a file of its own.
+    (tmp_path / 'net.py').touch()
+    with pytest.raises(ManifestError, match=r'earlier version.*another --work-dir'):
+        measured_speed(manifest, 'net', cfg, 1)
 
 
 def test_the_table_shows_mean_and_spread():
@@ -94,14 +113,26 @@ def test_the_table_shows_mean_and_spread():
 
 
 def test_measurements_belong_to_one_setting(tmp_path):
-    path = tmp_path / 'w' / 'net.py'
-    # Nothing was measured yet.
-    check_config(combine(_network(), _setting()), path)
-    keep_config(combine(_network(), _setting()), path)
-    check_config(combine(_network(), _setting()), path)
+    manifest = measurements(tmp_path)
+    keep_speed(manifest, 'net', combine(_network(), _setting()), SPEED)
     faster = _setting()
     faster.optim_wrapper.optimizer.lr = 0.25
-    with pytest.raises(ValueError, match='of net in another setting') as error:
-        check_config(combine(_network(), faster), path)
-    assert 'lr=0.25' in str(error.value)
-    assert 'choose another --work-dir' in str(error.value)
+    said = r'net\.config\.optim_wrapper\.optimizer\.lr was 0\.001, is 0\.25\. Choose .*--work-dir'
+    with pytest.raises(ManifestError, match=said):
+        measured_speed(manifest, 'net', combine(_network(), faster), 1)
+    with pytest.raises(ManifestError, match=r'net\.threads was 1, is 2'):
+        measured_speed(manifest, 'net', combine(_network(), _setting()), 2)
+    # Another network of the same folder.
+    assert measured_speed(manifest, 'other', combine(_network(), faster), 2) is None
+
+
+@pytest.mark.parametrize('content', ['', '{"net": {"sec', '[]'])
+def test_files_that_a_full_disk_cut_off(tmp_path, content):
+    path = tmp_path / 'speeds.json'
+    path.write_text(content)
+    with pytest.raises(ManifestError, match=r'speeds\.json is not what .*another --work-dir'):
+        measured_speed(measurements(tmp_path), 'net', combine(_network(), _setting()), 1)
+    assert read_scores(path) is None
+    assert read_scores(tmp_path / 'none.json') is None
+    path.write_text('{"scores": {"SeK": 1.5}, "confusion": []}')
+    assert read_scores(path) == dict(SeK=1.5)

@@ -1,13 +1,20 @@
 import json
 import math
+import os
 import shutil
 
 import numpy as np
 import pytest
 from conftest import write_label
 from PIL import Image
+from read_only import read_only
 
-from tfinet_mm.errors import ClassMismatchError, LabelFormatError, LabelValueError
+from tfinet_mm.errors import (
+    ClassMismatchError,
+    LabelFormatError,
+    LabelValueError,
+    ManifestError,
+)
 from tfinet_mm.pseudo_labels import Selection, confidence_path, pseudo_label_path, soft, vote
 from tfinet_mm.pseudo_labels import labeler as module
 from tfinet_mm.pseudo_labels.labeler import PseudoLabeler
@@ -286,7 +293,7 @@ def test_other_members_are_not_mixed_in(tmp_path, second, members):
     ):
         again = PseudoLabeler(changed, pairs, tmp_path / 'out', **options)
         with pytest.raises(
-            ValueError, match=message + r'.*\(--out\), or replace .*\(--overwrite\)'
+            ManifestError, match=rf'(?s){message}.*\(--out\), or replace .*\(--overwrite\)'
         ):
             again.run()
         assert files(tmp_path / 'out') == before
@@ -294,6 +301,107 @@ def test_other_members_are_not_mixed_in(tmp_path, second, members):
     assert files(tmp_path / 'new') != before
     PseudoLabeler(other, pairs, tmp_path / 'out').run(overwrite=True)
     assert files(tmp_path / 'out') == files(tmp_path / 'new')
+
+
+@pytest.mark.parametrize('name', ['im2/f.png', 'label1/sub dir/e.png'])
+def test_a_replaced_file_is_noticed(tmp_path, second, members, name):
+    """An image or annotation of the same name, size and time stamp, but other content."""
+    pairs, _ = second
+    model, _ = members(2)
+    PseudoLabeler(model, pairs, tmp_path / 'out').run()
+    before = files(tmp_path / 'out')
+    path = tmp_path / 'data' / name
+    old = path.stat()
+    with Image.open(path) as image:
+        pixels = np.asarray(image)
+    Image.fromarray(pixels[::-1].copy()).save(path)
+    data = path.read_bytes()
+    # The end of a PNG is its last chunk; what follows is not read.
+    path.write_bytes(data + b'x' * (old.st_size - len(data)))
+    os.utime(path, ns=(old.st_atime_ns, old.st_mtime_ns))
+    with pytest.raises(ValueError, match=rf'predictions\.files\[.*{path} \(sha256.*overwrite'):
+        PseudoLabeler(model, pairs, tmp_path / 'out').run()
+    assert files(tmp_path / 'out') == before
+    report = PseudoLabeler(model, pairs, tmp_path / 'out').run(overwrite=True)
+    assert files(tmp_path / 'out') != before
+    assert PseudoLabeler(model, pairs, tmp_path / 'out').run() == report
+
+
+def test_the_same_data_elsewhere_are_the_same(tmp_path, second, members, make_config, monkeypatch):
+    pairs, _ = second
+    model, _ = members(1)
+    first = PseudoLabeler(model, pairs, tmp_path / 'out').run()
+    shutil.copytree(tmp_path / 'data', tmp_path / 'moved')
+    dataset = dict(type='tfinet_mm.SECONDDataset', data_root=str(tmp_path / 'moved'), pipeline=[])
+    monkeypatch.setattr(PseudoLabeler, '_build', lambda self: pytest.fail('network built'))
+    moved = PairsToLabel(make_config(dataset))
+    assert PseudoLabeler(model, moved, tmp_path / 'out').run() == first
+    made = json.loads((tmp_path / 'out/members.json').read_text())
+    assert made['predictions']['files'][0]['file'].startswith(str(tmp_path / 'moved'))
+
+
+def test_two_runs_do_not_mix(tmp_path, second, members, monkeypatch):
+    """The second one would leave a manifest of one threshold and labels of the other."""
+    pairs, _ = second
+    model, _ = members(2)
+    first = PseudoLabeler(model, pairs, tmp_path / 'out', 'soft', Selection(1.0))
+    other = PseudoLabeler(model, pairs, tmp_path / 'out', 'soft', Selection(0.0))
+    make_report, tried = module.make_report, []
+
+    def meanwhile(*arguments):
+        if not tried:
+            tried.append(True)
+            with pytest.raises(BlockingIOError, match='out is being written to by process'):
+                other.run(overwrite=True)
+        return make_report(*arguments)
+
+    monkeypatch.setattr(module, 'make_report', meanwhile)
+    report = first.run()
+    assert tried
+    assert {one['threshold'] for one in report['classes'].values()} == {1.0}
+    manifest = json.loads((tmp_path / 'out/members.json').read_text())
+    assert manifest['labels']['selection']['thresholds'] == [1.0] * 6
+    assert not (tmp_path / 'out/.lock').exists()
+    other.run(overwrite=True)
+
+
+@pytest.mark.parametrize('content', [b'', b'{"predictions": {"me', b'\0'])
+def test_files_that_a_full_disk_cut_off(tmp_path, second, members, content):
+    pairs, _ = second
+    labeler = PseudoLabeler(members(2)[0], pairs, tmp_path / 'out')
+    labeler.run()
+    before = files(tmp_path / 'out')
+    (tmp_path / 'out/report.json').write_bytes(content)
+    labeler.run()
+    assert files(tmp_path / 'out') == before
+    (tmp_path / 'out/members.json').write_bytes(content)
+    for overwrite in (False, True):
+        with pytest.raises(ManifestError, match=r'members\.json is not what .* or remove this one'):
+            labeler.run(overwrite)
+
+
+@pytest.mark.parametrize('content', ['[]', '{"a": 1}', '3', 'null', '{"predictions": {}}'])
+def test_a_manifest_of_another_program_is_not_touched(tmp_path, second, members, content):
+    path = tmp_path / 'out' / 'members.json'
+    path.parent.mkdir()
+    path.write_text(content)
+    with pytest.raises(ValueError, match=r'members\.json is not what this package writes'):
+        PseudoLabeler(members()[0], second[0], tmp_path / 'out').run(overwrite=True)
+    assert path.read_text() == content
+
+
+def test_a_finished_folder_may_be_read_only(tmp_path, second, members):
+    pairs, _ = second
+    model, _ = members(2)
+    first = PseudoLabeler(model, pairs, tmp_path / 'out').run()
+    other = PseudoLabeler(dict(model, autocast='bfloat16'), pairs, tmp_path / 'out')
+    shutil.move(model['members'][0]['checkpoint'], tmp_path / 'moved.pth')
+    model['members'][0]['checkpoint'] = str(tmp_path / 'moved.pth')
+    with read_only(tmp_path / 'out'):
+        assert PseudoLabeler(model, pairs, tmp_path / 'out').run() == first
+        other.model = dict(model, autocast='bfloat16')
+        with pytest.raises(PermissionError, match='where pseudo labels are to be written'):
+            other.run(overwrite=True)
 
 
 def test_another_kind_of_machine_is_noticed(tmp_path, second, members, made_up_cpu, no_gpu):

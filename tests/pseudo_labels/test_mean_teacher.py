@@ -22,7 +22,7 @@ from tfinet_mm.pseudo_labels.mean_teacher import MeanTeacherHook
 from tfinet_mm.registry import HOOKS
 from tfinet_mm.structures import SECOND
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[2]
 
 # Eight channels or more: a channels-last 1x1 convolution of four with stride 2 corrupts memory in
 # torch 2.13 on processors without AVX-512.

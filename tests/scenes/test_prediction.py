@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tfinet_mm.errors import SceneError
+from tfinet_mm.errors import ManifestError, SceneError
 from tfinet_mm.scenes import prediction
 from tfinet_mm.scenes.blending import WindowPlan
 from tfinet_mm.scenes.prediction import predict_scene
@@ -180,7 +180,7 @@ def test_stopped_and_started_again(pair, network, staged, tmp_path, after):
     assert done == set(range(len(done)))
     start = plan.stripes[len(done)][0]
     staging.write(start, {name: np.full((3, WIDTH), 7) for name in STAGED})
-    with pytest.raises(SceneError, match='batch_size was 1, is 3'):
+    with pytest.raises(ManifestError, match='batch_size was 1, is 3'):
         predict_scene(network(), *pair, tmp_path / 'out', batch_size=3)
     again = network()
     predict_scene(again, *pair, tmp_path / 'out', batch_size=1)
@@ -199,9 +199,9 @@ def test_other_settings_are_refused(pair, network, staged, tmp_path, monkeypatch
         (dict(batch_size=1), 'batch_size was 2, is 1'),
         (dict(after_crs='EPSG:32633', bands=[3, 2, 1]), r'bands\[0\] was 1, is 3'),
     ):
-        with pytest.raises(SceneError, match=message):
+        with pytest.raises(ManifestError, match=f'(?s){message}'):
             predict_scene(network(), *pair, out, **options)
-    with pytest.raises(SceneError, match=r'threshold was 0\.5, is 0\.4'):
+    with pytest.raises(ManifestError, match=r'threshold was 0\.5, is 0\.4'):
         predict_scene(network(threshold=0.4), *pair, out)
     assert staged(out) == made
     predict_scene(network(), *pair, out, window=48, overwrite=True)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tfinet_mm.errors import SceneError
+from tfinet_mm.errors import ManifestError
 from tfinet_mm.scenes.staging import STAGED, Staging
 
 SETTINGS = dict(window=32, model=[dict(checkpoint='a.pth', weights='123')])
@@ -53,7 +53,7 @@ def test_only_rows_of_the_same_settings_are_kept(tmp_path):
     staging.prepare(SETTINGS)
     staging.write(0, rows(1, 7))
     staging.mark(0)
-    with pytest.raises(SceneError, match=r'window was 32, is 64.*--overwrite'):
+    with pytest.raises(ManifestError, match=r'window was 32, is 64.*--overwrite'):
         Staging(tmp_path / 's', 9, 9).prepare(SETTINGS | dict(window=64))
     # A checkpoint may move.
     moved = dict(SETTINGS, model=[dict(checkpoint='b/a.pth', weights='123')])
@@ -67,6 +67,14 @@ def test_only_rows_of_the_same_settings_are_kept(tmp_path):
     assert staging.finished() == set()
     (tmp_path / 's/finished_3.json').write_text('[1, 2')
     assert staging.finished() == set()
+    # Neither do rows whose settings a full disk has cut off.
+    staging.prepare(moved)
+    staging.mark(0)
+    for content in ('', '{"window": 3', '[]'):
+        (tmp_path / 's/settings.json').write_text(content)
+        staging.prepare(moved)
+        assert staging.finished() == set()
+        staging.mark(0)
     staging.remove()
     assert not (tmp_path / 's').exists()
     staging.remove()

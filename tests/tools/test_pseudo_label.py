@@ -53,8 +53,8 @@ def files(root):
 
 
 def visible(content):
-    """Without what a killed run was just writing to, which has a hidden name."""
-    return {name: value for name, value in content.items() if '/.' not in name}
+    """Without what a killed run was just writing to, and its lock, which have hidden names."""
+    return {name: value for name, value in content.items() if '/.' not in f'/{name}'}
 
 
 def kill_when_something_is_written(command, out, environment, tmp_path):

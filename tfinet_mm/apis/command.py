@@ -13,7 +13,13 @@ from tqdm import tqdm
 
 from tfinet_mm.apis.command_areas import area_table
 from tfinet_mm.apis.command_options import SCENE_OPTIONS, parse_args, reading_options
-from tfinet_mm.apis.command_output import Pair, claim_folder, list_pairs, write_result
+from tfinet_mm.apis.command_output import (
+    Pair,
+    claim_folder,
+    folder_manifest,
+    list_pairs,
+    write_result,
+)
 from tfinet_mm.apis.inferencer import SCDInferencer
 from tfinet_mm.apis.scene import predict_scene
 from tfinet_mm.checkpoints.reading import trust_checkpoints
@@ -45,14 +51,16 @@ def _predict(args: argparse.Namespace) -> None:
     with one_rank_reads():
         inferencer = _inferencer(args, kinds)
         settings = _settings(args, inferencer, kinds)
-    todo = on_first_rank(
-        lambda: claim_folder(out, pairs, inferencer.class_table, settings, args.overwrite)
-    )
-    _predict_pictures(args, inferencer, out, [pair for pair in todo if pair.kind == 'picture'])
-    for pair in todo:
-        if pair.kind == 'scene':
-            _predict_scene(args, inferencer, out, pair)
-    barrier()
+    # Locked until the results are written.
+    with folder_manifest(out) as run:
+        todo = on_first_rank(
+            lambda: claim_folder(run, pairs, inferencer.class_table, settings, args.overwrite)
+        )
+        _predict_pictures(args, inferencer, out, [pair for pair in todo if pair.kind == 'picture'])
+        for pair in todo:
+            if pair.kind == 'scene':
+                _predict_scene(args, inferencer, out, pair)
+        barrier()
     if is_first_rank():
         for pair in todo:
             if pair.kind == 'scene':

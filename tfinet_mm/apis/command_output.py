@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,11 +13,14 @@ import numpy as np
 
 from tfinet_mm.apis.result import SCDResult
 from tfinet_mm.datasets.file_index import list_folder, match_folders
-from tfinet_mm.files import sample_file, whole_file
-from tfinet_mm.pseudo_labels.manifest import differences
-from tfinet_mm.scenes.results import SCENE_FILE
+from tfinet_mm.errors import ManifestError
+from tfinet_mm.models.identity import INFORMATIVE
+from tfinet_mm.scenes import results
+from tfinet_mm.scenes.reader import input_files
 from tfinet_mm.structures import ClassTable
-from tfinet_mm.utils.json_text import json_text
+from tfinet_mm.utils.files import sample_file
+from tfinet_mm.utils.fingerprints import fingerprints, joined
+from tfinet_mm.utils.manifest import FIX, RunManifest, plain
 from tfinet_mm.visualization import write_palette_png, write_png
 
 RASTER_SUFFIXES = ('.tif', '.tiff', '.vrt', '.jp2', '.img')
@@ -28,8 +31,6 @@ MANIFEST_FILE = 'manifest.json'
 MANIFEST_VERSION = 1
 # Settings that only pairs of this kind have.
 SECTIONS = ('picture', 'scene')
-# Differences that an error lists before it only counts.
-SHOWN = 6
 
 
 class Pair(NamedTuple):
@@ -49,16 +50,17 @@ class Pair(NamedTuple):
 
     def is_finished(self, out: Path) -> bool:
         """Whether all its results are in a folder."""
-        return self._last_file(out).is_file()
+        if self.kind == 'scene':
+            return results.is_finished(sample_file(out, self.name, ''))
+        return all(sample_file(out / folder, self.name, '.png').is_file() for folder in FOLDERS)
 
     def forget(self, out: Path) -> None:
         """Let it count as not predicted."""
-        self._last_file(out).unlink(missing_ok=True)
-
-    def _last_file(self, out: Path) -> Path:
         if self.kind == 'scene':
-            return sample_file(out, self.name, '') / SCENE_FILE
-        return sample_file(out / FOLDERS[-1], self.name, '.png')
+            path = sample_file(out, self.name, '') / results.SCENE_FILE
+        else:
+            path = sample_file(out / FOLDERS[-1], self.name, '.png')
+        path.unlink(missing_ok=True)
 
 
 def list_pairs(before: str, after: str, kind: str | None = None) -> list[Pair]:
@@ -136,17 +138,23 @@ def write_result(out: Path, name: str, result: SCDResult) -> None:
     write_png(sample_file(out / FOLDERS[2], name, '.png'), prob)
 
 
+def folder_manifest(out: Path) -> RunManifest:
+    """Return the manifest of a folder that the command writes to."""
+    return RunManifest(out, MANIFEST_FILE, informative=INFORMATIVE)
+
+
 def claim_folder(
-    out: Path,
+    run: RunManifest,
     pairs: Sequence[Pair],
     table: ClassTable,
     settings: Mapping[str, Any],
     overwrite: bool = False,
 ) -> list[Pair]:
-    """Write the folder's manifest, if these pairs can be added to what is there.
+    """Lock a folder and write its manifest, if these pairs can be added to what is there.
 
     Args:
-        out: The folder; it needn't be there.
+        run: The folder's manifest; the folder needn't be there. It may be read-only where
+            all pairs are finished.
         pairs: Those to predict, or predicted already.
         table: The classes.
         settings: What decides about the results, as JSON can hold it;
@@ -157,78 +165,149 @@ def claim_folder(
         The pairs that aren't finished.
 
     Raises:
-        ValueError: Finished pairs were made with other settings, or from
-            other files of the same name; the message says what differs.
+        ManifestError: Finished pairs were made with other settings, or from
+            images of other content; the message says what differs.
+        FolderInUseError: Another run is writing to the folder.
     """
-    found = _read(out)
-    wanted: dict[str, Any] = json.loads(json.dumps(settings))
-    others = [Pair(*(one[key] for key in Pair._fields)) for one in found.get('pairs', ())]
-    by_name = {pair.name: pair for pair in others}
-    if overwrite:
-        for pair in pairs:
-            pair.forget(out)
-    elif not found and any(pair.is_finished(out) for pair in pairs):
-        raise ValueError(
-            f'{out} holds results, and no {MANIFEST_FILE} says how they were made; choose another '
-            'folder (--out), or replace them (--overwrite)'
-        )
-    for pair in pairs:
-        old = by_name.get(pair.name, pair)
-        if old != pair and old.is_finished(out):
-            if not overwrite:
-                raise ValueError(
-                    f'{out} holds results named {pair.name} of the {old.kind} {old.before} and '
-                    f'{old.after}, now it is the {pair.kind} {pair.before} and {pair.after}; '
-                    'choose another folder (--out), or replace them (--overwrite)'
-                )
-            old.forget(out)
-    names = {pair.name for pair in pairs}
-    kept = [pair for pair in others if pair.name not in names and pair.is_finished(out)]
-    changed = _changes(found.get('settings', wanted), wanted)
-    if changed:
-        made = [*kept, *(pair for pair in pairs if pair.is_finished(out))]
-        if made and not overwrite:
-            more = f'; and {len(changed) - SHOWN} more' if len(changed) > SHOWN else ''
-            raise ValueError(
-                f'{out} holds results that were made in another way: '
-                f'{"; ".join(changed[:SHOWN])}{more}. Choose another folder (--out), or replace '
-                'them (--overwrite)'
+    entries = _inputs(pairs)
+    claim = _claim(run, pairs, entries, settings, overwrite)
+    # Nothing depends on the manifest of a folder where all is finished, so it may be left alone.
+    with suppress(*(() if claim.todo else (OSError,))):
+        run.lock()
+        # Another run may have added something just now.
+        claim = _claim(run, pairs, entries, settings, overwrite)
+        for pair in claim.outdated:
+            pair.forget(run.folder)
+        run.write(
+            dict(
+                version=MANIFEST_VERSION,
+                class_names=list(table.names),
+                palette=[list(colour) for colour in table.palette],
+                threshold=claim.settings['threshold'],
+                settings=claim.settings,
+                pairs=[pair._asdict() for pair in claim.pairs],
+                inputs=claim.inputs,
             )
+        )
+    return claim.todo
+
+
+class _Claim(NamedTuple):
+    """What a folder is about to hold.
+
+    Attributes:
+        todo: The pairs to predict.
+        outdated: Pairs of which some results may be there that count no more.
+        pairs: All pairs, those of earlier runs first.
+        settings: What all are made with.
+        inputs: Their files.
+    """
+
+    todo: list[Pair]
+    outdated: list[Pair]
+    pairs: list[Pair]
+    settings: dict[str, Any]
+    inputs: list[dict[str, Any]]
+
+
+def _claim(
+    run: RunManifest,
+    pairs: Sequence[Pair],
+    entries: dict[str, dict[str, Any]],
+    settings: Mapping[str, Any],
+    overwrite: bool,
+) -> _Claim:
+    out, wanted = run.folder, plain(settings)
+    found = _read(run, overwrite)
+    old_entries = _entries(found.get('inputs', ()))
+    old = {one['name']: Pair(*(one[key] for key in Pair._fields)) for one in found.get('pairs', ())}
+    if not (found or overwrite) and any(pair.is_finished(out) for pair in pairs):
+        raise ManifestError(
+            f'{out} holds results, and no {MANIFEST_FILE} says how they were made; {FIX}'
+        )
+    names = {pair.name for pair in pairs}
+    kept = [one for one in old.values() if one.name not in names and one.is_finished(out)]
+    # Results that the manifest doesn't list may be of any settings.
+    again = [] if overwrite else [pair for pair in pairs if pair.name in old]
+    again = [pair for pair in again if old[pair.name].is_finished(out)]
+    before, now = _comparable(found.get('settings', {}), wanted)
+    same = not run.differences(before, now)
+    if not overwrite and (kept or again):
+        before['pairs'] = _made((old[pair.name] for pair in again), old_entries)
+        now['pairs'] = _made(again, entries)
+        run.check(before, now)
+    if same:
+        wanted = {
+            key: found['settings'][key] for key in SECTIONS if key in found['settings']
+        } | wanted
+    else:
         kept = []
-    elif found:
-        sections = {key: value for key, value in found['settings'].items() if key in SECTIONS}
-        wanted = sections | wanted
-    manifest = dict(
-        version=MANIFEST_VERSION,
-        class_names=list(table.names),
-        palette=[list(colour) for colour in table.palette],
-        threshold=wanted['threshold'],
+    finished = set(again)
+    todo = [pair for pair in pairs if pair not in finished]
+    made = [*kept, *pairs]
+    known = old_entries | entries
+    paths = dict.fromkeys(path for pair in made for path in (pair.before, pair.after))
+    return _Claim(
+        todo,
+        outdated=[*todo, *(old[pair.name] for pair in todo if pair.name in old)],
+        pairs=made,
         settings=wanted,
-        pairs=[pair._asdict() for pair in (*kept, *pairs)],
+        inputs=[known[path] for path in paths if path in known],
     )
-    with whole_file(out / MANIFEST_FILE) as partial:
-        partial.write_text(json_text(manifest) + '\n', encoding='utf-8')
-    return [pair for pair in pairs if not pair.is_finished(out)]
 
 
-def _read(out: Path) -> dict[str, Any]:
-    """The manifest of a folder; empty where it has none."""
-    path = out / MANIFEST_FILE
-    if not path.is_file():
-        return {}
+def _inputs(pairs: Sequence[Pair]) -> dict[str, dict[str, Any]]:
+    """The contents of images, and of all that a mosaic is made of, by the image's path."""
+    files = {
+        path: input_files(path) if pair.kind == 'scene' else [path]
+        for pair in pairs
+        for path in (pair.before, pair.after)
+    }
+    entries = _entries(
+        fingerprints(dict.fromkeys(one for parts in files.values() for one in parts))
+    )
+    return {path: joined([entries[one] for one in parts]) for path, parts in files.items()}
+
+
+def _entries(found: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Entries of files by their paths."""
+    return {entry['file']: entry for entry in found}
+
+
+def _made(pairs: Iterable[Pair], entries: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """What pairs are made from, for a comparison."""
+    return {
+        pair.name: dict(
+            kind=pair.kind,
+            before=entries.get(pair.before, pair.before),
+            after=entries.get(pair.after, pair.after),
+        )
+        for pair in pairs
+    }
+
+
+def _read(run: RunManifest, overwrite: bool) -> dict[str, Any]:
+    """The manifest of a folder; empty where it has none, or a damaged one that is replaced."""
     try:
-        found = json.loads(path.read_text(encoding='utf-8'))
-        if found['version'] == MANIFEST_VERSION and found['settings'] and found['pairs']:
-            return found
-    except (ValueError, TypeError, KeyError):
-        pass
-    raise ValueError(f'{path} is not what this tool writes; choose another folder (--out)')
+        found = run.read(('version', 'settings', 'pairs'))
+    except ManifestError:
+        if not overwrite:
+            raise
+        return {}
+    if found and found['version'] != MANIFEST_VERSION:
+        raise ManifestError(
+            f'{run.path} is of version {found["version"]}, expected {MANIFEST_VERSION}; choose '
+            'another folder (--out)'
+        )
+    return found or {}
 
 
-def _changes(found: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
-    """What differs, but for what is of a kind of pairs that only one of the two has."""
+def _comparable(
+    found: Mapping[str, Any], wanted: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Both without what is of a kind of pairs that only one of the two has."""
     sections = {key for key in SECTIONS if (key in found) != (key in wanted)}
     first, second = (
         {key: value for key, value in one.items() if key not in sections} for one in (found, wanted)
     )
-    return list(differences(first, second))
+    return first, second

@@ -26,11 +26,11 @@ from tfinet_mm.checkpoints.shipped import SUFFIX
 from tfinet_mm.checkpoints.weight_files import DTYPES, write_weight_file
 from tfinet_mm.checkpoints.weights import AUXILIARY, load_weights, named_weights
 from tfinet_mm.errors import CheckpointMismatchError, ConfigError
-from tfinet_mm.files import whole_file
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.class_names import with_paths
 from tfinet_mm.utils.config.building import building
+from tfinet_mm.utils.files import whole_file
 
 TRAINING_KEYS = ('init_cfg', 'pretrained', 'train_cfg', 'auxiliary_head')
 """Keys of a model, at any depth, that predicting doesn't need."""

@@ -28,8 +28,8 @@ from tfinet_mm.engine.testing import is_ensemble
 from tfinet_mm.io.images import split_dates
 from tfinet_mm.models.detectors import SCDTTAModel
 from tfinet_mm.models.detectors.augmentation import TTA_TRANSFORMS
+from tfinet_mm.models.identity import member_entries
 from tfinet_mm.models.members import network_bands
-from tfinet_mm.pseudo_labels.manifest import member_entries
 from tfinet_mm.structures import (
     PRED_CHANGE,
     PRED_CHANGE_PROB,
@@ -269,7 +269,7 @@ class SCDInferencer:
 
         Returns:
             ``model``, a list of the networks with hashes of config and weights
-            (see :func:`~tfinet_mm.pseudo_labels.manifest.member_entries`),
+            (see :func:`~tfinet_mm.models.identity.member_entries`),
             ``tta``, names of transforms, ``amp``, the type that they compute in here
             (or a list, where members differ), ``threshold`` and ``classes``.
         """

@@ -22,8 +22,8 @@ from tfinet_mm.checkpoints.pickles import Location
 from tfinet_mm.checkpoints.reading import load_checkpoint_file
 from tfinet_mm.checkpoints.shipped import checkpoint_path
 from tfinet_mm.errors import MissingExtraError, UntrustedCheckpointError
-from tfinet_mm.files import whole_file
 from tfinet_mm.utils.dist import read_once
+from tfinet_mm.utils.files import whole_file
 
 SCHEME = 'tfinet-mm://'
 """Prefix of an address that makes MMEngine's CheckpointLoader read it with this module."""

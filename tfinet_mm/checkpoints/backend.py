@@ -8,7 +8,7 @@ from typing import Any
 from mmengine.fileio import LocalBackend, register_backend
 from mmengine.fileio.backends import backends
 
-from tfinet_mm.files import write_whole
+from tfinet_mm.utils.files import write_whole
 
 BACKEND_NAME = 'tfinet_mm.whole_files'
 
@@ -18,7 +18,7 @@ class WholeFileBackend(LocalBackend):
 
     A run killed while it saves leaves the checkpoint that was there; what is
     unfinished beside it is removed by the next run, see
-    :func:`~tfinet_mm.files.whole_file`.
+    :func:`~tfinet_mm.utils.files.whole_file`.
     """
 
     def put(self, obj: bytes | memoryview, filepath: str | Path) -> None:

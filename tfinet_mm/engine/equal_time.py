@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import difflib
 import itertools
 import json
 import math
@@ -22,14 +21,15 @@ from tfinet_mm.engine.benchmark import build_model
 from tfinet_mm.engine.complexity import count_parts
 from tfinet_mm.engine.measuring import timed
 from tfinet_mm.engine.precision import check_training
+from tfinet_mm.errors import ManifestError
 from tfinet_mm.evaluation.mean_std import mean_and_std
-from tfinet_mm.files import whole_file
 from tfinet_mm.models.members import network_bands
 from tfinet_mm.utils.class_names import class_name, with_paths, written_name
+from tfinet_mm.utils.manifest import RunManifest, read_json
 
 SCORES = ('Score', 'SeK', 'mIoU', 'Fscd')
-# Lines that differ which an error shows before it only counts.
-SHOWN = 6
+SPEEDS_FILE = 'speeds.json'
+FIX = 'choose another --work-dir for these'
 
 
 @dataclass(frozen=True)
@@ -140,48 +140,58 @@ def with_steps(cfg: Config, steps: int) -> Config:
     return cfg
 
 
-def check_config(cfg: Config, path: Path) -> None:
-    """Refuse a config that isn't the one which a network was measured with.
+def measurements(folder: str | Path) -> RunManifest:
+    """Return the manifest of a comparison: each network's speed, and its config."""
+    return RunManifest(folder, SPEEDS_FILE, 'measurements', FIX, informative=())
+
+
+def measured_speed(manifest: RunManifest, name: str, cfg: Config, threads: int) -> Speed | None:
+    """Return the speed of a network as it was measured before, or None.
 
     Args:
+        manifest: What :func:`measurements` returns.
+        name: Name of the network.
         cfg: What :func:`combine` returns.
-        path: Where :func:`keep_config` wrote the other one, if it did.
+        threads: CPU threads of now.
 
     Raises:
-        ValueError: They differ: what was measured says nothing about this one.
+        ManifestError: It was measured with another config or number of threads, which
+            says nothing about this one; or the file is damaged.
     """
-    if not path.is_file():
-        return
-    kept = path.read_text(encoding='utf-8').splitlines()
-    lines = difflib.ndiff(kept, cfg.pretty_text.splitlines())
-    changed = [line for line in lines if line[0] in '+-']
-    if changed:
-        shown = '\n'.join(changed[:SHOWN])
-        raise ValueError(
-            f'{path.parent} holds measurements of {path.stem} in another setting (lines of its '
-            f'config with - then, with + now, {len(changed)} in all):\n{shown}\nExpected the same '
-            'network, setting and options; choose another --work-dir for these'
+    found = (manifest.read() or {}).get(name)
+    if found is None:
+        return None
+    speed = Speed(**{key: found[key] for key in Speed.__dataclass_fields__ if key in found})
+    wanted = dict(threads=threads, config=_plain_config(cfg))
+    if 'config' not in found and (manifest.folder / f'{name}.py').is_file():
+        raise ManifestError(
+            f'{manifest.path} is of an earlier version and lacks the config that {name} was '
+            f'measured with; {FIX}'
         )
+    # A speed that was written by hand is of whatever setting it is used for.
+    made = dict(threads=speed.threads, config=found.get('config', wanted['config']))
+    manifest.check({name: made}, {name: wanted})
+    return speed
 
 
-def keep_config(cfg: Config, path: Path) -> None:
-    """Keep the combined config that a network's speed and scores belong to."""
-    with whole_file(path) as part:
-        Path(part).write_text(cfg.pretty_text, encoding='utf-8')
+def keep_speed(manifest: RunManifest, name: str, cfg: Config, speed: Speed) -> None:
+    """Keep a network's speed, and the config that it and the scores belong to."""
+    entry = asdict(speed) | dict(config=_plain_config(cfg))
+    manifest.write((manifest.read() or {}) | {name: entry})
 
 
-def read_speeds(path: Path) -> dict[str, Speed]:
-    """Speeds measured before, by name of the network; none where there is no file."""
-    if not path.is_file():
-        return {}
-    return {name: Speed(**values) for name, values in json.loads(path.read_text()).items()}
+def read_scores(path: Path) -> dict[str, float] | None:
+    """Return the scores in percent that ``tools/test.py`` wrote, None if they aren't all there."""
+    try:
+        found = read_json(path, ('scores',))
+    except ManifestError:
+        # It was cut off, as by a full disk; the test is quickly repeated.
+        return None
+    return None if found is None else found['scores']
 
 
-def write_speeds(path: Path, speeds: Mapping[str, Speed]) -> None:
-    """Keep speeds for the next start."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with whole_file(path) as part:
-        Path(part).write_text(json.dumps({k: asdict(v) for k, v in speeds.items()}, indent=1))
+def _plain_config(cfg: Config) -> Any:
+    return json.loads(json.dumps(cfg.to_dict(), default=str))
 
 
 def format_comparison(

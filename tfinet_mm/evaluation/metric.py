@@ -21,7 +21,6 @@ from tfinet_mm.evaluation.score_table import (
     per_class_scores,
     scores_report,
 )
-from tfinet_mm.files import whole_file
 from tfinet_mm.registry import METRICS
 from tfinet_mm.structures import (
     GT_CHANGE,
@@ -32,6 +31,7 @@ from tfinet_mm.structures import (
     PRED_TO,
     ClassTable,
 )
+from tfinet_mm.utils.files import whole_file
 from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.visualization.prediction_files import PredictionFiles
 

@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from tfinet_mm.errors import LabelValueError
-from tfinet_mm.files import whole_file
 from tfinet_mm.structures import IGNORE_INDEX
+from tfinet_mm.utils.files import whole_file
 
 Palette = Sequence[Sequence[int]]
 """RGB colours, 0..255, one a class."""

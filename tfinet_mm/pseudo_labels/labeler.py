@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from tfinet_mm.engine.precision import used_precision
-from tfinet_mm.errors import ClassMismatchError, LabelFormatError
-from tfinet_mm.files import whole_file
+from tfinet_mm.errors import ClassMismatchError, LabelFormatError, ManifestError
 from tfinet_mm.models.detectors.augmentation import check_transforms
+from tfinet_mm.models.identity import INFORMATIVE, member_entries
 from tfinet_mm.pseudo_labels.counts import Counts
 from tfinet_mm.pseudo_labels.layout import (
     CONFIDENCE_FOLDERS,
@@ -33,13 +33,6 @@ from tfinet_mm.pseudo_labels.layout import (
     confidence_path,
     prediction_path,
     pseudo_label_path,
-)
-from tfinet_mm.pseudo_labels.manifest import (
-    content_hash,
-    differences,
-    member_entries,
-    read_manifest,
-    write_manifest,
 )
 from tfinet_mm.pseudo_labels.pairs import Maps, PairsToLabel
 from tfinet_mm.pseudo_labels.predictions import (
@@ -56,11 +49,16 @@ from tfinet_mm.pseudo_labels.selection import Selection, confidence_histogram
 from tfinet_mm.registry import MODELS
 from tfinet_mm.utils.device import usable_device
 from tfinet_mm.utils.dist import on_first_rank, one_rank_reads
+from tfinet_mm.utils.files import whole_file
+from tfinet_mm.utils.fingerprints import content_hash, fingerprints
 from tfinet_mm.utils.json_text import json_text
+from tfinet_mm.utils.manifest import RunManifest, plain, read_json
 from tfinet_mm.visualization import write_palette_png, write_png
 
-SHOWN = 6
-"""Number of differences that an error lists before it only counts."""
+PARTS = ('predictions', 'labels')
+"""Of the manifest: what decides about the predictions, and about the labels made of them."""
+
+DAMAGED = 'choose another folder for the pseudo labels, or remove this one'
 
 
 class PseudoLabeler:
@@ -140,62 +138,81 @@ class PseudoLabeler:
             The report, see :func:`~tfinet_mm.pseudo_labels.report.make_report`.
 
         Raises:
-            ValueError: The folder holds something else, and isn't to be
-                overwritten, or not by this tool; the message says what.
+            ManifestError: The folder holds what other members, options or files
+                made, and isn't to be overwritten; the message says what differs.
+                Or its manifest is damaged.
+            FolderInUseError: Another run is writing to the folder.
+            ValueError: The folder holds files that this tool didn't write.
             ClassMismatchError: The members know other classes than the data set.
             ImageFormatError, LabelFormatError, LabelValueError: A file can't be read.
         """
-        self.members, missing = on_first_rank(lambda: self._prepare(overwrite))
-        if missing is None:
-            return json.loads((self.out / REPORT_FILE).read_text(encoding='utf-8'))
-        if missing:
-            self._predict(missing)
-        barrier()
-        levels = self._levels()
-        counts = self._write_labels(levels)
-        return on_first_rank(lambda: self._write_report(counts, levels))
+        with RunManifest(
+            self.out, MANIFEST_FILE, 'pseudo labels', informative=INFORMATIVE
+        ) as manifest:
+            prepared = on_first_rank(lambda: self._prepare(manifest, overwrite))
+            if isinstance(prepared, dict):
+                return prepared
+            self.members, missing = prepared
+            if missing:
+                self._predict(missing)
+            barrier()
+            levels = self._levels()
+            counts = self._write_labels(levels)
+            return on_first_rank(lambda: self._write_report(counts, levels))
 
-    def _manifest(self) -> dict[str, Any]:
+    def _wanted(self) -> dict[str, Any]:
         """What decides about the result: of the predictions, and of the labels made of them."""
-        return dict(
-            predictions=dict(
-                method=self.method,
-                members=member_entries(self.model['members']),
-                transforms=list(self.transforms),
-                autocast=used_precision(Config(dict(model=self.model)), str(self.device)),
-                classes=list(self.pairs.table.names),
-                pairs=dict(number=len(self.pairs), names=content_hash(self.pairs.names)),
-                pipelines=content_hash(self.pairs.pipeline_configs),
-            ),
-            labels=dict(
-                selection=None
-                if self.selection is None
-                else self.selection.to_dict(self.pairs.table),
-                confidence=self.confidence,
-                land_cover=self.pairs.land_cover,
-            ),
+        return plain(
+            dict(
+                predictions=dict(
+                    method=self.method,
+                    members=member_entries(self.model['members']),
+                    transforms=list(self.transforms),
+                    autocast=used_precision(Config(dict(model=self.model)), str(self.device)),
+                    classes=list(self.pairs.table.names),
+                    pairs=dict(number=len(self.pairs), names=content_hash(self.pairs.names)),
+                    pipelines=content_hash(self.pairs.pipeline_configs),
+                    files=fingerprints(self.pairs.files()),
+                ),
+                labels=dict(
+                    selection=None
+                    if self.selection is None
+                    else self.selection.to_dict(self.pairs.table),
+                    confidence=self.confidence,
+                    land_cover=fingerprints(self.pairs.truth_files()),
+                ),
+            )
         )
 
-    def _prepare(self, overwrite: bool) -> tuple[list[dict[str, Any]], list[list[int]] | None]:
-        """Make the folder ours; the members, and the batches to predict or None if all is done."""
-        wanted = self._manifest()
-        found = read_manifest(self.out)
-        if found is None:
-            self._refuse_foreign_files()
-        elif changed := list(differences(found, wanted)):
-            if not overwrite:
-                more = f'; and {len(changed) - SHOWN} more' if len(changed) > SHOWN else ''
-                raise ValueError(
-                    f'{self.out} holds pseudo labels that were made in another way: '
-                    f'{"; ".join(changed[:SHOWN])}{more}. Choose another folder (--out), or '
-                    'replace them (--overwrite)'
-                )
-            same = not list(differences(found['predictions'], wanted['predictions']))
+    def _prepare(
+        self, manifest: RunManifest, overwrite: bool
+    ) -> dict[str, Any] | tuple[list[dict[str, Any]], list[list[int]]]:
+        """Make the folder ours.
+
+        Returns:
+            The report if all is done, or the members and the batches to predict.
+        """
+        # Read first: it knows the hashes of files that are untouched.
+        manifest.read(PARTS, DAMAGED)
+        wanted = self._wanted()
+        report = self._finished(manifest, wanted, overwrite)
+        if report is not None:
+            # So that it tells where to find the members, if anybody may write there.
+            with suppress(OSError):
+                if manifest.read() != wanted:
+                    manifest.lock()
+                    manifest.write(wanted)
+            return report
+        manifest.lock()
+        # Another run may have finished just now.
+        report = self._finished(manifest, wanted, overwrite)
+        if report is not None:
+            return report
+        found = manifest.read(PARTS, DAMAGED)
+        if found is not None and manifest.differences(found, wanted):
+            same = not manifest.differences(found['predictions'], wanted['predictions'])
             self._clear(keep_predictions=same)
-        # Also where nothing changed but a path, so that it tells where to find the members.
-        write_manifest(self.out, wanted)
-        if (self.out / REPORT_FILE).is_file() and self._all_written():
-            return wanted['predictions']['members'], None
+        manifest.write(wanted)
         batches = [
             list(range(start, min(start + self.batch_size, len(self.pairs))))
             for start in range(0, len(self.pairs), self.batch_size)
@@ -207,6 +224,25 @@ class PseudoLabeler:
             if not all(prediction_path(self.out, self.pairs.names[i]).is_file() for i in batch)
         ]
         return wanted['predictions']['members'], missing
+
+    def _finished(
+        self, manifest: RunManifest, wanted: dict[str, Any], overwrite: bool
+    ) -> dict[str, Any] | None:
+        """The report, if all that is wanted is there; refuses what is not to be overwritten."""
+        found = manifest.read(PARTS, DAMAGED)
+        if found is None:
+            self._refuse_foreign_files()
+            return None
+        if not overwrite:
+            manifest.check(found, wanted)
+        elif manifest.differences(found, wanted):
+            return None
+        try:
+            report = read_json(self.out / REPORT_FILE)
+        except ManifestError:
+            # It is written last, and made again.
+            return None
+        return report if self._all_written() else None
 
     def _folders(self) -> list[Path]:
         names = (*LABEL_FOLDERS.values(), *CONFIDENCE_FOLDERS.values(), PREDICTION_FOLDER)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tfinet_mm.files import sample_file
+from tfinet_mm.utils.files import sample_file
 
 DATES = ('from', 'to')
 LABEL_FOLDERS = {'from': 'label1', 'to': 'label2'}

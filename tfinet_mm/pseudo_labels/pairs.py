@@ -18,6 +18,7 @@ from tfinet_mm.datasets import SCDDataset, SyntheticSCDDataset
 from tfinet_mm.datasets.annotations import LoadedLabels, read_pair_labels
 from tfinet_mm.datasets.check import leaf_datasets
 from tfinet_mm.datasets.file_index import list_folder, match_folders
+from tfinet_mm.datasets.scd_dataset import CHANGE_ROLE, SEMANTIC_ROLES
 from tfinet_mm.errors import ClassMismatchError, LabelFormatError, MissingLabelsError
 from tfinet_mm.io.labels import read_semantic_label
 from tfinet_mm.structures import IGNORE_INDEX
@@ -25,6 +26,7 @@ from tfinet_mm.utils.class_names import class_name
 
 LABEL_LOADERS = ('LoadPairAnnotations', 'LoadPseudoLabels')
 IMAGE_LOADER = 'LoadImagePair'
+LABEL_ROLES = (CHANGE_ROLE, *SEMANTIC_ROLES)
 
 Maps = tuple[np.ndarray, np.ndarray]
 """Maps of the first and of the second date, each (H, W)."""
@@ -177,6 +179,26 @@ class PairsToLabel(Dataset[Pair]):
             for path in folders[_scene(info)]
         ]
         return maps[0], maps[1]
+
+    def files(self) -> list[str]:
+        """Images and annotations of all pairs, each once, in their order."""
+        infos = (self._info(index) for index in range(len(self)))
+        found = (
+            [*(info.get('img_path') or ()), *(info.get(role) for role in LABEL_ROLES)]
+            for info in infos
+        )
+        return list(dict.fromkeys(path for paths in found for path in paths if path))
+
+    def truth_files(self) -> list[str]:
+        """Files of the true land cover, each once, in the order of the pairs."""
+        found = dict.fromkeys(
+            path
+            for index in range(len(self))
+            for path in (self._truth[self._index[index][0]] or {}).get(
+                _scene(self._info(index)), ()
+            )
+        )
+        return list(found)
 
 
 def known_labels(loaded: LoadedLabels) -> Maps:

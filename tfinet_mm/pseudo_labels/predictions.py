@@ -17,7 +17,6 @@ import torch
 from torch import Tensor
 
 from tfinet_mm.errors import LabelFormatError
-from tfinet_mm.files import whole_file
 from tfinet_mm.models.detectors.augmentation import mean_probabilities
 from tfinet_mm.models.detectors.postprocess import predictions
 from tfinet_mm.pseudo_labels.pairs import Pair
@@ -36,6 +35,7 @@ from tfinet_mm.structures import (
     PRED_PROB_TO,
     SCDProbabilities,
 )
+from tfinet_mm.utils.files import whole_file
 
 METHODS = ('vote', 'soft')
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from tfinet_mm.checkpoints.addresses import read_checkpoint
 from tfinet_mm.engine.resume import newest_checkpoint
 from tfinet_mm.errors import StageError
-from tfinet_mm.files import whole_file
+from tfinet_mm.utils.files import whole_file
 
 
 def choose_best(folder: Path, link: Path) -> str:

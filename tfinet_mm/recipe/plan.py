@@ -12,11 +12,11 @@ from mmengine.config import Config
 
 import tfinet_mm
 from tfinet_mm.errors import RecipeError
-from tfinet_mm.files import whole_file
 from tfinet_mm.recipe.config import Network, Preparation, PseudoLabels, Recipe
 from tfinet_mm.recipe.state import Stage
 from tfinet_mm.utils.class_names import class_name
 from tfinet_mm.utils.config.reading import read_config_file
+from tfinet_mm.utils.files import whole_file
 
 TOOLS = Path(tfinet_mm.__file__).resolve().parents[1] / 'tools'
 LAUNCHERS = ('none', 'pytorch')

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tfinet_mm.files import whole_file
+from tfinet_mm.utils.files import whole_file
 
 
 @dataclass(frozen=True)

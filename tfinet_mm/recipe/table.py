@@ -9,9 +9,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tfinet_mm.files import whole_file
 from tfinet_mm.recipe.plan import Plan, shown_path
 from tfinet_mm.recipe.state import StateFiles
+from tfinet_mm.utils.files import whole_file
 
 SCORES = ('Score', 'SeK', 'mIoU', 'Fscd', 'OA')
 """Columns of the table; the JSON file has all scores."""

@@ -11,7 +11,6 @@ import numpy as np
 from PIL import Image
 
 from tfinet_mm.errors import ImageFormatError, MissingExtraError, ReportError
-from tfinet_mm.files import sample_file
 from tfinet_mm.io.images import read_image
 from tfinet_mm.report.records import (
     PICTURE,
@@ -22,6 +21,7 @@ from tfinet_mm.report.records import (
 )
 from tfinet_mm.report.statistics import count_probabilities, count_transitions
 from tfinet_mm.structures import ClassTable
+from tfinet_mm.utils.files import sample_file
 from tfinet_mm.visualization.overlay import display_image
 
 MANIFEST = 'manifest.json'

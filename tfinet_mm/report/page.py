@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 
 from tfinet_mm.errors import MissingExtraError, ReportError
-from tfinet_mm.files import whole_file
 from tfinet_mm.report.encoding import (
     CHANGE_COLOUR,
     PROBABILITY_STEPS,
@@ -31,6 +30,7 @@ from tfinet_mm.report.records import (
     ReportData,
 )
 from tfinet_mm.report.statistics import choose_pairs
+from tfinet_mm.utils.files import whole_file
 from tfinet_mm.version import __version__
 
 SCRIPTS = ('png.js', 'viewer.js', 'plots.js', 'tables.js', 'app.js')

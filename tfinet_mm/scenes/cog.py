@@ -14,8 +14,8 @@ from typing import Any
 from xml.etree import ElementTree
 
 from tfinet_mm.errors import SceneError
-from tfinet_mm.files import whole_file
 from tfinet_mm.io.rasters import CACHE_MEGABYTES, import_geo, open_raster
+from tfinet_mm.utils.files import whole_file
 
 TILE = 512
 GDAL_TYPES = {'uint8': 'Byte', 'uint16': 'UInt16', 'float32': 'Float32'}

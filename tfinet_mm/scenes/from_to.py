@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from tfinet_mm.errors import SceneError
-from tfinet_mm.files import whole_file
 from tfinet_mm.io.rasters import (
     BLOCK_PIXELS,
     PathLike,
@@ -21,6 +20,7 @@ from tfinet_mm.io.rasters import (
     row_blocks,
 )
 from tfinet_mm.scenes.areas import PixelAreas
+from tfinet_mm.utils.files import whole_file
 
 SQUARE_METRES_A_HECTARE = 10_000
 

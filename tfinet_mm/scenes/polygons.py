@@ -18,7 +18,6 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from tfinet_mm.errors import SceneError
-from tfinet_mm.files import whole_file
 from tfinet_mm.io.rasters import (
     BLOCK_PIXELS,
     PathLike,
@@ -33,6 +32,7 @@ from tfinet_mm.scenes.components import Block, Components
 from tfinet_mm.scenes.grid import apply_affine
 from tfinet_mm.scenes.outlines import concatenate_edges, find_edges, merge_edges, no_edges, polygons
 from tfinet_mm.scenes.result_rasters import from_and_to
+from tfinet_mm.utils.files import whole_file
 
 LAYER = 'changes'
 # Metadata of the layer that holds the summary as JSON.

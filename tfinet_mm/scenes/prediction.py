@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,18 +16,18 @@ from mmengine.dist import barrier, get_dist_info
 from tqdm import tqdm
 
 from tfinet_mm.errors import SceneError
-from tfinet_mm.files import whole_file
 from tfinet_mm.io.images import PathLike, import_rasterio
 from tfinet_mm.scenes.blending import WindowPlan
 from tfinet_mm.scenes.predictor import ScenePredictor
 from tfinet_mm.scenes.quicklook import write_quicklooks
-from tfinet_mm.scenes.reader import ScenePair
-from tfinet_mm.scenes.results import SCENE_FILE
-from tfinet_mm.scenes.staging import STAGED, Staging, check_settings
+from tfinet_mm.scenes.reader import ScenePair, input_files
+from tfinet_mm.scenes.results import SCENE_FILE, is_finished, result_files
+from tfinet_mm.scenes.staging import STAGED, Staging, scene_manifest
 from tfinet_mm.scenes.streaming import WindowReader, needed_rows, predict_rows, share
 from tfinet_mm.scenes.write_results import finish_scene
 from tfinet_mm.utils.dist import on_first_rank
-from tfinet_mm.utils.json_text import json_text
+from tfinet_mm.utils.fingerprints import fingerprints, joined
+from tfinet_mm.utils.manifest import RunManifest, plain
 from tfinet_mm.version import __version__
 
 STAGING_FOLDER = '.staging'
@@ -69,7 +70,7 @@ def predict_scene(
         batch_size: Windows that go through the network together; by default
             that of the inferencer.
         workers: Threads that read ahead; results don't depend on it.
-        overwrite: Replace what other settings made in ``out``, finished or not.
+        overwrite: Replace what is in ``out``, finished or not.
         progress: Show a progress bar.
         polygons: Also write polygons of the changes.
         min_area: Square metres that a polygon has at least.
@@ -83,9 +84,11 @@ def predict_scene(
     Raises:
         FileNotFoundError: There is no such file.
         MissingExtraError: rasterio, or what polygons need, is not installed.
-        SceneError: The rasters don't fit together or to the network, ``out``
-            holds what other settings made, or an option is out of range; the
-            message names the option that settles it.
+        SceneError: The rasters don't fit together or to the network, or an option
+            is out of range; the message names the option that settles it.
+        ManifestError: ``out`` holds what other settings or other files made; the
+            message says what differs.
+        FolderInUseError: Another run is writing to ``out``.
     """
     started = time.monotonic()
     out = Path(out)
@@ -104,9 +107,19 @@ def predict_scene(
             # What the grid and the metadata don't show.
             said = {key: str(reading[key]) for key in UNSHOWN if reading.get(key) is not None}
             settings['reading'] = said
-            if _is_finished(out, settings | finishing, overwrite):
-                return None
             staging = Staging(out / STAGING_FOLDER, pair.grid.width, pair.grid.height)
+            if not overwrite and _is_made(run, settings | finishing):
+                if staging.folder.exists():
+                    # Left over where a run was stopped after its last file. No need to remove it.
+                    with suppress(OSError):
+                        run.lock()
+                        staging.remove()
+                return None
+            run.lock()
+            # Another run may have made it just now.
+            if not overwrite and _is_made(run, settings | finishing):
+                return None
+            run.path.unlink(missing_ok=True)
             if overwrite:
                 staging.remove()
             staging.prepare(settings)
@@ -117,71 +130,79 @@ def predict_scene(
             missing = sorted(set(range(len(plan.tops))) - staging.finished())
             return _Prepared(settings, stretches, plan, missing)
 
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_BASE >> 20):
-        prepared = on_first_rank(prepare)
-    if prepared is None:
-        return out
-    settings, stretches, plan, missing = prepared
-    staging = Staging(out / STAGING_FOLDER, plan.width, plan.height, rank)
-    mine = share(missing, rank, world)
+    # Here, so that the folder is locked until the results are written.
+    with scene_manifest(out, SCENE_FILE) as run:
+        with rasterio.Env(GDAL_CACHEMAX=CACHE_BASE >> 20):
+            prepared = on_first_rank(prepare)
+        if prepared is None:
+            return out
+        settings, stretches, plan, missing = prepared
+        staging = Staging(out / STAGING_FOLDER, plan.width, plan.height, rank)
+        mine = share(missing, rank, world)
 
-    def open_pair() -> ScenePair:
-        return ScenePair(before, after, **reading | dict(stretch=stretches))
+        def open_pair() -> ScenePair:
+            return ScenePair(before, after, **reading | dict(stretch=stretches))
 
-    bar: Any = tqdm(
-        total=sum(map(len, needed_rows(plan, mine))),
-        desc=out.name,
-        unit='window',
-        disable=not progress or rank > 0,
-    )
-    with (
-        rasterio.Env(GDAL_CACHEMAX=_cache_megabytes(plan, inferencer.network_bands)),
-        WindowReader(open_pair) as reader,
-        inferencer.whole_images(),
-        bar,
-    ):
-        predict_rows(
-            plan,
-            mine,
-            reader,
-            _network(inferencer),
-            2 * inferencer.class_table.num_classes + 1,
-            staging,
-            options['batch_size'],
-            workers,
-            bar.update,
+        bar: Any = tqdm(
+            total=sum(map(len, needed_rows(plan, mine))),
+            desc=out.name,
+            unit='window',
+            disable=not progress or rank > 0,
         )
-    barrier()
-    predicted = time.monotonic() - started
-
-    def finish() -> None:
-        lacking = set(range(len(plan.tops))) - staging.finished()
-        if lacking:
-            raise OSError(
-                f'{staging.folder} lacks the rows {sorted(lacking)[:5]} of windows that another '
-                'process wrote; all processes have to see one folder'
+        with (
+            rasterio.Env(GDAL_CACHEMAX=_cache_megabytes(plan, inferencer.network_bands)),
+            WindowReader(open_pair) as reader,
+            inferencer.whole_images(),
+            bar,
+        ):
+            predict_rows(
+                plan,
+                mine,
+                reader,
+                _network(inferencer),
+                2 * inferencer.class_table.num_classes + 1,
+                staging,
+                options['batch_size'],
+                workers,
+                bar.update,
             )
-        with open_pair() as pair:
-            made = _write_results(inferencer, pair, staging, out, finishing, progress)
-            write_quicklooks(pair, out)
-        found = made | dict(
-            settings=settings | finishing,
-            **{key: settings[key] for key in ('before', 'after', 'grid')},
-            software=f'tfinet_mm {__version__}',
-            resumed_rows=len(plan.tops) - len(missing),
-            seconds_predicting=predicted,
-            seconds=time.monotonic() - started,
-        )
-        with whole_file(out / SCENE_FILE) as partial:
-            partial.write_text(json_text(found) + '\n', 'utf-8')
-        staging.remove()
+        barrier()
+        predicted = time.monotonic() - started
 
-    on_first_rank(finish)
+        def finish() -> None:
+            lacking = set(range(len(plan.tops))) - staging.finished()
+            if lacking:
+                raise OSError(
+                    f'{staging.folder} lacks the rows {sorted(lacking)[:5]} of windows that '
+                    'another process wrote; all processes have to see one folder'
+                )
+            changed = run.differences(settings['inputs'], _inputs(before, after))
+            if changed:
+                raise SceneError(
+                    f'{changed[0].wanted["file"]} changed while it was predicted; start again with '
+                    '--overwrite, or in another folder, when it is written'
+                )
+            with open_pair() as pair:
+                made = _write_results(inferencer, pair, staging, out, finishing, progress)
+                write_quicklooks(pair, out)
+            found = made | dict(
+                files=result_files(inferencer.class_table, polygons),
+                settings=settings | finishing,
+                **{key: settings[key] for key in ('before', 'after', 'grid')},
+                software=f'tfinet_mm {__version__}',
+                resumed_rows=len(plan.tops) - len(missing),
+                seconds_predicting=predicted,
+                seconds=time.monotonic() - started,
+            )
+            run.write(found)
+            staging.remove()
+
+        on_first_rank(finish)
     return out
 
 
 class _Prepared(NamedTuple):
-    """Message of the first process to the others."""
+    """What the first process tells the others."""
 
     settings: dict[str, Any]
     stretches: Mapping[str, Any]
@@ -190,22 +211,12 @@ class _Prepared(NamedTuple):
 
 
 def _cache_megabytes(plan: WindowPlan, bands: int) -> int:
-    """Return the size of GDAL's cache: a row of windows, of both dates, of four bytes."""
+    """What GDAL may keep of blocks: bounded by a row of windows, of both dates, of four bytes."""
     return (CACHE_BASE + 2 * 2 * bands * 4 * plan.size * plan.width) >> 20
 
 
-def is_finished(out: PathLike) -> bool:
-    """Return whether a folder holds all results of a scene."""
-    return (Path(out) / SCENE_FILE).is_file()
-
-
-def remove_finished(out: PathLike) -> None:
-    """Let a scene count as not predicted, as before it is predicted with other settings."""
-    (Path(out) / SCENE_FILE).unlink(missing_ok=True)
-
-
 def _with_defaults(inferencer: ScenePredictor, reading: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the reader's options, with bands and values as the network's pipeline reads images."""
+    """The reader's options, with bands and values as the network's pipeline reads images."""
     options = dict(reading)
     if options.get('bands') is None and inferencer.bands is not None:
         options['bands'] = inferencer.bands
@@ -250,31 +261,30 @@ def _settings(
     before: PathLike,
     after: PathLike,
 ) -> dict[str, Any]:
-    """Return everything that decides about the maps, as plain values."""
+    """Everything that decides about the maps, as plain values."""
     sources = pair.metadata()
     for role, path in (('before', before), ('after', after)):
-        stat = Path(path).stat()
-        found = dict(file=os.path.abspath(path), bytes=stat.st_size, changed=stat.st_mtime_ns)
-        sources[role] = sources[role] | found
+        sources[role]['file'] = os.path.abspath(path)
     grid = pair.grid
     crs = None if grid.crs is None else grid.crs.to_wkt()
     placed = dict(crs=crs, transform=list(grid.transform)[:6], width=grid.width, height=grid.height)
     settings = inferencer.settings | options | sources | dict(grid=placed)
-    return json.loads(json.dumps(settings))
+    return plain(settings | dict(inputs=_inputs(before, after)))
 
 
-def _is_finished(out: Path, settings: dict[str, Any], overwrite: bool) -> bool:
-    """Return whether results of these settings are there; refuse or give up those of others."""
-    if not is_finished(out):
+def _inputs(before: PathLike, after: PathLike) -> dict[str, Any]:
+    """What the scene is read from, by content."""
+    paths = dict(before=before, after=after)
+    return {role: joined(fingerprints(input_files(path))) for role, path in paths.items()}
+
+
+def _is_made(run: RunManifest, settings: dict[str, Any]) -> bool:
+    """Whether all results of these settings are there; those of others are refused."""
+    found = run.read(['settings'])
+    if found is None:
         return False
-    if overwrite:
-        remove_finished(out)
-        return False
-    found = json.loads((out / SCENE_FILE).read_text(encoding='utf-8'))
-    check_settings(found['settings'], settings, out)
-    # Left over where a run was stopped after its last file.
-    Staging(out / STAGING_FOLDER, 1, 1).remove()
-    return True
+    run.check(found['settings'], settings)
+    return is_finished(run.folder)
 
 
 def _network(inferencer: ScenePredictor) -> Callable[[np.ndarray], np.ndarray]:

@@ -7,8 +7,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from tfinet_mm.files import whole_file
 from tfinet_mm.scenes.reader import ScenePair
+from tfinet_mm.utils.files import whole_file
 
 QUICKLOOK_SIDE = 2048
 JPEG_QUALITY = 85

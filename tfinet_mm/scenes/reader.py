@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,6 +17,9 @@ from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, Window, check_window, import_rasterio
 from tfinet_mm.scenes.grid import SceneGrid, common_grid, outline_in, pixel_offset
 from tfinet_mm.scenes.stretch import SAMPLE_SIDE, Stretch, percentile_stretch, stated_stretch
+
+VIEWERS = ('.aux.xml', '.ovr')
+"""Endings of files that a viewer puts beside a raster."""
 
 
 class ScenePair:
@@ -174,6 +178,26 @@ class ScenePair:
             }
             for date, stretch in zip(self._dates, self.stretches, strict=True)
         }
+
+
+def input_files(path: PathLike) -> list[str]:
+    """Return a raster's file and those that it takes pixels and masks from.
+
+    They are many for a mosaic (VRT). Statistics and overviews, which viewers add, are left out.
+    """
+    rasterio = import_rasterio(path)
+    found: list[str] = []
+    waiting = [os.path.abspath(path)]
+    while waiting:
+        one = waiting.pop(0)
+        if one in found or not os.path.isfile(one) or one.lower().endswith(VIEWERS):
+            continue
+        found.append(one)
+        with warnings.catch_warnings():
+            warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
+            with contextlib.suppress(rasterio.errors.RasterioError), rasterio.open(one) as raster:
+                waiting += map(os.path.abspath, raster.files)
+    return found
 
 
 class _Date:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from tfinet_mm.errors import SceneError
+from tfinet_mm.errors import ManifestError, SceneError
 from tfinet_mm.io.images import check_window
 from tfinet_mm.io.rasters import import_geo, open_raster
 from tfinet_mm.scenes.from_to import FromToAreas
@@ -20,8 +20,27 @@ from tfinet_mm.scenes.polygons import AREA_FIELDS, LAYER, PolygonSummary, read_s
 from tfinet_mm.scenes.result_rasters import Product, scene_products
 from tfinet_mm.scenes.write_results import AREAS_FILE, POLYGONS_FILE
 from tfinet_mm.structures import ClassTable
+from tfinet_mm.utils.manifest import read_json
 
 SCENE_FILE = 'scene.json'
+
+
+def result_files(classes: ClassTable, polygons: bool) -> list[str]:
+    """Return the names of the files that a finished scene has beside ``scene.json``."""
+    names = [f'{name}.tif' for name in scene_products(classes)]
+    names += [AREAS_FILE, Path(AREAS_FILE).with_suffix('.csv').name, 'before.jpg', 'after.jpg']
+    return sorted([*names, POLYGONS_FILE] if polygons else names)
+
+
+def is_finished(folder: str | Path) -> bool:
+    """Return whether a folder holds all files of a scene; ``scene.json`` is written last."""
+    try:
+        found = read_json(Path(folder) / SCENE_FILE)
+    except ManifestError:
+        return False
+    return found is not None and all(
+        (Path(folder) / name).is_file() for name in found.get('files', ())
+    )
 
 
 @dataclass(frozen=True)
@@ -66,6 +85,7 @@ class SceneResults:
 
     Raises:
         SceneError: The scene isn't finished.
+        ManifestError: ``scene.json`` is damaged.
         MissingExtraError: rasterio is not installed.
     """
 
@@ -77,7 +97,8 @@ class SceneResults:
                 f'{self.folder} holds no finished scene, there is no {SCENE_FILE}; predict it, or '
                 'start the prediction again where it was stopped'
             )
-        self.scene: dict[str, Any] = json.loads(path.read_text(encoding='utf-8'))
+        keys = ('class_names', 'palette')
+        self.scene: dict[str, Any] = read_json(path, keys, 'predict the scene again') or {}
         self.classes = ClassTable(self.scene['class_names'], self.scene['palette'])
         self.products: dict[str, Product] = scene_products(self.classes)
         with self.open('transition') as raster:

@@ -17,17 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from tfinet_mm.errors import SceneError
-from tfinet_mm.files import whole_file
+from tfinet_mm.errors import ManifestError
 from tfinet_mm.io.rasters import write_raw_header
-from tfinet_mm.pseudo_labels.manifest import differences
+from tfinet_mm.models.identity import INFORMATIVE
+from tfinet_mm.utils.files import whole_file
 from tfinet_mm.utils.json_text import json_text
+from tfinet_mm.utils.manifest import RunManifest, plain
 
 STAGED = {'change_prob': np.float32, 'land_cover_from': np.uint8, 'land_cover_to': np.uint8}
 """The maps and their types: P(changed), NaN where there are no data, and 1..K, there 0."""
 SETTINGS_FILE = 'settings.json'
-# Differences that an error lists before it only counts.
-SHOWN = 6
 
 
 class Staging:
@@ -46,6 +45,9 @@ class Staging:
     def __init__(self, folder: str | Path, width: int, height: int, rank: int = 0) -> None:
         self.folder = Path(folder)
         self.width, self.height = width, height
+        # The scene's folder is what a user knows.
+        name = f'{self.folder.name}/{SETTINGS_FILE}'
+        self._manifest = scene_manifest(self.folder.parent, name)
         self._state = self.folder / f'finished_{rank}.json'
         self._own: set[int] | None = None
 
@@ -67,15 +69,19 @@ class Staging:
             settings: Everything that decides about the maps, as JSON can hold it.
 
         Raises:
-            SceneError: Rows are finished that other settings made; the message
+            ManifestError: Rows are finished that other settings made; the message
                 says what differs.
         """
-        wanted = json.loads(json.dumps(settings))
-        found = _read_json(self.folder / SETTINGS_FILE)
+        wanted = plain(settings)
+        try:
+            found = self._manifest.read()
+        except ManifestError:
+            # Rows of unknown settings count for nothing.
+            found = None
         if found is not None and found != wanted and self.finished():
             # Nothing, where only what informs differs, such as the path of a checkpoint.
-            check_settings(found, wanted, self.folder.parent)
-            _write_json(self.folder / SETTINGS_FILE, wanted)
+            self._manifest.check(found, wanted)
+            self._manifest.write(wanted)
             found = wanted
         if found == wanted and all(
             self.path(name).is_file()
@@ -89,7 +95,7 @@ class Staging:
             with self.path(name).open('wb') as file:
                 file.truncate(self._pixels() * np.dtype(kind).itemsize)
             write_raw_header(self.path(name), np.dtype(kind).name, self.height, self.width)
-        _write_json(self.folder / SETTINGS_FILE, wanted)
+        self._manifest.write(wanted)
 
     def _pixels(self) -> int:
         return self.width * self.height
@@ -129,25 +135,9 @@ class Staging:
             shutil.rmtree(self.folder)
 
 
-def check_settings(found: Mapping[str, Any], wanted: Mapping[str, Any], where: Path) -> None:
-    """Refuse to mix what different settings made.
-
-    Args:
-        found: Settings of what is there.
-        wanted: Settings of now, as plain values.
-        where: The folder, for the message.
-
-    Raises:
-        SceneError: They differ; the message says in what.
-    """
-    changed = list(differences(found, wanted))
-    if changed:
-        more = f'; and {len(changed) - SHOWN} more' if len(changed) > SHOWN else ''
-        raise SceneError(
-            f'{where} holds predictions that were made in another way: '
-            f'{"; ".join(changed[:SHOWN])}{more}. Choose another folder (--out), or replace them '
-            '(--overwrite)'
-        )
+def scene_manifest(folder: str | Path, name: str) -> RunManifest:
+    """Return the manifest of a scene's folder, or of what is staged in it."""
+    return RunManifest(folder, name, 'predictions', informative=INFORMATIVE)
 
 
 def _read_json(path: Path) -> Any:
@@ -159,7 +149,5 @@ def _read_json(path: Path) -> Any:
 
 
 def _write_json(path: Path, values: Any) -> None:
-    with whole_file(path) as partial, partial.open('w', encoding='utf-8') as file:
-        file.write(json_text(values))
-        file.flush()
-        os.fsync(file.fileno())
+    with whole_file(path) as partial:
+        partial.write_text(json_text(values), encoding='utf-8')

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from tfinet_mm.files import whole_file
 from tfinet_mm.io.rasters import (
     check_same_size,
     open_raster,
@@ -28,6 +27,7 @@ from tfinet_mm.scenes.grid import SceneGrid
 from tfinet_mm.scenes.polygons import read_summary, write_polygons
 from tfinet_mm.scenes.result_rasters import CHANGE_NODATA, scene_products, transition_codes
 from tfinet_mm.structures import ClassTable
+from tfinet_mm.utils.files import whole_file
 from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.version import __version__
 

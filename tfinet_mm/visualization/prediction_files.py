@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from tfinet_mm.errors import LabelValueError
-from tfinet_mm.files import sample_file
 from tfinet_mm.io.png import colourise, write_palette_png, write_png
 from tfinet_mm.structures import (
     PRED_CHANGE,
@@ -19,6 +18,7 @@ from tfinet_mm.structures import (
     PRED_FROM,
     PRED_TO,
 )
+from tfinet_mm.utils.files import sample_file
 from tfinet_mm.visualization.overlay import field_array
 
 

@@ -14,31 +14,34 @@ tool is started again; in another setting it needs another work directory.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import suppress
 from pathlib import Path
 
 import torch
+from mmengine.config import Config
 from tqdm import tqdm
 
 from tfinet_mm.engine.equal_time import (
-    check_config,
+    Speed,
     combine,
     format_comparison,
-    keep_config,
+    keep_speed,
     measure_speed,
-    read_speeds,
+    measured_speed,
+    measurements,
+    read_scores,
     with_steps,
-    write_speeds,
 )
-from tfinet_mm.files import whole_file
 from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
 from tfinet_mm.utils.config.loading import load_config
+from tfinet_mm.utils.files import whole_file
+from tfinet_mm.utils.manifest import RunManifest
 
 TOOLS = Path(__file__).resolve().parents[1]
 
@@ -99,14 +102,17 @@ def train_and_score(folder: Path, seed: int, threads: int) -> dict[str, float]:
         The scores in percent.
     """
     run = folder / f'seed_{seed}'
-    scores, log, config = run / 'scores.json', run / 'log.txt', str(folder / 'config.py')
-    if not scores.is_file():
+    scores, log, config = scores_file(folder, seed), run / 'log.txt', str(folder / 'config.py')
+    if (found := read_scores(scores)) is None:
         train = [sys.executable, str(TOOLS / 'train.py'), config, '--work-dir', str(run)]
         run_logged([*train, '--seed', str(seed), '--resume'], log, threads)
         checkpoint = (run / 'last_checkpoint').read_text().strip()
         test = [sys.executable, str(TOOLS / 'test.py'), config, checkpoint]
         run_logged([*test, '--work-dir', str(run / 'test'), '--json', str(scores)], log, threads)
-    return json.loads(scores.read_text())['scores']
+        found = read_scores(scores)
+    if found is None:
+        raise RuntimeError(f'{scores} holds no scores after a test; see {log}')
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -114,29 +120,36 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse_args(arguments)
     torch.set_num_threads(args.threads)
     setting = load_config(args.setting, args.cfg_options)
-    speeds_file = args.work_dir / 'speeds.json'
-    speeds = read_speeds(speeds_file)
-    folders = {}
-    for path in args.configs:
-        name = Path(path).stem
-        cfg = combine(load_config(path), setting, args.pretrained)
-        kept = args.work_dir / f'{name}.py'
-        check_config(cfg, kept)
-        if name not in speeds:
+    networks = {
+        Path(path).stem: combine(load_config(path), setting, args.pretrained)
+        for path in args.configs
+    }
+    with measurements(args.work_dir) as manifest:
+        compare(networks, manifest, args)
+
+
+def compare(
+    networks: Mapping[str, Config], manifest: RunManifest, args: argparse.Namespace
+) -> None:
+    """Measure, train and score what isn't yet, and print the table."""
+    # Nothing is written to a finished folder, which may be read-only.
+    finished = is_finished(networks, manifest, args)
+    if not finished:
+        manifest.lock()
+    speeds: dict[str, Speed] = {}
+    folders: dict[str, Path] = {}
+    for name, cfg in networks.items():
+        speed = measured_speed(manifest, name, cfg, args.threads)
+        if speed is None:
             print(f'Timing a training step of {name}', flush=True)
-            speeds[name] = measure_speed(cfg)
-            write_speeds(speeds_file, speeds)
-        keep_config(cfg, kept)
-        if speeds[name].threads != args.threads:
-            raise ValueError(
-                f'{speeds_file} has the speed of {name} with {speeds[name].threads} threads, but '
-                f'--threads is {args.threads}; choose another --work-dir'
-            )
-        steps = speeds[name].steps(args.seconds)
-        folders[name] = args.work_dir / f'{name}_{steps}'
-        with whole_file(folders[name] / 'config.py') as part:
-            with_steps(cfg, steps).dump(str(part))
-        print(f'{name}: {speeds[name].seconds:.3f} s a step, {steps} steps', flush=True)
+            speed = measure_speed(cfg)
+        speeds[name], steps = speed, speed.steps(args.seconds)
+        folders[name] = folder_of(args, name, speed)
+        if not finished:
+            keep_speed(manifest, name, cfg, speed)
+            with whole_file(folders[name] / 'config.py') as part:
+                with_steps(cfg, steps).dump(str(part))
+        print(f'{name}: {speed.seconds:.3f} s a step, {steps} steps', flush=True)
 
     # Seed by seed, so that a table of all networks is there as early as can be.
     jobs = [(name, seed) for seed in args.seeds for name in folders]
@@ -150,10 +163,38 @@ def main(arguments: Sequence[str] | None = None) -> None:
             for future in as_completed(futures):
                 scores[futures[future]].append(future.result())
                 progress.update()
-    table = format_comparison({name: speeds[name] for name in folders}, args.seconds, scores)
-    with whole_file(args.work_dir / 'table.md') as part:
+    table = format_comparison(speeds, args.seconds, scores)
+    with (
+        suppress(*((OSError,) if finished else ())),
+        whole_file(args.work_dir / 'table.md') as part,
+    ):
         part.write_text(table + '\n')
     print(table)
+
+
+def is_finished(
+    networks: Mapping[str, Config], manifest: RunManifest, args: argparse.Namespace
+) -> bool:
+    """Return whether all scores are there; refuses measurements of another setting."""
+    speeds = {
+        name: measured_speed(manifest, name, cfg, args.threads) for name, cfg in networks.items()
+    }
+    return all(
+        speed is not None
+        and read_scores(scores_file(folder_of(args, name, speed), seed)) is not None
+        for name, speed in speeds.items()
+        for seed in args.seeds
+    )
+
+
+def folder_of(args: argparse.Namespace, name: str, speed: Speed) -> Path:
+    """Return the folder of a network's trainings."""
+    return args.work_dir / f'{name}_{speed.steps(args.seconds)}'
+
+
+def scores_file(folder: Path, seed: int) -> Path:
+    """Return where the scores of a training are."""
+    return folder / f'seed_{seed}' / 'scores.json'
 
 
 if __name__ == '__main__':

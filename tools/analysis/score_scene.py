@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfinet_mm.evaluation.score_table import format_table, scores_report
-from tfinet_mm.files import whole_file
 from tfinet_mm.scenes.results import SceneResults
 from tfinet_mm.scenes.scoring import score_scene
 from tfinet_mm.utils.command import add_traceback_option, run_command
+from tfinet_mm.utils.files import whole_file
 from tfinet_mm.utils.json_text import json_text
 
 

@@ -1,11 +1,16 @@
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 from PIL import Image
+from read_only import read_only
 
 from tfinet_mm.datasets.synthetic import SyntheticConfig, files, generate_pair, write_dataset
+from tfinet_mm.errors import ManifestError
 from tfinet_mm.structures import SECOND
+from tfinet_mm.utils.files import _pid_space
 
 CONFIG = SyntheticConfig(size=(48, 40), seed=2)
 PARTS = {'im1', 'im2', 'label1', 'label2', 'cover1', 'cover2'}
@@ -90,9 +95,9 @@ def test_second_call_reuses_what_is_there(written):
 @pytest.mark.parametrize(
     ('counts', 'config', 'message'),
     [
-        ((4, 2), SyntheticConfig(size=(48, 40), seed=3), 'seed is 2, asked for 3'),
-        ((4, 2), SyntheticConfig(size=40, seed=2), r'size is \[48, 40\], asked for \[40, 40\]'),
-        ((5, 2), CONFIG, 'num_train is 4, asked for 5'),
+        ((4, 2), SyntheticConfig(size=(48, 40), seed=3), r'config\.seed was 2, is 3'),
+        ((4, 2), SyntheticConfig(size=40, seed=2), r'config\.size\[0\] was 48, is 40'),
+        ((5, 2), CONFIG, 'num_train was 4, is 5'),
     ],
 )
 def test_refuses_a_folder_made_with_other_settings(written, counts, config, message):
@@ -108,10 +113,43 @@ def test_refuses_folders_of_unknown_origin(tmp_path):
         write_dataset(tmp_path, 1, 1, CONFIG)
 
 
-def test_refuses_a_damaged_meta_file(tmp_path):
-    (tmp_path / 'meta.json').write_text('{')
-    with pytest.raises(FileExistsError, match='no JSON object'):
+@pytest.mark.parametrize('name', ['meta.json', 'meta.json.part'])
+@pytest.mark.parametrize('content', [b'', b'{', b'\xff\0', b'[]'])
+def test_refuses_a_damaged_meta_file(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ManifestError, match=rf'{name} is not what .* choose another folder, rem'):
         write_dataset(tmp_path, 1, 1, CONFIG)
+    assert (tmp_path / name).read_bytes() == content
+
+
+def test_one_run_at_a_time(tmp_path, monkeypatch):
+    """Two runs of other settings began both, and one finished what the other had made."""
+    real, tried = files.generate_pair, []
+
+    def meanwhile(index, config):
+        if not tried:
+            tried.append(True)
+            with pytest.raises(BlockingIOError, match='being written to by process'):
+                write_dataset(tmp_path, 2, 1, CONFIG)
+        return real(index, config)
+
+    monkeypatch.setattr(files, 'generate_pair', meanwhile)
+    assert write_dataset(tmp_path, 2, 1, CONFIG) == 3
+    assert tried
+    assert not (tmp_path / '.lock').exists()
+
+
+def test_a_finished_data_set_may_be_read_only(tmp_path):
+    root = tmp_path / 'data'
+    write_dataset(root, 1, 1, CONFIG)
+    with read_only(root):
+        assert write_dataset(root, 1, 1, CONFIG) == 0
+        # The pictures are there, but not all that are asked for.
+        with pytest.raises(ManifestError, match='num_train was 1, is 2'):
+            write_dataset(root, 2, 1, CONFIG)
+    (root / 'val' / 'im1' / '00000.png').unlink()
+    with read_only(root), pytest.raises(PermissionError, match='generated pairs are to be written'):
+        write_dataset(root, 1, 1, CONFIG)
 
 
 def test_goes_on_where_it_stopped(written, tmp_path, monkeypatch):
@@ -128,10 +166,13 @@ def test_goes_on_where_it_stopped(written, tmp_path, monkeypatch):
         write_dataset(tmp_path, 4, 2, CONFIG)
     assert not (tmp_path / 'meta.json').exists()
     # What a process that is killed while writing leaves behind.
-    (tmp_path / 'train' / 'im2' / '.half.png').write_bytes(b'half')
+    process = subprocess.Popen([sys.executable, '-c', ''])
+    process.wait()
+    half = f'.part-{_pid_space()}-{process.pid}-01234567-0.png'
+    (tmp_path / 'train' / 'im2' / half).write_bytes(b'half')
     (tmp_path / 'train' / 'label2' / '00001.png').unlink()
     monkeypatch.undo()
-    with pytest.raises(FileExistsError, match='seed is 2, asked for 9'):
+    with pytest.raises(FileExistsError, match=r'config\.seed was 2, is 9'):
         write_dataset(tmp_path, 4, 2, SyntheticConfig(size=(48, 40), seed=9))
     assert write_dataset(tmp_path, 4, 2, CONFIG) == 5
     assert contents(tmp_path) == contents(written)

@@ -3,6 +3,9 @@
 import json
 
 import pytest
+from read_only import read_only
+
+from tfinet_mm.engine.equal_time import measurements
 
 SETTING = """
 _base_ = {base!r}
@@ -52,8 +55,41 @@ def test_trains_the_steps_that_fit_scores_them_and_skips_what_is_done(
 
     # Neither speeds nor scores are taken over from another setting.
     printed = run(*command, '--cfg-options', 'train_dataloader.batch_size=1', code=2)
-    assert 'in another setting' in printed
-    assert 'has the speed of' in run(*command, '--threads', '2', code=2)
+    name = tiny.stem
+    assert f'{name}.config.train_dataloader.batch_size was 2, is 1. Choose' in printed
+    assert f'{name}.threads was 1, is 2. Choose' in run(*command, '--threads', '2', code=2)
+
+    # Scores that a full disk cut off are made again, and the training is not.
+    (folder / 'seed_3' / 'scores.json').write_text('{"scores": {"Sc')
+    with measurements(work) as manifest:
+        manifest.lock()
+        assert 'is being written to by process' in run(*command, code=2)
+    assert row in run(*command)
+    assert log.read_text().count('iter_3.pth') > before.count('iter_3.pth')
+
+
+def test_a_finished_comparison_may_be_read_only(tiny, setting, load_tool, tmp_path, capsys):
+    work = tmp_path / 'w'
+    scores = work / f'{tiny.stem}_3' / 'seed_0' / 'scores.json'
+    scores.parent.mkdir(parents=True)
+    scores.write_text(json.dumps(dict(scores=dict(Score=1.0, SeK=2.0, mIoU=3.0, Fscd=4.25))))
+    (work / 'speeds.json').write_text(
+        json.dumps({tiny.stem: dict(seconds=0.5, pairs=2, parameters=1000, gflop=1.0)})
+    )
+    main = load_tool('analysis/equal_time.py').main
+    command = [str(tiny), '--setting', str(setting), '--seconds', '1.6', '--seeds', '0']
+    command += ['--work-dir', str(work)]
+    # Once before, since another user may not read all modules.
+    main(command)
+    (work / 'table.md').unlink()
+    capsys.readouterr()
+    with read_only(work, tiny):
+        main(command)
+        assert '| 4.25 |' in capsys.readouterr().out
+        with pytest.raises(PermissionError, match='measurements are to be written'):
+            main([*command, '--seconds', '5'])
+    main(command)
+    assert '| 4.25 |' in (work / 'table.md').read_text()
 
 
 def test_speed_is_measured_on_the_settings_own_data(tiny, setting, load_tool):

@@ -27,7 +27,7 @@ def test_writes_and_reuses(main, tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ('extra', 'message'),
-    [(['--seed', '4'], 'seed is 0, asked for 4'), (['--size', '8'], 'expected a size')],
+    [(['--seed', '4'], r'config\.seed was 0, is 4'), (['--size', '8'], 'expected a size')],
 )
 def test_errors_are_named(main, tmp_path, extra, message):
     arguments = [str(tmp_path), '--train', '1', '--val', '0', '--size', '40', '--workers', '1']

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import io
-import json
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,8 +16,10 @@ from tqdm import tqdm
 
 from tfinet_mm.datasets.synthetic.generate import SyntheticConfig, SyntheticPair, generate_pair
 from tfinet_mm.datasets.synthetic.raster import cv2
-from tfinet_mm.files import whole_file
+from tfinet_mm.errors import ManifestError
 from tfinet_mm.structures import SECOND
+from tfinet_mm.utils.files import whole_file
+from tfinet_mm.utils.manifest import RunManifest
 
 GENERATOR_VERSION = 2
 """Counted up whenever the same settings give other pictures than before."""
@@ -37,6 +38,7 @@ FIRST_INDEX: dict[str, int] = dict(train=0, val=1_000_000)
 """Number of the first pair of each split: a split does not depend on the size of the other."""
 
 META, UNFINISHED = 'meta.json', 'meta.json.part'
+FIX = 'choose another folder, remove this one, or ask for the settings it was made with'
 
 
 def write_dataset(
@@ -66,8 +68,9 @@ def write_dataset(
         How many pairs were written; 0 where all were there.
 
     Raises:
-        FileExistsError: The folder holds a data set made with other settings, or train or
-            val folders of unknown origin.
+        ManifestError: The folder holds a data set made with other settings, train or val
+            folders of unknown origin, or a damaged ``meta.json``.
+        FolderInUseError: Another run is writing to the folder.
         ValueError: A number is out of its range.
     """
     config = config or SyntheticConfig()
@@ -87,65 +90,57 @@ def write_dataset(
         config=config.to_dict(),
         classes=list(SECOND.names),
     )
-    finished = _check_folder(root, settings)
-    tasks = [
-        (root / split, number, FIRST_INDEX[split] + number, config)
-        for split, count in (('train', num_train), ('val', num_val))
-        for number in range(count)
-        if not _is_written(root / split, number)
-    ]
-    if finished and not tasks:
-        return 0
-    with whole_file(root / UNFINISHED) as path:
-        path.write_text(json.dumps(settings, indent=2) + '\n', encoding='utf-8')
-    for folder in (root / split / part for split in FIRST_INDEX for part in FOLDERS):
-        folder.mkdir(parents=True, exist_ok=True)
-        # What a killed run left half written lies under hidden names.
-        for left in folder.glob('.*.png'):
-            left.unlink()
-    for _ in tqdm(_run(tasks, workers), total=len(tasks), desc=f'pairs in {root}', unit='pair'):
-        pass
-    os.replace(root / UNFINISHED, root / META)
+    splits = dict(train=num_train, val=num_val)
+    with _manifest(root, META) as manifest:
+        # No lock for a look: a finished folder may be read-only.
+        if _is_begun(manifest, settings) and manifest.path.exists() and not _missing(root, splits):
+            return 0
+        manifest.lock()
+        _is_begun(manifest, settings)
+        begun = _manifest(root, UNFINISHED)
+        begun.write(settings)
+        for folder in (root / split / part for split in FIRST_INDEX for part in FOLDERS):
+            folder.mkdir(parents=True, exist_ok=True)
+        tasks = [
+            (root / split, number, FIRST_INDEX[split] + number, config)
+            for split, number in _missing(root, splits)
+        ]
+        made = _run(tasks, workers)
+        for _ in tqdm(made, total=len(tasks), desc=f'pairs in {root}', unit='pair'):
+            pass
+        os.replace(begun.path, manifest.path)
     return len(tasks)
 
 
-def _check_folder(root: Path, settings: dict[str, Any]) -> bool:
-    """Whether a folder holds the finished data set; refuses what can't be continued."""
-    for name in (META, UNFINISHED):
-        path = root / name
-        if not path.exists():
-            continue
-        try:
-            found = json.loads(path.read_text(encoding='utf-8'))
-        except ValueError:
-            found = None
-        if found != settings:
-            raise FileExistsError(
-                f'{root} holds a synthetic data set made with other settings: '
-                f'{_difference(found, settings)}; choose another folder, remove this one, or '
-                'ask for the settings it was made with'
-            )
-        return name == META
+def _manifest(root: Path, name: str) -> RunManifest:
+    return RunManifest(root, name, 'generated pairs', FIX, informative=())
+
+
+def _is_begun(manifest: RunManifest, settings: dict[str, Any]) -> bool:
+    """Whether a folder holds pairs of these settings; refuses those of others."""
+    root = manifest.folder
+    for one in (manifest, _manifest(root, UNFINISHED)):
+        found = one.read()
+        if found is not None:
+            one.check(found, settings)
+            return True
     foreign = [split for split in FIRST_INDEX if (root / split).exists()]
     if foreign:
-        raise FileExistsError(
+        raise ManifestError(
             f'{root} has {" and ".join(foreign)} but no {META} that says how they were made; '
             'expected an empty folder, or one of a synthetic data set; choose another folder'
         )
     return False
 
 
-def _difference(found: Any, expected: dict[str, Any]) -> str:
-    """Words for what differs between two settings."""
-    if not isinstance(found, dict):
-        return f'its {META} is no JSON object'
-    flat = [{**side, **side.get('config', {})} for side in (found, expected)]
-    keys = [key for key in (*flat[1], *flat[0]) if key != 'config']
-    return ', '.join(
-        f'{key} is {flat[0].get(key)!r}, asked for {flat[1].get(key)!r}'
-        for key in dict.fromkeys(keys)
-        if flat[0].get(key) != flat[1].get(key)
-    )
+def _missing(root: Path, splits: Mapping[str, int]) -> list[tuple[str, int]]:
+    """The pairs that lack a file: split and number."""
+    return [
+        (split, number)
+        for split, count in splits.items()
+        for number in range(count)
+        if not all((root / split / part / _name(number)).exists() for part in FOLDERS)
+    ]
 
 
 def _run(tasks: list[tuple[Path, int, int, SyntheticConfig]], workers: int) -> Iterator[None]:
@@ -165,10 +160,6 @@ def _prepare_worker() -> None:
 
 def _name(number: int) -> str:
     return f'{number:05d}.png'
-
-
-def _is_written(folder: Path, number: int) -> bool:
-    return all((folder / part / _name(number)).exists() for part in FOLDERS)
 
 
 def _write_pair(task: tuple[Path, int, int, SyntheticConfig]) -> None:

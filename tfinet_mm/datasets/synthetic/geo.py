@@ -13,8 +13,8 @@ import numpy as np
 
 from tfinet_mm.datasets.synthetic.generate import SyntheticPair
 from tfinet_mm.errors import MissingExtraError, SceneError
-from tfinet_mm.files import whole_file
 from tfinet_mm.structures import SECOND
+from tfinet_mm.utils.files import whole_file
 
 IMAGE_NODATA = 0
 """Of all bands; no pixel with data is 0 in any of them."""

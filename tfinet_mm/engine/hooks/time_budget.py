@@ -17,9 +17,9 @@ from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 
 from tfinet_mm.engine.hooks.sample_info import dataset_index
-from tfinet_mm.files import whole_file
 from tfinet_mm.models.detectors import SCDTTAModel
 from tfinet_mm.registry import HOOKS
+from tfinet_mm.utils.files import whole_file
 from tfinet_mm.utils.json_text import json_text
 
 

@@ -22,10 +22,10 @@ from tfinet_mm.engine.hooks.sample_info import (
 )
 from tfinet_mm.engine.hooks.shown_samples import sample_key, shown_samples, spread_indices
 from tfinet_mm.errors import ImageFormatError
-from tfinet_mm.files import sample_file
 from tfinet_mm.io.images import read_image
 from tfinet_mm.registry import HOOKS
 from tfinet_mm.structures import ClassTable
+from tfinet_mm.utils.files import sample_file
 from tfinet_mm.visualization import draw_sample, write_png
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tfinet_mm import files
-from tfinet_mm.files import sample_file, whole_file, write_whole
+from tfinet_mm.utils import files
+from tfinet_mm.utils.files import sample_file, whole_file, write_whole
 
 
 def test_a_file_is_written_whole(tmp_path):

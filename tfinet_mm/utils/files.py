@@ -128,6 +128,18 @@ def _sync_folder(folder: Path) -> None:
             os.close(descriptor)
 
 
+def sweep_again(folder: str | Path) -> None:
+    """Let the next file written to a folder, or below it, remove what killed processes left there.
+
+    At the start of a run: within a process, :func:`whole_file` looks once.
+    """
+    root = os.path.realpath(folder)
+    below = os.path.join(root, '')
+    for key in list(_swept):
+        if key == root or key.startswith(below):
+            _swept.discard(key)
+
+
 def _sweep(folder: Path) -> None:
     """Remove what killed processes left in a folder, once a process."""
     key = os.path.realpath(folder)

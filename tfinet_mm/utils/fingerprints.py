@@ -1,0 +1,103 @@
+"""Tell files apart by their contents, reading each one once.
+
+A file is its SHA-256, the number that ``sha256sum`` prints, of the whole file at any size.
+Samples of a large file would be faster, and would let a replaced one pass where an edit misses
+them; a time stamp would refuse a copy. The price is one read of the file, 1.1 GB a second of a
+core, once: a hash is taken from an earlier manifest as long as inode, size, time of modification
+and time of status change are what they were. No program can set the last of these, so a file that
+was replaced by another of its name, size and time stamp is read again, and noticed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from tfinet_mm.errors import ManifestError
+
+PathLike = str | os.PathLike[str]
+
+INFORMATIVE = ('file', 'stat')
+"""Keys of an entry that make no difference: its path, and what tells whether it is untouched."""
+SETTLED_S = 0.05
+"""Seconds after which a change gives a file another time stamp than the change before."""
+
+_contents: dict[str, str] = {}
+
+
+def fingerprints(paths: Iterable[PathLike]) -> list[dict[str, Any]]:
+    """Return an entry for each file: ``file``, its path, ``sha256``, and ``stat``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ManifestError: A file is being written.
+    """
+    # hashlib works outside of Python's lock.
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as threads:
+        return list(threads.map(_fingerprint, paths))
+
+
+def joined(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return one entry for an input of several files, such as a mosaic; of one, its own.
+
+    Args:
+        entries: The entry of the file that stands for all, and those of the others.
+    """
+    if len(entries) == 1:
+        return entries[0]
+    content = content_hash([entry['sha256'] for entry in entries])
+    return dict(file=entries[0]['file'], sha256=content, parts=list(entries))
+
+
+def remember(found: Any) -> None:
+    """Note the entries in a manifest, at any depth, so that untouched files needn't be read."""
+    if isinstance(found, dict):
+        stat, content = found.get('stat'), found.get('sha256')
+        if isinstance(stat, str) and isinstance(content, str):
+            _keep(stat, content)
+        found = list(found.values())
+    if isinstance(found, list):
+        for one in found:
+            remember(one)
+
+
+def content_hash(value: Any) -> str:
+    """Return the SHA-256 of plain values (numbers, text, lists, dictionaries).
+
+    The order of keys makes no difference.
+    """
+    text = json.dumps(value, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _fingerprint(path: PathLike) -> dict[str, Any]:
+    stat = os.stat(path)
+    identity = _identity(stat)
+    content = _contents.get(identity)
+    if content is None:
+        # A second change within a tick of the clock would not show in the time stamp.
+        if abs(time.time() - stat.st_ctime) < SETTLED_S:
+            time.sleep(SETTLED_S)
+        with open(path, 'rb') as file:
+            content = hashlib.file_digest(file, 'sha256').hexdigest()
+        if _identity(os.stat(path)) != identity:
+            raise ManifestError(f'{path} changed while it was read; start again when it is written')
+        _keep(identity, content)
+    return dict(file=os.path.abspath(path), sha256=content, stat=identity)
+
+
+def _identity(stat: os.stat_result) -> str:
+    """Return inode, size, and times of modification and status change in nanoseconds."""
+    return f'{stat.st_ino} {stat.st_size} {stat.st_mtime_ns} {stat.st_ctime_ns}'
+
+
+def _keep(identity: str, content: str) -> None:
+    """Note the content of a file, where the system tells whether it is untouched."""
+    # Windows has the time of creation there, and some file systems count whole seconds.
+    if os.name != 'nt' and not identity.endswith('0' * 9):
+        _contents[identity] = content

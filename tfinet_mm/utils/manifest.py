@@ -1,0 +1,235 @@
+"""What made a folder: compare it, keep other runs out, resume.
+
+Whatever writes a folder over minutes keeps a JSON file in it that says what its files are made
+of: settings, and each input file by its content (see :mod:`tfinet_mm.utils.fingerprints`). A run
+resumes where both are equal, and is refused with what differs where they are not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, NamedTuple
+
+from tfinet_mm.errors import ManifestError
+from tfinet_mm.utils.files import sweep_again, whole_file
+from tfinet_mm.utils.fingerprints import INFORMATIVE, remember
+from tfinet_mm.utils.folder_lock import FolderLock, naming_folder
+from tfinet_mm.utils.json_text import json_text
+
+FIX = 'choose another folder (--out), or replace them (--overwrite)'
+SHOWN = 6
+"""Number of differences that an error lists before it only counts."""
+
+
+class Difference(NamedTuple):
+    """A value that differs between two manifests.
+
+    Attributes:
+        field: Where, with dots and list indices.
+        found: The value in the folder; None where it has none.
+        wanted: The value of now.
+    """
+
+    field: str
+    found: Any
+    wanted: Any
+
+
+class RunManifest:
+    """The file that says what made a folder, and the lock of that folder.
+
+    The end of a ``with`` statement releases the lock. Reading and comparing need no lock and write
+    nothing, so a finished folder may be read-only.
+
+    Args:
+        folder: The folder; it needn't be there.
+        name: Name of the file in it.
+        what: What the folder holds, in the plural, for messages.
+        fix: What to do about a difference, for messages.
+        informative: Keys, at any depth, whose values make no difference. The first of them that an
+            entry of a list has names it in messages.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder, RunManifest(folder, 'run.json') as run:
+        ...     run.lock()
+        ...     run.write({'threshold': 0.5})
+        ...     run.check(run.read(), {'threshold': 0.5})
+        ...     [tuple(one) for one in run.differences(run.read(), {'threshold': 0.4})]
+        [('threshold', 0.5, 0.4)]
+    """
+
+    def __init__(
+        self,
+        folder: str | os.PathLike[str],
+        name: str,
+        what: str = 'results',
+        fix: str = FIX,
+        informative: Collection[str] = INFORMATIVE,
+    ) -> None:
+        self.folder = Path(folder)
+        self.path = self.folder / name
+        self.what, self.fix, self.informative = what, fix, tuple(informative)
+        self._lock = FolderLock(self.folder, what)
+
+    def __enter__(self) -> RunManifest:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+
+    def lock(self) -> None:
+        """Keep other runs out of the folder until the end of the ``with`` statement.
+
+        What killed runs left half written there is removed when something is written beside it.
+
+        Raises:
+            FolderInUseError: Another run holds the folder; the message says which.
+            OSError: The folder can't be written to.
+        """
+        self._lock.acquire()
+        sweep_again(self.folder)
+
+    def read(self, keys: Collection[str] = (), fix: str | None = None) -> dict[str, Any] | None:
+        """Return what the file holds, or None where there is none.
+
+        Args:
+            keys: Keys that it must have.
+            fix: What to do about a damaged file, for the message; the manifest's by default.
+
+        Raises:
+            ManifestError: It is empty, cut off, or another program's.
+        """
+        found = read_json(self.path, keys, fix or self.fix)
+        remember(found)
+        return found
+
+    def write(self, content: Mapping[str, Any]) -> None:
+        """Write the file, whole; one that is there and says the same is left alone."""
+        data = (json_text(content) + '\n').encode()
+        with contextlib.suppress(OSError):
+            if self.path.read_bytes() == data:
+                return
+        with naming_folder(self.folder, self.what), whole_file(self.path) as partial:
+            partial.write_bytes(data)
+
+    def differences(self, found: Any, wanted: Any) -> list[Difference]:
+        """Return what differs, informative keys aside, in the order of the fields' names."""
+        return list(_differences(found, plain(wanted), '', self.informative))
+
+    def check(self, found: Any, wanted: Any) -> None:
+        """Refuse to mix what different settings or inputs made.
+
+        Raises:
+            ManifestError: They differ; the message lists the fields, and says what to do.
+        """
+        changed = self.differences(found, wanted)
+        if changed:
+            fix = self.fix[:1].upper() + self.fix[1:]
+            raise ManifestError(
+                f'{self.folder} holds {self.what} that were made in another way:'
+                f'{self._table(changed)}{fix}'
+            )
+
+    def _table(self, changed: list[Difference]) -> str:
+        """Return a line for each difference, or a sentence where there is one."""
+        lines = [
+            f'{field} was {self._shown(found)}, is {self._shown(wanted)}'
+            for field, found, wanted in changed[:SHOWN]
+        ]
+        if len(changed) == 1:
+            return f' {lines[0]}. '
+        if len(changed) > SHOWN:
+            lines.append(f'and {len(changed) - SHOWN} more')
+        return ''.join(f'\n  {line}' for line in lines) + '\n'
+
+    def _shown(self, value: Any) -> str:
+        if _is_input(value):
+            return f'{value["file"]} (sha256 {value["sha256"][:12]}...)'
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            names = _names(value[:SHOWN], self.informative)
+            return f'{len(value)} ({", ".join(names)}{", ..." * (len(value) > SHOWN)})'
+        text = repr(value)
+        return text if len(text) <= 48 else f'{text[:24]}...'
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON gives it back: tuples as lists, keys as text."""
+    return json.loads(json.dumps(value))
+
+
+def read_json(
+    path: str | os.PathLike[str], keys: Collection[str] = (), fix: str = 'remove it'
+) -> dict[str, Any] | None:
+    """Return the object in a JSON file, or None where there is no file.
+
+    Args:
+        path: The file.
+        keys: Keys that it must have.
+        fix: What to do about a file that can't be read, for the message.
+
+    Raises:
+        ManifestError: It is empty, cut off, or another program's; the message says which.
+    """
+    try:
+        data = Path(path).read_bytes()
+    except FileNotFoundError:
+        return None
+    try:
+        found = json.loads(data.decode())
+    except (ValueError, RecursionError) as error:
+        reason = f'is cut off or no JSON ({error})' if data.strip() else 'is empty'
+    else:
+        if not isinstance(found, dict):
+            reason = 'holds no JSON object'
+        elif missing := sorted(set(keys) - found.keys()):
+            reason = f'lacks {", ".join(missing)}'
+        else:
+            return found
+    raise ManifestError(f'{path} is not what this package writes: it {reason}; {fix}')
+
+
+def _differences(
+    found: Any, wanted: Any, where: str, informative: Collection[str]
+) -> Iterator[Difference]:
+    if _is_input(found) and _is_input(wanted):
+        if found['sha256'] != wanted['sha256']:
+            yield Difference(where, found, wanted)
+    elif isinstance(found, dict) and isinstance(wanted, dict):
+        for key in sorted({*found, *wanted} - {*informative}):
+            below = f'{where}.{key}' if where else key
+            yield from _differences(found.get(key), wanted.get(key), below, informative)
+    elif isinstance(found, list) and isinstance(wanted, list) and len(found) == len(wanted):
+        for index, pair in enumerate(zip(found, wanted, strict=True)):
+            names = ', '.join(dict.fromkeys(_names(pair, informative)))
+            below = f'{where}[{index}]' + (f' ({names})' if names else '')
+            yield from _differences(*pair, below, informative)
+    elif found != wanted and not (_is_nan(found) and _is_nan(wanted)):
+        yield Difference(where, found, wanted)
+
+
+def _is_input(value: Any) -> bool:
+    return isinstance(value, dict) and {'file', 'sha256'} <= value.keys()
+
+
+def _names(entries: Iterable[Any], informative: Collection[str]) -> list[str]:
+    """Return what names the entries of a list, for messages."""
+    known = (
+        [one[key] for key in informative if key in one] for one in entries if type(one) is dict
+    )
+    return [str(values[0]) for values in known if values]
+
+
+def _is_nan(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
