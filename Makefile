@@ -27,8 +27,9 @@ PYTEST = $(RUN) -m pytest -n $(WORKERS) --dist loadfile
 AVX2 = ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
 INSTALLED = $(VENV)/.installed
 TIMM = $(VENV)/timm/.installed
+SPHINX = $(VENV)/.installed-docs
 
-.PHONY: help install demo demo-map demo-picture train-demo test test-slow test-avx2 test-all lint format test-openmmlab clean
+.PHONY: help install demo demo-map demo-picture train-demo test test-slow test-avx2 test-all coverage docs tutorial lint format test-openmmlab clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -46,6 +47,11 @@ $(INSTALLED): pyproject.toml setup.py $(CONSTRAINTS)
 # would break every import of mmseg; in a folder of its own only timm's test sees it.
 $(TIMM): $(INSTALLED)
 	$(PIP) install --quiet --no-deps --upgrade --target $(VENV)/timm -r requirements/timm.txt
+	@touch $@
+
+# Half a minute and 200 MB that only the site needs, so they come with its first build.
+$(SPHINX): $(INSTALLED)
+	$(PIP) install --quiet $(CONSTRAIN) -e '.[docs]'
 	@touch $@
 
 demo: demo-map ## Map two GeoTIFFs with the weights that come along, then fine-tune them for a minute
@@ -91,14 +97,24 @@ train-demo: $(INSTALLED) ## Generate data, train from scratch, test: minutes, an
 test: $(INSTALLED) $(TIMM) ## Run the tests, but for the slow ones
 	$(PYTEST) $(PYTEST_ARGS)
 
-test-slow: $(INSTALLED) $(TIMM) ## Run the slow tests: every config, several processes, the whole recipe
+test-slow: $(INSTALLED) $(TIMM) $(SPHINX) ## Run the slow tests: every config, several processes, the whole recipe
 	$(PYTEST) -m slow $(PYTEST_ARGS)
 
 test-avx2: $(INSTALLED) $(TIMM) ## Run the tests of `make test` as if the processor had AVX2 only
 	$(AVX2) $(PYTEST) $(PYTEST_ARGS)
 
-test-all: $(INSTALLED) $(TIMM) ## Run all tests
+test-all: $(INSTALLED) $(TIMM) $(SPHINX) ## Run all tests
 	$(PYTEST) -m '' $(PYTEST_ARGS)
+
+coverage: $(INSTALLED) $(TIMM) ## Run the tests of `make test`, and say which lines they ran
+	$(PYTEST) --cov --cov-report=term --cov-report=html:work_dirs/coverage $(PYTEST_ARGS)
+
+docs: $(INSTALLED) $(SPHINX) ## Build the documentation's site in docs/_build; warnings are errors
+	$(RUN) -m sphinx --fresh-env --fail-on-warning --keep-going --quiet --jobs auto docs docs/_build/html
+	@echo "== Open docs/_build/html/index.html in a browser"
+
+tutorial: $(INSTALLED) $(SPHINX) ## Run the tutorial and store what it prints in docs/tutorial.ipynb
+	$(RUN) docs/_ext/run_tutorial.py
 
 lint: $(INSTALLED) ## Check style, formatting and types
 	$(RUN) -m ruff check .

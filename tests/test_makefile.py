@@ -95,6 +95,20 @@ def test_clean_removes_what_the_demos_make():
     assert folders <= set(removed)
 
 
+def test_ci_runs_targets_that_exist():
+    script = (ROOT / '.ci' / 'run').read_text(encoding='utf-8')
+    parts = re.findall(r"^part '[^']+' ([\w-]+)$", script, re.MULTILINE)
+    assert {'install', 'lint', 'docs', 'test', 'test-slow'} <= set(parts)
+    for part in parts:
+        make(ROOT, '-n', part)
+
+
+def test_the_site_is_built_with_warnings_as_errors():
+    (line,) = [line for line in make(ROOT, '-n', 'docs').splitlines() if '-m sphinx' in line]
+    assert '--fail-on-warning' in line.split()
+    assert '--fresh-env' in line.split()
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not is_shipped(DEFAULT), reason=f'{DEFAULT} is not in this checkout')
 def test_the_demo_leaves_what_it_says(tmp_path):

@@ -39,7 +39,7 @@ class ResumeHook(Hook):
         self._resumed: dict[str, Any] | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Keep the schedules of the checkpoint for :func:`resume`."""
+        """Keep the schedules of the checkpoint for :meth:`before_train`."""
         self.checkpoint = {key: checkpoint.get(key) for key in ('optimizer', 'param_schedulers')}
 
     def resumed(self, runner: Runner) -> None:

@@ -90,7 +90,7 @@ class InvertedBottleneck(BaseModule):
 class EfficientNetLite(BaseModule):
     """EfficientNet-Lite without ImageNet's head, as a backbone of four levels.
 
-    The levels have strides 4, 8, 16, 32 and :attr:`out_channels`: 24, 40, 112, 320 for
+    The levels have strides 4, 8, 16, 32 and ``out_channels``: 24, 40, 112, 320 for
     lite0 and lite1, 24, 48, 120, 352 for lite2. Convolutions of stride 2 pad as
     TensorFlow's ``SAME`` does, more on the right and at the bottom, so a side H becomes
     H / 2 rounded up.

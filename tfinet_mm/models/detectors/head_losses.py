@@ -111,7 +111,7 @@ def head_losses(
 
     Args:
         prefix: Goes before each name, with a dot.
-        head: One of mmseg's ``BaseDecodeHead``s.
+        head: A head of mmseg, a ``BaseDecodeHead``.
         logits: What the head returned.
         views: Samples with the label as ``gt_sem_seg``, one a pair.
         weight: Weight of each pixel (N, H, W). How it enters the mean is the

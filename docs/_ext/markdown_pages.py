@@ -1,0 +1,63 @@
+"""Show files beside the docs as pages of the site, and lead links between all of them right."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path, PurePosixPath
+
+from sphinx.application import Sphinx
+
+DOCS = Path(__file__).parents[1]
+ROOT = DOCS.parent
+PAGES = {
+    'start': 'README.md',
+    'configs': 'configs/README.md',
+    'weights_card': 'tfinet_mm/weights/tfinet_lite0_fpn_generated.md',
+    'projects': 'projects/README.md',
+    'contributing': 'CONTRIBUTING.md',
+    'security': 'SECURITY.md',
+    'changelog': 'CHANGELOG.md',
+}
+"""Files by the names of the pages that show them.
+
+In docs, each of these pages is a line that leads to the file, for those who read without the site.
+"""
+
+
+def page_source(app: Sphinx, docname: str, source: list[str]) -> None:
+    """Replace the text of a page by that of its file, with links as the site needs them."""
+    file = PAGES.get(docname)
+    if file is not None:
+        app.env.note_dependency(str(ROOT / file))
+        source[0] = (ROOT / file).read_text(encoding='utf-8')
+    if file is not None or app.env.doc2path(docname).suffix == '.md':
+        source[0] = with_links(source[0], file or f'docs/{docname}.md')
+
+
+def with_links(text: str, file: str) -> str:
+    """Return the text of a file with its links to other files leading there from docs.
+
+    A link to a folder, which no page shows, becomes text.
+
+    Args:
+        text: Markdown.
+        file: Its path in the repository.
+    """
+    pages = {path: f'{docname}.md' for docname, path in PAGES.items()}
+
+    def linked(match: re.Match[str]) -> str:
+        target = os.path.normpath(PurePosixPath(file).parent / match['path'])
+        if (ROOT / target).is_dir():
+            return match['text']
+        new = pages.get(target) or os.path.relpath(ROOT / target, DOCS)
+        return f'[{match["text"]}]({new}{match["anchor"] or ""})'
+
+    link = r'\[(?P<text>[^\[\]]*)\]\((?!\w+:)(?P<path>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)'
+    return re.sub(link, linked, text)
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    """Connect this extension with the build."""
+    app.connect('source-read', page_source)
+    return {'parallel_read_safe': True}
