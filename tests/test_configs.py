@@ -14,8 +14,8 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from published_reference import DATA
 
+from tfinet_mm.analysis.complexity import count_parts
 from tfinet_mm.checkpoints.shipped import DEFAULT
-from tfinet_mm.engine.complexity import count_parts
 from tfinet_mm.errors import NormalisationError
 from tfinet_mm.models.lightweight import SeparableConv
 from tfinet_mm.models.normalisation import check_normalisation, expected_normalisation

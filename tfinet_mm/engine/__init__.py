@@ -1,1 +1,1 @@
-"""Running a model: reading and writing checkpoints, launching, measuring, hooks."""
+"""Run MMEngine's runner: launching, precision, resuming, schedules, hooks."""

@@ -16,7 +16,7 @@ import torch
 from mmengine.device import get_device
 from tqdm import tqdm
 
-from tfinet_mm.engine.benchmark import (
+from tfinet_mm.analysis.benchmark import (
     Measurement,
     format_measurements,
     measure_data,

@@ -27,7 +27,7 @@ import torch
 from mmengine.config import Config
 from tqdm import tqdm
 
-from tfinet_mm.engine.equal_time import (
+from tfinet_mm.analysis.equal_time import (
     Speed,
     combine,
     format_comparison,

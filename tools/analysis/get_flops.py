@@ -12,8 +12,8 @@ from collections.abc import Sequence
 
 import torch
 
-from tfinet_mm.engine.benchmark import build_model
-from tfinet_mm.engine.complexity import count_parts
+from tfinet_mm.analysis.benchmark import build_model
+from tfinet_mm.analysis.complexity import count_parts
 from tfinet_mm.models.members import network_bands
 from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
 from tfinet_mm.utils.config.loading import load_config

@@ -5,7 +5,7 @@ import json
 import pytest
 from read_only import read_only
 
-from tfinet_mm.engine.equal_time import measurements
+from tfinet_mm.analysis.equal_time import measurements
 
 SETTING = """
 _base_ = {base!r}

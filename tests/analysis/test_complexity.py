@@ -8,8 +8,8 @@ from mmengine.config import Config
 from torch import nn
 
 import tfinet_mm
-from tfinet_mm.engine.benchmark import build_model
-from tfinet_mm.engine.complexity import count_flop, count_parts
+from tfinet_mm.analysis.benchmark import build_model
+from tfinet_mm.analysis.complexity import count_flop, count_parts
 
 CONFIGS = Path(tfinet_mm.__file__).parents[1] / 'configs'
 

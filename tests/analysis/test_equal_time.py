@@ -3,7 +3,7 @@ import json
 import pytest
 from mmengine import Config
 
-from tfinet_mm.engine.equal_time import (
+from tfinet_mm.analysis.equal_time import (
     Speed,
     combine,
     format_comparison,

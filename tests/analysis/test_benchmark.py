@@ -7,8 +7,7 @@ import torch
 from mmengine.config import Config
 
 import tfinet_mm
-from tfinet_mm.datasets.synthetic import SyntheticConfig, write_dataset
-from tfinet_mm.engine.benchmark import (
+from tfinet_mm.analysis.benchmark import (
     Measurement,
     build_model,
     format_measurements,
@@ -16,6 +15,7 @@ from tfinet_mm.engine.benchmark import (
     measure_model,
     synthetic_batch,
 )
+from tfinet_mm.datasets.synthetic import SyntheticConfig, write_dataset
 
 CONFIGS = Path(tfinet_mm.__file__).parents[1] / 'configs'
 

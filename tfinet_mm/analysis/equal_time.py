@@ -17,9 +17,9 @@ from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner
 
-from tfinet_mm.engine.benchmark import build_model
-from tfinet_mm.engine.complexity import count_parts
-from tfinet_mm.engine.measuring import timed
+from tfinet_mm.analysis.benchmark import build_model
+from tfinet_mm.analysis.complexity import count_parts
+from tfinet_mm.analysis.timing import timed
 from tfinet_mm.engine.precision import check_training
 from tfinet_mm.errors import ManifestError
 from tfinet_mm.evaluation.mean_std import mean_and_std

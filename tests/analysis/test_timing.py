@@ -5,7 +5,7 @@ import time
 import pytest
 import torch
 
-from tfinet_mm.engine.measuring import PeakMemory, timed
+from tfinet_mm.analysis.timing import PeakMemory, timed
 
 
 def test_times_are_those_of_the_call():

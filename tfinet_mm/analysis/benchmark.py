@@ -20,8 +20,8 @@ from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from tfinet_mm.engine.complexity import count_flop
-from tfinet_mm.engine.measuring import PeakMemory, timed
+from tfinet_mm.analysis.complexity import count_flop
+from tfinet_mm.analysis.timing import PeakMemory, timed
 from tfinet_mm.engine.precision import set_autocast, takes_autocast, use_amp
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import GT_CHANGE, GT_FROM, GT_TO
@@ -41,7 +41,7 @@ class Measurement:
             built, in MiB: of the GPU where there is one, else of the process.
             None where it wasn't measured.
         gflop: 10^9 operations of a pair, see
-            :func:`~tfinet_mm.engine.complexity.count_flop`. None for data.
+            :func:`~tfinet_mm.analysis.complexity.count_flop`. None for data.
     """
 
     mode: str

@@ -1,0 +1,1 @@
+"""Measure networks: parameters, operations, time and memory, and training at equal time."""
