@@ -5,7 +5,7 @@ _base_ = [
     '../../configs/_base_/default_runtime.py',
 ]
 
-steps = 120
+steps = 240
 model = dict(autocast='auto')
 train_dataloader = dict(
     num_workers=0,

@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 import pytest
+from hashing import hashed_files
 from read_only import read_only
 
 from tfinet_mm.apis.command_output import (
@@ -155,6 +156,9 @@ def test_another_pair_of_the_same_name_is_refused(out, a, make_pair):
 def test_an_image_counts_by_its_content(out, a, make_pair):
     claim(out, [a])
     finish(out, a)
+    with hashed_files() as names:
+        assert claim(out, [a]) == []
+    assert names == []
     copied = make_pair('a', folder='copied')
     assert claim(out, [copied]) == []
     os.utime(a.before, (0, 0))

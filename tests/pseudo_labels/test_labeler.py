@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from conftest import write_label
+from hashing import hashed_files
 from PIL import Image
 from read_only import read_only
 
@@ -330,7 +331,13 @@ def test_a_replaced_file_is_noticed(tmp_path, second, members, name):
 def test_the_same_data_elsewhere_are_the_same(tmp_path, second, members, make_config, monkeypatch):
     pairs, _ = second
     model, _ = members(1)
-    first = PseudoLabeler(model, pairs, tmp_path / 'out').run()
+    with hashed_files() as names:
+        first = PseudoLabeler(model, pairs, tmp_path / 'out').run()
+    # Images and labels of both dates.
+    assert len(names) == 5 * 4
+    with hashed_files() as names:
+        assert PseudoLabeler(model, pairs, tmp_path / 'out').run() == first
+    assert names == []
     shutil.copytree(tmp_path / 'data', tmp_path / 'moved')
     dataset = dict(type='tfinet_mm.SECONDDataset', data_root=str(tmp_path / 'moved'), pipeline=[])
     monkeypatch.setattr(PseudoLabeler, '_build', lambda self: pytest.fail('network built'))

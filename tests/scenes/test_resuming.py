@@ -5,6 +5,7 @@ import os
 import shutil
 
 import pytest
+from hashing import hashed_files
 from read_only import read_only
 
 from tfinet_mm.errors import FolderInUseError, ManifestError, SceneError
@@ -15,7 +16,8 @@ from tfinet_mm.utils.manifest import RunManifest
 
 rasterio = pytest.importorskip('rasterio')
 
-FILES = ('change.tif', 'change_prob.tif', 'transition.tif', 'areas.json', 'areas.csv', 'after.jpg')
+FILES = ('change.tif', 'change_prob.tif', 'transition.tif', 'land_cover_to.tif')
+FILES += ('areas.json', 'areas.csv', 'after.jpg')
 
 
 @pytest.fixture
@@ -65,14 +67,42 @@ def test_the_same_input_is_skipped_wherever_it_lies(pair, predict, tmp_path, mon
     assert predict([tmp_path / 'link' / '1.tif', tmp_path / 'copy.tif']) == 0
 
 
+def test_an_untouched_input_is_read_once(pair, predict, tmp_path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with hashed_files() as names, monkeypatch.context() as patch:
+        patch.setattr('tfinet_mm.scenes.prediction.write_quicklooks', stop)
+        with pytest.raises(KeyboardInterrupt):
+            predict(pair)
+    assert sorted(names) == sorted(map(str, pair))
+    for _ in range(2):
+        with hashed_files() as names:
+            assert predict(pair) == 0
+        assert names == []
+
+
 @pytest.mark.parametrize('name', FILES)
 def test_a_product_that_was_deleted_is_made_again(pair, predict, tmp_path, name):
     predict(pair)
     before = content(tmp_path / 'out')
     (tmp_path / 'out' / name).unlink()
-    assert predict(pair) > 0
+    # The network is needed for the maps that the others are made of.
+    assert (predict(pair) > 0) is (name in ('change_prob.tif', 'land_cover_to.tif'))
     assert (tmp_path / 'out' / name).is_file()
     assert content(tmp_path / 'out') == before
+    assert predict(pair) == 0
+
+
+def test_maps_that_are_damaged_are_predicted_again(pair, predict, tmp_path):
+    predict(pair)
+    before = content(tmp_path / 'out')
+    (tmp_path / 'out' / 'change.tif').unlink()
+    for damage in (b'', before['change_prob.tif'][:-300], before['before.jpg']):
+        (tmp_path / 'out' / 'change_prob.tif').write_bytes(damage)
+        (tmp_path / 'out' / 'change.tif').unlink(missing_ok=True)
+        assert predict(pair) > 0
+        assert content(tmp_path / 'out') == before
 
 
 def test_two_runs_do_not_mix(pair, predict, tmp_path):
@@ -115,6 +145,32 @@ def test_a_damaged_scene_file_is_named_and_replaced(pair, predict, tmp_path, dam
         SceneResults(tmp_path / 'out')
     assert predict(pair, overwrite=True) > 0
     assert json.loads(path.read_text())['files']
+
+
+def test_empty_areas_of_a_run_that_was_stopped(pair, predict, tmp_path, monkeypatch):
+    predict(pair)
+    before = content(tmp_path / 'out')
+    shutil.rmtree(tmp_path / 'out')
+
+    def full(*_):
+        raise OSError('No space left on device')
+
+    with monkeypatch.context() as patch:
+        patch.setattr('tfinet_mm.scenes.prediction.write_quicklooks', full)
+        with pytest.raises(OSError, match='No space left'):
+            predict(pair)
+    (tmp_path / 'out' / 'areas.json').write_text('')
+    assert predict(pair) == 0
+    assert SceneResults(tmp_path / 'out').areas().unit == 'ha'
+    assert content(tmp_path / 'out') == before
+
+
+@pytest.mark.parametrize('damage', [b'', b'{"unit": "h'])
+def test_damaged_areas_are_named(pair, predict, tmp_path, damage):
+    predict(pair)
+    (tmp_path / 'out' / 'areas.json').write_bytes(damage)
+    with pytest.raises(ManifestError, match=r'areas\.json is not what .*predict the scene again'):
+        SceneResults(tmp_path / 'out').areas()
 
 
 def test_a_finished_scene_may_be_read_only(pair, predict, tmp_path):

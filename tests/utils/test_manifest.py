@@ -11,6 +11,7 @@ import time
 from contextlib import contextmanager
 
 import pytest
+from hashing import hashed_files
 from read_only import read_only
 
 from tfinet_mm.errors import FolderInUseError, ManifestError
@@ -188,6 +189,27 @@ def test_a_finished_folder_may_be_read_only(tmp_path):
     assert run.read() == {'a': 1}
 
 
+def test_no_lock_where_all_is_finished(tmp_path):
+    looks = []
+
+    def finished(answers):
+        def look():
+            looks.append((tmp_path / '.lock').exists())
+            return answers.pop(0)
+
+        return look
+
+    with RunManifest(tmp_path, 'run.json') as run:
+        assert run.lock_unless(finished(['report'])) == 'report'
+        assert looks == [False]
+        lock(tmp_path)
+        # Another run was faster than this one's lock.
+        assert run.lock_unless(finished([None, 'report'])) == 'report'
+        assert looks == [False, False, True]
+        with pytest.raises(FolderInUseError):
+            lock(tmp_path)
+
+
 @pytest.mark.parametrize(
     ('content', 'message'),
     [
@@ -205,6 +227,7 @@ def test_a_finished_folder_may_be_read_only(tmp_path):
 def test_damaged_files_are_named(tmp_path, content, message):
     run = RunManifest(tmp_path, 'run.json')
     run.path.write_bytes(content)
+    run.recall()
     with pytest.raises(ManifestError, match=rf'run\.json is not what this package .*{message}'):
         run.read(['inputs', 'settings'])
     # Errors that a caller would expect of such a function.
@@ -214,6 +237,7 @@ def test_damaged_files_are_named(tmp_path, content, message):
 
 
 def test_no_file_is_no_manifest(tmp_path):
+    RunManifest(tmp_path / 'none', 'run.json').recall()
     assert RunManifest(tmp_path / 'none', 'run.json').read(['a']) is None
     assert read_json(tmp_path / 'none.json') is None
 
@@ -391,30 +415,23 @@ def test_another_spelling_or_place_is_the_same_input(tmp_path, monkeypatch):
         run.check(dict(before=first), dict(before=entry))
 
 
-def test_an_untouched_file_is_read_once(tmp_path, monkeypatch):
+def test_an_untouched_file_is_read_once(tmp_path):
     path = tmp_path / 'a'
     path.write_bytes(b'x' * 1000)
-    read = []
-    digest = hashlib.file_digest
-
-    def count(file, kind):
-        read.append(file.name)
-        return digest(file, kind)
-
-    monkeypatch.setattr(hashlib, 'file_digest', count)
     run = RunManifest(tmp_path / 'out', 'run.json')
-    (first,) = fingerprints([path])
-    run.write(dict(pairs=[dict(before=first)]))
-    assert fingerprints([path]) == [first]
-    assert len(read) == 1
+    with hashed_files() as names:
+        (first,) = fingerprints([path])
+        run.write(dict(pairs=[dict(before=first)]))
+        assert fingerprints([path]) == [first]
+    assert names == [str(path)]
     # A later process knows it from the manifest.
-    _contents.clear()
-    run.read()
-    assert fingerprints([path]) == [first]
-    assert len(read) == 1
-    path.chmod(0o600)
-    assert fingerprints([path])[0]['sha256'] == first['sha256']
-    assert len(read) == 2
+    with hashed_files() as names:
+        run.recall()
+        assert fingerprints([path]) == [first]
+        assert names == []
+        path.chmod(0o600)
+        assert fingerprints([path])[0]['sha256'] == first['sha256']
+    assert names == [str(path)]
 
 
 @pytest.mark.parametrize('stat', [None, 5, [1, 2, 3, 4], '1 2 3 4000000000'])

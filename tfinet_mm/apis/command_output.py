@@ -169,6 +169,7 @@ def claim_folder(
             images of other content; the message says what differs.
         FolderInUseError: Another run is writing to the folder.
     """
+    run.recall()
     entries = _inputs(pairs)
     claim = _claim(run, pairs, entries, settings, overwrite)
     # Nothing depends on the manifest of a folder where all is finished, so it may be left alone.
@@ -244,12 +245,16 @@ def _claim(
         kept = []
     finished = set(again)
     todo = [pair for pair in pairs if pair not in finished]
+    # A scene that lost a file knows what it was made with, and needs no network for most of them.
+    outdated = [pair for pair in todo if overwrite or pair.kind == 'picture']
+    listed = [(pair, old[pair.name]) for pair in todo if pair.name in old]
+    outdated += [one for pair, one in listed if overwrite or one.kind != pair.kind]
     made = [*kept, *pairs]
     known = old_entries | entries
     paths = dict.fromkeys(path for pair in made for path in (pair.before, pair.after))
     return _Claim(
         todo,
-        outdated=[*todo, *(old[pair.name] for pair in todo if pair.name in old)],
+        outdated,
         pairs=made,
         settings=wanted,
         inputs=[known[path] for path in paths if path in known],

@@ -192,21 +192,15 @@ class PseudoLabeler:
         Returns:
             The report if all is done, or the members and the batches to predict.
         """
-        # Read first: it knows the hashes of files that are untouched.
-        manifest.read(PARTS, DAMAGED)
+        manifest.recall()
         wanted = self._wanted()
-        report = self._finished(manifest, wanted, overwrite)
-        if report is not None:
+        report = manifest.lock_unless(lambda: self._finished(manifest, wanted, overwrite))
+        if report:
             # So that it tells where to find the members, if anybody may write there.
             with suppress(OSError):
                 if manifest.read() != wanted:
                     manifest.lock()
                     manifest.write(wanted)
-            return report
-        manifest.lock()
-        # Another run may have finished just now.
-        report = self._finished(manifest, wanted, overwrite)
-        if report is not None:
             return report
         found = manifest.read(PARTS, DAMAGED)
         if found is not None and manifest.differences(found, wanted):

@@ -191,13 +191,11 @@ class PairsToLabel(Dataset[Pair]):
 
     def truth_files(self) -> list[str]:
         """Files of the true land cover, each once, in the order of the pairs."""
-        found = dict.fromkeys(
-            path
-            for index in range(len(self))
-            for path in (self._truth[self._index[index][0]] or {}).get(
-                _scene(self._info(index)), ()
-            )
-        )
+        found: dict[str, None] = {}
+        for index, (part, _) in enumerate(self._index):
+            folders = self._truth[part]
+            if folders is not None:
+                found.update(dict.fromkeys(folders[_scene(self._info(index))]))
         return list(found)
 
 

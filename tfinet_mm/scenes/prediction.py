@@ -103,22 +103,22 @@ def predict_scene(
     def prepare() -> _Prepared | None:
         with ScenePair(before, after, **reading) as pair:
             _check_network(inferencer, pair)
+            staging = Staging(out / STAGING_FOLDER, pair.grid.width, pair.grid.height)
+            for manifest in (run, staging.manifest):
+                manifest.recall()
             settings = _settings(inferencer, options, pair, before, after)
             # What the grid and the metadata don't show.
             said = {key: str(reading[key]) for key in UNSHOWN if reading.get(key) is not None}
             settings['reading'] = said
-            staging = Staging(out / STAGING_FOLDER, pair.grid.width, pair.grid.height)
-            if not overwrite and _is_made(run, settings | finishing):
+            if run.lock_unless(lambda: not overwrite and _is_made(run, settings | finishing)):
                 if staging.folder.exists():
                     # Left over where a run was stopped after its last file. No need to remove it.
                     with suppress(OSError):
                         run.lock()
                         staging.remove()
                 return None
-            run.lock()
-            # Another run may have made it just now.
-            if not overwrite and _is_made(run, settings | finishing):
-                return None
+            # Of the same settings, then, but it lacks files.
+            incomplete = not overwrite and run.path.is_file()
             run.path.unlink(missing_ok=True)
             if overwrite:
                 staging.remove()
@@ -127,6 +127,8 @@ def predict_scene(
             plan = WindowPlan(
                 pair.grid.width, pair.grid.height, options['window'], options['overlap']
             )
+            if incomplete and staging.restore(out):
+                staging.mark(*range(len(plan.tops)))
             missing = sorted(set(range(len(plan.tops))) - staging.finished())
             return _Prepared(settings, stretches, plan, missing)
 

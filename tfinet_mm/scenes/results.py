@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -155,9 +154,12 @@ class SceneResults:
             )
 
     def areas(self) -> FromToAreas:
-        """Return the from-to areas."""
-        text = (self.folder / AREAS_FILE).read_text(encoding='utf-8')
-        return FromToAreas.from_json(json.loads(text))
+        """The from-to areas."""
+        path = self.folder / AREAS_FILE
+        found = read_json(path, fix='predict the scene again')
+        if found is None:
+            raise FileNotFoundError(f'there is no {path}; predict the scene again')
+        return FromToAreas.from_json(found)
 
     def polygon_summary(self) -> PolygonSummary | None:
         """How many polygons there are; None where none were asked for."""

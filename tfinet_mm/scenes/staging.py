@@ -12,13 +12,20 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tfinet_mm.errors import ManifestError
-from tfinet_mm.io.rasters import write_raw_header
+from tfinet_mm.errors import ManifestError, SceneError
+from tfinet_mm.io.rasters import (
+    check_same_size,
+    open_raster,
+    read_rows,
+    row_blocks,
+    write_raw_header,
+)
 from tfinet_mm.models.identity import INFORMATIVE
 from tfinet_mm.utils.files import whole_file
 from tfinet_mm.utils.json_text import json_text
@@ -47,7 +54,7 @@ class Staging:
         self.width, self.height = width, height
         # The scene's folder is what a user knows.
         name = f'{self.folder.name}/{SETTINGS_FILE}'
-        self._manifest = scene_manifest(self.folder.parent, name)
+        self.manifest = scene_manifest(self.folder.parent, name)
         self._state = self.folder / f'finished_{rank}.json'
         self._own: set[int] | None = None
 
@@ -74,14 +81,14 @@ class Staging:
         """
         wanted = plain(settings)
         try:
-            found = self._manifest.read()
+            found = self.manifest.read()
         except ManifestError:
             # Rows of unknown settings count for nothing.
             found = None
         if found is not None and found != wanted and self.finished():
             # Nothing, where only what informs differs, such as the path of a checkpoint.
-            self._manifest.check(found, wanted)
-            self._manifest.write(wanted)
+            self.manifest.check(found, wanted)
+            self.manifest.write(wanted)
             found = wanted
         if found == wanted and all(
             self.path(name).is_file()
@@ -95,7 +102,7 @@ class Staging:
             with self.path(name).open('wb') as file:
                 file.truncate(self._pixels() * np.dtype(kind).itemsize)
             write_raw_header(self.path(name), np.dtype(kind).name, self.height, self.width)
-        self._manifest.write(wanted)
+        self.manifest.write(wanted)
 
     def _pixels(self) -> int:
         return self.width * self.height
@@ -115,12 +122,36 @@ class Staging:
                 file.flush()
                 os.fsync(file.fileno())
 
-    def mark(self, number: int) -> None:
-        """Note that a row of windows is finished, after :meth:`write` of what it completes."""
+    def mark(self, *numbers: int) -> None:
+        """Note that rows of windows are finished, after :meth:`write` of what they complete."""
         if self._own is None:
             self._own = set(_read_json(self._state) or ())
-        self._own.add(number)
+        self._own.update(numbers)
         _write_json(self._state, sorted(self._own))
+
+    def restore(self, folder: Path) -> bool:
+        """Write the maps of a scene's results back, to make others of them that were lost.
+
+        Args:
+            folder: The scene's folder.
+
+        Returns:
+            Whether they are there, and whole.
+        """
+        try:
+            with ExitStack() as stack:
+                rasters = {
+                    name: stack.enter_context(open_raster(folder / f'{name}.tif'))
+                    for name in STAGED
+                }
+                for name, raster in rasters.items():
+                    check_same_size(name, raster, self.height, self.width)
+                for top, rows in row_blocks(self.height, self.width):
+                    maps = {name: read_rows(one, top, rows) for name, one in rasters.items()}
+                    self.write(top, maps)
+        except (OSError, SceneError):
+            return False
+        return True
 
     def finished(self) -> set[int]:
         """Numbers of the rows of windows that are finished, by whichever process."""

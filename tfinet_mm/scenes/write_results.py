@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -29,6 +28,7 @@ from tfinet_mm.scenes.result_rasters import CHANGE_NODATA, scene_products, trans
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.files import whole_file
 from tfinet_mm.utils.json_text import json_text
+from tfinet_mm.utils.manifest import read_json
 from tfinet_mm.version import __version__
 
 STAGED = 'change_prob', 'land_cover_from', 'land_cover_to'
@@ -137,7 +137,7 @@ def finish_scene(
         _derive(staged, work, grid, classes, threshold)
     for path in tqdm(missing, desc=out.name, unit='file', disable=not progress):
         tasks[path]()
-    found = json.loads((out / AREAS_FILE).read_text(encoding='utf-8'))
+    found = read_json(out / AREAS_FILE) or {}
     numbers = {key: found[key]['pixels'] for key in ('changed', 'unchanged', 'nodata')}
     return dict(
         class_names=settings['classes'],
@@ -168,8 +168,9 @@ def _settings_file(work: Path, settings: dict[str, Any]) -> Path:
 
 
 def _is_newer(path: Path, sources: Sequence[Path]) -> bool:
-    """Return whether a file is there and was made of these, or of what they were before."""
-    if not path.is_file():
+    """Whether a file is there and was made of these, or of what they were before."""
+    # Empty after a full disk, on some file systems.
+    if not path.is_file() or not path.stat().st_size:
         return False
     age = path.stat().st_mtime_ns
     return all(age >= source.stat().st_mtime_ns for source in sources)

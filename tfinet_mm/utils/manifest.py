@@ -11,16 +11,18 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from tfinet_mm.errors import ManifestError
 from tfinet_mm.utils.files import sweep_again, whole_file
 from tfinet_mm.utils.fingerprints import INFORMATIVE, remember
 from tfinet_mm.utils.folder_lock import FolderLock, naming_folder
 from tfinet_mm.utils.json_text import json_text
+
+Result = TypeVar('Result')
 
 FIX = 'choose another folder (--out), or replace them (--overwrite)'
 SHOWN = 6
@@ -101,6 +103,25 @@ class RunManifest:
         self._lock.acquire()
         sweep_again(self.folder)
 
+    def lock_unless(self, finished: Callable[[], Result]) -> Result:
+        """Lock the folder, unless all that is wanted is there.
+
+        Args:
+            finished: Looks, without writing, and returns something true if all is there. It is
+                called again in a locked folder, since another run may have finished meanwhile.
+
+        Returns:
+            What the last look returned.
+
+        Raises:
+            FolderInUseError, OSError: As :meth:`lock`.
+        """
+        found = finished()
+        if not found:
+            self.lock()
+            found = finished()
+        return found
+
     def read(self, keys: Collection[str] = (), fix: str | None = None) -> dict[str, Any] | None:
         """Return what the file holds, or None where there is none.
 
@@ -114,6 +135,11 @@ class RunManifest:
         found = read_json(self.path, keys, fix or self.fix)
         remember(found)
         return found
+
+    def recall(self) -> None:
+        """Note the hashes of files that the manifest names, before the files are looked at."""
+        with contextlib.suppress(ManifestError):
+            self.read()
 
     def write(self, content: Mapping[str, Any]) -> None:
         """Write the file, whole; one that is there and says the same is left alone."""

@@ -133,9 +133,7 @@ def compare(
 ) -> None:
     """Measure, train and score what isn't yet, and print the table."""
     # Nothing is written to a finished folder, which may be read-only.
-    finished = is_finished(networks, manifest, args)
-    if not finished:
-        manifest.lock()
+    finished = manifest.lock_unless(lambda: is_finished(networks, manifest, args))
     speeds: dict[str, Speed] = {}
     folders: dict[str, Path] = {}
     for name, cfg in networks.items():

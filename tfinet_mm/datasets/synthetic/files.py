@@ -92,11 +92,14 @@ def write_dataset(
     )
     splits = dict(train=num_train, val=num_val)
     with _manifest(root, META) as manifest:
-        # No lock for a look: a finished folder may be read-only.
-        if _is_begun(manifest, settings) and manifest.path.exists() and not _missing(root, splits):
+        if manifest.lock_unless(
+            lambda: (
+                _is_begun(manifest, settings)
+                and manifest.path.exists()
+                and not _missing(root, splits)
+            )
+        ):
             return 0
-        manifest.lock()
-        _is_begun(manifest, settings)
         begun = _manifest(root, UNFINISHED)
         begun.write(settings)
         for folder in (root / split / part for split in FIRST_INDEX for part in FOLDERS):
