@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 pytest.importorskip('setuptools')
 
 
-def test_weights_and_their_cards_are_built_in(tmp_path):
+def test_weights_their_cards_and_the_recipes_rules_are_built_in(tmp_path):
     """By this package's own build settings, on a copy with files of these names."""
     for name in ('pyproject.toml', 'setup.py', 'README.md'):
         if not (ROOT / name).is_file():
@@ -27,6 +27,7 @@ def test_weights_and_their_cards_are_built_in(tmp_path):
     (tmp_path / 'tools' / 'dist_train.sh').write_text('exec true\n')
     (tmp_path / 'tools' / 'dist_train.sh').chmod(0o755)
     expected = {'__init__.py', 'version.py', 'py.typed', 'weights/a.safetensors', 'weights/a.md'}
+    expected |= {'recipe/__init__.py', 'recipe/Snakefile'}
     for name in expected:
         path = tmp_path / 'tfinet_mm' / name
         path.parent.mkdir(exist_ok=True, parents=True)

@@ -171,6 +171,8 @@ def test_tools_take_the_options_shown(page, line):
     for word in words[2:]:
         if word.startswith('configs/'):
             assert (ROOT / word).is_file(), f'{page}: {line}'
+    # What follows two dashes are the options of another program.
+    words = words[: words.index('--')] if '--' in words else words
     shown = {word for word in words[2:] if word.startswith('--')}
     engine = ROOT / 'tfinet_mm' / 'engine'
     command = ROOT / 'tfinet_mm' / 'utils' / 'command.py'

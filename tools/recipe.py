@@ -2,9 +2,10 @@
 
     python tools/recipe.py RECIPE [--work-dir DIR] [--seed N] [--dry-run]
     python tools/recipe.py RECIPE --launcher pytorch --gpus 8
+    python tools/recipe.py RECIPE --executor slurm -- --default-resources slurm_partition=gpu
 
 Every stage is an ordinary command, printed before it runs. Started again, the
-recipe skips the stages that are done and goes on with the one that was cut short.
+recipe skips the stages that are done and resumes the one that was cut short.
 """
 
 from __future__ import annotations
@@ -14,82 +15,88 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfinet_mm.recipe import (
-    Launch,
-    RecipeRunner,
-    choose_stages,
-    load_recipe,
-    make_plan,
-    write_results,
-)
-from tfinet_mm.recipe.plan import LAUNCHERS
-from tfinet_mm.utils.command import add_traceback_option, run_command, seed
+from tfinet_mm.recipe.config import load_recipe
+from tfinet_mm.recipe.plan import LAUNCHERS, Launch, make_plan
+from tfinet_mm.recipe.run import choose_stages, describe, run_recipe
+from tfinet_mm.utils.command import add_traceback_option, count, run_command, seed
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
-    parser = argparse.ArgumentParser(description='Carry out a recipe, stage by stage')
-    parser.add_argument('recipe', type=Path, help='recipe, like configs/senseearth/recipe_*.py')
-    parser.add_argument(
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    end = words.index('--') if '--' in words else len(words)
+    parser = argparse.ArgumentParser(
+        description='Carry out a recipe, stage by stage',
+        epilog='Further options of Snakemake follow after "--".',
+    )
+    add = parser.add_argument
+    add('recipe', type=Path, help='recipe, like configs/senseearth/recipe_*.py')
+    add(
         '--work-dir',
         type=Path,
         help='folder for everything that is made (default: work_dirs/RECIPE_NAME)',
     )
-    parser.add_argument(
+    add(
         '--launcher',
         choices=LAUNCHERS,
         default='none',
         help='pytorch starts every command through tools/dist_*.sh (default: none)',
     )
-    parser.add_argument(
-        '--gpus', type=int, default=1, metavar='N', help='processes of each command (default: 1)'
-    )
-    parser.add_argument(
-        '--seed',
-        type=seed,
-        metavar='N',
-        help='seed of every training (default: they differ)',
-    )
-    parser.add_argument(
-        '--dry-run', action='store_true', help='print stages and commands, run nothing'
-    )
-    parser.add_argument(
+    add('--gpus', type=int, default=1, metavar='N', help='processes of each command (default: 1)')
+    add('--seed', type=seed, metavar='N', help='seed of every training (default: they differ)')
+    add('--dry-run', action='store_true', help='print stages and commands, run nothing')
+    add(
         '--only',
         action='append',
         default=[],
         metavar='STAGE',
         help='run this stage only; "*" stands for any letters; may be given again',
     )
-    parser.add_argument('--until', metavar='STAGE', help='stop after this stage')
-    parser.add_argument(
+    add('--until', metavar='STAGE', help='stop after this stage')
+    add(
         '--redo',
         action='append',
         default=[],
         metavar='STAGE',
-        help='do this stage anew, and then those that read its result; may be given again',
+        help='do this stage again, and then those that read its result; may be given again',
+    )
+    add(
+        '--executor',
+        metavar='NAME',
+        help='executor of Snakemake that runs the stages, like slurm (default: this machine)',
+    )
+    add(
+        '--jobs',
+        type=count,
+        metavar='N',
+        help='stages that run at once (default: 1, with --executor as many as can)',
     )
     add_traceback_option(parser)
-    return parser.parse_args(arguments)
+    args = parser.parse_args(words[:end])
+    args.snakemake = words[end + 1 :]
+    return args
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out the recipe; returns the exit code."""
     args = parse_args(arguments)
+    work_dir = args.work_dir or Path('work_dirs') / args.recipe.stem
+    plan = make_plan(
+        load_recipe(args.recipe), work_dir, Launch(args.launcher, args.gpus), args.seed
+    )
+    stages = choose_stages(plan, args.only, args.until)
+    if args.dry_run:
+        describe(plan, stages, args.redo)
+        return 0
+    options = ['--cores', str(args.jobs or 1)]
+    if args.executor:
+        options = ['--executor', args.executor, '--jobs', str(args.jobs or 'unlimited')]
     try:
-        recipe = load_recipe(args.recipe)
-        work_dir = args.work_dir or Path('work_dirs') / args.recipe.stem
-        plan = make_plan(recipe, work_dir, Launch(args.launcher, args.gpus), args.seed)
-        stages = choose_stages(plan, args.only, args.until)
-        runner = RecipeRunner(plan, args.redo, after_stage=lambda: write_results(plan))
-        if args.dry_run:
-            runner.describe(stages)
-            return 0
-        runner.run(stages)
-        print(write_results(plan))
-        print(f'Table: {work_dir / "table.md"}, all scores: {work_dir / "table.json"}')
+        run_recipe(plan, stages, args.redo, [*options, *args.snakemake])
     except KeyboardInterrupt:
-        print('stopped; the same command goes on from here', file=sys.stderr)
+        print('stopped; the same command resumes from here', file=sys.stderr)
         return 130
+    print(f'Table: {work_dir / "table.md"}, all scores: {work_dir / "table.json"}')
     return 0
 
 

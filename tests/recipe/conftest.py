@@ -1,13 +1,18 @@
 """A recipe of stand-in tools that take no time and note what they were called with."""
 
-import io
+import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 
-from tfinet_mm.recipe import Launch, RecipeRunner, choose_stages, load_recipe, make_plan, plan
+from tfinet_mm.recipe import plan
+from tfinet_mm.recipe.config import load_recipe
+from tfinet_mm.recipe.plan import Launch, make_plan
+
+ROOT = Path(__file__).parents[2]
 
 TRAIN = """
 import pathlib, shutil, sys, time
@@ -21,7 +26,7 @@ folder.mkdir(parents=True, exist_ok=True)
 shutil.copy('checkpoint.pth', folder / 'epoch_1.pth')
 if pathlib.Path('wait').exists():
     pathlib.Path('waiting').touch()
-    time.sleep(60)
+    time.sleep(600)
 if pathlib.Path('fail').exists():
     print('out of memory', file=sys.stderr)
     sys.exit(3)
@@ -76,58 +81,90 @@ def save_checkpoint(path: Path, score: float | None = None, **meta) -> None:
 class Folder:
     """A folder with a recipe, and what running it there does."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, capfd) -> None:
+        self.path, self.capfd = path, capfd
 
     @property
     def calls(self) -> list[str]:
         """Stages the stand-ins were called for since the last look."""
         file = self.path / 'calls'
         lines = file.read_text().splitlines() if file.exists() else []
-        self.forget_calls()
+        file.unlink(missing_ok=True)
         return lines
 
-    def forget_calls(self) -> None:
-        (self.path / 'calls').unlink(missing_ok=True)
+    def plan(self, launch=None, seed=None, work_dir='work'):
+        return make_plan(load_recipe('recipe.py'), work_dir, launch or Launch(), seed)
 
-    def plan(self, launch=None):
-        return make_plan(load_recipe(self.path / 'recipe.py'), 'work', launch or Launch())
-
-    def run(self, only=(), until=None, redo=(), launch=None) -> str:
-        made, out = self.plan(launch), io.BytesIO()
+    def run(self, *options: str, recipe='recipe.py', work_dir='work', code=0) -> str:
+        """Run tools/recipe.py, and return what it and its commands print."""
+        self.capfd.readouterr()
         try:
-            RecipeRunner(made, redo, out=out).run(choose_stages(made, only, until))
+            assert TOOL.main([str(recipe), '--work-dir', str(work_dir), *options]) == code
         finally:
-            self.printed = out.getvalue().decode()
+            captured = self.capfd.readouterr()
+            self.printed = captured.out + captured.err
         return self.printed
 
     def state(self, stage: str) -> dict:
         return json.loads((self.path / 'work' / 'stages' / f'{stage}.json').read_text())
 
 
-@pytest.fixture
-def stand_ins(tmp_path):
-    """Folder of stand-ins for the tools."""
-    tools = tmp_path / 'checkout' / 'tools'
+def load_tool():
+    spec = importlib.util.spec_from_file_location('tool_recipe', ROOT / 'tools' / 'recipe.py')
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+TOOL = load_tool()
+
+
+def fill(path: Path) -> None:
+    """Write a recipe, its configs and stand-ins for the tools into a folder."""
+    tools = path / 'checkout' / 'tools'
     tools.mkdir(parents=True)
     for name, source in (('train', TRAIN), ('test', TEST), ('pseudo_label', PSEUDO)):
         (tools / f'{name}.py').write_text(source)
-    return tools
-
-
-@pytest.fixture
-def folder(tmp_path, stand_ins, monkeypatch):
-    monkeypatch.setattr(plan, 'TOOLS', stand_ins)
-    monkeypatch.chdir(tmp_path)
-    save_checkpoint(tmp_path / 'checkpoint.pth', 30.5)
+    save_checkpoint(path / 'checkpoint.pth', 30.5)
     for name, text in (
         ('recipe', RECIPE),
         ('one', MEMBER.format(width=1)),
         ('two', MEMBER.format(width=2)),
         ('again', AGAIN),
     ):
-        (tmp_path / f'{name}.py').write_text(text)
-    return Folder(tmp_path)
+        (path / f'{name}.py').write_text(text)
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch, capfd):
+    """A recipe that hasn't begun."""
+    fill(tmp_path)
+    monkeypatch.setattr(plan, 'TOOLS', tmp_path / 'checkout' / 'tools')
+    monkeypatch.chdir(tmp_path)
+    return Folder(tmp_path, capfd)
+
+
+@pytest.fixture(scope='session')
+def done_before(tmp_path_factory):
+    """A recipe that was carried out, and what was printed."""
+    pytest.importorskip('snakemake')
+    path = tmp_path_factory.mktemp('done')
+    fill(path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plan, 'TOOLS', path / 'checkout' / 'tools')
+        patch.chdir(path)
+        assert TOOL.main(['recipe.py', '--work-dir', 'work']) == 0
+    return path
+
+
+@pytest.fixture
+def done(done_before, tmp_path, monkeypatch, capfd):
+    """A copy of a recipe that was carried out."""
+    shutil.copytree(done_before, tmp_path, symlinks=True, dirs_exist_ok=True)
+    monkeypatch.setattr(plan, 'TOOLS', tmp_path / 'checkout' / 'tools')
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'calls').unlink()
+    return Folder(tmp_path, capfd)
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tfinet_mm.errors import RecipeError
-from tfinet_mm.recipe import load_recipe
+from tfinet_mm.recipe.config import load_recipe
 
 
 @pytest.fixture
@@ -147,6 +147,7 @@ def test_labels_and_others_that_cannot_be(read, text, message):
         ("members = [dict(config='nets/a.py', weight=float('nan'))]", 'above 0, got nan'),
         ("members = [dict(config='nets/a.py', weight=True)]", 'above 0, got True'),
         (r"members = [dict(config='nets/a.py', name='a\nb')]", 'that can be file names'),
+        ("members = [dict(config='nets/a.py', name='{a}')]", 'that can be file names'),
         ("members = [dict(config='nets/a.py', name='a' * 101)]", 'that can be file names'),
         ("members = [dict(config='nets/a.py', name=' ')]", 'that can be file names'),
         ("members = [dict(config='nets/a.py', name=5)]", 'the name of a.py must be a word, got 5'),

@@ -1,26 +1,29 @@
 """Which commands a recipe becomes, in which order."""
 
+import argparse
 from pathlib import Path
 
 import pytest
 from mmengine.config import Config
 
 from tfinet_mm.errors import RecipeError
-from tfinet_mm.recipe import Launch, load_recipe, make_plan
+from tfinet_mm.recipe.config import load_recipe
+from tfinet_mm.recipe.plan import Launch, make_plan
+from tfinet_mm.utils.command import KeyValueAction
 
 ROOT = Path(__file__).parents[2]
 TOOLS = 'checkout/tools'
 
 
 def _commands(plan):
-    return {stage.name: ' '.join(stage.command) for stage in plan.stages}
+    return {name: ' '.join(stage.command) for name, stage in plan.stages.items()}
 
 
 def test_stages_in_their_order(folder, stages):
     plan = folder.plan()
-    assert [stage.name for stage in plan.stages] == stages
+    assert [*plan.stages] == stages
     seen = set()
-    for stage in plan.stages:
+    for stage in plan.stages.values():
         assert set(stage.needs) <= seen
         seen.add(stage.name)
     assert not (folder.path / 'work').exists()
@@ -63,15 +66,15 @@ def test_the_commands_of_four_gpus(folder):
     )
     assert commands['prepare/data'] == _commands(folder.plan())['prepare/data']
     # What is done stays done when the number of processes changes.
-    alone = {stage.name: stage.identity for stage in folder.plan().stages}
-    assert {stage.name: stage.identity for stage in plan.stages} == alone
+    alone = {name: stage.identity for name, stage in folder.plan().stages.items()}
+    assert {name: stage.identity for name, stage in plan.stages.items()} == alone
 
 
-def test_scripts_of_the_current_folder_are_found(folder, stand_ins, monkeypatch):
-    monkeypatch.chdir(stand_ins)
+def test_scripts_of_the_current_folder_are_found(folder, monkeypatch):
+    monkeypatch.chdir('checkout/tools')
     plan = make_plan(load_recipe(folder.path / 'recipe.py'), 'work', Launch('pytorch', 2))
-    assert plan.stages[1].command[:2] == ('./dist_train.sh', str(folder.path / 'one.py'))
-    assert plan.stages[9].command[0] == './dist_pseudo_label.sh'
+    assert plan.stages['train/one'].command[:2] == ['./dist_train.sh', str(folder.path / 'one.py')]
+    assert plan.stages['pseudo_labels'].command[0] == './dist_pseudo_label.sh'
 
 
 @pytest.mark.parametrize(
@@ -89,8 +92,8 @@ def test_the_ensemble_is_a_config_of_its_own(folder):
     weighted = text.replace("'two.py'", "dict(config='two.py', weight=2)")
     (folder.path / 'recipe.py').write_text(weighted)
     plan = folder.plan()
-    plan.write_ensembles()
-    cfg = Config.fromfile(folder.path / 'work' / 'ensembles' / 'members.py')
+    (folder.path / 'ensemble.py').write_text(plan.ensembles['work/ensembles/members.py'])
+    cfg = Config.fromfile('ensemble.py')
     assert cfg.test_dataloader == {'b': 2}
     assert cfg.model == {
         'type': 'tfinet_mm.SCDEnsemble',
@@ -105,9 +108,9 @@ def test_the_ensemble_is_a_config_of_its_own(folder):
         ],
     }
     # Other weights are another ensemble.
-    tests = {stage.name: stage.identity for stage in plan.stages}
+    tests = {name: stage.identity for name, stage in plan.stages.items()}
     (folder.path / 'recipe.py').write_text(text)
-    again = {stage.name: stage.identity for stage in folder.plan().stages}
+    again = {name: stage.identity for name, stage in folder.plan().stages.items()}
     assert [name for name in tests if tests[name] != again[name]] == [
         'test/members',
         'test_tta/members',
@@ -123,17 +126,29 @@ tests = dict(members=['plain'], members_ensemble=[], retrained=[], retrained_ens
 """)
     plan = folder.plan()
     names = ['train/one', 'test/one', 'pseudo_labels', 'retrain/again']
-    assert [stage.name for stage in plan.stages] == names
+    assert [*plan.stages] == names
     option = 'train_dataloader.dataset.pipeline.1.data_root=work/pseudo_labels'
-    assert plan.stages[-1].command[-4:] == ('--cfg-options', option, 'a=1', '--amp')
+    assert plan.stages['retrain/again'].command[-4:] == ['--cfg-options', option, 'a=1', '--amp']
+
+
+@pytest.mark.parametrize('work_dir', ['my work', 'a,b', 'half (open', "it's"])
+def test_the_pseudo_labels_are_found_whatever_their_folder_is_called(folder, work_dir):
+    """By the parser of the tools, which reads commas and brackets as lists."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValueAction)
+    stage = folder.plan(work_dir=work_dir).stages['retrain/again']
+    (value,) = parser.parse_args(stage.command[-2:]).cfg_options.values()
+    assert value == f'{work_dir}/pseudo_labels'
+    # It is the same stage wherever it is done.
+    assert stage.identity == folder.plan().stages['retrain/again'].identity
 
 
 def test_a_loader_within_wrappers_is_found(folder):
     loader = "dict(pipeline=[dict(type='LoadPseudoLabels')])"
     wrapped = f"dict(type='ConcatDataset', datasets=[dict(pipeline=[]), {loader}])"
     (folder.path / 'again.py').write_text(f'train_dataloader = dict(dataset={wrapped})')
-    (stage,) = (stage for stage in folder.plan().stages if stage.name == 'retrain/again')
-    assert 'train_dataloader.dataset.datasets.1.pipeline.0.data_root=' in stage.command[-1]
+    command = folder.plan().stages['retrain/again'].command
+    assert 'train_dataloader.dataset.datasets.1.pipeline.0.data_root=' in command[-1]
 
 
 def test_re_training_without_pseudo_labels_is_refused(folder):
@@ -178,11 +193,15 @@ def test_stages_of_a_comparison(comparison):
         assert commands[f'retrain/again_{name}'].endswith(
             f'train_dataloader.dataset.pipeline.1.data_root=work/pseudo_labels/{name}'
         )
-    needs = {stage.name: stage.needs for stage in plan.stages}
+    needs = {name: tuple(stage.needs) for name, stage in plan.stages.items()}
     assert needs['pseudo_labels/soft'] == ('train/one', 'train/two')
     assert needs['retrain/again_soft'] == ('pseudo_labels/soft',)
     assert needs['test_tta/retrained'] == ('retrain/again_vote',)
-    groups = {test.stage: (test.group, test.networks) for test in plan.tests}
+    groups = {
+        name: (stage.test['group'], tuple(stage.test['networks']))
+        for name, stage in plan.stages.items()
+        if stage.test
+    }
     assert groups['test/three'] == ('others', ('three',))
     assert groups['test_tta/members'] == ('members_ensemble', ('one', 'two'))
     assert groups['test_tta/retrained'] == ('retrained_ensemble', ('again_vote',))
@@ -191,29 +210,29 @@ def test_stages_of_a_comparison(comparison):
 def test_without_a_network_in_it_there_is_no_final_ensemble(comparison):
     text = COMPARISON.replace("labels='vote'", "labels='vote', ensemble=False")
     (comparison.path / 'recipe.py').write_text(text)
-    assert comparison.plan().stages[-1].name == 'test/again_soft'
+    assert [*comparison.plan().stages][-1] == 'test/again_soft'
 
 
 def test_a_seed_is_that_of_every_training(comparison):
     plan = make_plan(load_recipe(comparison.path / 'recipe.py'), 'work', Launch(), seed=0)
-    trainings = [stage for stage in plan.stages if 'train/' in stage.name]
+    trainings = [stage for name, stage in plan.stages.items() if 'train/' in name]
     assert len(trainings) == 5
     for stage in trainings:
         words = list(stage.identity)
         assert words[words.index('--resume') : words.index('--resume') + 3] == [
             *('--resume', '--seed', '0')
         ]
-    others = [' '.join(stage.command) for stage in plan.stages if 'train/' not in stage.name]
+    others = [stage.command for name, stage in plan.stages.items() if 'train/' not in name]
     assert not any('--seed' in command for command in others)
     # Beside other options, and through the launcher as well.
     text = COMPARISON + "train_options = ['--cfg-options', 'a=1']"
     (comparison.path / 'recipe.py').write_text(text)
     recipe = load_recipe(comparison.path / 'recipe.py')
     plan = make_plan(recipe, 'work', Launch('pytorch', 2), seed=7)
-    assert plan.stages[0].command == (
+    assert plan.stages['train/one'].command == [
         *(f'{TOOLS}/dist_train.sh', 'one.py', '2', '--work-dir', 'work/train/one', '--resume'),
         *('--seed', '7', '--cfg-options', 'a=1'),
-    )
+    ]
 
 
 @pytest.mark.parametrize('words', [['--seed', '1'], ['--amp', '--seed=1']])
@@ -237,18 +256,21 @@ def test_the_published_recipe(monkeypatch):
         'pspnet_hrnet40_lightweight_pseudo',
     }
     plan = make_plan(recipe, 'w', Launch())
-    assert plan.stages[0].command[:2] == ('python', 'tools/train.py')
-    assert plan.stages[-1].name == 'test_tta/retrained'
+    first, *_, last = plan.stages.values()
+    assert first.command[:2] == ['python', 'tools/train.py']
+    assert last.name == 'test_tta/retrained'
     assert all(network.config.is_file() for network in (*recipe.members, *recipe.retrain))
 
 
 def test_the_small_recipe_makes_its_data_first(monkeypatch):
     monkeypatch.chdir(ROOT)
     plan = make_plan(load_recipe('configs/senseearth/recipe_synthetic.py'), 'w', Launch())
-    assert plan.stages[0].command[:3] == (
+    assert plan.stages['prepare/data'].command[:3] == [
         *('python', 'tools/dataset/make_synthetic.py', 'data/synthetic'),
-    )
-    trained = [Config.fromfile(s.configs[0]) for s in plan.stages if 'train/' in s.name]
+    ]
+    trained = [
+        Config.fromfile(stage.command[2]) for name, stage in plan.stages.items() if 'train/' in name
+    ]
     assert len(trained) == 5
     for cfg in trained:
         assert cfg.train_dataloader.dataset.data_root == 'data/synthetic/train'
@@ -293,7 +315,11 @@ def test_the_study_stage_by_stage(monkeypatch):
                 assert f' configs/study/{member}.py w/checkpoints/{member}.pth ' in command
             assert command.count('.pth') == 3
             assert f'--out w/pseudo_labels/{one} --method {one} --tta' in command
-    ensembles = {test.stage: test.networks for test in plan.tests if len(test.networks) > 1}
+    ensembles = {
+        name: tuple(stage.test['networks'])
+        for name, stage in plan.stages.items()
+        if stage.test and len(stage.test['networks']) > 1
+    }
     assert ensembles == {
         'test/members': tuple(members),
         'test_tta/members': tuple(members),

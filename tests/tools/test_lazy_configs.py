@@ -115,7 +115,7 @@ def test_weights_with_the_config_and_with_the_one_stored(folder, config, load_to
 
 
 def test_the_recipes_ensemble_is_a_config_of_text(folder, tmp_path, monkeypatch):
-    from tfinet_mm.recipe import load_recipe
+    from tfinet_mm.recipe.config import load_recipe
     from tfinet_mm.recipe.plan import ensemble_config
 
     monkeypatch.chdir(folder)

@@ -144,6 +144,24 @@ def test_options_without_a_value_are_named(word, capsys):
     assert repr(word) in printed
 
 
+@pytest.mark.parametrize(
+    ('value', 'expected'),
+    [
+        ('my data/second', 'my data/second'),
+        ('"my data, [1]/(a"', 'my data, [1]/(a'),
+        ("'7'", '7'),
+        ('7', 7),
+        ('a, b', ['a', 'b']),
+        ('[(1, 2), c]', [(1, 2), 'c']),
+        ('', ''),
+    ],
+)
+def test_texts_keep_their_blanks_and_in_quotes_everything(value, expected):
+    parser = argparse.ArgumentParser()
+    parser.add_argument('--cfg-options', nargs='+', action=KeyValueAction)
+    assert parser.parse_args(['--cfg-options', f'a={value}']).cfg_options == {'a': expected}
+
+
 @pytest.mark.parametrize('text', ['-1', '0'])
 def test_numbers_of_nothing_are_refused(text):
     with pytest.raises(argparse.ArgumentTypeError, match='from 1 on'):

@@ -6,8 +6,6 @@ import os
 import shutil
 from pathlib import Path
 
-from tfinet_mm.checkpoints.addresses import read_checkpoint
-from tfinet_mm.engine.resume import newest_checkpoint
 from tfinet_mm.errors import StageError
 from tfinet_mm.utils.files import whole_file
 
@@ -29,11 +27,16 @@ def choose_best(folder: Path, link: Path) -> str:
     Raises:
         StageError: There is no checkpoint.
     """
-    scored = [(_best_score(path), path) for path in sorted(folder.glob('best_*.pth'))]
-    if scored:
-        score, best = max(scored)
+    scored = sorted(folder.glob('best_*.pth'))
+    if len(scored) == 1:
+        # Without torch, which takes seconds to import.
+        best, text = scored[0], f'the best checkpoint is {scored[0]}'
+    elif scored:
+        score, best = max((_best_score(path), path) for path in scored)
         text = f'the best checkpoint is {best} ({score:.2f})'
     else:
+        from tfinet_mm.engine.resume import newest_checkpoint
+
         # Trainings may leave the optimizer out.
         newest = newest_checkpoint(folder, needed=('state_dict',))
         if newest is None:
@@ -48,5 +51,7 @@ def choose_best(folder: Path, link: Path) -> str:
 
 
 def _best_score(path: Path) -> float:
+    from tfinet_mm.checkpoints.addresses import read_checkpoint
+
     runtime = read_checkpoint(path).get('message_hub', {}).get('runtime_info', {})
     return float(runtime.get('best_score', float('-inf')))

@@ -14,56 +14,32 @@ from tfinet_mm.utils.config.signatures import hint, nearest
 from tfinet_mm.utils.config.values import is_number
 
 WAYS = ('plain', 'tta')
-"""How a model is tested: as it is, or with test-time augmentation."""
-
 GROUPS = ('members', 'members_ensemble', 'others', 'retrained', 'retrained_ensemble')
-"""What a recipe tests: single networks and their ensemble, before and after re-training."""
-
 METHODS = ('vote', 'soft')
-"""How pseudo labels are made, see ``tools/pseudo_label.py``."""
-
 LONGEST_NAME = 100
 """Bytes of a name; files get more letters, and file systems allow 255."""
 
-_KEYS = {
-    *('prepare', 'members', 'others', 'pseudo_labels', 'retrain', 'tests'),
-    *('train_options', 'test_options'),
-}
 # What an entry may say beside config, name and train_options.
 _NETWORK_KEYS = {
     'members': {'weight'},
     'others': set(),
     'retrain': {'weight', 'labels', 'ensemble'},
 }
+_KEYS = {*_NETWORK_KEYS, *('prepare', 'pseudo_labels', 'tests', 'train_options', 'test_options')}
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """A command that runs before everything else, such as one that fetches or makes data.
-
-    Attributes:
-        name: Name of the stage.
-        command: Its words. A first word ending in ``.py`` runs in the recipe's Python.
-        result: A file or folder without which the command is run again.
-    """
+    """A command that runs before everything else, and again where its result is missing."""
 
     name: str
     command: tuple[str, ...]
-    result: Path | None = None
+    result: str | None = None
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network that a recipe trains.
-
-    Attributes:
-        name: Name of its stages and folders.
-        config: Its config file.
-        train_options: Further words for ``tools/train.py``.
-        weight: Its weight in the ensemble.
-        labels: Name of the pseudo labels it is trained on.
-        ensemble: Whether it is part of the ensemble.
-    """
+    """A network that a recipe trains; ``labels`` names the pseudo labels it is trained on."""
 
     name: str
     config: Path
@@ -75,42 +51,20 @@ class Network:
 
 @dataclass(frozen=True)
 class PseudoLabels:
-    """Pseudo labels that all members make together.
-
-    Attributes:
-        name: Their name, empty for the only ones of a recipe that gives none.
-        options: Words for ``tools/pseudo_label.py``.
-    """
+    """Pseudo labels that all members make together; the only ones may have no name."""
 
     name: str
     options: tuple[str, ...]
 
     @property
     def stage(self) -> str:
-        """Name of their stage, and of their folder.
-
-        Example:
-            >>> PseudoLabels('soft', ('--method', 'soft')).stage
-            'pseudo_labels/soft'
-            >>> PseudoLabels('', ('--method', 'vote')).stage
-            'pseudo_labels'
-        """
+        """Name of their stage, and of their folder."""
         return f'pseudo_labels/{self.name}' if self.name else 'pseudo_labels'
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a recipe's config says, checked.
-
-    Attributes:
-        prepare: What runs first.
-        members: Networks trained on the annotation alone.
-        others: Networks to compare with: no part of the ensemble or of the pseudo labels.
-        pseudo_labels: What the members label, in as many ways as a recipe compares.
-        retrain: Networks trained on annotation and pseudo labels.
-        tests: For each of :data:`GROUPS`, how it is tested.
-        test_options: Further words for every ``tools/test.py``.
-    """
+    """What a recipe's config says, checked: see :func:`load_recipe`."""
 
     prepare: tuple[Preparation, ...]
     members: tuple[Network, ...]
@@ -122,26 +76,7 @@ class Recipe:
 
 
 def load_recipe(path: str | os.PathLike[str]) -> Recipe:
-    """Read and check a recipe.
-
-    A recipe is an MMEngine config with these keys, all but ``members`` optional:
-
-    - ``prepare``: list of ``dict(name=..., command=[word, ...], result=...)``,
-      the last a path without which it is run again.
-    - ``members``: configs, relative to the recipe's folder, or
-      ``dict(config=..., name=..., train_options=[...], weight=1.0)``.
-    - ``others``: the same without ``weight``, networks that are trained and
-      tested only.
-    - ``pseudo_labels``: ``dict(method=..., tta=True, options=[...])``, or a
-      list of these with a ``name`` each.
-    - ``retrain``: like ``members``, with ``tfinet_mm.LoadPseudoLabels`` in
-      their train pipeline. ``labels`` names the pseudo labels where there are
-      several; ``ensemble=False`` leaves a network out of the ensemble.
-    - ``tests``: by group (:data:`GROUPS`), a list of ``'plain'`` and ``'tta'``.
-    - ``train_options``, ``test_options``: words for every training, every test.
-
-    Args:
-        path: The config file.
+    """Read and check a recipe, a config whose keys docs/recipe.md lists.
 
     Raises:
         FileNotFoundError: The recipe, or a config that it names, doesn't exist.
@@ -157,28 +92,32 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
         if key in _KEYS or isinstance(value, Mapping | list) or nearest(key, _KEYS)
     }
     _check_keys(cfg, _KEYS, str(path))
-    train_options = _words(cfg.get('train_options'), 'train_options')
-    pseudo_labels = _pseudo_labels(cfg.get('pseudo_labels'))
-    members, others, retrain = (
-        tuple(
-            _network(entry, kind, path.parent, train_options, pseudo_labels)
+    options = _words(cfg.get('train_options'), 'train_options')
+    labels = _pseudo_labels(cfg.get('pseudo_labels'))
+    networks = {
+        kind: tuple(
+            _network(entry, kind, path.parent, options, labels)
             for entry in _listed(cfg.get(kind), kind)
         )
         for kind in _NETWORK_KEYS
-    )
-    if not members:
+    }
+    if not networks['members']:
         raise RecipeError(f'{path} lists no network; give members=[config, ...]')
-    recipe = Recipe(
-        prepare=tuple(_preparation(entry) for entry in _listed(cfg.get('prepare'), 'prepare')),
-        members=members,
-        others=others,
-        pseudo_labels=pseudo_labels,
-        retrain=retrain,
+    prepare = tuple(_preparation(entry) for entry in _listed(cfg.get('prepare'), 'prepare'))
+    names = [one.name for kind in networks.values() for one in kind]
+    _check_names('preparations', [one.name for one in prepare])
+    _check_names('networks', names)
+    if [one.name for one in labels] != ['']:
+        _check_names('pseudo labels', [one.name for one in labels])
+    for name in {'members', 'retrained'} & set(names):
+        raise RecipeError(f'{name!r} is the name of an ensemble; give dict(..., name=...)')
+    return Recipe(
+        prepare=prepare,
+        pseudo_labels=labels,
         tests=_tests(cfg.get('tests') or {}),
         test_options=_words(cfg.get('test_options'), 'test_options'),
+        **networks,
     )
-    _check_names(recipe)
-    return recipe
 
 
 def _check_keys(found: Mapping[str, Any], known: set[str], where: str) -> None:
@@ -186,6 +125,18 @@ def _check_keys(found: Mapping[str, Any], known: set[str], where: str) -> None:
         raise RecipeError(
             f'{where}: {unknown} is none of the keys {sorted(known)}{hint(unknown[0], known)}'
         )
+
+
+def _check_names(kind: str, names: Sequence[str]) -> None:
+    for name in names:
+        # To Snakemake, braces are wildcards.
+        usable = name.isprintable() and name.strip() and not set(name) & set('/\\{}')
+        usable = usable and len(os.fsencode(name)) <= LONGEST_NAME
+        if names.count(name) > 1 or not usable or name.startswith('.'):
+            raise RecipeError(
+                f'{kind} need names of their own that can be file names, got {names}; '
+                'give dict(..., name=...)'
+            )
 
 
 def _listed(value: Any, where: str) -> Sequence[Any]:
@@ -200,6 +151,12 @@ def _words(value: Any, where: str) -> tuple[str, ...]:
     return tuple(str(word) for word in value or ())
 
 
+def _flag(value: Any, where: str) -> bool:
+    if not isinstance(value, bool):
+        raise RecipeError(f'{where} must be True or False, got {value!r}')
+    return value
+
+
 def _preparation(entry: Any) -> Preparation:
     if not isinstance(entry, Mapping) or not {'name', 'command'} <= entry.keys():
         raise RecipeError(f'prepare must list dict(name=..., command=[word, ...]), got {entry!r}')
@@ -208,14 +165,14 @@ def _preparation(entry: Any) -> Preparation:
     if not command:
         raise RecipeError(f'the command of {entry["name"]} is empty')
     result = entry.get('result')
-    return Preparation(str(entry['name']), command, None if result is None else Path(result))
+    return Preparation(str(entry['name']), command, None if result is None else str(result))
 
 
 def _network(
     entry: Any,
     kind: str,
     folder: Path,
-    train_options: tuple[str, ...],
+    options: tuple[str, ...],
     pseudo_labels: Sequence[PseudoLabels],
 ) -> Network:
     if isinstance(entry, str):
@@ -231,27 +188,23 @@ def _network(
         raise FileNotFoundError(
             f'there is no config {config}; configs are named relative to the folder of the recipe'
         )
-    name = entry.get('name', config.stem)
+    name, weight = entry.get('name', config.stem), entry.get('weight', 1.0)
     if not isinstance(name, str):
         raise RecipeError(f'the name of {config.name} must be a word, got {name!r}')
-    weight = entry.get('weight', 1.0)
     if not is_number(weight) or weight <= 0:
         raise RecipeError(f'the weight of {config.name} must be a number above 0, got {weight!r}')
-    ensemble = entry.get('ensemble', True)
-    if not isinstance(ensemble, bool):
-        raise RecipeError(f'ensemble of {name} must be True or False, got {ensemble!r}')
     return Network(
         name=name,
         config=config,
-        train_options=(*train_options, *_words(entry.get('train_options'), 'train_options')),
+        train_options=(*options, *_words(entry.get('train_options'), 'train_options')),
         weight=float(weight),
         labels=_labels(entry.get('labels'), name, pseudo_labels) if kind == 'retrain' else '',
-        ensemble=ensemble,
+        ensemble=_flag(entry.get('ensemble', True), f'ensemble of {name}'),
     )
 
 
 def _labels(name: Any, network: str, pseudo_labels: Sequence[PseudoLabels]) -> str:
-    """Name of the pseudo labels that a network is trained on."""
+    """Return the name of the pseudo labels that a network is trained on."""
     names = [one.name for one in pseudo_labels]
     if not names:
         raise RecipeError(
@@ -274,12 +227,9 @@ def _labels(name: Any, network: str, pseudo_labels: Sequence[PseudoLabels]) -> s
 
 
 def _pseudo_labels(value: Any) -> tuple[PseudoLabels, ...]:
-    if value is None:
-        return ()
-    several = isinstance(value, list)
-    needed = {'method', 'name'} if several else {'method'}
+    needed = {'method', 'name'} if isinstance(value, list) else {'method'}
     made = []
-    for entry in value if several else [value]:
+    for entry in value if isinstance(value, list) else [] if value is None else [value]:
         if not isinstance(entry, Mapping) or not needed <= entry.keys():
             raise RecipeError(
                 "pseudo_labels must be dict(method='vote' or 'soft', ...), or a list of these, "
@@ -290,11 +240,9 @@ def _pseudo_labels(value: Any) -> tuple[PseudoLabels, ...]:
             raise RecipeError(
                 f'the method of pseudo_labels must be one of {METHODS}, got {entry["method"]!r}'
             )
-        if not isinstance(entry.get('tta', False), bool):
-            raise RecipeError(f'tta of pseudo_labels must be True or False, got {entry["tta"]!r}')
-        tta = ('--tta',) if entry.get('tta') else ()
+        tta = ('--tta',) if _flag(entry.get('tta', False), 'tta of pseudo_labels') else ()
         options = _words(entry.get('options'), 'the options of pseudo_labels')
-        words = ('--method', str(entry['method']), *tta, *options)
+        words = ('--method', entry['method'], *tta, *options)
         made.append(PseudoLabels(str(entry.get('name', '')), words))
     return tuple(made)
 
@@ -308,24 +256,3 @@ def _tests(entry: Any) -> dict[str, tuple[str, ...]]:
         if not set(ways) <= set(WAYS):
             raise RecipeError(f'tests.{group} must be some of {WAYS}, got {ways}')
     return tests
-
-
-def _check_names(recipe: Recipe) -> None:
-    networks = [one.name for one in (*recipe.members, *recipe.others, *recipe.retrain)]
-    labels = [one.name for one in recipe.pseudo_labels]
-    for kind, names in (
-        ('preparations', [one.name for one in recipe.prepare]),
-        ('networks', networks),
-        ('pseudo labels', [] if labels == [''] else labels),
-    ):
-        for name in names:
-            usable = name.isprintable() and name.strip() and not set(name) & set('/\\')
-            usable = usable and len(os.fsencode(name)) <= LONGEST_NAME
-            if names.count(name) > 1 or not usable or name.startswith('.'):
-                raise RecipeError(
-                    f'{kind} need names of their own that can be file names, got {names}; '
-                    'give dict(..., name=...)'
-                )
-    for name in networks:
-        if name in ('members', 'retrained'):
-            raise RecipeError(f'{name!r} is the name of an ensemble; give dict(..., name=...)')

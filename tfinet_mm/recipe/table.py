@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tfinet_mm.recipe.plan import Plan, shown_path
-from tfinet_mm.recipe.state import StateFiles
+from tfinet_mm.recipe.state import Plan, State, read_json, write_json
 from tfinet_mm.utils.files import whole_file
 
 SCORES = ('Score', 'SeK', 'mIoU', 'Fscd', 'OA')
@@ -26,10 +24,7 @@ GROUP_NAMES = {
 
 
 def collect_results(plan: Plan) -> dict[str, Any]:
-    """What the stages that are done have reached.
-
-    Args:
-        plan: The plan.
+    """Return what the stages that are done have reached.
 
     Returns:
         ``tests``, a list of ``stage``, ``group``, ``networks``, ``tta`` and
@@ -40,94 +35,65 @@ def collect_results(plan: Plan) -> dict[str, Any]:
         was done with, None for those to come: ``command``, without the seed and
         with ``WORK_DIR`` for the folder, and hashes of its ``configs``.
     """
-    files = StateFiles(plan.work_dir / 'stages')
-    found = {stage.name: files.read(stage.name) for stage in plan.stages}
-    done = {name: state for name, state in found.items() if state is not None and state.done}
+    states = {name: plan.state(name) for name in plan.stages}
+    done = {name: state for name, state in states.items() if state and state.done}
+    written = {}
+    for name in done:
+        stage = plan.stages[name]
+        if stage.test or stage.kind == 'pseudo_labels':
+            written[name] = read_json(str(stage.result))
     return dict(
         tests=[
-            dict(
-                stage=test.stage,
-                group=test.group,
-                networks=list(test.networks),
-                tta=test.tta,
-                scores=json.loads(test.scores.read_text(encoding='utf-8'))['scores'],
-            )
-            for test in plan.tests
-            if test.stage in done and test.scores.is_file()
+            dict(stage=name, **test, scores=content['scores'])
+            for name, content in written.items()
+            if content and (test := plan.stages[name].test)
         ],
         seconds={name: round(state.seconds, 1) for name, state in done.items()},
         best={name: state.note for name, state in done.items() if state.note},
         pseudo_labels={
-            stage: json.loads(report.read_text(encoding='utf-8'))
-            for stage, report in plan.reports.items()
-            if stage in done and report.is_file()
+            name: content
+            for name, content in written.items()
+            if content and not plan.stages[name].test
         },
         seed=plan.seed,
         stages={
-            stage.name: dict(
-                command=_command(done[stage.name].identity, plan),
-                configs={
-                    shown_path(Path(path)): content
-                    for path, content in done[stage.name].configs.items()
-                },
-            )
-            if stage.name in done
-            else None
-            for stage in plan.stages
+            name: _done_with(done[name], plan.seed) if name in done else None
+            for name in plan.stages
         },
     )
 
 
-def _command(words: Sequence[str], plan: Plan) -> str:
-    """A stage's command as it is in every folder and for every seed."""
-    neutral = []
-    for word in words:
-        option, equals, value = word.rpartition('=')
-        if Path(value).is_relative_to(plan.work_dir):
-            value = str(Path('WORK_DIR') / Path(value).relative_to(plan.work_dir))
-        neutral.append(option + equals + value)
-    if plan.seed is not None and '--seed' in neutral:
-        position = neutral.index('--seed')
-        del neutral[position : position + 2]
-    return shlex.join(neutral)
+def _done_with(state: State, seed: int | None) -> dict[str, Any]:
+    words = list(state.identity)
+    if seed is not None and '--seed' in words:
+        position = words.index('--seed')
+        del words[position : position + 2]
+    return dict(command=shlex.join(words), configs=state.configs)
 
 
 def format_results(results: dict[str, Any]) -> str:
-    """The table as Markdown, in percent.
-
-    Args:
-        results: What :func:`collect_results` returns.
-
-    Returns:
-        A table with a row a test, and a line about the time.
-    """
+    """Return the table as Markdown, in percent: a row a test, and a line about the time."""
     lines = [
         f'| model | TTA | {" | ".join(SCORES)} |',
         f'| --- | --- |{" ---: |" * len(SCORES)}',
         *_rows(results['tests']),
     ]
-    seconds = results['seconds']
     kinds: dict[str, float] = {}
-    for name, spent in seconds.items():
+    for name, spent in results['seconds'].items():
         kind = name.partition('/')[0].replace('test_tta', 'test')
         kinds[kind] = kinds.get(kind, 0.0) + spent
     parts = ', '.join(f'{kind} {_clock(spent)}' for kind, spent in kinds.items())
-    return '\n'.join([*lines, '', f'Time: {_clock(sum(seconds.values()))} ({parts}).', ''])
+    total = f'Time: {_clock(sum(kinds.values()))}'
+    return '\n'.join([*lines, '', f'{total} ({parts}).' if parts else f'{total}.', ''])
 
 
 def write_results(plan: Plan) -> str:
-    """Write ``table.md`` and ``table.json`` into the plan's folder.
-
-    Returns:
-        The table as Markdown.
-    """
+    """Write ``table.md`` and ``table.json`` into the plan's folder; return the former."""
     results = collect_results(plan)
     table = format_results(results)
-    for path, text in (
-        (plan.work_dir / 'table.md', table),
-        (plan.work_dir / 'table.json', json.dumps(results, indent=1, ensure_ascii=False)),
-    ):
-        _write(path, text)
+    with whole_file(Path(plan.work_dir, 'table.md')) as partial:
+        partial.write_text(table, encoding='utf-8')
+    write_json(Path(plan.work_dir, 'table.json'), results)
     return table
 
 
@@ -136,8 +102,7 @@ def _rows(tests: list[dict[str, Any]]) -> Iterator[str]:
     singles: dict[str, set[str]] = {}
     for test in tests:
         group, networks = str(test['group']), test['networks']
-        ensemble = group.endswith('_ensemble')
-        if ensemble:
+        if group.endswith('_ensemble'):
             left_out = singles.get(group.removesuffix('_ensemble'), set()) - set(networks)
             whose = f'ensemble of {", ".join(networks)}' if left_out else GROUP_NAMES[group]
             name = f'{whose} ({len(networks)})'
@@ -149,11 +114,6 @@ def _rows(tests: list[dict[str, Any]]) -> Iterator[str]:
         previous = group
         cells = ' | '.join(f'{test["scores"][score]:.2f}' for score in SCORES)
         yield f'| {name} | {"yes" if test["tta"] else ""} | {cells} |'
-
-
-def _write(path: Path, text: str) -> None:
-    with whole_file(path) as partial:
-        partial.write_text(text, encoding='utf-8')
 
 
 def _clock(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
 import dis
 import logging
@@ -153,7 +154,19 @@ def add_traceback_option(parser: argparse.ArgumentParser) -> None:
 
 
 class KeyValueAction(DictAction):
-    """Read ``--cfg-options KEY=VALUE`` as MMEngine does, with an error that names the option."""
+    """Read ``--cfg-options KEY=VALUE`` as MMEngine does, with an error that names the option.
+
+    A text keeps its blanks. One in quotes that the shell leaves in place,
+    ``KEY="'a, b'"``, keeps its commas and brackets too.
+    """
+
+    @staticmethod
+    def _parse_iterable(val: str) -> Any:
+        """Read a value."""
+        if _is_quoted(val):
+            return ast.literal_eval(val)
+        value = DictAction._parse_iterable(val)
+        return val.strip('\'" ') if isinstance(value, str) else value
 
     def __call__(
         self,
@@ -170,9 +183,18 @@ class KeyValueAction(DictAction):
                     f'argument {option_string}: expected KEY=VALUE with a dotted key, such as '
                     f'train_dataloader.batch_size=4, got {word!r}'
                 )
-            if any(value.count(left) != value.count(right) for left, right in ('()', '[]')):
+            if not _is_quoted(value) and any(
+                value.count(left) != value.count(right) for left, right in ('()', '[]')
+            ):
                 parser.error(f'argument {option_string}: brackets stay open in {word!r}')
         super().__call__(parser, namespace, values, option_string)
+
+
+def _is_quoted(value: str) -> bool:
+    """Return whether a value is a text in quotes, as Python writes it."""
+    with contextlib.suppress(ValueError, SyntaxError):
+        return value[:1] in ('"', "'") and isinstance(ast.literal_eval(value), str)
+    return False
 
 
 def seed(text: str) -> int:
