@@ -136,5 +136,5 @@ test-openmmlab: ## Run the tests on OpenMMLab's own stack, in an environment of 
 	$(VENV)-openmmlab/bin/python -m pip install $(CONSTRAIN) -e '.[openmmlab,pretrained,test]'
 	$(VENV)-openmmlab/bin/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
-clean: ## Remove environments and what the demos made
-	rm -rf $(VENV) $(VENV)-openmmlab $(DEMO_DIR) $(DEMO_DATA) $(TRAIN_DEMO_DIR) $(TRAIN_DEMO_DATA)
+clean: ## Remove environments, the site and what the demos made
+	rm -rf $(VENV) $(VENV)-openmmlab docs/_build docs/api $(DEMO_DIR) $(DEMO_DATA) $(TRAIN_DEMO_DIR) $(TRAIN_DEMO_DATA)

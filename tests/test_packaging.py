@@ -1,5 +1,6 @@
 """What a wheel holds besides Python files."""
 
+import re
 import shutil
 import subprocess
 import sys
@@ -37,7 +38,9 @@ def test_weights_their_cards_and_the_recipes_rules_are_built_in(tmp_path):
     assert done.returncode == 0, done.stderr
     built = tmp_path / 'built' / 'tfinet_mm'
     found = {str(path.relative_to(built)) for path in built.rglob('*') if path.is_file()}
-    assert found == expected
+    # What OpenMMLab's mim looks for.
+    assert found == expected | {'.mim/configs/_base_/data.py', '.mim/tools/dist_train.sh'}
+    assert (built / '.mim/tools/dist_train.sh').stat().st_mode & 0o111
 
 
 def test_the_citation_is_of_this_version():
@@ -51,7 +54,10 @@ def test_the_citation_is_of_this_version():
 
 def test_hooks_before_a_commit_are_those_of_make_lint():
     hooks = yaml.safe_load((ROOT / '.pre-commit-config.yaml').read_text(encoding='utf-8'))
-    tools = {hook['entry'].split()[2] for repo in hooks['repos'] for hook in repo['hooks']}
+    entries = [hook['entry'] for repo in hooks['repos'] for hook in repo['hooks']]
     makefile = (ROOT / 'Makefile').read_text(encoding='utf-8')
-    recipe = makefile.partition('\nlint:')[2].partition('\n\n')[0]
-    assert tools == {line.split()[2] for line in recipe.splitlines()[1:]}
+    recipe = makefile.partition('\nlint:')[2].partition('\n\n')[0].splitlines()[1:]
+    commands = [re.sub(r'\t\$\(RUN\)|\t\$\(VENV\)/bin/', '', line) for line in recipe]
+    assert [re.sub('^python| --force-exclude', '', entry).split()[:2] for entry in entries] == [
+        command.split()[:2] for command in commands
+    ]

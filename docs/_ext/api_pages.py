@@ -60,7 +60,7 @@ def package_page(name: str, modules: list[str]) -> str:
 def find_python(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.Node
 ) -> nodes.Node | None:
-    """Find what is named otherwise than where it is defined: as a docstring's module imports it.
+    """Lead a name that a docstring's module imports to the place where it is defined.
 
     A name of another package becomes text, since a link would need the network. One that can't be
     imported stays without a target, which is a warning of Sphinx.
