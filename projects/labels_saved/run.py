@@ -26,7 +26,7 @@ from tfinet_mm.utils.files import whole_file
 
 HERE = Path(__file__).parent
 WORK = Path('work_dirs/labels_saved')
-STARTS = dict(scratch='from scratch', imagenet='ImageNet', generated='generated pairs')
+STARTS = dict(scratch='random weights', imagenet='ImageNet', generated='the package')
 SCORES = ('SeK', 'Fscd', 'change/F1')
 
 
@@ -164,7 +164,7 @@ def plot(out: Path) -> None:
         axis.set(xscale='log', xlabel='labelled pairs', title=score)
         axis.set_xticks(sizes, [str(size) for size in sizes])
         axis.grid(alpha=0.3)
-    axes[0].legend(title='started from')
+    axes[-1].legend(title='begun with', loc='lower right')
     out.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(out, dpi=110)
 

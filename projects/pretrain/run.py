@@ -36,10 +36,11 @@ STAGES: dict[str, str | Average | None] = dict(
     second='first',
     both=Average('first', 'second', 0.7),
     third='both',
+    final=Average('both', 'third', 0.7),
 )
 """What each stage begins with: ImageNet's weights (None), those of a training, or an average."""
 
-LAST = 'third'
+LAST = 'final'
 
 TRAIN, EXPORT, AVERAGE = (
     TOOLS / 'train.py', TOOLS / 'export_weights.py', HERE / 'average_weights.py'

@@ -65,7 +65,9 @@ def test_each_training_begins_with_what_the_one_before_left(pipeline, tmp_path):
     # The tenth epoch of each, not the ninth, which comes later in the alphabet.
     assert _value(tmp_path / 'first.pth') == 110
     assert _value(tmp_path / 'second.pth') == 210
-    np.testing.assert_allclose(_value(tmp_path / 'both.pth'), 0.3 * 110 + 0.7 * 210)
+    both = 0.3 * 110 + 0.7 * 210
+    np.testing.assert_allclose(_value(tmp_path / 'both.pth'), both)
+    np.testing.assert_allclose(_value(tmp_path / 'final.pth'), 0.3 * both + 0.7 * 310)
     assert pipeline.calls[-1][:2] == ('export_weights', tmp_path / f'{pipeline.LAST}.pth')
 
 
@@ -134,9 +136,10 @@ def test_the_configs_are_valid(name):
     flagship = Config.fromfile(FOLDER.parents[1] / 'configs' / 'tfinet_lite0_fpn.py')
     for part in ('backbone', 'neck', 'change_head', 'data_preprocessor'):
         assert cfg.model[part] == flagship.model[part]
-    # The rate reaches its end with the last step.
+    # The rate reaches its end with the last step; the third training stops before.
     steps = cfg.train_cfg.max_epochs * cfg.per_epoch
-    assert steps == cfg.steps == cfg.param_scheduler[1].end - 1
+    assert steps == cfg.steps
+    assert cfg.get('schedule', steps) == cfg.param_scheduler[1].end - 1
     assert cfg.train_dataloader.sampler.per_epoch == cfg.per_epoch * cfg.train_dataloader.batch_size
 
 
