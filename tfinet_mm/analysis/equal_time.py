@@ -61,7 +61,7 @@ class Speed:
 
 
 def combine(network: Config, setting: Config, pretrained: bool = False) -> Config:
-    """The model of one config in the setting (data, optimizer, schedule) of another.
+    """Combine the model of one config with the setting (data, optimizer, schedule) of another.
 
     Args:
         network: Config whose ``model`` is taken.
@@ -129,7 +129,7 @@ def measure_speed(cfg: Config, repeats: int = 10) -> Speed:
 
 
 def with_steps(cfg: Config, steps: int) -> Config:
-    """A combined config that trains for a number of steps, its rates falling until the last."""
+    """Return a combined config that trains for some steps, its rates falling until the last."""
     cfg = copy.deepcopy(cfg)
     schedulers = cfg.param_scheduler
     for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
@@ -199,7 +199,7 @@ def format_comparison(
     budget: float,
     scores: Mapping[str, Sequence[Mapping[str, float]]],
 ) -> str:
-    """The table as Markdown: what each network costs, and mean and spread of its scores.
+    """Return the table as Markdown: cost of each network, mean and deviation of its scores.
 
     Args:
         speeds: By name of the network.

@@ -262,7 +262,7 @@ def _claim(
 
 
 def _inputs(pairs: Sequence[Pair]) -> dict[str, dict[str, Any]]:
-    """The contents of images, and of all that a mosaic is made of, by the image's path."""
+    """Return the contents of images and of the parts of mosaics, by the image's path."""
     files = {
         path: input_files(path) if pair.kind == 'scene' else [path]
         for pair in pairs
@@ -280,7 +280,7 @@ def _entries(found: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def _made(pairs: Iterable[Pair], entries: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """What pairs are made from, for a comparison."""
+    """Return what pairs are made from, for a comparison."""
     return {
         pair.name: dict(
             kind=pair.kind,
@@ -292,7 +292,7 @@ def _made(pairs: Iterable[Pair], entries: Mapping[str, dict[str, Any]]) -> dict[
 
 
 def _read(run: RunManifest, overwrite: bool) -> dict[str, Any]:
-    """The manifest of a folder; empty where it has none, or a damaged one that is replaced."""
+    """Read the manifest of a folder; empty without one, or if a damaged one is replaced."""
     try:
         found = run.read(('version', 'settings', 'pairs'))
     except ManifestError:

@@ -56,7 +56,7 @@ class GeneratedSCDDataset(SCDDataset):
         return {}
 
     def load_data_list(self) -> list[dict[str, Any]]:
-        """Number the scenes."""
+        """List the scenes by their numbers."""
         numbers = range(self.first, self.first + self.num_pairs)
         return [dict(sample_id=f'{number:08d}', number=number) for number in numbers]
 

@@ -63,7 +63,7 @@ def otsu_threshold(values: np.ndarray, bins: int = 256) -> float:
 
 
 def otsu_change(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Changed pixels of one pair: colour difference above Otsu's threshold.
+    """Find changed pixels of one pair: colour difference above Otsu's threshold.
 
     Args:
         before: First date (H, W, 3), 0..255.

@@ -267,7 +267,7 @@ class SCDConfusion:
         return np.concatenate([part.ravel() for part in self._parts()])
 
     def unflatten(self, vector: np.ndarray) -> SCDConfusion:
-        """Counts of the shapes of these, from a vector as :meth:`flatten` makes it."""
+        """Return counts of the shapes of these, from a vector as :meth:`flatten` makes it."""
         parts = self._parts()
         pieces = np.split(vector, np.cumsum([part.size for part in parts])[:-1])
         return SCDConfusion(*(p.reshape(q.shape) for p, q in zip(pieces, parts, strict=True)))

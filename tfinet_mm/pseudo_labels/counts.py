@@ -98,7 +98,7 @@ class Counts:
         return np.concatenate([getattr(self, f.name).ravel() for f in fields(self)])
 
     def unflatten(self, vector: np.ndarray) -> Counts:
-        """Counts of the shapes of these, from a vector as :meth:`flatten` makes it."""
+        """Return counts of the shapes of these, from a vector as :meth:`flatten` makes it."""
         parts = [getattr(self, f.name) for f in fields(self)]
         pieces = np.split(vector, np.cumsum([part.size for part in parts])[:-1])
         return Counts(*(p.reshape(q.shape) for p, q in zip(pieces, parts, strict=True)))

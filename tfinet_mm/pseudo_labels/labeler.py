@@ -161,7 +161,7 @@ class PseudoLabeler:
             return on_first_rank(lambda: self._write_report(counts, levels))
 
     def _wanted(self) -> dict[str, Any]:
-        """What decides about the result: of the predictions, and of the labels made of them."""
+        """Return what decides about the predictions, and about the labels made of them."""
         return plain(
             dict(
                 predictions=dict(
@@ -222,7 +222,7 @@ class PseudoLabeler:
     def _finished(
         self, manifest: RunManifest, wanted: dict[str, Any], overwrite: bool
     ) -> dict[str, Any] | None:
-        """The report, if all that is wanted is there; refuses what is not to be overwritten."""
+        """Return the report if all is there; refuse what is not to be overwritten."""
         found = manifest.read(PARTS, DAMAGED)
         if found is None:
             self._refuse_foreign_files()
@@ -298,7 +298,7 @@ class PseudoLabeler:
         return ensemble.to(self.device)
 
     def _mine(self, what: str) -> Any:
-        """The pairs of this process, with what was predicted for them."""
+        """Yield the pairs of this process, with what was predicted for them."""
         rank, world = get_dist_info()
         indices = range(rank, len(self.pairs), world)
         with _bar(len(indices), what, 'pair') as bar:
@@ -307,7 +307,7 @@ class PseudoLabeler:
                 bar.update()
 
     def _levels(self) -> np.ndarray | None:
-        """The threshold of each class, after a look at all pairs where there are quotas."""
+        """Return the threshold of each class, after a look at all pairs where there are quotas."""
         if self.selection is None or self.selection.quota is None:
             return None if self.selection is None else self.selection.levels(self.pairs.table)
         classes = self.pairs.table.num_classes
@@ -377,6 +377,6 @@ def _summed(values: np.ndarray) -> np.ndarray:
 
 
 def _bar(total: int, what: str, unit: str) -> Any:
-    """A progress bar with the time left, of the first process."""
+    """Return a progress bar with the time left, shown by the first process."""
     first = get_dist_info()[0] == 0
     return tqdm(total=total, desc=what, unit=unit, leave=False, disable=not first)

@@ -187,7 +187,7 @@ def _baseline(name: str, stages: Sequence[str]) -> str:
 
 
 def _missing(runs: Sequence[Run]) -> list[str]:
-    """A note on rows that aren't of all runs."""
+    """Return a note on rows that aren't of all runs."""
     counts = {stage: sum(stage in run.tests for run in runs) for stage in _tested(runs)}
     short = [f'{stage} ({count})' for stage, count in counts.items() if count < len(runs)]
     return [f'Done in some of the {len(runs)} runs only: {", ".join(short)}.'] if short else []
@@ -216,7 +216,7 @@ def _label_rows(runs: Sequence[Run], stages: Sequence[str]) -> Iterator[tuple[st
 
 
 def _figures(report: Mapping[str, Any]) -> dict[str, float | None]:
-    """The figures of a report of pseudo labels, by the words that stand before their row."""
+    """Return the figures of a report of pseudo labels, by the words before their row."""
     figures = {'filled, of the unchanged pixels without a class': report['filled']}
     accuracy = report['accuracy']
     if accuracy is not None:
@@ -233,7 +233,7 @@ def _figures(report: Mapping[str, Any]) -> dict[str, float | None]:
 def _values(
     figures: Sequence[Mapping[str, Mapping[str, float | None]]], stage: str, figure: str
 ) -> dict[int, float]:
-    """A figure by the number of the run, without those that have none.
+    """Return a figure by the number of the run, without those that have none.
 
     A class that no pixel got has no precision.
     """

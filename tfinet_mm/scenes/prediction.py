@@ -213,12 +213,12 @@ class _Prepared(NamedTuple):
 
 
 def _cache_megabytes(plan: WindowPlan, bands: int) -> int:
-    """What GDAL may keep of blocks: bounded by a row of windows, of both dates, of four bytes."""
+    """Return the size of GDAL's cache: a row of windows, of both dates, of four bytes."""
     return (CACHE_BASE + 2 * 2 * bands * 4 * plan.size * plan.width) >> 20
 
 
 def _with_defaults(inferencer: ScenePredictor, reading: Mapping[str, Any]) -> dict[str, Any]:
-    """The reader's options, with bands and values as the network's pipeline reads images."""
+    """Return the reader's options, with bands and values as the network's pipeline reads."""
     options = dict(reading)
     if options.get('bands') is None and inferencer.bands is not None:
         options['bands'] = inferencer.bands
@@ -275,7 +275,7 @@ def _settings(
 
 
 def _inputs(before: PathLike, after: PathLike) -> dict[str, Any]:
-    """What the scene is read from, by content."""
+    """Return what the scene is read from, by content."""
     paths = dict(before=before, after=after)
     return {role: joined(fingerprints(input_files(path))) for role, path in paths.items()}
 

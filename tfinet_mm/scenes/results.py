@@ -154,7 +154,7 @@ class SceneResults:
             )
 
     def areas(self) -> FromToAreas:
-        """The from-to areas."""
+        """Read the from-to areas."""
         path = self.folder / AREAS_FILE
         found = read_json(path, fix='predict the scene again')
         if found is None:
@@ -167,7 +167,7 @@ class SceneResults:
         return read_summary(path) if path.is_file() else None
 
     def largest(self, number: int) -> list[ChangePolygon]:
-        """The largest polygons, or all where there are fewer; none where none were asked for.
+        """Read the largest polygons, or all where there are fewer; none where none were asked for.
 
         Raises:
             MissingExtraError: pyogrio or shapely is not installed.

@@ -59,11 +59,11 @@ class Staging:
         self._own: set[int] | None = None
 
     def path(self, name: str) -> Path:
-        """The raster of one of the maps :data:`STAGED`, readable by GDAL."""
+        """Return the raster of one of the maps :data:`STAGED`, readable by GDAL."""
         return self.folder / f'{name}.img'
 
     def read(self, name: str) -> np.ndarray:
-        """A map (H, W), mapped into memory and not writable."""
+        """Return a map (H, W), mapped into memory and not writable."""
         return np.memmap(self.path(name), STAGED[name], mode='r', shape=(self.height, self.width))
 
     def prepare(self, settings: Mapping[str, Any]) -> None:
@@ -172,7 +172,7 @@ def scene_manifest(folder: str | Path, name: str) -> RunManifest:
 
 
 def _read_json(path: Path) -> Any:
-    """What a file holds; None where it isn't there or was not written to its end."""
+    """Read a file; None where it isn't there or was not written to its end."""
     try:
         return json.loads(path.read_text(encoding='utf-8'))
     except (FileNotFoundError, ValueError):

@@ -263,7 +263,7 @@ def draw_pair(
 def _class_panels(
     what: str, labels: Sequence[np.ndarray | None], table: ClassTable, size: tuple[int, int]
 ) -> list[Panel | None]:
-    """Maps 0..K of both dates in the colours of the classes, 255 striped."""
+    """Draw maps 0..K of both dates in the colours of the classes, 255 striped."""
     panels: list[Panel | None] = []
     for one, date in zip(labels, DATES, strict=True):
         if one is None:

@@ -137,7 +137,7 @@ def _is_begun(manifest: RunManifest, settings: dict[str, Any]) -> bool:
 
 
 def _missing(root: Path, splits: Mapping[str, int]) -> list[tuple[str, int]]:
-    """The pairs that lack a file: split and number."""
+    """Return the pairs that lack a file: split and number."""
     return [
         (split, number)
         for split, count in splits.items()
