@@ -58,6 +58,10 @@ def test_links_lead_from_the_docs():
     assert with_links(written, 'configs/README.md') == (
         '[a](tools.md#train) [b](configs.md#x) [c](../LICENSE) d ![e](../configs/x.png)'
     )
+    badge = '[![a](https://x.y/b-c)](docs/tools.md#train) [![d](docs/e.png)](README.md)'
+    assert with_links(badge, 'README.md') == (
+        '[![a](https://x.y/b-c)](tools.md#train) [![d](e.png)](start.md)'
+    )
     kept = '[a](#here) [b](https://x.y/z.md) <c.md>'
     assert with_links(kept, 'README.md') == kept
 

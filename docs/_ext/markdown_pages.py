@@ -51,9 +51,11 @@ def with_links(text: str, file: str) -> str:
         if (ROOT / target).is_dir():
             return match['text']
         new = pages.get(target) or os.path.relpath(ROOT / target, DOCS)
-        return f'[{match["text"]}]({new}{match["anchor"] or ""})'
+        return f'[{with_links(match["text"], file)}]({new}{match["anchor"] or ""})'
 
-    link = r'\[(?P<text>[^\[\]]*)\]\((?!\w+:)(?P<path>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)'
+    # The text may be a picture, as that of a badge is.
+    inner = r'(?P<text>(?:!\[[^\[\]]*\]\([^()]*\)|[^\[\]])*)'
+    link = rf'\[{inner}\]\((?!\w+:)(?P<path>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)'
     return re.sub(link, linked, text)
 
 
