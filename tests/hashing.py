@@ -1,4 +1,4 @@
-"""Which files are read to be hashed."""
+"""Note which files are read to be hashed."""
 
 import hashlib
 from contextlib import contextmanager

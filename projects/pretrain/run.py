@@ -38,7 +38,7 @@ STAGES: dict[str, str | Average | None] = dict(
     third='both',
     final=Average('both', 'third', 0.7),
 )
-"""What each stage begins with: ImageNet's weights (None), those of a training, or an average."""
+"""Beginning of each stage: ImageNet's weights (None), those of a training, or an average."""
 
 LAST = 'final'
 

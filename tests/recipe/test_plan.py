@@ -1,4 +1,4 @@
-"""Which commands a recipe becomes, in which order."""
+"""Turn a recipe into commands, in their order."""
 
 import argparse
 from pathlib import Path

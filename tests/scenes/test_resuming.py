@@ -1,4 +1,4 @@
-"""What a second run on a scene's folder skips, makes again, and refuses."""
+"""Skip, make again or refuse what a second run finds in the folder of a scene."""
 
 import json
 import os

@@ -222,7 +222,7 @@ def read_grid(word: str) -> str | float:
 
 
 def read_bands(words: Sequence[str]) -> list[int] | dict[str, list[int]]:
-    """Numbers of bands, for both dates alike or for each.
+    """Numbers of bands, for both dates or for each.
 
     Raises:
         ValueError: The words are neither.

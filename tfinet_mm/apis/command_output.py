@@ -131,7 +131,7 @@ def is_georeferenced(path: str) -> bool:
 
 
 def write_result(out: Path, name: str, result: SCDResult) -> None:
-    """Write the label of each date and P(changed), each file whole or not at all."""
+    """Write the label of each date and P(changed), each in a whole file."""
     for folder, labels in zip(FOLDERS, (result.semantic_from, result.semantic_to), strict=False):
         write_palette_png(sample_file(out / folder, name, '.png'), labels, result.palette)
     prob = np.round(result.change_prob.clip(0, 1) * 255).astype(np.uint8)
