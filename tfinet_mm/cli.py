@@ -18,13 +18,14 @@ TOOLS = dict(
     check=('check_dataset.py', 'find mistakes in a data set before training'),
     browse=('browse_dataset.py', 'draw pairs with their labels, as a training sees them'),
     report=('report.py', 'write an HTML page over a folder of predictions'),
-    score=('analysis/score_scene.py', 'score the maps of a scene against labels'),
+    score=('score_maps.py', 'score maps of any program against labels, or compare two methods'),
     recipe=('recipe.py', 'run the SenseEarth recipe: train, pseudo-label, train again, test'),
     label=('pseudo_label.py', 'make pseudo labels of unchanged pixels'),
     export=('export_weights.py', 'write a file of weights from a checkpoint'),
     convert=('convert_checkpoint.py', 'convert a published checkpoint'),
     generate=('dataset/make_synthetic.py', 'generate a data set of labelled pairs'),
     scene=('dataset/make_scene.py', 'generate a pair of GeoTIFFs with labels'),
+    score_scene=('analysis/score_scene.py', 'score the maps of a scene against labels'),
     flops=('analysis/get_flops.py', 'count parameters and operations of a network'),
     benchmark=('analysis/benchmark.py', 'measure time and memory of networks'),
 )
@@ -68,7 +69,7 @@ def _run_script(path: Path, name: str, arguments: Sequence[str]) -> None:
 
 
 def _overview() -> str:
-    lines = [f'  {word:10} {purpose}' for word, (_, purpose) in TOOLS.items()]
+    lines = [f'  {word:11} {purpose}' for word, (_, purpose) in TOOLS.items()]
     return '\n'.join(
         [
             'usage: tfinet COMMAND [options]',

@@ -13,6 +13,11 @@ from tfinet_mm.io.images import PathLike, Window
 SHOWN = 10
 """Number of names that an error lists before it only counts."""
 
+ADVICE = (
+    'Every pair needs a file of the same name (or matching by key_pattern) in each folder; '
+    'complete them, or list the whole pairs in a file (ann_file)'
+)
+
 
 def list_folder(folder: PathLike, suffixes: Sequence[str]) -> dict[str, str]:
     """Return all files of a folder and its sub-folders that end in one of the suffixes.
@@ -141,6 +146,7 @@ def match_folders(
     folders: Mapping[str, Mapping[str, str]],
     key_pattern: str | None = None,
     only: Sequence[str] | None = None,
+    advice: str = ADVICE,
 ) -> list[dict[str, str]]:
     """Bring the files of several folders together by their names.
 
@@ -151,6 +157,7 @@ def match_folders(
             names before they are compared (a year, a resolution).
         only: Names in the first folder to bring together, by default all of
             every folder. Files of other names are no error then.
+        advice: End of the message where names are missing, what to do.
 
     Returns:
         For each pair the path in each role, and ``name``, that of the first
@@ -177,9 +184,7 @@ def match_folders(
         total = len(set().union(*missing.values()))
         listed = '; '.join(f'{role} lacks {_some(names)}' for role, names in missing.items())
         raise UnmatchedPairError(
-            f'{total} names are not in every folder of the data set: {listed}. Every pair needs a '
-            'file of the same name (or matching by key_pattern) in each folder; complete them, or '
-            'list the whole pairs in a file (ann_file)'
+            f'{total} names are not in every folder of the data set: {listed}. {advice}'
         )
     return [
         {'name': name, **{role: files[key][1] for role, files in keyed.items()}}

@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tfinet_mm.evaluation import SCDConfusion, scores_report
+from tfinet_mm.evaluation import PairCounts, SCDConfusion, score_intervals, scores_report
 from tfinet_mm.report.encoding import reduce_view
 from tfinet_mm.report.folder import shown_image
 from tfinet_mm.report.records import (
@@ -193,11 +193,20 @@ def _viewer(
 
 def _scores(pairs: Sequence[TestedPair], table: ClassTable) -> dict[str, Any] | None:
     zeros = SCDConfusion.zeros(table.num_classes)
-    vector = zeros.flatten()
+    total = zeros.flatten()
     scored = [pair.counts for pair in pairs if pair.counts is not None]
+    if not scored:
+        return None
+    collected = PairCounts(table.num_classes)
     for places, values in scored:
-        vector[places] += values
-    return scores_report(zeros.unflatten(vector), table, len(scored)) if scored else None
+        total[places] += values
+        vector = np.zeros_like(total)
+        vector[places] = values
+        collected.add(zeros.unflatten(vector))
+    # In the order that SCDMetric has too, so that both draw the same pairs.
+    collected = PairCounts.merge([collected.pack()], table.num_classes)
+    intervals = score_intervals(collected, table)
+    return scores_report(zeros.unflatten(total), table, len(scored), intervals)
 
 
 def _sparse(counts: SCDConfusion) -> tuple[np.ndarray, np.ndarray]:
