@@ -272,7 +272,7 @@ def _columns(
         return _grid(list(names), rows, left=0)
     for side in (0, 1):
         rows.append([f'{intervals.bounds[_key("scores", name)][side]:.2f}' for name in names])
-    labelled = [[label, *row] for label, row in zip(('', 'from', 'to'), rows, strict=True)]
+    labelled = [[label, *row] for label, row in zip(('', 'lower', 'upper'), rows, strict=True)]
     return _grid(['', *names], labelled)
 
 
