@@ -275,8 +275,8 @@ def format_comparison(
         >>> print(format_comparison(tests, ('one', 'other'), 9, 'as an example'))
         Paired comparison on 9 pairs, as an example
         <BLANKLINE>
-                 one  other  difference  lower  upper       p
-        SeK    20.00  21.50       +1.50   0.25   2.50  0.0312
+               one  other  difference  lower  upper       p
+        SeK  20.00  21.50       +1.50   0.25   2.50  0.0312
     """
     rows = [['', *names, 'difference', 'lower', 'upper', 'p']]
     for name, test in tests.items():
