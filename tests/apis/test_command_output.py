@@ -3,10 +3,12 @@
 import hashlib
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hashing import hashed_files
+from PIL import Image
 from read_only import read_only
 
 from tfinet_mm.apis.command_output import (
@@ -16,7 +18,7 @@ from tfinet_mm.apis.command_output import (
     is_georeferenced,
     list_pairs,
 )
-from tfinet_mm.errors import FolderInUseError, ManifestError
+from tfinet_mm.errors import FolderInUseError, ManifestError, UnmatchedPairError
 from tfinet_mm.structures import SECOND
 
 SETTINGS = dict(
@@ -331,3 +333,18 @@ def test_names_that_are_no_text_in_utf_8(tmp_path):
     # The second run finds the first one's.
     finish(tmp_path / 'out', *pairs)
     assert claim(tmp_path / 'out', pairs) == []
+
+
+def test_folders_whose_names_differ_by_a_pattern(tmp_path):
+    for date in ('pre', 'post'):
+        for name in ('x_1', 'x_2'):
+            path = tmp_path / date / f'{name}_{date}_disaster.png'
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(path)
+    folders = str(tmp_path / 'pre'), str(tmp_path / 'post')
+    with pytest.raises(UnmatchedPairError, match='--key-pattern'):
+        list_pairs(*folders)
+    pairs = list_pairs(*folders, key_pattern='_(pre|post)_disaster')
+    assert [(Path(pair.before).name, Path(pair.after).name) for pair in pairs] == [
+        (f'x_{number}_pre_disaster.png', f'x_{number}_post_disaster.png') for number in (1, 2)
+    ]

@@ -70,7 +70,7 @@ class MapFolders:
                 f'{self.folders}'
             )
 
-    def list(self, role: str) -> dict[str, dict[str, str]]:
+    def list(self, role: str) -> dict[str, Mapping[str, str]]:
         """Return the files by name of each folder, under names that begin with a role."""
         names = [f'{role} {part}' for part in (*DATES, 'change')]
         return {

@@ -45,7 +45,7 @@ def _predict(args: argparse.Namespace) -> None:
     out = Path(args.out)
     if args.report:
         check_report()
-    pairs = on_first_rank(lambda: list_pairs(args.before, args.after, args.kind))
+    pairs = on_first_rank(lambda: list_pairs(args.before, args.after, args.kind, args.key_pattern))
     kinds = {pair.kind for pair in pairs}
     _check_options(args, kinds)
     with one_rank_reads():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -31,6 +32,14 @@ NETWORK_SUFFIXES = (*CONFIG_SUFFIXES, '.pth', '.pt', '.ckpt', WEIGHTS_SUFFIX)
 """Of files that are no images."""
 
 
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f'{text!r} is no regular expression: {error}') from None
+    return text
+
+
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(
@@ -43,6 +52,13 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         dest='kind',
         choices=KINDS,
         help='scenes on the ground or plain pictures (default: georeferenced rasters are scenes)',
+    )
+    parser.add_argument(
+        '--key-pattern',
+        type=_pattern,
+        metavar='REGEX',
+        help='what it matches is taken out of the names of files in folders before they are '
+        "compared, as '_(pre|post)'",
     )
     parser.add_argument(
         '--report', action='store_true', help='also write a page to look through, DIR/report.html'

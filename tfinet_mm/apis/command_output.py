@@ -63,7 +63,15 @@ class Pair(NamedTuple):
         path.unlink(missing_ok=True)
 
 
-def list_pairs(before: str, after: str, kind: str | None = None) -> list[Pair]:
+ADVICE = (
+    'Both folders need files of the same names; add the missing ones, or take what differs out of '
+    "the names with --key-pattern, as '_(pre|post)_disaster'"
+)
+
+
+def list_pairs(
+    before: str, after: str, kind: str | None = None, key_pattern: str | None = None
+) -> list[Pair]:
     """All pairs of two files, or of two folders.
 
     Args:
@@ -71,6 +79,8 @@ def list_pairs(before: str, after: str, kind: str | None = None) -> list[Pair]:
         after: The same of the second date; files in folders match by their names.
         kind: 'picture' or 'scene'; by default pairs of which one file is
             georeferenced are scenes.
+        key_pattern: Regular expression; what it matches is taken out of the names
+            of files in folders before they are compared.
 
     Raises:
         FileNotFoundError: One isn't there.
@@ -85,7 +95,8 @@ def list_pairs(before: str, after: str, kind: str | None = None) -> list[Pair]:
         if os.path.realpath(before) == os.path.realpath(after):
             raise ValueError(f'before and after are the same folder, {before}; give two folders')
         files = {'before': list_folder(before, SUFFIXES), 'after': list_folder(after, SUFFIXES)}
-        found = [(pair['name'], pair['before'], pair['after']) for pair in match_folders(files)]
+        matched = match_folders(files, key_pattern, advice=ADVICE)
+        found = [(pair['name'], pair['before'], pair['after']) for pair in matched]
     else:
         for path in (before, after):
             if not Path(path).is_file():
