@@ -260,6 +260,21 @@ def test_files_that_two_roles_share_are_found_through_links(tmp_path):
     assert pairs.missing_links() == [str(tmp_path / 'b/1.png')]
 
 
+def test_links_that_lead_round_in_a_circle(tmp_path):
+    for folder in ('a', 'b'):
+        touch(tmp_path, f'{folder}/1.png', f'{folder}/lost+found/x.png')
+    for folder in ('a', 'b'):
+        (tmp_path / folder / 'other').symlink_to(tmp_path / ('b' if folder == 'a' else 'a'))
+        (tmp_path / folder / 'self.png').symlink_to('self.png')
+    pairs = match_folders({one: list_folder(tmp_path / one, ('.png',)) for one in 'ab'})
+    assert pairs.names == ['1', 'other/1', 'other/self', 'self']
+    ours = [path for path in pairs.missing_links() if path.startswith(str(tmp_path / 'a/'))]
+    assert [os.path.relpath(path, tmp_path / 'a') for path in ours] == [
+        'other/self.png',
+        'self.png',
+    ]
+
+
 def test_pairs_are_a_sequence():
     folders = {role: {name: role + name for name in 'abc'} for role in ('x', 'y')}
     pairs = match_folders(folders)

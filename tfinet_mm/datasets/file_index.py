@@ -74,7 +74,8 @@ def list_folder(folder: PathLike, suffixes: Sequence[str]) -> FolderFiles:
 
     Args:
         folder: Where to look.
-        suffixes: Endings such as '.png', of any case. Hidden files are left out.
+        suffixes: Endings such as '.png', of any case. Hidden files are left out, and so is
+            ``lost+found``, which file systems keep.
 
     Returns:
         Path of each file by its name: the path below the folder, with slashes,
@@ -82,6 +83,7 @@ def list_folder(folder: PathLike, suffixes: Sequence[str]) -> FolderFiles:
 
     Raises:
         FileNotFoundError: There is no such folder, or no such file in it.
+        PermissionError: A folder below can't be read.
         UnmatchedPairError: Two files differ in their suffix only.
     """
     root = os.fspath(folder)
@@ -101,9 +103,9 @@ def list_folder(folder: PathLike, suffixes: Sequence[str]) -> FolderFiles:
         with os.scandir(where) as entries:
             for entry in entries:
                 name = entry.name
-                if name.startswith('.'):
+                if name.startswith('.') or name == 'lost+found':
                     continue
-                if entry.is_dir():
+                if _is_folder(entry):
                     real = os.path.realpath(entry.path)
                     # A link to a folder above it would be followed for ever.
                     if real not in reached:
@@ -129,6 +131,14 @@ def list_folder(folder: PathLike, suffixes: Sequence[str]) -> FolderFiles:
         raise FileNotFoundError(f'{root} has no file ending in {tuple(suffixes)}{found}')
     in_order = {name: endings[name] for name in sorted(endings)}
     return FolderFiles(root, in_order, frozenset(seen), frozenset(links))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link to itself; it is said where its file is needed.
+        return False
 
 
 def strip_suffix(name: str, suffixes: Sequence[str]) -> str | None:
