@@ -213,6 +213,15 @@ def test_names_that_differ_by_a_pattern(reference, tmp_path):
     np.testing.assert_array_equal(found.counts.flatten(), expected)
 
 
+def test_maps_are_not_scored_against_themselves(reference, tmp_path):
+    maps = MapFolders(tmp_path / 'maps')
+    with pytest.raises(ValueError, match='labels from and predictions from are the same files'):
+        count_maps(maps, maps, TABLE)
+    labels = MapFolders(tmp_path / 'labels', ('label1', 'label1'))
+    with pytest.raises(ValueError, match='labels from and labels to are the same files'):
+        count_maps(maps, labels, TABLE)
+
+
 def test_maps_of_another_size(tmp_path):
     for root, side in (('labels', 4), ('maps', 6)):
         for folder in ('label1', 'label2'):

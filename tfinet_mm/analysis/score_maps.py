@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import combinations
 from pathlib import Path
 from typing import NamedTuple
 
@@ -140,6 +141,7 @@ def count_maps(
     Raises:
         FileNotFoundError: A folder is missing or has no map.
         UnmatchedPairError: A name is missing in a folder.
+        ValueError: Two of the folders hold the same files.
         LabelFormatError: A file can't be read, or differs in size from another of its pair.
         LabelValueError: A file holds a value that has no meaning.
     """
@@ -156,6 +158,13 @@ def count_maps(
         'round; add the missing files, take what differs out of the names with --key-pattern, or '
         'name the pairs to score in a file (--list)',
     )
+    for first, second in combinations(folders, 2):
+        if len(matched.one_file(first, second)) == len(matched):
+            pair = matched[0]
+            raise ValueError(
+                f'{first} and {second} are the same files, such as {pair[first]} and '
+                f'{pair[second]}; give each its own folder (--pred-folders, --labels-folders)'
+            )
     scores = MapScores(
         PairCounts(table.num_classes),
         SCDConfusion.zeros(table.num_classes),
