@@ -41,16 +41,17 @@ SCORES = {
 }
 
 
+@pytest.mark.parametrize('number', [3, 30])
 @pytest.mark.parametrize('name', SCORES)
-def test_as_scipy_draws_them(name):
-    counts = drawn_pairs(30)
+def test_as_scipy_draws_them(name, number):
+    counts = drawn_pairs(number)
     intervals = score_intervals(collected(counts), TABLE, resamples=300, seed=3)
 
     def statistic(places):
         return SCORES[name](sum((counts[i] for i in places), SCDConfusion.zeros(2)))
 
     expected = bootstrap(
-        (np.arange(30),),
+        (np.arange(number),),
         statistic,
         vectorized=False,
         method='percentile',

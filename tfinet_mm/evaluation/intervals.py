@@ -26,6 +26,9 @@ LEVEL = 0.95
 BLOCK = 1 << 23
 """Weights of pairs that are in memory at once, at most."""
 
+FEW = 8
+"""Pairs up to which the same draw comes so often that each is scored once."""
+
 
 def block_rows(pairs: int) -> int:
     """Return how many draws of so many pairs are summed at once."""
@@ -121,9 +124,12 @@ def bootstrap_intervals(
         return None
     drawn: dict[str, list[float]] = {}
     for weights in drawn_weights(len(pairs), resamples, seed):
-        for counts in pairs.sums(weights):
-            for name, value in score(counts).items():
-                drawn.setdefault(name, []).append(value)
+        places = np.arange(len(weights))
+        if len(pairs) <= FEW:
+            weights, places = np.unique(weights, axis=0, return_inverse=True)
+        scores = [score(counts) for counts in pairs.sums(weights)]
+        for name in scores[0]:
+            drawn.setdefault(name, []).extend(scores[place][name] for place in places.ravel())
     tails = [50 * (1 - level), 50 * (1 + level)]
     bounds = {}
     for name, values in drawn.items():
