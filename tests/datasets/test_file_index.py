@@ -43,6 +43,10 @@ def test_several_suffixes_but_not_two_files_of_a_name(tmp_path):
 def test_missing_and_empty_folders(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'no such folder: .*gone'):
         list_folder(tmp_path / 'gone', ('.png',))
+    (tmp_path / 'x.png').mkdir()
+    with pytest.raises(FileNotFoundError, match=r'no file ending in .*x\.png is a folder'):
+        list_folder(tmp_path, ('.png',))
+    (tmp_path / 'x.png').rmdir()
     touch(tmp_path, 'a.tif')
     with pytest.raises(FileNotFoundError, match=r"no file ending in .*'\.png'.*\['\.tif'\]"):
         list_folder(tmp_path, ('.png',))

@@ -95,6 +95,7 @@ def list_folder(folder: PathLike, suffixes: Sequence[str]) -> FolderFiles:
     shared: dict[str, str] = {}
     links: set[str] = set()
     others: set[str] = set()
+    named: list[str] = []
     real = os.path.realpath(root)
     seen = {real}
     waiting: list[tuple[str, str, frozenset[str]]] = [(root, '', frozenset([real]))]
@@ -106,6 +107,8 @@ def list_folder(folder: PathLike, suffixes: Sequence[str]) -> FolderFiles:
                 if name.startswith('.') or name == 'lost+found':
                     continue
                 if _is_folder(entry):
+                    if name.endswith(wanted):
+                        named.append(entry.path)
                     real = os.path.realpath(entry.path)
                     # A link to a folder above it would be followed for ever.
                     if real not in reached:
@@ -128,6 +131,8 @@ def list_folder(folder: PathLike, suffixes: Sequence[str]) -> FolderFiles:
                     links.add(stem)
     if not endings:
         found = f'; it has files ending in {sorted(others)}' if others else ' nor any other file'
+        if named:
+            found = f'; {min(named)} is a folder'
         raise FileNotFoundError(f'{root} has no file ending in {tuple(suffixes)}{found}')
     in_order = {name: endings[name] for name in sorted(endings)}
     return FolderFiles(root, in_order, frozenset(seen), frozenset(links))
