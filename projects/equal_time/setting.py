@@ -1,7 +1,7 @@
 # The setting of comparisons on the embedded data: small pairs, batches of 8, from scratch, the same
 # augmentation, optimizer and schedule for every network. Without a model: tools/analysis/equal_time.py
 # puts one in. max_iters and end are set there as well.
-_base_ = ['../datasets/synthetic.py', '../default_runtime.py']
+_base_ = ['../../configs/_base_/datasets/synthetic.py', '../../configs/_base_/default_runtime.py']
 
 data_root = 'data/study'
 held_out = dict(

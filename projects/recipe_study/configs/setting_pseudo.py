@@ -1,5 +1,5 @@
 # The study's trainings on pseudo labels; the recipe sets data_root of LoadPseudoLabels.
-_base_ = './study.py'
+_base_ = 'setting.py'
 train_pipeline = [
     dict(type='tfinet_mm.LoadImagePair'),
     dict(type='tfinet_mm.LoadPairAnnotations'),
