@@ -1,11 +1,14 @@
 # The setting of comparisons on the embedded data: small pairs, batches of 8, from scratch, the same
-# augmentation, optimizer and schedule for every network. Without a model: tools/analysis/equal_time.py
-# puts one in. max_iters and end are set there as well.
+# augmentation, optimizer and schedule for every network. Without a model: run.py puts one in, and
+# sets max_iters and end.
 _base_ = ['../../configs/_base_/datasets/synthetic.py', '../../configs/_base_/default_runtime.py']
 
 data_root = 'data/study'
 held_out = dict(
-    batch_size=8, num_workers=0, persistent_workers=False, dataset=dict(data_root=data_root + '/val')
+    batch_size=8,
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(data_root=data_root + '/val'),
 )
 train_dataloader = dict(
     num_workers=0,
@@ -18,9 +21,7 @@ test_dataloader = held_out
 
 # bfloat16 halves a step's time on CPUs that have it. Overrides what a network's config says.
 model = dict(autocast='auto')
-optim_wrapper = dict(
-    type='OptimWrapper', optimizer=dict(type='Adam', lr=4e-3, weight_decay=1e-4)
-)
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=4e-3, weight_decay=1e-4))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=30, by_epoch=False),
     dict(type='PolyLR', power=0.9, eta_min=0.0, begin=30, end=1000, by_epoch=False),

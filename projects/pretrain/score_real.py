@@ -91,13 +91,19 @@ def second(
         truth = combine_semantic_change(*labels)
         result = inferencer(*(_resized(image, scale) for image in (before, after)))
         size = before.shape[1], before.shape[0]
-        covers = [
+        cover_from, cover_to = (
             cv2.resize(cover, size, interpolation=cv2.INTER_NEAREST)
             for cover in (result.land_cover_from, result.land_cover_to)
-        ]
+        )
         change = cv2.resize(result.change_prob, size) >= 0.5
         total += SCDConfusion.from_maps(
-            truth.change, truth.cover_from, truth.cover_to, change.astype(np.uint8), *covers, 6
+            truth.change,
+            truth.cover_from,
+            truth.cover_to,
+            change.astype(np.uint8),
+            cover_from,
+            cover_to,
+            6,
         )
     semantic, binary = scd_scores(total.scd), binary_scores(total.change)
     classes = class_scores(total.scd)['F1']

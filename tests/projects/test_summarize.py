@@ -1,14 +1,16 @@
 """Several runs of one recipe as one table, against worked numbers."""
 
 import json
-import shutil
+import re
 import statistics
 
 import pytest
+from study import PROJECTS, load_study
 
 from tfinet_mm.errors import RecipeError
-from tfinet_mm.recipe.summary import read_runs, summarize
 
+STUDY = load_study('recipe_study/summarize.py')
+read_runs, summarize = STUDY.read_runs, STUDY.summarize
 NETWORKS = {'test/a': ['a'], 'test_tta/a': ['a'], 'test/b': ['b'], 'test/members': ['a', 'b']}
 SEK = {
     'test/a': (10.0, 14.0, 12.0),
@@ -230,18 +232,42 @@ def test_mistakes_are_named(folders, tmp_path):
         summarize(read_runs(made[1:]), ['x'])
 
 
-def test_what_a_recipe_writes_is_read(done, tmp_path):
-    """The tables of two work directories, from the runner to the summary."""
-    shutil.copytree('work', 'work_1', symlinks=True)
-    for seed, folder in enumerate(('work', 'work_1')):
-        path = tmp_path / folder / 'table.json'
-        # A stand-in's report of pseudo labels isn't whole.
-        table = json.loads(path.read_text()) | dict(seed=seed, pseudo_labels={})
-        path.write_text(json.dumps(table))
-    text = summarize(read_runs(['work', 'work_1']), ['one'], 'Score')
-    assert _rows(text, 'one')[1].startswith('| one | yes | 31.00 ± 0.00 | 1.00 ± 0.00 |')
-    assert _rows(text, 'one')[1].endswith('| +1.00 ± 0.00 |')
-    (tmp_path / 'one.py').write_text('model = dict(backbone=dict(width=3))')
-    done.run('--only', 'prepare/*', '--only', 'train/one', work_dir='work_2')
-    with pytest.raises(RecipeError, match=r'for train/one the content of one\.py was not'):
-        read_runs(['work', 'work_2'])
+@pytest.fixture
+def runs(tmp_path):
+    """Two runs of one network, of SeK 10 and 12."""
+    for seed, sek in ((0, 10.0), (1, 12.0)):
+        scores = dict(Score=30.0, SeK=sek, mIoU=50.0, Fscd=40.0)
+        test = dict(stage='test/a', group='members', networks=['a'], tta=False, scores=scores)
+        stages = {'test/a': dict(command='test', configs={})}
+        folder = tmp_path / f'seed_{seed}'
+        folder.mkdir()
+        table = dict(tests=[test], pseudo_labels={}, seed=seed, stages=stages)
+        (folder / 'table.json').write_text(json.dumps(table))
+    return sorted(str(folder) for folder in tmp_path.iterdir())
+
+
+def test_it_prints_the_table(runs, capsys):
+    STUDY.main([*runs, '--baseline', 'a', '--baseline', 'test/a', '--score', 'mIoU'])
+    lines = capsys.readouterr().out.splitlines()
+    assert '| mIoU over a | mIoU over test/a |' in lines[2]
+    assert lines[-1].startswith('| a |  | 30.00 ± 0.00 | 11.00 ± 1.41 | 50.00 ± 0.00 |')
+
+
+@pytest.mark.parametrize(
+    ('words', 'message'),
+    [
+        (['nowhere'], 'there is no nowhere/table.json'),
+        (['--baseline', 'b'], "no test that is done is called 'b'"),
+    ],
+)
+def test_wrong_words_are_named(runs, words, message):
+    with pytest.raises((FileNotFoundError, RecipeError), match=message):
+        STUDY.main([*runs, *words])
+
+
+def test_the_options_are_documented(capsys):
+    with pytest.raises(SystemExit):
+        STUDY.parse_args(['--help'])
+    options = set(re.findall(r'^  (--[a-z-]+)', capsys.readouterr().out, re.MULTILINE))
+    page = (PROJECTS / 'recipe_study' / 'README.md').read_text()
+    assert options - {'--traceback'} == set(re.findall(r'^\| `(--[a-z-]+)', page, re.MULTILINE))
