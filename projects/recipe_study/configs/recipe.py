@@ -1,4 +1,4 @@
-# What each step of the recipe is worth, on embedded pairs: see docs/recipe.md.
+# The worth of each step of the recipe, on embedded pairs: see ../README.md.
 prepare = [
     dict(
         name='data',
