@@ -1,4 +1,4 @@
-"""Names and small types that every room of the package shares.
+"""Names and small types that every layer of the package shares.
 
 Three things are said here once: the names of the fields of a data sample, the
 three branches that a neck returns, and the land-cover classes of a data set

@@ -108,7 +108,12 @@ def _is_image(word: str) -> bool:
 def _add_network(group: Any) -> None:
     group.add_argument('--device', help="such as 'cpu' or 'cuda:1' (default: a GPU if any)")
     add_amp_option(group)
-    group.add_argument('--tta', action='store_true', help='average over flips and rotations')
+    group.add_argument(
+        '--tta',
+        action=argparse.BooleanOptionalAction,
+        help='average over flips and rotations (default: as the weights say; those of the '
+        'package average over two views)',
+    )
     group.add_argument('--window', type=int, help='side of sliding windows in pixels')
     group.add_argument('--overlap', type=int, help='pixels that windows share')
     group.add_argument('--threshold', type=float, help='P(changed) from which a pixel is changed')

@@ -33,6 +33,7 @@ KEPT = (
     'model',
     'default_scope',
     'tta_model',
+    'default_tta',
     'test_pipeline',
     'window',
     'test_dataloader',

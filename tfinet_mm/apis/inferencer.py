@@ -24,10 +24,11 @@ from tfinet_mm.apis.loading import (
     set_windows,
 )
 from tfinet_mm.apis.result import SCDResult
+from tfinet_mm.apis.views import Augmentation, find_augmentation
 from tfinet_mm.engine.testing import is_ensemble
 from tfinet_mm.io.images import split_dates
 from tfinet_mm.models.detectors import SCDTTAModel
-from tfinet_mm.models.detectors.augmentation import TTA_TRANSFORMS
+from tfinet_mm.models.detectors.augmentation import view_names
 from tfinet_mm.models.identity import member_entries
 from tfinet_mm.models.members import network_bands
 from tfinet_mm.structures import (
@@ -63,9 +64,11 @@ class SCDInferencer:
         checkpoint: Weights of the model: a file, an address, or the name of weights
             that come with the package.
         device: Such as ``'cpu'`` or ``'cuda:1'``; by default a GPU where there is one.
-        tta: Average over flips and rotations: True for those of the config's
-            ``tta_model`` or else all six, or a list of names out of
-            :data:`~tfinet_mm.models.detectors.augmentation.TTA_TRANSFORMS`.
+        tta: Average over views: True for the flips, rotations and scales of the config's
+            ``tta_model``, or else all six flips and rotations; a list of names out of
+            :data:`~tfinet_mm.models.detectors.augmentation.TTA_TRANSFORMS`; a dictionary
+            of ``transforms`` and ``scales``; or False for none. By default those of the
+            config's ``default_tta``, which the weights of the package have, or else none.
         amp: Type to compute in: True or ``'auto'`` for the fastest of the device,
             ``'bfloat16'``, ``'float16'`` or ``'float32'``; False for the config's own.
         threshold: P(changed) from which a pixel counts as changed; by default
@@ -110,7 +113,7 @@ class SCDInferencer:
         checkpoint: str | os.PathLike[str] | None = None,
         device: str | torch.device | None = None,
         *,
-        tta: bool | Sequence[str] = False,
+        tta: Augmentation = None,
         amp: bool | str = False,
         threshold: float | None = None,
         window: int | Sequence[int] | None = None,
@@ -150,12 +153,11 @@ class SCDInferencer:
         self.batch_size = batch_size
         self.model.to(self.device)
         self._stepper: Any = self.model
+        augmentation = find_augmentation(cfg, tta)
         self._tta: list[str] = []
-        if tta is not False:
-            if tta is True:
-                tta = (cfg.get('tta_model') or {}).get('transforms') or TTA_TRANSFORMS
-            self._stepper = SCDTTAModel(self.model, tta)
-            self._tta = list(tta)
+        if augmentation is not None:
+            self._stepper = SCDTTAModel(self.model, **augmentation)
+            self._tta = view_names(self._stepper.transforms, self._stepper.scales)
 
     @overload
     def __call__(self, before: ImageLike, after: ImageLike) -> SCDResult: ...
@@ -270,7 +272,7 @@ class SCDInferencer:
         Returns:
             ``model``, a list of the networks with hashes of config and weights
             (see :func:`~tfinet_mm.models.identity.member_entries`),
-            ``tta``, names of transforms, ``amp``, the type that they compute in here
+            ``tta``, names of the views, ``amp``, the type that they compute in here
             (or a list, where members differ), ``threshold`` and ``classes``.
         """
         cfg = self._model_cfg

@@ -128,11 +128,13 @@ def find_window(cfg: Config, model: Any) -> int:
         model: The network, or an ensemble, which takes the largest of its members.
 
     Returns:
-        Of its own sliding windows, or else the images it was trained on: the
-        size that its data preprocessor or the training pipeline cuts to, which a
-        file of weights notes as ``window``; or else 512. The smaller side, where
-        they aren't square.
+        What the config notes as ``window``, as files of weights do; or else that of the
+        network's own sliding windows; or else of the images it was trained on: the size
+        that its data preprocessor or the training pipeline cuts to; or else 512. The
+        smaller side, where they aren't square.
     """
+    if cfg.get('window'):
+        return min(_two(cfg.window))
     sizes = []
     for one in getattr(model, 'members', [model]):
         size = getattr(one.data_preprocessor, 'size', None)
@@ -142,7 +144,7 @@ def find_window(cfg: Config, model: Any) -> int:
             sizes.append(min(_two(size)))
     if sizes:
         return max(sizes)
-    crop = cfg.get('window') or _find(cfg.get('train_dataloader'), 'crop_size')
+    crop = _find(cfg.get('train_dataloader'), 'crop_size')
     return min(_two(crop)) if crop else DEFAULT_WINDOW
 
 

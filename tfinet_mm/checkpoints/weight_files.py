@@ -7,7 +7,8 @@ metadata in its head are texts:
     tfinet_mm_format    number of this format: 1
     tfinet_mm_version   version of the package that wrote it
     license             an SPDX identifier, where the writer stated one
-    config              JSON: model, default_scope, test_pipeline, and optionally tta_model, window
+    config              JSON: model, default_scope, test_pipeline, and optionally tta_model,
+                        default_tta, window
     dataset_meta        JSON: semantic_classes and semantic_palette, unchanged first
     training            JSON: what the checkpoint says of its training (epoch, iter)
     sha256              hash of all tensors, see `digest`

@@ -28,7 +28,7 @@ TOP_LEVEL = (
         for name in inspect.signature(Runner.__init__).parameters
         if name not in ('self', 'cfg')
     ),
-    *('find_unused_parameters', 'model_wrapper_cfg', 'tta_model', 'runner_type'),
+    *('find_unused_parameters', 'model_wrapper_cfg', 'tta_model', 'default_tta', 'runner_type'),
     'custom_imports',
 )
 """Keys that the Runner and our tools read."""

@@ -246,6 +246,7 @@ TOP: Mapping[str, Rule] = dict(
     log_processor=_DICT,
     visualizer=_DICT,
     tta_model=_DICT,
+    default_tta=_DICT,
     resume=TRUTH,
     default_scope=of_kind(str, words='the name of a package'),
     load_from=of_kind(str, words='the name of a checkpoint'),
