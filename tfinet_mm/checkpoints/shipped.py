@@ -34,7 +34,7 @@ def checkpoint_path(name: str | os.PathLike[str]) -> Path:
     """Find the file of a checkpoint.
 
     Args:
-        name: A path, or the name of shipped weights, which goes first.
+        name: A path, or the name of shipped weights, which takes precedence.
 
     Raises:
         FileNotFoundError: There is no such file; the message has the nearest name.

@@ -59,7 +59,7 @@ def _checkpoint_hash(checkpoint: str) -> str:
 
 
 def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file, as sha256sum prints it."""
+    """Return the SHA-256 of a file, as sha256sum prints it."""
     digest = hashlib.sha256()
     with Path(path).expanduser().open('rb') as file:
         while block := file.read(1 << 22):

@@ -211,8 +211,8 @@ def test_other_weights_are_refused(tmp_path, drawn):
     order[1:3] = order[2], order[1]
     swapped = {f'{i}.{key.rpartition(".")[2]}': state[key] for i, key in enumerate(order)}
     for name, content, message in (
-        ('short', {f'x{k}': v for k, v in short.items()}, r'has 235 weights, expected are 240, or'),
-        ('long', {f'x{k}': v for k, v in long.items()}, r'has 241 weights, expected are 240, or'),
+        ('short', {f'x{k}': v for k, v in short.items()}, r'has 235 weights, expected 240, or'),
+        ('long', {f'x{k}': v for k, v in long.items()}, r'has 241 weights, expected 240, or'),
         ('wide', wide, r'has conv1.conv.weight \(32, 5, 3, 3\) where conv1.conv.weight \(32, 3, '),
         ('swapped', swapped, r'has 1\.bias \(32,\) where conv1\.bn\.weight \(32,\)'),
         ('numbers', {**state, 'conv1.conv.weight': 3.0}, 'no tensor|conv1.conv.weight'),

@@ -79,7 +79,7 @@ def test_weighted_means_by_hand():
     ('parts', 'weights'), [([], None), ([], []), ([_constant(1, 1, 1)] * 2, [1]), ([], [1, 2])]
 )
 def test_numbers_must_agree(parts, weights):
-    with pytest.raises(ValueError, match='expected one prediction a weight'):
+    with pytest.raises(ValueError, match='expected one prediction for each weight'):
         mean_probabilities(parts, weights)
 
 

@@ -245,7 +245,7 @@ def test_a_head_with_losses_of_its_own_is_an_error():
     weight = pixel_weights(batch, 'gt_sem_seg_to', (0, 0, 0, 0))
     logits = torch.zeros(2, K, 8, 8)
     assert head_losses('x', head, logits, views) == {'x.loss_own': 0}
-    with pytest.raises(ValueError, match='the head OwnLosses has losses of its own'):
+    with pytest.raises(ValueError, match='the head OwnLosses computes its own losses, which'):
         head_losses('x', head, logits, views, weight)
     assert head.sampler is None
 

@@ -23,14 +23,14 @@ from tfinet_mm.structures import SCDProbabilities
 class SCDTTAModel(BaseTTAModel):
     """A detector or an ensemble that is tested with flips and rotations.
 
-    Every pair of a batch is predicted once a transform, the probabilities of
-    both land-cover maps and of the change are turned back and averaged, and the
-    means are decided as the model decides. The transforms act on the batch where
-    it is, so the test pipeline stays the plain one. The model may use windows or
-    16 bits, and pairs needn't be square or labelled.
+    Every pair of a batch is predicted once for each transform. The probabilities
+    of both land-cover maps and of the change are turned back and averaged, and
+    the model's threshold applies to the means. The transforms act on the device,
+    so the test pipeline stays the plain one. The model may use windows or 16 bits,
+    and pairs needn't be square or labelled.
 
-    ``tools/test.py --tta`` puts the config's model in it; a config may say
-    which transforms: ``tta_model = dict(type='tfinet_mm.SCDTTAModel',
+    ``tools/test.py --tta`` wraps the config's model in it; a config may name the
+    transforms: ``tta_model = dict(type='tfinet_mm.SCDTTAModel',
     transforms=['identity', 'horizontal_flip'])``.
 
     Args:
@@ -38,15 +38,16 @@ class SCDTTAModel(BaseTTAModel):
         transforms: Names out of
             :data:`~tfinet_mm.models.detectors.augmentation.TTA_TRANSFORMS`; by
             default all six.
-        data_preprocessor: In place of the model's own, as in MMEngine's class.
+        data_preprocessor: Replaces the model's own, as in MMEngine's class.
         pretrained: None; mmseg's ``init_model`` gives it to every model.
         train_cfg: None, likewise.
 
     Attributes:
-        active: Where False, :meth:`test_step` is that of the model itself.
+        active: If False, :meth:`test_step` is that of the model itself.
 
     Raises:
-        ValueError: A transform is unknown, or there is none.
+        ValueError: A transform is unknown, or there is none, or ``pretrained`` or
+            ``train_cfg`` is given.
         TypeError: The model doesn't predict probabilities of all three maps.
     """
 
@@ -101,8 +102,8 @@ class SCDTTAModel(BaseTTAModel):
         data = self.module.data_preprocessor(data, False)
         inputs, samples = data['inputs'], data.get('data_samples')
         if samples:
-            # A flip would put padding at the top or on the left, into the windows and the
-            # network's own padding, so it goes before; the batch is of one size.
+            # Cut padding off before a flip, which would move it to the top or the left, into
+            # the windows and the network's own padding. The batch is of one size.
             height, width = samples[0].metainfo.get('img_shape', inputs.shape[2:])[:2]
             inputs = inputs[..., :height, :width]
         return with_predictions(
@@ -119,7 +120,7 @@ class SCDTTAModel(BaseTTAModel):
             NotImplementedError: Always.
         """
         raise NotImplementedError(
-            'tfinet_mm.SCDTTAModel flips and rotates batches by itself; use the plain test '
+            'tfinet_mm.SCDTTAModel itself flips and rotates batches; use the plain test '
             'pipeline, without TestTimeAug, and choose transforms in '
             "tta_model=dict(type='tfinet_mm.SCDTTAModel', transforms=[...])"
         )
