@@ -7,7 +7,7 @@ from tfinet_mm.engine.hooks import sample_info
 
 
 def dataset(*names):
-    """Give what is asked of a data set: its length and the names of its sample_info."""
+    """Stand in for a data set, with its length and the names of its sample_info."""
 
     class Named:
         def __len__(self):
