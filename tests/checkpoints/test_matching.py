@@ -1,4 +1,4 @@
-"""State dicts that others stored are brought to a backbone's names."""
+"""State dicts of other programs are brought to a backbone's names."""
 
 import pytest
 import torch

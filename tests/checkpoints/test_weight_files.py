@@ -1,4 +1,4 @@
-"""Files of weights: what is written, what is read, and what is noticed."""
+"""Files of weights are written and read, and changes in them are found."""
 
 import io
 import json

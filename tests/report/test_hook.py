@@ -1,4 +1,4 @@
-"""The report of a test, of the small run in conftest.py."""
+"""Test the report of a test, of the small run in conftest.py."""
 
 import json
 import re

@@ -13,10 +13,10 @@ from tfinet_mm.errors import CheckpointMismatchError, DamagedCheckpointError, No
 from tfinet_mm.utils.command import is_expected, message_of
 
 SHOWN = 4
-"""Number of keys that a message lists before it only counts them."""
+"""Greatest number of keys that a message lists."""
 
 RESUMABLE = ('meta', 'message_hub', 'state_dict', 'optimizer')
-"""What MMEngine's Runner needs in a checkpoint to resume from it."""
+"""Keys of a checkpoint that MMEngine's Runner needs to resume from it."""
 
 
 def check_contents(checkpoint: Any, name: str) -> dict[str, Any]:

@@ -33,7 +33,7 @@ DAMAGE = (
     *(AssertionError, AttributeError, EOFError, LookupError, OverflowError, RuntimeError),
     *(TypeError, ValueError, struct.error),
 )
-"""What torch raises on bytes that mean nothing to it, by chance one or the other."""
+"""Errors that torch raises on damaged bytes, one or another by chance."""
 
 
 def trust_checkpoints(trust: bool = True) -> None:

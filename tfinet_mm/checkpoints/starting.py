@@ -20,9 +20,9 @@ from tfinet_mm.errors import (
 from tfinet_mm.utils.config.values import is_number
 
 CLASSIFIER = ('semantic_head.conv_seg.weight', 'semantic_head.conv_seg.bias')
-"""The layer with a row for each land-cover class, in every head of mmseg."""
+"""Layer with a row for each land-cover class, in every head of mmseg."""
 TOLERANCE = 0.5
-"""How far means may be apart, on the scale 0..255; some write 123.675 as 123.68."""
+"""Largest difference of equal means, on the scale 0..255; some write 123.675 as 123.68."""
 
 
 def starting_weights(

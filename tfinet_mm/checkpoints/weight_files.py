@@ -38,7 +38,7 @@ FORMAT_KEY = 'tfinet_mm_format'
 DTYPES = {'float16': torch.float16, 'bfloat16': torch.bfloat16, 'float32': torch.float32}
 """Types that weights are stored in, by name."""
 LONGEST_HEAD = 100_000_000
-"""Bytes of a head; the library refuses more."""
+"""Greatest number of bytes of a head; safetensors refuses more."""
 
 
 def is_weight_file(file: BinaryIO) -> bool:

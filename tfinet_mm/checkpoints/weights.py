@@ -13,9 +13,9 @@ from tfinet_mm.checkpoints.contents import check_kinds, listed, not_finite, weig
 from tfinet_mm.errors import CheckpointMismatchError, NotFiniteWeightsError
 
 AUXILIARY = 'auxiliary_head'
-"""How the keys of heads begin that only train."""
+"""Prefix of the keys of heads for training only."""
 SHOWN = 8
-"""Number of keys that are listed before they are only counted."""
+"""Greatest number of keys that a message lists."""
 
 
 def unwrapped(model: nn.Module) -> nn.Module:

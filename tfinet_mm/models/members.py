@@ -25,7 +25,7 @@ from tfinet_mm.utils.config.check import check_config
 from tfinet_mm.utils.config.reading import merge_options, read_config_file
 
 MODEL_KEYS = ('model', 'data_preprocessor', 'tta_model')
-"""What predicting builds of a config; the data of a training may be elsewhere."""
+"""Parts of a config that predicting builds; those of the training's data may be missing."""
 
 
 class Member(NamedTuple):

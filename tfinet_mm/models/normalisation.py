@@ -14,7 +14,7 @@ from tfinet_mm.errors import NormalisationError
 from tfinet_mm.models.data_preprocessor import IMAGENET_MEAN, IMAGENET_STD
 
 TOLERANCE = 0.5
-"""How far values may be apart, on the scale 0..255; some write 123.675 as 123.68."""
+"""Largest difference of equal values, on the scale 0..255; some write 123.675 as 123.68."""
 IMAGENET_WEIGHTS = re.compile(
     r'(torchvision|modelzoo)://.+'
     r'|(open-mmlab|openmmlab)://(msra/)?(resnet|resnext|hrnet)\w*'

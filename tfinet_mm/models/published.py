@@ -194,4 +194,4 @@ CONVERTERS: dict[str, Callable[[StateDict], StateDict]] = {
     'senseearth': convert_senseearth,
     'tfinet': convert_tfinet,
 }
-"""Converters by the name that ``tools/convert_checkpoint.py --network`` takes."""
+"""Converters by the name for ``tools/convert_checkpoint.py --network``."""

@@ -53,7 +53,7 @@ def build(**options):
     torch.manual_seed(0)
     model = MODELS.build({**copy.deepcopy(DETECTOR), **options})
     model.init_weights()
-    # Evaluation mode, so that what the losses see is what mode='tensor' returns.
+    # Evaluation mode, so that the losses get the same logits as mode='tensor' returns.
     return model.eval()
 
 
@@ -96,7 +96,7 @@ def pixels(logits, batch, date):
 
 @pytest.mark.parametrize('size', [(32, 32), (20, 37)])
 def test_weighted_means_by_hand(size):
-    """Also where the detector pads the images."""
+    """The weights also apply where the detector pads the images."""
     model, batch = build(), samples(size)
     with torch.no_grad():
         losses = model(inputs(size), batch, mode='loss')

@@ -22,7 +22,7 @@ from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import Features
 
 SCALES = {'lite0': (1.0, 1.0), 'lite1': (1.0, 1.1), 'lite2': (1.1, 1.2)}
-"""By name: what multiplies the channels and the blocks of a stage."""
+"""Factors of the channels and of the blocks of a stage, by name."""
 STEM_CHANNELS = 32
 STAGES = (
     (0, 1, 3, 1, 1, 16),
@@ -33,7 +33,7 @@ STAGES = (
     (4, 4, 5, 2, 6, 192),
     (4, 1, 3, 1, 6, 320),
 )
-"""The layer of a stage, its blocks, their kernel, stride of the first, expansion and channels."""
+"""Layer, number of blocks, kernel, stride of the first block, expansion, channels of a stage."""
 UNSCALED = (0, len(STAGES) - 1)
 """Stages that have one block in every network."""
 FIRST_WEIGHT = 'conv1.conv.weight'
@@ -122,7 +122,7 @@ class EfficientNetLite(BaseModule):
     pretrained_mean = (127.5, 127.5, 127.5)
     """Mean of each channel that published weights were trained with, in RGB."""
     pretrained_std = (127.5, 127.5, 127.5)
-    """Standard deviation of each channel, likewise."""
+    """Standard deviation of each channel that they were trained with, in RGB."""
 
     def __init__(
         self,

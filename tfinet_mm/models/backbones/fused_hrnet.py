@@ -47,7 +47,7 @@ class FusedHRNet(HRNet):
     pretrained_mean = IMAGENET_MEAN
     """Mean of each channel that published weights were trained with, in RGB."""
     pretrained_std = IMAGENET_STD
-    """Standard deviation of each channel, likewise."""
+    """Standard deviation of each channel that they were trained with, in RGB."""
 
     def __init__(
         self,

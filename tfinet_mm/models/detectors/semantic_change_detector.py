@@ -105,7 +105,7 @@ class SemanticChangeDetector(BaseSegmentor):
     """
 
     part_keys = {'auxiliary_head': ('branch',)}
-    """Keys that configs of parts have besides those of their classes."""
+    """Keys that the configs of parts may have besides those of their classes."""
 
     def __init__(
         self,
