@@ -283,5 +283,5 @@ def test_a_missing_package_names_its_extra(predicted, monkeypatch, name):
 
 def test_limits_are_checked():
     for options in (dict(max_pairs=0), dict(max_side=1), dict(max_polygons=-1)):
-        with pytest.raises(ReportError, match='embeds 1 pair or more'):
+        with pytest.raises(ReportError, match='max_pairs of 1 or more'):
             check_report(**options)

@@ -233,7 +233,7 @@ def test_five_bands_of_16_bit_need_a_stretch(write):
     one, two = rgb(dtype=np.uint16, bands=5), rgb(dtype=np.uint16, bands=5, seed=1)
     one[:, 0, 0] = 9
     paths = write('a', one, nodata=9), write('b', two)
-    with pytest.raises(SceneError, match=r'uint16 values, expected uint8.*percentiles'):
+    with pytest.raises(SceneError, match=r'uint16 .*--stretch LOW HIGH.*stretch=\(low, high\)'):
         ScenePair(*paths)
     with ScenePair(*paths, stretch=(100, 3100)) as pair:
         values, _ = pair.read()

@@ -80,8 +80,8 @@ def export_weights(
         Facts about the file.
 
     Raises:
-        ValueError: The file's suffix or the type is another one, or config and
-            checkpoint don't name the classes.
+        ValueError: ``out`` lacks the suffix, ``dtype`` is unknown, or neither config
+            nor checkpoint names the classes.
         ConfigError: The config is more than JSON can hold, or is an ensemble's.
         CheckpointMismatchError: The checkpoint holds another network.
         NotFiniteWeightsError: A weight isn't finite, or too large for the type.

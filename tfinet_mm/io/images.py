@@ -139,8 +139,8 @@ def _open_raster_size(path: PathLike) -> tuple[int, int]:
 def _checked_rasterio(path: PathLike) -> ModuleType:
     if str(path).lower().endswith(COMMON_SUFFIXES):
         raise ImageFormatError(
-            f'{path} does not start as a PNG, JPEG, BMP or WebP file, which its name says it is, '
-            f'but with {read_head(path)!r}; is it damaged?'
+            f'{path} is not what its name says, a PNG, JPEG, BMP or WebP file: it starts with '
+            f'{read_head(path)!r}; is it damaged?'
         )
     return import_rasterio(path)
 
@@ -261,8 +261,8 @@ def select_bands(path: PathLike, found: int, bands: Sequence[int] | None) -> lis
             4: 'bands=[1, 2, 3] to leave the fourth (often transparency or near infrared) out',
         }.get(found, 'for example bands=[3, 2, 1]')
         raise ImageFormatError(
-            f'{path} has {found} band{"s" * (found != 1)}, expected 3 (RGB); choose with the '
-            f'option bands of LoadImagePair (or of SCDInferencer), counted from 1: {hint}'
+            f'{path} has {found} band{"s" * (found != 1)}, expected 3 (RGB); choose with --bands '
+            f'(from Python bands of LoadImagePair or SCDInferencer), counted from 1: {hint}'
         )
     numbers = [int(number) for number in bands]
     outside = [number for number in numbers if not 1 <= number <= found]

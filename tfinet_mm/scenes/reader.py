@@ -275,8 +275,9 @@ class _Date:
                 return Stretch('none')
             raise SceneError(
                 f'{name} stores {", ".join(kinds)} values, expected uint8 (0..255); state the '
-                'values that become 0 and 255: --stretch LOW HIGH, or --stretch percentiles '
-                "(from Python stretch=(low, high), or stretch='percentiles')"
+                'values that become 0 and 255: --stretch LOW HIGH, LOW,HIGH for each band, or '
+                'percentiles (from Python stretch=(low, high), one (low, high) for each band, '
+                "or 'percentiles')"
             )
         if isinstance(wanted, str):
             if wanted != 'percentiles':

@@ -120,7 +120,7 @@ class Resumption:
         self._schedules = ConfigSchedules(runner)
 
     def finish(self, runner: Runner, optimizer: bool, schedulers: bool) -> None:
-        """Take over the schedules, which MMEngine does wrongly, and the seed, which it doesn't.
+        """Set the schedules by those of the checkpoint, and seed the samples by its seed.
 
         Args:
             runner: The runner, which has loaded everything but the schedules.
