@@ -95,7 +95,7 @@ def test_one_alone_stays_bit_for_bit():
         ([], 'must be a list'),
         ('identity', 'must be a list'),
         (['rotation_45'], 'rotation_45'),
-        (['identity', 'identity'], 'counts once'),
+        (['identity', 'identity'], 'every transform once'),
     ],
 )
 def test_transforms_that_cannot_be(transforms, message):
