@@ -1,4 +1,4 @@
-"""Files of weights: what is in them, and what reads them."""
+"""Test files of weights: their content and their readers."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The inferencer against the network itself and against tools/test.py."""
+"""Test the inferencer against the network itself and against tools/test.py."""
 
 import importlib.util
 import shutil
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def direct(member, before, after):
-    """P(changed) and land cover by the network alone."""
+    """Return P(changed) and land cover of the network alone."""
     model = load_member(*member).model
     pair = np.concatenate([before, after], 2).astype(np.float32)
     inputs = (torch.from_numpy(pair).permute(2, 0, 1)[None] - 100) / 50
@@ -359,7 +359,7 @@ def test_settings_tell_what_decides(member):
 
 
 def test_settings_tell_the_type_that_is_computed_in(member, made_up_cpu, no_gpu, tmp_path):
-    """So that going on on another kind of machine is noticed."""
+    """A run that resumes on another kind of machine is refused."""
     files = member('a')
     auto = Config.fromfile(files[0])
     auto.model.autocast = 'auto'

@@ -51,10 +51,10 @@ _After = TypeVar('_After', bound=ImageLike)
 
 
 class SCDInferencer:
-    """A trained model that takes pairs of images and needs no label.
+    """Trained model that takes pairs of images and needs no label.
 
-    Predicts what ``tools/test.py`` does: the same test pipeline (without what
-    loads labels), the same windows, the same threshold.
+    It predicts the same as ``tools/test.py``, with the same test pipeline
+    (without labels), the same windows and the same threshold.
 
     Args:
         config: A config, as file, dictionary or :class:`~mmengine.config.Config`;
@@ -63,7 +63,7 @@ class SCDInferencer:
             checkpoint, the weights that come with the package.
         checkpoint: Weights of the model: a file, an address, or the name of weights
             that come with the package.
-        device: Such as ``'cpu'`` or ``'cuda:1'``; by default a GPU where there is one.
+        device: Name such as ``'cpu'`` or ``'cuda:1'``; by default a GPU where there is one.
         tta: Average over views: True for the flips, rotations and scales of the config's
             ``tta_model``, or else all six flips and rotations; a list of names out of
             :data:`~tfinet_mm.models.detectors.augmentation.TTA_TRANSFORMS`; a dictionary
@@ -88,13 +88,13 @@ class SCDInferencer:
 
     Attributes:
         model: The network.
-        device: Where it is.
+        device: Its device.
         class_table: Names and colours of the classes.
         batch_size: Pairs that go through the network together.
         bands: Bands that are taken of an image, or None for those of plain RGB.
         value_range: The values that become 0 and 255, or None.
         network_bands: Bands of each date that the network takes.
-        other_transforms: Names of what the pipeline does besides loading and packing.
+        other_transforms: Names of the pipeline's transforms besides loading and packing.
         window: Side of the windows that scenes are predicted in: the option, or
             else that of the config's windows or training crops, or else 512.
         overlap: Pixels that windows of scenes share.
@@ -104,7 +104,7 @@ class SCDInferencer:
         CheckpointMismatchError: The checkpoint holds another network.
         UntrustedCheckpointError: The checkpoint could run code.
         ClassMismatchError: ``class_table`` isn't that of the model.
-        ValueError: The options can't be used; the message says how.
+        ValueError: An option is out of range, or can't be used with this model.
     """
 
     def __init__(
@@ -180,7 +180,7 @@ class SCDInferencer:
             before: The image of the first date: a file, or an array (H, W, B) of
                 uint8 in RGB order, or of any type where a value range is stated.
                 Or a list of these.
-            after: That of the second date, of the same size; or as many.
+            after: The image of the second date, of the same size; or a list of as many.
 
         Returns:
             :class:`~tfinet_mm.apis.SCDResult`, or a list of them in the order
@@ -190,12 +190,12 @@ class SCDInferencer:
             FileNotFoundError: An image isn't there.
             ImageFormatError: Images of a pair differ, or have other bands or
                 another type than the model takes.
-            ValueError: The lists differ in length, or one of both is no list.
+            ValueError: The lists differ in length, or only one of the two is a list.
         """
         if isinstance(before, list | tuple) and isinstance(after, list | tuple):
             if len(before) != len(after):
                 raise ValueError(
-                    f'the lists need one image a pair each, got {len(before)} before and '
+                    f'both lists need one image for each pair, got {len(before)} before and '
                     f'{len(after)} after'
                 )
             results = dict(self.predict(zip(before, after, strict=True)))
@@ -210,7 +210,7 @@ class SCDInferencer:
     def predict(
         self, pairs: Iterable[tuple[ImageLike, ImageLike]], workers: int = 0
     ) -> Iterator[tuple[int, SCDResult]]:
-        """Predict pairs one batch after another, for more than memory holds.
+        """Predict pairs one batch after another, for more pairs than memory holds.
 
         Args:
             pairs: (before, after) each, taken as they are needed.
@@ -232,7 +232,7 @@ class SCDInferencer:
             yield from self._predict_batch(batch)
 
     def predict_probabilities(self, pairs: np.ndarray | torch.Tensor) -> SCDProbabilities:
-        """Predict the probabilities of a batch, before anything is decided.
+        """Predict the probabilities of a batch.
 
         Args:
             pairs: (N, 2B, H, W), before's bands and then after's, uint8 or
@@ -247,14 +247,14 @@ class SCDInferencer:
             data = self.model.data_preprocessor(dict(inputs=torch.as_tensor(pairs)), False)
             inputs = data['inputs']
             if self._tta:
-                # A flip would bring padding to the top or the left; see SCDTTAModel.
+                # A flip would move padding to the top or the left; see SCDTTAModel.
                 inputs = inputs[..., :height, :width]
             made = self._stepper.predict_probabilities(inputs)
             return SCDProbabilities(*(part[..., :height, :width].float() for part in made))
 
     @contextlib.contextmanager
     def whole_images(self) -> Iterator[None]:
-        """Take each image as a whole in the block, whatever the config says of windows."""
+        """Predict each image as a whole in the block, even if the config asks for windows."""
         parts = list(getattr(self.model, 'members', [self.model]))
         modes = [one.test_cfg.get('mode', 'whole') for one in parts]
         try:
@@ -267,7 +267,7 @@ class SCDInferencer:
 
     @functools.cached_property
     def settings(self) -> dict[str, Any]:
-        """Settings that decide about the probabilities, as plain values; images are not among them.
+        """Return the settings that the probabilities depend on, as plain values.
 
         Returns:
             ``model``, a list of the networks with hashes of config and weights
@@ -330,7 +330,7 @@ class SCDInferencer:
 
 
 class _Loaded:
-    """A pair that waits for its batch."""
+    """Pair that waits for its batch."""
 
     def __init__(
         self,

@@ -120,7 +120,7 @@ def test_weighted_means_by_hand():
     ('parts', 'weights'), [([], None), ([], []), ([_constant(1, 1, 1)] * 2, [1]), ([], [1, 2])]
 )
 def test_numbers_must_agree(parts, weights):
-    with pytest.raises(ValueError, match='expected one prediction a weight'):
+    with pytest.raises(ValueError, match='expected one prediction for each weight'):
         mean_probabilities(parts, weights)
 
 
@@ -136,7 +136,7 @@ def test_one_alone_stays_bit_for_bit():
         ([], 'must be a list'),
         ('identity', 'must be a list'),
         (['rotation_45'], 'rotation_45'),
-        (['identity', 'identity'], 'counts once'),
+        (['identity', 'identity'], 'every transform once'),
     ],
 )
 def test_transforms_that_cannot_be(transforms, message):

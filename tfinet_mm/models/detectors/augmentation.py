@@ -28,7 +28,7 @@ SCALE_LIMITS = (0.1, 8.0)
 
 
 class ProbabilityModel(Protocol):
-    """A detector or an ensemble: whatever gives probabilities of a batch of pairs."""
+    """Model that predicts probabilities of a batch of pairs: a detector or an ensemble."""
 
     def predict_probabilities(self, inputs: Tensor) -> SCDProbabilities:
         """Return probabilities of all three maps for pairs (N, 2B, H, W), at their size.
@@ -47,7 +47,7 @@ def check_transforms(transforms: Sequence[str]) -> tuple[str, ...]:
     if isinstance(transforms, str) or unknown or not transforms:
         raise ValueError(f'transforms must be a list out of {TTA_TRANSFORMS}, got {transforms!r}')
     if len(set(transforms)) != len(transforms):
-        raise ValueError(f'every transform counts once, got {tuple(transforms)}')
+        raise ValueError(f'name every transform once, got {tuple(transforms)}')
     return tuple(transforms)
 
 
@@ -142,8 +142,8 @@ def mean_probabilities(
 
     Args:
         parts: Probabilities of the same pairs, by several models or transforms.
-            With weights, they are taken one after another and not kept.
-        weights: One weight > 0 each; None weighs all alike.
+            With weights, they are taken one at a time and not kept in memory.
+        weights: One weight > 0 for each part; None for equal weights.
 
     Raises:
         ValueError: There is nothing to average, or weights and parts differ in number.
@@ -168,7 +168,7 @@ def mean_probabilities(
         mean = [a + b for a, b in zip(mean, weighted, strict=True)] if mean else weighted
     if not mean or count != len(weights):
         raise ValueError(
-            f'expected one prediction a weight and at least one, got {count} predictions (or '
+            f'expected one prediction for each weight, at least one; got {count} predictions (or '
             f'more) and {len(weights)} weights'
         )
     return SCDProbabilities(*mean)
@@ -180,7 +180,7 @@ def augmented_probabilities(
     transforms: Sequence[str] = TTA_TRANSFORMS,
     scales: Sequence[float] = (1.0,),
 ) -> SCDProbabilities:
-    """Predict every view of a batch, and average what is predicted, brought back.
+    """Predict every view of a batch, undo the views, and average the probabilities.
 
     Args:
         model: A detector or an ensemble.

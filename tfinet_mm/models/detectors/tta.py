@@ -24,14 +24,14 @@ from tfinet_mm.structures import SCDProbabilities
 class SCDTTAModel(BaseTTAModel):
     """A detector or an ensemble that is tested with flips, rotations and scales.
 
-    Every pair of a batch is predicted once a transform and scale, the
+    Every pair of a batch is predicted once for each transform and scale. The
     probabilities of both land-cover maps and of the change are brought back and
-    averaged, and the means are decided as the model decides. All of it happens
-    to the batch where it is, so the test pipeline stays the plain one. The model
-    may use windows or 16 bits, and pairs needn't be square or labelled.
+    averaged, and the model's threshold applies to the means. All of this happens on
+    the device, so the test pipeline stays the plain one. The model may use windows
+    or 16 bits, and pairs needn't be square or labelled.
 
-    ``tools/test.py --tta`` puts the config's model in it; a config may say
-    which: ``tta_model = dict(type='tfinet_mm.SCDTTAModel',
+    ``tools/test.py --tta`` wraps the config's model in it; a config may name the
+    views: ``tta_model = dict(type='tfinet_mm.SCDTTAModel',
     transforms=['identity', 'horizontal_flip'], scales=[0.5, 1.0])``.
 
     Args:
@@ -41,15 +41,17 @@ class SCDTTAModel(BaseTTAModel):
             default all six.
         scales: Factors of the pairs' height and width, 0.1..8, each with each
             transform; by default 1 alone.
-        data_preprocessor: In place of the model's own, as in MMEngine's class.
+        data_preprocessor: Replaces the model's own, as in MMEngine's class.
         pretrained: None; mmseg's ``init_model`` gives it to every model.
         train_cfg: None, likewise.
 
     Attributes:
-        active: Where False, :meth:`test_step` is that of the model itself.
+        active: If False, :meth:`test_step` is that of the model itself.
 
     Raises:
-        ValueError: A transform is unknown, a scale out of range, or there is none.
+        ValueError: A transform is unknown, a scale is out of
+            range, either list is empty, or ``pretrained`` or
+            ``train_cfg`` is given.
         TypeError: The model doesn't predict probabilities of all three maps.
     """
 
@@ -106,8 +108,8 @@ class SCDTTAModel(BaseTTAModel):
         data = self.module.data_preprocessor(data, False)
         inputs, samples = data['inputs'], data.get('data_samples')
         if samples:
-            # A flip would put padding at the top or on the left, into the windows and the
-            # network's own padding, so it goes before; the batch is of one size.
+            # Cut padding off before a flip, which would move it to the top or the left, into
+            # the windows and the network's own padding. The batch is of one size.
             height, width = samples[0].metainfo.get('img_shape', inputs.shape[2:])[:2]
             inputs = inputs[..., :height, :width]
         return with_predictions(
@@ -124,7 +126,7 @@ class SCDTTAModel(BaseTTAModel):
             NotImplementedError: Always.
         """
         raise NotImplementedError(
-            'tfinet_mm.SCDTTAModel turns and resizes batches by itself; use the plain test '
+            'tfinet_mm.SCDTTAModel itself flips and rotates batches; use the plain test '
             'pipeline, without TestTimeAug, and choose transforms in '
             "tta_model=dict(type='tfinet_mm.SCDTTAModel', transforms=[...])"
         )
