@@ -252,7 +252,7 @@ def _check_network(inferencer: ScenePredictor, pair: ScenePair) -> None:
         raise SceneError(
             "the network's test pipeline does more than load and pack a pair: "
             f'{", ".join(inferencer.other_transforms)}; scenes are predicted without, so take it '
-            'out of the config, or predict the rasters as pictures (--as picture)'
+            'out of the config, or predict the rasters as pictures (--input-type picture)'
         )
 
 

@@ -138,7 +138,7 @@ class LoadImagePair(BaseTransform):
                 'and no range is stated that becomes 0 to 255; say it in the pipeline: '
                 "dict(type='tfinet_mm.LoadImagePair', value_range=(low, high)), one range for the "
                 'whole data set, such as the 1st and 99th percentile; SCDInferencer has an option '
-                'of this name'
+                'of this name, tfinet-predict --stretch LOW HIGH'
             )
         low, high = self.value_range
         scaled = (image.astype(np.float32) - low) * (255 / (high - low))
