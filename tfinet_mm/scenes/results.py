@@ -15,8 +15,8 @@ from tfinet_mm.io.images import check_window
 from tfinet_mm.io.rasters import import_geo, open_raster
 from tfinet_mm.scenes.from_to import FromToAreas
 from tfinet_mm.scenes.grid import SceneGrid, apply_affine
-from tfinet_mm.scenes.polygons import AREA_FIELDS, LAYER, PolygonSummary, read_summary
 from tfinet_mm.scenes.result_rasters import ResultRaster, scene_rasters
+from tfinet_mm.scenes.vectorize.polygons import AREA_FIELDS, LAYER, PolygonSummary, read_summary
 from tfinet_mm.scenes.write_results import AREAS_FILE, POLYGONS_FILE
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.manifest import read_json

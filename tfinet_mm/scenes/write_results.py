@@ -23,8 +23,8 @@ from tfinet_mm.scenes.areas import PixelAreas
 from tfinet_mm.scenes.cog import write_cog
 from tfinet_mm.scenes.from_to import from_to_areas
 from tfinet_mm.scenes.grid import SceneGrid
-from tfinet_mm.scenes.polygons import read_summary, write_polygons
 from tfinet_mm.scenes.result_rasters import CHANGE_NODATA, scene_rasters, transition_codes
+from tfinet_mm.scenes.vectorize.polygons import read_summary, write_polygons
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.files import whole_file
 from tfinet_mm.utils.json_text import json_text
@@ -67,7 +67,7 @@ def write_results(
         classes: The K + 1 classes, the first that of unchanged pixels.
         threshold: Pixels with P(changed) at or above it are changed.
         polygons: Whether to write ``changes.gpkg``; if not, one that is there is removed.
-        min_area: See :func:`tfinet_mm.scenes.polygons.write_polygons`.
+        min_area: See :func:`tfinet_mm.scenes.vectorize.polygons.write_polygons`.
         connectivity: See there.
         areas: How areas are taken: see :class:`tfinet_mm.scenes.areas.PixelAreas`.
         tags: Metadata for all rasters.
@@ -76,7 +76,7 @@ def write_results(
     Returns:
         What belongs into ``scene.json``: ``class_names``, ``palette``, ``threshold``, ``pixels``
         (numbers of ``valid``, ``changed`` and ``nodata``), ``area_method``, and ``polygons``: the
-        :class:`~tfinet_mm.scenes.polygons.PolygonSummary` or None.
+        :class:`~tfinet_mm.scenes.vectorize.polygons.PolygonSummary` or None.
 
     Raises:
         MissingExtraError: A part of the extra ``geo`` is not installed.
