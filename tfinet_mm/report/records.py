@@ -66,7 +66,7 @@ class PairSummary:
 
 @dataclass(frozen=True)
 class Polygon:
-    """One changed area of a scene.
+    """One changed region of a scene.
 
     Attributes:
         before: Class before, 1..K.
@@ -95,7 +95,7 @@ class PairView:
         probability: P(changed) 0..1, float32, or None.
         annotated_from: Annotated class before, 0..K, 255 left out, or None.
         annotated_to: Annotated class after.
-        polygons: The largest changed areas, falling.
+        polygons: The largest changed regions, falling.
         polygon_count: Number of all of them.
     """
 

@@ -44,7 +44,7 @@ def is_finished(folder: str | Path) -> bool:
 
 @dataclass(frozen=True)
 class ChangePolygon:
-    """One of the changed areas of a scene.
+    """One of the changed regions of a scene.
 
     Attributes:
         number: Its rank by area, from 1.

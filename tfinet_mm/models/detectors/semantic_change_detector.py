@@ -393,13 +393,13 @@ class SemanticChangeDetector(BaseSegmentor):
         count = inputs.new_zeros((1, 1, height, width))
         for top in window_starts(height, crop_h, step_h):
             for left in window_starts(width, crop_w, step_w):
-                area = (..., slice(top, top + crop_h), slice(left, left + crop_w))
-                part = self.encode_decode(inputs[area])
+                window = (..., slice(top, top + crop_h), slice(left, left + crop_w))
+                part = self.encode_decode(inputs[window])
                 if not sums:
                     sums = [x.new_zeros((*x.shape[:2], height, width)) for x in part]
                 for total, x in zip(sums, part, strict=True):
-                    total[area] += x
-                count[area] += 1
+                    total[window] += x
+                count[window] += 1
         return SCDLogits(*(total / count for total in sums))
 
     def inference(self, inputs: Tensor) -> SCDLogits:

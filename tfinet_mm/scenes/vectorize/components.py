@@ -1,7 +1,7 @@
-"""Connected areas of equal values in a raster that is read in blocks of rows.
+"""Connected regions of equal values in a raster that is read in blocks of rows.
 
-An area may reach over any number of blocks. What is held in memory is one block and what is
-known of the areas that reach its lower edge.
+A region may reach over any number of blocks. What is held in memory is one block and what is
+known of the regions that reach its lower edge.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ class PixelRuns(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Areas in a block of rows, those that come from above among them.
+    """Regions in a block of rows, those that come from above among them.
 
     Attributes:
-        labels: (h, w) int32: number of the area + 1, 0 where the raster is 0.
-        values: (n,) value of each area.
-        sums: (n, S) sums over each area's pixels of what :meth:`Components.add` was given, blocks
+        labels: (h, w) int32: number of the region + 1, 0 where the raster is 0.
+        values: (n,) value of each region.
+        sums: (n, S) sums over each region's pixels of what :meth:`Components.add` was given, blocks
             above included; the number of pixels comes first.
         own: (n,) number of pixels in this block.
-        boxes: (n, 4) first column, first row, and the ones after the last, of the area's pixels in
-            this block, rows counted from the block's first; meaningless where it has none.
-        above: (m,) for each area that was open after the block before, which one it is now.
+        boxes: (n, 4) first column, first row, and the ones after the last, of the region's pixels
+            in this block, rows counted from the block's first; meaningless where it has none.
+        above: (m,) for each region that was open after the block before, which one it is now.
         open: (n,) bool: it reaches the block's last row and may go on below.
     """
 
@@ -56,11 +56,11 @@ class Block(NamedTuple):
 
 
 class Components:
-    """Areas of a raster whose blocks are added from above to below.
+    """Regions of a raster whose blocks are added from above to below.
 
     Args:
         width: Columns.
-        connectivity: 4: pixels of an area share sides; 8: or corners.
+        connectivity: 4: pixels of a region share sides; 8: or corners.
 
     Raises:
         SceneError: The connectivity is neither.
@@ -80,27 +80,27 @@ class Components:
             raise SceneError(f'expected a connectivity of 4 or 8, got {connectivity}')
         self.width = width
         self.reach = int(connectivity == 8)
-        # PixelRuns of the row above, the open area that each is part of, and what those sum to.
+        # PixelRuns of the row above, the open region that each is part of, and what those sum to.
         nothing = np.zeros(0, np.int64)
         self._runs = PixelRuns(nothing, nothing, nothing, nothing)
-        self._areas = nothing
+        self._regions = nothing
         self._sums: np.ndarray | None = None
 
     def add(self, values: np.ndarray, *weights: np.ndarray, last: bool = False) -> Block:
         """Add the next rows.
 
         Args:
-            values: (h, w) integers, 0 for pixels that are part of no area.
-            *weights: Arrays that broadcast to (h, w), to sum over the areas.
+            values: (h, w) integers, 0 for pixels that are part of no region.
+            *weights: Arrays that broadcast to (h, w), to sum over the regions.
             last: No rows follow.
         """
         height = len(values)
         own = find_runs(values)
         runs = PixelRuns(*(np.concatenate(both) for both in zip(self._runs, own, strict=True)))
-        carried = len(self._areas)
+        carried = len(self._regions)
         count, numbers = self._connect(runs)
-        above = np.zeros(self._areas.max(initial=-1) + 1, np.int64)
-        above[self._areas] = numbers[:carried]
+        above = np.zeros(self._regions.max(initial=-1) + 1, np.int64)
+        above[self._regions] = numbers[:carried]
         numbers_own = numbers[carried:]
 
         changed = values != 0
@@ -124,18 +124,18 @@ class Components:
             self._runs = PixelRuns(*(part[bottom] for part in own))._replace(
                 row=np.full(bottom.sum(), -1)
             )
-            self._areas = open_numbers[numbers_own[bottom]]
+            self._regions = open_numbers[numbers_own[bottom]]
             self._sums = sums[opened]
         kinds = np.zeros(count, np.int64)
         kinds[numbers] = runs.value
         return Block(labels, kinds, sums, pixels, _boxes(own, numbers_own, count), above, opened)
 
     def _connect(self, runs: PixelRuns) -> tuple[int, np.ndarray]:
-        """Return the number of areas, and each run's; they rise with the first run from above."""
+        """Return the number of regions, and each run's; they rise with the first run from above."""
         first, second = touching(runs, self.width, self.reach)
         # PixelRuns of the row above that are connected further up.
-        order = np.argsort(self._areas, kind='stable')
-        same = np.flatnonzero(np.diff(self._areas[order]) == 0)
+        order = np.argsort(self._regions, kind='stable')
+        same = np.flatnonzero(np.diff(self._regions[order]) == 0)
         first = np.concatenate([first, order[same]])
         second = np.concatenate([second, order[same + 1]])
         size = len(runs.row)

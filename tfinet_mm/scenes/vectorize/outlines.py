@@ -1,9 +1,9 @@
-"""Outlines of areas of pixels, in pixels, all areas of a block at once.
+"""Outlines of regions of pixels, in pixels, all regions of a block at once.
 
-An outline is made of edges: straight lines along rows or columns that have the area on their
-right as one walks along them. Those of an area that reaches over several blocks are collected,
+An outline is made of edges: straight lines along rows or columns that have the region on their
+right as one walks along them. Those of a region that reaches over several blocks are collected,
 joined where blocks met, and then walked along. The time that takes grows with the number of edges,
-also for one area with a million holes.
+also for one region with a million holes.
 
 shapely, of the extra ``geo``, is imported where it is used.
 """
@@ -21,10 +21,10 @@ from tfinet_mm.scenes.vectorize.components import PixelRuns, find_runs
 
 
 class Edges(NamedTuple):
-    """Edges of areas.
+    """Edges of regions.
 
     Attributes:
-        owner: Number of the area.
+        owner: Number of the region.
         vertical: 0 along a row, 1 along a column.
         line: The row or column of pixels' corners that it lies on.
         low: Where it begins or ends along that, the smaller number.
@@ -61,11 +61,11 @@ def concatenate_edges(*edges: Edges) -> Edges:
 
 
 def find_edges(labels: np.ndarray, wanted: np.ndarray, top: int) -> Edges:
-    """Return the edges of areas in a block of rows, as if nothing lay around it.
+    """Return the edges of regions in a block of rows, as if nothing lay around it.
 
     Args:
-        labels: (h, w) number of the area + 1, 0 for none.
-        wanted: (n,) bool, which areas.
+        labels: (h, w) number of the region + 1, 0 for none.
+        wanted: (n,) bool, which regions.
         top: The block's first row in the scene.
 
     Example:
@@ -100,10 +100,10 @@ def _sides_of(runs: PixelRuns, vertical: int, sign: int, top: int) -> Edges:
 
 
 def merge_edges(edges: Edges) -> Edges:
-    """Take away what two parts of an area share, and make one edge of two that go on.
+    """Take away what two parts of a region share, and make one edge of two that go on.
 
     Args:
-        edges: Those of all parts of some areas.
+        edges: Those of all parts of some regions.
 
     Example:
         >>> upper = find_edges(np.array([[1, 1]]), np.array([True]), top=0)
@@ -131,15 +131,15 @@ def merge_edges(edges: Edges) -> Edges:
 
 
 def polygons(edges: Edges) -> tuple[np.ndarray, np.ndarray]:
-    """Walk along the edges of whole areas.
+    """Walk along the edges of whole regions.
 
     Args:
-        edges: All edges of the areas.
+        edges: All edges of the regions.
 
     Returns:
-        Valid shapely polygons in columns and rows, and the number of the area of each, rising. An
-        area whose pixels share edges is one polygon; others are several that share corners. A ring
-        begins at its first corner from above.
+        Valid shapely polygons in columns and rows, and the number of the region of each, rising. A
+        region whose pixels share edges is one polygon; others are several that share corners. A
+        ring begins at its first corner from above.
     """
     shapely = import_geo('shapely', 'An outline')
     if not len(edges.owner):
@@ -169,7 +169,7 @@ def polygons(edges: Edges) -> tuple[np.ndarray, np.ndarray]:
 def _successors(edges: Edges) -> tuple[Edges, np.ndarray]:
     """Return the edges in order of owner and first corner, and the number of the one after each.
 
-    Where four edges of an area meet, two of its pixels share a corner only. Right turns stay with
+    Where four edges of a region meet, two of its pixels share a corner only. Right turns stay with
     the pixel, so that parts which only share corners get rings of their own. A ring that meets
     itself there is cut in two by left turns: polygons' rings mustn't. It meets itself on its outer
     edge alone, so that these cuts don't interfere with each other.
@@ -229,9 +229,9 @@ def _rings(after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _shells_of(edges: Edges, ring: np.ndarray, turn: np.ndarray, several: np.ndarray) -> np.ndarray:
-    """Return the outer ring around each ring of areas that have several, as numbers of outer rings.
+    """Return the number of the outer ring around each ring of regions that have several.
 
-    Left of a hole, in the area, comes a ring that has the same one around it, or is it.
+    Left of a hole, in the region, comes a ring that has the same one around it, or is it.
     """
     upright = np.flatnonzero((edges.vertical == 1) & several[ring])
     rows = (edges.high - edges.low)[upright]
@@ -239,7 +239,7 @@ def _shells_of(edges: Edges, ring: np.ndarray, turn: np.ndarray, several: np.nda
     row = np.repeat(edges.low[upright], rows) + within
     column = np.repeat(edges.line[upright], rows)
     of_ring = np.repeat(ring[upright], rows)
-    # In each row of pixels of an area, from left to right.
+    # In each row of pixels of a region, from left to right.
     order = np.lexsort((column, row, np.repeat(edges.owner[upright], rows)))
     row, column, of_ring = row[order], column[order], of_ring[order]
     leftmost = np.lexsort((column, of_ring))

@@ -1,7 +1,7 @@
 """Polygons of the changes of a scene, as a GeoPackage.
 
 The raster is read in blocks of rows; polygons wait on disk until all are known, since the largest
-comes first. In memory are a block and the outlines of areas that go on below it.
+comes first. In memory are a block and the outlines of regions that go on below it.
 shapely and pyogrio, of the extra ``geo``, are imported where they are used.
 """
 
@@ -62,7 +62,7 @@ class PolygonSummary:
         connectivity: 4 or 8.
         polygons: Number of polygons.
         area: Their area.
-        dropped: Number of smaller areas that were left out.
+        dropped: Number of smaller regions that were left out.
         dropped_area: Their area.
     """
 
@@ -88,7 +88,7 @@ def write_polygons(
     block_pixels: int = BLOCK_PIXELS,
     progress: Callable[[int], Any] | None = None,
 ) -> PolygonSummary:
-    """Write a polygon for each connected area of one transition, whole or not at all.
+    """Write a polygon for each connected region of one transition, whole or not at all.
 
     The layer ``changes`` has the fields ``from`` and ``to`` (names of classes), ``from_class``,
     ``to_class`` (1..K), ``area_m2`` (``area_px``, in pixels, for a scene without CRS) and
@@ -103,8 +103,8 @@ def write_polygons(
         classes: The K land-cover classes.
         nodata: Code of pixels without data.
         pixel_areas: Areas of the pixels, whose grid and CRS the polygons get.
-        min_area: Smaller areas are left out: square metres, or pixels for a scene without CRS.
-        connectivity: 4: pixels of an area share edges, which gives polygons; 8: or corners, which
+        min_area: Smaller regions are left out: square metres, or pixels for a scene without CRS.
+        connectivity: 4: pixels of a region share edges, which gives polygons; 8: or corners, which
             gives multipolygons.
         block_pixels: Pixels of a block; of the result only the order of equal areas depends on it.
         progress: Called with the number of rows after each block.
@@ -163,7 +163,7 @@ def write_polygons(
 
 
 class _OpenPolygons:
-    """Polygons that are finished, on disk, and the edges of areas that go on below."""
+    """Polygons that are finished, on disk, and the edges of regions that go on below."""
 
     def __init__(
         self, shapes: BinaryIO, records: BinaryIO, transform: Any, min_area: float, multi: bool
@@ -180,7 +180,7 @@ class _OpenPolygons:
         self.dropped_area = 0.0
 
     def take(self, block: Block, areas: np.ndarray, top: int) -> None:
-        """Put the areas away that end in a block, and keep the edges of the others."""
+        """Put the regions away that end in a block, and keep the edges of the others."""
         large = areas >= self._min_area
         done = ~block.open
         self.dropped += int((done & ~large).sum())
@@ -189,7 +189,7 @@ class _OpenPolygons:
         grown = np.zeros(len(areas), bool)
         grown[block.above] = True
         left, upper, right, lower = block.boxes.T
-        # Most areas of a noisy scene are rectangles, which needn't be walked along.
+        # Most regions of a noisy scene are rectangles, which needn't be walked along.
         boxes = large & done & ~grown & ((right - left) * (lower - upper) == block.own)
         known = self._edges._replace(owner=block.above[self._edges.owner])
         known = known.take(kept[known.owner])
@@ -214,8 +214,8 @@ class _OpenPolygons:
         order = np.argsort(numbers, kind='stable')
         made, numbers = made[order], numbers[order]
         if self._multi:
-            numbers, places = np.unique(numbers, return_inverse=True)
-            made = self._shapely.multipolygons(made, indices=places)
+            numbers, indices = np.unique(numbers, return_inverse=True)
+            made = self._shapely.multipolygons(made, indices=indices)
         placed = self._shapely.transform(
             made, lambda points: np.stack(apply_affine(self._transform, *points.T), axis=1)
         )
