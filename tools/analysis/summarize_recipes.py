@@ -1,4 +1,4 @@
-"""Sum up runs of one recipe with several seeds: mean, spread, and differences to a baseline.
+"""Sum up runs of one recipe with several seeds: mean, standard deviation, differences.
 
     python tools/analysis/summarize_recipes.py WORK_DIR [WORK_DIR ...] [--baseline NAME]
 

@@ -76,7 +76,7 @@ class LoadImagePair(BaseTransform):
             for image, name in zip(pair, names, strict=True)
         ]
         results['img_path'] = names
-        return self.join(results, images)
+        return self.combine(results, images)
 
     def read(
         self,
@@ -105,7 +105,7 @@ class LoadImagePair(BaseTransform):
         chosen = [number - 1 for number in select_bands(name, values.shape[2], self.bands)]
         return np.ascontiguousarray(values[..., chosen])
 
-    def join(self, results: dict[str, Any], images: Sequence[np.ndarray]) -> dict[str, Any]:
+    def combine(self, results: dict[str, Any], images: Sequence[np.ndarray]) -> dict[str, Any]:
         """Do the rest for images that have been read, with the bands wanted.
 
         Args:
