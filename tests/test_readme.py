@@ -227,13 +227,14 @@ def test_figures_of_the_model_zoo_are_those_of_other_pages():
     card = {row[0]: row[1:] for row in _rows(ROOT / 'tfinet_mm' / 'weights' / f'{DEFAULT}.md')}
     shipped = [row for row in zoo if row[0] == DEFAULT]
     compared = [row for row in zoo if row[0].endswith('.py')]
-    assert len(shipped) == 3
+    assert len(shipped) == 4
     assert len(compared) == 5
-    network, plain, augmented = shipped
+    network, default, plain, augmented = shipped
     assert network[2:4] == sizes[network[1]]
     assert network[4] in card['file'][0]
     assert network[5].split()[0] in card['trained on'][0]
-    assert plain[2:] == card['SECOND, all eight']
+    assert default[2:] == card['SECOND, all eight']
+    assert plain[2:] == card['SECOND, all eight, --no-tta']
     assert augmented[2:] == card['SECOND, all eight, --tta']
     for name, parameters, gflop, *measured in compared:
         assert [parameters, gflop] == sizes[name]

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     join_cpu_group(args.launcher)
     _predict(args)
-    # Not when an error is on its way: leaving waits for the others, and would hide it.
+    # Not while an error is being raised: leaving waits for the others, and would hide it.
     finish_launch()
 
 
@@ -51,7 +51,7 @@ def _predict(args: argparse.Namespace) -> None:
     with one_rank_reads():
         inferencer = _inferencer(args, kinds)
         settings = _settings(args, inferencer, kinds)
-    # Locked until the results are written.
+    # The folder is locked until the results are written.
     with folder_manifest(out) as run:
         todo = on_first_rank(
             lambda: claim_folder(run, pairs, inferencer.class_table, settings, args.overwrite)
@@ -74,7 +74,7 @@ def _check_options(args: argparse.Namespace, kinds: set[str]) -> None:
     """Refuse options that have no meaning for these pairs.
 
     Raises:
-        ValueError: There is one; the message says what it is for.
+        ValueError: There is one; the message names its use.
     """
     values = {name: getattr(args, name) for name in SCENE_OPTIONS}
     said = [
@@ -85,7 +85,7 @@ def _check_options(args: argparse.Namespace, kinds: set[str]) -> None:
     if said and 'scene' not in kinds:
         raise ValueError(
             f'{", ".join(said)} is for scenes, and none of the pairs is georeferenced; with '
-            '--input-type scene they are taken for scenes'
+            '--input-type scene they count as scenes'
         )
     if isinstance(args.bands, dict) and 'picture' in kinds:
         raise ValueError(
@@ -109,7 +109,7 @@ def _is_range(stretch: Any) -> bool:
 
 def _inferencer(args: argparse.Namespace, kinds: set[str]) -> SCDInferencer:
     bands = args.bands if isinstance(args.bands, list) else None
-    # Pictures are seen as a whole by default; scenes never are.
+    # Pictures are predicted as a whole by default; scenes never are.
     windowed = args.window is not None or 'picture' in kinds
     return SCDInferencer(
         args.config,
@@ -130,7 +130,7 @@ def _inferencer(args: argparse.Namespace, kinds: set[str]) -> SCDInferencer:
 def _settings(
     args: argparse.Namespace, inferencer: SCDInferencer, kinds: set[str]
 ) -> dict[str, Any]:
-    """Return everything that decides about the results."""
+    """Return everything that the results depend on."""
     images = dict(bands=inferencer.bands, value_range=inferencer.value_range)
     sections: dict[str, dict[str, Any]] = dict(
         picture=images | dict(window=args.window, overlap=args.overlap),

@@ -56,7 +56,7 @@ def read_runs(folders: Iterable[str | os.PathLike[str]]) -> list[Run]:
             if run.seed is not None and run.seed == other.seed:
                 raise RecipeError(
                     f'{other.folder} and {run.folder} are both of seed {run.seed}: as two runs '
-                    'they would make the spread too small; give one of them'
+                    'they would make the standard deviation too small; give one of them'
                 )
     _check_same_recipe(runs)
     return runs

@@ -63,7 +63,7 @@ def test_label_convention(sample):
         np.testing.assert_array_equal(pair.label_from[changed], pair.cover_from[changed])
         np.testing.assert_array_equal(pair.label_to[changed], pair.cover_to[changed])
         np.testing.assert_array_equal(pair.cover_from[~changed], pair.cover_to[~changed])
-        # What has one class at both dates and still changed is a building in place of another.
+        # A changed pixel with one class at both dates is a building in place of another.
         rebuilt = changed & (pair.cover_from == pair.cover_to)
         assert set(np.unique(pair.cover_from[rebuilt])) <= {5}
 
@@ -87,7 +87,7 @@ def test_shares_are_like_those_of_second(sample):
 def test_changed_regions_are_large_enough(sample):
     for pair in sample:
         changed = (pair.label_from > 0).astype(int)
-        # A changed pixel has changed company: no salt and pepper.
+        # A changed pixel has changed neighbours: there is no salt and pepper.
         padded = np.pad(changed, 1, 'edge')
         company = sum(
             padded[1 + y : 129 + y, 1 + x : 129 + x] for y in (-1, 0, 1) for x in (-1, 0, 1)
