@@ -6,9 +6,8 @@ in which maps of them are stored:
 
 * **land cover** ``0..K-1``, 255 where no class is known, in training
   (``gt_sem_seg_from``, ``gt_sem_seg_to``), as in Open-CD;
-* **semantic change** ``0..K``, 0 = unchanged, 255 where nothing is annotated, in
-  label files, scores and predictions (``pred_sem_seg_from``,
-  ``pred_sem_seg_to``).
+* **semantic change** ``0..K``, 0 = unchanged, 255 = ignored, in label files,
+  scores and predictions (``pred_sem_seg_from``, ``pred_sem_seg_to``).
 
 :func:`to_semantic_change` is the only place that shifts from one to the other.
 """
@@ -130,8 +129,8 @@ def to_semantic_change(land_cover: Array, change: Array) -> Array:
     ignored = (change == IGNORE_INDEX) | ((change == 1) & (land_cover == IGNORE_INDEX))
     # Adding 1 to 255 would wrap around in uint8, so unknown pixels are taken out first.
     shifted = where(land_cover == IGNORE_INDEX, land_cover, land_cover + 1)
-    silent = land_cover * 0
-    result = where(ignored, silent + IGNORE_INDEX, where(change == 1, shifted, silent))
+    unchanged = land_cover * 0
+    result = where(ignored, unchanged + IGNORE_INDEX, where(change == 1, shifted, unchanged))
     return result.to(land_cover.dtype) if tensors else result.astype(land_cover.dtype)
 
 

@@ -1,4 +1,4 @@
-"""Sum up runs of one recipe with several seeds: mean, spread, and differences to a baseline.
+"""Sum up runs of one recipe with several seeds: mean, standard deviation, differences.
 
     python projects/recipe_study/summarize.py WORK_DIR [WORK_DIR ...] [--baseline NAME]
 
@@ -90,7 +90,7 @@ def read_runs(folders: Iterable[str | os.PathLike[str]]) -> list[Run]:
             if run.seed is not None and run.seed == other.seed:
                 raise RecipeError(
                     f'{other.folder} and {run.folder} are both of seed {run.seed}: as two runs '
-                    'they would make the spread too small; give one of them'
+                    'they would make the standard deviation too small; give one of them'
                 )
     _check_same_recipe(runs)
     return runs

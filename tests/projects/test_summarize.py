@@ -97,7 +97,7 @@ def test_mean_spread_and_paired_differences(folders):
     assert lines[2:9] == [
         '| model | TTA | Score | SeK | mIoU | Fscd | SeK over a | SeK over test_tta/a |',
         '| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |',
-        # 10, 14, 12: deviations -2, 2, 0. The same seed moves a and its TTA alike: no spread.
+        # 10, 14, 12: deviations -2, 2, 0. The same seed moves a and its TTA alike: no deviation.
         '| a |  | 24.00 ± 4.00 | 12.00 ± 2.00 | 50.00 ± 0.00 | 40.00 ± 0.00 |  | -1.00 ± 0.00 |',
         '| a | yes | 26.00 ± 4.00 | 13.00 ± 2.00 | 50.00 ± 0.00 | 40.00 ± 0.00 | +1.00 ± 0.00 |  |',
         # 12, 15, 15 and, less a, 2, 1, 3.

@@ -290,7 +290,7 @@ def test_what_does_not_fit_the_network(pair, network, tmp_path):
         predict_scene(inferencer, *pair, tmp_path / 'out')
     inferencer = network()
     inferencer.other_transforms = ['Resize']
-    with pytest.raises(SceneError, match=r'Resize.*--as picture'):
+    with pytest.raises(SceneError, match=r'Resize.*--input-type picture'):
         predict_scene(inferencer, *pair, tmp_path / 'out')
     for options, message in (
         (dict(min_area=-1), 'square metres'),

@@ -45,7 +45,7 @@ def _predict(args: argparse.Namespace) -> None:
     out = Path(args.out)
     if args.report:
         check_report()
-    pairs = on_first_rank(lambda: list_pairs(args.before, args.after, args.kind))
+    pairs = on_first_rank(lambda: list_pairs(args.before, args.after, args.input_type))
     kinds = {pair.kind for pair in pairs}
     _check_options(args, kinds)
     with one_rank_reads():
@@ -84,14 +84,27 @@ def _check_options(args: argparse.Namespace, kinds: set[str]) -> None:
     ]
     if said and 'scene' not in kinds:
         raise ValueError(
-            f'{", ".join(said)} is for scenes, and none of the pairs is georeferenced; with --as '
-            'scene they count as scenes'
+            f'{", ".join(said)} is for scenes, and none of the pairs is georeferenced; with '
+            '--input-type scene they count as scenes'
         )
     if isinstance(args.bands, dict) and 'picture' in kinds:
         raise ValueError(
-            'the bands of pictures are the same for both dates: --bands 3 2 1; for scenes (--as '
-            'scene) they may differ'
+            'the bands of pictures are the same for both dates: --bands 3 2 1; for scenes '
+            '(--input-type scene) they may differ'
         )
+    if args.stretch is not None and 'picture' in kinds and not _is_range(args.stretch):
+        raise ValueError(
+            'of pictures --stretch takes LOW HIGH with LOW below HIGH, such as --stretch 0 3000, '
+            f'got {args.stretch!r}; scenes (--input-type scene) take more'
+        )
+
+
+def _is_range(stretch: Any) -> bool:
+    """Return whether a stretch is (low, high) for all bands of both dates."""
+    if not isinstance(stretch, tuple):
+        return False
+    low, high = stretch
+    return bool(low < high)
 
 
 def _inferencer(args: argparse.Namespace, kinds: set[str]) -> SCDInferencer:
@@ -109,7 +122,7 @@ def _inferencer(args: argparse.Namespace, kinds: set[str]) -> SCDInferencer:
         overlap=args.overlap if windowed else None,
         batch_size=args.batch_size,
         bands=bands,
-        value_range=args.value_range,
+        value_range=args.stretch if 'picture' in kinds else None,
         cfg_options=args.cfg_options,
     )
 

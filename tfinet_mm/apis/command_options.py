@@ -39,8 +39,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('words', nargs='+', metavar='BEFORE AFTER', help=argparse.SUPPRESS)
     parser.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
     parser.add_argument(
-        '--as',
-        dest='kind',
+        '--input-type',
         choices=KINDS,
         help='scenes on the ground or plain pictures (default: georeferenced rasters are scenes)',
     )
@@ -135,11 +134,11 @@ def _add_images(group: Any) -> None:
         'before=4,3,2 after=3,2,1',
     )
     group.add_argument(
-        '--value-range',
-        nargs=2,
-        type=float,
-        metavar=('LOW', 'HIGH'),
-        help='values that become 0 and 255; for a scene --stretch takes precedence',
+        '--stretch',
+        nargs='+',
+        metavar='WORD',
+        help='values that become 0 and 255: LOW HIGH; for a scene also LOW,HIGH for each band, '
+        'percentiles, or before=... after=...',
     )
 
 
@@ -150,12 +149,6 @@ def _add_scenes(group: Any) -> None:
         metavar='before|after|SIZE',
         help="pixels of the result: before, after, or their size in the units of before's CRS "
         '(default: before)',
-    )
-    group.add_argument(
-        '--stretch',
-        nargs='+',
-        metavar='WORD',
-        help='LOW HIGH for all bands; LOW,HIGH for each; percentiles; or before=... after=...',
     )
     group.add_argument(
         '--percentiles',
@@ -191,20 +184,18 @@ def _add_scenes(group: Any) -> None:
     group.add_argument('--no-polygons', action='store_true', help='write rasters and areas only')
 
 
-SCENE_OPTIONS = (
+READING_SCENES = (
     'grid',
-    'stretch',
     'percentiles',
     'nodata',
     'resampling',
     'before_crs',
     'after_crs',
     'same_grid',
-    'min_area',
-    'no_polygons',
 )
+SCENE_OPTIONS = (*READING_SCENES, 'min_area', 'no_polygons')
 """Options that pictures don't have."""
-READING_OPTIONS = ('bands', *SCENE_OPTIONS[:8])
+READING_OPTIONS = ('bands', 'stretch', *READING_SCENES)
 """Options of :class:`~tfinet_mm.scenes.reader.ScenePair`."""
 
 

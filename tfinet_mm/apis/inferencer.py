@@ -298,7 +298,7 @@ class SCDInferencer:
         ]
         stem = os.path.splitext(os.path.basename(names[0]))[0]
         sample_id = 'pair' if isinstance(before, np.ndarray) else stem
-        results = self._loader.join(dict(img_path=names, sample_id=sample_id), images)
+        results = self._loader.combine(dict(img_path=names, sample_id=sample_id), images)
         shown = split_dates(results['img'])
         for transform in self._transforms:
             results = transform(results)

@@ -220,8 +220,8 @@ def trained_classes(checkpoint: Mapping[str, Any], name: str) -> tuple[Any, Any]
         )
     names, palette = found.get('semantic_classes'), found.get('semantic_palette')
     for what, values, kind in (('classes', names, str), ('palette', palette, list | tuple)):
-        listing = isinstance(values, list | tuple) and all(isinstance(v, kind) for v in values)
-        if values is not None and not listing:
+        is_list = isinstance(values, list | tuple) and all(isinstance(v, kind) for v in values)
+        if values is not None and not is_list:
             raise DamagedCheckpointError(
                 f'{name}: semantic_{what} in its "dataset_meta" must be a list of class '
                 f'{"names" if kind is str else "colours"}, got {str(values)[:60]}; give '

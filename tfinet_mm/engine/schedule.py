@@ -336,10 +336,10 @@ def _clones(schedulers: Sequence[Any]) -> tuple[list[Any], list[dict[str, Any]]]
     """
     groups = [_without_parameters(group) for group in schedulers[0].optimizer.param_groups]
     distinct: dict[Any, int] = {}
-    for place, group in enumerate(groups):
+    for index, group in enumerate(groups):
         rates = tuple((key, group[key]) for key in sorted(group) if key.endswith('lr'))
-        distinct.setdefault(rates, place)
-    kept = [groups[place] for place in distinct.values()]
+        distinct.setdefault(rates, index)
+    kept = [groups[index] for index in distinct.values()]
     optimizer = SimpleNamespace(param_groups=kept, _global_step=0, step=_counted)
     clones = []
     for scheduler in schedulers:
@@ -347,8 +347,8 @@ def _clones(schedulers: Sequence[Any]) -> tuple[list[Any], list[dict[str, Any]]]
         for name, value in vars(scheduler).items():
             if isinstance(value, list):
                 per_group = len(value) == len(groups)
-                places = list(distinct.values()) if per_group else range(len(value))
-                value = [value[place] for place in places]
+                indices = list(distinct.values()) if per_group else range(len(value))
+                value = [value[index] for index in indices]
             setattr(clone, name, value)
         clone.optimizer, clone.verbose = optimizer, False
         clones.append(clone)

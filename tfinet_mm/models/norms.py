@@ -58,7 +58,7 @@ def fitting_norm(norm_cfg: Any) -> Any:
     if name in ('LN', 'LayerNorm'):
         raise ValueError(
             'norm_cfg of type LN normalises the last axis, which is the width of a map here; '
-            "use norm_cfg=dict(type='GN', num_groups=1), which normalises channels and places"
+            "use norm_cfg=dict(type='GN', num_groups=1), which normalises channels and positions"
         )
     if name not in ('GN', 'GroupNorm'):
         return norm_cfg

@@ -195,15 +195,15 @@ def _scores(pairs: Sequence[TestedPair], table: ClassTable) -> dict[str, Any] | 
     zeros = SCDConfusion.zeros(table.num_classes)
     vector = zeros.flatten()
     scored = [pair.counts for pair in pairs if pair.counts is not None]
-    for places, values in scored:
-        vector[places] += values
+    for indices, values in scored:
+        vector[indices] += values
     return scores_report(zeros.unflatten(vector), table, len(scored)) if scored else None
 
 
 def _sparse(counts: SCDConfusion) -> tuple[np.ndarray, np.ndarray]:
     vector = counts.flatten()
-    places = np.flatnonzero(vector)
-    return places.astype(np.int32), vector[places]
+    indices = np.flatnonzero(vector)
+    return indices.astype(np.int32), vector[indices]
 
 
 def _pack(view: PairView) -> Packed:

@@ -188,9 +188,9 @@ def shown_image(
         bands: Bands that the network read; the first three are shown.
         window: Part of the file (left, top, width, height).
     """
-    for choice in [list(bands)[:3]] if bands else [None, [1, 2, 3], [1]]:
+    for numbers in [list(bands)[:3]] if bands else [None, [1, 2, 3], [1]]:
         try:
-            return display_image(read_image(path, choice, window))
+            return display_image(read_image(path, numbers, window))
         except ImageFormatError:
             continue
         except (OSError, MissingExtraError):

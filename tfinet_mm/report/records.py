@@ -95,7 +95,7 @@ class PairView:
         probability: P(changed) 0..1, float32, or None.
         annotated_from: Annotated class before, 0..K, 255 left out, or None.
         annotated_to: Annotated class after.
-        polygons: The largest changed areas, falling.
+        polygons: The largest changed regions, falling.
         polygon_count: Number of all of them.
     """
 

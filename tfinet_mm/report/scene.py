@@ -68,7 +68,7 @@ def scene_view(folder: Path, table: ClassTable, max_side: int, max_polygons: int
     results = open_results(folder, table)
     # One code for both dates, so that they come from the same pixel of full size.
     codes = results.read('transition', side=max_side)
-    unknown = codes == results.products['transition'].nodata
+    unknown = codes == results.rasters['transition'].nodata
     changed = ~unknown & (codes > 0)
     labels = [
         np.select([unknown, changed], [NODATA, one]).astype(np.uint8)

@@ -24,7 +24,7 @@ from tfinet_mm.scenes.reader import ScenePair, input_files
 from tfinet_mm.scenes.results import SCENE_FILE, is_finished, result_files
 from tfinet_mm.scenes.staging import STAGED, Staging, scene_manifest
 from tfinet_mm.scenes.streaming import WindowReader, needed_rows, predict_rows, share
-from tfinet_mm.scenes.write_results import finish_scene
+from tfinet_mm.scenes.write_results import write_results
 from tfinet_mm.utils.dist import on_first_rank
 from tfinet_mm.utils.fingerprints import fingerprints, joined
 from tfinet_mm.utils.manifest import RunManifest, plain
@@ -95,7 +95,7 @@ def predict_scene(
     rank, world = get_dist_info()
     reading = _with_defaults(inferencer, reading)
     options = _options(inferencer, window, overlap, batch_size)
-    finishing: dict[str, Any] = dict(polygons=bool(polygons), min_area=float(min_area))
+    output_settings: dict[str, Any] = dict(polygons=bool(polygons), min_area=float(min_area))
     if not (min_area >= 0 and np.isfinite(min_area)):
         raise SceneError(f'min_area must be 0 square metres or more, got {min_area}')
     rasterio = import_rasterio(before)
@@ -110,7 +110,7 @@ def predict_scene(
             # Options that neither the grid nor the metadata shows.
             said = {key: str(reading[key]) for key in UNSHOWN if reading.get(key) is not None}
             settings['reading'] = said
-            if run.lock_unless(lambda: not overwrite and _is_made(run, settings | finishing)):
+            if run.lock_unless(lambda: not overwrite and _is_made(run, settings | output_settings)):
                 if staging.folder.exists():
                     # Left over from a run that was stopped after its last file; it may stay.
                     with suppress(OSError):
@@ -185,11 +185,11 @@ def predict_scene(
                     '--overwrite, or in another folder, when it is written'
                 )
             with open_pair() as pair:
-                made = _write_results(inferencer, pair, staging, out, finishing, progress)
+                made = _write_results(inferencer, pair, staging, out, output_settings, progress)
                 write_quicklooks(pair, out)
             found = made | dict(
                 files=result_files(inferencer.class_table, polygons),
-                settings=settings | finishing,
+                settings=settings | output_settings,
                 **{key: settings[key] for key in ('before', 'after', 'grid')},
                 software=f'tfinet_mm {__version__}',
                 resumed_rows=len(plan.tops) - len(missing),
@@ -252,7 +252,7 @@ def _check_network(inferencer: ScenePredictor, pair: ScenePair) -> None:
         raise SceneError(
             "the network's test pipeline does more than load and pack a pair: "
             f'{", ".join(inferencer.other_transforms)}; scenes are predicted without, so take it '
-            'out of the config, or predict the rasters as pictures (--as picture)'
+            'out of the config, or predict the rasters as pictures (--input-type picture)'
         )
 
 
@@ -306,12 +306,12 @@ def _write_results(
     pair: ScenePair,
     staging: Staging,
     out: Path,
-    finishing: Mapping[str, Any],
+    output_settings: Mapping[str, Any],
     progress: bool,
 ) -> dict[str, Any]:
     """Make rasters, polygons and areas of the staged maps."""
     read = {date.upper(): json.dumps(found) for date, found in pair.metadata().items()}
-    return finish_scene(
+    return write_results(
         out,
         {name: staging.path(name) for name in STAGED},
         pair.grid,
@@ -319,5 +319,5 @@ def _write_results(
         threshold=inferencer.settings['threshold'],
         tags=read,
         progress=progress,
-        **finishing,
+        **output_settings,
     )

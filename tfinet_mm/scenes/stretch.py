@@ -50,7 +50,7 @@ class Stretch:
         return np.clip((values - low) * scale, 0, 255).astype(np.float32)
 
     def metadata(self) -> dict[str, Any]:
-        """Return the choice as plain values, for the metadata of results."""
+        """Return the stretch as plain values, for the metadata of results."""
         return {key: value for key, value in asdict(self).items() if value not in ((), None)}
 
 

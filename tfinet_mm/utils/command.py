@@ -320,8 +320,8 @@ def _raised_by(error: BaseException, folders: Sequence[Path]) -> bool:
     """
     text = str(error)
     if _from_worker(text):
-        places = [line for line in text.splitlines() if line.startswith('  File "')]
-        return bool(places) and any(_inside(places[-1].split('"')[1], one) for one in folders)
+        frames = [line for line in text.splitlines() if line.startswith('  File "')]
+        return bool(frames) and any(_inside(frames[-1].split('"')[1], one) for one in folders)
     frame = _last(error)
     if frame is None or not any(_inside(_raising_file(error), one) for one in folders):
         return False

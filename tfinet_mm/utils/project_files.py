@@ -22,12 +22,12 @@ def project_folder(name: str) -> Path:
     Raises:
         FileNotFoundError: The package was installed without it.
     """
-    places = PACKAGE / '.mim' / name, PACKAGE.parent / name
-    for place in places:
-        if place.is_dir():
-            return place
+    folders = PACKAGE / '.mim' / name, PACKAGE.parent / name
+    for folder in folders:
+        if folder.is_dir():
+            return folder
     raise FileNotFoundError(
-        f'no folder {name} in {places[0].parent} or beside the package; install tfinet-mm again'
+        f'no folder {name} in {folders[0].parent} or beside the package; install tfinet-mm again'
     )
 
 

@@ -113,7 +113,7 @@ def compose(
     width = GAP + len(columns) * (cell + GAP)
     top = GAP + (line if title else 0)
     below = top + max(map(len, columns)) * (line + size[1] + GAP)
-    places, bottom = _place_legend(legend, font, line, width, below)
+    entries, bottom = _place_legend(legend, font, line, width, below)
     picture = Image.new('RGB', (width, bottom + GAP // 2), BACKGROUND)
     pen = ImageDraw.Draw(picture)
     if title:
@@ -129,7 +129,7 @@ def compose(
             # Without a frame, a white panel could not be told from the background.
             pen.rectangle((left - 1, y - 1, left + size[0], y + size[1]), outline=FRAME)
             picture.paste(panel[1], (left, y))
-    for name, fill, x, y in places:
+    for name, fill, x, y in entries:
         if fill is None:
             pen.text((x, y), name, INK, font)
             continue
@@ -151,7 +151,7 @@ def _place_legend(
     top: int,
 ) -> tuple[list[tuple[str, Sequence[int] | Image.Image | None, int, int]], int]:
     """Return each entry with its corner, every group on a new line, and the lower end."""
-    places = []
+    entries = []
     y = top
     for group in legend:
         x = GAP
@@ -159,7 +159,7 @@ def _place_legend(
             length = math.ceil(font.getlength(name)) + 2 * GAP + (0 if fill is None else line)
             if x > GAP and x + length > width:
                 x, y = GAP, y + line
-            places.append((name, fill, x, y))
+            entries.append((name, fill, x, y))
             x += length
         y += line
-    return places, y
+    return entries, y

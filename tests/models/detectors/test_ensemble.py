@@ -131,10 +131,10 @@ def test_names_and_classes(save_member):
     model = _ensemble(member, member, {**member, 'name': 'best'}, member)
     assert model.member_names == ['a', 'a-2', 'best', 'a-3']
     assert (model.num_classes, model.class_table) == (6, SECOND)
-    silent = _ensemble(save_member('silent', table=None))
-    assert silent.class_table is None
-    assert silent.trained_on is None
-    assert _ensemble(save_member('silent', table=None), member).class_table == SECOND
+    unnamed = _ensemble(save_member('unnamed', table=None))
+    assert unnamed.class_table is None
+    assert unnamed.trained_on is None
+    assert _ensemble(save_member('unnamed', table=None), member).class_table == SECOND
 
 
 def test_thresholds(save_member):
@@ -154,7 +154,7 @@ def test_members_of_other_classes(save_member):
     order = save_member('order', table=REVERSED)
     message = r'second \(.*\) on unchanged, water, .*; order \(.*\) on unchanged, sports field'
     with pytest.raises(ClassMismatchError, match=message):
-        _ensemble(save_member('silent', table=None), second, order)
+        _ensemble(save_member('unnamed', table=None), second, order)
 
 
 def test_members_of_other_images(save_member):

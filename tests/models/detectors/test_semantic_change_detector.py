@@ -249,8 +249,10 @@ class TestEveryDetector:
         total, _ = model.parse_losses(losses)
         assert torch.isfinite(total)
         total.backward()
-        silent = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
-        assert silent == []
+        without_grad = [
+            n for n, p in model.named_parameters() if p.requires_grad and p.grad is None
+        ]
+        assert without_grad == []
         assert {k.split('.')[0] for k in losses} >= {'semantic_from', 'semantic_to', 'change'}
 
     def test_logits_at_input_size(self, name):

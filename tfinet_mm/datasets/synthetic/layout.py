@@ -164,22 +164,22 @@ def make_layout(rng: np.random.Generator, frame: Frame) -> Layout:
     def surroundings() -> str:
         return choose(rng, dict(country=3, suburb=3, town=2, works=2))
 
-    def cut(low: tuple[float, float], high: tuple[float, float], area: str) -> None:
+    def cut(low: tuple[float, float], high: tuple[float, float], zone: str) -> None:
         if is_empty(frame.window(low, high, 12)):
             return
         sides = (high[0] - low[0], high[1] - low[1])
         axis = int(sides[1] > sides[0]) if rng.random() < 0.85 else int(rng.random() < 0.5)
         if max(sides) > 220 and rng.random() < 0.6:
-            area = surroundings()
+            zone = surroundings()
         if sides[axis] < max(grain * rng.uniform(0.9, 1.5), 2 * SMALLEST_PARCEL + 6):
-            parcels.append(_settle(rng, low, high, area, river))
+            parcels.append(_settle(rng, low, high, zone, river))
             return
-        kind, width = _border(rng, max(sides), area)
+        kind, width = _border(rng, max(sides), zone)
         at = low[axis] + sides[axis] * rng.uniform(0.36, 0.64)
         near, far = list(high), list(low)
         near[axis], far[axis] = at - width / 2, at + width / 2
-        cut(low, (near[0], near[1]), area)
-        cut((far[0], far[1]), high, area)
+        cut(low, (near[0], near[1]), zone)
+        cut((far[0], far[1]), high, zone)
         if kind != 'none':
             strip_low, strip_high = list(low), list(high)
             strip_low[axis], strip_high[axis] = at - width / 2, at + width / 2
@@ -203,11 +203,11 @@ def make_layout(rng: np.random.Generator, frame: Frame) -> Layout:
     return Layout(tuple(parcels), tuple(strips), river)
 
 
-def _border(rng: np.random.Generator, side: float, area: str) -> tuple[str, float]:
+def _border(rng: np.random.Generator, side: float, zone: str) -> tuple[str, float]:
     """Return kind and width in pixels of a cut through a block of the given length."""
     if side > 130:
         return ('road', rng.uniform(7, 10)) if rng.random() < 0.8 else ('lane', 5.0)
-    if area == 'country':
+    if zone == 'country':
         kind = choose(rng, dict(lane=3, hedge=3, none=4))
     else:
         kind = choose(rng, dict(lane=7, hedge=2, none=1))
@@ -229,11 +229,11 @@ def _settle(
     rng: np.random.Generator,
     low: tuple[float, float],
     high: tuple[float, float],
-    area: str,
+    zone: str,
     river: River | None,
 ) -> Parcel:
     """Give a parcel a use that fits its surroundings and its size."""
-    weights = dict(SURROUNDINGS[area])
+    weights = dict(SURROUNDINGS[zone])
     if not fits_sports(high[0] - low[0], high[1] - low[1]):
         weights.pop('sports', None)
     u, v = np.meshgrid(np.linspace(low[0], high[0], 9), np.linspace(low[1], high[1], 9))

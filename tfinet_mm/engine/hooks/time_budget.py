@@ -117,8 +117,8 @@ class TimeBudgetHook(Hook):
         if self._model.active:
             size = len(runner.test_dataloader.dataset)
             # Samples that fill up ranks beyond the last image aren't scored.
-            places = map(dataset_index, range(self._done, self._done + images))
-            self._augmented += sum(place < size for place in places)
+            indices = map(dataset_index, range(self._done, self._done + images))
+            self._augmented += sum(index < size for index in indices)
         self._done += images
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:

@@ -250,10 +250,10 @@ class PairVisualizationHook(Hook):
 
 
 def _read(path: str, bands: Sequence[int] | None, window: Sequence[int] | None) -> np.ndarray:
-    choices = [bands] if bands is not None else [None, (1, 2, 3)]
-    for choice in choices:
+    tried = [bands] if bands is not None else [None, (1, 2, 3)]
+    for numbers in tried:
         try:
-            return read_image(path, choice, window)
+            return read_image(path, numbers, window)
         except ImageFormatError:
             if bands is not None:
                 raise

@@ -22,6 +22,7 @@ from tfinet_mm.models.detectors.shapes import (
     check_features,
     check_stride,
     check_threshold,
+    with_channels,
 )
 from tfinet_mm.models.detectors.windows import window_starts
 from tfinet_mm.models.losses.roles import fit_losses
@@ -69,7 +70,11 @@ class SemanticChangeDetector(BaseSegmentor):
         backbone: Config of the backbone, which sees (2N, B, H, W).
         neck: Config of the neck; it is called with the features of the two
             dates and returns :class:`~tfinet_mm.structures.Branches`.
+            ``in_channels=None`` takes the ``out_channels`` of the backbone.
         semantic_head: Config of the head for land cover, ``num_classes`` = K.
+            In either head ``in_channels=None`` takes the channels of a backbone
+            of one level before a neck that keeps them (``AbsoluteDifference``),
+            and ``channels=None`` a quarter of these.
         change_head: Config of the head for change, with one output channel
             (logit of change) or two (unchanged, changed).
         auxiliary_head: Configs of further heads used in training only, each
@@ -134,7 +139,10 @@ class SemanticChangeDetector(BaseSegmentor):
             backbone = _with_pretrained(backbone, pretrained)
         self.backbone = MODELS.build(with_fitting_norms(backbone))
         self.bands = backbone_bands(backbone, self.backbone)
+        neck = with_channels(neck, 'neck', self.backbone)
         self.neck = MODELS.build(with_fitting_norms(neck))
+        semantic_head = with_channels(semantic_head, 'semantic_head', self.backbone, self.neck)
+        change_head = with_channels(change_head, 'change_head', self.backbone, self.neck)
         # Heads with mmseg's default loss, which is checked when a loss is computed.
         self._default_losses: list[tuple[Any, str]] = []
         self.semantic_head = MODELS.build(with_fitting_norms(semantic_head))
@@ -385,13 +393,13 @@ class SemanticChangeDetector(BaseSegmentor):
         count = inputs.new_zeros((1, 1, height, width))
         for top in window_starts(height, crop_h, step_h):
             for left in window_starts(width, crop_w, step_w):
-                area = (..., slice(top, top + crop_h), slice(left, left + crop_w))
-                part = self.encode_decode(inputs[area])
+                window = (..., slice(top, top + crop_h), slice(left, left + crop_w))
+                part = self.encode_decode(inputs[window])
                 if not sums:
                     sums = [x.new_zeros((*x.shape[:2], height, width)) for x in part]
                 for total, x in zip(sums, part, strict=True):
-                    total[area] += x
-                count[area] += 1
+                    total[window] += x
+                count[window] += 1
         return SCDLogits(*(total / count for total in sums))
 
     def inference(self, inputs: Tensor) -> SCDLogits:

@@ -28,6 +28,49 @@ def backbone_bands(config: Mapping[str, Any], backbone: nn.Module) -> int | None
     return bands if isinstance(bands, int) else None
 
 
+def with_channels(
+    config: dict[str, Any], name: str, backbone: nn.Module, neck: nn.Module | None = None
+) -> dict[str, Any]:
+    """Fill in the channels that a neck or a head leaves to the backbone.
+
+    ``in_channels=None`` becomes the channels of the features. ``channels=None`` beside it becomes
+    a quarter of them, rounded down, the hidden width of torchvision's ``FCNHead``.
+
+    Args:
+        config: Config of the part, which isn't changed.
+        name: Its key in the config of the model.
+        backbone: A backbone, with ``out_channels`` if it is to fill anything in.
+        neck: For a head, the neck before it: ``keeps_channels`` says that all its branches have
+            the channels of the backbone.
+
+    Returns:
+        The config with numbers, or as it is where it leaves nothing open.
+
+    Raises:
+        ValueError: The channels of the features aren't known.
+    """
+    if config.get('in_channels', 0) is not None:
+        return config
+    channels = getattr(backbone, 'out_channels', None)
+    if neck is not None and not (
+        getattr(neck, 'keeps_channels', False) and isinstance(channels, int)
+    ):
+        raise ValueError(
+            f'model.{name} has in_channels=None, which takes the channels of a backbone of one '
+            f'level before a neck that keeps them, got {type(backbone).__name__} and '
+            f'{type(neck).__name__}; set model.{name}.in_channels'
+        )
+    if channels is None:
+        raise ValueError(
+            f'model.{name} has in_channels=None, but {type(backbone).__name__} has no '
+            f'out_channels; set model.{name}.in_channels'
+        )
+    filled = {**config, 'in_channels': channels}
+    if neck is not None and config.get('channels', 0) is None:
+        filled['channels'] = channels // 4
+    return filled
+
+
 def check_bands(found: int, expected: int | None) -> None:
     """Refuse images whose number of bands isn't that of the backbone.
 

@@ -15,6 +15,9 @@ class AbsoluteDifference(BaseModule):
     This is the neck of the SenseEarth 2020 winner's networks. It has no weights.
     """
 
+    keeps_channels = True
+    """Every branch has the channels of the backbone."""
+
     def forward(self, before: Features, after: Features) -> Branches:
         """Build the three branches.
 

@@ -116,7 +116,7 @@ class _Checker:
             for key, rule in values.TOP.items()
             if cfg.get(key) is not None and rule(cfg[key]) is not None
         }
-        places: Mapping[str, Callable[[Any, str], Iterator[str]]] = dict(
+        checks: Mapping[str, Callable[[Any, str], Iterator[str]]] = dict(
             model=self._model,
             # Often a variable of the config, with keys to add to the model's preprocessor.
             data_preprocessor=functools.partial(
@@ -148,7 +148,7 @@ class _Checker:
         )
         if only is None and not wrong:
             yield from self._save_best(cfg)
-        for key, check in places.items():
+        for key, check in checks.items():
             if only is not None and key not in only:
                 continue
             if cfg.get(key) is not None and key not in wrong:

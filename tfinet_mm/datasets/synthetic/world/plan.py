@@ -111,24 +111,24 @@ def _divide(
             return 'desert' if rng.random() < 0.7 else choose(rng, REGION_SHARES)
         return choose(rng, REGION_SHARES)
 
-    def divide(low: tuple[float, float], high: tuple[float, float], area: str) -> None:
+    def divide(low: tuple[float, float], high: tuple[float, float], zone: str) -> None:
         if not place.sees(low, high, 0.1 * radius):
             return
         sides = (high[0] - low[0], high[1] - low[1])
         axis = int(sides[1] > sides[0]) if rng.random() < 0.85 else int(rng.random() < 0.5)
         if max(sides) > 0.45 * radius and rng.random() < 0.5:
-            area = region()
+            zone = region()
         # Woods and fields are sometimes large, even in a region of small parcels.
-        wide = wide_open if area in WILD_REGIONS else 1.0
+        wide = wide_open if zone in WILD_REGIONS else 1.0
         if sides[axis] < grain * wide * rng.uniform(0.9, 2.0) or sides[axis] < 26:
-            parcels.append(Parcel(low, high, choose(rng, REGIONS[area])))
+            parcels.append(Parcel(low, high, choose(rng, REGIONS[zone])))
             return
-        kind, width = _border(rng, max(sides), grain, area, place.resolution)
+        kind, width = _border(rng, max(sides), grain, zone, place.resolution)
         at = low[axis] + sides[axis] * rng.uniform(0.35 + 0.1 * tidy, 0.65 - 0.1 * tidy)
         near, far = list(high), list(low)
         near[axis], far[axis] = at - width / 2, at + width / 2
-        divide(low, (near[0], near[1]), area)
-        divide((far[0], far[1]), high, area)
+        divide(low, (near[0], near[1]), zone)
+        divide((far[0], far[1]), high, zone)
         if kind != 'none':
             strip_low, strip_high = list(low), list(high)
             strip_low[axis], strip_high[axis] = at - width / 2, at + width / 2
@@ -147,10 +147,10 @@ def _divide(
 
 
 def _border(
-    rng: np.random.Generator, side: float, grain: float, area: str, resolution: float
+    rng: np.random.Generator, side: float, grain: float, zone: str, resolution: float
 ) -> tuple[str, float]:
     """Return kind and width in metres of a cut through a block of the given length."""
-    wild = area in WILD_REGIONS
+    wild = zone in WILD_REGIONS
     if side > 3 * grain and rng.random() < (0.45 if wild else 0.8):
         return 'road', max(rng.uniform(6, 20), 1.5 * resolution)
     if wild:
@@ -217,7 +217,7 @@ def _patches(rng: np.random.Generator, sketch: Sketch, extent: float) -> None:
         radii = extent * rng.uniform(0.05, 0.32) * rng.uniform(0.5, 1.5, 2)
         plot = Plot(sketch, (0.0, 0.0), (0.0, 0.0))
         tones = dict(forest='tree', scrub='grass', meadow='grass').get(kind, kind)
-        number = plot.area(
+        number = plot.fill(
             blob(rng, (middle[0], middle[1]), (radii[0], radii[1]), rng.uniform(0.15, 0.5), 40),
             kind,
             look(rng, tones, 0.8),
@@ -231,7 +231,7 @@ def _patches(rng: np.random.Generator, sketch: Sketch, extent: float) -> None:
         width = max(rng.uniform(2, 6), 1.1 * sketch.place.resolution)
         plot = Plot(sketch, (0.0, 0.0), (0.0, 0.0))
         kind = 'sand' if rng.random() < 0.6 else 'asphalt'
-        plot.area(band(course, np.full(len(course), width / 2)), kind, look(rng, kind), STRIP_LAYER)
+        plot.fill(band(course, np.full(len(course), width / 2)), kind, look(rng, kind), STRIP_LAYER)
 
 
 def _events(rng: np.random.Generator, sketch: Sketch, share: float, extent: float) -> None:

@@ -20,7 +20,7 @@ def trees(
         if not plot.sketch.seen_point(spot[0], spot[1], radius * 1.3):
             continue
         own = radius * rng.uniform(0.6, 1.3)
-        plot.area(
+        plot.fill(
             crown_outline(rng, spot, own),
             'crown',
             tones[int(rng.integers(2))],

@@ -75,9 +75,9 @@ class Plot:
 
     def ground(self, material: str | Material, look: Look, **options: Any) -> int:
         """Cover the whole plot, and return the number of the thing."""
-        return self.area(rectangle(self.low, self.high), material, look, GROUND_LAYER, **options)
+        return self.fill(rectangle(self.low, self.high), material, look, GROUND_LAYER, **options)
 
-    def area(
+    def fill(
         self,
         polygon: np.ndarray,
         material: str | Material,
@@ -109,7 +109,7 @@ class Plot:
         **options: Any,
     ) -> int:
         """Add a part of a building."""
-        return self.area(
+        return self.fill(
             polygon,
             material,
             look,

@@ -3,7 +3,7 @@ import pytest
 from scipy import ndimage
 
 from tfinet_mm.errors import SceneError
-from tfinet_mm.scenes.components import Components
+from tfinet_mm.scenes.vectorize.components import Components
 
 
 def areas_of(values, prob, connectivity, rows):

@@ -83,7 +83,7 @@ class Components:
         # PixelRuns of the row above, the open region of each, and the sums of those regions.
         nothing = np.zeros(0, np.int64)
         self._runs = PixelRuns(nothing, nothing, nothing, nothing)
-        self._areas = nothing
+        self._regions = nothing
         self._sums: np.ndarray | None = None
 
     def add(self, values: np.ndarray, *weights: np.ndarray, last: bool = False) -> Block:
@@ -97,10 +97,10 @@ class Components:
         height = len(values)
         own = find_runs(values)
         runs = PixelRuns(*(np.concatenate(both) for both in zip(self._runs, own, strict=True)))
-        carried = len(self._areas)
+        carried = len(self._regions)
         count, numbers = self._connect(runs)
-        above = np.zeros(self._areas.max(initial=-1) + 1, np.int64)
-        above[self._areas] = numbers[:carried]
+        above = np.zeros(self._regions.max(initial=-1) + 1, np.int64)
+        above[self._regions] = numbers[:carried]
         numbers_own = numbers[carried:]
 
         changed = values != 0
@@ -124,7 +124,7 @@ class Components:
             self._runs = PixelRuns(*(part[bottom] for part in own))._replace(
                 row=np.full(bottom.sum(), -1)
             )
-            self._areas = open_numbers[numbers_own[bottom]]
+            self._regions = open_numbers[numbers_own[bottom]]
             self._sums = sums[opened]
         kinds = np.zeros(count, np.int64)
         kinds[numbers] = runs.value
@@ -134,8 +134,8 @@ class Components:
         """Return the number of regions and that of each run, in the order of their first runs."""
         first, second = touching(runs, self.width, self.reach)
         # PixelRuns of the row above that are connected further up.
-        order = np.argsort(self._areas, kind='stable')
-        same = np.flatnonzero(np.diff(self._areas[order]) == 0)
+        order = np.argsort(self._regions, kind='stable')
+        same = np.flatnonzero(np.diff(self._regions[order]) == 0)
         first = np.concatenate([first, order[same]])
         second = np.concatenate([second, order[same + 1]])
         size = len(runs.row)

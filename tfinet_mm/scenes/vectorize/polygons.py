@@ -28,10 +28,16 @@ from tfinet_mm.io.rasters import (
     row_blocks,
 )
 from tfinet_mm.scenes.areas import PixelAreas
-from tfinet_mm.scenes.components import Block, Components
 from tfinet_mm.scenes.grid import apply_affine
-from tfinet_mm.scenes.outlines import concatenate_edges, find_edges, merge_edges, no_edges, polygons
 from tfinet_mm.scenes.result_rasters import from_and_to
+from tfinet_mm.scenes.vectorize.components import Block, Components
+from tfinet_mm.scenes.vectorize.outlines import (
+    concatenate_edges,
+    find_edges,
+    merge_edges,
+    no_edges,
+    polygons,
+)
 from tfinet_mm.utils.files import whole_file
 
 LAYER = 'changes'
@@ -208,8 +214,8 @@ class _OpenPolygons:
         order = np.argsort(numbers, kind='stable')
         made, numbers = made[order], numbers[order]
         if self._multi:
-            numbers, places = np.unique(numbers, return_inverse=True)
-            made = self._shapely.multipolygons(made, indices=places)
+            numbers, indices = np.unique(numbers, return_inverse=True)
+            made = self._shapely.multipolygons(made, indices=indices)
         placed = self._shapely.transform(
             made, lambda points: np.stack(apply_affine(self._transform, *points.T), axis=1)
         )

@@ -2,7 +2,13 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from tfinet_mm.scenes.outlines import concatenate_edges, find_edges, merge_edges, no_edges, polygons
+from tfinet_mm.scenes.vectorize.outlines import (
+    concatenate_edges,
+    find_edges,
+    merge_edges,
+    no_edges,
+    polygons,
+)
 
 features = pytest.importorskip('rasterio.features')
 shapely = pytest.importorskip('shapely')

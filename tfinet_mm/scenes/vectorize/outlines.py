@@ -17,7 +17,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from tfinet_mm.io.rasters import import_geo
-from tfinet_mm.scenes.components import PixelRuns, find_runs
+from tfinet_mm.scenes.vectorize.components import PixelRuns, find_runs
 
 
 class Edges(NamedTuple):

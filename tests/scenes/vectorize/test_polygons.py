@@ -9,7 +9,7 @@ from tfinet_mm.errors import MissingExtraError, SceneError
 from tfinet_mm.io.rasters import raw_writer
 from tfinet_mm.scenes.areas import PixelAreas
 from tfinet_mm.scenes.grid import SceneGrid
-from tfinet_mm.scenes.polygons import write_polygons
+from tfinet_mm.scenes.vectorize.polygons import write_polygons
 
 rasterio = pytest.importorskip('rasterio')
 pyproj = pytest.importorskip('pyproj')
@@ -220,7 +220,7 @@ def test_nothing_changed_or_nothing_known(write, value):
 
 
 def test_many_chunks(write, monkeypatch):
-    monkeypatch.setattr('tfinet_mm.scenes.polygons.CHUNK', 7)
+    monkeypatch.setattr('tfinet_mm.scenes.vectorize.polygons.CHUNK', 7)
     codes = np.zeros((20, 20), int)
     codes[::2, ::2] = WATER_TO_TREE
     codes[4, 4:7] = WATER_TO_TREE
