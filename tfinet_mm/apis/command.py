@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     join_cpu_group(args.launcher)
     _predict(args)
-    # Not when an error is on its way: leaving waits for the others, and would hide it.
+    # Not while an error is being raised: leaving waits for the others, and would hide it.
     finish_launch()
 
 
@@ -45,13 +45,15 @@ def _predict(args: argparse.Namespace) -> None:
     out = Path(args.out)
     if args.report:
         check_report()
-    pairs = on_first_rank(lambda: list_pairs(args.before, args.after, args.kind, args.key_pattern))
+    pairs = on_first_rank(
+        lambda: list_pairs(args.before, args.after, args.input_type, args.key_pattern)
+    )
     kinds = {pair.kind for pair in pairs}
     _check_options(args, kinds)
     with one_rank_reads():
         inferencer = _inferencer(args, kinds)
         settings = _settings(args, inferencer, kinds)
-    # Locked until the results are written.
+    # The folder is locked until the results are written.
     with folder_manifest(out) as run:
         todo = on_first_rank(
             lambda: claim_folder(run, pairs, inferencer.class_table, settings, args.overwrite)
@@ -74,7 +76,7 @@ def _check_options(args: argparse.Namespace, kinds: set[str]) -> None:
     """Refuse options that have no meaning for these pairs.
 
     Raises:
-        ValueError: There is one; the message says what it is for.
+        ValueError: There is one; the message names its use.
     """
     values = {name: getattr(args, name) for name in SCENE_OPTIONS}
     said = [
@@ -84,19 +86,32 @@ def _check_options(args: argparse.Namespace, kinds: set[str]) -> None:
     ]
     if said and 'scene' not in kinds:
         raise ValueError(
-            f'{", ".join(said)} is for scenes, and none of the pairs is georeferenced; with --as '
-            'scene they are taken for scenes'
+            f'{", ".join(said)} is for scenes, and none of the pairs is georeferenced; with '
+            '--input-type scene they count as scenes'
         )
     if isinstance(args.bands, dict) and 'picture' in kinds:
         raise ValueError(
-            'the bands of pictures are the same for both dates: --bands 3 2 1; for scenes (--as '
-            'scene) they may differ'
+            'the bands of pictures are the same for both dates: --bands 3 2 1; for scenes '
+            '(--input-type scene) they may differ'
         )
+    if args.stretch is not None and 'picture' in kinds and not _is_range(args.stretch):
+        raise ValueError(
+            'of pictures --stretch takes LOW HIGH with LOW below HIGH, such as --stretch 0 3000, '
+            f'got {args.stretch!r}; scenes (--input-type scene) take more'
+        )
+
+
+def _is_range(stretch: Any) -> bool:
+    """Return whether a stretch is (low, high) for all bands of both dates."""
+    if not isinstance(stretch, tuple):
+        return False
+    low, high = stretch
+    return bool(low < high)
 
 
 def _inferencer(args: argparse.Namespace, kinds: set[str]) -> SCDInferencer:
     bands = args.bands if isinstance(args.bands, list) else None
-    # Pictures are seen as a whole by default; scenes never are.
+    # Pictures are predicted as a whole by default; scenes never are.
     windowed = args.window is not None or 'picture' in kinds
     return SCDInferencer(
         args.config,
@@ -109,7 +124,7 @@ def _inferencer(args: argparse.Namespace, kinds: set[str]) -> SCDInferencer:
         overlap=args.overlap if windowed else None,
         batch_size=args.batch_size,
         bands=bands,
-        value_range=args.value_range,
+        value_range=args.stretch if 'picture' in kinds else None,
         cfg_options=args.cfg_options,
     )
 
@@ -117,7 +132,7 @@ def _inferencer(args: argparse.Namespace, kinds: set[str]) -> SCDInferencer:
 def _settings(
     args: argparse.Namespace, inferencer: SCDInferencer, kinds: set[str]
 ) -> dict[str, Any]:
-    """Return everything that decides about the results."""
+    """Return everything that the results depend on."""
     images = dict(bands=inferencer.bands, value_range=inferencer.value_range)
     sections: dict[str, dict[str, Any]] = dict(
         picture=images | dict(window=args.window, overlap=args.overlap),

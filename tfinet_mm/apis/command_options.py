@@ -1,4 +1,4 @@
-"""The options of ``tfinet-predict``, and what their words mean."""
+"""Read the options of ``tfinet-predict``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ EPILOG = (
 )
 FORMS = 'BEFORE AFTER, CHECKPOINT BEFORE AFTER or CONFIG CHECKPOINT BEFORE AFTER'
 NETWORK_SUFFIXES = (*CONFIG_SUFFIXES, '.pth', '.pt', '.ckpt', WEIGHTS_SUFFIX)
-"""Of files that are no images."""
+"""Suffixes of files that are no images."""
 
 
 def _pattern(text: str) -> str:
@@ -48,8 +48,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('words', nargs='+', metavar='BEFORE AFTER', help=argparse.SUPPRESS)
     parser.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
     parser.add_argument(
-        '--as',
-        dest='kind',
+        '--input-type',
         choices=KINDS,
         help='scenes on the ground or plain pictures (default: georeferenced rasters are scenes)',
     )
@@ -85,7 +84,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def _read_words(words: Sequence[str]) -> dict[str, str | None]:
-    """Tell the network from the images.
+    """Sort the words of the command line into the network and the images.
 
     Args:
         words: BEFORE and AFTER, after the network: nothing, one word or two.
@@ -95,7 +94,7 @@ def _read_words(words: Sequence[str]) -> dict[str, str | None]:
         the weights that come with the package.
 
     Raises:
-        ValueError: A word is missing or too much, or an image is where the network should be.
+        ValueError: A word is missing or extra, or an image is where the network should be.
     """
     *network, before, after = words if len(words) > 1 else [*words, '']
     misplaced = [word for word in network if _is_image(word)]
@@ -124,7 +123,12 @@ def _is_image(word: str) -> bool:
 def _add_network(group: Any) -> None:
     group.add_argument('--device', help="such as 'cpu' or 'cuda:1' (default: a GPU if any)")
     add_amp_option(group)
-    group.add_argument('--tta', action='store_true', help='average over flips and rotations')
+    group.add_argument(
+        '--tta',
+        action=argparse.BooleanOptionalAction,
+        help='average over flips and rotations (default: as the weights say; those of the '
+        'package average over two views)',
+    )
     group.add_argument('--window', type=int, help='side of sliding windows in pixels')
     group.add_argument('--overlap', type=int, help='pixels that windows share')
     group.add_argument('--threshold', type=float, help='P(changed) from which a pixel is changed')
@@ -146,11 +150,11 @@ def _add_images(group: Any) -> None:
         'before=4,3,2 after=3,2,1',
     )
     group.add_argument(
-        '--value-range',
-        nargs=2,
-        type=float,
-        metavar=('LOW', 'HIGH'),
-        help='values that become 0 and 255; of a scene --stretch goes first',
+        '--stretch',
+        nargs='+',
+        metavar='WORD',
+        help='values that become 0 and 255: LOW HIGH; for a scene also LOW,HIGH for each band, '
+        'percentiles, or before=... after=...',
     )
 
 
@@ -159,34 +163,28 @@ def _add_scenes(group: Any) -> None:
         '--grid',
         type=read_grid,
         metavar='before|after|SIZE',
-        help="whose pixels the result has, or their size in the units of before's CRS "
+        help="pixels of the result: before, after, or their size in the units of before's CRS "
         '(default: before)',
-    )
-    group.add_argument(
-        '--stretch',
-        nargs='+',
-        metavar='WORD',
-        help='LOW HIGH for all bands; LOW,HIGH for each; percentiles; or before=... after=...',
     )
     group.add_argument(
         '--percentiles',
         nargs=2,
         type=float,
         metavar=('LOW', 'HIGH'),
-        help='those that become 0 and 255 with --stretch percentiles (default: 2 98)',
+        help='percentiles that become 0 and 255 with --stretch percentiles (default: 2 98)',
     )
     group.add_argument(
         '--nodata',
         nargs='+',
         metavar='VALUE',
-        help='value of pixels without data in place of what the files say; or before=... after=...',
+        help="value of pixels without data, in place of the files' own; or before=... after=...",
     )
     group.add_argument(
-        '--resampling', metavar='NAME', help='how a scene is warped (default: bilinear)'
+        '--resampling', metavar='NAME', help='resampling of a warped scene (default: bilinear)'
     )
     for date in DATES:
         group.add_argument(
-            f'--{date}-crs', metavar='CRS', help=f'CRS of {date} in place of what the file says'
+            f'--{date}-crs', metavar='CRS', help=f"CRS of {date}, in place of the file's own"
         )
     group.add_argument(
         '--same-grid',
@@ -202,31 +200,29 @@ def _add_scenes(group: Any) -> None:
     group.add_argument('--no-polygons', action='store_true', help='write rasters and areas only')
 
 
-SCENE_OPTIONS = (
+READING_SCENES = (
     'grid',
-    'stretch',
     'percentiles',
     'nodata',
     'resampling',
     'before_crs',
     'after_crs',
     'same_grid',
-    'min_area',
-    'no_polygons',
 )
+SCENE_OPTIONS = (*READING_SCENES, 'min_area', 'no_polygons')
 """Options that pictures don't have."""
-READING_OPTIONS = ('bands', *SCENE_OPTIONS[:8])
-"""Those of :class:`~tfinet_mm.scenes.reader.ScenePair`."""
+READING_OPTIONS = ('bands', 'stretch', *READING_SCENES)
+"""Options of :class:`~tfinet_mm.scenes.reader.ScenePair`."""
 
 
 def reading_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the options about reading scenes that were given."""
+    """Return the given options for reading scenes."""
     said = {name: getattr(args, name) for name in READING_OPTIONS}
     return {name: value for name, value in said.items() if value is not None and value is not False}
 
 
 def read_grid(word: str) -> str | float:
-    """``before``, ``after``, or a number."""
+    """Read ``before``, ``after`` or the size of a pixel."""
     if word in DATES:
         return word
     try:
@@ -238,7 +234,7 @@ def read_grid(word: str) -> str | float:
 
 
 def read_bands(words: Sequence[str]) -> list[int] | dict[str, list[int]]:
-    """Numbers of bands, for both dates or for each.
+    """Read numbers of bands, for both dates or for each.
 
     Raises:
         ValueError: The words are neither.
@@ -265,7 +261,7 @@ def read_stretch(words: Sequence[str]) -> Any:
     """Return a stretch as :class:`~tfinet_mm.scenes.reader.ScenePair` takes it.
 
     Raises:
-        ValueError: The words are none.
+        ValueError: The words are no stretch.
 
     Example:
         >>> read_stretch(['0', '3000']), read_stretch(['0,3000', '0,4000'])
@@ -285,7 +281,7 @@ def read_stretch(words: Sequence[str]) -> Any:
 
 
 def read_nodata(words: Sequence[str]) -> float | dict[str, float]:
-    """Return a value, or one for each date.
+    """Read a value, or one for each date.
 
     Raises:
         ValueError: The words are neither.

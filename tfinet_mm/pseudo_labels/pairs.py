@@ -204,9 +204,9 @@ def known_labels(loaded: LoadedLabels) -> Maps:
 
     Where every pixel has a class (HRSCD), so have the unchanged ones.
     """
-    silent = np.where(loaded.change == 0, 0, IGNORE_INDEX).astype(np.uint8)
+    without_class = np.where(loaded.change == 0, 0, IGNORE_INDEX).astype(np.uint8)
     before, after = (
-        np.where(cover == IGNORE_INDEX, silent, cover + np.uint8(1)).astype(np.uint8)
+        np.where(cover == IGNORE_INDEX, without_class, cover + np.uint8(1)).astype(np.uint8)
         for cover in (loaded.cover_from, loaded.cover_to)
         if cover is not None
     )
