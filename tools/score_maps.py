@@ -1,7 +1,7 @@
-"""Score maps that any program wrote against labels, under both SeKs in use.
+"""Score maps that any program wrote against labels, under both kinds of SeK.
 
 PRED and LABELS are folders that hold a folder of maps for each date, label1 and label2. Files
-match by name, whatever their suffix. Maps are index, palette or RGB images in the colours of the
+match by name without suffix. Maps are index, palette or RGB images in the colours of the
 classes: a class where something changed and 0 elsewhere, or land cover of every pixel beside
 change masks (--pred-zero, --labels-zero). --against compares a second method on the same pairs.
 
@@ -86,10 +86,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--key-pattern',
         metavar='REGEX',
-        help='what it matches is taken out of the names before they are compared',
+        help='part to remove from the names of files before they are matched',
     )
     parser.add_argument(
-        '--list', type=Path, metavar='FILE', help='names of the pairs to score, one a line'
+        '--list',
+        type=Path,
+        metavar='FILE',
+        help='file of the names of the pairs to score, one a line',
     )
     parser.add_argument(
         '--resamples',
@@ -105,9 +108,11 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar='N',
         help=f'with --against: exchanges of predictions for p (default: {PERMUTATIONS})',
     )
-    parser.add_argument('--seed', type=int, default=0, metavar='N', help='of both (default: 0)')
+    parser.add_argument(
+        '--seed', type=int, default=0, metavar='N', help='seed of both (default: 0)'
+    )
     parser.add_argument('--workers', type=int, default=2, metavar='N', help='threads that read')
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write all of it to this file')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='file to write the scores to')
     add_traceback_option(parser)
     return parser.parse_args(argv)
 
@@ -137,19 +142,19 @@ def class_table(words: Sequence[str]) -> ClassTable:
 
 
 def notes(scores: MapScores, table: ClassTable, where: Path) -> str:
-    """Return what has to be known to read the scores of some maps."""
+    """Return both kinds of SeK, the storages and the oddities of some maps."""
     both = overall_scores(scores.counts)
     lines = [
         f'SeK of the classes of each date ({len(table.names)} with unchanged): {both["SeK"]:.2f}',
         f'SeK of transitions ({table.num_classes**2 + 1} with unchanged), SeK_from_to: '
         f'{both["SeK_from_to"]:.2f}',
-        'Published tables mix the two; compare like with like.',
+        'Publications use either; compare only scores of the same kind.',
     ]
     for side, folder in (('predictions', str(where)), ('labels', 'the labels')):
         stored = sorted(scores.storages[side])
         lines.append(f'{side} are stored as {" and ".join(stored)}')
         if number := scores.one_sided[side]:
-            left_out = ' and are left out' if side == 'labels' else ''
+            left_out = ' and are ignored' if side == 'labels' else ''
             lines.append(
                 f'note: {number} pixels of {folder} have a class on one date only{left_out}'
             )
@@ -158,7 +163,7 @@ def notes(scores: MapScores, table: ClassTable, where: Path) -> str:
         lines.append(
             f'note: {where} has a class at {100 * share[:, 1].sum():.1f} % of the pixels, the '
             f'labels at {100 * share[1].sum():.1f} %; if its maps are land cover of every pixel, '
-            'say --pred-zero class or unknown, with change masks'
+            'add --pred-zero class or unknown, and change masks'
         )
     return '\n'.join(lines)
 

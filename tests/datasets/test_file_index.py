@@ -241,7 +241,7 @@ def test_a_pattern_for_each_role_takes_its_files():
     ]
     only = match_folders({'before': files, 'after': files}, pattern, ['f1_pre_disaster'])
     assert [pair['after'] for pair in only] == ['1post']
-    with pytest.raises(UnmatchedPairError, match=r"'_pre_disaster\$' is not found in 'f1_post"):
+    with pytest.raises(UnmatchedPairError, match=r"'_pre_disaster\$' does not match 'f1_post"):
         match_folders({'before': files, 'after': files}, pattern, ['f1_post_disaster'])
     with pytest.raises(UnmatchedPairError, match="'_mid' is found in none of 4 names"):
         match_folders({'before': files, 'after': files}, dict(pattern, after='_mid'))

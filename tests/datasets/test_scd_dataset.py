@@ -331,7 +331,7 @@ def test_linked_folders(make_scd, tmp_path):
     assert ids(SECONDDataset(data_root=str(tmp_path))) == ['a', 'b', 'c']
     (tmp_path / 'store' / 'label2b').unlink()
     with pytest.raises(
-        FileNotFoundError, match=r'1 files .* not there, such as .*label2/b\.png ->'
+        FileNotFoundError, match=r'1 files .* missing files, such as .*label2/b\.png ->'
     ):
         SECONDDataset(data_root=str(tmp_path))
 

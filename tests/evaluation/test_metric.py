@@ -178,7 +178,7 @@ def test_intervals_are_optional_and_seeded(tmp_path):
     first = written(resamples=50, seed=1)
     assert (first['resamples'], first['seed'], first['level']) == (50, 1, 0.95)
     assert written(resamples=50, seed=1) == first != written(resamples=50, seed=2)
-    with pytest.raises(ValueError, match='got -1; 0 makes no intervals'):
+    with pytest.raises(ValueError, match='got -1; use 0 for no intervals'):
         new_metric(resamples=-1)
 
 

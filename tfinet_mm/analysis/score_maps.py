@@ -1,4 +1,4 @@
-"""Scores of maps that any program wrote, against labels, pair by pair."""
+"""Score maps that any program wrote against labels, pair by pair."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ DATES = ('from', 'to')
 
 @dataclass(frozen=True)
 class MapFolders:
-    """Folders of the maps of both dates, and what their values mean.
+    """Folders of the maps of both dates, and the meaning of their values.
 
     Attributes:
         root: Folder that the others are in.
-        folders: Those of the maps before and after, and of the change masks where there are any.
+        folders: Folders of the maps before and after, and of change masks if there are any.
         zero: Meaning of index 0: 'unchanged' (a class where something changed, 0 elsewhere);
             'class' (land cover of every pixel, 0 the first class, no colour of "unchanged");
-            'unknown' (land cover of every pixel, 0 where it isn't known). The last two need
+            'unknown' (land cover of every pixel, 0 where it is unknown). The last two need
             change masks.
         storage: 'auto', 'index', 'palette' or 'rgb', see
             :func:`~tfinet_mm.io.labels.read_semantic_label`.
@@ -84,9 +84,9 @@ class PairMaps(NamedTuple):
     """Maps of a pair, each (H, W).
 
     Attributes:
-        change: 1 changed, 0 unchanged, 255 left out.
-        before: As the reader that made them says.
-        after: As ``before``.
+        change: 1 changed, 0 unchanged, 255 ignored.
+        before: Classes of the first date, in the values of the function that read them.
+        after: Classes of the second date.
         odd: Number of pixels with a class on one date only.
     """
 
@@ -105,8 +105,8 @@ class MapScores:
         counts: Those of all pairs.
         names: Names of the pairs.
         storages: Storages found in the files of the predictions and of the labels.
-        one_sided: Number of pixels that the predictions and the labels give a class on one date
-            only; such pixels of labels are left out.
+        one_sided: Number of pixels with a class on one date only, in the predictions and in the
+            labels; such pixels of labels are ignored.
     """
 
     pairs: PairCounts
@@ -130,8 +130,8 @@ def count_maps(
         predictions: Folders of the predicted maps.
         labels: Folders of the annotation.
         table: Classes of both, index 0 for "unchanged".
-        key_pattern: Regular expression; what it matches is taken out of the names of files
-            before they are compared.
+        key_pattern: Regular expression of the part to remove from the names of files before
+            they are matched.
         list_file: File of the names of pairs to score, one a line; by default all.
         workers: Threads that read files.
 
@@ -139,11 +139,11 @@ def count_maps(
         The counts, pair by pair, in the order of names.
 
     Raises:
-        FileNotFoundError: A folder is missing or has no map.
+        FileNotFoundError: A folder is missing or has no maps.
         UnmatchedPairError: A name is missing in a folder.
         ValueError: Two of the folders hold the same files.
         LabelFormatError: A file can't be read, or differs in size from another of its pair.
-        LabelValueError: A file holds a value that has no meaning.
+        LabelValueError: A file holds a value without a meaning.
     """
     folders = {**labels.list('labels'), **predictions.list('predictions')}
     only = None
@@ -155,8 +155,8 @@ def count_maps(
         key_pattern,
         only,
         advice='Every map needs labels of the same name, up to its suffix, and the other way '
-        'round; add the missing files, take what differs out of the names with --key-pattern, or '
-        'name the pairs to score in a file (--list)',
+        'round; add the missing files, remove the differing part of the names with --key-pattern, '
+        'or list the pairs to score in a file (--list)',
     )
     for first, second in combinations(folders, 2):
         if len(matched.one_file(first, second)) == len(matched):
@@ -185,7 +185,7 @@ def count_maps(
                     scores.storages[side] |= storages[side]
                     scores.one_sided[side] += odd[side]
         except BaseException:
-            # The first wrong file ends it; the others needn't be read.
+            # The first wrong file stops the scoring, so the other files needn't be read.
             pool.shutdown(cancel_futures=True)
             raise
     return scores
@@ -256,8 +256,8 @@ def _read_predictions(
     for name, one in zip((*DATES, 'change'), (before, after, mask), strict=True):
         if one is not None and (share := np.mean(one == IGNORE_INDEX)):
             raise LabelValueError(
-                f'{pair[f"predictions {name}"]} holds 255 (left out) at {100 * share:.2f} % of its '
-                'pixels; a prediction needs a class at every pixel, labels alone may leave one out'
+                f'{pair[f"predictions {name}"]} holds 255 (ignored) at {100 * share:.2f} % of its '
+                'pixels; a prediction needs a class at every pixel, only labels may ignore pixels'
             )
     odd = 0
     if maps.zero == 'class':
@@ -277,7 +277,7 @@ def format_comparison(
         tests: Comparison of each score by its name.
         names: Names of the two methods.
         number: Number of pairs.
-        about: How intervals and p-values were made.
+        about: Method of the intervals and p-values.
 
     Example:
         >>> tests = {'SeK': PairedTest(20.0, 21.5, 1.5, (0.25, 2.5), 0.0312, True)}

@@ -56,8 +56,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         '--key-pattern',
         type=_pattern,
         metavar='REGEX',
-        help='what it matches is taken out of the names of files in folders before they are '
-        "compared, as '_(pre|post)'",
+        help='part to remove from the names of files in folders before they are matched, such as '
+        "'_(pre|post)'",
     )
     parser.add_argument(
         '--report', action='store_true', help='also write a page to look through, DIR/report.html'

@@ -25,13 +25,13 @@ ADVICE = (
 class FolderFiles(Mapping[str, str]):
     """Files of a folder: path by name, sorted by name.
 
-    A path is put together when it is asked for, since the paths of a large data set take more
-    memory than all else about it.
+    Paths are put together on access, since those of a large data set would take more memory
+    than everything else.
 
     Args:
         root: The folder.
-        endings: What the path has after folder and name, by name.
-        folders: Real paths of the folders that the files lie in.
+        endings: Rest of the path after folder and name, by name.
+        folders: Real paths of the folders of the files.
         links: Names of the files that are symbolic links.
     """
 
@@ -65,7 +65,7 @@ class FolderFiles(Mapping[str, str]):
         return self._endings.keys()
 
     def ending(self, name: str) -> str:
-        """Return what the path of a file has after folder and name."""
+        """Return the rest of the path of a file after folder and name."""
         return self._endings[name]
 
 
@@ -142,7 +142,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:
-        # A link to itself; it is said where its file is needed.
+        # A link to itself; it is reported where its file is needed.
         return False
 
 
@@ -254,7 +254,7 @@ def _composed(names: Iterable[str]) -> dict[str, str]:
 
 
 class MatchedPairs(Sequence[dict[str, str]]):
-    """Pairs of files, each a dictionary that is made when it is asked for.
+    """Pairs of files, each a dictionary that is made on access.
 
     Attributes:
         names: Name of each pair, that of its file in the first folder.
@@ -311,7 +311,7 @@ class MatchedPairs(Sequence[dict[str, str]]):
         )
 
     def missing_links(self) -> list[str]:
-        """Return the paths of links whose files aren't there."""
+        """Return the paths of links to missing files."""
         return [
             path
             for role, files in self.folders.items()
@@ -322,7 +322,7 @@ class MatchedPairs(Sequence[dict[str, str]]):
         ]
 
     def one_file(self, first: str, second: str) -> list[int]:
-        """Return the places of pairs whose files of two roles are one, links followed."""
+        """Return the indices of pairs with the same file in two roles, links followed."""
         folders = [self.folders[role] for role in (first, second)]
         if all(isinstance(files, FolderFiles) for files in folders):
             one, two = (files for files in folders if isinstance(files, FolderFiles))
@@ -365,13 +365,12 @@ def match_folders(
     Args:
         folders: For each role (first one: the images before) the files by name,
             as :func:`list_folder` gives them.
-        key_pattern: Regular expression; what it matches is taken out of the
-            names before they are compared (a year, a resolution). A dictionary
-            has one for each role, and files that a role's own one isn't found
-            in are not of this role.
+        key_pattern: Regular expression of the part to remove from the names before
+            they are matched (a year, a resolution). A dictionary has one for each
+            role; a file whose name the pattern doesn't match isn't of this role.
         only: Names in the first folder to bring together, by default all of
             every folder. Files of other names are no error then.
-        advice: End of the message where names are missing, what to do.
+        advice: Advice at the end of the message if names are missing.
 
     Returns:
         For each pair the path in each role, and ``name``, that of the first
@@ -402,7 +401,7 @@ def match_folders(
             names = [name for name in names if name in by_name]
         elif foreign := [name for name in names if name not in by_name]:
             raise UnmatchedPairError(
-                f'{first}: its key_pattern {patterns[first]!r} is not found in {_some(foreign)}'
+                f'{first}: its key_pattern {patterns[first]!r} does not match {_some(foreign)}'
             )
         keys = [by_name[name] for name in names]
     known = {role: (folders[role] if one is None else one).keys() for role, one in keyed.items()}

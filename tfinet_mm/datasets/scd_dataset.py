@@ -45,7 +45,7 @@ RECORD = 'record'
 
 
 class PairEntries(Sequence[dict[str, Any]]):
-    """Entries of whole images, each made when it is asked for.
+    """Entries of whole images, each made on access.
 
     Args:
         pairs: Files of each pair.
@@ -73,7 +73,7 @@ class PairEntries(Sequence[dict[str, Any]]):
         return _entry(pair['name'], pair)
 
     def record(self, index: int) -> dict[str, Any]:
-        """Return what :func:`read_record` makes an entry of: each text once, without folders."""
+        """Return a record for :func:`read_record`, with each text once and without folders."""
         name = self.pairs.names[index]
         files = {}
         for role, folder in self.pairs.folders.items():
@@ -87,7 +87,7 @@ def read_record(record: tuple[Any, ...], prefixes: Mapping[str, str]) -> dict[st
     """Return the entry of a record.
 
     Args:
-        record: As :meth:`PairEntries.record` makes them.
+        record: Record from :meth:`PairEntries.record`.
         prefixes: Folder of each role, with a slash at the end, in the order of the record.
     """
     name, files = record
@@ -108,7 +108,7 @@ def _entry(name: str, paths: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _is_constant(path: str, known: dict[str, bool]) -> bool:
-    """Return whether a label file has one value, as one without any change has."""
+    """Return whether a label file has a single value, as without any change."""
     real = os.path.realpath(path)
     if real not in known:
         pixels = read_stored_label(path).pixels
@@ -140,8 +140,8 @@ class SCDDataset(BaseDataset):
             the data set serves for prediction and needs ``test_mode``.
         ann_file: List file, one name a line, with or without suffix. Empty
             takes every file of the folders, which then have to hold the same names.
-        img_suffix: Suffix, or several, of the images; or a dictionary that has them for each
-            key of ``data_prefix``, where one folder holds both dates:
+        img_suffix: Suffix, or several, of the images; or a dictionary of them for each key
+            of ``data_prefix`` if one folder holds both dates:
             ``dict(img_path_from='_pre.png', img_path_to='_post.png')``.
         seg_map_suffix: Suffix, or several, of the labels and masks; or a dictionary.
         semantic_classes: K + 1 names, the first for "unchanged". The default
@@ -152,10 +152,9 @@ class SCDDataset(BaseDataset):
             :class:`~tfinet_mm.datasets.annotations.LabelSpec`.
         label_storage: 'auto', 'index', 'palette' or 'rgb'.
         change_storage: 'auto', '0/1', '0/255' or 'semantic'.
-        key_pattern: Regular expression; what it matches is taken out of names
-            before files are brought together (a year, a resolution). A dictionary
-            has one for each key of ``data_prefix``, and takes the files of the
-            folder that it is found in.
+        key_pattern: Regular expression of the part to remove from names before files
+            are matched (a year, a resolution). A dictionary has one for each key of
+            ``data_prefix``, and selects the files of the folder that it matches.
         fold: ``dict(every=10, start=0, keep='held_out' or 'rest')`` takes
             every tenth pair of the sorted names, or all others.
         window: (height, width) of windows that each tile is read in.
@@ -171,7 +170,7 @@ class SCDDataset(BaseDataset):
     Raises:
         FileNotFoundError: A folder or the list file is missing or empty.
         UnmatchedPairError: A name is missing in a folder, a listed name has no file.
-        ValueError: The arguments don't fit together, or two roles of a pair are one file.
+        ValueError: The arguments don't fit together, or a pair has one file in two roles.
     """
 
     METAINFO: dict[str, Any] = {}
@@ -359,11 +358,11 @@ class SCDDataset(BaseDataset):
         return entries
 
     def _check_files(self, pairs: MatchedPairs) -> None:
-        """Refuse links to nowhere, and pairs of which one file is read in two roles."""
+        """Refuse links to missing files, and pairs that read one file in two roles."""
         if missing := pairs.missing_links():
             raise FileNotFoundError(
-                f'{len(missing)} files of {type(self).__name__} are links to files that are not '
-                f'there, such as {missing[0]} -> {os.readlink(missing[0])}; fetch them, or correct '
+                f'{len(missing)} files of {type(self).__name__} are links to missing files, '
+                f'such as {missing[0]} -> {os.readlink(missing[0])}; fetch them, or correct '
                 'the links'
             )
         for first, second in combinations(self.data_prefix, 2):
@@ -371,7 +370,7 @@ class SCDDataset(BaseDataset):
                 continue
             places = pairs.one_file(first, second)
             if IMAGE_ROLES[0] not in (first, second) and IMAGE_ROLES[1] not in (first, second):
-                # Stores that keep equal files once make one of all labels without change.
+                # Data versioning stores equal files once, such as all labels without change.
                 alike: dict[str, bool] = {}
                 places = [
                     place
@@ -399,8 +398,8 @@ class SCDDataset(BaseDataset):
             frozenset(SEMANTIC_ROLES): 'both dates would have the same labels',
         }.get(frozenset((first, second)), 'one file would be read in two roles')
         return (
-            f'{what}: {found}. Give each its own folder; where one folder holds both, say which '
-            f"files are whose by their suffix, as img_suffix=dict({first}='_pre.png', "
+            f'{what}: {found}. Give each its own folder; if one folder holds both, select the '
+            f"files by their suffix, as in img_suffix=dict({first}='_pre.png', "
             f"{second}='_post.png'), or by a key_pattern for each"
         )
 
@@ -419,7 +418,7 @@ class SCDDataset(BaseDataset):
         ]
 
     def _serialize_data(self) -> tuple[np.ndarray, np.ndarray]:
-        """Keep names in place of paths, a tenth of what MMEngine would keep."""
+        """Keep names in place of paths, which takes a tenth of MMEngine's memory."""
         entries = self.data_list
         if not isinstance(entries, PairEntries) or not len(entries):
             return super()._serialize_data()
@@ -487,7 +486,7 @@ def _checked_fold(fold: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _by_role(suffix: Any, name: str, roles: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return the suffixes of each role; one that a dictionary leaves out has '.png'."""
+    """Return the suffixes of each role, '.png' for one that a dictionary lacks."""
     if not isinstance(suffix, Mapping):
         return dict.fromkeys(roles, _as_suffixes(suffix, name))
     if unknown := set(suffix) - set(roles):

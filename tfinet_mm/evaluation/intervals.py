@@ -1,9 +1,9 @@
-"""Confidence intervals of scores over pairs: the percentile bootstrap (Efron, 1979).
+"""Compute confidence intervals of scores over pairs by the percentile bootstrap (Efron, 1979).
 
-As many pairs as there are get drawn with replacement, their counts are pooled and
-scored; the interval holds the middle of the scores of many such draws. It answers
-how far the scores would be from these on other pairs of the same kind, and says
-nothing about another training of the same network.
+Each draw takes as many pairs as there are, with replacement, and scores the sum of
+their counts. The interval holds the middle of the scores of many draws. It estimates
+how much the scores would differ on other pairs of the same kind, and says nothing
+about another training of the same network.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from tfinet_mm.evaluation.confusion import SCDConfusion
 from tfinet_mm.evaluation.pair_counts import PairCounts
 
 RESAMPLES = 1000
-"""Draws of pairs for an interval unless said otherwise."""
+"""Default number of draws of pairs."""
 
 LEVEL = 0.95
 """Share of the draws that an interval holds."""
 
 BLOCK = 1 << 23
-"""Weights of pairs that are in memory at once, at most."""
+"""Greatest number of weights of pairs in memory at once."""
 
 FEW = 8
-"""Pairs up to which the same draw comes so often that each is scored once."""
+"""Number of pairs up to which draws repeat so often that each distinct one is scored once."""
 
 
 def block_rows(pairs: int) -> int:
-    """Return how many draws of so many pairs are summed at once."""
+    """Return the number of draws of so many pairs that are summed at once."""
     return max(1, min(256, BLOCK // max(1, pairs)))
 
 
@@ -54,7 +54,7 @@ class ScoreIntervals:
     level: float = LEVEL
 
     def about(self) -> dict[str, Any]:
-        """Return how the intervals were made, for JSON."""
+        """Return the method, the number of draws and the seed, for JSON."""
         return dict(
             level=self.level,
             method='percentile bootstrap over pairs',
@@ -72,7 +72,7 @@ def drawn_weights(pairs: int, resamples: int, seed: int) -> Iterator[np.ndarray]
         seed: Seed of the draws.
 
     Returns:
-        Blocks (draws, pairs) of whole numbers, each row of the sum ``pairs``.
+        Blocks (draws, pairs) of whole numbers; each row sums to ``pairs``.
     """
     generator = np.random.default_rng(seed)
     step = block_rows(pairs)
@@ -91,17 +91,17 @@ def bootstrap_intervals(
     seed: int = 0,
     level: float = LEVEL,
 ) -> ScoreIntervals | None:
-    """Return the interval of every score by drawing pairs with replacement.
+    """Compute the interval of every score by drawing pairs with replacement.
 
     Args:
-        pairs: Counts of each pair. The draws go by their order.
+        pairs: Counts of each pair. The draws depend on their order.
         score: Function from pooled counts to scores, the same names each time.
-        resamples: Number of draws; 0 makes no intervals.
+        resamples: Number of draws; 0 for no intervals.
         seed: Seed of the draws.
         level: Share of the draws between the bounds, above 0 and below 1.
 
     Returns:
-        The intervals; None for fewer than two pairs, which don't differ, or without draws.
+        The intervals; None for fewer than two pairs or without draws.
 
     Raises:
         ValueError: ``resamples`` is below 0, or ``level`` out of range.
@@ -124,12 +124,12 @@ def bootstrap_intervals(
         return None
     drawn: dict[str, list[float]] = {}
     for weights in drawn_weights(len(pairs), resamples, seed):
-        places = np.arange(len(weights))
+        indices = np.arange(len(weights))
         if len(pairs) <= FEW:
-            weights, places = np.unique(weights, axis=0, return_inverse=True)
+            weights, indices = np.unique(weights, axis=0, return_inverse=True)
         scores = [score(counts) for counts in pairs.sums(weights)]
         for name in scores[0]:
-            drawn.setdefault(name, []).extend(scores[place][name] for place in places.ravel())
+            drawn.setdefault(name, []).extend(scores[index][name] for index in indices.ravel())
     tails = [50 * (1 - level), 50 * (1 + level)]
     bounds = {}
     for name, values in drawn.items():

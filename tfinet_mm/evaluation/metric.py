@@ -108,8 +108,8 @@ class SCDMetric(BaseMetric):
 
     Sums integer confusion matrices, so that the result depends neither on batch
     size nor on the number of ranks or the padding of the sampler. For the
-    confidence intervals of the printed table and the JSON it also keeps those
-    counts of each pair that aren't 0, about a kilobyte. The class names come from the
+    confidence intervals it also keeps the counts of each pair that aren't 0, about
+    a kilobyte. The class names come from the
     data set's metainfo. See :class:`~tfinet_mm.evaluation.SCDConfusion` for what
     is counted and :mod:`~tfinet_mm.evaluation.functional` for the formulas.
 
@@ -130,7 +130,7 @@ class SCDMetric(BaseMetric):
             and ``change`` as ``tfinet_mm.PredictionWriterHook`` does; what
             ``--out`` of mmseg's ``tools/test.py`` sets. None writes none.
         keep_results: Not used; mmseg's tool sets it with ``output_dir``.
-        resamples: Draws of pairs for the confidence intervals; 0 makes none. See
+        resamples: Draws of pairs for the confidence intervals; 0 for none. See
             :func:`~tfinet_mm.evaluation.bootstrap_intervals`.
         seed: Seed of these draws.
 
@@ -167,7 +167,7 @@ class SCDMetric(BaseMetric):
         self.per_class = per_class
         if resamples < 0:
             raise ValueError(
-                f'SCDMetric takes 0 or more resamples, got {resamples}; 0 makes no intervals'
+                f'SCDMetric takes 0 or more resamples, got {resamples}; use 0 for no intervals'
             )
         self.resamples = resamples
         self.seed = seed

@@ -1,8 +1,8 @@
-"""Counts of single pairs, small enough to keep those of a whole data set.
+"""Keep the counts of single pairs of a whole data set in little memory.
 
-Scores pool the counts of all pairs, so how far they would differ on other pairs
-is seen by pooling pairs drawn anew. Of each pair only the counts that aren't 0
-are kept, 12 bytes a count, about a kilobyte a pair of 6 classes.
+Scores come from the sum of the counts of all pairs; confidence intervals need the
+sums over other draws of pairs. Only the counts that aren't 0 are kept: 12 bytes
+each, about a kilobyte for a pair with 6 classes.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ import numpy as np
 from tfinet_mm.evaluation.confusion import SCDConfusion
 
 CHUNK = 1 << 22
-"""Cells of a dense block of pairs by counts while they are summed."""
+"""Greatest size of a dense block (pairs, counts) while pairs are summed."""
 
 
 class PackedCounts(NamedTuple):
-    """Pairs as processes exchange them.
+    """Counts of pairs in the form that processes exchange.
 
     Attributes:
-        lengths: Number of counts of each pair that aren't 0, (pairs,) int64.
-        places: Place of each count in :meth:`SCDConfusion.flatten`, uint32.
+        lengths: Number of counts other than 0 of each pair, (pairs,) int64.
+        indices: Index of each count in :meth:`SCDConfusion.flatten`, uint32.
         values: The counts, uint64.
     """
 
     lengths: np.ndarray
-    places: np.ndarray
+    indices: np.ndarray
     values: np.ndarray
 
 
@@ -50,10 +50,10 @@ class PairCounts:
     """
 
     def __init__(self, num_classes: int) -> None:
-        """Start without pairs."""
+        """Create a collection without pairs."""
         self.num_classes = num_classes
         self._lengths = array('q')
-        self._places = array('I')
+        self._indices = array('I')
         self._values = array('Q')
 
     def __len__(self) -> int:
@@ -62,50 +62,50 @@ class PairCounts:
 
     @property
     def nbytes(self) -> int:
-        """Memory of the counts in bytes."""
-        parts = (self._lengths, self._places, self._values)
+        """Return the memory of the counts in bytes."""
+        parts = (self._lengths, self._indices, self._values)
         return sum(part.itemsize * len(part) for part in parts)
 
     def add(self, counts: SCDConfusion) -> None:
-        """Keep the counts of one more pair."""
+        """Add the counts of a pair."""
         vector = counts.flatten()
-        places = np.flatnonzero(vector)
-        self._lengths.append(len(places))
-        self._places.frombytes(places.astype(np.uint32).tobytes())
-        self._values.frombytes(vector[places].astype(np.uint64).tobytes())
+        indices = np.flatnonzero(vector)
+        self._lengths.append(len(indices))
+        self._indices.frombytes(indices.astype(np.uint32).tobytes())
+        self._values.frombytes(vector[indices].astype(np.uint64).tobytes())
 
     def extend(self, other: PairCounts) -> None:
-        """Add the pairs of another collection after these."""
+        """Append the pairs of another collection."""
         self._lengths += other._lengths
-        self._places += other._places
+        self._indices += other._indices
         self._values += other._values
 
     def pack(self, number: int | None = None) -> PackedCounts:
         """Return the first ``number`` pairs, by default all of them."""
         lengths = np.array(self._lengths[:number], np.int64)
         end = int(lengths.sum())
-        places, values = self._places[:end], self._values[:end]
-        return PackedCounts(lengths, np.array(places, np.uint32), np.array(values, np.uint64))
+        indices, values = self._indices[:end], self._values[:end]
+        return PackedCounts(lengths, np.array(indices, np.uint32), np.array(values, np.uint64))
 
     @classmethod
     def merge(cls, parts: Iterable[PackedCounts], num_classes: int) -> PairCounts:
-        """Return the pairs of all processes in an order of their own.
+        """Return the pairs of all processes, sorted by their counts.
 
-        They are sorted by their counts, so that the order, and what is drawn by it, is the same
-        however they were distributed over processes and batches.
+        The order, and so the draws of pairs, don't depend on the distribution of the pairs over
+        processes and batches.
         """
         rows = []
-        for lengths, places, values in parts:
+        for lengths, indices, values in parts:
             ends = np.cumsum(lengths)[:-1]
             rows += [
                 (one.tobytes(), two.tobytes())
-                for one, two in zip(np.split(places, ends), np.split(values, ends), strict=True)
+                for one, two in zip(np.split(indices, ends), np.split(values, ends), strict=True)
             ][: len(lengths)]
         merged = cls(num_classes)
         for one, two in sorted(rows):
-            merged._places.frombytes(one)
+            merged._indices.frombytes(one)
             merged._values.frombytes(two)
-            merged._lengths.append(len(one) // merged._places.itemsize)
+            merged._lengths.append(len(one) // merged._indices.itemsize)
         return merged
 
     def sums(self, weights: np.ndarray) -> Iterator[SCDConfusion]:
@@ -117,8 +117,8 @@ class PairCounts:
         Returns:
             The counts of one sum after the other, exact up to 2 ** 53 pixels.
         """
-        lengths, places, values = self.pack()
-        used, columns = np.unique(places, return_inverse=True)
+        lengths, indices, values = self.pack()
+        used, columns = np.unique(indices, return_inverse=True)
         starts = np.concatenate([[0], np.cumsum(lengths)])
         step = max(1, CHUNK // max(1, len(used)))
         totals = np.zeros((len(weights), len(used)))

@@ -1,9 +1,9 @@
-"""Paired comparison of two methods on the same pairs.
+"""Compare two methods on the same pairs.
 
 The difference of a score has a confidence interval, from draws of pairs that are
 the same for both methods, and a p-value, from a permutation test: if the methods
-were equally good, exchanging their predictions of some pairs would change
-nothing but by chance (Pitman, 1937).
+were equally good, exchanging their predictions of some pairs would change the
+difference only by chance (Pitman, 1937).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from tfinet_mm.evaluation.intervals import LEVEL, RESAMPLES, block_rows, drawn_w
 from tfinet_mm.evaluation.pair_counts import PairCounts
 
 PERMUTATIONS = 9999
-"""Exchanges of predictions for a p-value unless said otherwise."""
+"""Default number of exchanges of predictions."""
 
 TIE = 1e-9
-"""Differences of a score, in percent, that count as equal: rounding makes smaller ones."""
+"""Differences of a score, in percent, that count as equal, since rounding causes them."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class PairedTest:
         interval: Confidence interval of the difference; None for fewer than two pairs.
         p_value: Probability of a difference at least as large, either way, if the methods were
             equally good; above 0, at most 1.
-        exact: Whether all exchanges were tried, not a sample of them.
+        exact: True if all exchanges were tried, False for a sample of them.
     """
 
     first: float
@@ -63,7 +63,7 @@ def paired_tests(
         first: Counts of each pair by the first method.
         second: Those of the second one, in the same order.
         score: Function from pooled counts to scores, the same names each time.
-        resamples: Draws of pairs for the intervals; 0 makes none.
+        resamples: Draws of pairs for the intervals; 0 for none.
         permutations: Exchanges of predictions, drawn by chance. If there are no more in all
             (2 to the power of the number of pairs), each is tried once instead.
         seed: Seed of the draws and the exchanges.
@@ -73,7 +73,7 @@ def paired_tests(
         The comparison of each score, by its name.
 
     Raises:
-        ReportError: The methods have another number of pairs, or none.
+        ReportError: The numbers of pairs differ, or there are no pairs.
         ValueError: ``permutations`` is below 1, or ``resamples`` below 0.
     """
     number = len(first)

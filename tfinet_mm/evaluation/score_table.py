@@ -79,7 +79,7 @@ def score_intervals(
     Args:
         pairs: Counts of each pair.
         table: Classes of the data set.
-        resamples: Number of draws of pairs; 0 makes no intervals.
+        resamples: Number of draws of pairs; 0 for no intervals.
         seed: Seed of the draws.
 
     Returns:
@@ -108,7 +108,7 @@ def _key(*parts: str) -> str:
 
 
 def _intervals_report(intervals: ScoreIntervals, table: ClassTable) -> dict[str, Any]:
-    """Return the intervals in the places that their scores have in the report."""
+    """Return the intervals in the structure of the scores in the report."""
     bounds = {tuple(key.split('\0')): list(pair) for key, pair in intervals.bounds.items()}
     per_class = {
         date: {
@@ -143,8 +143,8 @@ def scores_report(
         ``num_samples``; ``classes``, K + 1 names; ``scores``, see
         :func:`overall_scores`; ``change``, see
         :func:`~tfinet_mm.evaluation.binary_scores`; ``per_class``, see
-        :func:`per_class_scores`; ``intervals``, None or how they were made and
-        [lower, upper] in the places of ``scores``, ``change`` and ``per_class``;
+        :func:`per_class_scores`; ``intervals``, None or their method and [lower, upper] in
+        the structure of ``scores``, ``change`` and ``per_class``;
         ``undefined``, see :func:`~tfinet_mm.evaluation.undefined_scores`;
         ``confusion`` with the matrices ``scd``, ``change``, ``date_from``,
         ``date_to`` and ``from_to`` as nested lists, rows annotation, and

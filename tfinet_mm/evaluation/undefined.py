@@ -1,4 +1,4 @@
-"""Scores that are 0 / 0, and why, in words."""
+"""Find the scores that are 0 / 0, and the reason."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def undefined_scores(counts: SCDConfusion) -> dict[str, str]:
         counts: Counts over the whole data set.
 
     Returns:
-        Why, by the name that the score has in
-        :func:`~tfinet_mm.evaluation.overall_scores`. ``Score`` and ``mIoU`` are defined as soon
-        as any pixel is annotated; a term of theirs may be in the result.
+        Reason by the name of the score in :func:`~tfinet_mm.evaluation.overall_scores`.
+        ``Score`` and ``mIoU`` are defined if any pixel is annotated, even if one of their terms
+        is in the result.
 
     Example:
         >>> undefined_scores(SCDConfusion(*(np.diag([9, 0]) for _ in range(4))))['SeK']
@@ -53,7 +53,7 @@ def undefined_scores(counts: SCDConfusion) -> dict[str, str]:
 def _change_reasons(
     matrix: np.ndarray, iou: str, precision: str, recall: str, both: str
 ) -> dict[str, str]:
-    """Return the undefined ones of four scores of change, by the names they are given."""
+    """Return the reasons of those of four scores of change that are undefined, by their names."""
     annotated, predicted = matrix[1:].any(), matrix[:, 1:].any()
     if not annotated and not predicted:
         return dict.fromkeys((iou, precision, recall, both), NO_CHANGE)

@@ -1,7 +1,7 @@
-"""Measure how long the pairs of a large data set take to be listed, and the memory it takes.
+"""Measure the time and memory for listing the pairs of a large data set.
 
-Makes empty files in a temporary folder, before, after and the labels of both, and lists them with
-SCDDataset in a process of its own. Nothing of the files is read.
+The tool makes empty files of images and labels of both dates in a temporary folder, and lists them
+with SCDDataset in another process. The files aren't read.
 
 Example: python tools/analysis/benchmark_listing.py --pairs 200000
 """
@@ -20,7 +20,7 @@ from pathlib import Path
 from tfinet_mm.utils.command import add_traceback_option, run_command
 
 FOLDERS = ('im1', 'im2', 'label1', 'label2')
-# In a process of its own, whose memory is then that of the data set alone. Linux counts in kB.
+# In another process, whose memory is then that of the data set alone. Linux counts in kB.
 MEASURE = """
 import json, resource, sys, time
 from tfinet_mm.datasets import SECONDDataset
@@ -44,9 +44,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--pairs', type=int, default=200_000, help='default: 200000')
     parser.add_argument(
-        '--folder', type=Path, help='where to make the files (default: a temporary)'
+        '--folder', type=Path, help='folder to make the files in (default: a temporary one)'
     )
-    parser.add_argument('--json', type=Path, metavar='FILE', help='write the figures there as well')
+    parser.add_argument('--json', type=Path, metavar='FILE', help='file to write the figures to')
     add_traceback_option(parser)
     return parser.parse_args(argv)
 
