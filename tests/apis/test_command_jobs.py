@@ -16,7 +16,6 @@ from tfinet_mm.apis.command import main, predict_claimed
 from tfinet_mm.apis.command_options import parse_args
 from tfinet_mm.apis.command_output import Pair, list_pairs
 from tfinet_mm.errors import FolderInUseError, JobError, ManifestError, MissingExtraError
-from tfinet_mm.utils import snakemake
 
 ROOT = Path(__file__).parents[2]
 
@@ -96,8 +95,7 @@ def test_one_failing_pair_stops_no_other_and_finished_ones_are_skipped(
 
 
 def test_what_snakemake_is_given(call, fake, monkeypatch):
-    for name in snakemake.users_threads():
-        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
     monkeypatch.setattr('os.cpu_count', lambda: 8)
     stand_in = fake()
     resources = ['--default-resources', 'slurm_partition=gpu']

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from tfinet_mm.errors import JobError
 from tfinet_mm.utils.files import sample_file
 from tfinet_mm.utils.folder_lock import FolderLock
 from tfinet_mm.utils.manifest import RunManifest
-from tfinet_mm.utils.snakemake import executor_options, run_snakemake, users_threads
+from tfinet_mm.utils.snakemake import executor_options, run_snakemake, thread_words
 
 SNAKEFILE = Path(__file__).with_name('Snakefile')
 FOLDER, LOG_FILE = '.jobs', 'log.txt'
@@ -49,13 +48,15 @@ def run_jobs(
         log = os.path.abspath(lock.folder / LOG_FILE)
         Path(log).unlink(missing_ok=True)
         jobs[str(number)] = dict(pair=pair, log=log)
+    shared = args.executor in (None, 'local') and args.jobs is not None
+    share = max(1, (os.cpu_count() or 1) // args.jobs) if shared else None
     manifest = RunManifest(folder, 'jobs.json')
     manifest.write(
         dict(
             folder=os.getcwd(),
             arguments=args.arguments,
             kinds=sorted(kinds),
-            variables=_variables(args),
+            variables=thread_words(share),
             jobs=jobs,
         )
     )
@@ -80,16 +81,6 @@ def run_jobs(
 def pair_lock(out: Path, pair: Pair) -> FolderLock:
     """Return the lock of a pair, which a job holds as long as it lives."""
     return FolderLock(sample_file(out / FOLDER, pair.name, ''), f'maps of {pair.name}')
-
-
-def _variables(args: argparse.Namespace) -> str:
-    """Return the numbers of threads as words of ``env``: the user's, or a share of this machine."""
-    threads = users_threads()
-    if args.executor in (None, 'local') and threads['OMP_NUM_THREADS'] is None and args.jobs:
-        threads['OMP_NUM_THREADS'] = str(max(1, (os.cpu_count() or 1) // args.jobs))
-    left_out = [word for name, value in threads.items() if value is None for word in ('-u', name)]
-    kept = [f'{name}={value}' for name, value in threads.items() if value is not None]
-    return shlex.join([*left_out, *kept])
 
 
 def _last_line(log: str) -> str:

@@ -15,7 +15,7 @@ from tfinet_mm.recipe.state import Plan, Stage
 from tfinet_mm.utils.class_names import class_name
 from tfinet_mm.utils.config.reading import read_config_file
 from tfinet_mm.utils.fingerprints import content_hash
-from tfinet_mm.utils.snakemake import users_threads
+from tfinet_mm.utils.snakemake import thread_words
 
 TOOLS = Path(tfinet_mm.__file__).resolve().parents[1] / 'tools'
 
@@ -41,7 +41,7 @@ def make_plan(
 class _Planner:
     def __init__(self, recipe: Recipe, work_dir: str, gpus: int, seed: int | None) -> None:
         self.recipe, self.gpus = recipe, gpus
-        self.plan = Plan(work_dir, os.getcwd(), seed, users_threads())
+        self.plan = Plan(work_dir, os.getcwd(), seed, thread_words())
         self.contents: dict[Path, str] = {}
         before = [self._prepare(one) for one in recipe.prepare]
         trained = [self._train(one, before, 'members') for one in recipe.members]

@@ -83,8 +83,6 @@ def _run(plan: Plan, name: str, held: Sequence[int]) -> str:
     """Run a stage's command, print and log its output; return how it failed, or nothing."""
     command, log = plan.stages[name].command, plan.log(name)
     program = sys.executable if command[0] == 'python' else command[0]
-    variables = {'PYTHON': sys.executable, **os.environ, 'PYTHONUNBUFFERED': '1'}
-    environment = {**variables, **plan.environment}
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open('ab') as file:
         when = time.strftime('%Y-%m-%d %H:%M:%S')
@@ -93,7 +91,7 @@ def _run(plan: Plan, name: str, held: Sequence[int]) -> str:
         try:
             process = subprocess.Popen(
                 [program, *command[1:]],
-                env={name: value for name, value in environment.items() if value is not None},
+                env={'PYTHON': sys.executable, **os.environ, 'PYTHONUNBUFFERED': '1'},
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,
                 pass_fds=held,

@@ -72,7 +72,7 @@ class Plan:
         work_dir: Folder of everything, like all paths here relative to ``folder``.
         folder: Where the recipe was started, and the commands run.
         seed: Seed of every training, None where each draws its own.
-        environment: Variables that Snakemake sets, as the user has them.
+        threads: Words of the command ``env``: the user's numbers of threads.
         stages: The stages by name.
         ensembles: Content of the ensembles' config files by path.
     """
@@ -80,7 +80,7 @@ class Plan:
     work_dir: str
     folder: str
     seed: int | None = None
-    environment: dict[str, str | None] = field(default_factory=dict)
+    threads: str = ''
     stages: dict[str, Stage] = field(default_factory=dict)
     ensembles: dict[str, str] = field(default_factory=dict)
 

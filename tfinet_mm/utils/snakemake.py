@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import pkgutil
+import shlex
 import signal
 import subprocess
 import sys
@@ -22,10 +23,19 @@ OWN = ('local', 'dryrun', 'touch')
 """Executors that come with Snakemake."""
 
 
-def users_threads() -> dict[str, str | None]:
-    """Return the variables that Snakemake sets in each job, as the user has them; None: not set."""
+def thread_words(threads: int | None = None) -> str:
+    """Return words of the command ``env`` that undo what Snakemake says about threads in each job.
+
+    Args:
+        threads: Threads of a job where the user's environment says nothing; None for all.
+    """
     names = [f'{one}_NUM_THREADS' for one in ('OMP', 'GOTO', 'OPENBLAS', 'MKL', 'NUMEXPR')]
-    return {name: os.environ.get(name) for name in [*names, 'VECLIB_MAXIMUM_THREADS']}
+    found = {name: os.environ.get(name) for name in [*names, 'VECLIB_MAXIMUM_THREADS']}
+    if threads is not None and found['OMP_NUM_THREADS'] is None:
+        found['OMP_NUM_THREADS'] = str(threads)
+    unset = [word for name, value in found.items() if value is None for word in ('-u', name)]
+    kept = [f'{name}={value}' for name, value in found.items() if value is not None]
+    return shlex.join([*unset, *kept])
 
 
 def check_snakemake(executor: str | None = None) -> None:
