@@ -6,7 +6,10 @@ import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from pprint import pformat
 from typing import Any
+
+from mmengine.config import Config
 
 import tfinet_mm
 from tfinet_mm.errors import RecipeError
@@ -186,20 +189,26 @@ def ensemble_config(networks: Sequence[Member], checkpoints: Sequence[Path]) -> 
         networks: The networks.
         checkpoints: A checkpoint each.
     """
-    cfg = read_config_file(networks[0].config)
-    cfg.model = dict(
-        type='tfinet_mm.SCDEnsemble',
-        members=[
-            dict(
-                config=str(network.config.resolve()),
-                checkpoint=str(Path(checkpoint).absolute()),
-                name=network.name,
-                weight=network.weight,
-            )
-            for network, checkpoint in zip(networks, checkpoints, strict=True)
-        ],
+    members = [
+        dict(
+            config=str(network.config.resolve()),
+            checkpoint=str(Path(checkpoint).absolute()),
+            name=network.name,
+            weight=network.weight,
+        )
+        for network, checkpoint in zip(networks, checkpoints, strict=True)
+    ]
+    first = networks[0].config
+    if Config._is_lazy_import(str(first)):
+        # A config of text can't inherit one of MMEngine's new style, so it holds all of it.
+        cfg = read_config_file(first)
+        cfg.model = dict(type='tfinet_mm.SCDEnsemble', members=members)
+        return f'# Written by tools/recipe.py.\n{cfg.pretty_text}'
+    return (
+        f'# Written by tools/recipe.py.\n_base_ = {str(first.resolve())!r}\n'
+        f'model = dict(\n    _delete_=True,\n    type={"tfinet_mm.SCDEnsemble"!r},\n'
+        f'    members={pformat(members, width=96, sort_dicts=False)},\n)\n'
     )
-    return f'# Written by tools/recipe.py.\n{cfg.pretty_text}'
 
 
 def shown_path(path: str | os.PathLike[str]) -> str:
