@@ -148,6 +148,45 @@ def test_a_pair_that_an_earlier_job_works_on_is_left_alone(call, fake, tmp_path)
     main([*call, '--executor', 'local'])
 
 
+def test_scenes_and_pictures_are_those_of_one_process(member, fake, image, saved, tmp_path):
+    rasterio = pytest.importorskip('rasterio')
+    pytest.importorskip('pyogrio')
+    for date in (1, 2):
+        saved(f'{date}/a.png', image(date))
+        (tmp_path / f'{date}/sub').mkdir()
+        with rasterio.open(
+            tmp_path / f'{date}/sub/s.tif',
+            'w',
+            driver='GTiff',
+            count=3,
+            height=70,
+            width=50,
+            dtype='uint8',
+            crs='EPSG:32633',
+            transform=rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000),
+        ) as file:
+            file.write(image(date, 70, 50).transpose(2, 0, 1))
+    words = [*map(str, member()), str(tmp_path / '1'), str(tmp_path / '2')]
+    words += ['--window', '32', '--min-area', '500', '--out']
+    main([*words, str(tmp_path / 'one')])
+    stand_in = fake()
+    main([*words, str(tmp_path / 'jobs'), '--executor', 'local'])
+    assert sorted(job['pair'][:2] for job in stand_in.content['jobs'].values()) == [
+        ['a', 'picture'],
+        ['sub/s', 'scene'],
+    ]
+    made = [
+        {
+            str(path.relative_to(tmp_path / out)): path.read_bytes()
+            for path in (tmp_path / out).rglob('*')
+            if path.suffix in ('.png', '.tif', '.csv', '.jpg')
+        }
+        for out in ('one', 'jobs')
+    ]
+    assert len(made[0]) > 6
+    assert made[0] == made[1]
+
+
 def test_jobs_take_no_launcher(call):
     with pytest.raises(SystemExit):
         parse_args([*call, '--jobs', '2', '--launcher', 'pytorch'])
