@@ -96,7 +96,7 @@ def test_a_dry_run_shows_how_far_each_stage_is(done):
     heads = re.findall(r'^\[\d+/15\] (.*)$', printed, re.MULTILINE)
     assert heads[1:3] == ['train/one (done)', 'test/one (begun)']
     assert heads[4] == 'train/two (refused)'
-    assert '    work/stages/train/two holds the state of train/two, with results that' in printed
+    assert '    work/stages/train/two holds results of train/two that were' in printed
     assert heads[9:11] == ['pseudo_labels (to be done again)', 'retrain/again (to be done again)']
     assert '| one | yes | 31.00 |' in printed
     assert done.calls == []
@@ -117,7 +117,9 @@ def test_a_failing_stage_stops_with_command_code_and_log(short):
 
     # What was begun with another config isn't resumed with this one.
     (short.path / 'one.py').write_text('model = dict(backbone=dict(width=9))')
-    with pytest.raises(ManifestError, match=r'train/one, .* made in another way: networks\[0\]'):
+    with pytest.raises(
+        ManifestError, match=r'results of train/one .* made in another way: networks\[0\]'
+    ):
         short.run()
     assert short.calls == []
     (short.path / 'one.py').write_text('model = dict(backbone=dict(width=1))')
@@ -171,7 +173,7 @@ def test_a_changed_command_stops_before_anything_runs(done):
     with pytest.raises(ManifestError) as caught:
         done.run()
     message = str(caught.value)
-    assert 'the state of train/one, with results that were made in another way' in message
+    assert 'holds results of train/one that were made in another way' in message
     assert "options.--amp was None, is ''. Add --redo train/one" in message
     assert not (done.path / 'data').exists()
 

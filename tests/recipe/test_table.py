@@ -103,7 +103,7 @@ def test_what_stages_were_done_with_is_the_same_for_every_seed(folder):
     assert stages['train/one']['command'] == (
         '{"tool": "train", "options": {}, "networks": ["one"]}'
     )
-    assert [*stages['train/one']['configs']] == ['one.py of one']
+    assert [*stages['train/one']['configs']] == ['one.py']
 
 
 def test_time_by_kind_of_stage():

@@ -102,7 +102,7 @@ class Plan:
             'or take another --work-dir'
         )
         folder = Path(self.work_dir, 'stages', name)
-        return RunManifest(folder, 'state.json', f'the state of {name}, with results', fix)
+        return RunManifest(folder, 'state.json', f'results of {name}', fix)
 
     def state(self, name: str) -> dict[str, Any] | None:
         """Return the state of a stage, None if it has none that can be read."""

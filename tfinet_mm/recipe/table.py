@@ -59,11 +59,12 @@ def collect_results(plan: Plan) -> dict[str, Any]:
 def _done_with(made_from: dict[str, Any]) -> dict[str, Any]:
     settings = {key: made_from[key] for key in made_from if key not in ('networks', 'seed')}
     networks = {one['name']: one['config'] for one in made_from.get('networks', ())}
+    files = {name: Path(config['file']) for name, config in networks.items()}
     return dict(
         command=json_text(settings | dict(networks=[*networks]), indent=None),
         configs={
-            f'{Path(config["file"]).name} of {name}': config['sha256']
-            for name, config in networks.items()
+            file.name if file.stem == name else f'{file.name} of {name}': networks[name]['sha256']
+            for name, file in files.items()
         },
     )
 
