@@ -23,14 +23,15 @@ from tfinet_mm.models.published import CONVERTERS
 from tfinet_mm.registry import DATASETS, MODELS
 
 ROOT = Path(__file__).parents[1] / 'configs'
-# Ensembles and recipes are lists of these networks, tested where their tools are, and study/ has
-# the settings that networks are compared in.
+PROJECTS = ROOT.parent / 'projects'
+ABLATIONS = '../projects/ablations/configs/'
+# Ensembles and recipes are lists of these networks, tested where their tools are.
 CONFIGS = sorted(
     path.relative_to(ROOT).as_posix()
     for path in ROOT.rglob('*.py')
-    if not {'_base_', 'study'} & set(path.parts)
-    and not path.stem.startswith(('ensemble_', 'recipe_'))
+    if '_base_' not in path.parts and not path.stem.startswith(('ensemble_', 'recipe_'))
 )
+CONFIGS += sorted(ABLATIONS + path.name for path in (ROOT / ABLATIONS).glob('*.py'))
 NUM_CLASSES = {'landsat': 4, 'hrscd': 5}
 WIDTHS = (18, 30, 32, 40, 44, 48, 64)
 DEPTHS = (18, 34, 50, 101)
@@ -46,8 +47,11 @@ DAILY = [
     )
     for name in CONFIGS
 ]
-# Variants of these are compared with them in tests/recipe.
-STUDY = ['study/senseearth.py', 'study/tfinet.py', 'study/deeplabv3plus.py']
+# Variants of these are compared with them in tests/projects.
+STUDY = [
+    f'../projects/recipe_study/configs/{name}.py'
+    for name in ('senseearth', 'tfinet', 'deeplabv3plus')
+]
 
 
 @pytest.fixture(autouse=True)
@@ -87,15 +91,21 @@ def test_the_configs_a_user_expects_are_there():
     baselines = [f'{head}_hrnet{width}' for head in ('fcn', 'pspnet') for width in WIDTHS]
     baselines += [f'deeplabv3plus_r{depth}' for depth in DEPTHS]
     expected |= {f'senseearth/{name}{s}.py' for name in baselines for s in ('', '_lightweight')}
+    parts = ('enhancement', 'interaction', 'supervision')
+    expected |= {f'{ABLATIONS}tfinet_r18_fpn_without_{part}.py' for part in parts}
     assert expected <= set(CONFIGS)
 
 
 @cache
 def _table():
-    """Parameters (M) and GFLOP by config, from configs/README.md."""
-    text = (ROOT / 'README.md').read_text(encoding='utf-8')
-    rows = re.findall(r'^\| `(\S+\.py)` \|[^|]*\| ([\d.]+) \| ([\d.]+) \|', text, re.MULTILINE)
-    return {name: (float(parameters), float(gflop)) for name, parameters, gflop in rows}
+    """Parameters (M) and GFLOP by config, from configs/README.md and that of the ablations."""
+    found = {}
+    for page, folder in ((ROOT / 'README.md', ''), (PROJECTS / 'ablations/README.md', ABLATIONS)):
+        text = page.read_text(encoding='utf-8')
+        row = r'^\| `(\S+\.py)` \|[^|]*\| ([\d.]+) \| ([\d.]+) \|'
+        for name, parameters, gflop in re.findall(row, text, re.MULTILINE):
+            found[folder + name] = float(parameters), float(gflop)
+    return found
 
 
 @cache
@@ -110,7 +120,7 @@ def _without_memory(name):
 @pytest.mark.parametrize('name', CONFIGS)
 def test_it_builds_as_large_as_the_table_says(name):
     parameters = sum(p.numel() for p in _without_memory(name).parameters())
-    assert name in _table(), 'configs/README.md has no row for it'
+    assert name in _table(), 'the README beside it has no row for it'
     assert _table()[name][0] == round(parameters / 1e6, 2)
 
 
@@ -376,4 +386,8 @@ def test_the_model_index_is_that_of_the_table():
             assert Path(name).parent == (top / file).parent.relative_to(ROOT)
             size = model['Metadata']['Parameters'] / 1e6, model['Metadata']['FLOPs'] / 1e9
             assert found.setdefault(name, size) == size
-    assert found == {name: pytest.approx(size) for name, size in _table().items()}
+    assert found == {
+        name: pytest.approx(size)
+        for name, size in _table().items()
+        if not name.startswith(ABLATIONS)
+    }

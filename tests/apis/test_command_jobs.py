@@ -94,6 +94,28 @@ def test_one_failing_pair_stops_no_other_and_finished_ones_are_skipped(
     assert 'Predicted 0 pairs, 2 were finished' in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ('option', 'tta'),
+    [('--tta', True), ('--no-tta', False), (None, ['identity', 'horizontal_flip'])],
+)
+def test_jobs_average_the_views_that_the_command_asks_for(
+    call, fake, member, image, tmp_path, option, tta
+):
+    """A job that lost the option would average those of ``default_tta``, and be refused."""
+    config, checkpoint = member()
+    config.write_text(
+        f"{config.read_text()}\ndefault_tta = dict(transforms=['identity', 'horizontal_flip'])\n"
+    )
+    fake()
+    main([*call, *([option] if option else []), '--executor', 'local'])
+    expected = SCDInferencer(config, checkpoint, tta=tta)(image(1), image(2))
+    for folder, labels in (('label1', expected.semantic_from), ('label2', expected.semantic_to)):
+        written = np.asarray(Image.open(tmp_path / 'out' / folder / 'a.png'))
+        np.testing.assert_array_equal(written, labels)
+    tta_of_folder = json.loads((tmp_path / 'out/manifest.json').read_text())['settings']['tta']
+    assert len(tta_of_folder) == {'--tta': 6, '--no-tta': 0, None: 2}[option]
+
+
 def test_what_snakemake_is_given(call, fake, monkeypatch):
     monkeypatch.delenv('OMP_NUM_THREADS', raising=False)
     monkeypatch.setattr('os.cpu_count', lambda: 8)

@@ -1,4 +1,4 @@
-"""The manifest: what may be added to a folder, and what is refused."""
+"""Test the manifest: results that may be added to a folder, and those refused."""
 
 import hashlib
 import json
@@ -28,7 +28,7 @@ SETTINGS = dict(
 
 @pytest.fixture
 def make_pair(tmp_path):
-    """Images that differ, of a pair; no image in truth."""
+    """Files that differ, in place of images of a pair."""
 
     def make(name, kind='picture', folder='in', content=''):
         suffix = dict(picture='png', scene='tif')[kind]
@@ -98,7 +98,7 @@ def test_the_manifest_tells_all(out, a, b):
 def test_a_longer_list_goes_on(out, a, b, make_pair):
     claim(out, [a])
     finish(out, a)
-    # Where the checkpoint lies is no matter; a section of scenes is new.
+    # The path of the checkpoint doesn't matter; a section of scenes is new.
     moved = [SETTINGS['model'][0] | dict(checkpoint='b.pth')]
     assert claim(out, [a, b], model=moved, scene=dict(grid=10)) == [b]
     finish(out, b)
@@ -130,7 +130,7 @@ def test_other_settings_are_refused_and_replaced(out, a, b):
     finish(out, a, b)
     assert claim(out, [a], overwrite=True, threshold=0.3) == [a]
     assert [pair['name'] for pair in manifest(out)['pairs']] == ['a']
-    # What was made with the former settings is still there, and is not taken over.
+    # Results of the former settings are still there, and are not used.
     assert claim(out, [a, b], threshold=0.3) == [a, b]
 
 
@@ -229,7 +229,7 @@ def test_one_run_at_a_time(out, a, make_pair):
                 claim(out, [other], **options)
         assert [pair['name'] for pair in manifest(out)['pairs']] == ['a']
         finish(out, a)
-        # Skipping is no writing.
+        # Skipping writes nothing.
         assert claim(out, [a]) == []
     assert claim(out, [a, other]) == [other]
 
@@ -240,7 +240,7 @@ def test_a_finished_folder_may_be_read_only(out, a, make_pair):
     other = make_pair('c')
     with read_only(out):
         assert claim(out, [a]) == []
-        # It would be told where the checkpoint lies now.
+        # It would note the present path of the checkpoint.
         moved = [SETTINGS['model'][0] | dict(checkpoint='b.pth')]
         assert claim(out, [a], model=moved) == []
         with pytest.raises(PermissionError, match='results are to be written; choose another'):

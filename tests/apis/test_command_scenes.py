@@ -1,4 +1,4 @@
-"""The command on georeferenced rasters, from files to files, without any label."""
+"""Test the command on georeferenced rasters, from files to files, without any label."""
 
 import json
 import os
@@ -109,7 +109,7 @@ def test_a_scene_that_lost_a_file_and_a_replaced_one(member, raster, tmp_path, c
 
 
 def test_two_crss_and_sizes_of_pixels(member, raster, tmp_path):
-    """The second date lies in the neighbouring zone; the result on the grid that was asked for."""
+    """The second date lies in the neighbouring zone; the result has the grid asked for."""
     from rasterio.warp import transform
 
     (x,), (y,) = transform('EPSG:32633', 'EPSG:32634', [EAST + 150.0], [NORTH - 100.0])
@@ -189,7 +189,7 @@ def test_a_single_band(member, raster, tmp_path):
         main(call)
     main([*call, '--bands', '1', '1', '1'])
     assert (tmp_path / 'out' / '1' / 'scene.json').is_file()
-    # What the network's own pipeline says needs no option.
+    # Values of the network's own pipeline need no option.
     single = member('single', bands=2, load=dict(bands=[1, 1], value_range=(0, 510)))
     wide = [raster(f'w{i}.tif', noise(i, bands=1).astype(np.uint16)) for i in (1, 2)]
     main([*map(str, single), *wide, '--out', str(tmp_path / 'own')])

@@ -2,9 +2,12 @@
 
 import json
 import re
+import shutil
 
 import pytest
+from study import load_study
 
+from tfinet_mm.errors import RecipeError
 from tfinet_mm.recipe.table import format_results, write_results
 
 pytest.importorskip('snakemake')
@@ -110,3 +113,22 @@ def test_time_by_kind_of_stage():
     seconds = {'train/a': 100.0, 'train/b': 3.0, 'test/a': 4.0, 'test_tta/a': 5.0}
     table = format_results({'tests': [], 'seconds': seconds})
     assert table.endswith('\nTime: 0:01:52 (train 0:01:43, test 0:00:09).\n')
+
+
+def test_several_runs_are_summed_up(done, tmp_path):
+    """The tables of two work directories, by the script of the study."""
+    study = load_study('recipe_study/summarize.py')
+    shutil.copytree('work', 'work_1', symlinks=True)
+    for seed, folder in enumerate(('work', 'work_1')):
+        path = tmp_path / folder / 'table.json'
+        # A stand-in's report of pseudo labels isn't whole.
+        table = json.loads(path.read_text()) | dict(seed=seed, pseudo_labels={})
+        path.write_text(json.dumps(table))
+    text = study.summarize(study.read_runs(['work', 'work_1']), ['one'], 'Score')
+    row = [line for line in text.splitlines() if line.startswith('| one |')][1]
+    assert row.startswith('| one | yes | 31.00 ± 0.00 | 1.00 ± 0.00 |')
+    assert row.endswith('| +1.00 ± 0.00 |')
+    (tmp_path / 'one.py').write_text('model = dict(backbone=dict(width=3))')
+    done.run('--only', 'prepare/*', '--only', 'train/one', work_dir='work_2')
+    with pytest.raises(RecipeError, match=r'for train/one the content of one\.py was not'):
+        study.read_runs(['work', 'work_2'])

@@ -1,4 +1,4 @@
-"""The report of a test, of the small run in conftest.py."""
+"""Test the report of a test, of the small run in conftest.py."""
 
 import json
 import re
@@ -67,7 +67,7 @@ def test_without_labels_there_are_no_scores(new_runner, tmp_path):
 
 
 def test_limits_are_checked_before_the_test():
-    with pytest.raises(ReportError, match='1 pair or more'):
+    with pytest.raises(ReportError, match='max_pairs of 1 or more'):
         ReportHook('x.html', max_pairs=0)
 
 

@@ -1,4 +1,4 @@
-"""Scenes in a report, from folders as they are written for a prediction."""
+"""Test scenes in a report, from folders as a prediction writes them."""
 
 import base64
 import io

@@ -7,7 +7,7 @@ from tfinet_mm.scenes.components import Components
 
 
 def areas_of(values, prob, connectivity, rows):
-    """(value, pixels, sum of prob) and a set of pixels of every area, added in blocks."""
+    """Return (value, pixels, sum of prob) and the pixels of every region, added in blocks."""
     height, width = values.shape
     components = Components(width, connectivity)
     pending, done = [], []
@@ -36,7 +36,7 @@ def areas_of(values, prob, connectivity, rows):
 @pytest.mark.parametrize('rows', [1, 2, 5, 40])
 @pytest.mark.parametrize(('share', 'kinds', 'width'), [(0.6, 2, 23), (0.3, 3, 17), (0.9, 1, 1)])
 def test_areas_are_those_of_scipy(connectivity, rows, share, kinds, width):
-    """Each value labelled on its own as a whole, against blocks."""
+    """Each value labelled separately in the whole raster gives the same as blocks."""
     generator = np.random.default_rng(0)
     values = generator.integers(1, kinds + 1, (31, width))
     values[generator.random(values.shape) > share] = 0

@@ -9,7 +9,7 @@ shapely = pytest.importorskip('shapely')
 
 
 def outline(picture, top=0):
-    """Polygons of the letters of a picture; the areas are a, b, ..."""
+    """Return the polygons of the letters of a picture; the regions are a, b, ..."""
     labels = np.array([[max(ord(pixel) - 96, 0) for pixel in row] for row in picture.split()])
     return polygons(find_edges(labels, np.ones(labels.max(), bool), top))
 
@@ -54,7 +54,7 @@ def test_a_ring_that_closes_at_a_corner():
 
 
 def test_an_island_in_a_hole_of_its_own_area():
-    """It hangs on to the ring by corners, and has a hole of its own, as has the ring."""
+    """It touches the ring by corners, and has a hole, as has the ring."""
     made, owners = outline('aaaaaaa a.....a a.aaa.a a.a.a.a a.aaa.a aa...aa aaaaaaa')
     assert owners.tolist() == [0, 0]
     ring, island = made

@@ -26,7 +26,7 @@ WATER_TO_TREE, TREE_TO_TOWN, TOWN_TO_TOWN = 2, 6, 9
 
 
 class Written:
-    """A layer read back, as columns."""
+    """Read a layer back, as columns."""
 
     def __init__(self, path, summary):
         self.path, self.summary = path, summary
@@ -112,7 +112,7 @@ def test_hand_made_areas(write, nodata):
 @pytest.mark.parametrize('block_pixels', [1, 47 * 7, 10**6])
 @pytest.mark.parametrize('share', [0.3, 0.55, 0.8])
 def test_noise(write, connectivity, block_pixels, share):
-    """Polygons cover the changed pixels, each one connected area, in whatever blocks."""
+    """Polygons cover the changed pixels, each one connected region, for blocks of any size."""
     codes, prob = scene(share=share)
     found = write(codes, prob, connectivity=connectivity, block_pixels=block_pixels)
     structure = np.ones((3, 3)) if connectivity == 8 else None

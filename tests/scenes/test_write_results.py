@@ -100,7 +100,7 @@ def test_what_is_there_is_not_made_again(staged, tmp_path, monkeypatch):
     first = finish_scene(out, staged, GRID, CLASSES)
     ages = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
     with monkeypatch.context() as patch:
-        # Nothing to make it of is needed either.
+        # Its sources aren't needed either.
         patch.setattr('tfinet_mm.scenes.write_results._derive', None)
         assert finish_scene(out, staged, GRID, CLASSES) == first
     assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == ages

@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     join_cpu_group(args.launcher)
     _predict(args)
-    # Not when an error is on its way: leaving waits for the others, and would hide it.
+    # Not while an error is being raised: leaving waits for the others, and would hide it.
     finish_launch()
 
 
@@ -59,7 +59,7 @@ def _predict(args: argparse.Namespace) -> None:
     with one_rank_reads():
         inferencer = _inferencer(args, kinds)
         settings = _settings(args, inferencer, kinds)
-    # Locked until the results are written.
+    # The folder is locked until the results are written.
     with folder_manifest(out) as run:
         if args.dry_run:
             on_first_rank(
@@ -139,7 +139,7 @@ def _check_options(args: argparse.Namespace, kinds: set[str]) -> None:
     """Refuse options that have no meaning for these pairs.
 
     Raises:
-        ValueError: There is one; the message says what it is for.
+        ValueError: There is one; the message names its use.
     """
     values = {name: getattr(args, name) for name in SCENE_OPTIONS}
     said = [
@@ -150,7 +150,7 @@ def _check_options(args: argparse.Namespace, kinds: set[str]) -> None:
     if said and 'scene' not in kinds:
         raise ValueError(
             f'{", ".join(said)} is for scenes, and none of the pairs is georeferenced; with --as '
-            'scene they are taken for scenes'
+            'scene they count as scenes'
         )
     if isinstance(args.bands, dict) and 'picture' in kinds:
         raise ValueError(
@@ -161,7 +161,7 @@ def _check_options(args: argparse.Namespace, kinds: set[str]) -> None:
 
 def _inferencer(args: argparse.Namespace, kinds: set[str]) -> SCDInferencer:
     bands = args.bands if isinstance(args.bands, list) else None
-    # Pictures are seen as a whole by default; scenes never are.
+    # Pictures are predicted as a whole by default; scenes never are.
     windowed = args.window is not None or 'picture' in kinds
     return SCDInferencer(
         args.config,
@@ -182,7 +182,7 @@ def _inferencer(args: argparse.Namespace, kinds: set[str]) -> SCDInferencer:
 def _settings(
     args: argparse.Namespace, inferencer: SCDInferencer, kinds: set[str]
 ) -> dict[str, Any]:
-    """Return everything that decides about the results."""
+    """Return everything that the results depend on."""
     images = dict(bands=inferencer.bands, value_range=inferencer.value_range)
     sections: dict[str, dict[str, Any]] = dict(
         picture=images | dict(window=args.window, overlap=args.overlap),

@@ -1,4 +1,4 @@
-"""The options of ``tfinet-predict``, and what their words mean."""
+"""Read the options of ``tfinet-predict``."""
 
 from __future__ import annotations
 
@@ -27,21 +27,21 @@ USAGE = (
 )
 EPILOG = (
     'BEFORE and AFTER are two images, or two folders of images of the same names. PAIRS.csv has '
-    'the columns before and after, and name if wished. The network is CONFIG and CHECKPOINT; a '
+    'the columns before and after, and optionally name. The network is CONFIG and CHECKPOINT; a '
     'CHECKPOINT that carries its config; the CONFIG of an ensemble; or a '
     f'name of weights that come with the package. Without any, it is {DEFAULT}. With --executor or '
-    '--jobs, further options of Snakemake follow after "--".'
+    '--jobs, options after "--" are those of Snakemake.'
 )
 FORMS = (
     'BEFORE AFTER, CHECKPOINT BEFORE AFTER or CONFIG CHECKPOINT BEFORE AFTER, with PAIRS.csv in '
-    'place of BEFORE AFTER for a table'
+    'place of BEFORE AFTER'
 )
 NETWORK_SUFFIXES = (*CONFIG_SUFFIXES, '.pth', '.pt', '.ckpt', WEIGHTS_SUFFIX)
-"""Of files that are no images."""
+"""Suffixes of files that are no images."""
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line; ``arguments`` of the result are its words as they came."""
+    """Read the command line; the result keeps its words as ``arguments``."""
     words = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(
         description='Predict what changed between two dates', usage=USAGE, epilog=EPILOG
@@ -59,7 +59,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--overwrite', action='store_true', help='predict finished pairs again')
     parser.add_argument(
-        '--dry-run', action='store_true', help='list the pairs that are left, predict nothing'
+        '--dry-run',
+        action='store_true',
+        help='list the pairs that are not finished, predict nothing',
     )
     _add_network(parser.add_argument_group('the network'))
     _add_images(parser.add_argument_group('the images'))
@@ -89,7 +91,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def _read_words(words: Sequence[str]) -> dict[str, str | None]:
-    """Tell the network from the images.
+    """Sort the words of the command line into the network and the images.
 
     Args:
         words: BEFORE and AFTER, after the network: nothing, one word or two.
@@ -99,7 +101,7 @@ def _read_words(words: Sequence[str]) -> dict[str, str | None]:
         the weights that come with the package.
 
     Raises:
-        ValueError: A word is missing or too much, or an image is where the network should be.
+        ValueError: A word is missing or extra, or an image is where the network should be.
     """
     if is_table(words[-1]):
         *network, before, after = [*words, '']
@@ -131,7 +133,12 @@ def _is_image(word: str) -> bool:
 def _add_network(group: Any) -> None:
     group.add_argument('--device', help="such as 'cpu' or 'cuda:1' (default: a GPU if any)")
     add_amp_option(group)
-    group.add_argument('--tta', action='store_true', help='average over flips and rotations')
+    group.add_argument(
+        '--tta',
+        action=argparse.BooleanOptionalAction,
+        help='average over flips and rotations (default: as the weights say; those of the '
+        'package average over three sizes)',
+    )
     group.add_argument('--window', type=int, help='side of sliding windows in pixels')
     group.add_argument('--overlap', type=int, help='pixels that windows share')
     group.add_argument('--threshold', type=float, help='P(changed) from which a pixel is changed')
@@ -171,7 +178,7 @@ def _add_images(group: Any) -> None:
         nargs=2,
         type=float,
         metavar=('LOW', 'HIGH'),
-        help='values that become 0 and 255; of a scene --stretch goes first',
+        help='values that become 0 and 255; for a scene --stretch takes precedence',
     )
 
 
@@ -180,7 +187,7 @@ def _add_scenes(group: Any) -> None:
         '--grid',
         type=read_grid,
         metavar='before|after|SIZE',
-        help="whose pixels the result has, or their size in the units of before's CRS "
+        help="pixels of the result: before, after, or their size in the units of before's CRS "
         '(default: before)',
     )
     group.add_argument(
@@ -194,20 +201,20 @@ def _add_scenes(group: Any) -> None:
         nargs=2,
         type=float,
         metavar=('LOW', 'HIGH'),
-        help='those that become 0 and 255 with --stretch percentiles (default: 2 98)',
+        help='percentiles that become 0 and 255 with --stretch percentiles (default: 2 98)',
     )
     group.add_argument(
         '--nodata',
         nargs='+',
         metavar='VALUE',
-        help='value of pixels without data in place of what the files say; or before=... after=...',
+        help="value of pixels without data, in place of the files' own; or before=... after=...",
     )
     group.add_argument(
-        '--resampling', metavar='NAME', help='how a scene is warped (default: bilinear)'
+        '--resampling', metavar='NAME', help='resampling of a warped scene (default: bilinear)'
     )
     for date in DATES:
         group.add_argument(
-            f'--{date}-crs', metavar='CRS', help=f'CRS of {date} in place of what the file says'
+            f'--{date}-crs', metavar='CRS', help=f"CRS of {date}, in place of the file's own"
         )
     group.add_argument(
         '--same-grid',
@@ -237,17 +244,17 @@ SCENE_OPTIONS = (
 )
 """Options that pictures don't have."""
 READING_OPTIONS = ('bands', *SCENE_OPTIONS[:8])
-"""Those of :class:`~tfinet_mm.scenes.reader.ScenePair`."""
+"""Options of :class:`~tfinet_mm.scenes.reader.ScenePair`."""
 
 
 def reading_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the options about reading scenes that were given."""
+    """Return the given options for reading scenes."""
     said = {name: getattr(args, name) for name in READING_OPTIONS}
     return {name: value for name, value in said.items() if value is not None and value is not False}
 
 
 def read_grid(word: str) -> str | float:
-    """``before``, ``after``, or a number."""
+    """Read ``before``, ``after`` or the size of a pixel."""
     if word in DATES:
         return word
     try:
@@ -259,7 +266,7 @@ def read_grid(word: str) -> str | float:
 
 
 def read_bands(words: Sequence[str]) -> list[int] | dict[str, list[int]]:
-    """Numbers of bands, for both dates or for each.
+    """Read numbers of bands, for both dates or for each.
 
     Raises:
         ValueError: The words are neither.
@@ -286,7 +293,7 @@ def read_stretch(words: Sequence[str]) -> Any:
     """Return a stretch as :class:`~tfinet_mm.scenes.reader.ScenePair` takes it.
 
     Raises:
-        ValueError: The words are none.
+        ValueError: The words are no stretch.
 
     Example:
         >>> read_stretch(['0', '3000']), read_stretch(['0,3000', '0,4000'])
@@ -306,7 +313,7 @@ def read_stretch(words: Sequence[str]) -> Any:
 
 
 def read_nodata(words: Sequence[str]) -> float | dict[str, float]:
-    """Return a value, or one for each date.
+    """Read a value, or one for each date.
 
     Raises:
         ValueError: The words are neither.

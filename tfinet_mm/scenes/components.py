@@ -1,7 +1,7 @@
-"""Connected areas of equal values in a raster that is read in blocks of rows.
+"""Find connected regions of equal values in a raster that is read in blocks of rows.
 
-An area may reach over any number of blocks. What is held in memory is one block and what is
-known of the areas that reach its lower edge.
+A region may reach over any number of blocks. Memory holds one block, and the sums of the
+regions that reach its lower edge.
 """
 
 from __future__ import annotations
@@ -32,18 +32,18 @@ class PixelRuns(NamedTuple):
 
 
 class Block(NamedTuple):
-    """Areas in a block of rows, those that come from above among them.
+    """Regions in a block of rows, including those that begin above it.
 
     Attributes:
-        labels: (h, w) int32: number of the area + 1, 0 where the raster is 0.
-        values: (n,) value of each area.
-        sums: (n, S) sums over each area's pixels of what :meth:`Components.add` was given, blocks
-            above included; the number of pixels comes first.
+        labels: (h, w) int32: number of the region + 1, 0 where the raster is 0.
+        values: (n,) value of each region.
+        sums: (n, S) sums over each region's pixels of the weights of :meth:`Components.add`,
+            including blocks above; the number of pixels comes first.
         own: (n,) number of pixels in this block.
-        boxes: (n, 4) first column, first row, and the ones after the last, of the area's pixels in
-            this block, rows counted from the block's first; meaningless where it has none.
-        above: (m,) for each area that was open after the block before, which one it is now.
-        open: (n,) bool: it reaches the block's last row and may go on below.
+        boxes: (n, 4) first column, first row, and the ones after the last, of the region's pixels
+            in this block, rows counted from the block's first; meaningless where it has none.
+        above: (m,) for each region that was open after the block before, its number in this one.
+        open: (n,) bool: it reaches the block's last row and may continue below.
     """
 
     labels: np.ndarray
@@ -56,14 +56,14 @@ class Block(NamedTuple):
 
 
 class Components:
-    """Areas of a raster whose blocks are added from above to below.
+    """Regions of a raster whose blocks are added from above to below.
 
     Args:
         width: Columns.
-        connectivity: 4: pixels of an area share sides; 8: or corners.
+        connectivity: 4: pixels of a region share sides; 8: or corners.
 
     Raises:
-        SceneError: The connectivity is neither.
+        SceneError: The connectivity is neither 4 nor 8.
 
     Example:
         >>> components = Components(width=3, connectivity=4)
@@ -80,7 +80,7 @@ class Components:
             raise SceneError(f'expected a connectivity of 4 or 8, got {connectivity}')
         self.width = width
         self.reach = int(connectivity == 8)
-        # PixelRuns of the row above, the open area that each is part of, and what those sum to.
+        # PixelRuns of the row above, the open region of each, and the sums of those regions.
         nothing = np.zeros(0, np.int64)
         self._runs = PixelRuns(nothing, nothing, nothing, nothing)
         self._areas = nothing
@@ -90,8 +90,8 @@ class Components:
         """Add the next rows.
 
         Args:
-            values: (h, w) integers, 0 for pixels that are part of no area.
-            *weights: Arrays that broadcast to (h, w), to sum over the areas.
+            values: (h, w) integers, 0 for pixels outside all regions.
+            *weights: Arrays that broadcast to (h, w), to sum over the regions.
             last: No rows follow.
         """
         height = len(values)
@@ -131,7 +131,7 @@ class Components:
         return Block(labels, kinds, sums, pixels, _boxes(own, numbers_own, count), above, opened)
 
     def _connect(self, runs: PixelRuns) -> tuple[int, np.ndarray]:
-        """Return the number of areas, and each run's; they rise with the first run from above."""
+        """Return the number of regions and that of each run, in the order of their first runs."""
         first, second = touching(runs, self.width, self.reach)
         # PixelRuns of the row above that are connected further up.
         order = np.argsort(self._areas, kind='stable')
@@ -141,7 +141,7 @@ class Components:
         size = len(runs.row)
         links = coo_array((np.ones(len(first), bool), (first, second)), shape=(size, size))
         count, numbers = connected_components(links, directed=False)
-        # In an order that can be relied on.
+        # Number the regions by their first runs, a fixed order.
         _, starts = np.unique(numbers, return_index=True)
         rank = np.empty(count, np.int64)
         rank[np.argsort(starts)] = np.arange(count)
@@ -160,7 +160,7 @@ def find_runs(values: np.ndarray) -> PixelRuns:
     padded[:, 1:-1] = values
     flat = padded.ravel()
     steps = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    # From each step on to the next one there is one value.
+    # Between two steps there is one value.
     inside = flat[steps] != 0
     starts = steps[inside]
     stops = steps[1:][inside[:-1]]
@@ -180,7 +180,7 @@ def touching(runs: PixelRuns, width: int, reach: int) -> tuple[np.ndarray, np.nd
     Returns:
         Numbers of the upper and of the lower runs.
     """
-    # Positions in rows of width + 1 columns, so that what reaches over the end meets nothing.
+    # Positions in rows of width + 1 columns, so that a run that reaches over the end touches none.
     base = runs.row * (width + 1)
     starts, stops = base + runs.left, base + runs.right
     low = np.searchsorted(stops, starts + width + 1 - reach, 'right')

@@ -1,9 +1,9 @@
-"""Outlines of areas of pixels, in pixels, all areas of a block at once.
+"""Trace the outlines of regions of pixels, in pixels, all regions of a block at once.
 
-An outline is made of edges: straight lines along rows or columns that have the area on their
-right as one walks along them. Those of an area that reaches over several blocks are collected,
-joined where blocks met, and then walked along. The time that takes grows with the number of edges,
-also for one area with a million holes.
+An outline is made of edges: straight lines along rows or columns that have the region on their
+right as one walks along them. Those of a region that reaches over several blocks are collected,
+joined where blocks met, and then followed. The time for this grows with the number of edges, even
+for one region with a million holes.
 
 shapely, of the extra ``geo``, is imported where it is used.
 """
@@ -21,14 +21,14 @@ from tfinet_mm.scenes.components import PixelRuns, find_runs
 
 
 class Edges(NamedTuple):
-    """Edges of areas.
+    """Edges of regions.
 
     Attributes:
-        owner: Number of the area.
+        owner: Number of the region.
         vertical: 0 along a row, 1 along a column.
         line: The row or column of pixels' corners that it lies on.
-        low: Where it begins or ends along that, the smaller number.
-        high: The larger number.
+        low: The end along that line with the smaller number.
+        high: The end with the larger number.
         sign: 1 where it goes from low to high, else -1.
     """
 
@@ -51,21 +51,21 @@ class Edges(NamedTuple):
 
 
 def no_edges() -> Edges:
-    """Return no edges."""
+    """Return an empty set of edges."""
     return Edges(*(np.zeros(0, np.int32) for _ in Edges._fields))
 
 
 def concatenate_edges(*edges: Edges) -> Edges:
-    """Return all edges in one."""
+    """Return all edges as one object."""
     return Edges(*(np.concatenate(parts) for parts in zip(*edges, strict=True)))
 
 
 def find_edges(labels: np.ndarray, wanted: np.ndarray, top: int) -> Edges:
-    """Return the edges of areas in a block of rows, as if nothing lay around it.
+    """Return the edges of regions in a block of rows, as if nothing lay around it.
 
     Args:
-        labels: (h, w) number of the area + 1, 0 for none.
-        wanted: (n,) bool, which areas.
+        labels: (h, w) number of the region + 1, 0 for none.
+        wanted: (n,) bool, True for the regions to take.
         top: The block's first row in the scene.
 
     Example:
@@ -79,8 +79,8 @@ def find_edges(labels: np.ndarray, wanted: np.ndarray, top: int) -> Edges:
         before = np.concatenate([nothing, values])
         after = np.concatenate([values, nothing])
         differ = before != after
-        # Below a row is the right of who walks to the right, left of a column that of who walks
-        # down.
+        # On a walk to the right the right-hand side is below the line; on a walk down it is to
+        # the left of the line.
         for here, sign in ((after, 1 - 2 * vertical), (before, 2 * vertical - 1)):
             parts.append(_sides_of(find_runs(here * differ), vertical, sign, top))
     return concatenate_edges(*parts)
@@ -100,10 +100,10 @@ def _sides_of(runs: PixelRuns, vertical: int, sign: int, top: int) -> Edges:
 
 
 def merge_edges(edges: Edges) -> Edges:
-    """Take away what two parts of an area share, and make one edge of two that go on.
+    """Remove the edges that two parts of a region share, and join those that continue each other.
 
     Args:
-        edges: Those of all parts of some areas.
+        edges: The edges of all parts of some regions.
 
     Example:
         >>> upper = find_edges(np.array([[1, 1]]), np.array([True]), top=0)
@@ -114,7 +114,7 @@ def merge_edges(edges: Edges) -> Edges:
     """
     if not len(edges.owner):
         return edges
-    # Along each line, what is added to the direction where a edge begins, and taken where it ends.
+    # Along each line, add the direction where an edge begins, and subtract it where it ends.
     place = np.concatenate([edges.low, edges.high])
     change = np.concatenate([edges.sign, -edges.sign])
     owner, vertical, line = (np.tile(part, 2) for part in edges[:3])
@@ -131,15 +131,15 @@ def merge_edges(edges: Edges) -> Edges:
 
 
 def polygons(edges: Edges) -> tuple[np.ndarray, np.ndarray]:
-    """Walk along the edges of whole areas.
+    """Join the edges of complete regions to polygons.
 
     Args:
-        edges: All edges of the areas.
+        edges: All edges of the regions.
 
     Returns:
-        Valid shapely polygons in columns and rows, and the number of the area of each, rising. An
-        area whose pixels share edges is one polygon; others are several that share corners. A ring
-        begins at its first corner from above.
+        Valid shapely polygons in columns and rows, and the number of the region of each, rising. A
+        region whose pixels share edges is one polygon; others are several that share corners. A
+        ring begins at its first corner from above.
     """
     shapely = import_geo('shapely', 'An outline')
     if not len(edges.owner):
@@ -169,10 +169,10 @@ def polygons(edges: Edges) -> tuple[np.ndarray, np.ndarray]:
 def _successors(edges: Edges) -> tuple[Edges, np.ndarray]:
     """Return the edges in order of owner and first corner, and the number of the one after each.
 
-    Where four edges of an area meet, two of its pixels share a corner only. Right turns stay with
-    the pixel, so that parts which only share corners get rings of their own. A ring that meets
-    itself there is cut in two by left turns: polygons' rings mustn't. It meets itself on its outer
-    edge alone, so that these cuts don't interfere with each other.
+    Where four edges of a region meet, two of its pixels share a corner only. Right turns stay with
+    the pixel, so that parts which only share corners get separate rings. A ring that meets itself
+    there, which a polygon's ring must not, is cut in two by left turns. It meets itself on its
+    outer edge alone, so that these cuts don't interfere with each other.
     """
     (x, y), (to_x, to_y) = edges.ends(False), edges.ends(True)
     # Directions: 0 right, 1 down, 2 left, 3 up.
@@ -205,7 +205,7 @@ def _ring_numbers(after: np.ndarray) -> np.ndarray:
 
 
 def _rings(after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the order in which edges follow each other, ring by ring, and each one's ring.
+    """Return the order in which edges follow each other, ring by ring, and the ring of each edge.
 
     Rings come in the order of their smallest number, with which each begins.
     """
@@ -229,9 +229,9 @@ def _rings(after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _shells_of(edges: Edges, ring: np.ndarray, turn: np.ndarray, several: np.ndarray) -> np.ndarray:
-    """Return the outer ring around each ring of areas that have several, as numbers of outer rings.
+    """Return the number of the outer ring around each ring of regions that have several.
 
-    Left of a hole, in the area, comes a ring that has the same one around it, or is it.
+    The ring to the left of a hole, across the region, is that outer ring or lies in the same one.
     """
     upright = np.flatnonzero((edges.vertical == 1) & several[ring])
     rows = (edges.high - edges.low)[upright]
@@ -239,7 +239,7 @@ def _shells_of(edges: Edges, ring: np.ndarray, turn: np.ndarray, several: np.nda
     row = np.repeat(edges.low[upright], rows) + within
     column = np.repeat(edges.line[upright], rows)
     of_ring = np.repeat(ring[upright], rows)
-    # In each row of pixels of an area, from left to right.
+    # In each row of pixels of a region, from left to right.
     order = np.lexsort((column, row, np.repeat(edges.owner[upright], rows)))
     row, column, of_ring = row[order], column[order], of_ring[order]
     leftmost = np.lexsort((column, of_ring))

@@ -1,7 +1,7 @@
-"""Polygons of the changes of a scene, as a GeoPackage.
+"""Write polygons of the changes of a scene to a GeoPackage.
 
 The raster is read in blocks of rows; polygons wait on disk until all are known, since the largest
-comes first. In memory are a block and the outlines of areas that go on below it.
+comes first. Memory holds a block and the outlines of regions that continue below it.
 shapely and pyogrio, of the extra ``geo``, are imported where they are used.
 """
 
@@ -38,9 +38,9 @@ LAYER = 'changes'
 # Metadata of the layer that holds the summary as JSON.
 SUMMARY = 'SUMMARY'
 AREA_FIELDS = {'m2': 'area_m2', 'pixels': 'area_px'}
-# Polygons that are handed to GDAL at once.
+# Number of polygons that GDAL gets at once.
 CHUNK = 20_000
-# What is known of a polygon that waits on disk.
+# Values of a polygon that waits on disk.
 RECORD = np.dtype(
     [('start', 'i8'), ('bytes', 'i4'), ('code', 'i4'), ('area', 'f8'), ('prob', 'f4')]
 )
@@ -51,12 +51,12 @@ class PolygonSummary:
     """Number and area of the polygons of a scene, and of those dropped.
 
     Attributes:
-        unit: Of the areas: 'm2', or 'pixels' for a scene without CRS.
-        min_area: The smallest area that was kept.
+        unit: Unit of the areas: 'm2', or 'pixels' for a scene without CRS.
+        min_area: Least area of the polygons.
         connectivity: 4 or 8.
         polygons: Number of polygons.
         area: Their area.
-        dropped: Number of smaller areas that were left out.
+        dropped: Number of smaller regions that were left out.
         dropped_area: Their area.
     """
 
@@ -82,13 +82,13 @@ def write_polygons(
     block_pixels: int = BLOCK_PIXELS,
     progress: Callable[[int], Any] | None = None,
 ) -> PolygonSummary:
-    """Write a polygon for each connected area of one transition, whole or not at all.
+    """Write a polygon for each region of one transition; the file appears once it is complete.
 
     The layer ``changes`` has the fields ``from`` and ``to`` (names of classes), ``from_class``,
     ``to_class`` (1..K), ``area_m2`` (``area_px``, in pixels, for a scene without CRS) and
     ``mean_prob``, the mean of P(changed) over the polygon's pixels. The largest polygon is the
-    first. Areas are sums of the pixels' true areas, also where the outline, drawn in the CRS,
-    encloses another number.
+    first. Areas are sums of the pixels' true areas, even where the outline in the CRS encloses
+    another area.
 
     Args:
         transition: Raster of :func:`tfinet_mm.scenes.result_rasters.transition_codes`.
@@ -97,14 +97,14 @@ def write_polygons(
         classes: The K land-cover classes.
         nodata: Code of pixels without data.
         pixel_areas: Areas of the pixels, whose grid and CRS the polygons get.
-        min_area: Smaller areas are left out: square metres, or pixels for a scene without CRS.
-        connectivity: 4: pixels of an area share edges, which gives polygons; 8: or corners, which
+        min_area: Least area of a polygon in square metres, or in pixels for a scene without CRS.
+        connectivity: 4: pixels of a region share edges, which gives polygons; 8: or corners, which
             gives multipolygons.
         block_pixels: Pixels of a block; of the result only the order of equal areas depends on it.
-        progress: Called with the number of rows after each block.
+        progress: Function called with the number of rows after each block.
 
     Returns:
-        How many there are, and how many were left out; it is stored in the layer, too.
+        Number and area of the polygons and of those left out, which the layer stores too.
 
     Raises:
         MissingExtraError: rasterio, shapely or pyogrio is not installed.
@@ -114,7 +114,7 @@ def write_polygons(
     import_geo('pyogrio', 'Writing polygons')
     grid = pixel_areas.grid
     if not (min_area >= 0 and np.isfinite(min_area)):
-        raise SceneError(f'the smallest area is 0 or more, got {min_area}')
+        raise SceneError(f'min_area must be 0 or more, got {min_area}')
     components = Components(grid.width, connectivity)
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -157,7 +157,7 @@ def write_polygons(
 
 
 class _OpenPolygons:
-    """Polygons that are finished, on disk, and the edges of areas that go on below."""
+    """Finished polygons on disk, and the edges of regions that continue below."""
 
     def __init__(
         self, shapes: BinaryIO, records: BinaryIO, transform: Any, min_area: float, multi: bool
@@ -165,7 +165,7 @@ class _OpenPolygons:
         self._shapely = import_geo('shapely', 'Writing polygons')
         self._shapes, self._records = shapes, records
         self._transform = transform
-        # Not to depend on how a sum of areas is rounded.
+        # So that the result doesn't depend on the rounding of a sum of areas.
         self._min_area = min_area * (1 - 1e-9)
         self._multi = multi
         self._written = 0
@@ -174,7 +174,7 @@ class _OpenPolygons:
         self.dropped_area = 0.0
 
     def take(self, block: Block, areas: np.ndarray, top: int) -> None:
-        """Put the areas away that end in a block, and keep the edges of the others."""
+        """Store the regions that end in a block, and keep the edges of the others."""
         large = areas >= self._min_area
         done = ~block.open
         self.dropped += int((done & ~large).sum())
@@ -183,7 +183,7 @@ class _OpenPolygons:
         grown = np.zeros(len(areas), bool)
         grown[block.above] = True
         left, upper, right, lower = block.boxes.T
-        # Most areas of a noisy scene are rectangles, which needn't be walked along.
+        # Most regions of a noisy scene are rectangles, whose edges needn't be followed.
         boxes = large & done & ~grown & ((right - left) * (lower - upper) == block.own)
         known = self._edges._replace(owner=block.above[self._edges.owner])
         known = known.take(kept[known.owner])
@@ -239,7 +239,7 @@ def _write(
     names = np.array(['', *classes], object)
     order = np.argsort(-records['area'], kind='stable')
     with whole_file(target) as partial, warnings.catch_warnings():
-        # A scene without CRS is one.
+        # A scene may have no CRS.
         warnings.filterwarnings('ignore', message=".*'crs' was not provided")
         for start in range(0, max(len(records), 1), CHUNK):
             part = records[order[start : start + CHUNK]]
@@ -282,5 +282,8 @@ def read_summary(path: str | Path) -> PolygonSummary:
     pyogrio = import_geo('pyogrio', 'Reading polygons')
     metadata = pyogrio.read_info(path, layer=LAYER)['layer_metadata'] or {}
     if SUMMARY not in metadata:
-        raise SceneError(f'{path} has no summary of polygons, expected a file of this package')
+        raise SceneError(
+            f'{path} has no summary of polygons, expected a file of this package; predict the '
+            'scene again'
+        )
     return PolygonSummary(**json.loads(metadata[SUMMARY]))

@@ -1,4 +1,4 @@
-"""The rasters that a predicted scene consists of: types, nodata, names and colours."""
+"""Define the rasters of a predicted scene: types, nodata, names and colours."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class Product:
-    """One raster of a predicted scene.
+    """Raster of a predicted scene.
 
     Attributes:
         name: Its name; the file is ``name + '.tif'``.
         dtype: NumPy's name of the type of its values.
         nodata: The value where the scene has no data.
-        description: What the band shows, in words.
-        resampling: How overviews are made: 'nearest' or 'average'.
+        description: Description of the band.
+        resampling: Resampling of overviews: 'nearest' or 'average'.
         class_names: Name of each value from 0 on; empty for probabilities.
         colours: RGB colour of each value from 0 on; empty for probabilities and where there
             are too many values for a colour table.

@@ -1,4 +1,4 @@
-"""Reading the folder of a predicted scene back."""
+"""Read back the folder of a predicted scene."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def is_finished(folder: str | Path) -> bool:
 
 @dataclass(frozen=True)
 class ChangePolygon:
-    """One of the changed areas of a scene.
+    """Changed region of a scene.
 
     Attributes:
         number: Its rank by area, from 1.
@@ -70,16 +70,16 @@ class ChangePolygon:
 
 
 class SceneResults:
-    """The results of one scene.
+    """Results of one scene.
 
     Args:
         folder: The folder that holds ``scene.json``.
 
     Attributes:
-        folder: The same.
-        scene: What ``scene.json`` holds.
+        folder: The folder.
+        scene: Content of ``scene.json``.
         classes: The K + 1 classes, the first that of unchanged pixels.
-        grid: Where all rasters lie.
+        grid: The grid of all rasters.
         products: The :class:`~tfinet_mm.scenes.result_rasters.Product` of each raster by name.
 
     Raises:
@@ -94,7 +94,7 @@ class SceneResults:
         if not path.is_file():
             raise SceneError(
                 f'{self.folder} holds no finished scene, there is no {SCENE_FILE}; predict it, or '
-                'start the prediction again where it was stopped'
+                'resume the prediction'
             )
         keys = ('class_names', 'palette')
         self.scene: dict[str, Any] = read_json(path, keys, 'predict the scene again') or {}
@@ -127,8 +127,8 @@ class SceneResults:
             product: Its name.
             window: (left, top, width, height) in pixels of the grid, all of it inside; the
                 default is the whole scene.
-            side: Pixels that the longer side of the result has at most; overviews are used.
-                Reduced classes are those of single pixels, probabilities are means.
+            side: Greatest length of the longer side of the result in pixels; overviews are
+                used. Reduced classes are those of single pixels, probabilities are means.
 
         Returns:
             (h, w) of the product's type, with its nodata value.
@@ -162,12 +162,12 @@ class SceneResults:
         return FromToAreas.from_json(found)
 
     def polygon_summary(self) -> PolygonSummary | None:
-        """How many polygons there are; None where none were asked for."""
+        """Return number and area of the polygons; None for a scene without polygons."""
         path = self.folder / POLYGONS_FILE
         return read_summary(path) if path.is_file() else None
 
     def largest(self, number: int) -> list[ChangePolygon]:
-        """Read the largest polygons, or all where there are fewer; none where none were asked for.
+        """Read the largest polygons, or all where there are fewer; none for a scene without.
 
         Raises:
             MissingExtraError: pyogrio or shapely is not installed.

@@ -1,4 +1,4 @@
-"""From the staged maps of a scene to its files: rasters, areas and polygons."""
+"""Make the files of a scene from its staged maps: rasters, areas and polygons."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from tfinet_mm.utils.manifest import read_json
 from tfinet_mm.version import __version__
 
 STAGED = 'change_prob', 'land_cover_from', 'land_cover_to'
-"""What has to be there; the other rasters are made of these."""
+"""Maps from which the other rasters are made."""
 DERIVED = 'change', 'transition'
 POLYGONS_FILE = 'changes.gpkg'
 AREAS_FILE = 'areas.json'
@@ -55,26 +55,26 @@ def finish_scene(
 ) -> dict[str, Any]:
     """Write the rasters, the areas and the polygons of a scene.
 
-    A file that is there, and newer than the staged maps and than the settings it was made with, is
-    not made again.
+    A file that is newer than the staged maps and than the settings it was made with is not made
+    again.
 
     Args:
         out: The scene's folder.
         staged: For each of :data:`STAGED` a file of one band that rasterio opens: P(changed),
             float32, NaN where there are no data; land cover 1..K, uint8. The folder of the first
-            also gets what is made on the way.
-        grid: Where they lie.
+            also gets intermediate files.
+        grid: The grid of the maps.
         classes: The K + 1 classes, the first that of unchanged pixels.
         threshold: Pixels with P(changed) at or above it are changed.
-        polygons: Whether to write ``changes.gpkg``; if not, one that is there is removed.
+        polygons: Write ``changes.gpkg``; if False, an earlier one is removed.
         min_area: See :func:`tfinet_mm.scenes.polygons.write_polygons`.
         connectivity: See there.
-        areas: How areas are taken: see :class:`tfinet_mm.scenes.areas.PixelAreas`.
+        areas: Method of the areas, see :class:`tfinet_mm.scenes.areas.PixelAreas`.
         tags: Metadata for all rasters.
         progress: Show a progress bar of files.
 
     Returns:
-        What belongs into ``scene.json``: ``class_names``, ``palette``, ``threshold``, ``pixels``
+        Entries of ``scene.json``: ``class_names``, ``palette``, ``threshold``, ``pixels``
         (numbers of ``valid``, ``changed`` and ``nodata``), ``area_method``, and ``polygons``: the
         :class:`~tfinet_mm.scenes.polygons.PolygonSummary` or None.
 
@@ -158,7 +158,7 @@ def _own_tags(threshold: float) -> dict[str, str]:
 
 
 def _settings_file(work: Path, settings: dict[str, Any]) -> Path:
-    """Return a file with the settings that is as old as they are."""
+    """Return a file with the settings, whose time stamp is that of their last change."""
     path = work / SETTINGS_FILE
     text = json_text(settings) + '\n'
     if not path.is_file() or path.read_text(encoding='utf-8') != text:
@@ -168,8 +168,8 @@ def _settings_file(work: Path, settings: dict[str, Any]) -> Path:
 
 
 def _is_newer(path: Path, sources: Sequence[Path]) -> bool:
-    """Whether a file is there and was made of these, or of what they were before."""
-    # Empty after a full disk, on some file systems.
+    """Return whether a file is there, and newer than its sources."""
+    # On some file systems a file is empty after a full disk.
     if not path.is_file() or not path.stat().st_size:
         return False
     age = path.stat().st_mtime_ns

@@ -39,7 +39,7 @@ def thread_words(threads: int | None = None) -> str:
 
 
 def check_snakemake(executor: str | None = None) -> None:
-    """Refuse to go on where Snakemake, or the plugin of an executor, is not installed.
+    """Check that Snakemake and the plugin of an executor are installed.
 
     Raises:
         MissingExtraError: It isn't; the message names what to install.

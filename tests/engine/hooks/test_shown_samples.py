@@ -1,4 +1,4 @@
-"""Choose the samples that are followed."""
+"""Test the choice of the samples that are shown while training."""
 
 import pytest
 from mmengine.dataset import BaseDataset, ConcatDataset

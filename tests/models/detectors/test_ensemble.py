@@ -21,7 +21,7 @@ def _ensemble(*members, **more):
 
 
 def _alone(member):
-    """The member as mmengine would test it: its own config and preprocessing."""
+    """Predict with a member as MMEngine would, with its own config and preprocessing."""
     model = MODELS.build(Config.fromfile(member['config']).model)
     model.load_state_dict(torch.load(member['checkpoint'])['state_dict'])
     return model.eval()
@@ -94,7 +94,7 @@ def test_what_each_member_says(save_member, raw_batch):
 
 
 def test_padding_of_a_member_is_its_own(save_member, raw_batch):
-    """A member that pads in testing is asked at its size, and what it pads cut off."""
+    """The padding of a member that pads in testing is cut off its prediction."""
     member = save_member('one')
     key = 'model.data_preprocessor.test_cfg'
     found = _predict(_ensemble({**member, 'cfg_options': {key: dict(size_divisor=64)}}), raw_batch)

@@ -12,7 +12,7 @@ from tfinet_mm.utils.config.values import is_number
 
 
 def check_threshold(value: Any, name: str) -> None:
-    """Refuse a threshold on P(changed) that isn't a number of 0..1."""
+    """Refuse a threshold on P(changed) that isn't a number in 0..1."""
     if not is_number(value) or not 0 <= value <= 1:
         raise ValueError(f'{name} must be a number from 0 to 1, got {value!r}')
 
@@ -29,7 +29,7 @@ def backbone_bands(config: Mapping[str, Any], backbone: nn.Module) -> int | None
 
 
 def check_bands(found: int, expected: int | None) -> None:
-    """Refuse images with other bands than the backbone takes.
+    """Refuse images whose number of bands isn't that of the backbone.
 
     Raises:
         ValueError: They differ; the message names ``in_channels``.
@@ -42,7 +42,7 @@ def check_bands(found: int, expected: int | None) -> None:
 
 
 def check_features(name: str, head: nn.Module, features: Sequence[Tensor]) -> None:
-    """Refuse features with other channels than a head of mmseg's kind takes.
+    """Refuse features that don't fit a head's ``in_channels`` and ``in_index``.
 
     Args:
         name: Key of the head in the config.
@@ -65,7 +65,7 @@ def check_features(name: str, head: nn.Module, features: Sequence[Tensor]) -> No
         )
     given = [found[one] for one in indices]
     if getattr(head, 'input_transform', None) == 'resize_concat':
-        # mmseg keeps the sum of what the config lists.
+        # mmseg keeps the sum of the channels that the config lists.
         fits = sum(given) == (expected if isinstance(expected, int) else sum(expected))
     else:
         fits = given == ([expected] if isinstance(expected, int) else list(expected))

@@ -1,4 +1,4 @@
-"""Uses of land with buildings."""
+"""Draw uses of land with buildings."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def village(plot: Plot, rng: np.random.Generator) -> None:
 
 
 def terraced(plot: Plot, rng: np.random.Generator) -> None:
-    """Draw rows of houses or of small blocks, as new estates have them."""
+    """Draw rows of houses or of small blocks, as in new estates."""
     _yard(plot, rng, 0.55)
     style = Style(
         length=(18, 60),
@@ -252,7 +252,7 @@ def harbour(plot: Plot, rng: np.random.Generator) -> None:
 
 
 def ruins(plot: Plot, rng: np.random.Generator) -> None:
-    """Draw what is left after buildings were pulled down: rubble and patches of floor."""
+    """Draw the remains of buildings that were pulled down: rubble and patches of floor."""
     plot.ground('rubble', look(rng, 'rubble', 0.9))
     for spot in scattered(plot, rng, 300, 25):
         size = np.maximum(rng.uniform(5, 16, 2), 1.5 * plot.resolution)

@@ -1,4 +1,4 @@
-"""Draw rivers, shores, highways and winding streets, which cross a scene whatever its plots."""
+"""Draw rivers, shores, highways and winding streets, which cross the plots of a scene."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tfinet_mm.datasets.synthetic.world.sketch import (
 
 
 def band(middle: np.ndarray, half: np.ndarray) -> np.ndarray:
-    """Return the outline of a band around a line (n, 2) of half widths (n,)."""
+    """Return the outline of a band of half widths (n,) around a line (n, 2), metres."""
     along = np.gradient(middle, axis=0)
     normal = np.stack([-along[:, 1], along[:, 0]], axis=1)
     normal /= np.maximum(np.hypot(*normal.T), 1e-6)[:, None]
@@ -30,7 +30,7 @@ def band(middle: np.ndarray, half: np.ndarray) -> np.ndarray:
 
 
 def draw_course(rng: np.random.Generator, radius: float, bends: float) -> np.ndarray:
-    """Draw a line (n, 2) across the scene."""
+    """Draw a line (n, 2) across the scene, in metres."""
     u = np.linspace(-1.4 * radius, 1.4 * radius, 40)
     v = rng.uniform(-0.5, 0.5) * radius + rng.normal(0, 0.3) * u
     for _ in range(3):
@@ -110,7 +110,7 @@ def shore(rng: np.random.Generator, sketch: Sketch, radius: float) -> None:
 
 
 def highway(rng: np.random.Generator, sketch: Sketch, radius: float, dates: int) -> None:
-    """Draw a wide road that crosses everything in a bow."""
+    """Draw a wide road that crosses the scene in a curve."""
     course = draw_course(rng, radius, 0.4)
     width = max(rng.uniform(9, 34), 2 * sketch.place.resolution)
     plot = Plot(sketch, (0.0, 0.0), (0.0, 0.0), dates)

@@ -1,4 +1,4 @@
-"""Uses of land without buildings."""
+"""Draw uses of land without buildings."""
 
 from __future__ import annotations
 
@@ -137,7 +137,7 @@ def pond(plot: Plot, rng: np.random.Generator) -> None:
 
 
 def bare(plot: Plot, rng: np.random.Generator) -> None:
-    """Draw bare earth with tracks, and weeds that came up."""
+    """Draw bare earth with tracks and weeds."""
     kind = str(
         rng.choice(['soil', 'dark_soil', 'sand', 'rubble', 'rock'], p=[0.5, 0.15, 0.12, 0.13, 0.1])
     )
@@ -167,7 +167,7 @@ def bare(plot: Plot, rng: np.random.Generator) -> None:
 
 
 def _between(start: np.ndarray, stop: np.ndarray) -> tuple[float, float]:
-    """Length and direction of a line."""
+    """Return length and direction of a line."""
     along = stop - start
     return float(np.hypot(*along)), float(np.arctan2(along[1], along[0]))
 

@@ -1,4 +1,4 @@
-"""Uses of land that people have levelled: car parks, solar fields, sports grounds."""
+"""Draw levelled land: car parks, solar fields, sports grounds."""
 
 from __future__ import annotations
 
@@ -31,11 +31,11 @@ def paved(plot: Plot, rng: np.random.Generator) -> None:
 
 
 def parking(plot: Plot, rng: np.random.Generator) -> None:
-    """Draw a car park; the cars are others at each date."""
+    """Draw a car park, with different cars at each date."""
     ground = look(rng, 'asphalt', 0.4)
     plot.ground('asphalt', ground)
     pitch, lane, lot = 5.0, rng.uniform(6, 8), 2.6
-    # Where lots are smaller than pixels, only rows are left to see.
+    # Where lots are smaller than pixels, only rows can be seen.
     across, along = max(lane + 2 * pitch, 2.6 * plot.resolution), max(lot, 2.4 * plot.resolution)
     inside = plot.inset(min(2.0, 0.05 * min(plot.size)))
     plot.area(
@@ -66,7 +66,7 @@ def _car(plot: Plot, rng: np.random.Generator, spot: np.ndarray, angle: float, d
 
 
 def clutter(plot: Plot, rng: np.random.Generator, tones: str, each: float = 250.0) -> None:
-    """Draw things that lie about: containers, piles, machines."""
+    """Draw scattered things: containers, piles, machines."""
     for spot in scattered(plot, rng, each * max(plot.resolution, 1), 30):
         size = np.maximum(rng.uniform((4, 2), (13, 6)), 1.2 * plot.resolution)
         plot.area(
@@ -93,7 +93,7 @@ def solar(plot: Plot, rng: np.random.Generator) -> None:
 
 
 def sports(plot: Plot, rng: np.random.Generator) -> None:
-    """Draw a running track around a pitch, a pitch, courts, or a school's ground of all these."""
+    """Draw a track around a pitch, a pitch, courts, or a school's ground with all of these."""
     if rng.random() < 0.5:
         plot.ground('lawn', look(rng, 'grass', 0.5))
     else:

@@ -1,4 +1,4 @@
-"""The plan of a scene: its plots, and what happens to them between the dates."""
+"""Plan a scene: its plots, and their changes between the dates."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from tfinet_mm.datasets.synthetic.world.strips import Cut, strip
 
 @dataclass(frozen=True)
 class Parcel:
-    """A rectangle in street coordinates (metres) and its use."""
+    """Rectangle in street coordinates (metres), with its use."""
 
     low: tuple[float, float]
     high: tuple[float, float]
@@ -50,7 +50,7 @@ class Parcel:
 
     @property
     def area(self) -> float:
-        """Square metres."""
+        """Return the area in square metres."""
         return (self.high[0] - self.low[0]) * (self.high[1] - self.low[1])
 
 
@@ -58,8 +58,8 @@ def plan(rng: np.random.Generator, place: Placement, share: float, aridity: floa
     """Draw the plan of a scene at both dates.
 
     Args:
-        rng: Where the randomness comes from.
-        place: Where its metres lie in the picture.
+        rng: Random generator.
+        place: Place of its metres in the picture.
         share: Share of the picture that is to change, roughly, 0..1.
         aridity: 0 for lush to 1 for desert.
 
@@ -68,7 +68,7 @@ def plan(rng: np.random.Generator, place: Placement, share: float, aridity: floa
     """
     sketch = Sketch(place)
     radius = place.radius * 1.08
-    # Base under everything; parcels and strips cover it.
+    # A base under everything, which parcels and strips cover.
     sketch.add(
         Thing(
             rectangle((-radius * 1.3, -radius * 1.3), (radius * 1.3, radius * 1.3), radius / 6),
@@ -100,7 +100,7 @@ def plan(rng: np.random.Generator, place: Placement, share: float, aridity: floa
 def _divide(
     rng: np.random.Generator, place: Placement, radius: float, grain: float, aridity: float
 ) -> tuple[list[Parcel], list[Cut]]:
-    """Cut the land in two again and again; what is left are parcels, and cuts between them."""
+    """Cut the land in two again and again, into parcels and the cuts between them."""
     parcels: list[Parcel] = []
     cuts: list[Cut] = []
     tidy = rng.random()
@@ -118,7 +118,7 @@ def _divide(
         axis = int(sides[1] > sides[0]) if rng.random() < 0.85 else int(rng.random() < 0.5)
         if max(sides) > 0.45 * radius and rng.random() < 0.5:
             area = region()
-        # Woods and fields reach far now and then, whatever is small around them.
+        # Woods and fields are sometimes large, even in a region of small parcels.
         wide = wide_open if area in WILD_REGIONS else 1.0
         if sides[axis] < grain * wide * rng.uniform(0.9, 2.0) or sides[axis] < 26:
             parcels.append(Parcel(low, high, choose(rng, REGIONS[area])))
@@ -142,7 +142,7 @@ def _divide(
         (radius + shift[0] + grain, radius + shift[1] + grain),
         region(),
     )
-    # Wide roads are the early cuts, appended last, and so run over what they cross.
+    # Wide roads are the early cuts, appended last, and so cover the strips that they cross.
     return parcels, cuts
 
 
@@ -172,7 +172,7 @@ def _border(
 def _settle(
     rng: np.random.Generator, sketch: Sketch, parcels: list[Parcel], share: float, extent: float
 ) -> None:
-    """Build on the parcels, and let some of them be something else at the second date."""
+    """Build on the parcels, and give some of them another use at the second date."""
     if not parcels:
         return
     middles = np.array([np.add(parcel.low, parcel.high) / 2 for parcel in parcels])
@@ -209,7 +209,7 @@ def _settle(
 
 
 def _patches(rng: np.random.Generator, sketch: Sketch, extent: float) -> None:
-    """Lay irregular patches of nature over the parcels, and winding tracks."""
+    """Lay irregular patches of open land, and winding tracks, over the parcels."""
     kinds = dict(forest=3, scrub=2, meadow=2, soil=0.7, rock=0.3)
     for _ in range(int(rng.integers(2, 12))):
         kind = choose(rng, kinds)
@@ -235,7 +235,7 @@ def _patches(rng: np.random.Generator, sketch: Sketch, extent: float) -> None:
 
 
 def _events(rng: np.random.Generator, sketch: Sketch, share: float, extent: float) -> None:
-    """Let patches of land change whatever the parcels: clearings, ponds, earthworks, roads."""
+    """Change patches of land across parcels: clearings, ponds, earthworks, roads."""
     if share <= 0:
         return
     kinds = dict(bare=5, forest=1.6, meadow=1.6, water=1.6, rubble=1, sand=0.5)

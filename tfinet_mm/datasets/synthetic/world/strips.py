@@ -1,4 +1,4 @@
-"""Roads, hedges and ditches between plots."""
+"""Draw roads, hedges and ditches between plots."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tfinet_mm.datasets.synthetic.world.sketch import AFTER, BEFORE, STRIP_LAYER
 
 @dataclass
 class Cut:
-    """A road, hedge or ditch between parcels."""
+    """Road, hedge or ditch between parcels."""
 
     low: tuple[float, float]
     high: tuple[float, float]
@@ -86,7 +86,7 @@ def avenue(plot: Plot, rng: np.random.Generator, axis: int, off: float, distance
 
 
 def _traffic(rng: np.random.Generator, plot: Plot, axis: int, width: float) -> None:
-    """Draw cars, others at each date."""
+    """Draw cars, different ones at each date."""
     for date in (BEFORE, AFTER):
         count = min(int(rng.poisson(plot.size[axis] / rng.uniform(15, 120))), 25)
         for _ in range(count):
