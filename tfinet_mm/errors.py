@@ -81,6 +81,10 @@ class StageError(TFINetError, RuntimeError):
     """A stage of a recipe failed, or was done by another command than the one asked for now."""
 
 
+class JobError(TFINetError, RuntimeError):
+    """Jobs that Snakemake ran for a command failed; the message names each one and its log."""
+
+
 class SceneError(TFINetError, ValueError):
     """Two georeferenced scenes can't be brought to one grid, or read as the network takes them."""
 

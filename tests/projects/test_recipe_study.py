@@ -4,7 +4,7 @@ from mmengine.config import Config
 from study import PROJECTS
 
 from tfinet_mm.recipe.config import load_recipe
-from tfinet_mm.recipe.plan import Launch, make_plan
+from tfinet_mm.recipe.plan import make_plan
 
 ROOT = PROJECTS.parent
 FOLDER = 'projects/recipe_study/configs'
@@ -12,7 +12,7 @@ FOLDER = 'projects/recipe_study/configs'
 
 def test_the_study_stage_by_stage(monkeypatch):
     monkeypatch.chdir(ROOT)
-    plan = make_plan(load_recipe(f'{FOLDER}/recipe.py'), 'w', Launch(), seed=2)
+    plan = make_plan(load_recipe(f'{FOLDER}/recipe.py'), 'w', seed=2)
     commands = {name: ' '.join(stage.command) for name, stage in plan.stages.items()}
     expected = ['prepare/data']
     members = ['senseearth', 'tfinet', 'deeplabv3plus']

@@ -41,6 +41,11 @@ def _report(filled, correct, precision):
     )
 
 
+def _stage(name, **options):
+    command = dict(tool=name.partition('/')[0], options=options, networks=['a'])
+    return dict(command=json.dumps(command), configs={'a.py': 'x'})
+
+
 def table(run, seed):
     """What tools/recipe.py writes after a run; scores are numbers one can average in one's head."""
     tests = [
@@ -62,7 +67,7 @@ def table(run, seed):
             for stage, values in REPORTS.items()
         },
         seed=seed,
-        stages={name: dict(command=f'do {name}', configs={'a.py': 'x'}) for name in stages},
+        stages={name: _stage(name) for name in stages},
     )
 
 
@@ -195,8 +200,8 @@ def test_runs_without_a_seed_are_runs_of_their_own(folders):
         (lambda t: t[1]['stages'].update({'train/c': None}), r'only \S*run_1 has train/c$'),
         (lambda t: t[2]['stages'].pop('test/b'), r'run_0 and \S*run_2 are of .* run_0 has test/b$'),
         (
-            lambda t: t[1]['stages']['train/a'].update(command='do otherwise'),
-            r'different recipes: train/a was\n    do train/a\nand\n    do otherwise',
+            lambda t: t[1]['stages'].update({'train/a': _stage('train/a', amp=True)}),
+            r'recipes: train/a was\n    \{.* "options": \{\}.*\nand\n    \{.*\{"amp": true\}',
         ),
         (
             # The first run isn't there yet: the others still have to agree.

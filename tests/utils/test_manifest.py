@@ -160,6 +160,34 @@ with RunManifest(sys.argv[1], 'run.json') as run:
             os.kill(worker, signal.SIGKILL)
 
 
+def test_a_child_that_inherits_the_lock_holds_it(tmp_path):
+    """As a command that outlives the process that started it."""
+    script = """
+import subprocess, sys
+from tfinet_mm.utils.manifest import RunManifest
+run = RunManifest(sys.argv[1], 'run.json')
+run.lock()
+child = subprocess.Popen(['sleep', '600'], pass_fds=run.held, stdout=subprocess.DEVNULL)
+print(child.pid, flush=True)
+sys.stdin.readline()
+"""
+    with python(script, tmp_path) as process:
+        child = int(process.stdout.readline())
+    try:
+        with pytest.raises(FolderInUseError, match='is being written to by process'):
+            lock(tmp_path)
+    finally:
+        os.kill(child, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            lock(tmp_path)
+            break
+        except FolderInUseError:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
 def test_file_systems_without_locks(tmp_path, monkeypatch):
     def unable(*_):
         raise OSError(errno.ENOLCK, 'no locks available')

@@ -5,29 +5,38 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tfinet_mm.apis.command_output import SUFFIXES
+from tfinet_mm.apis.command_output import SUFFIXES, is_table
 from tfinet_mm.apis.loading import CONFIG_SUFFIXES
 from tfinet_mm.checkpoints.shipped import DEFAULT, is_shipped
 from tfinet_mm.checkpoints.shipped import SUFFIX as WEIGHTS_SUFFIX
 from tfinet_mm.engine.options import add_launch_options
 from tfinet_mm.engine.precision import add_amp_option
-from tfinet_mm.utils.command import add_config_options, add_traceback_option
+from tfinet_mm.utils.command import add_config_options, add_traceback_option, count
 
 Value = TypeVar('Value')
 
 KINDS = ('scene', 'picture')
 DATES = ('before', 'after')
-USAGE = '%(prog)s [[CONFIG] CHECKPOINT] BEFORE AFTER --out DIR [options]'
-EPILOG = (
-    'BEFORE and AFTER are two images, or two folders of images of the same names. The network is '
-    'CONFIG and CHECKPOINT; a CHECKPOINT that carries its config; the CONFIG of an ensemble; or a '
-    f'name of weights that come with the package. Without any, it is {DEFAULT}.'
+USAGE = (
+    '%(prog)s [[CONFIG] CHECKPOINT] BEFORE AFTER --out DIR [options]\n'
+    '       %(prog)s [[CONFIG] CHECKPOINT] PAIRS.csv --out DIR [options]'
 )
-FORMS = 'BEFORE AFTER, CHECKPOINT BEFORE AFTER or CONFIG CHECKPOINT BEFORE AFTER'
+EPILOG = (
+    'BEFORE and AFTER are two images, or two folders of images of the same names. PAIRS.csv has '
+    'the columns before and after, and optionally name. The network is CONFIG and CHECKPOINT; a '
+    'CHECKPOINT that carries its config; the CONFIG of an ensemble; or a '
+    f'name of weights that come with the package. Without any, it is {DEFAULT}. With --executor or '
+    '--jobs, options after "--" are those of Snakemake.'
+)
+FORMS = (
+    'BEFORE AFTER, CHECKPOINT BEFORE AFTER or CONFIG CHECKPOINT BEFORE AFTER, with PAIRS.csv in '
+    'place of BEFORE AFTER'
+)
 NETWORK_SUFFIXES = (*CONFIG_SUFFIXES, '.pth', '.pt', '.ckpt', WEIGHTS_SUFFIX)
 """Suffixes of files that are no images."""
 
@@ -41,7 +50,8 @@ def _pattern(text: str) -> str:
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line; the result keeps its words as ``arguments``."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(
         description='Predict what changed between two dates', usage=USAGE, epilog=EPILOG
     )
@@ -63,13 +73,25 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         '--report', action='store_true', help='also write a page to look through, DIR/report.html'
     )
     parser.add_argument('--overwrite', action='store_true', help='predict finished pairs again')
+    parser.add_argument(
+        '--dry-run',
+        action='store_true',
+        help='list the pairs that are not finished, predict nothing',
+    )
     _add_network(parser.add_argument_group('the network'))
     _add_images(parser.add_argument_group('the images'))
     _add_scenes(parser.add_argument_group('scenes'))
+    _add_jobs(parser.add_argument_group('a job for each pair'))
     add_launch_options(parser)
     add_traceback_option(parser)
+    # Elsewhere, "--" comes before words that begin with a dash.
+    jobs = any(word.partition('=')[0] in ('--executor', '--jobs') for word in words)
+    end = words.index('--') if jobs and '--' in words else len(words)
     # Options may stand between the words.
-    args = parser.parse_intermixed_args(arguments)
+    args = parser.parse_intermixed_args(words[:end])
+    args.arguments, args.snakemake = words, words[end + 1 :]
+    if jobs and args.launcher != 'none':
+        parser.error('--executor and --jobs start processes of their own; leave out --launcher')
     try:
         vars(args).update(_read_words(args.words))
     except ValueError as error:
@@ -96,12 +118,15 @@ def _read_words(words: Sequence[str]) -> dict[str, str | None]:
     Raises:
         ValueError: A word is missing or extra, or an image is where the network should be.
     """
-    *network, before, after = words if len(words) > 1 else [*words, '']
+    if is_table(words[-1]):
+        *network, before, after = [*words, '']
+    else:
+        *network, before, after = words if len(words) > 1 else [*words, '']
     misplaced = [word for word in network if _is_image(word)]
-    if len(words) > 4 or misplaced:
-        what = f'got {len(words)} words' if len(words) > 4 else f'{misplaced[0]} is no network'
+    if len(network) > 2 or misplaced:
+        what = f'got {len(words)} words' if len(network) > 2 else f'{misplaced[0]} is no network'
         raise ValueError(f'{what}; expected {FORMS}')
-    if not after or any(_is_network(word) for word in (before, after)):
+    if (not after and not is_table(before)) or any(_is_network(word) for word in (before, after)):
         raise ValueError(f'an image is missing after {" ".join(words)}; expected {FORMS}')
     return dict(zip(('config', 'checkpoint'), [*network, None, None], strict=False)) | dict(
         before=before, after=after
@@ -127,7 +152,7 @@ def _add_network(group: Any) -> None:
         '--tta',
         action=argparse.BooleanOptionalAction,
         help='average over flips and rotations (default: as the weights say; those of the '
-        'package average over two views)',
+        'package average over three sizes)',
     )
     group.add_argument('--window', type=int, help='side of sliding windows in pixels')
     group.add_argument('--overlap', type=int, help='pixels that windows share')
@@ -139,6 +164,20 @@ def _add_network(group: Any) -> None:
         '--workers', type=int, default=2, help='threads that read ahead (default: 2)'
     )
     add_config_options(group)
+
+
+def _add_jobs(group: Any) -> None:
+    group.add_argument(
+        '--executor',
+        metavar='NAME',
+        help='executor of Snakemake that runs the jobs: local, slurm or another that is installed',
+    )
+    group.add_argument(
+        '--jobs',
+        type=count,
+        metavar='N',
+        help='jobs that run at once (default: 1 on this machine, elsewhere as many as can)',
+    )
 
 
 def _add_images(group: Any) -> None:

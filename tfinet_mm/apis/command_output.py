@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,6 +25,7 @@ from tfinet_mm.utils.manifest import FIX, RunManifest, plain
 from tfinet_mm.visualization import write_palette_png, write_png
 
 RASTER_SUFFIXES = ('.tif', '.tiff', '.vrt', '.jp2', '.img')
+TABLE_SUFFIX = '.csv'
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', *RASTER_SUFFIXES)
 # Folders of pictures. The file in the last one is written last, when the pair is finished.
 FOLDERS = ('label1', 'label2', 'change_prob')
@@ -72,11 +74,13 @@ ADVICE = (
 def list_pairs(
     before: str, after: str, kind: str | None = None, key_pattern: str | None = None
 ) -> list[Pair]:
-    """List all pairs of two files, or of two folders.
+    """List all pairs of two files, of two folders, or of a table.
 
     Args:
-        before: A file, or a folder.
-        after: The same of the second date; files in folders match by their names.
+        before: A file, a folder, or a CSV file with the columns ``before``, ``after`` and
+            optionally ``name``, whose paths are relative to its folder.
+        after: The same of the second date; files in folders match by their names. Empty if
+            ``before`` is a table.
         kind: 'picture' or 'scene'; by default pairs of which one file is
             georeferenced are scenes.
         key_pattern: Regular expression of the part to remove from the names of files
@@ -84,14 +88,16 @@ def list_pairs(
 
     Raises:
         FileNotFoundError: A file or a folder isn't there.
-        ValueError: One is a file and one a folder, both are the same, or a scene
-            has a reserved name.
+        ValueError: One is a file and one a folder, both are the same, a scene has a reserved name,
+            or a table is empty, lacks a column or has a name twice.
         UnmatchedPairError: A file has no partner.
     """
     folders = [Path(path).is_dir() for path in (before, after)]
-    if folders[0] != folders[1]:
+    if is_table(before):
+        found = _read_table(Path(before))
+    elif folders[0] != folders[1]:
         raise ValueError(f'give two images or two folders, got {before} and {after}')
-    if folders[0]:
+    elif folders[0]:
         if os.path.realpath(before) == os.path.realpath(after):
             raise ValueError(f'before and after are the same folder, {before}; give two folders')
         files = {'before': list_folder(before, SUFFIXES), 'after': list_folder(after, SUFFIXES)}
@@ -117,6 +123,40 @@ def list_pairs(
         absolute = map(os.path.abspath, paths)
         pairs.append(Pair(name, 'scene' if is_scene else 'picture', *absolute))
     return pairs
+
+
+def is_table(path: str) -> bool:
+    """Return whether a word of the command line names a table of pairs."""
+    return path.lower().endswith(TABLE_SUFFIX)
+
+
+def _read_table(path: Path) -> list[tuple[str, str, str]]:
+    """Return name, before and after of each row of a table."""
+    with path.open(encoding='utf-8-sig', newline='') as file:
+        rows = csv.DictReader(file, skipinitialspace=True)
+        if missing := {'before', 'after'} - {*(rows.fieldnames or ())}:
+            raise ValueError(
+                f'{path} lacks the columns {sorted(missing)}, it has {rows.fieldnames}; '
+                'its first line must be before,after or name,before,after'
+            )
+        found: dict[str, tuple[str, str, str]] = {}
+        for row in rows:
+            before, after = (str(path.parent / (row[date] or '')) for date in ('before', 'after'))
+            for image in (before, after):
+                if not Path(image).is_file():
+                    raise FileNotFoundError(
+                        f'there is no file {image}, line {rows.line_num} of {path}'
+                    )
+            name = row.get('name') or Path(before).stem
+            if name in found:
+                raise ValueError(
+                    f'{path} has two pairs called {name}, the second in line {rows.line_num}; give '
+                    'them names of their own in a column name'
+                )
+            found[name] = (name, before, after)
+    if not found:
+        raise ValueError(f'{path} lists no pairs; expected a line for each below the first')
+    return list(found.values())
 
 
 def is_georeferenced(path: str) -> bool:
@@ -202,6 +242,35 @@ def claim_folder(
             )
         )
     return claim.todo
+
+
+def unfinished_pairs(
+    run: RunManifest, pairs: Sequence[Pair], settings: Mapping[str, Any], overwrite: bool = False
+) -> list[Pair]:
+    """Return the pairs that :func:`claim_folder` would leave to predict; nothing is written.
+
+    Raises:
+        ManifestError: As there.
+    """
+    run.recall()
+    return _claim(run, pairs, _inputs(pairs), settings, overwrite).todo
+
+
+def check_claim(run: RunManifest, pair: Pair, settings: Mapping[str, Any]) -> None:
+    """Refuse to predict a pair for a folder that is claimed, if it is claimed for something else.
+
+    Raises:
+        ManifestError: The folder's manifest has other settings, lacks the pair, or has it with
+            images of other content.
+    """
+    run.recall()
+    found = _read(run, overwrite=False)
+    before, now = _comparable(found.get('settings', {}), plain(settings))
+    listed = (Pair(*(one[key] for key in Pair._fields)) for one in found.get('pairs', ()))
+    claimed = [one for one in listed if one.name == pair.name]
+    before['pairs'] = _made(claimed, _entries(found.get('inputs', ())))
+    now['pairs'] = _made([pair], _inputs([pair]))
+    run.check(before, now)
 
 
 class _Claim(NamedTuple):

@@ -66,6 +66,11 @@ class FolderLock:
                     os.close(descriptor)
         _held.add(self)
 
+    @property
+    def descriptors(self) -> list[int]:
+        """Return what a child must inherit (``pass_fds``) to hold the lock as long as it lives."""
+        return [] if self._descriptor is None or os.name == 'nt' else [self._descriptor]
+
     def release(self) -> None:
         """Release the lock, if this object holds it."""
         descriptor, self._descriptor = self._descriptor, None

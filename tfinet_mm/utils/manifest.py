@@ -103,6 +103,11 @@ class RunManifest:
         self._lock.acquire()
         sweep_again(self.folder)
 
+    @property
+    def held(self) -> list[int]:
+        """Return the descriptors of the lock: see :attr:`FolderLock.descriptors`."""
+        return self._lock.descriptors
+
     def lock_unless(self, finished: Callable[[], Result]) -> Result:
         """Lock the folder, unless its files are complete.
 
