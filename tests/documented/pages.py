@@ -16,7 +16,8 @@ PARSED_ONLY = {
         'tests/tools/test_dist.py'
     ),
     r'tools/dist_predict\.sh': (
-        'several processes, each with a start of its own: two predict in tests/tools/test_predict.py'
+        'several processes, each with a start of its own: two predict in '
+        'tests/tools/test_predict.py'
     ),
     r'tools/dist_pseudo_label\.sh': (
         'several processes, each with a start of its own: two label in '
@@ -113,8 +114,15 @@ def pages() -> list[Path]:
 def blocks(page: Path) -> list[str]:
     """Return the blocks of commands of a page, as they are written."""
     text = page.read_text(encoding='utf-8')
-    found = re.findall(r'^( *)```(?:bash|sh|shell|console)\n(.*?)^\1```', text, re.M | re.S)
-    return [re.sub(f'^{indent}', '', block, flags=re.M) for indent, block in found]
+    made = []
+    for indent, kind, block in re.findall(
+        r'^( *)```(bash|sh|shell|console)\n(.*?)^\1```', text, re.M | re.S
+    ):
+        block = re.sub(f'^{indent}', '', block, flags=re.M)
+        if kind == 'console':
+            block = ''.join(f'{line}\n' for line in re.findall(r'^\$ (.*)$', block, re.M))
+        made.append(block)
+    return made
 
 
 def lines() -> Iterator[tuple[str, str]]:

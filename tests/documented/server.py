@@ -21,7 +21,7 @@ import socket
 import subprocess
 import sys
 import time
-from functools import reduce
+from functools import partial, reduce
 from pathlib import Path
 
 from documented import pages
@@ -40,7 +40,7 @@ IMPORTED = (
     'torch.distributed.run',
     'yapf.yapflib.yapf_api',
 )
-SECONDS = 150
+SECONDS = 250
 
 
 class Parsed(BaseException):
@@ -58,9 +58,12 @@ def serve(address: str, wheels: Path) -> None:
         message, streams, *_ = socket.recv_fds(reader, 1 << 20, 3)
         while not message.endswith(b'\n'):
             message += reader.recv(1 << 20)
-        t=time.time()
-        status = in_process(lambda: take_on(json.loads(message), streams, wheels))
-        open('/tmp/covrun/times.txt','a').write(f'{time.time()-t:.1f} {os.times()[2]+os.times()[3]:.1f} {json.loads(message)["words"]}\n')
+        t = time.time()
+        status = in_process(partial(take_on, json.loads(message), streams, wheels))
+        with open('/tmp/covrun/times.txt', 'a') as f:  # noqa
+            f.write(
+                f'{time.time() - t:.1f} {sum(os.times()[2:4]):.1f} {json.loads(message)["words"]}\n'
+            )
         reader.sendall(f'{status}\n'.encode())
         reader.close()
         for stream in streams:
@@ -97,7 +100,7 @@ def take_on(request: dict, streams: list[int], wheels: Path) -> int:
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
     # Made for what the server prints to, which may have been a file.
-    sys.stdout, sys.stderr = (open(n, 'w', buffering=1, closefd=False) for n in (1, 2))
+    sys.stdout, sys.stderr = (os.fdopen(n, 'w', buffering=1, closefd=False) for n in (1, 2))
     name, *words = request['words']
     name = os.path.basename(name)
     if pages.reason(pages.LEFT_OUT, ' '.join([name, *words])):
@@ -106,10 +109,10 @@ def take_on(request: dict, streams: list[int], wheels: Path) -> int:
         return python(words, wheels)
     if name == 'pip':
         return pip(words, wheels)
-    points = importlib.metadata.entry_points(group='console_scripts', name=name)
-    for point in list(points)[:1]:
-        return program(lambda: point.load()(), name, words, tensorboard=name == 'tensorboard')
-    raise ValueError(f'the environment has no command {name}')
+    points = list(importlib.metadata.entry_points(group='console_scripts', name=name))
+    if not points:
+        raise ValueError(f'the environment has no command {name}')
+    return program(points[0].load(), name, words)
 
 
 def python(words: list[str], wheels: Path) -> int:
@@ -132,7 +135,7 @@ def script(path: str, words: list[str], launched: bool = False) -> int:
     """Parse what a script is given, and run it unless a table says why not."""
     places = os.environ.get('PYTHONPATH', '').split(os.pathsep)
     sys.path[0:1] = [os.path.dirname(os.path.abspath(path)), *filter(None, places)]
-    status = in_process(lambda: parse_script(path, words))
+    status = in_process(partial(parse_script, path, words))
     why = pages.reason(pages.PARSED_ONLY, ' '.join([os.environ['COMMANDS_LINE'], path, *words]))
     if status or why:
         return status
@@ -147,29 +150,29 @@ def script(path: str, words: list[str], launched: bool = False) -> int:
     return 0
 
 
-def program(call, name: str, words: list[str], tensorboard: bool = False) -> int:
-    """Run a command of the environment, one of this package's as its tool would."""
-    if tensorboard:
-        return in_process(lambda: parse_main(call, [name, *words]))
-    status, path = 0, ''
+def program(main, name: str, words: list[str]) -> int:
+    """Do what a command of the environment does with its words, one of this package as its tool."""
+    if pages.reason(pages.PARSED_ONLY, ' '.join([name, *words])):
+        return in_process(partial(parse_main, main, [name, *words]))
+    tool = dict([('tfinet-predict', 'predict.py'), ('tfinet-report', 'report.py')]).get(name)
+    own = []
     if name == 'tfinet' and words:
         from tfinet_mm.cli import TOOLS
+
+        tool = TOOLS[words[0]][0] if words[0] in TOOLS else None
+        own, words = words[:1], words[1:]
+    if tool:
         from tfinet_mm.utils.project_files import project_folder
 
-        path = f'tools/{TOOLS[words[0]][0]}' if words[0] in TOOLS else ''
-        if path:
-            found = str(project_folder('tools') / TOOLS[words[0]][0])
-            status = in_process(lambda: parse_script(found, words[1:]))
-            words = [words[0], *pages.shortened(path, words[1:])]
-    elif name == 'tfinet-predict':
-        path = 'tools/predict.py'
-    if status:
-        return status
-    remove_results(path, words)
-    sys.argv = [name, *words]
+        status = in_process(partial(parse_script, str(project_folder('tools') / tool), words))
+        if status:
+            return status
+        words = pages.shortened(f'tools/{tool}', words)
+        remove_results(tool, words)
+    sys.argv = [name, *own, *words]
     print('$', *sys.argv, flush=True)
     signal.alarm(SECONDS)
-    return call() or 0
+    return main() or 0
 
 
 def remove_results(path: str, words: list[str]) -> None:
