@@ -18,17 +18,17 @@ from tfinet_mm.utils.config.loading import load_config
 from tfinet_mm.version import __file__ as VERSION
 
 SHORT = dict(batch_size=2, num_workers=0, persistent_workers=False)
-MINE = f"""_base_ = 'configs/demo/tfinet_r18_synthetic.py'
+TINY = f"""_base_ = 'configs/demo/tfinet_r18_synthetic.py'
 train_dataloader = dict(dataset=dict(data_root='data/tiny/train'), **{SHORT!r})
 val_dataloader = dict(dataset=dict(data_root='data/tiny/val'), **{SHORT!r})
 test_dataloader = val_dataloader
 """
-ENSEMBLE = """_base_ = 'mine.py'
+ENSEMBLE = """_base_ = 'tiny.py'
 model = dict(
     _delete_=True,
     type='tfinet_mm.SCDEnsemble',
     members=[
-        dict(config='mine.py', checkpoint='mine.pth'),
+        dict(config='tiny.py', checkpoint='tiny.pth'),
         dict(config='other.py', checkpoint='other.pth'),
     ],
 )
@@ -62,11 +62,11 @@ def main() -> None:
             for path in Path('data/made', source, kind).glob('*.png'):
                 Image.open(path).convert('RGB').save(folder / path.name)
     shutil.rmtree('data/made')
-    for name in ('mine', 'other'):
-        Path(f'{name}.py').write_text(MINE)
+    for name in ('tiny', 'other'):
+        Path(f'{name}.py').write_text(TINY)
     Path('ensemble.py').write_text(ENSEMBLE)
     torch.manual_seed(0)
-    save('mine.py', 'mine.pth', 'best.pth', 'work_dirs/mine/best.pth')
+    save('tiny.py', 'tiny.pth', 'best.pth', 'work_dirs/mine/best.pth')
     save('other.py', 'other.pth')
     save('configs/tfinet_hrnet18.py', 'checkpoint.pth')
     torch.save(load_reference('tfinet_resnet18').state_dict, 'published.pth')

@@ -33,8 +33,8 @@ cp scene/before.tif scene/after.tif .
 cp before.tif 2018.tif
 cp after.tif 2023.tif
 cp -r scene/labels labels
-python tools/predict.py mine.py mine.pth 2018.tif 2023.tif --out maps
-python tools/test.py mine.py mine.pth --json one.json
+python tools/predict.py tiny.py tiny.pth 2018.tif 2023.tif --out maps
+python tools/test.py tiny.py tiny.pth --json one.json
 cp one.json other.json
 """
 MAKE = '#!/bin/sh\nexec {make} --dry-run --no-print-directory "$@" >/dev/null\n'
@@ -65,8 +65,8 @@ def test_pages_are_found():
 @pytest.mark.parametrize(
     ('written', 'filled'),
     [
-        ('x.sh CONFIG GPUS [CHECKPOINT] [options of x]  # all', 'x.sh mine.py 2 mine.pth  # all'),
-        ('CONFIG CHECKPOINT [CONFIG CHECKPOINT ...] --out DIR', 'mine.py mine.pth --out folder'),
+        ('x.sh CONFIG GPUS [CHECKPOINT] [options of x]  # all', 'x.sh tiny.py 2 tiny.pth  # all'),
+        ('CONFIG CHECKPOINT [CONFIG CHECKPOINT ...] --out DIR', 'tiny.py tiny.pth --out folder'),
         ('GPUS=8 x "[flip]" $seed [--json FILE]', 'GPUS=8 x "[flip]" $seed --json file.json'),
         ('pip install dist/a-X.Y.Z.whl  # for your CUDA', 'dist/a-1.2.whl  # for your CUDA'),
     ],
