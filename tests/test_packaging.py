@@ -59,7 +59,9 @@ def test_the_version_has_one_source():
     assert settings['project']['dynamic'] == ['version']
     source = settings['tool']['setuptools']['dynamic']['version']['attr']
     assert source == 'tfinet_mm.version.__version__'
-    written = re.compile(rf"""(?i:version|release)[\W_]+['"]?{re.escape(tfinet_mm.__version__)}\b""")
+    written = re.compile(
+        rf"""(?i:version|release)[\W_]+['"]?{re.escape(tfinet_mm.__version__)}\b"""
+    )
     searched = [
         *ROOT.glob('*.py'),
         *ROOT.glob('*.toml'),

@@ -45,8 +45,8 @@ if [ "$1" = clone ]; then
     cp -r Makefile pyproject.toml setup.py requirements .venv "$3"
     exit
 fi
-if [ ! -d .git ]; then
-    {git} init --quiet
+if [ "$1" = tag ]; then
+    {git} init --quiet --initial-branch main
     {git} commit --quiet --allow-empty --message begin
     {git} init --quiet --bare .git/origin
     {git} remote add origin .git/origin
@@ -73,6 +73,12 @@ def test_pages_are_found():
 )
 def test_words_of_the_reader_are_filled_in(written, filled):
     assert filled in pages.filled_in(written, '1.2')
+
+
+@pytest.mark.parametrize('page', WITH_BLOCKS, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_word_in_capitals_has_a_value(page):
+    for block in pages.blocks(page):
+        assert pages.filled_in(block, '1.2')
 
 
 def test_a_word_without_a_value_is_named():
@@ -124,7 +130,7 @@ class Reader:
 
     def environment(self):
         """Return the variables of the reader's shell."""
-        kept = ('PATH', 'LANG', 'LC_ALL', 'TMPDIR', 'TORCH_HOME', 'LD_LIBRARY_PATH')
+        kept = ('PATH', 'LANG', 'LC_ALL', 'TMPDIR', 'LD_LIBRARY_PATH')
         return {name: os.environ[name] for name in kept if name in os.environ} | dict(
             HOME=str(self.folder),
             OMP_NUM_THREADS='1',
