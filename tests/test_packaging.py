@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,26 @@ def test_the_citation_is_of_this_version():
     assert str(cited['version']) == tfinet_mm.__version__
     assert cited['authors']
     assert all(author['name'] for author in cited['authors'])
+
+
+def test_the_version_has_one_source():
+    """Beside the citation, which is compared above, and the changelog, which tells of all."""
+    settings = tomllib.loads((ROOT / 'pyproject.toml').read_text(encoding='utf-8'))
+    assert settings['project']['dynamic'] == ['version']
+    source = settings['tool']['setuptools']['dynamic']['version']['attr']
+    assert source == 'tfinet_mm.version.__version__'
+    written = re.compile(
+        rf"""(?i:version|release)[\W_]+['"]?{re.escape(tfinet_mm.__version__)}\b"""
+    )
+    searched = [
+        *ROOT.glob('*.py'),
+        *ROOT.glob('*.toml'),
+        *ROOT.glob('*.yml'),
+        *ROOT.glob('docs/*.py'),
+    ]
+    searched += [*ROOT.glob('tfinet_mm/**/*.py'), *ROOT.glob('tools/**/*.py')]
+    holders = [path for path in searched if written.search(path.read_text(encoding='utf-8'))]
+    assert [path.relative_to(ROOT).as_posix() for path in holders] == ['tfinet_mm/version.py']
 
 
 def test_hooks_before_a_commit_are_those_of_make_lint():

@@ -1,0 +1,188 @@
+"""The commands that README and docs show, and what is done with each.
+
+A command is run as it is written, on data made for it, unless :data:`PARSED_ONLY` says why its
+options are only read by the program's own parser, or :data:`LEFT_OUT` why not even that.
+"""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+PARSED_ONLY = {
+    r'tools/dist_train\.sh|tools/dist_test\.sh': (
+        'several processes, each with a start of its own: two train and test in '
+        'tests/tools/test_dist.py'
+    ),
+    r'tools/dist_predict\.sh': (
+        'several processes, each with a start of its own: two predict in '
+        'tests/tools/test_predict.py'
+    ),
+    r'tools/dist_pseudo_label\.sh': (
+        'several processes, each with a start of its own: two label in '
+        'tests/tools/test_pseudo_label.py'
+    ),
+    r'tools/slurm_\w+\.sh': 'a cluster: tests/tools/test_dist.py has a stand-in for srun',
+    r'analysis/equal_time\.py': 'trains every network: tests/tools/analysis/test_equal_time.py',
+    r'pretrain/run\.py': 'hours of training: in small in tests/projects/test_pretrain.py',
+    r'pretrain/score_real\.py': 'downloaded data: made-up pairs in tests/projects/test_pretrain.py',
+    r'labels_saved/run\.py (generated|second)': (
+        'trains for hours: its parts in tests/projects/test_labels_saved.py'
+    ),
+    r'pseudo_label\.py configs/senseearth/': (
+        'checkpoints of two large networks: small ones label in tests/tools/test_pseudo_label.py'
+    ),
+    r'benchmark_scene\.py configs/tfinet_r18_fpn\.py best\.pth': (
+        'the checkpoint of a training of that network: another network is timed in its place'
+    ),
+    r'summarize_recipes\.py': (
+        'reads whole recipes: tests/tools/analysis/test_summarize_recipes.py has their tables'
+    ),
+    r'mine/dataset_config\.py': 'data of the reader: tests/test_extending.py has such data',
+    r'benchmark\.py configs/tfinet_hrnet': (
+        'large networks: tests/tools/analysis/test_benchmark.py measures a small one'
+    ),
+    r'benchmark\.py .*--modes .*train .*float16$': 'trains in float16, which needs a GPU',
+    r'tensorboard --logdir': 'serves until it is stopped',
+}
+"""Why the command that a regular expression is found in isn't run; its options are parsed."""
+
+LEFT_OUT = {
+    r'pre-commit install': 'comes from the package index with the line before it',
+    r'python -m build': 'comes from the package index; tests/test_wheel.py builds with pip',
+}
+"""Why a command is neither run nor parsed."""
+
+SHORT = {
+    'tools/train.py': (
+        '--cfg-options train_cfg.max_epochs=1 train_cfg.val_interval=1 '
+        'train_dataloader.batch_size=2 train_dataloader.num_workers=0 '
+        'train_dataloader.persistent_workers=False val_dataloader.num_workers=0 '
+        'val_dataloader.persistent_workers=False'
+    ),
+    'tools/test.py': (
+        '--cfg-options test_dataloader.num_workers=0 test_dataloader.persistent_workers=False'
+    ),
+    'tools/check_dataset.py': '--workers 0',
+    'tools/browse_dataset.py': '--number 2',
+    # Of two commands of a page that predict into one folder a reader takes one.
+    'tools/predict.py': '--overwrite',
+    'tools/pseudo_label.py': '--overwrite',
+    'tools/recipe.py': '--dry-run',
+    'tools/dataset/make_synthetic.py': '--train 8 --val 2 --size 64 --workers 1',
+    'tools/dataset/make_scene.py': '--size 96',
+    'tools/analysis/benchmark.py': '--shape 64 64 --batch-size 2 --repeats 1 --pairs 2',
+    'tools/analysis/benchmark_scene.py': '--size 96 --window 96 --bare 1',
+}
+"""Options that make a tool's run short and repeatable; the last of an option given twice counts."""
+
+VALUES = dict(
+    CONFIG='tiny.py',
+    CONFIG1='tiny.py',
+    CONFIG2='other.py',
+    ENSEMBLE_CONFIG='ensemble.py',
+    RECIPE='configs/senseearth/recipe_synthetic.py',
+    CHECKPOINT='tiny.pth',
+    CHECKPOINT1='tiny.pth',
+    CHECKPOINT2='other.pth',
+    BEFORE='before.tif',
+    AFTER='after.tif',
+    LABELS='labels',
+    OUT='maps',
+    DIR='folder',
+    FILE='file.json',
+    WORK_DIR='work_dirs/tiny',
+    GPUS='2',
+    PARTITION='part',
+    JOB_NAME='job',
+    URL='url',
+    PIXELS='64',
+    H='64',
+    W='64',
+    B='3',
+    N='2',
+)
+"""A value for each word in capitals that stands for one of the reader's."""
+
+
+def pages() -> list[Path]:
+    """Return the pages whose commands are for readers."""
+    patterns = ('README.md', '*/README.md', 'projects/*/README.md', 'CONTRIBUTING.md')
+    patterns += ('docs/*.md', 'tfinet_mm/weights/*.md')
+    found = {path for pattern in patterns for path in ROOT.glob(pattern)}
+    return sorted(path for path in found if path.parent.name[:1] not in '._')
+
+
+def blocks(page: Path) -> list[str]:
+    """Return the blocks of commands of a page, as they are written."""
+    text = page.read_text(encoding='utf-8')
+    made = []
+    for indent, kind, block in re.findall(
+        r'^( *)```(bash|sh|shell|console)\n(.*?)^\1```', text, re.M | re.S
+    ):
+        block = re.sub(f'^{indent}', '', block, flags=re.M)
+        if kind == 'console':
+            block = ''.join(f'{line}\n' for line in re.findall(r'^\$ (.*)$', block, re.M))
+        made.append(block)
+    return made
+
+
+def lines() -> Iterator[tuple[str, str]]:
+    """Yield page and line of every command."""
+    for page in pages():
+        for block in blocks(page):
+            for line in block.splitlines():
+                if line.strip():
+                    yield page.relative_to(ROOT).as_posix(), line
+
+
+def files(page: Path) -> dict[str, str]:
+    """Return the Python files that a page tells the reader to write, by their names."""
+    text = page.read_text(encoding='utf-8')
+    return dict(re.findall(r'^```python\n# ([\w/]+\.py)\n(.*?)^```', text, re.M | re.S))
+
+
+def filled_in(block: str, version: str) -> str:
+    """Return a block with the reader's words in place of those in capitals.
+
+    Of what is in brackets, options of no name and repetitions are left out.
+
+    Raises:
+        ValueError: A word in capitals has no value in :data:`VALUES`.
+    """
+    made = []
+    for line in block.replace('X.Y.Z', version).splitlines():
+        command, mark, comment = re.match(r'(.*?)(\s#.*|)()$', line).groups()
+        command += comment
+        command = re.sub(r' \[(options|[^\]]*\.\.\.)[^\]]*\]', '', command)
+        command = re.sub(r'\[((?:--[\w-]+ )?[A-Z][A-Z_ ]*)\]', r'\1', command)
+        unknown = re.findall(r'(?<![\w$"./=-])[A-Z][A-Z_0-9]*(?![\w=:.])', command)
+        if missing := {word for word in unknown if word not in VALUES}:
+            raise ValueError(f'{sorted(missing)} in {line!r} have no value in pages.VALUES')
+        made.append(re.sub(r'(?<![\w$"./=-])[A-Z][A-Z_0-9]*(?![\w=:])', _value, command) + mark)
+    return '\n'.join(made) + '\n'
+
+
+def _value(found: re.Match) -> str:
+    return VALUES.get(found[0], found[0])
+
+
+def reason(table: dict[str, str], command: str) -> str | None:
+    """Return what a table says of a command, None if it isn't in there."""
+    return next((why for pattern, why in table.items() if re.search(pattern, command)), None)
+
+
+def shortened(script: str, words: list[str]) -> list[str]:
+    """Return the words after a script with those that make its run short."""
+    name = script[script.find('tools/') :]
+    more = SHORT.get(name, '').split()
+    end = words.index('--') if '--' in words else len(words)
+    words, rest = words[:end], words[end:]
+    if more[:1] == ['--cfg-options'] and '--cfg-options' in words:
+        # argparse takes the last list only, so the words go to the end of the first.
+        place = words.index('--cfg-options') + 1
+        while place < len(words) and '=' in words[place]:
+            place += 1
+        return [*words[:place], *more[1:], *words[place:], *rest]
+    return [*words, *more, *rest]
