@@ -439,7 +439,7 @@ def test_files_of_others_are_never_replaced(tmp_path, second, members, overwrite
     pairs, _ = second
     before = files(tmp_path / 'data')
     labeler = PseudoLabeler(members()[0], pairs, tmp_path / 'data')
-    with pytest.raises(ValueError, match=r'label1 is there already, and no members\.json says'):
+    with pytest.raises(ValueError, match=r'label1 exists, but no members\.json says'):
         labeler.run(overwrite)
     assert files(tmp_path / 'data') == before
 

@@ -421,7 +421,7 @@ def test_trainings_it_is_not_made_for(tmp_path, options, message):
 @pytest.mark.parametrize('field', ['gt_sem_seg', 'gt_sem_seg_from', 'gt_sem_seg_to'])
 def test_pairs_without_labels(tmp_path, field):
     hook = MeanTeacherHook(**{**OPTIONS, 'warmup': 0})
-    with pytest.raises(ValueError, match=f'no {field}; is .*LoadPairAnnotations'):
+    with pytest.raises(ValueError, match=f'no {field}; put .*LoadPairAnnotations'):
         train(tmp_path, hook, dataset=Pairs(drop=field))
 
 

@@ -226,5 +226,5 @@ def test_pairs_without_labels(tmp_path, make_scd, make_config):
     make_scd(['a'], (4, 6), root='data')
     nothing = dict(seg_map_path_from=None, seg_map_path_to=None)
     config = second_config(tmp_path / 'data', data_prefix=nothing, test_mode=True)
-    with pytest.raises(MissingLabelsError, match='a has no labels, which say what is unchanged'):
+    with pytest.raises(MissingLabelsError, match='a has no labels: pseudo labels need'):
         PairsToLabel(make_config(config, split='test'), 'test')[0]

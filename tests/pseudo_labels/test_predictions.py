@@ -132,7 +132,7 @@ def test_networks_without_an_answer(second, members):
     pairs, _ = second
     ensemble = build(members(2)[0])
     ensemble.members[1].semantic.bias.data[3] = float('nan')
-    with pytest.raises(ValueError, match=r'no numbers \(NaN\) for f: .*--amp bfloat16'):
+    with pytest.raises(ValueError, match=r'predict NaN for f: .*--amp bfloat16'):
         predict_pairs(ensemble, [pairs[1]], 'vote', ('identity',))
 
 
