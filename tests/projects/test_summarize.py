@@ -257,7 +257,7 @@ def test_it_prints_the_table(runs, capsys):
     ('words', 'message'),
     [
         (['nowhere'], 'there is no nowhere/table.json'),
-        (['--baseline', 'b'], "no test that is done is called 'b'"),
+        (['--baseline', 'b'], "no finished test is called 'b'"),
     ],
 )
 def test_wrong_words_are_named(runs, words, message):
