@@ -3,7 +3,7 @@
     python tools/analysis/benchmark.py CONFIG [--shape H W] [--batch-size N] [--modes ...]
 
 Networks run on random pairs, with random weights; the mode "data" loads the
-config's training pairs, where they are there.
+config's training pairs, if they exist.
 """
 
 from __future__ import annotations
@@ -69,7 +69,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         default=['config'],
         help="memory layouts (default: the config's); 'last first' compares them",
     )
-    parser.add_argument('--repeats', type=int, default=5, help='timed steps a row (default: 5)')
+    parser.add_argument(
+        '--repeats', type=int, default=5, help='timed steps for each row (default: 5)'
+    )
     parser.add_argument('--pairs', type=int, default=64, help='pairs to load in "data"')
     parser.add_argument('--threads', type=int, help="threads of the CPU (default: torch's)")
     add_config_options(parser)
@@ -81,7 +83,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def resolve_dtypes(wanted: Sequence[str]) -> list[str]:
-    """Return the different types of numbers that words mean on this machine, in their order."""
+    """Return the types of numbers that the options mean on this machine, in order, each once."""
     return list(dict.fromkeys(resolve_precision(one, get_device()) for one in wanted))
 
 

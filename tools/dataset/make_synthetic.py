@@ -1,4 +1,4 @@
-"""Write the embedded data set: pairs of aerial-looking pictures with change labels.
+"""Write a synthetic data set: pairs of aerial-looking images with change labels.
 
 Example: python tools/dataset/make_synthetic.py data/synthetic --train 200 --val 40 --size 128
 """
@@ -20,7 +20,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('root', help='folder to write to; what is there already is kept')
+    parser.add_argument('root', help='folder to write to; pairs that it holds are kept')
     parser.add_argument('--train', type=int, default=200, help='training pairs (default 200)')
     parser.add_argument('--val', type=int, default=40, help='validation pairs (default 40)')
     parser.add_argument(
