@@ -1,4 +1,4 @@
-"""tools/browse_dataset.py, run as users run it."""
+"""Test tools/browse_dataset.py as users run it."""
 
 import numpy as np
 from PIL import Image
@@ -25,7 +25,7 @@ def test_pictures_show_what_training_sees(make_scd, tmp_path, tools, run):
     files = sorted(path.name for path in (tmp_path / 'seen').iterdir())
     assert files == ['0000_a.1.png', '0001_sub b.png', '0002_sub_b.png']
     picture = np.asarray(Image.open(tmp_path / 'seen' / '0000_a.1.png').convert('RGB'))
-    # Somewhere in it is the flipped first image, each of its pixels a square of 2 x 2 or more.
+    # The drawing contains the flipped first image, with each pixel as a square of 2 x 2 or more.
     flipped = written['a.1']['before'][:, ::-1]
     rows = [row for row in range(picture.shape[0] - 192) if matches(picture, flipped, row)]
     assert rows

@@ -1,4 +1,4 @@
-"""tools/draw_scene.py."""
+"""Test tools/draw_scene.py."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""tools/analysis/compare_scores.py on files of known scores."""
+"""Test tools/analysis/compare_scores.py on files of known scores."""
 
 import json
 
