@@ -2,7 +2,7 @@
 
     python tools/browse_dataset.py CONFIG --out DIR [--number N] [--split train|val|test]
 
-Each picture has the images of both dates, the land cover of both dates where it
+Each file shows the images of both dates, the land cover of both dates where it
 is labelled, and the change.
 """
 
@@ -42,7 +42,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='config file')
-    parser.add_argument('--out', required=True, metavar='DIR', help='folder for the pictures')
+    parser.add_argument('--out', required=True, metavar='DIR', help='folder for the visualisations')
     parser.add_argument('--number', type=count, default=20, help='number of samples (default: 20)')
     parser.add_argument('--split', choices=('train', 'val', 'test'), default='train')
     parser.add_argument(
@@ -118,7 +118,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # Numbered, since two samples may have one name, and one sample may be drawn twice.
         name = str(item['data_samples'].get('sample_id', '')).replace('/', '_')
         write_png(out / f'{position:04d}_{name}.png', draw_training_sample(item, table))
-    print(f'{number} pictures of {len(dataset)} samples in {out}', file=sys.stderr)
+    print(f'{number} visualisations of {len(dataset)} samples in {out}', file=sys.stderr)
 
 
 if __name__ == '__main__':

@@ -50,7 +50,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--split', choices=(*SPLITS, 'all'), default='all', help='split to check (default: all)'
     )
-    parser.add_argument('--workers', type=int, default=2, help='processes (default: 2)')
+    parser.add_argument(
+        '--workers', type=int, default=2, help='processes that load pairs (default: 2)'
+    )
     parser.add_argument('--json', metavar='FILE', help='also write the report to a JSON file')
     add_config_options(
         parser, 'set values in the config, e.g. train_dataloader.dataset.data_root=data/mine'

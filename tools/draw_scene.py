@@ -1,4 +1,4 @@
-"""Draw a predicted scene as one picture: before, after, and the change.
+"""Draw a predicted scene as one image: before, after, and the change.
 
 Example: python tools/draw_scene.py maps/2018 --out 2018.jpg
 """

@@ -34,7 +34,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         'sources',
         nargs='+',
         metavar='CONFIG CHECKPOINT',
-        help='the members, or the config of one ensemble; the first config names the pairs',
+        help='the members, or the config of one ensemble; the pairs are those of the first config',
     )
     parser.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
     parser.add_argument(
@@ -48,7 +48,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         '--split',
         choices=('train', 'val', 'test'),
         default='train',
-        help="which part of the first config's data (default: train)",
+        help="split of the first config's data to label (default: train)",
     )
     soft = parser.add_argument_group('labels that --method soft keeps')
     soft.add_argument('--threshold', type=float, help='least confidence (default: 0.9)')
@@ -66,7 +66,10 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         'each, or NAME=NUMBER for some',
     )
     soft.add_argument(
-        '--max-change-prob', type=float, metavar='P', help='leave out pixels of a higher P(changed)'
+        '--max-change-prob',
+        type=float,
+        metavar='P',
+        help='leave out pixels whose P(changed) is above P, 0..1',
     )
     parser.add_argument(
         '--confidence', action='store_true', help='also write the confidence as 8-bit PNG'
@@ -75,8 +78,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         '--land-cover',
         nargs=2,
         metavar=('DIR_FROM', 'DIR_TO'),
-        help='true land cover of each date, to measure accuracy with (found by itself for '
-        'synthetic data sets)',
+        help='true land cover of each date, to measure accuracy (default: that of '
+        'synthetic data sets, none for others)',
     )
     parser.add_argument(
         '--overwrite',

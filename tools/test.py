@@ -48,7 +48,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         '--out', metavar='DIR', help="write the predicted maps there, as the data set's own labels"
     )
     parser.add_argument(
-        '--show-dir', metavar='DIR', help='write pictures there: the pair, labels and predictions'
+        '--show-dir', metavar='DIR', help='write visualisations there: pair, labels and prediction'
     )
     parser.add_argument('--json', metavar='FILE', help='write all scores and matrices there')
     parser.add_argument(
@@ -133,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         written['Predicted maps'] = args.out
     if args.show_dir:
         set_hook(cfg, 'tfinet_mm.PairVisualizationHook', out_dir=args.show_dir)
-        written['Pictures'] = args.show_dir
+        written['Visualisations'] = args.show_dir
     if args.report:
         written['Report'] = str(use_report(cfg, args))
     written['Logs'] = cfg.work_dir

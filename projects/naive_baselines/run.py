@@ -61,7 +61,7 @@ def score(root: Path, fit: str, bins: int) -> dict[str, float]:
         FileNotFoundError: A split has no images, or a folder is missing.
     """
     histogram = ColourHistogram(bins=bins)
-    for image, name in tqdm(_pictures(root / 'train'), desc='fitting', unit='picture'):
+    for image, name in tqdm(_pictures(root / 'train'), desc='fitting', unit='image'):
         histogram.add(read(image), read(root / 'train' / f'{fit}{image.parent.name[-1]}' / name))
     classifier = histogram.classifier()
     confusion = np.zeros((7, 7), np.int64)

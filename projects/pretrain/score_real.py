@@ -34,7 +34,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Score weights on real pairs')
     parser.add_argument('checkpoint', nargs='+', help='one or more checkpoints or names of weights')
-    parser.add_argument('--config', help='config, where the checkpoint has none')
+    parser.add_argument('--config', help='config, for checkpoints without one')
     parser.add_argument('--second', help='folder with im1, im2, label1 and label2')
     parser.add_argument('--levir', help='folder with A, B and label')
     parser.add_argument('--scales', type=float, nargs='+', default=[1.0], help='sizes of SECOND')

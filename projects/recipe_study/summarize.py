@@ -38,7 +38,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help='network, ensemble or stage that all rows are compared with; may be given again',
     )
     parser.add_argument(
-        '--score', choices=SUMMARY_SCORES, default='SeK', help='what is compared (default: SeK)'
+        '--score', choices=SUMMARY_SCORES, default='SeK', help='score to compare (default: SeK)'
     )
     add_traceback_option(parser)
     return parser.parse_args(arguments)

@@ -21,7 +21,7 @@ def test_pictures_show_what_training_sees(make_scd, tmp_path, tools, run):
     config = tmp_path / 'config.py'
     config.write_text(CONFIG.format(root=str(tmp_path)))
     output = run(tools / 'browse_dataset.py', config, '--out', tmp_path / 'seen', '--number', '9')
-    assert '3 pictures of 3 samples' in output
+    assert '3 visualisations of 3 samples' in output
     files = sorted(path.name for path in (tmp_path / 'seen').iterdir())
     assert files == ['0000_a.1.png', '0001_sub b.png', '0002_sub_b.png']
     picture = np.asarray(Image.open(tmp_path / 'seen' / '0000_a.1.png').convert('RGB'))

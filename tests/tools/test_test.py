@@ -27,7 +27,7 @@ def test_scores_maps_and_pictures(tiny, tools, run, trained, tmp_path):
     for what, where in (
         ('Scores', 'scores.json'),
         ('Predicted maps', 'maps'),
-        ('Pictures', 'pictures'),
+        ('Visualisations', 'pictures'),
         ('Logs', 'logs'),
     ):
         assert f'{what}: {tmp_path / where}' in output

@@ -47,13 +47,13 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         type=int,
         help="bands of each date (default: in_channels of the config's backbone)",
     )
-    parser.add_argument('--batch-size', type=int, default=1, help='pairs a step (default: 1)')
+    parser.add_argument('--batch-size', type=int, default=1, help='pairs in a step (default: 1)')
     parser.add_argument(
         '--modes',
         nargs='+',
         choices=('inference', 'train', 'data'),
         default=['inference', 'train', 'data'],
-        help='what to measure (default: all)',
+        help='measurements to make (default: all)',
     )
     parser.add_argument(
         '--dtypes',
@@ -72,7 +72,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--repeats', type=int, default=5, help='timed steps for each row (default: 5)'
     )
-    parser.add_argument('--pairs', type=int, default=64, help='pairs to load in "data"')
+    parser.add_argument('--pairs', type=int, default=64, help='pairs to load in the mode "data"')
     parser.add_argument('--threads', type=int, help="threads of the CPU (default: torch's)")
     add_config_options(parser)
     add_traceback_option(parser)
