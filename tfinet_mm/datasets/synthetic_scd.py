@@ -16,7 +16,7 @@ class SyntheticSCDDataset(SCDDataset):
     Args:
         full_cover: Train on the land cover of every pixel (folders cover1,
             cover2), which SECOND doesn't have, instead of that of changed
-                pixels (label1, label2). The change comes from label1 in both cases.
+            pixels (label1, label2). The change comes from label1 in both cases.
         **kwargs: As for :class:`SCDDataset`.
     """
 
