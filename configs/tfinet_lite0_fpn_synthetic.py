@@ -1,4 +1,4 @@
-# On the embedded data set, for minutes on a CPU, by the schedule of `make train-demo`.
+# On the synthetic data set, in minutes on a CPU, with the schedule of `make train-demo`.
 _base_ = [
     '_base_/models/tfinet_lite0_fpn.py',
     '_base_/datasets/synthetic.py',

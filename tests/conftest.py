@@ -1,4 +1,4 @@
-"""Tiny data sets in every variant that users have, written by one factory."""
+"""Share tiny data sets in every variant that users have, written by one function."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ class Touch:
 
 @pytest.fixture
 def touch() -> type[Touch]:
-    """Return the class of what a hostile file holds, given the file to make."""
+    """Return the class of an object that makes the given file when it is unpickled."""
     return Touch
 
 
 @pytest.fixture
 def hostile() -> Callable[[Path], Path]:
-    """Write a checkpoint that makes a file when its code runs; returns that file."""
+    """Write a checkpoint that makes a file when its code runs, and return that file."""
 
     def write(path: Path) -> Path:
         victim = path.parent / 'ran'
@@ -83,7 +83,7 @@ def write_image(path: Path, image: np.ndarray) -> None:
 
 @pytest.fixture
 def raster(tmp_path: Path) -> Callable[..., str]:
-    """A function that writes (B, H, W) as a GeoTIFF in UTM zone 33 and returns its path.
+    """Return a function that writes (B, H, W) as a GeoTIFF in UTM zone 33 and returns its path.
 
     Its upper left corner, the side of a pixel and the CRS may be given, and options of rasterio.
     """
@@ -145,7 +145,7 @@ def random_labels(
 
 @pytest.fixture
 def make_scd(tmp_path: Path) -> Callable[..., dict[str, dict[str, np.ndarray]]]:
-    """A function that writes a data set below ``tmp_path`` and returns all arrays by name."""
+    """Return a function that writes a data set below ``tmp_path`` and returns arrays by name."""
 
     def make(
         names: Sequence[str] = ('a', 'b', 'c'),
@@ -189,7 +189,7 @@ def make_scd(tmp_path: Path) -> Callable[..., dict[str, dict[str, np.ndarray]]]:
 
 @pytest.fixture
 def second_samples() -> Path:
-    """Folder of real pairs of SECOND with RGB labels; the test skips where it is absent."""
+    """Return the folder of real pairs of SECOND with RGB labels; skip the test without it."""
     folder = SHARED / 'data' / 'second_samples'
     if not folder.is_dir():
         pytest.skip('no samples of SECOND on this machine')
@@ -198,7 +198,7 @@ def second_samples() -> Path:
 
 @pytest.fixture
 def made_up_cpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
-    """A function that makes up a CPU with bfloat16 units (True) or without (False)."""
+    """Return a function that fakes a CPU with bfloat16 units (True) or without (False)."""
 
     def make(units: bool) -> None:
         for name in ('ONEDNN_MAX_CPU_ISA', 'DNNL_MAX_CPU_ISA'):
@@ -214,7 +214,7 @@ def made_up_cpu(monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
 
 @pytest.fixture
 def made_up_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    """A function that makes up a GPU of a CUDA capability, for what doesn't compute on it."""
+    """Return a function that fakes a GPU of a CUDA capability, on which nothing can compute."""
 
     def make(*capability: int) -> None:
         monkeypatch.setattr(torch.cuda, 'is_available', lambda: True)
@@ -225,13 +225,13 @@ def made_up_gpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
 @pytest.fixture
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A machine without a GPU, whatever it has."""
+    """Let torch find no GPU."""
     monkeypatch.setattr(torch.cuda, 'is_available', lambda: False)
 
 
 @pytest.fixture
 def said(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, str]]:
-    """Collect what is logged about types of numbers, (level, message) each, as in a new process."""
+    """Collect log messages about types of numbers, as (level, message), as in a new process."""
     messages: list[tuple[int, str]] = []
 
     def print_log(message: str, logger: str, level: int = logging.INFO) -> None:

@@ -1,4 +1,4 @@
-"""The folder of a predicted scene whose maps are given."""
+"""Write the folder of a predicted scene from given maps."""
 
 import json
 
@@ -18,7 +18,7 @@ PLACE = Affine(10.0, 0.0, 500_000.0, 0.0, -10.0, 5e6)
 
 
 def finished_scene(folder, prob, cover_from, cover_to):
-    """Write what a prediction leaves: P(changed) (H, W), NaN without data, and classes 1..K."""
+    """Write the files of a prediction: P(changed) (H, W), NaN without data, and classes 1..K."""
     height, width = prob.shape
     staged = {}
     for name, values in dict(

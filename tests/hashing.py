@@ -10,7 +10,7 @@ from tfinet_mm.utils import fingerprints
 
 @contextmanager
 def hashed_files():
-    """List the files that are hashed in the block, which knows no more than a new process."""
+    """List the files that are hashed in the block, where no hash is known as in a new process."""
     names = []
     digest = hashlib.file_digest
 

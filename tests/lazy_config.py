@@ -1,4 +1,4 @@
-"""A config in MMEngine's new style, as a user writes it: classes, not names; bases by import."""
+"""Write a config in MMEngine's new style, as users do: classes, not names; bases by import."""
 
 BASE = """
 from mmengine.dataset import DefaultSampler
@@ -141,7 +141,7 @@ tests = dict(members=['plain'], members_ensemble=['tta'], retrained=[], retraine
 
 
 def write_configs(folder, data, checkpoint='', pseudo=''):
-    """Write the configs into a folder; the path of the one of a network."""
+    """Write the configs into a folder, and return the path of the network's."""
     network = folder / 'lazy_network.py'
     (folder / 'lazy_base.py').write_text(BASE.format(data=str(data)))
     network.write_text(NETWORK)

@@ -1,7 +1,7 @@
 """Weights and images of the worked numbers in tests/data/efficientnet_lite.json.
 
-They are drawn entry by entry from a seed, by the place of an entry in the state dict, so that
-timm's network and this package's get the same without sharing names.
+They are drawn for each entry from its position in the state dict, so that timm's network and this
+package's get the same numbers under different names.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def load_numbers():
 
 
 def drawn_weights(state):
-    """A state dict with weights of usual size in place of what is in it."""
+    """Return a state dict with random weights of usual size in place of the given ones."""
     return {
         key: torch.from_numpy(_drawn(key, tuple(value.shape), Generator(PCG64(index))))
         for index, (key, value) in enumerate(state.items())
@@ -47,7 +47,7 @@ def drawn_image(size):
 
 
 def summary(level):
-    """Shape, mean, standard deviation and some values of a map."""
+    """Return shape, mean, standard deviation and some values of a map."""
     flat = level.flatten()
     indices = np.linspace(0, len(flat) - 1, VALUES).round().astype(int)
     return {

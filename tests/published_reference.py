@@ -70,7 +70,7 @@ def _weight(key: str, shape: list[int], seed: int, gain: float) -> np.ndarray:
 
 
 def reference_labels(seed: int, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
-    """Semantic change maps 0..6 of the reference loss, (H, W) each."""
+    """Return semantic change maps 0..6 of the reference loss, (H, W) each."""
     rng = Generator(PCG64(1000 + seed))
     blocks = (size[0] // 16, size[1] // 16)
     tile = np.ones((16, 16))

@@ -1,4 +1,4 @@
-"""Folders that nobody can write to."""
+"""Make folders that nobody can write to."""
 
 import os
 from contextlib import contextmanager
@@ -6,9 +6,9 @@ from contextlib import contextmanager
 
 @contextmanager
 def read_only(folder, *readable):
-    """Let nobody write to a folder, root included, who reads it and ``readable`` as another user.
+    """Let nobody write to a folder. Root becomes a user who can only read it and ``readable``.
 
-    Modules that are needed have to be imported before: that user may not read them.
+    Import the needed modules before: that user may not be able to read them.
     """
     modes = {path: path.stat().st_mode for path in (folder, *folder.rglob('*'))}
     for path in modes:

@@ -1,4 +1,4 @@
-"""A small run with everything but a network: what hooks are tried in."""
+"""A small run to test hooks in, with everything but a network."""
 
 import numpy as np
 import pytest
@@ -55,7 +55,7 @@ class Pairs(Dataset):
 
 
 def prediction(index):
-    """Change map, classes of both dates, land cover of both and probability of pair ``index``."""
+    """Return change map, classes and land cover of both dates, and P(changed) of pair ``index``."""
     generator = torch.Generator().manual_seed(index)
     covers = torch.randint(1, 7, (2, *SHAPE), generator=generator)
     prob = torch.rand(SHAPE, generator=generator)
@@ -64,7 +64,7 @@ def prediction(index):
 
 
 class Oracle(BaseModel):
-    """Predicts what :func:`prediction` says."""
+    """Predict the maps of :func:`prediction`."""
 
     def __init__(self):
         super().__init__()

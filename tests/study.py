@@ -1,4 +1,4 @@
-"""Scripts of projects/ as modules."""
+"""Import scripts of projects/ as modules."""
 
 import importlib.util
 import sys
@@ -13,7 +13,7 @@ def load_study(name):
     """Import a script by its path below projects/, such as 'equal_time/run.py'."""
     path = PROJECTS / name
     spec = importlib.util.spec_from_file_location(f'{path.parent.name}_{path.stem}', path)
-    # Where dataclasses look for the types of their fields.
+    # Dataclasses look here for the types of their fields.
     module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -1,4 +1,4 @@
-"""The page that says where things are, against the tree."""
+"""Test the page on architecture against the tree."""
 
 import re
 import tomllib

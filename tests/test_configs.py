@@ -1,4 +1,4 @@
-"""Every config of the repository builds and trains a step, and says what its comments say."""
+"""Test that every config builds, trains a step, and agrees with its comments."""
 
 import json
 import re
@@ -27,7 +27,7 @@ from tfinet_mm.utils.config.reading import merge_options, read_config_file
 ROOT = Path(__file__).parents[1] / 'configs'
 PROJECTS = ROOT.parent / 'projects'
 ABLATIONS = '../projects/ablations/configs/'
-# Ensembles and recipes are lists of these networks, tested where their tools are.
+# Ensembles and recipes are lists of these networks, tested with their tools.
 CONFIGS = sorted(
     path.relative_to(ROOT).as_posix()
     for path in ROOT.rglob('*.py')
@@ -35,7 +35,7 @@ CONFIGS = sorted(
 )
 CONFIGS += sorted(ABLATIONS + path.name for path in (ROOT / ABLATIONS).glob('*.py'))
 NUM_CLASSES = {'landsat': 4, 'hrscd': 5}
-# Training a step takes seconds on the others: one of each kind does for every day.
+# Training a step takes seconds on the others, so daily tests take one of each kind.
 LARGE = {'senseearth/pspnet_hrnet40_lightweight.py'}
 DAILY = [
     pytest.param(
@@ -59,7 +59,7 @@ def mmseg_scope():
 
 def _load(name):
     cfg = Config.fromfile(ROOT / name)
-    # Pretrained weights come from the network; the tests of the backbone load them.
+    # Pretrained weights need a download; the tests of the backbone load them.
     cfg.model.backbone.init_cfg = None
     return cfg
 
@@ -95,7 +95,7 @@ def test_the_configs_a_user_expects_are_there():
 
 @cache
 def _table():
-    """Parameters (M) and GFLOP by config, from configs/README.md and that of the ablations."""
+    """Return parameters (M) and GFLOP by config, from the READMEs of configs and ablations."""
     found = {}
     for page, folder in ((ROOT / 'README.md', ''), (PROJECTS / 'ablations/README.md', ABLATIONS)):
         text = page.read_text(encoding='utf-8')
@@ -107,7 +107,7 @@ def _table():
 
 @cache
 def _without_memory(name):
-    """The model with shapes only, to look at: on the device 'meta', which has no autocast."""
+    """Return the model with shapes only, on the device 'meta', which has no autocast."""
     cfg = _load(name)
     cfg.model.autocast = None
     with torch.device('meta'):
@@ -121,7 +121,7 @@ def test_it_builds_as_large_as_the_table_says(name):
     assert _table()[name][0] == round(parameters / 1e6, 2)
 
 
-# One of each head for every day.
+# One of each head in daily tests.
 COUNTED = {
     'tfinet_lite0_fpn.py',
     'tfinet_r18.py',
@@ -139,8 +139,8 @@ def test_it_computes_what_the_table_says(name):
     assert _table()[name][1] == round(whole.flop / 1e9, 1)
 
 
-# By width: parameters of FCN and PSPNet, with and without lightweight heads, and of TFINet; those
-# of each network when every width had a file with its numbers written out.
+# By width: parameters of FCN and PSPNet, with and without lightweight heads, and of TFINet, as
+# counted when every width had a config with its numbers written out.
 HRNETS = {
     18: (9888624, 9605124, 10123124, 9698924, 13920871),
     30: (26720715, 25924215, 27374795, 26181815, 30292927),
@@ -150,7 +150,7 @@ HRNETS = {
     48: (67659907, 65602147, 69346147, 66259507, 69878671),
     64: (119847447, 116182167, 122844567, 117346647, 120315951),
 }
-# Of DeepLabV3+ by depth, likewise.
+# The same for DeepLabV3+ by depth.
 RESNETS = {
     18: (13591207, 11553399),
     34: (23699367, 21661559),
@@ -166,7 +166,7 @@ LIGHTWEIGHT = {
 
 
 def _built(name, options):
-    """The detector of a config with options, as ``--cfg-options`` set them, checked and built."""
+    """Return the detector of a config with ``--cfg-options``, checked and built."""
     cfg = read_config_file(ROOT / name)
     merge_options(cfg, options)
     check_config(cfg)
@@ -181,7 +181,7 @@ def _size(model):
 @pytest.mark.parametrize('width', HRNETS)
 @pytest.mark.parametrize('index', range(4))
 def test_heads_follow_the_width_of_hrnet(index, width):
-    """FCN heads of int(C / 4) channels; four pooled branches of as many after C."""
+    """FCN heads have int(C / 4) channels; PSPNet adds four pooled branches of as many to C."""
     model = _built(f'senseearth/{NETWORKS[index]}.py', {'model.backbone.width': width})
     channels, quarter = 15 * width, int(15 * width / 4)
     assert _size(model) == HRNETS[width][index]
@@ -199,7 +199,7 @@ def test_heads_follow_the_width_of_hrnet(index, width):
 
 @pytest.mark.parametrize('width', [width for width in HRNETS if width > 18])
 def test_the_neck_of_tfinet_follows_the_width_of_hrnet(width):
-    """To the 270 channels that the decoders of W18 read."""
+    """The neck reduces every width to the 270 channels that the decoders of W18 read."""
     model = _built('tfinet_hrnet40.py', {'model.backbone.width': width})
     assert _size(model) == HRNETS[width][4]
     assert model.neck.reduce[0].conv.in_channels == 15 * width
@@ -217,7 +217,7 @@ def test_deeplab_of_any_depth_is_one_of_two_configs(depth, lightweight):
 
 @pytest.mark.parametrize('kind', ['fcn', 'pspnet'])
 def test_another_width_is_one_line_of_inheritance(kind, tmp_path):
-    """As the page of the configs writes it; the same network as by options, weights included."""
+    """The lines of the configs' page build the same network as options do, with its weights."""
     text = (ROOT / 'README.md').read_text(encoding='utf-8')
     (block,) = re.findall(r"```python\n(_base_ = 'tfinet_mm::senseearth/.*?)```", text, re.DOTALL)
     assert len(block.splitlines()) == 2
@@ -239,7 +239,7 @@ def test_another_width_is_one_line_of_inheritance(kind, tmp_path):
 
 
 def test_the_options_of_the_page_build_what_its_tables_say():
-    """Every command under "Other widths and depths", and every number of its tables."""
+    """Check every command under "Other widths and depths", and every number of its tables."""
     text = (ROOT / 'README.md').read_text(encoding='utf-8')
     text = text[text.index('## Other widths and depths') : text.index('## Folders')]
     commands = re.findall(r'train\.py configs/(\S+) --cfg-options (.*)', text)
@@ -250,7 +250,7 @@ def test_the_options_of_the_page_build_what_its_tables_say():
             'model.backbone.depth' if 'model.backbone.depth' in options else 'model.backbone.width'
         )
         number = options[key] = int(options[key])
-        # What differs from the base is named as the weights of that width or depth.
+        # The weights are named after the width or depth that the options set.
         assert options['model.backbone.init_cfg.checkpoint'].endswith(str(number))
         counts = (RESNETS if 'deeplab' in name else HRNETS)[number]
         assert _size(_built(name, options)) == counts[4 if name.startswith('tfinet') else 0]
@@ -271,7 +271,7 @@ def test_the_options_of_the_page_build_what_its_tables_say():
 
 
 def test_weights_of_another_width_are_refused(tmp_path):
-    """A width without its weights stops before the first step."""
+    """Another width with the weights of this one stops before the first step."""
     narrow = _load('senseearth/fcn_hrnet18.py').model
     narrow.backbone.width = 4
     file = tmp_path / 'narrow.pth'
@@ -284,7 +284,7 @@ def test_weights_of_another_width_are_refused(tmp_path):
 
 @pytest.mark.parametrize('data', ['', '_landsat-scd', '_hrscd', '_synthetic'])
 def test_the_default_is_the_pyramid_of_resnet18_on_other_weights(data):
-    """Same interaction, heads and losses; the features and their normalisation are others."""
+    """Interaction, heads and losses are the same; the features and their normalisation differ."""
     ours = Config.fromfile(ROOT / f'tfinet_lite0_fpn{data}.py').model.to_dict()
     other = Config.fromfile(ROOT / 'tfinet_r18_fpn.py').model.to_dict()
     larger = Config.fromfile(ROOT / f'tfinet_lite2_fpn{data}.py').model.to_dict()
@@ -310,7 +310,7 @@ def test_deeplab_is_dilated_and_follows_resnet(depth, fine, coarse):
     aspp = model.change_head.aspp.branches[1].conv
     assert (aspp.in_channels, aspp.out_channels) == (coarse, coarse // 8)
     assert model.change_head.reduce.conv.in_channels == fine
-    # The first block of a dilated layer keeps the dilation of the layer before.
+    # The first block of a dilated layer has the dilation of the layer before.
     name = 'conv1' if depth == 18 else 'conv2'
     for layer, first, others in ((2, 1, 1), (3, 1, 2), (4, 2, 4)):
         blocks = [getattr(block, name) for block in getattr(model.backbone, f'layer{layer}')]
@@ -335,7 +335,7 @@ def _published(fixture):
 
 
 def _published_keys(network, backbone, lightweight):
-    """Keys of a published checkpoint, put together from those of the three that are at hand."""
+    """Return the keys of a published checkpoint, combined from those of three stored ones."""
     pspnet = _published('pspnet_hrnet_w18_lightweight')
     keys = {key for key in pspnet if key.startswith('head.')}
     if network == 'fcn':
@@ -360,7 +360,7 @@ def test_published_keys_are_put_together_as_they_are():
     'name', [n for n in CONFIGS if Path(n).parent.name == 'senseearth' and '_pseudo' not in n]
 )
 def test_the_converter_fills_every_network_of_senseearth(name):
-    """Published PSPNet-HRNet-W40 and all its kin: each key finds its place, none is left empty."""
+    """Published keys, as of PSPNet-HRNet-W40, convert to exactly the keys of the config."""
     model = _without_memory(name)
     network, *_ = Path(name).stem.split('_')
     published = _published_keys(network, model.backbone.state_dict(), '_lightweight' in name)
@@ -370,7 +370,7 @@ def test_the_converter_fills_every_network_of_senseearth(name):
 
 @pytest.mark.parametrize('name', [name for name in CONFIGS if name.startswith('senseearth/')])
 def test_class_weights_of_senseearth(name):
-    """2, 1, 2, 2, 1, 1 in the first training, none where pseudo labels are used."""
+    """Weights are 2, 1, 2, 2, 1, 1 in the first training, and none with pseudo labels."""
     weights = _load(name).model.semantic_head.loss_decode.class_weight
     assert weights == (None if '_pseudo' in name else (2, 1, 2, 2, 1, 1))
 
@@ -401,7 +401,7 @@ PRETRAINED = [n for n in CONFIGS if Config.fromfile(ROOT / n).model.backbone.get
 
 @pytest.mark.parametrize('name', PRETRAINED)
 def test_images_are_normalised_as_the_weights_expect(name, monkeypatch):
-    """For every network that begins with weights, and any other mean is refused."""
+    """Check every network that starts from pretrained weights; another mean is refused."""
     cfg = Config.fromfile(ROOT / name)
     backbone = _without_memory(name).backbone
     monkeypatch.setattr(backbone, 'init_cfg', cfg.model.backbone.init_cfg)
@@ -427,7 +427,7 @@ OTHER_SCHEDULES = ('demo', 'hrscd', 'senseearth', 'synthetic')
 
 @pytest.mark.parametrize('name', [n for n in CONFIGS if not any(o in n for o in OTHER_SCHEDULES)])
 def test_the_published_schedule(name):
-    """Adam at 2e-4; the rate of epoch e is 2e-4 * (1 - e / 51)."""
+    """Adam starts at 2e-4; the rate of epoch e is 2e-4 * (1 - e / 51)."""
     cfg = _load(name)
     assert cfg.optim_wrapper.optimizer.type == 'Adam'
     assert cfg.optim_wrapper.optimizer.weight_decay == 1e-4
@@ -445,7 +445,7 @@ def test_the_published_schedule(name):
 
 @pytest.mark.parametrize('name', [n for n in CONFIGS if Path(n).parent.name == 'senseearth'])
 def test_the_schedule_of_senseearth(name):
-    """1.5e-4 for the backbone, ten times that for the heads, (1 - iteration / total) ** 0.9."""
+    """The backbone has 1.5e-4, the heads ten times that, falling as (1 - i / total) ** 0.9."""
     cfg = _load(name)
     assert cfg.train_cfg.max_epochs == 30
     model = torch.nn.ModuleDict(
@@ -460,7 +460,7 @@ def test_the_schedule_of_senseearth(name):
     epoch_length = 20
     scheduler = PolyLR.build_iter_from_epoch(epoch_length=epoch_length, **scheduler_cfg)
     for iteration in range(30 * epoch_length):
-        # MMEngine's polynomial reaches 0 with the last iteration, one step early.
+        # MMEngine's polynomial reaches 0 at the last iteration, one step early.
         expected = 1.5e-4 * (1 - iteration / (30 * epoch_length - 1)) ** 0.9
         assert groups[0]['lr'] == pytest.approx(expected, abs=1e-12)
         wrapper.step()
@@ -469,7 +469,7 @@ def test_the_schedule_of_senseearth(name):
 
 @pytest.mark.parametrize('name', CONFIGS)
 def test_hooks_of_every_run(name):
-    """The best checkpoint is by Score, and classes are compared before a run starts."""
+    """The best checkpoint is chosen by Score, and classes are compared before a run starts."""
     cfg = _load(name)
     types = [hook.type for hook in cfg.default_hooks.values()]
     assert {'tfinet_mm.ClassCheckHook', 'tfinet_mm.LabelCheckHook'} <= set(types)
@@ -478,7 +478,7 @@ def test_hooks_of_every_run(name):
 
 
 def test_the_demo_fine_tunes_the_weights_of_the_package():
-    """The same network as they are of, and a schedule that ends near 0 with the last epoch."""
+    """Its network is that of the weights, and its schedule ends near 0 at the last epoch."""
     cfg = Config.fromfile(ROOT / 'demo/tfinet_lite0_fpn_finetune.py')
     assert cfg.load_from == DEFAULT
     base = Config.fromfile(ROOT / 'tfinet_lite0_fpn.py').model

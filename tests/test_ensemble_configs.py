@@ -1,4 +1,4 @@
-"""Configs of ensembles name members that fit together, and say how to set their checkpoints."""
+"""Test that the members in each ensemble config fit, and that their checkpoints can be set."""
 
 import re
 from pathlib import Path
@@ -52,7 +52,7 @@ def test_checkpoints_can_be_set(name):
 
 
 def test_the_ensemble_of_the_docs(tmp_path):
-    """The config that docs/tools.md shows, read from the folder it speaks of."""
+    """Read the config that docs/tools.md shows, with its paths in the repository."""
     page = (ROOT.parent / 'docs' / 'tools.md').read_text(encoding='utf-8')
     blocks = re.findall(r'```python\n(.*?)```', page, re.DOTALL)
     (shown,) = [block for block in blocks if 'SCDEnsemble' in block]

@@ -11,7 +11,7 @@ KINDS = [
 
 @pytest.mark.parametrize('kind', KINDS, ids=lambda c: c.__name__)
 def test_one_family_that_is_built_in_as_well(kind):
-    """``except TFINetError`` catches all of them, ``except ValueError`` and the like still work."""
+    """``except TFINetError`` catches all errors; ``except ValueError`` and others still work."""
     assert issubclass(kind, errors.TFINetError)
     if kind is not errors.TFINetError:
         own = {errors.TFINetError, Exception, BaseException, object}

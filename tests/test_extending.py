@@ -1,4 +1,4 @@
-"""The examples of docs/extending.md are complete: as written, they build, load and train."""
+"""Test that the examples of docs/extending.md build, load and train as written."""
 
 import os
 import re
@@ -34,7 +34,7 @@ COVER = {0: (255, 255, 255), 1: (0, 0, 255), 2: (240, 220, 130), 3: (0, 128, 0),
 
 @pytest.fixture
 def project(tmp_path, monkeypatch):
-    """A folder with the repository's tools and configs and the page's files, to import from."""
+    """Make a folder with the repository's tools and configs and with the page's files."""
     for name in ('configs', 'tools'):
         (tmp_path / name).symlink_to(ROOT / name)
     for name, text in FILES.items():
@@ -43,7 +43,7 @@ def project(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
     yield tmp_path
-    # A module is imported, and its class registered, once a process.
+    # A process imports a module, and registers its class, only once.
     for name in [name for name in sys.modules if name.partition('.')[0] == 'mine']:
         del sys.modules[name]
     for registry in (MMSEG_MODELS, MMSEG_DATASETS):
@@ -53,7 +53,7 @@ def project(tmp_path, monkeypatch):
 
 @pytest.fixture
 def coast(project):
-    """Ten pairs in the folders of the example's data set, two of each beach, labels as colours."""
+    """Write ten pairs of the example's data set, two of each beach, with labels as colours."""
     rng = np.random.default_rng(0)
     colours = np.array(list(COVER.values()), np.uint8)
     for beach in range(5):
@@ -128,7 +128,7 @@ def test_the_data_set_is_read_and_trained_on(coast):
 
 @pytest.mark.slow
 def test_the_commands_work(coast):
-    """As on the page, but for the size of the data and the number of epochs."""
+    """Run the commands of the page, on fewer data and for fewer epochs."""
     write_dataset('data/synthetic', 8, 2, SyntheticConfig(size=64))
     commands = re.findall(r'^PYTHONPATH=\. python (.*?) *(?:#.*)?$', PAGE.read_text(), re.MULTILINE)
     assert [command.split()[0] for command in commands] == [

@@ -1,4 +1,4 @@
-"""Importing the package, reading checkpoints and running change nothing for others."""
+"""Test that importing the package, reading checkpoints and training change nothing for others."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Every link within the repository leads to a file, and to a heading of it if it names one."""
+"""Test that every link within the repository leads to a file, and to a heading if it names one."""
 
 import json
 import re
@@ -26,7 +26,7 @@ LINK = re.compile(r'\]\((?!\w+:)([^)#\s]*)(?:#([^)\s]+))?\)')
 
 @cache
 def text_of(path):
-    """The Markdown of a page without its blocks of code."""
+    """Return the Markdown of a page without its blocks of code."""
     text = path.read_text(encoding='utf-8')
     if path.suffix == '.ipynb':
         cells = [cell for cell in json.loads(text)['cells'] if cell['cell_type'] == 'markdown']
@@ -36,7 +36,7 @@ def text_of(path):
 
 @cache
 def anchors(path):
-    """Names of a page's headings as code hosts make them."""
+    """Return the anchors of a page's headings, as code hosts make them."""
     found = set()
     for title in re.findall(r'^#{1,6} +(.*?) *$', text_of(path), re.MULTILINE):
         plain = re.sub(r'\[([^\]]*)\]\([^)]*\)', r'\1', title)
@@ -48,7 +48,7 @@ def anchors(path):
 
 
 def wrong_links(path):
-    """Say of each link of a page that leads nowhere why it does."""
+    """Return an explanation of each broken link of a page."""
     wrong = []
     for target, anchor in LINK.findall(text_of(path)):
         file = (path.parent / target).resolve() if target else path

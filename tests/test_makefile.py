@@ -1,4 +1,4 @@
-"""The Makefile runs commands that the tools take, and the demo leaves what it says."""
+"""Test that the tools accept the Makefile's commands, and that the demo writes its results."""
 
 import os
 import re
@@ -38,7 +38,7 @@ def make(folder, *words, timeout=60):
 
 
 def commands(target):
-    """The tools that a target runs, as lists of words."""
+    """Return the tools that a target runs, as lists of words."""
     lines = make(ROOT, '-n', '-B', target).replace('\\\n', ' ').splitlines()
     found = [shlex.split(line) for line in lines if 'tools/' in line and '.py' in line]
     return [words[1:] for words in found if words[0] == sys.executable]
@@ -112,7 +112,7 @@ def test_the_site_is_built_with_warnings_as_errors():
 @pytest.mark.slow
 @pytest.mark.skipif(not is_shipped(DEFAULT), reason=f'{DEFAULT} is not in this checkout')
 def test_the_demo_leaves_what_it_says(tmp_path):
-    """All of its steps, on a small scene and few pairs for one epoch."""
+    """Run all steps of the demo, on a small scene and few pairs for one epoch."""
     rasterio = pytest.importorskip('rasterio')
     for name in ('tools', 'configs'):
         (tmp_path / name).symlink_to(ROOT / name)

@@ -1,4 +1,4 @@
-"""What a wheel holds besides Python files."""
+"""Test the contents of a wheel besides Python files."""
 
 import re
 import shutil
@@ -18,7 +18,7 @@ pytest.importorskip('setuptools')
 
 
 def test_weights_their_cards_and_the_recipes_rules_are_built_in(tmp_path):
-    """By this package's own build settings, on a copy with files of these names."""
+    """Use this package's build settings on a copy with files of these names."""
     for name in ('pyproject.toml', 'setup.py', 'README.md'):
         if not (ROOT / name).is_file():
             pytest.skip('runs in a checkout')
@@ -41,13 +41,13 @@ def test_weights_their_cards_and_the_recipes_rules_are_built_in(tmp_path):
     assert done.returncode == 0, done.stderr
     built = tmp_path / 'built' / 'tfinet_mm'
     found = {str(path.relative_to(built)) for path in built.rglob('*') if path.is_file()}
-    # What OpenMMLab's mim looks for.
+    # OpenMMLab's mim looks for these.
     assert found == expected | {'.mim/configs/_base_/data.py', '.mim/tools/dist_train.sh'}
     assert (built / '.mim/tools/dist_train.sh').stat().st_mode & 0o111
 
 
 def test_the_citation_is_of_this_version():
-    """By YAML's own reader, and with the keys that the format needs."""
+    """YAML's reader accepts the file, and it has the keys that the format needs."""
     cited = yaml.safe_load((ROOT / 'CITATION.cff').read_text(encoding='utf-8'))
     assert set(cited) >= {'cff-version', 'message', 'title', 'authors', 'version', 'license'}
     assert str(cited['version']) == tfinet_mm.__version__

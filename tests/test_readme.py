@@ -1,4 +1,4 @@
-"""What the README and the docs show works as it is written."""
+"""Test that the examples of the README and the docs work as written."""
 
 import os
 import re
@@ -33,7 +33,7 @@ def _blocks(page, language):
 
 
 def _commands():
-    """Every command line that runs something of this repository."""
+    """Return every command line that runs something of this repository."""
     for page in PAGES:
         text = page.read_text(encoding='utf-8')
         lines = [line for block in _blocks(page, 'bash') for line in block.splitlines()]
@@ -70,7 +70,7 @@ def test_there_is_something_to_test():
 
 @pytest.mark.parametrize('snippet', SWAPS)
 def test_swaps_train_a_step(snippet, tmp_path):
-    """Each builds, differs from its base, and runs forward and backward."""
+    """Each swap builds, differs from its base, and runs forward and backward."""
     _train_a_step(snippet, tmp_path)
 
 
@@ -172,7 +172,7 @@ def test_tools_take_the_options_shown(page, line):
     for word in words[2:]:
         if re.match(r'(configs|projects)/\S+\.py$', word):
             assert (ROOT / word).is_file(), f'{page}: {line}'
-    # What follows two dashes are the options of another program.
+    # Options after "--" are those of another program.
     words = words[: words.index('--')] if '--' in words else words
     shown = {word for word in words[2:] if word.startswith('--')}
     engine = ROOT / 'tfinet_mm' / 'engine'
@@ -214,14 +214,14 @@ def test_parameters_in_the_table_of_configs():
 
 
 def _rows(page):
-    """The rows of a page's tables, as lists of cells without the marks of code and links."""
+    """Return the rows of a page's tables, as lists of cells without the marks of code and links."""
     lines = [line for line in page.read_text(encoding='utf-8').splitlines() if line[:1] == '|']
     plain = [re.sub(r'\[([^\]]*)\]\([^)]*\)', r'\1', line).replace('`', '') for line in lines]
     return [[cell.strip() for cell in line.strip('|').split('|')] for line in plain]
 
 
 def test_figures_of_the_model_zoo_are_those_of_other_pages():
-    """Each row repeats what a page of its own says, which is where figures change first."""
+    """Each row repeats the figures of another page, where they change first."""
     zoo = _rows(ROOT / 'docs' / 'model_zoo.md')
     sizes = {row[0]: row[2:4] for row in _rows(ROOT / 'configs' / 'README.md') if len(row) == 5}
     scores = {row[0]: row for row in _rows(ROOT / 'projects' / 'equal_time' / 'README.md')}

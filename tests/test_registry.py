@@ -1,4 +1,4 @@
-"""Parts are found by name from any scope, with nothing to import first."""
+"""Test that parts are found by name from any scope, without imports."""
 
 import json
 import subprocess

@@ -1,4 +1,4 @@
-"""The weights that come with the package: complete, small, ready to predict."""
+"""Test that the weights of the package are complete, small and ready to predict."""
 
 import json
 import subprocess
@@ -66,7 +66,7 @@ def test_the_network_is_filled_strictly(head):
 
 
 def test_two_pictures_are_enough(tmp_path, monkeypatch, capsys):
-    """In an empty folder, where no configs are."""
+    """Predict in an empty folder, without configs."""
     monkeypatch.chdir(tmp_path)
     rng = np.random.default_rng(0)
     for name in ('before.png', 'after.png'):

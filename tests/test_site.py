@@ -1,4 +1,4 @@
-"""The documentation's site is built without a warning, and its links lead somewhere."""
+"""Test that the documentation's site is built without a warning, and that its links work."""
 
 import runpy
 import subprocess
@@ -12,12 +12,12 @@ import pytest
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / 'docs'
 
-# 40 seconds of one core, which a busy machine takes minutes for.
+# It takes 40 seconds of one core, and minutes on a busy machine.
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 class Page(HTMLParser):
-    """What a page links to, and the places in it that can be linked to."""
+    """The links of a page, and the places in it that links can lead to."""
 
     def __init__(self, path):
         super().__init__()
@@ -35,7 +35,7 @@ class Page(HTMLParser):
 
 @pytest.fixture(scope='module')
 def site(tmp_path_factory):
-    """The pages of the site by their paths below its folder, and the folder."""
+    """Return the pages of the site by their paths below its folder, and the folder."""
     out = tmp_path_factory.mktemp('site') / 'html'
     words = ['--fresh-env', '--fail-on-warning', '--keep-going', '--quiet', str(DOCS), str(out)]
     done = subprocess.run(
@@ -50,7 +50,7 @@ def site(tmp_path_factory):
 
 
 def test_links_lead_from_the_docs():
-    """To the page that shows a file, or to the file; a folder has no page."""
+    """A link leads to the page that shows a file, or to the file; a folder has no page."""
     with_links = runpy.run_path(str(DOCS / '_ext' / 'markdown_pages.py'))['with_links']
     written = (
         '[a](../docs/tools.md#train) [b](README.md#x) [c](../LICENSE) [d](../docs) ![e](x.png)'
@@ -93,7 +93,7 @@ def test_links_lead_somewhere(site):
 
 
 def test_nothing_is_loaded_from_elsewhere(site):
-    """Links to other sites are only to be clicked on: the site works without a network."""
+    """The site works without a network: links to other sites load nothing."""
     pages, out = site
     for name in pages:
         text = (out / name).read_text(encoding='utf-8')
@@ -102,7 +102,7 @@ def test_nothing_is_loaded_from_elsewhere(site):
 
 
 def test_files_beside_the_docs_are_pages(site):
-    """With links between them, where code hosts have links between files."""
+    """Links between files become links between pages."""
     pages, _ = site
     assert 'install.html' in pages['start.html'].links
     assert any(link.startswith('configs.html') for link in pages['start.html'].links)

@@ -1,4 +1,4 @@
-"""The tutorial runs, and prints what is stored in it."""
+"""Test that the tutorial runs, and that it prints the stored output."""
 
 import json
 import re
@@ -18,7 +18,7 @@ NUMBER = re.compile(r'\d+(?:\.\d+)?')
 
 
 def printed(cells):
-    """The text that each cell printed."""
+    """Return the text that each cell printed."""
     return [
         ''.join(''.join(one['text']) for one in cell['outputs'] if one['output_type'] == 'stream')
         for cell in cells
@@ -26,7 +26,7 @@ def printed(cells):
 
 
 def test_it_is_stored_as_it_was_run():
-    """From the first cell to the last, without an error, a warning or a folder of the machine."""
+    """The stored output has no error, no warning and no folder of a machine."""
     assert [cell['execution_count'] for cell in CELLS] == list(range(1, len(CELLS) + 1))
     assert all(cell['outputs'] for cell in CELLS)
     kinds = {one['output_type'] for cell in CELLS for one in cell['outputs']}
@@ -37,7 +37,7 @@ def test_it_is_stored_as_it_was_run():
 
 @pytest.mark.slow
 def test_it_prints_what_is_stored(monkeypatch):
-    """The same words, and numbers within a twentieth, since processors round differently."""
+    """Words are the same, and numbers within 5 %, since processors round differently."""
     monkeypatch.setenv('CUDA_VISIBLE_DEVICES', '-1')
     run = runpy.run_path(str(ROOT / 'docs' / '_ext' / 'run_tutorial.py'))['run']
     made = printed(cell for cell in run(TUTORIAL)['cells'] if cell['cell_type'] == 'code')

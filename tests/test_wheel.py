@@ -1,4 +1,4 @@
-"""The wheel alone, without a checkout: its command, configs, tools and weights."""
+"""Test the wheel without a checkout: its command, configs, tools and weights."""
 
 import os
 import shutil
@@ -19,7 +19,7 @@ pytest.importorskip('setuptools')
 
 @pytest.fixture(scope='module')
 def tfinet(tmp_path_factory):
-    """A function that runs the command of an installed wheel in a folder far from the checkout."""
+    """Return a function that runs the installed wheel's command far from the checkout."""
     if not (ROOT / 'setup.py').is_file():
         pytest.skip('runs in a checkout')
     source, place = tmp_path_factory.mktemp('source'), tmp_path_factory.mktemp('place')
@@ -40,7 +40,7 @@ def tfinet(tmp_path_factory):
         assert done.returncode == 0, done.stderr
 
     def run(*words):
-        # In front of the checkout that the environment may have installed.
+        # First on the path, since the environment may have the checkout installed.
         environment = os.environ | dict(PYTHONPATH=str(place / 'site'))
         command = [sys.executable, '-P', '-c', 'from tfinet_mm.cli import main; main()', *words]
         done = subprocess.run(

@@ -2,7 +2,7 @@
 
     python tools/browse_dataset.py CONFIG --out DIR [--number N] [--split train|val|test]
 
-Each picture has the images of both dates, the land cover of both dates where it
+Each file shows the images of both dates, the land cover of both dates where it
 is labelled, and the change.
 """
 
@@ -42,24 +42,26 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('config', help='config file')
-    parser.add_argument('--out', required=True, metavar='DIR', help='folder for the pictures')
+    parser.add_argument('--out', required=True, metavar='DIR', help='folder for the visualisations')
     parser.add_argument('--number', type=count, default=20, help='number of samples (default: 20)')
     parser.add_argument('--split', choices=('train', 'val', 'test'), default='train')
-    parser.add_argument('--seed', type=seed, default=0, help='of the augmentation (default: 0)')
+    parser.add_argument(
+        '--seed', type=seed, default=0, help='seed of the augmentation (default: 0)'
+    )
     add_config_options(parser)
     add_traceback_option(parser)
     return parser.parse_args(arguments)
 
 
 def draw_training_sample(item: dict[str, Any], table: ClassTable) -> np.ndarray:
-    """Draw what a pipeline packed.
+    """Draw a sample that a pipeline packed.
 
     Args:
         item: ``inputs`` (2B, H, W) and ``data_samples``, with or without labels.
         table: Names and colours of the classes.
 
     Returns:
-        RGB picture of uint8.
+        RGB image, (height, width, 3) uint8.
     """
     image, sample = item['inputs'].numpy().transpose(1, 2, 0), item['data_samples']
     size = panel_size(image.shape[0], image.shape[1], 192, 512)
@@ -113,10 +115,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     out = Path(args.out)
     for position, index in enumerate(tqdm(np.linspace(0, len(dataset) - 1, number, dtype=int))):
         item = dataset[int(index)]
-        # Numbered, since samples of one name in two folders, or drawn twice, must not collide.
+        # Numbered, since two samples may have one name, and one sample may be drawn twice.
         name = str(item['data_samples'].get('sample_id', '')).replace('/', '_')
         write_png(out / f'{position:04d}_{name}.png', draw_training_sample(item, table))
-    print(f'{number} pictures of {len(dataset)} samples in {out}', file=sys.stderr)
+    print(f'{number} visualisations of {len(dataset)} samples in {out}', file=sys.stderr)
 
 
 if __name__ == '__main__':

@@ -1,4 +1,4 @@
-"""Check a data set before training: load every pair, report what it holds and what is wrong.
+"""Check a data set before training: load every pair, report its contents and its problems.
 
     python tools/check_dataset.py CONFIG [--split train|val|test|all] [--workers N]
 
@@ -48,10 +48,12 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('config', help='config file')
     parser.add_argument(
-        '--split', choices=(*SPLITS, 'all'), default='all', help='what to check (default: all)'
+        '--split', choices=(*SPLITS, 'all'), default='all', help='split to check (default: all)'
     )
-    parser.add_argument('--workers', type=int, default=2, help='processes (default: 2)')
-    parser.add_argument('--json', metavar='FILE', help='write everything found to a JSON file')
+    parser.add_argument(
+        '--workers', type=int, default=2, help='processes that load pairs (default: 2)'
+    )
+    parser.add_argument('--json', metavar='FILE', help='also write the report to a JSON file')
     add_config_options(
         parser, 'set values in the config, e.g. train_dataloader.dataset.data_root=data/mine'
     )
@@ -73,7 +75,7 @@ def class_problems(cfg: Config, report: DatasetReport) -> list[Problem]:
 
 
 def check_split(cfg: Config, split: str, workers: int) -> dict[str, DatasetReport]:
-    """Check the data sets of one split; by name, several where it is a concatenation."""
+    """Check each data set of a split, and return the reports by their names."""
     loader = cfg[f'{split}_dataloader']
     built = DATASETS.build(loader.dataset)
     if split == 'train' and (note := last_batch_note(loader, len(built))):

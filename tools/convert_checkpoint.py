@@ -30,7 +30,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('src', type=Path, help='the published checkpoint')
     parser.add_argument('dst', type=Path, help='the checkpoint to write')
     parser.add_argument(
-        '--network', required=True, choices=sorted(CONVERTERS), help='which network it is of'
+        '--network', required=True, choices=sorted(CONVERTERS), help='network of the checkpoint'
     )
     parser.add_argument(
         '--trust-checkpoint',

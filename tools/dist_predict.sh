@@ -4,8 +4,8 @@
 #   tools/dist_predict.sh CONFIG GPUS [CHECKPOINT] BEFORE AFTER --out DIR [options of tools/predict.py]
 #
 # GPUS may follow CHECKPOINT instead. A number counts only if no file has that name.
-# Several machines: run it on each, with NNODES, NODE_RANK, MASTER_ADDR and PORT set; images and
-# DIR have to be where all of them see them. PYTHON names the interpreter (default: python).
+# Several machines: run it on each, with NNODES, NODE_RANK, MASTER_ADDR and PORT set; all of
+# them have to see the images and DIR. PYTHON names the interpreter (default: python).
 set -euo pipefail
 
 TOOLS=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)

@@ -1,4 +1,4 @@
-"""Draw a predicted scene as one picture: before, after, and what changed.
+"""Draw a predicted scene as one image: before, after, and the change.
 
 Example: python tools/draw_scene.py maps/2018 --out 2018.jpg
 """
@@ -27,7 +27,9 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--side', type=int, default=400, help='longer side of a panel in pixels (default 400)'
     )
-    parser.add_argument('--quality', type=int, default=85, help='of a JPEG, 1 to 95 (default 85)')
+    parser.add_argument(
+        '--quality', type=int, default=85, help='quality of a JPEG, 1 to 95 (default 85)'
+    )
     add_traceback_option(parser)
     return parser.parse_args(argv)
 
@@ -40,7 +42,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """
     args = parse_args(argv)
     if args.out.suffix.lower() not in ('.jpg', '.jpeg', '.png'):
-        raise ValueError(f'expected a picture .jpg or .png to write, got {args.out}')
+        raise ValueError(f'expected --out with the suffix .jpg or .png, got {args.out}')
     scene = SceneResults(args.scene)
     picture = Image.fromarray(draw_scene(scene, args.side))
     with whole_file(args.out) as partial:

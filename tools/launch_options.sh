@@ -2,7 +2,7 @@
 # scripts know become LAUNCH, the options of torchrun.
 NNODES=${NNODES:-1}
 if [ "$NNODES" = 1 ] && [ -z "${PORT:-}" ] && [ -z "${MASTER_ADDR:-}" ]; then
-    # One machine, no wish: a port that is free, so that several runs don't meet.
+    # One machine and no PORT given: torchrun takes a free port, so that several runs don't clash.
     LAUNCH=(--standalone)
 else
     LAUNCH=(

@@ -1,4 +1,4 @@
-"""Predict what changed between two images, two scenes, or the files of two folders.
+"""Predict the change between two images, two scenes, or the files of two folders.
 
     python tools/predict.py CONFIG CHECKPOINT BEFORE AFTER --out DIR [options]
 

@@ -1,12 +1,13 @@
 # Sourced by dist_predict.sh and dist_pseudo_label.sh: takes the number of processes out of the
 # arguments, which become GPUS and ARGUMENTS. It follows CONFIG, or CHECKPOINT.
 
-# is_number WORD: whether it is a number of processes, and no file that is called so.
+# is_number WORD: succeed if WORD is a number of processes and no file has that name.
 is_number() {
     [[ "$1" =~ ^[1-9][0-9]*$ && ! -e $1 ]]
 }
 
-# take_processes LEAST WORD...: fails where there is no number, or fewer than LEAST words besides.
+# take_processes LEAST WORD...: set GPUS and ARGUMENTS, or fail where there is no number or too few
+# words: LEAST of them are needed besides the number.
 take_processes() {
     local least=$1
     shift

@@ -1,10 +1,10 @@
-"""Label the unchanged pixels of a data set with networks that are trained already.
+"""Label the unchanged pixels of a data set with trained networks.
 
     python tools/pseudo_label.py CONFIG CHECKPOINT [CONFIG CHECKPOINT ...] --out DIR [options]
     python tools/pseudo_label.py ENSEMBLE_CONFIG --out DIR [options]
 
-Writes label1 and label2 as palette PNG, which tfinet_mm.LoadPseudoLabels trains on, and a report;
-goes on where it was stopped. The same in several processes: tools/dist_pseudo_label.sh.
+Writes label1 and label2 as palette PNG, which tfinet_mm.LoadPseudoLabels trains on, and a report.
+A run that was stopped is resumed. In several processes: tools/dist_pseudo_label.sh.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         'sources',
         nargs='+',
         metavar='CONFIG CHECKPOINT',
-        help='the members, or the config of one ensemble; the first config names the pairs',
+        help='the members, or the config of one ensemble; the pairs are those of the first config',
     )
     parser.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
     parser.add_argument(
@@ -48,9 +48,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         '--split',
         choices=('train', 'val', 'test'),
         default='train',
-        help="which part of the first config's data (default: train)",
+        help="split of the first config's data to label (default: train)",
     )
-    soft = parser.add_argument_group('what --method soft keeps')
+    soft = parser.add_argument_group('labels that --method soft keeps')
     soft.add_argument('--threshold', type=float, help='least confidence (default: 0.9)')
     soft.add_argument(
         '--class-thresholds',
@@ -62,11 +62,14 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         '--quota',
         nargs='+',
         metavar='SHARE',
-        help='share of the pixels assigned to a class that is kept at least: one for all, one '
+        help='least share of the pixels assigned to a class that is kept: one for all, one '
         'each, or NAME=NUMBER for some',
     )
     soft.add_argument(
-        '--max-change-prob', type=float, metavar='P', help='leave out pixels of a higher P(changed)'
+        '--max-change-prob',
+        type=float,
+        metavar='P',
+        help='leave out pixels whose P(changed) is above P, 0..1',
     )
     parser.add_argument(
         '--confidence', action='store_true', help='also write the confidence as 8-bit PNG'
@@ -75,19 +78,19 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         '--land-cover',
         nargs=2,
         metavar=('DIR_FROM', 'DIR_TO'),
-        help='true land cover of each date, to measure accuracy with (found by itself for '
-        'synthetic data sets)',
+        help='true land cover of each date, to measure accuracy (default: that of '
+        'synthetic data sets, none for others)',
     )
     parser.add_argument(
-        '--overwrite', action='store_true', help='replace what other members or options made in DIR'
+        '--overwrite',
+        action='store_true',
+        help='replace results of other members or options in DIR',
     )
     parser.add_argument(
-        '--device', help='where networks run, e.g. cpu (default: a GPU where there is one)'
+        '--device', help='device that networks run on, e.g. cpu (default: a GPU if there is one)'
     )
     add_amp_option(parser)
-    parser.add_argument(
-        '--batch-size', type=int, default=1, help='pairs that run at once (default: 1)'
-    )
+    parser.add_argument('--batch-size', type=int, default=1, help='pairs in a batch (default: 1)')
     parser.add_argument(
         '--workers', type=int, default=2, help='processes that load pairs (default: 2)'
     )
@@ -105,7 +108,7 @@ def numbers(words: Sequence[str] | None, option: str) -> PerClass | None:
     """Return one number for all classes, a list, or a dictionary of NAME=NUMBER.
 
     Raises:
-        ValueError: A word is neither, or both kinds are there.
+        ValueError: A word is neither, or both kinds are mixed.
     """
     if words is None:
         return None
@@ -140,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.trust_checkpoint:
         trust_checkpoints()
     chosen = selection(args)
-    # Over gloo on GPUs too: a rank that has done its share waits for hours, not NCCL's minutes.
+    # gloo on GPUs too: a rank that is finished may wait for hours, and NCCL stops after minutes.
     join_cpu_group(args.launcher)
     report = generate(
         args.sources,
@@ -160,7 +163,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     if is_first_rank():
         print(f'{format_report(report)}\n\nPseudo labels: {args.out}')
-    # Not when an error is on its way: leaving waits for the others, and would hide it.
+    # Not after an error: leaving waits for the other ranks, which would hide the error.
     finish_launch()
 
 

@@ -4,8 +4,8 @@
     python tools/recipe.py RECIPE --launcher pytorch --gpus 8
     python tools/recipe.py RECIPE --executor slurm -- --default-resources slurm_partition=gpu
 
-Every stage is an ordinary command, printed before it runs. Started again, the
-recipe skips the stages that are done and resumes the one that was cut short.
+Every stage is an ordinary command, printed before it runs. A later run skips
+finished stages and resumes the one that was interrupted.
 """
 
 from __future__ import annotations
@@ -31,11 +31,11 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         epilog='Further options of Snakemake follow after "--".',
     )
     add = parser.add_argument
-    add('recipe', type=Path, help='recipe, like configs/senseearth/recipe_*.py')
+    add('recipe', type=Path, help='recipe, such as configs/senseearth/recipe_*.py')
     add(
         '--work-dir',
         type=Path,
-        help='folder for everything that is made (default: work_dirs/RECIPE_NAME)',
+        help='folder for all results (default: work_dirs/RECIPE_NAME)',
     )
     add(
         '--launcher',
@@ -51,7 +51,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         action='append',
         default=[],
         metavar='STAGE',
-        help='run this stage only; "*" stands for any letters; may be given again',
+        help='run this stage only; "*" stands for any characters; may be repeated',
     )
     add('--until', metavar='STAGE', help='stop after this stage')
     add(
@@ -59,18 +59,18 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         action='append',
         default=[],
         metavar='STAGE',
-        help='do this stage again, and then those that read its result; may be given again',
+        help='redo this stage, and then the stages that read its result; may be repeated',
     )
     add(
         '--executor',
         metavar='NAME',
-        help='executor of Snakemake that runs the stages, like slurm (default: this machine)',
+        help='executor of Snakemake that runs the stages, such as slurm (default: this machine)',
     )
     add(
         '--jobs',
         type=count,
         metavar='N',
-        help='stages that run at once (default: 1, with --executor as many as can)',
+        help='stages that run at once (default: 1; with --executor, as many as possible)',
     )
     add_traceback_option(parser)
     args = parser.parse_args(words[:end])
@@ -81,7 +81,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Carry out the recipe; returns the exit code."""
+    """Carry out the recipe and return the exit code."""
     args = parse_args(arguments)
     work_dir = args.work_dir or Path('work_dirs') / args.recipe.stem
     gpus = args.gpus if args.launcher == 'pytorch' else 0

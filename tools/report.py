@@ -1,4 +1,4 @@
-"""Write one HTML page over the predictions in a folder: python tools/report.py OUT [options]."""
+"""Write one HTML page of the predictions in a folder: python tools/report.py OUT [options]."""
 
 from tfinet_mm.report.command import command
 

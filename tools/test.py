@@ -2,9 +2,9 @@
 
     python tools/test.py CONFIG CHECKPOINT [--tta] [--out DIR] [--json FILE] [--report FILE]
 
-Takes the options of MMSegmentation's tool of this name, and a few more; the
-same on several GPUs or processes through ``tools/dist_test.sh``. An ensemble
-names the checkpoints in its config, so it is tested without CHECKPOINT.
+Takes the options of MMSegmentation's tool of this name, and a few more. On
+several GPUs or in several processes: ``tools/dist_test.sh``. An ensemble names
+its checkpoints in its config, so it is tested without CHECKPOINT.
 """
 
 from __future__ import annotations
@@ -42,26 +42,26 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         '--split',
         choices=('val', 'test'),
         default='test',
-        help="which part of the config's data (default: test)",
+        help="split of the config's data to score (default: test)",
     )
     parser.add_argument(
         '--out', metavar='DIR', help="write the predicted maps there, as the data set's own labels"
     )
     parser.add_argument(
-        '--show-dir', metavar='DIR', help='write pictures there: the pair, labels and predictions'
+        '--show-dir', metavar='DIR', help='write visualisations there: pair, labels and prediction'
     )
     parser.add_argument('--json', metavar='FILE', help='write all scores and matrices there')
     parser.add_argument(
         '--report',
         metavar='FILE|DIR',
-        help='write a page to look through: scores, and the pairs with labels and predictions '
+        help='write an HTML page: scores, and the pairs with labels and predictions '
         '(FILE.html, or report.html in DIR)',
     )
     parser.add_argument(
         '--max-pairs',
         type=int,
         metavar='N',
-        help='with --report: pairs to embed at most (default: 24)',
+        help='with --report: largest number of pairs to show in it (default: 24)',
     )
     parser.add_argument(
         '--tta',
@@ -72,7 +72,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         '--time-budget',
         type=float,
         metavar='SECONDS',
-        help='with --tta: continue without it when the test would take longer',
+        help='with --tta: continue without augmentation when the test would take longer',
     )
     add_amp_option(parser)
     add_config_options(
@@ -80,13 +80,13 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         'set values in the config, e.g. test_dataloader.batch_size=1 or model.test_cfg.mode=slide',
     )
     add_launch_options(parser)
-    # Options may stand between CONFIG and CHECKPOINT though the latter may be missing.
+    # Options may come between CONFIG and CHECKPOINT, although CHECKPOINT is optional.
     add_traceback_option(parser)
     args = parser.parse_intermixed_args(arguments)
     if args.time_budget is not None and not args.tta:
         parser.error('--time-budget limits test-time augmentation; add --tta')
     if args.max_pairs is not None and not args.report:
-        parser.error('--max-pairs is how many pairs a report embeds; add --report FILE')
+        parser.error('--max-pairs limits the pairs that a report shows; add --report FILE')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
 
@@ -116,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     cfg = load_config(args.config, args.cfg_options, args.work_dir)
     set_checkpoint(cfg, args.checkpoint)
     use_split(cfg, args.split)
-    # In configs that don't inherit this package's runtime as well.
+    # Also for configs that don't inherit this package's runtime.
     set_hook(cfg, 'tfinet_mm.CheckpointCheckHook')
     if args.amp:
         use_amp(cfg, args.amp, train=False)
@@ -133,7 +133,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         written['Predicted maps'] = args.out
     if args.show_dir:
         set_hook(cfg, 'tfinet_mm.PairVisualizationHook', out_dir=args.show_dir)
-        written['Pictures'] = args.show_dir
+        written['Visualisations'] = args.show_dir
     if args.report:
         written['Report'] = str(use_report(cfg, args))
     written['Logs'] = cfg.work_dir
@@ -145,7 +145,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if is_first_rank():
         for what, where in written.items():
             print(f'{what}: {where}')
-    # Not when an error is on its way: leaving waits for the others, and would hide it.
+    # Not after an error: leaving waits for the other ranks, which would hide the error.
     finish_launch()
 
 

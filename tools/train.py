@@ -2,8 +2,8 @@
 
     python tools/train.py CONFIG [--work-dir DIR] [--resume [CHECKPOINT]] [--amp [TYPE]]
 
-Takes the options of MMSegmentation's tool of this name, and a few more; the
-same on several GPUs or processes through ``tools/dist_train.sh``.
+Takes the options of MMSegmentation's tool of this name, and a few more. On
+several GPUs or in several processes: ``tools/dist_train.sh``.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         nargs='?',
         const='auto',
         metavar='CHECKPOINT',
-        help='resume from a checkpoint; without a path, from the newest whole one of the work '
+        help='resume from a checkpoint; without a path, from the newest complete one in the work '
         'directory, or from the start if it has none',
     )
     add_amp_option(parser)
@@ -86,7 +86,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.seed is not None:
         cfg.merge_from_dict({'randomness.seed': args.seed})
 
-    # A config may ask to resume as well; only the option overrides it.
+    # A config may ask to resume too; it is left as it is without the option.
     if args.resume and args.resume != 'auto':
         cfg.resume, cfg.load_from = True, existing_checkpoint(args.resume)
     elif cfg.get('load_from') is not None:
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f'Logs and checkpoints are in {cfg.work_dir}')
         if best and Path(best).is_file():
             print(f'The best checkpoint is {best}')
-    # Not when an error is on its way: leaving waits for the others, and would hide it.
+    # Not after an error: leaving waits for the other ranks, which would hide the error.
     finish_launch()
 
 

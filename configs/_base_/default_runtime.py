@@ -1,22 +1,22 @@
-# What a run needs besides model, data and schedule.
+# Settings of a run besides model, data and schedule.
 default_scope = 'mmseg'
 runner_type = 'tfinet_mm.SCDRunner'
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     # Seconds that a rank waits for another: a validation of uneven pairs, or the first rank's
-    # report, may take longer than NCCL's 10 minutes. A rank that fails ends all at once.
+    # report, may take longer than NCCL's 10 minutes. A rank that fails ends all ranks at once.
     dist_cfg=dict(backend='nccl', timeout=7200),
 )
-# Several ranks wait for gradients of every parameter. A swapped backbone or head may
-# hold some that no loss reaches; without this they would make training stop.
+# Several ranks wait for gradients of every parameter. Another backbone or head may
+# have parameters that no loss reaches; without this, training would stop at them.
 find_unused_parameters = True
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=50),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    # The two newest: one is there while the next is written.
+    # The two newest, so that one is complete while the next is written.
     checkpoint=dict(
         type='CheckpointHook',
         by_epoch=True,

@@ -1,5 +1,5 @@
-# What `make demo` trains: the weights that come with the package, on 48 pairs of a kind they never saw,
-# in a minute on two cores.
+# Trained by `make demo`: the weights of the package, on 48 pairs of a kind they never saw, in a minute
+# on two cores.
 _base_ = [
     '../_base_/models/tfinet_lite0_fpn.py',
     '../_base_/datasets/synthetic.py',
@@ -18,9 +18,9 @@ val_dataloader = held_out
 test_dataloader = held_out
 
 optim_wrapper = dict(
-    # So high because 72 steps are few.
+    # High, because there are only 72 steps.
     optimizer=dict(_delete_=True, type='AdamW', lr=4e-3, weight_decay=0.02),
-    # The backbone has least to learn.
+    # The backbone has the least to learn.
     paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.3))),
 )
 param_scheduler = dict(end=epochs + 2)

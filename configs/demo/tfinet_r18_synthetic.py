@@ -1,4 +1,4 @@
-# TFINet at half the width, on small pairs, for minutes on a CPU: what `make train-demo` trains.
+# TFINet at half the width, trained by `make train-demo` on small pairs, in minutes on a CPU.
 _base_ = [
     '../_base_/models/small_tfinet_r18.py',
     '../_base_/datasets/synthetic.py',

@@ -1,5 +1,5 @@
-# The published TFINet to the letter: what a checkpoint that
-# tools/convert_checkpoint.py --network tfinet wrote loads into, strictly.
+# Exactly the published TFINet: checkpoints of
+# tools/convert_checkpoint.py --network tfinet load into it strictly.
 _base_ = '../tfinet_r18.py'
 model = dict(
     backbone=dict(init_cfg=None),

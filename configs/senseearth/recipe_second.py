@@ -1,5 +1,5 @@
 # The winner's recipe on SECOND, split C: see docs/recipe.md.
-# Which five networks labelled the pairs isn't published. These are five of the large ones, with
+# The five networks that labelled the pairs aren't published. These are five of the large ones, with
 # every kind of head and several widths; ImageNet weights of all of them are downloaded.
 members = [
     'fcn_hrnet48.py',

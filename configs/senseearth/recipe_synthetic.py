@@ -1,4 +1,4 @@
-# The recipe in small, on embedded pairs: see docs/recipe.md.
+# A small version of the recipe, on synthetic pairs: see docs/recipe.md.
 prepare = [
     dict(
         name='data',

@@ -1,4 +1,4 @@
-"""Write a page for each package from its docstrings, and find what these refer to."""
+"""Write a page for each package from its docstrings, and resolve the names in them."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from sphinx.application import Sphinx
 from sphinx.environment import BuildEnvironment
 from sphinx.ext.napoleon import GoogleDocstring
 
-# This decorator of methods can't be looked up on a class, as autodoc does. Methods do without it.
+# Autodoc looks methods up on their class, where this decorator fails; plain methods don't.
 mmcv.transforms.utils.cache_randomness = lambda method: method
 
 PACKAGE = 'tfinet_mm'
 
 
 def write_pages(app: Sphinx) -> None:
-    """Write api/PACKAGE.rst for each package, and remove those of packages that are no more."""
-    # Types come from annotations: what is before a colon in the docstring of a constant is none.
+    """Write api/PACKAGE.rst for each package, and remove pages of packages that no longer exist."""
+    # Types come from annotations: text before a colon in the docstring of a constant is no type.
     GoogleDocstring._parse_attribute_docstring = GoogleDocstring._consume_to_end
     folder = Path(app.srcdir) / 'api'
     folder.mkdir(exist_ok=True)
@@ -60,7 +60,7 @@ def package_page(name: str, modules: list[str]) -> str:
 def find_python(
     app: Sphinx, env: BuildEnvironment, node: pending_xref, contnode: nodes.Node
 ) -> nodes.Node | None:
-    """Lead a name that a docstring's module imports to the place where it is defined.
+    """Link a name that a docstring's module imports to the place where it is defined.
 
     A name of another package becomes text, since a link would need the network. One that can't be
     imported stays without a target, which is a warning of Sphinx.
@@ -79,11 +79,11 @@ def find_python(
 
 
 def definition(target: str, module: str) -> str | None:
-    """Return the full name of something where it is defined, or None if there is no such thing.
+    """Return the full name under which a target is defined, or None if there is no such target.
 
     Args:
-        target: Its name, with the module's in front or without.
-        module: Name of the module that names it.
+        target: Name of an object, with or without its module.
+        module: Name of the module whose docstring has it.
     """
     words = target.split('.')
     splits = [('.'.join(words[:count]), words[count:]) for count in range(len(words), 0, -1)]

@@ -1,4 +1,4 @@
-"""Show files beside the docs as pages of the site, and lead links between all of them right."""
+"""Show files outside docs as pages of the site, and adapt the links between all of them."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ PAGES = {
 }
 """Files by the names of the pages that show them.
 
-In docs, each of these pages is a line that leads to the file, for those who read without the site.
+In docs, each of these pages is a line with a link to the file, for readers without the site.
 """
 
 
 def page_source(app: Sphinx, docname: str, source: list[str]) -> None:
-    """Replace the text of a page by that of its file, with links as the site needs them."""
+    """Replace the text of a page by that of its file, with links that work on the site."""
     file = PAGES.get(docname)
     if file is not None:
         app.env.note_dependency(str(ROOT / file))
@@ -42,7 +42,7 @@ def page_source(app: Sphinx, docname: str, source: list[str]) -> None:
 
 
 def with_links(text: str, file: str) -> str:
-    """Return the text of a file with its links to other files leading there from docs.
+    """Return the text of a file with its links to other files rewritten to start from docs.
 
     A link to a folder, which no page shows, becomes text.
 
@@ -59,7 +59,7 @@ def with_links(text: str, file: str) -> str:
         new = pages.get(target) or os.path.relpath(ROOT / target, DOCS)
         return f'[{with_links(match["text"], file)}]({new}{match["anchor"] or ""})'
 
-    # The text may be a picture, as that of a badge is.
+    # The text may be an image, as in a badge.
     inner = r'(?P<text>(?:!\[[^\[\]]*\]\([^()]*\)|[^\[\]])*)'
     link = rf'\[{inner}\]\((?!\w+:)(?P<path>[^)#\s]+)(?P<anchor>#[^)\s]*)?\)'
     return re.sub(link, linked, text)

@@ -1,4 +1,4 @@
-"""Run the tutorial and store what it prints in it: `python docs/_ext/run_tutorial.py`."""
+"""Run the tutorial and store its output in it: `python docs/_ext/run_tutorial.py`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ TUTORIAL = Path(__file__).parents[1] / 'tutorial.ipynb'
 
 
 def run(file: Path) -> nbformat.NotebookNode:
-    """Return a notebook with what its cells print now, but for warnings and times.
+    """Return a notebook with the present output of its cells, without warnings and times.
 
     Args:
         file: The notebook.

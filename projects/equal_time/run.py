@@ -1,14 +1,14 @@
-"""Train networks for the same time on the same data, and compare what they have learnt.
+"""Train networks for the same time on the same data, and compare their scores.
 
     python projects/equal_time/run.py CONFIG [CONFIG ...] --setting SETTING --seconds 600
 
 for example with projects/equal_time/setting.py as the setting.
 
-Of each CONFIG only the model is taken; data, augmentation, optimizer and schedule are those of the
-setting, for all alike. First a training step of each network is timed, one network at a time; the
-steps that fit into the time are then trained by tools/train.py and scored by tools/test.py, so the
-result doesn't depend on what else the machine does meanwhile. What is done is skipped when the
-tool is started again; in another setting it needs another work directory.
+Only the model is taken from each CONFIG; data, augmentation, optimizer and schedule are those of
+the setting. First a training step of each network is timed, one network at a time. The number of
+steps that fits into the time is then trained by tools/train.py and scored by tools/test.py, so the
+result doesn't depend on the load of the machine during the training. A later run skips what is
+finished; another setting needs another work directory.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ def run_logged(command: Sequence[str], log: Path, threads: int) -> None:
     """Run a command with its output in a file.
 
     Raises:
-        RuntimeError: It failed.
+        RuntimeError: The command failed.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     # Processes side by side that spin while waiting for their threads slow each other down.
@@ -105,7 +105,7 @@ def run_logged(command: Sequence[str], log: Path, threads: int) -> None:
 
 
 def train_and_score(folder: Path, seed: int, threads: int) -> dict[str, float]:
-    """Train one network with one seed and score its last checkpoint, unless that is done.
+    """Train one network with one seed and score its last checkpoint, unless it has scores.
 
     Returns:
         The scores in percent.
@@ -140,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def compare(
     networks: Mapping[str, Config], manifest: RunManifest, args: argparse.Namespace
 ) -> None:
-    """Measure, train and score what isn't yet, and print the table."""
+    """Do the missing measurements, trainings and tests, and print the table."""
     # Nothing is written to a finished folder, which may be read-only.
     finished = manifest.lock_unless(lambda: is_finished(networks, manifest, args))
     speeds: dict[str, Speed] = {}
@@ -158,7 +158,7 @@ def compare(
                 with_steps(cfg, steps).dump(str(part))
         print(f'{name}: {speed.seconds:.3f} s a step, {steps} steps', flush=True)
 
-    # Seed by seed, so that a table of all networks is there as early as can be.
+    # Seed by seed, so that scores of all networks are there as early as possible.
     jobs = [(name, seed) for seed in args.seeds for name in folders]
     scores: dict[str, list[dict[str, float]]] = {name: [] for name in folders}
     with ThreadPoolExecutor(args.processes) as pool:
@@ -182,7 +182,7 @@ def compare(
 def is_finished(
     networks: Mapping[str, Config], manifest: RunManifest, args: argparse.Namespace
 ) -> bool:
-    """Return whether all scores are there; refuses measurements of another setting."""
+    """Return whether all scores are there; refuse measurements of another setting."""
     speeds = {
         name: measured_speed(manifest, name, cfg, args.threads) for name, cfg in networks.items()
     }
@@ -200,16 +200,16 @@ def folder_of(args: argparse.Namespace, name: str, speed: Speed) -> Path:
 
 
 def scores_file(folder: Path, seed: int) -> Path:
-    """Return where the scores of a training are."""
+    """Return the path of the scores of a training."""
     return folder / f'seed_{seed}' / 'scores.json'
 
 
 @dataclass(frozen=True)
 class Speed:
-    """What a network costs in a setting.
+    """Cost of a network in a setting.
 
     Attributes:
-        seconds: Median time of a training step, loading included.
+        seconds: Median time of a training step in seconds, loading included.
         pairs: Pairs in a step.
         parameters: Number of parameters.
         gflop: 10^9 operations of the forward pass of a 512 x 512 pair.
@@ -223,7 +223,7 @@ class Speed:
     threads: int = 1
 
     def steps(self, budget: float) -> int:
-        """Training steps that fit into ``budget`` seconds, at least one.
+        """Return the number of training steps that fit into ``budget`` seconds, at least one.
 
         Example:
             >>> Speed(seconds=0.4, pairs=8, parameters=1, gflop=1.0).steps(60)
@@ -237,9 +237,9 @@ def combine(network: Config, setting: Config, pretrained: bool = False) -> Confi
 
     Args:
         network: Config whose ``model`` is taken.
-        setting: Config that everything else comes from. What its ``model``
-            says, ``autocast`` for example, overrides the network.
-        pretrained: Whether the backbone keeps the weights it starts from.
+        setting: Config that everything else comes from. Entries of its ``model``,
+            such as ``autocast``, override those of the network.
+        pretrained: Keep the pretrained weights of the backbone's config.
 
     Returns:
         A new config.
@@ -259,7 +259,7 @@ def combine(network: Config, setting: Config, pretrained: bool = False) -> Confi
     cfg.merge_from_dict({'model': overrides})
     if not pretrained:
         cfg.model.backbone.init_cfg = None
-    # Of MMEngine's new style, merged classes would be written as names that nothing defines.
+    # In MMEngine's new style, merged classes would be dumped as names that nothing defines.
     values = with_paths(cfg)
     return cfg if values == cfg.to_dict() else Config(values, filename=cfg.filename)
 
@@ -268,14 +268,14 @@ def measure_speed(cfg: Config, repeats: int = 10) -> Speed:
     """Time training steps of a combined config on its own data.
 
     Args:
-        cfg: What :func:`combine` returns.
-        repeats: Timed steps; three more come before them.
+        cfg: Config of :func:`combine`.
+        repeats: Number of timed steps; three untimed ones come before them.
 
     Raises:
-        FileNotFoundError: The data isn't there.
+        FileNotFoundError: The data is missing.
         ValueError: The setting trains in float16 and doesn't scale the loss.
     """
-    # As tools/train.py does.
+    # The same check as in tools/train.py.
     cfg = copy.deepcopy(cfg)
     check_training(cfg)
     model = build_model(cfg, cfg.model.get('autocast') or 'float32')
@@ -301,7 +301,7 @@ def measure_speed(cfg: Config, repeats: int = 10) -> Speed:
 
 
 def with_steps(cfg: Config, steps: int) -> Config:
-    """Return a combined config that trains for some steps, its rates falling until the last."""
+    """Return a combined config that trains for some steps, with schedules that end at the last."""
     cfg = copy.deepcopy(cfg)
     schedulers = cfg.param_scheduler
     for scheduler in schedulers if isinstance(schedulers, list) else [schedulers]:
@@ -321,14 +321,14 @@ def measured_speed(manifest: RunManifest, name: str, cfg: Config, threads: int) 
     """Return the speed of a network as it was measured before, or None.
 
     Args:
-        manifest: What :func:`measurements` returns.
+        manifest: Manifest of :func:`measurements`.
         name: Name of the network.
-        cfg: What :func:`combine` returns.
-        threads: CPU threads of now.
+        cfg: Config of :func:`combine`.
+        threads: CPU threads of this run.
 
     Raises:
-        ManifestError: It was measured with another config or number of threads, which
-            says nothing about this one; or the file is damaged.
+        ManifestError: It was measured with another config or number of threads; or the
+            file is damaged.
     """
     found = (manifest.read() or {}).get(name)
     if found is None:
@@ -340,7 +340,7 @@ def measured_speed(manifest: RunManifest, name: str, cfg: Config, threads: int) 
             f'{manifest.path} is of an earlier version and lacks the config that {name} was '
             f'measured with; {FIX}'
         )
-    # A speed that was written by hand is of whatever setting it is used for.
+    # A speed that was written by hand has no config, and is taken for any.
     made = dict(threads=speed.threads, config=found.get('config', wanted['config']))
     manifest.check({name: made}, {name: wanted})
     return speed
@@ -357,7 +357,7 @@ def read_scores(path: Path) -> dict[str, float] | None:
     try:
         found = read_json(path, ('scores',))
     except ManifestError:
-        # It was cut off, as by a full disk; the test is quickly repeated.
+        # It was cut off, for example by a full disk; repeating the test is quick.
         return None
     return None if found is None else found['scores']
 
@@ -374,9 +374,9 @@ def format_comparison(
     """Return the table as Markdown: cost of each network, mean and deviation of its scores.
 
     Args:
-        speeds: By name of the network.
-        budget: Seconds of training.
-        scores: By name, the scores of each seed in percent.
+        speeds: Speed of each network, by its name.
+        budget: Training time in seconds.
+        scores: Scores of each seed in percent, by name of the network.
     """
     header = ['network', 'parameters (M)', 'GFLOP', 'pairs a second', 'steps', *SCORES]
     lines = [' | '.join(header), ' | '.join(['---', *['---:'] * (len(header) - 1)])]

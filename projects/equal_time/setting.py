@@ -1,5 +1,5 @@
-# The setting of comparisons on the embedded data: small pairs, batches of 8, from scratch, the same
-# augmentation, optimizer and schedule for every network. Without a model: run.py puts one in, and
+# The setting of comparisons on synthetic data: small pairs, batches of 8, from scratch, the same
+# augmentation, optimizer and schedule for every network. It has no model: run.py adds one, and
 # sets max_iters and end.
 _base_ = ['../../configs/_base_/datasets/synthetic.py', '../../configs/_base_/default_runtime.py']
 
@@ -19,7 +19,7 @@ train_dataloader = dict(
 val_dataloader = held_out
 test_dataloader = held_out
 
-# bfloat16 halves a step's time on CPUs that have it. Overrides what a network's config says.
+# bfloat16 halves a step's time on CPUs that have it. This overrides the network's config.
 model = dict(autocast='auto')
 optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='Adam', lr=4e-3, weight_decay=1e-4))
 param_scheduler = [

@@ -1,12 +1,13 @@
-"""Measure how many labelled pairs the generated weights save.
+"""Measure how many labelled pairs the weights of the package save.
 
     python projects/labels_saved/run.py generated [--pairs 10 30 100 300] [--seeds 0 1]
     python projects/labels_saved/run.py second --data DIR      # im1, im2, label1, label2
     python projects/labels_saved/run.py plot docs/images/labels_saved.png
 
-Each training starts from random weights, from ImageNet's or from ours. ``generated`` trains on
-pairs of another generator than the weights saw, and scores 60 held-out pairs; ``second`` leaves
-one pair of a small folder out at a time. A finished training is skipped when started again.
+Each training starts from random weights, from ImageNet's or from those of the package.
+``generated`` trains on pairs of a generator that these weights have not seen, and scores 60
+held-out pairs. ``second`` leaves one pair of a small folder out at a time. A later run skips
+finished trainings.
 """
 
 from __future__ import annotations
@@ -38,11 +39,11 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     generated.add_argument('--pairs', type=int, nargs='+', default=[10, 30, 100, 300])
     generated.add_argument('--seeds', type=int, nargs='+', default=[0])
     generated.add_argument('--starts', nargs='+', choices=tuple(STARTS), default=tuple(STARTS))
-    second = kinds.add_parser('second', help='one of a few real pairs left out at a time')
+    second = kinds.add_parser('second', help='on a few real pairs, one left out at a time')
     second.add_argument('--data', required=True, help='folder with im1, im2, label1 and label2')
     second.add_argument('--steps', type=int, default=60)
     second.add_argument('--starts', nargs='+', choices=tuple(STARTS), default=tuple(STARTS))
-    plot = kinds.add_parser('plot', help='draw what has been measured')
+    plot = kinds.add_parser('plot', help='draw the measured scores')
     plot.add_argument('out', type=Path)
     return parser.parse_args(arguments)
 
@@ -93,7 +94,7 @@ def second(args: argparse.Namespace) -> Iterator[tuple[str, Config]]:
                 loader.dataset.indices = [left_out]
             cfg.train_cfg.max_iters = args.steps
             cfg.param_scheduler[1].end = args.steps + 1
-            # Seven pairs in a batch of seven.
+            # Each batch is all pairs but one: a small folder has fewer than the setting's 8.
             cfg.train_dataloader.batch_size = len(others)
             yield f'{left_out}_{start}', cfg
 

@@ -1,4 +1,4 @@
-# What every training of the study has in common: the default network, batches of 8, the same steps.
+# Shared by every training of the study: the default network, batches of 8, the same steps.
 _base_ = [
     '../../configs/_base_/models/tfinet_lite0_fpn.py',
     '../../configs/_base_/datasets/pairs.py',

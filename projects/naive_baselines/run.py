@@ -1,15 +1,14 @@
-"""Score what needs no network: Otsu's threshold and a per-pixel colour classifier.
+"""Score two baselines without a network: Otsu's threshold and a per-pixel colour classifier.
 
     python projects/naive_baselines/run.py data/synthetic [--fit label]
 
 A data set on which these do well says little about a network. Both work on single pixels: they
 see neither texture nor shape nor surroundings.
 
-Reads a data set laid out like the embedded one (ROOT/{train,val}/{im1,im2,label1,label2}, and
-cover1, cover2 where there are any). Otsu's threshold is taken of each pair's colour difference.
-The colour classifier is fitted to all land cover of the training pictures, or with
-``--fit label`` to the changed pixels alone, and scored on the changed pixels of the validation
-pictures.
+ROOT is laid out like a synthetic data set: ROOT/{train,val}/{im1,im2,label1,label2}, and cover1,
+cover2 where there are any. Otsu's threshold is computed from each pair's colour difference. The
+colour classifier is fitted to all land cover of the training images, or with ``--fit label`` to
+the changed pixels alone, and scored on the changed pixels of the validation images.
 """
 
 from __future__ import annotations
@@ -41,13 +40,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def read(path: Path) -> np.ndarray:
-    """Return a picture as RGB (H, W, 3), or a palette PNG as indices (H, W)."""
+    """Return an image as RGB (H, W, 3), or a palette PNG as indices (H, W)."""
     with Image.open(path) as image:
         return np.asarray(image if image.mode in 'PL' else image.convert('RGB'))
 
 
 def score(root: Path, fit: str, bins: int) -> dict[str, float]:
-    """Fit and score the baselines on a data set; all figures in percent.
+    """Fit and score the baselines on a data set, in percent.
 
     Args:
         root: Folder of the data set.
@@ -59,10 +58,10 @@ def score(root: Path, fit: str, bins: int) -> dict[str, float]:
         ``colour_accuracy`` (right classes among the changed pixels of both dates).
 
     Raises:
-        FileNotFoundError: A split has no pictures, or a folder is missing.
+        FileNotFoundError: A split has no images, or a folder is missing.
     """
     histogram = ColourHistogram(bins=bins)
-    for image, name in tqdm(_pictures(root / 'train'), desc='fitting', unit='picture'):
+    for image, name in tqdm(_pictures(root / 'train'), desc='fitting', unit='image'):
         histogram.add(read(image), read(root / 'train' / f'{fit}{image.parent.name[-1]}' / name))
     classifier = histogram.classifier()
     confusion = np.zeros((7, 7), np.int64)
@@ -92,7 +91,7 @@ def _pictures(split: Path, folders: Sequence[str] = ('im1', 'im2')) -> list[tupl
     found = [(path, path.name) for f in folders for path in sorted((split / f).glob('*.png'))]
     if not found:
         raise FileNotFoundError(
-            f'expected PNG pictures in {" and ".join(str(split / f) for f in folders)}, found '
+            f'expected PNG images in {" and ".join(str(split / f) for f in folders)}, found '
             'none; tools/dataset/make_synthetic.py writes such a data set'
         )
     return found
@@ -109,7 +108,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 
 def colour_difference(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Euclidean distance of two pictures in RGB.
+    """Return the Euclidean distance of two images in RGB, pixel by pixel.
 
     Args:
         before: First date (H, W, 3), 0..255.
@@ -133,8 +132,8 @@ def otsu_threshold(values: np.ndarray, bins: int = 256) -> float:
         bins: Number of bins of the histogram between the smallest and the largest value.
 
     Returns:
-        The threshold: values above it are the upper group. The value itself where all
-        values are equal.
+        The threshold: values above it are the upper group. If all values are equal, it is
+        that value.
 
     Raises:
         ValueError: There are no values.
@@ -197,7 +196,7 @@ class ColourClassifier:
 
 
 class ColourHistogram:
-    """Counts of colours by class, gathered picture by picture.
+    """Counts of colours by class, added image by image.
 
     Args:
         num_classes: Number K of classes.
@@ -217,7 +216,7 @@ class ColourHistogram:
         self.counts: np.ndarray = np.zeros((num_classes, bins, bins, bins))
 
     def add(self, image: np.ndarray, classes: np.ndarray) -> None:
-        """Count the pixels of a picture.
+        """Count the pixels of an image.
 
         Args:
             image: RGB uint8 (H, W, 3).
@@ -240,7 +239,7 @@ class ColourHistogram:
             parts = [padded.take(range(i, i + end), axis) for i in (0, 1, 2)]
             smooth = (parts[0] + 2 * parts[1] + parts[2]) / 4
         totals = smooth.sum((1, 2, 3))
-        # A trace of the totals decides where nothing was counted.
+        # A small share of the totals decides for colours that were never counted.
         score = smooth + 1e-9 * totals[:, None, None, None]
         return ColourClassifier((score.argmax(0) + 1).astype(np.uint8))
 
@@ -252,7 +251,7 @@ def _bin(image: np.ndarray, bins: int) -> np.ndarray:
 def naive_confusion(
     changed: np.ndarray, predicted: np.ndarray, label: np.ndarray, num_classes: int = 6
 ) -> np.ndarray:
-    """Confusion of one date in the semantic change convention.
+    """Return the confusion matrix of semantic change at one date.
 
     Args:
         changed: Predicted change, bool (H, W).

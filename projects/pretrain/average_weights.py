@@ -1,4 +1,4 @@
-"""Average the weights of two runs of one network, the second begun from the first.
+"""Average the weights of two runs of one network, the second started from the first.
 
     python projects/pretrain/average_weights.py FIRST.pth SECOND.pth OUT.pth [--share 0.7]
 
@@ -24,13 +24,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument('first', type=Path)
     parser.add_argument('second', type=Path)
     parser.add_argument('out', type=Path)
-    parser.add_argument('--share', type=float, default=0.7, help='that of the second (0.7)')
+    parser.add_argument(
+        '--share', type=float, default=0.7, help='share of the second, 0 to 1 (default: 0.7)'
+    )
     args = parser.parse_args(arguments)
     average(args.first, args.second, args.out, args.share)
 
 
 def average(first: Path, second: Path, out: Path, share: float) -> None:
-    """Write the weights between two checkpoints, without what a training needs beside them.
+    """Write the weighted mean of two checkpoints' weights, without optimizer or schedule.
 
     Args:
         first: Checkpoint.
@@ -39,7 +41,7 @@ def average(first: Path, second: Path, out: Path, share: float) -> None:
         share: Share of the second, 0..1.
 
     Raises:
-        ValueError: The checkpoints hold other weights than each other.
+        ValueError: The checkpoints hold different weights.
     """
     one, other = read(first), read(second)
     if one.keys() != other.keys():

@@ -1,4 +1,4 @@
-"""Time the generator of scenes: pairs a second of some processes.
+"""Measure how many pairs a second the generator of scenes makes in several processes.
 
     python projects/pretrain/generator_speed.py [--size 256] [--workers 2] [--pairs 120]
 
@@ -45,7 +45,7 @@ def prepare() -> None:
 
 
 def used(index: int, config: WorldConfig) -> float:
-    """Generate a pair; returns the processor's time in seconds."""
+    """Generate a pair and return the CPU time in seconds."""
     start = time.process_time()
     generate_scene(index, config)
     return time.process_time() - start

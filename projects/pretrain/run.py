@@ -2,9 +2,10 @@
 
     python projects/pretrain/run.py [--work-dir work_dirs/pretrain] [--out weights.safetensors]
 
-One training after the other, each from what the one before it left; the last lines average them
-and write the file. Started again, it resumes the training that was interrupted and skips what is
-finished. Seeds are fixed. ``--only first`` runs one training, say on a machine with a GPU.
+The stages run one after the other: trainings, each from the weights of an earlier stage, and
+averages of two stages. The weights of the last stage are exported. A later run resumes the
+training that was interrupted and skips finished stages. Seeds are fixed. ``--only first`` runs one
+stage, for example on a machine with a GPU.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ STAGES: dict[str, str | Average | None] = dict(
     third='both',
     final=Average('both', 'third', 0.7),
 )
-"""Beginning of each stage: ImageNet's weights (None), those of a training, or an average."""
+"""Start of each stage: ImageNet's weights (None), those of another stage, or an average of two."""
 
 LAST = 'final'
 
@@ -48,7 +49,7 @@ TRAIN, EXPORT, AVERAGE = (
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run what is left of the stages, and write the weights."""
+    """Run the unfinished stages, and write the weights."""
     parser = argparse.ArgumentParser(description='Make the weights of the package again')
     parser.add_argument('--work-dir', type=Path, default=Path('work_dirs/pretrain'))
     parser.add_argument('--out', type=Path, help='file to write (WORK_DIR/NAME.safetensors)')
@@ -98,7 +99,7 @@ def train(name: str, work_dir: Path, begin: str | None, options: Sequence[str]) 
     config = CONFIGS / f'{name}.py'
     run(TRAIN, config, '--amp', '--resume', '--work-dir', folder, *cfg_options)
     last = max(folder.glob('epoch_*.pth'), key=lambda path: int(path.stem.split('_')[1]))
-    # Of one checkpoint with itself: the weights alone, which MMEngine's hook has averaged.
+    # The average of a checkpoint with itself keeps its weights alone, those of MMEngine's EMAHook.
     run(AVERAGE, last, last, weights_of(work_dir, name))
 
 
@@ -108,7 +109,7 @@ def run(script: Path, *arguments: Any) -> None:
 
 
 def weights_of(work_dir: Path, name: str) -> Path:
-    """Return where the weights of a finished stage are."""
+    """Return the path of the weights of a stage."""
     return work_dir / f'{name}.pth'
 
 

@@ -2,8 +2,9 @@
 
     python projects/pretrain/score_real.py CHECKPOINT --second DIR --levir DIR
 
-The pairs of SECOND (im1, im2, label1, label2 below DIR) are split by name: the first half may
-choose between runs, the second half reports. The pairs of LEVIR-CD (A, B, label) report.
+The pairs of SECOND (im1, im2, label1, label2 below DIR) are split by name: the first half is
+for choosing between runs, the second half for reporting. The pairs of LEVIR-CD (A, B, label) are
+for reporting.
 """
 
 from __future__ import annotations
@@ -33,14 +34,14 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description='Score weights on real pairs')
     parser.add_argument('checkpoint', nargs='+', help='one or more checkpoints or names of weights')
-    parser.add_argument('--config', help='config, where the checkpoint has none')
+    parser.add_argument('--config', help='config, for checkpoints without one')
     parser.add_argument('--second', help='folder with im1, im2, label1 and label2')
     parser.add_argument('--levir', help='folder with A, B and label')
     parser.add_argument('--scales', type=float, nargs='+', default=[1.0], help='sizes of SECOND')
     parser.add_argument(
         '--tta',
         action=argparse.BooleanOptionalAction,
-        help='average over all views, or over none (default: those that the weights say)',
+        help='average over all views, or over none (default: the views stored with the weights)',
     )
     parser.add_argument(
         '--views',

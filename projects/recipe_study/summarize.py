@@ -2,8 +2,8 @@
 
     python projects/recipe_study/summarize.py WORK_DIR [WORK_DIR ...] [--baseline NAME]
 
-The work directories are those of tools/recipe.py, each started with another --seed. Runs that are
-still going on are summed up as far as they have come.
+The work directories are those of tools/recipe.py, each started with another --seed. Unfinished
+runs are summed up with the stages that they have finished.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help='network, ensemble or stage that all rows are compared with; may be given again',
     )
     parser.add_argument(
-        '--score', choices=SUMMARY_SCORES, default='SeK', help='what is compared (default: SeK)'
+        '--score', choices=SUMMARY_SCORES, default='SeK', help='score to compare (default: SeK)'
     )
     add_traceback_option(parser)
     return parser.parse_args(arguments)
@@ -52,14 +52,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @dataclass(frozen=True)
 class Run:
-    """What one run of a recipe has reached so far: its ``table.json``.
+    """Results of one run of a recipe so far, from its ``table.json``.
 
     Attributes:
         folder: Its work directory.
         seed: Seed of its trainings, None where each drew its own.
         tests: Rows of its table by name of their stage.
         labels: Reports of its pseudo labels by name of their stage.
-        stages: For every stage what it was done with, None for those to come.
+        stages: Command and configs of every finished stage, None for the others.
     """
 
     folder: Path
@@ -70,7 +70,7 @@ class Run:
 
 
 def read_runs(folders: Iterable[str | os.PathLike[str]]) -> list[Run]:
-    """Read what runs of one recipe have reached.
+    """Read the results of runs of one recipe.
 
     Args:
         folders: Their work directories, at least one.
@@ -97,22 +97,22 @@ def read_runs(folders: Iterable[str | os.PathLike[str]]) -> list[Run]:
 
 
 def summarize(runs: Sequence[Run], baselines: Sequence[str] = (), score: str = 'SeK') -> str:
-    """Tables of the scores and of the pseudo labels, as Markdown in percent.
+    """Return tables of the scores and of the pseudo labels, as Markdown in percent.
 
     Args:
-        runs: What :func:`read_runs` returns.
+        runs: Runs of :func:`read_runs`.
         baselines: Networks, ensembles (``'members'``, ``'retrained'``) or
             stages (``'test_tta/members'``) that all rows are compared with.
-            Differences are taken run by run, so that what a seed does to both
-            drops out.
-        score: Which score is compared, one of :data:`SUMMARY_SCORES`.
+            Differences are taken run by run, so that the effect of a seed on
+            both cancels.
+        score: Score that is compared, one of :data:`SUMMARY_SCORES`.
 
     Returns:
-        A row a test, with mean and sample standard deviation over the runs
-        that have it; then a row for each figure of the pseudo labels, if any.
+        A row for each test, with mean and sample standard deviation over the
+        runs that have it; then a row for each figure of the pseudo labels, if any.
 
     Raises:
-        RecipeError: No test is called like a baseline.
+        RecipeError: A baseline is not the name of a test.
     """
     parts = [_head(runs), _table(_test_rows(runs, baselines, score), text_columns=2)]
     parts += _missing(runs)
@@ -135,7 +135,7 @@ def _read_run(folder: Path) -> Run:
     except (ValueError, KeyError, TypeError) as error:
         raise RecipeError(
             f'{path} is no table as tools/recipe.py writes it ({error!r}); start the recipe again '
-            'on this folder: what is done is not done anew'
+            'on this folder, which skips finished stages'
         ) from error
 
 
@@ -206,7 +206,7 @@ def _test_rows(
 
 
 def _tested(runs: Sequence[Run]) -> list[str]:
-    """Stages that test and are done in some run, in the order of the recipe."""
+    """Return the test stages that are finished in any run, in the order of the recipe."""
     return [stage for stage in runs[0].stages if any(stage in run.tests for run in runs)]
 
 
@@ -215,13 +215,13 @@ def _baseline(name: str, stages: Sequence[str]) -> str:
         if stage in stages:
             return stage
     raise RecipeError(
-        f'no test that is done is called {name!r} or test/{name}; there are '
+        f'no finished test is called {name!r} or test/{name}; there are '
         f'{", ".join(stages) or "none"}'
     )
 
 
 def _missing(runs: Sequence[Run]) -> list[str]:
-    """Return a note on rows that aren't of all runs."""
+    """Return a note on rows that some runs lack."""
     counts = {stage: sum(stage in run.tests for run in runs) for stage in _tested(runs)}
     short = [f'{stage} ({count})' for stage, count in counts.items() if count < len(runs)]
     return [f'Done in some of the {len(runs)} runs only: {", ".join(short)}.'] if short else []
@@ -267,9 +267,9 @@ def _figures(report: Mapping[str, Any]) -> dict[str, float | None]:
 def _values(
     figures: Sequence[Mapping[str, Mapping[str, float | None]]], stage: str, figure: str
 ) -> dict[int, float]:
-    """Return a figure by the number of the run, without those that have none.
+    """Return a figure by the number of the run, without runs that lack it.
 
-    A class that no pixel got has no precision.
+    Precision is lacking, for example, where no pixel got the class.
     """
     found = {number: run.get(stage, {}).get(figure) for number, run in enumerate(figures)}
     return {number: value for number, value in found.items() if value is not None}

@@ -44,7 +44,7 @@ def test_its_classes_are_those_of_second():
         (dict(num_pairs=0), 'num_pairs has to be a whole number of 1 or more, got 0'),
         (dict(first=-1), 'first has to be a whole number of 0 or more, got -1'),
         (dict(world=dict(size=8)), r'size in 32\.\.1000, got 8'),
-        (dict(data_prefix=dict(img_path_from='im1')), 'generated pairs are in no folder'),
+        (dict(data_prefix=dict(img_path_from='im1')), 'generated pairs have no folders'),
     ],
 )
 def test_mistakes_are_named(options, message):

@@ -1,4 +1,4 @@
-"""The tools' small network and data, and processes to run scripts in."""
+"""Share the small network, the data and the processes of the tools' tests."""
 
 from tools.conftest import environment, run, tiny, warm
 

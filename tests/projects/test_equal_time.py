@@ -1,4 +1,4 @@
-"""Equal time: worked numbers, then trainings and tests for real, on a tiny network."""
+"""Test equal time: worked numbers, then real trainings and tests of a tiny network."""
 
 import json
 
@@ -102,7 +102,7 @@ def test_a_speed_may_be_written_by_hand(tmp_path):
     cfg = STUDY.combine(_network(), _setting())
     manifest.write(dict(net=dict(seconds=0.25, pairs=8, parameters=10, gflop=1.5)))
     assert STUDY.measured_speed(manifest, 'net', cfg, 1) == SPEED
-    # An earlier version kept the config in a file of its own.
+    # An earlier version kept the config in a separate file.
     (tmp_path / 'net.py').touch()
     with pytest.raises(ManifestError, match=r'earlier version.*another --work-dir'):
         STUDY.measured_speed(manifest, 'net', cfg, 1)
@@ -184,7 +184,7 @@ def test_trains_the_steps_that_fit_scores_them_and_skips_what_is_done(tiny, sett
     assert f'{name}.config.train_dataloader.batch_size was 2, is 1. Choose' in printed
     assert f'{name}.threads was 1, is 2. Choose' in run(*command, '--threads', '2', code=2)
 
-    # Scores that a full disk cut off are made again, and the training is not.
+    # Scores that a full disk cut off are computed again, without another training.
     (folder / 'seed_3' / 'scores.json').write_text('{"scores": {"Sc')
     with STUDY.measurements(work) as manifest:
         manifest.lock()
@@ -203,7 +203,7 @@ def test_a_finished_comparison_may_be_read_only(tiny, setting, tmp_path, capsys)
     )
     command = [str(tiny), '--setting', str(setting), '--seconds', '1.6', '--seeds', '0']
     command += ['--work-dir', str(work)]
-    # Once before, since another user may not read all modules.
+    # Run once to import the modules, some of which the other user can't read.
     STUDY.main(command)
     (work / 'table.md').unlink()
     capsys.readouterr()

@@ -1,4 +1,4 @@
-"""The study of how many labelled pairs the generated weights save."""
+"""Test the study of labelled pairs that the weights of the package save."""
 
 import importlib.util
 import json
@@ -51,7 +51,7 @@ def test_each_real_pair_is_left_out_once(study, tmp_path):
 
 
 def test_scores_are_those_of_the_summed_counts(study, tmp_path, capsys):
-    # Found 3 of 4 changed pixels, and one too many: F1 6 / 8, though the pairs' mean is another.
+    # 3 of 4 changed pixels are found, and one too many: F1 is 6 / 8, unlike the mean of the pairs.
     for name, change in (('0', [[5, 1], [0, 3]]), ('1', [[4, 0], [1, 0]])):
         scd = np.diag([4, 0, 0, 0, 0, 0, 0]).tolist()
         path = tmp_path / f'{name}_imagenet.json'

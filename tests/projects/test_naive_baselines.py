@@ -1,4 +1,4 @@
-"""The naive baselines, against loops, OpenCV and worked figures."""
+"""Test the naive baselines against loops, OpenCV and worked figures."""
 
 import json
 
@@ -121,7 +121,7 @@ def test_naive_confusion_against_a_loop():
 
 def test_worked_figures(tmp_path):
     # One pair of 4 x 4 pixels: the upper half turns from class 1 (black) to 2 (white) and is
-    # annotated as changed, and so is, wrongly coloured, the first pixel of the lower half.
+    # annotated as changed. So is the first pixel of the lower half, although its colour stays.
     before = np.zeros((4, 4, 3), np.uint8)
     after = before.copy()
     after[:2] = 255
@@ -135,8 +135,8 @@ def test_worked_figures(tmp_path):
             folder.mkdir(parents=True)
             Image.fromarray(array).save(folder / 'a.png')
     figures = STUDY.score(tmp_path, 'label', 32)
-    # Otsu finds the upper 8 of 9 changed pixels; the classifier knows all of the first date
-    # and the 8 white ones of the second.
+    # Otsu finds the upper 8 of 9 changed pixels; the classifier is right at all of the first
+    # date and at the 8 white ones of the second.
     assert figures == pytest.approx(
         dict(
             changed_share=100 * 9 / 16,

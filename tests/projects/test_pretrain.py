@@ -1,4 +1,4 @@
-"""The scripts that made the weights of the package."""
+"""Test the scripts that made the weights of the package."""
 
 import importlib.util
 import json
@@ -28,7 +28,7 @@ def _load(name):
 
 @pytest.fixture
 def pipeline(monkeypatch):
-    """The script, with a training that only leaves its checkpoints, and no export."""
+    """Return the script, with trainings that only leave checkpoints, and without the export."""
     module, averaging = _load('run'), _load('average_weights')
     calls = []
 
@@ -62,7 +62,7 @@ def test_each_training_begins_with_what_the_one_before_left(pipeline, tmp_path):
         f'load_from={tmp_path / "first.pth"}',
         f'load_from={tmp_path / "both.pth"}',
     ]
-    # The tenth epoch of each, not the ninth, which comes later in the alphabet.
+    # The tenth epoch of each is taken, not the ninth, although its name sorts last.
     assert _value(tmp_path / 'first.pth') == 110
     assert _value(tmp_path / 'second.pth') == 210
     both = 0.3 * 110 + 0.7 * 210
@@ -169,7 +169,7 @@ def test_real_pairs_are_scored_by_half_and_scale(tmp_path, capsys):
 
 
 def test_the_weights_of_the_package_reach_their_bar(second_samples, tmp_path):
-    """On the real pairs that didn't choose them, as whoever names no weights uses them."""
+    """Score real pairs with the default options of prediction."""
     out = tmp_path / 'scores.json'
     _load('score_real').main([DEFAULT, '--second', str(second_samples), '--json', str(out)])
     scores = json.loads(out.read_text())[DEFAULT]

@@ -1,4 +1,4 @@
-"""Each study has a README that the index leads to, and examples that hold."""
+"""Test that the index links the README of each study, and that its examples are right."""
 
 import doctest
 import re

@@ -1,4 +1,4 @@
-"""The study of the recipe's steps: its stages, and networks that differ in one step."""
+"""Test the study of the recipe: its stages, and networks that differ in one step."""
 
 from mmengine.config import Config
 from study import PROJECTS
@@ -63,7 +63,7 @@ def test_the_study_stage_by_stage(monkeypatch):
 
 
 def test_the_networks_of_the_study_differ_in_what_their_names_say(monkeypatch):
-    """So a difference between two rows has one cause."""
+    """A difference between two rows of the table then has one cause."""
     monkeypatch.chdir(ROOT)
     folder = ROOT / FOLDER
     for name, weights in (('senseearth', (2, 1, 2, 2, 1, 1)), ('tfinet', (2, 2, 3, 3, 2, 1))):

@@ -1,4 +1,4 @@
-"""Several runs of one recipe as one table, against worked numbers."""
+"""Test the table of several runs of one recipe against worked numbers."""
 
 import json
 import re
@@ -19,7 +19,7 @@ SEK = {
     'test/members': (20.0, 20.0, 20.0),
 }
 REPORTS = {
-    # By run: share filled, share of it that is right.
+    # For each run: share of pixels filled, share of these that is right.
     'pseudo_labels/vote': ((80.0, 70.0), (84.0, 74.0), (82.0, 72.0)),
     'pseudo_labels/soft': ((50.0, 90.0), (54.0, 95.0), (52.0, 91.0)),
 }
@@ -47,7 +47,7 @@ def _stage(name, **options):
 
 
 def table(run, seed):
-    """What tools/recipe.py writes after a run; scores are numbers one can average in one's head."""
+    """Return the table that tools/recipe.py writes, with scores that are easy to average."""
     tests = [
         dict(
             stage=stage,
@@ -62,7 +62,7 @@ def table(run, seed):
     return dict(
         tests=tests,
         pseudo_labels={
-            # In the first run no pixel is held for water.
+            # In the first run no pixel is labelled water.
             stage: _report(*values[run], None if run == 0 else 10.0 * run)
             for stage, values in REPORTS.items()
         },
@@ -73,7 +73,7 @@ def table(run, seed):
 
 @pytest.fixture
 def folders(tmp_path):
-    """A function that writes three runs, after changing what it is given to change."""
+    """Return a function that writes three runs, after a change to their tables."""
 
     def _folders(change=lambda tables: None, seeds=(0, 1, 2)):
         tables = [table(run, seed) for run, seed in enumerate(seeds)]
@@ -102,7 +102,7 @@ def test_mean_spread_and_paired_differences(folders):
     assert lines[2:9] == [
         '| model | TTA | Score | SeK | mIoU | Fscd | SeK over a | SeK over test_tta/a |',
         '| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |',
-        # 10, 14, 12: deviations -2, 2, 0. The same seed moves a and its TTA alike: no deviation.
+        # 10, 14, 12: deviations -2, 2, 0. A seed moves a and its TTA equally: no deviation.
         '| a |  | 24.00 ± 4.00 | 12.00 ± 2.00 | 50.00 ± 0.00 | 40.00 ± 0.00 |  | -1.00 ± 0.00 |',
         '| a | yes | 26.00 ± 4.00 | 13.00 ± 2.00 | 50.00 ± 0.00 | 40.00 ± 0.00 | +1.00 ± 0.00 |  |',
         # 12, 15, 15 and, less a, 2, 1, 3.
@@ -159,7 +159,7 @@ def test_the_only_pseudo_labels_are_called_by_their_method(folders):
 
     text = summarize(read_runs(folders(change)))
     assert '\n|  | soft |\n| --- | ---: |\n' in text
-    # Where no land cover is known nothing is right or wrong.
+    # Without known land cover, nothing is right or wrong.
     assert 'right' not in text
     assert 'precision' not in text
 
@@ -204,7 +204,7 @@ def test_runs_without_a_seed_are_runs_of_their_own(folders):
             r'recipes: train/a was\n    \{.* "options": \{\}.*\nand\n    \{.*\{"amp": true\}',
         ),
         (
-            # The first run isn't there yet: the others still have to agree.
+            # The first run has no such stage yet; the others still have to agree.
             lambda t: (
                 t[0]['stages'].update({'train/a': None}),
                 t[1]['stages']['train/a'].update(configs={'a.py': 'y'}),
@@ -262,7 +262,7 @@ def test_it_prints_the_table(runs, capsys):
     ('words', 'message'),
     [
         (['nowhere'], 'there is no nowhere/table.json'),
-        (['--baseline', 'b'], "no test that is done is called 'b'"),
+        (['--baseline', 'b'], "no finished test is called 'b'"),
     ],
 )
 def test_wrong_words_are_named(runs, words, message):

@@ -1,4 +1,4 @@
-"""Networks that look at single pixels, so that a line of NumPy says what they predict."""
+"""Networks of single pixels, whose predictions a line of NumPy can compute."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from tfinet_mm.structures import SECOND, SCDProbabilities
 
 @MODELS.register_module(force=True)
 class PixelDetector(BaseModel):
-    """Class and change of a pixel from its own colours; see :func:`pixel_probabilities`."""
+    """Predict class and change of a pixel from its colours; see :func:`pixel_probabilities`."""
 
     def __init__(self, num_classes=6, test_cfg=None, data_preprocessor=None, autocast=None):
         super().__init__(data_preprocessor)
@@ -41,7 +41,7 @@ PREPROCESSOR = dict(type='tfinet_mm.PairDataPreprocessor', mean=[128.0] * 3, std
 
 
 def pixel_probabilities(state, image):
-    """Return what a PixelDetector says of one date: (H, W, 3) colours to (K, H, W) in float64."""
+    """Return a PixelDetector's probabilities (K, H, W) float64 of one date (H, W, 3)."""
     weight = state['semantic.weight'].numpy().astype(np.float64)[:, :, 0, 0]
     normalised = (image.astype(np.float64) - 128) / 64
     logits = np.einsum('kc,hwc->khw', weight, normalised)
@@ -51,7 +51,7 @@ def pixel_probabilities(state, image):
 
 
 def pixel_change(state, before, after):
-    """P(changed) by a PixelDetector, (H, W)."""
+    """Return P(changed) by a PixelDetector, (H, W)."""
     weight = state['change.weight'].numpy().astype(np.float64)[0, :, 0, 0]
     both = (np.concatenate([before, after], 2).astype(np.float64) - 128) / 64
     return 1 / (1 + np.exp(-(both @ weight + state['change.bias'].item())))
@@ -59,7 +59,7 @@ def pixel_change(state, before, after):
 
 @pytest.fixture
 def members(tmp_path):
-    """A function that saves M different networks: entries of an ensemble, and their weights."""
+    """Return a function that saves M networks: it returns an ensemble's entries, and weights."""
 
     def save(number=3, num_classes=6, classes=SECOND, first_seed=0):
         config = tmp_path / f'pixels{num_classes}.py'
@@ -85,7 +85,7 @@ def members(tmp_path):
 
 @pytest.fixture
 def make_config():
-    """A function for the config of a data set: its dictionary, a pipeline to test with."""
+    """Return a function that makes the config of a data set and a pipeline for tests."""
 
     def make(dataset, test_pipeline=None, split='train'):
         test_pipeline = test_pipeline or [
@@ -115,7 +115,7 @@ AUGMENTED = [
 
 @pytest.fixture
 def second(tmp_path, make_scd, make_config):
-    """Pairs of SECOND's layout below tmp_path/data: the pairs, and all arrays by name."""
+    """Return pairs in SECOND's layout below tmp_path/data, and all arrays by name."""
     names = ('a', 'sub dir/b.c d', 'sub dir/e', 'f', 'g')
     sizes = {'a': (12, 16), 'sub dir/b.c d': (9, 7), 'sub dir/e': (9, 7), 'f': (12, 16)}
     written = make_scd(names, {**sizes, 'g': (5, 20)}, root='data')

@@ -9,7 +9,7 @@ from tfinet_mm.pseudo_labels.generate import ensemble_model, generate
 
 @pytest.fixture
 def sources(tmp_path, second, members):
-    """CONFIG CHECKPOINT CONFIG CHECKPOINT; the first config has the data of ``second``."""
+    """Return CONFIG CHECKPOINT CONFIG CHECKPOINT; the first config has the data of ``second``."""
     model, _ = members(2)
     first, other = model['members']
     loader = dict(type='tfinet_mm.LoadImagePair'), dict(type='tfinet_mm.PackPairInputs')

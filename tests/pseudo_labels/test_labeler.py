@@ -27,7 +27,7 @@ from .conftest import pixel_change, pixel_probabilities
 
 
 def files(root):
-    """The content of every file of a folder, by its name."""
+    """Return the content of every file of a folder, by its name."""
     paths = sorted(path for path in root.rglob('*') if path.is_file())
     return {path.relative_to(root).as_posix(): path.read_bytes() for path in paths}
 
@@ -53,7 +53,7 @@ def written_confidence(root, name):
 
 
 def all_probabilities(states, arrays):
-    """Of both dates (M, K, H, W) each, and P(changed) (M, H, W), from the colours alone."""
+    """Return probabilities of both dates, (M, K, H, W), and P(changed), (M, H, W)."""
     before, after = (
         np.stack([pixel_probabilities(state, arrays[date]) for state in states])
         for date in ('before', 'after')
@@ -201,7 +201,7 @@ def test_accuracy_where_the_truth_is_known(tmp_path, second, members, make_confi
 
 
 class Killed(BaseException):
-    """What a test stops a run with."""
+    """An error that a test stops a run with."""
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_a_run_that_was_killed_goes_on(tmp_path, second, members, monkeypatch, w
     PseudoLabeler(model, pairs, tmp_path / 'killed', **options).run()
     assert files(tmp_path / 'killed') == files(tmp_path / 'whole')
     batches = [pairs.names[start : start + 2] for start in (0, 2, 4)]
-    # Three predictions are a batch and a half; the half is made again, as the batch it was.
+    # Three predictions are a batch and a half; the half batch is predicted again as a whole.
     done = {'write_prediction': number // 2}.get(what, 3)
     assert predicted == batches[done:]
 
@@ -264,7 +264,7 @@ def test_what_is_done_needs_no_network(tmp_path, second, members, monkeypatch):
     monkeypatch.setattr(PseudoLabeler, '_build', lambda self: pytest.fail('network built'))
     assert PseudoLabeler(model, pairs, tmp_path / 'out', 'soft', selection).run() == first
     assert files(tmp_path / 'out') == before
-    # A file that was lost comes back, and other thresholds need no network either.
+    # A lost file is written again, and other thresholds need no network either.
     pseudo_label_path(tmp_path / 'out', 'sub dir/e', 'to').unlink()
     PseudoLabeler(model, pairs, tmp_path / 'out', 'soft', selection).run()
     assert files(tmp_path / 'out') == before
@@ -273,7 +273,7 @@ def test_what_is_done_needs_no_network(tmp_path, second, members, monkeypatch):
     back = PseudoLabeler(model, pairs, tmp_path / 'out', 'soft', selection)
     assert back.run(overwrite=True) == first
     assert files(tmp_path / 'out') == before
-    # The predictions have served their purpose.
+    # Finished pseudo labels no longer need the predictions.
     shutil.rmtree(tmp_path / 'out/predictions')
     assert back.run() == first
 
@@ -306,7 +306,7 @@ def test_other_members_are_not_mixed_in(tmp_path, second, members):
 
 @pytest.mark.parametrize('name', ['im2/f.png', 'label1/sub dir/e.png'])
 def test_a_replaced_file_is_noticed(tmp_path, second, members, name):
-    """An image or annotation of the same name, size and time stamp, but other content."""
+    """A file of the same name, size and time stamp is told by its content."""
     pairs, _ = second
     model, _ = members(2)
     PseudoLabeler(model, pairs, tmp_path / 'out').run()
@@ -317,7 +317,7 @@ def test_a_replaced_file_is_noticed(tmp_path, second, members, name):
         pixels = np.asarray(image)
     Image.fromarray(pixels[::-1].copy()).save(path)
     data = path.read_bytes()
-    # The end of a PNG is its last chunk; what follows is not read.
+    # Readers stop at the last chunk of a PNG; the bytes after it make up the old size.
     path.write_bytes(data + b'x' * (old.st_size - len(data)))
     os.utime(path, ns=(old.st_atime_ns, old.st_mtime_ns))
     with pytest.raises(ValueError, match=rf'predictions\.files\[.*{path} \(sha256.*overwrite'):
@@ -348,7 +348,7 @@ def test_the_same_data_elsewhere_are_the_same(tmp_path, second, members, make_co
 
 
 def test_two_runs_do_not_mix(tmp_path, second, members, monkeypatch):
-    """The second one would leave a manifest of one threshold and labels of the other."""
+    """Otherwise they could leave the manifest of one threshold and labels of another."""
     pairs, _ = second
     model, _ = members(2)
     first = PseudoLabeler(model, pairs, tmp_path / 'out', 'soft', Selection(1.0))
@@ -435,11 +435,11 @@ def test_other_pairs_are_not_mixed_in(tmp_path, second, members, make_config):
 
 @pytest.mark.parametrize('overwrite', [False, True])
 def test_files_of_others_are_never_replaced(tmp_path, second, members, overwrite):
-    """The folder of the data set itself holds label1 and label2 as well."""
+    """The folder of a data set, which also has label1 and label2, is refused as output."""
     pairs, _ = second
     before = files(tmp_path / 'data')
     labeler = PseudoLabeler(members()[0], pairs, tmp_path / 'data')
-    with pytest.raises(ValueError, match=r'label1 is there already, and no members\.json says'):
+    with pytest.raises(ValueError, match=r'label1 exists, but no members\.json says'):
         labeler.run(overwrite)
     assert files(tmp_path / 'data') == before
 

@@ -1,4 +1,4 @@
-"""Trainings of two or four epochs in which an averaged network labels what did not change."""
+"""Test trainings of two or four epochs in which an averaged network labels unchanged pixels."""
 
 import copy
 import json
@@ -34,7 +34,7 @@ HEAD = {
     'norm_cfg': {'type': 'BN', 'momentum': 0.7},
     'num_classes': 6,
     'dropout_ratio': 0.3,
-    # Surer than networks of a few steps are.
+    # Surer than networks are after a few steps.
     'init_cfg': {'type': 'Normal', 'std': 2.0, 'override': {'name': 'conv_seg'}},
     'loss_decode': {'type': 'tfinet_mm.SemanticCELoss'},
 }
@@ -63,7 +63,7 @@ SIZES = ((32, 32), (32, 32), (32, 40), (24, 32))
 
 
 class Pairs(Dataset):
-    """Pairs that are held in memory: a hook that wrote to them would be found out."""
+    """Pairs that are held in memory, where a test can see whether a hook wrote to them."""
 
     metainfo = SECOND.metainfo()
 
@@ -95,7 +95,7 @@ class Pairs(Dataset):
 
 
 class Recorder(Hook):
-    """Keeps each batch as the network gets it, and the weights that it trains on it with."""
+    """Record the pairs of each batch as the network gets them, the teacher then, and the losses."""
 
     priority = 'LOW'  # after MeanTeacherHook
 
@@ -168,7 +168,7 @@ def test_nothing_happens_before_the_warm_up_is_over(tmp_path):
     ids=lambda options: ', '.join(options) or 'default',
 )
 def test_labels_are_those_of_the_teacher_where_they_may_be(tmp_path, options):
-    """Found again by predicting each pair alone with the teacher as it was."""
+    """Compare the labels with predictions of each pair alone by the recorded teacher."""
     hook = MeanTeacherHook(**OPTIONS, **options)
     recorder = Recorder(hook)
     runner = train(tmp_path, hook, recorder)
@@ -254,7 +254,7 @@ def test_weights_that_pairs_have_already(tmp_path):
 
 
 def test_the_teacher_follows_every_step(tmp_path):
-    """By the formula, of the weights that the checkpoints hold."""
+    """Apply the formula of the average to the weights in the checkpoints."""
     hook = MeanTeacherHook(warmup=3, momentum=0.3)
     train(tmp_path, hook, epochs=4, dataset=Small())
     name = 'semantic_head.conv_seg.weight'
@@ -275,13 +275,13 @@ class Small(Pairs):
 
 @pytest.fixture
 def whole(tmp_path):
-    """A training of four epochs in one go: its hook and its runner."""
+    """Return the hook and the runner of an uninterrupted training of four epochs."""
     hook = MeanTeacherHook(**OPTIONS)
     return hook, train(tmp_path, hook, epochs=4, name='whole', model=deterministic())
 
 
 def deterministic():
-    """Without dropout, whose random numbers a resumed training draws again."""
+    """Return a model without dropout, whose random numbers a resumed training draws again."""
     model = copy.deepcopy(MODEL)
     for head in ('semantic_head', 'change_head'):
         model[head]['dropout_ratio'] = 0
@@ -322,7 +322,7 @@ def test_the_teacher_is_no_part_of_the_network(whole, tmp_path):
     assert not any('teacher' in name for name in stored['state_dict'])
     for name, value in hook.teacher.state_dict().items():
         assert torch.equal(stored['mean_teacher'][name], value)
-    # What is kept to be used, such as the best checkpoint, needs no teacher.
+    # Checkpoints without an optimizer, such as the best one, need no teacher.
     runner.save_checkpoint(
         str(tmp_path), 'best.pth', save_optimizer=False, save_param_scheduler=False
     )
@@ -358,11 +358,11 @@ def test_a_checkpoint_without_a_teacher(whole, tmp_path, caplog):
 
 def test_a_new_training_from_old_weights_takes_no_old_teacher(whole, tmp_path):
     hook, _ = resume(tmp_path, tmp_path / 'whole' / 'epoch_2.pth', resume=False)
-    assert int(hook.teacher.steps) == 8  # four epochs of its own, none of the other
+    assert int(hook.teacher.steps) == 8  # four epochs of this training, none of the first
 
 
 def test_a_distributed_training(tmp_path, monkeypatch):
-    """The wrapper's module is what the teacher follows."""
+    """The teacher follows the network inside the wrapper."""
     monkeypatch.setenv('LOCAL_RANK', '0')
     torch.distributed.init_process_group(
         'gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1
@@ -421,7 +421,7 @@ def test_trainings_it_is_not_made_for(tmp_path, options, message):
 @pytest.mark.parametrize('field', ['gt_sem_seg', 'gt_sem_seg_from', 'gt_sem_seg_to'])
 def test_pairs_without_labels(tmp_path, field):
     hook = MeanTeacherHook(**{**OPTIONS, 'warmup': 0})
-    with pytest.raises(ValueError, match=f'no {field}; is .*LoadPairAnnotations'):
+    with pytest.raises(ValueError, match=f'no {field}; put .*LoadPairAnnotations'):
         train(tmp_path, hook, dataset=Pairs(drop=field))
 
 

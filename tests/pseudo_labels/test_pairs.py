@@ -165,7 +165,7 @@ def test_the_embedded_data_have_their_truth(tmp_path, make_scd, make_config):
     config = second_config(tmp_path / 'data') | dict(type='tfinet_mm.SyntheticSCDDataset')
     pairs = PairsToLabel(make_config(config))
     np.testing.assert_array_equal(pairs.truth(1), cover[:, 1])
-    # Another data set is asked for it, and every pair has to be there.
+    # Other data sets have no such folders by default; where they are read, no file may be missing.
     assert PairsToLabel(make_config(second_config(tmp_path / 'data'))).truth(1) is None
     (tmp_path / 'data/cover2/b.png').unlink()
     with pytest.raises(UnmatchedPairError, match="to lacks 'b'"):
@@ -200,7 +200,7 @@ def test_data_sets_of_other_classes(tmp_path, make_scd, make_config):
     parts[1]['semantic_classes'] = ('none', 'a', 'b', 'c', 'd', 'e', 'f')
     for name in ('one', 'two'):
         make_scd([name], (4, 4), root=name)
-    # As wrappers do that keep the first one's metainfo.
+    # Wrappers that keep the first data set's metainfo would hide the difference.
     wrapped = dict(type='ConcatDataset', datasets=parts, ignore_keys=['semantic_classes'])
     with pytest.raises(ClassMismatchError, match=r"'sports field'\) and \('none', 'a'"):
         PairsToLabel(make_config(wrapped))
@@ -226,5 +226,5 @@ def test_pairs_without_labels(tmp_path, make_scd, make_config):
     make_scd(['a'], (4, 6), root='data')
     nothing = dict(seg_map_path_from=None, seg_map_path_to=None)
     config = second_config(tmp_path / 'data', data_prefix=nothing, test_mode=True)
-    with pytest.raises(MissingLabelsError, match='a has no labels, which say what is unchanged'):
+    with pytest.raises(MissingLabelsError, match='a has no labels: pseudo labels need'):
         PairsToLabel(make_config(config, split='test'), 'test')[0]

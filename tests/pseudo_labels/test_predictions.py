@@ -24,7 +24,7 @@ def build(model):
 
 
 def slow_winner(before, after):
-    """Class and number of votes of one pixel from the classes of M members, 1..K."""
+    """Return the class and its votes for one pixel from the classes 1..K of M members."""
     votes = [a if a == b else 0 for a, b in zip(before, after, strict=True)]
     most = max(votes.count(value) for value in votes)
     winner = min(value for value in votes if votes.count(value) == most)
@@ -34,7 +34,7 @@ def slow_winner(before, after):
 @pytest.mark.parametrize('transforms', [('identity',), TTA_TRANSFORMS])
 @pytest.mark.parametrize('method', ['vote', 'soft'])
 def test_what_is_kept_of_a_pair(second, members, method, transforms):
-    """All of it from the colours of each pixel; networks of single pixels don't mind flips."""
+    """Compute everything from the colours of each pixel, which flips don't affect."""
     pairs, written = second
     model, states = members(3)
     weights = (1.0, 2.0, 0.5)
@@ -132,7 +132,7 @@ def test_networks_without_an_answer(second, members):
     pairs, _ = second
     ensemble = build(members(2)[0])
     ensemble.members[1].semantic.bias.data[3] = float('nan')
-    with pytest.raises(ValueError, match=r'no numbers \(NaN\) for f: .*--amp bfloat16'):
+    with pytest.raises(ValueError, match=r'predict NaN for f: .*--amp bfloat16'):
         predict_pairs(ensemble, [pairs[1]], 'vote', ('identity',))
 
 

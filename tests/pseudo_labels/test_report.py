@@ -72,7 +72,7 @@ def test_the_table_reads_well(counts):
 
 
 def test_nothing_to_divide_by():
-    """One member, nothing unchanged, nothing known: no share of nothing."""
+    """One member, no unchanged pixel and no known class give no shares."""
     report = make_report(Counts.zeros(2, 1), TABLE, 'soft', ['a'], np.array([LEVELS, 0]))
     assert report['filled'] is None
     assert report['agreement'] == dict(all=None, pairwise=[[None]], same_on_both_dates=[None])

@@ -1,4 +1,4 @@
-"""The rules against loops over pixels that spell them out."""
+"""Test the rules against loops over pixels."""
 
 from collections import Counter
 
@@ -11,7 +11,7 @@ from tfinet_mm.pseudo_labels.rules import LEVELS, count_votes, level, quantised
 
 
 def slow_vote(predictions_from, predictions_to, label_from, label_to):
-    """The published rule, a pixel and a network at a time; 255 stays without a label."""
+    """Apply the published rule to one pixel and network at a time; 255 gets no label."""
     members, height, width = predictions_from.shape
     results = np.zeros((2, height, width), np.uint8)
     for y in range(height):

@@ -91,7 +91,7 @@ def test_a_quota_only_lowers_thresholds():
     histogram[0, [LEVELS, 55000]] = 99, 1  # sure: the quota is met above the threshold
     histogram[1, [25000, 20000]] = 1, 9  # never sure
     selection = Selection(threshold=0.5, quota={'farmland': 0.5, 'desert': 0.1, 'building': 0.5})
-    # Of classes 3 and 4 there is no pixel at all.
+    # Classes 3 and 4 have no pixels at all.
     assert selection.levels(LANDSAT_SCD, histogram).tolist() == [30000, 25000, 30000, 30000]
     assert Selection(threshold=0.5).levels(LANDSAT_SCD).tolist() == [30000] * 4
 

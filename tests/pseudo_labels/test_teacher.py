@@ -81,7 +81,7 @@ def test_labels_of_a_teacher_pixel_by_pixel(most):
 
 
 def made_sample(size=(6, 7), weights=False):
-    """Labels with every combination: unchanged, changed, ignored; known and unknown."""
+    """Return labels of every combination: unchanged, changed, ignored; known and unknown."""
     generator = torch.Generator().manual_seed(3)
     sample = SegDataSample(metainfo=dict(sample_id='a'))
     choices = torch.tensor([0, 1, 255])
@@ -131,7 +131,7 @@ def test_a_sample_is_filled_where_it_may_be(weight, weights):
                     assert found == pytest.approx(expected_weight, rel=1e-6)
         assert new.get(f'gt_sem_seg_{date}').data.dtype == torch.int64
         assert (f'gt_weight_{date}' in new) == (weights or weight is not None)
-        # What came is what it was.
+        # The input sample is not modified.
         for field in (f'gt_sem_seg_{date}', f'gt_weight_{date}'):
             assert (field in sample) == (field in before)
             if field in before:

@@ -21,7 +21,7 @@ DATES = ('from', 'to')
 
 
 def confidence_of(label, date):
-    """Confidence 0..255 that follows from class and date, so that it is known after any crop."""
+    """Return the confidence 0..255 by class and date, so that it is known after any crop."""
     return (label * 30 + (date == 'to') * 7).astype(np.uint8)
 
 
@@ -42,7 +42,7 @@ def write_pseudo(root, name, labels, seed=0, table=SECOND, storage='palette', co
 
 @pytest.fixture
 def pair(make_scd, tmp_path):
-    """Arrays of one pair, its pseudo labels, and a function that loads it with options."""
+    """Return arrays of one pair, its pseudo labels, and a function that loads it with options."""
     made = make_scd(names=['sub dir/a.b c'])['sub dir/a.b c']
     pseudo = write_pseudo(
         tmp_path / 'pseudo', 'sub dir/a.b c', (made['label_from'], made['label_to'])
@@ -119,7 +119,7 @@ def test_confidence_and_weights(pair, least, weight):
 
 
 def test_ignored_pixels_stay_ignored(make_scd, tmp_path):
-    """Pixels that the annotation contradicts itself about, and those ignored by a mask."""
+    """Pixels are ignored if the annotation contradicts itself, changed on one date alone."""
     made = make_scd(names=['a'], storage='palette')['a']
     label_from, label_to = made['label_from'].copy(), made['label_to'].copy()
     label_from[:4], label_to[:4] = 3, 0
@@ -157,7 +157,7 @@ AFTER = {
 
 @pytest.mark.parametrize('name', AFTER)
 def test_weights_follow_the_labels_through_later_transforms(pair, tmp_path, name):
-    """Each pixel's weight says what its class is, on either date."""
+    """The weight of each pixel follows from its class, on both dates."""
     init_default_scope('mmseg')
     set_random_seed(0)
     dataset = SECONDDataset(
@@ -215,7 +215,7 @@ def test_windows_of_tiles(make_scd, tmp_path):
 
 
 def test_transitions_of_landsat(tmp_path):
-    """One label file of both dates; the classes of each follow from it."""
+    """The classes of each date follow from one label file of transitions."""
     rng = np.random.default_rng(3)
     transitions = rng.integers(0, 10, (8, 9)).astype(np.uint8)
     before = np.array([0, 1, 1, 2, 2, 2, 3, 3, 4, 4], np.uint8)[transitions]
@@ -233,7 +233,7 @@ def test_transitions_of_landsat(tmp_path):
 
 
 def test_land_cover_with_gaps(tmp_path):
-    """Labels of every pixel but a few ignored ones, as HRSCD's: only gaps are filled."""
+    """In labels of nearly every pixel, like those of HRSCD, only gaps are filled."""
     rng = np.random.default_rng(4)
     cover = [rng.integers(0, 7, (8, 9)).astype(np.uint8) for _ in DATES]
     mask = (rng.random((8, 9)) < 0.3).astype(np.uint8)
@@ -332,7 +332,7 @@ class TestBadFolders:
     def test_confidence(self, pair, tmp_path, image, message):
         path = confidence_path(tmp_path / 'pseudo', 'sub dir/a.b c', 'from')
         Image.fromarray(image).save(path)
-        pair[2]()  # where it isn't needed, it isn't read
+        pair[2]()  # without an option that needs it, it isn't read
         with pytest.raises(LabelFormatError, match=message):
             pair[2](weight='confidence')
         path.unlink()
@@ -349,7 +349,7 @@ def test_missing_files(pair, tmp_path):
     made, _, load = pair
     for date in DATES:
         path = pseudo_label_path(tmp_path / 'pseudo', 'sub dir/a.b c', date)
-        # One date alone can't be meant.
+        # A single missing date is an error, even with 'keep'.
         with pytest.raises(FileNotFoundError, match=r'a\.b c\.png'):
             path.unlink() or load(missing='keep' if date == 'from' else 'error')
     results = load(missing='keep', weight=0.5)
@@ -378,7 +378,7 @@ def test_pairs_without_pseudo_labels_are_counted_over_all_workers(
             pass
         logger.removeHandler(caplog.handler)
     assert load.counts == (3, 11)
-    if workers == 0:  # the records of other processes don't come here
+    if workers == 0:  # log records of other processes aren't captured
         warnings = [record.getMessage() for record in caplog.records]
         assert [text.split(' had')[0] for text in warnings] == [
             '1 of 4 pairs loaded so far',

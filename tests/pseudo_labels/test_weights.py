@@ -13,5 +13,5 @@ def test_what_a_weight_may_be():
 
 @pytest.mark.parametrize('weight', [0, -1, True, False, float('inf'), float('nan'), 'sure', [1]])
 def test_anything_else_is_an_error(weight):
-    with pytest.raises(ValueError, match=r'weight has to be None \(all'):
+    with pytest.raises(ValueError, match=r'weight has to be None \(equal'):
         check_weight(weight)

@@ -1,4 +1,4 @@
-"""A network and a data set small enough to run the real tools on."""
+"""Share a network and a data set that are small enough for the real tools."""
 
 import importlib.util
 import json
@@ -46,10 +46,10 @@ randomness = dict(seed=1)
 
 @pytest.fixture(scope='session')
 def tiny(tmp_path_factory):
-    """Path of a config that trains in a second an epoch: four pairs, and three to test on."""
+    """Return a config that trains an epoch in a second: four pairs, and three to test on."""
     folder = tmp_path_factory.mktemp('tiny')
     write_dataset(folder / 'data', 4, 3, SyntheticConfig(size=64))
-    # The bases in a config of their own: the tools' own layout, from any folder.
+    # A config outside the repository names its bases by full paths.
     base = [
         str(ROOT / 'configs/_base_' / part)
         for part in (
@@ -66,7 +66,7 @@ def tiny(tmp_path_factory):
 
 @pytest.fixture(scope='session')
 def environment():
-    """Environment of the tools' processes: one thread, no launcher's variables."""
+    """Return the environment of the tools' processes: one thread, no launcher's variables."""
     kept = {
         name: value
         for name, value in os.environ.items()
@@ -81,7 +81,7 @@ def environment():
 
 
 class WarmProcesses:
-    """Starts programs in processes that needn't import torch, MMEngine and mmseg any more."""
+    """Start programs in processes that have already imported torch, MMEngine and mmseg."""
 
     def __init__(self, environment: dict[str, str]) -> None:
         self._server = subprocess.Popen(
@@ -104,14 +104,14 @@ class WarmProcesses:
         return int(self._server.stdout.readline())
 
     def close(self) -> None:
-        """End the process that the others come from."""
+        """End the process from which the others are forked."""
         self._server.stdin.close()
         self._server.wait(timeout=60)
 
 
 @pytest.fixture(scope='session')
 def warm(environment) -> Iterator[WarmProcesses]:
-    """Processes that start at once."""
+    """Yield processes that start without waiting for imports."""
     processes = WarmProcesses(environment)
     yield processes
     processes.close()
@@ -121,9 +121,8 @@ def warm(environment) -> Iterator[WarmProcesses]:
 def run(environment, tmp_path, tmp_path_factory, request):
     """Run a tool in an empty folder, and return what it printed.
 
-    A script starts as usual, and so does a Python file with variables of its own or ``warm=False``,
-    for tests of what is imported and when. Other Python files run in warm processes, see
-    ``warm_process.py``.
+    Scripts start as usual, and so do Python files with ``env`` or with ``warm=False``, for tests of
+    imports. Other Python files run in warm processes, see ``warm_process.py``.
     """
 
     def _run(*command, env=None, code=0, timeout=240, warm=True):
@@ -154,13 +153,13 @@ def run(environment, tmp_path, tmp_path_factory, request):
 
 @pytest.fixture(scope='session')
 def tools():
-    """The folder of the tools."""
+    """Return the folder of the tools."""
     return TOOLS
 
 
 @pytest.fixture(scope='session')
 def trained(tiny, warm, tmp_path_factory):
-    """Work directory of a finished training of two epochs, and what was printed."""
+    """Return the work directory and the output of a finished training of two epochs."""
     work_dir = tmp_path_factory.mktemp('trained')
     output = tmp_path_factory.mktemp('printed') / 'output.txt'
     words = [str(TOOLS / 'train.py'), str(tiny), '--work-dir', str(work_dir)]
@@ -172,7 +171,7 @@ def trained(tiny, warm, tmp_path_factory):
 
 @pytest.fixture
 def ensemble(tiny, trained, tmp_path):
-    """Path of a config of two members: the training's second epoch and its first."""
+    """Return the config of an ensemble: the training's second epoch and its first."""
     config = tmp_path / 'ensemble.py'
     members = [
         dict(config=str(tiny), checkpoint=str(trained[0] / f'epoch_{epoch}.pth'))

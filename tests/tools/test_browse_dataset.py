@@ -1,4 +1,4 @@
-"""tools/browse_dataset.py, run as users run it."""
+"""Test tools/browse_dataset.py as users run it."""
 
 import numpy as np
 from PIL import Image
@@ -21,11 +21,11 @@ def test_pictures_show_what_training_sees(make_scd, tmp_path, tools, run):
     config = tmp_path / 'config.py'
     config.write_text(CONFIG.format(root=str(tmp_path)))
     output = run(tools / 'browse_dataset.py', config, '--out', tmp_path / 'seen', '--number', '9')
-    assert '3 pictures of 3 samples' in output
+    assert '3 visualisations of 3 samples' in output
     files = sorted(path.name for path in (tmp_path / 'seen').iterdir())
     assert files == ['0000_a.1.png', '0001_sub b.png', '0002_sub_b.png']
     picture = np.asarray(Image.open(tmp_path / 'seen' / '0000_a.1.png').convert('RGB'))
-    # Somewhere in it is the flipped first image, each of its pixels a square of 2 x 2 or more.
+    # The drawing contains the flipped first image, with each pixel as a square of 2 x 2 or more.
     flipped = written['a.1']['before'][:, ::-1]
     rows = [row for row in range(picture.shape[0] - 192) if matches(picture, flipped, row)]
     assert rows

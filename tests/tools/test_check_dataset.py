@@ -1,4 +1,4 @@
-"""tools/check_dataset.py, run as users run it."""
+"""Test tools/check_dataset.py as users run it."""
 
 import json
 from pathlib import Path

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_published_file_to_working_model(tools, run, tmp_path):
-    """From a file with the published keys to its published outputs."""
+    """Convert a file with the published keys, and compare with the published outputs."""
     reference = load_reference('tfinet_resnet18')
     source, target = tmp_path / 'published v1.0.pth', tmp_path / 'new folder' / 'tfinet.pth'
     torch.save(reference.state_dict, source)

@@ -1,4 +1,4 @@
-"""dist_train.sh and dist_test.sh with two ranks, and the slurm scripts with a stand-in for srun."""
+"""Test dist_train.sh and dist_test.sh with two ranks, and the slurm scripts with a fake srun."""
 
 import os
 import re
@@ -19,7 +19,7 @@ def scores_of(output):
 
 @pytest.mark.slow
 def test_two_ranks_train_and_score_as_one(tiny, tools, run, tmp_path):
-    # SyncBN, three images on two ranks, gloo; from another folder, through a path with a space.
+    # SyncBN over gloo, and three images for two ranks; another folder, and a path with a space.
     options = ('--work-dir', tmp_path / 'two ranks', '--cfg-options', 'train_cfg.max_epochs=1')
     output = run(tools / 'dist_train.sh', tiny, 2, *options)
     # Four pairs, batches of two, two ranks: one step an epoch.
@@ -40,7 +40,7 @@ def test_two_ranks_train_and_score_as_one(tiny, tools, run, tmp_path):
 
 @pytest.mark.slow
 def test_two_ranks_augment_and_average_as_one(ensemble, tools, run, tmp_path):
-    """An ensemble under dist_test.sh, without CHECKPOINT; one of the three images comes twice."""
+    """Test an ensemble without CHECKPOINT; with two ranks, one of three images comes twice."""
     options = ('--tta', '--time-budget', 600)
     one = run(tools / 'test.py', ensemble, *options, '--out', tmp_path / 'one')
     two = run(tools / 'dist_test.sh', ensemble, 2, *options, '--out', tmp_path / 'two')
@@ -56,7 +56,7 @@ def test_two_ranks_augment_and_average_as_one(ensemble, tools, run, tmp_path):
 
 @pytest.fixture
 def fake_python(tmp_path):
-    """An interpreter that prints its arguments, and variables that start with MASTER."""
+    """Return an interpreter that prints its arguments, and variables that start with MASTER."""
     path = tmp_path / 'python'
     path.write_text('#!/bin/sh\nfor a in "$@"; do echo "[$a]"; done\nenv | grep ^MASTER\nexit 0\n')
     path.chmod(path.stat().st_mode | stat.S_IEXEC)
@@ -99,7 +99,7 @@ def test_an_ensemble_has_no_checkpoint(tools, run, fake_python, srun, tmp_path):
     assert '[--nproc_per_node=2]' in words
     expected = ['[c.py]', '[--launcher]', '[pytorch]', '[--tta]']
     assert words[words.index(f'[{tools}/test.py]') + 1 :][:4] == expected
-    # A file may be called like a number.
+    # A file name may be a number.
     (tmp_path / '2').touch()
     words = run(tools / 'dist_test.sh', 'c.py', 2, 3, env=environment).splitlines()
     assert '[--nproc_per_node=3]' in words
@@ -134,18 +134,18 @@ def test_processes_come_after_the_config(tools, run, fake_python, tmp_path, scri
         assert '[--nproc_per_node=2]' in words
         expected = [f'[{word}]' for word in ('c.py', 'x.pth', *tail, '--launcher', 'pytorch')]
         assert words[words.index(f'[{tools}/{script[5:-3]}.py]') + 1 :][: len(expected)] == expected
-    # A file may be called like a number.
+    # A file name may be a number.
     (tmp_path / '7').touch()
     words = run(tools / script, '7', 3, 'x.pth', *tail, env=environment).splitlines()
     assert '[--nproc_per_node=3]' in words
-    # The order of earlier versions, no number, and none above 0.
+    # The number first, as in earlier versions; no number; and no number above 0.
     for command in ([2, 'c.py', 'x.pth', *tail], ['c.py', 'x.pth', *tail], ['c.py', 0, *tail]):
         assert f'{script} CONFIG GPUS ' in run(tools / script, *command, code=2, env=environment)
 
 
 @pytest.fixture
 def srun(tmp_path):
-    """A stand-in for srun that notes its options and starts the tasks on this machine."""
+    """Return an environment with a fake srun that prints its options and starts tasks here."""
     folder = tmp_path / 'bin'
     folder.mkdir()
     script = folder / 'srun'

@@ -1,4 +1,4 @@
-"""tools/draw_scene.py."""
+"""Test tools/draw_scene.py."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_quality_makes_the_file_smaller(load_tool, scene, tmp_path):
 
 def test_what_cannot_be_drawn(load_tool, scene, tmp_path):
     main = load_tool('draw_scene.py').main
-    with pytest.raises(ValueError, match=r'expected a picture \.jpg or \.png'):
+    with pytest.raises(ValueError, match=r'suffix \.jpg or \.png'):
         main([str(scene), '--out', str(tmp_path / 'x.tif')])
     with pytest.raises(SceneError, match='holds no finished scene'):
         main([str(tmp_path), '--out', str(tmp_path / 'x.png')])

@@ -1,4 +1,4 @@
-"""tools/export_weights.py, and its files in place of checkpoints in the other tools."""
+"""Test tools/export_weights.py, and its files in place of checkpoints in the other tools."""
 
 import json
 
@@ -21,7 +21,7 @@ WEIGHT, BIAS = (f'semantic_head.conv_seg.{kind}' for kind in ('weight', 'bias'))
 
 @pytest.fixture(scope='module')
 def weights(trained, load_tool, tmp_path_factory):
-    """The network of the training as weights of the package, in float32."""
+    """Return the trained network as a file of weights, in float32."""
     folder = tmp_path_factory.mktemp('weights')
     file = folder / f'{NAME}.safetensors'
     load_tool('export_weights.py').main(
@@ -32,13 +32,13 @@ def weights(trained, load_tool, tmp_path_factory):
 
 @pytest.fixture
 def installed(weights, monkeypatch):
-    """The same as those of this installation."""
+    """Use these weights as the weights of the package."""
     monkeypatch.setattr(shipped, 'FOLDER', weights.parent)
 
 
 @pytest.fixture
 def pair(tiny):
-    """A held-out pair."""
+    """Return the two images of a held-out pair."""
     data = tiny.parent / 'data' / 'val'
     name = sorted(path.name for path in (data / 'im1').iterdir())[0]
     return [str(data / part / name) for part in ('im1', 'im2')]
@@ -60,7 +60,7 @@ def test_the_tool_says_what_it_wrote(trained, tiny, tools, run, tmp_path):
 
 
 def test_the_averages_of_mmengines_hook_are_taken(tiny, load_tool, tmp_path, capsys):
-    """Those that the training validated with, not the last weights."""
+    """The exported weights are those of the validation, not those of the last step."""
     config = tmp_path / 'averaged.py'
     config.write_text(
         f'_base_ = {str(tiny)!r}\n'
@@ -106,7 +106,7 @@ def test_two_pictures_are_enough(tiny, trained, installed, pair, tmp_path, capsy
     np.testing.assert_array_equal(found.change_prob, expected.change_prob)
     (written,) = (tmp_path / 'out' / 'change_prob').iterdir()
     np.testing.assert_array_equal(Image.open(written), np.round(255 * expected.change_prob))
-    # The same by name; a mistyped one is no folder or picture.
+    # The same by name; a misspelt name is reported as such, not as a missing image.
     predict([NAME, *pair, '--out', str(tmp_path / 'out')])
     assert 'Predicted 0 pairs, 1 were finished' in capsys.readouterr().out
     with pytest.raises(FileNotFoundError, match=f'did you mean {NAME!r}'):
@@ -137,7 +137,7 @@ def classes_of(tiny):
 
 
 def training(tiny, folder, names, load_from, **model):
-    """A config of one epoch on classes of these names."""
+    """Return a config of one epoch on classes of these names."""
     meta = dict(semantic_classes=names, semantic_palette=classes_of(tiny)['semantic_palette'])
     loader = dict(dataset=dict(metainfo=meta))
     cfg = dict(
@@ -165,7 +165,7 @@ def test_a_training_starts_from_them_with_other_classes(
     (log,) = (tmp_path / 'w').glob('*/*.log')
     line = f'{NAME}: these start fresh: {WEIGHT} and {BIAS} of lake\n'
     assert log.read_text().count(line) == 1
-    # A step of no size leaves all but the statistics of batch norm.
+    # With a learning rate of 0, only the statistics of batch norm change.
     found = torch.load(tmp_path / 'w' / 'epoch_1.pth', weights_only=False)['state_dict']
     source = safetensors.torch.load_file(weights)
     expected = [source[WEIGHT][trained.index(name) - 1] for name in names[1:-1]]

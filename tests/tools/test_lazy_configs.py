@@ -1,4 +1,4 @@
-"""Every tool on a config in MMEngine's new style: classes for names, bases by import."""
+"""Test every tool on a config in MMEngine's new style: classes for names, bases by import."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from tfinet_mm.models.members import load_member
 
 @pytest.fixture(scope='module')
 def folder(tmp_path_factory, load_tool):
-    """Configs, data, and a training of one epoch in w."""
+    """Return a folder with configs, data, and a training of one epoch in w."""
     folder = tmp_path_factory.mktemp('lazy')
     write_dataset(folder / 'data', 4, 2, SyntheticConfig(size=64))
     network = write_configs(folder, folder / 'data', folder / 'w/epoch_1.pth', folder / 'pseudo')
@@ -37,7 +37,7 @@ def test_training_stored_classes_by_path(folder):
     assert 'tfinet_mm.models.SemanticChangeDetector' in stored
 
 
-# Words after the folder's files are taken as they are; FILE names lie in the folder.
+# Words with @ are paths in the folder; others are taken as they are.
 COMMANDS = {
     'train, resumed': 'train.py @lazy_network.py --work-dir @w2 --resume @w/epoch_1.pth '
     '--cfg-options train_cfg.max_epochs=2',
@@ -75,7 +75,7 @@ def test_a_tool_runs(folder, load_tool, name, capsys):
     assert load_tool(tool).main(words) in (None, 0)
     printed = capsys.readouterr().out
     if name == 'test with all':
-        # The hook of the config drew, no second one; the metric and the report are the config's.
+        # The config's hook, metric and report were used, and no second ones.
         assert len(list((folder / 'pictures').glob('*.png'))) == 2
         assert len(list((folder / 'maps').rglob('*.png'))) == 6
         assert json.loads((folder / 'scores.json').read_text())['scores']
@@ -86,7 +86,7 @@ def test_a_tool_runs(folder, load_tool, name, capsys):
 
 @pytest.mark.parametrize('sources', [('lazy_network.py', 'w/epoch_1.pth'), ('w/epoch_1.pth',)])
 def test_prediction_with_the_config_and_with_the_one_stored(folder, sources, tmp_path):
-    """The same as the detector itself, the config read from the checkpoint without running it."""
+    """Compare with the detector itself; a stored config is read without running it."""
     files = [str(folder / source) for source in sources]
     images = [str(folder / 'data/val' / name) for name in ('im1', 'im2')]
     predict([*files, *images, '--out', str(tmp_path / 'out'), '--device', 'cpu'])

@@ -71,7 +71,7 @@ def test_logs_go_to_tensorboard_and_wandb_by_config(program, tmp_path):
     )
     printed = program()
     assert 'WANDB tfinet True True' in printed
-    # Only the checkpoints are written by this package's.
+    # The file backend of this package is used for checkpoints alone.
     assert 'BACKEND LocalBackend' in printed
 
     (folder,) = (tmp_path / 'w').glob('*/vis_data')
@@ -96,7 +96,7 @@ def test_a_strangers_checkpoint_is_refused(program, tmp_path):
 
 @pytest.fixture(scope='session')
 def mmseg_tool():
-    """A function that runs main() of one of mmseg's own tools in this process."""
+    """Return a function that runs main() of one of mmseg's own tools in this process."""
     folder = Path(mmseg.__file__).parent / '.mim' / 'tools'
     if not folder.is_dir():
         pytest.skip('this MMSegmentation comes without its tools')
@@ -105,7 +105,7 @@ def mmseg_tool():
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr(sys, 'argv', [name, *map(str, arguments)])
             patch.setenv('LOCAL_RANK', '0')
-            # A process of its own has no visualizer yet, with the folder of an earlier test.
+            # A new process has no visualizer yet; here, one may have the folder of an earlier test.
             patch.setattr(Visualizer, '_instance_dict', OrderedDict())
             namespace = runpy.run_path(str(folder / name))
             namespace['main']()
@@ -114,7 +114,7 @@ def mmseg_tool():
 
 
 def test_mmseg_tests_draws_writes_and_augments(tiny, trained, mmseg_tool, load_tool, tmp_path):
-    """The same maps and pictures as tools/test.py makes."""
+    """MMSegmentation's tool makes the same maps and pictures as tools/test.py."""
     checkpoint = trained[0] / 'epoch_2.pth'
     mmseg_tool(
         *('test.py', tiny, checkpoint, '--tta', '--work-dir', tmp_path / 'theirs'),

@@ -1,4 +1,4 @@
-"""tools/predict.py and dist_predict.sh as processes: killed, started again, shared out."""
+"""Test tools/predict.py and dist_predict.sh as processes: killed, resumed, shared."""
 
 import json
 import os
@@ -15,7 +15,7 @@ from PIL import Image
 rasterio = pytest.importorskip('rasterio')
 pytest.importorskip('pyogrio')
 
-# The tool with a network that takes its time, so that a signal meets it at work.
+# The tool with a slow network, so that a signal reaches it at work.
 SLOW = """
 import sys, time
 from tfinet_mm.apis import SCDInferencer
@@ -31,7 +31,7 @@ main(sys.argv[1:])
 
 @pytest.fixture
 def scenes(tmp_path):
-    """Two rasters of 7 rows of windows of 32 pixels, a corner without data."""
+    """Return two rasters of 7 rows of windows of 32 pixels, with a corner without data."""
     paths = []
     for seed in (1, 2):
         values = np.random.default_rng(seed).integers(1, 256, (3, 28, 12)).astype(np.uint8)
@@ -92,7 +92,7 @@ def test_killed_and_started_again(tiny, trained, scenes, environment, tools, run
 
 @pytest.mark.slow
 def test_two_processes_make_what_one_makes(tiny, trained, scenes, tools, run, tmp_path):
-    """A scene and pictures, over gloo; one process then finds all finished."""
+    """Predict a scene and pictures over gloo; one process then finds all finished."""
     for date, path in enumerate(scenes, start=1):
         folder = tmp_path / f'd{date}'
         (folder / 'sub').mkdir(parents=True)
@@ -109,7 +109,7 @@ def test_two_processes_make_what_one_makes(tiny, trained, scenes, tools, run, tm
     assert 'Predicted 0 pairs, 4 were finished' in run(
         tools / 'predict.py', *words, '--out', tmp_path / 'two'
     )
-    # An error of the first process alone, before anything is shared out, ends all of them.
+    # An error of the first process, before it shares the work, ends all processes.
     command = (tools / 'dist_predict.sh', *words[:2], 2, *words[2:])
     refused = run(*command, '--out', tmp_path / 'two', '--tta', code=2)
     assert 'made in another way: tta was' in refused

@@ -1,4 +1,4 @@
-"""tools/pseudo_label.py and its script for several processes, run as users run them."""
+"""Test tools/pseudo_label.py and its script for several processes as users run them."""
 
 import json
 import signal
@@ -18,14 +18,14 @@ from tfinet_mm.structures import SECOND
 
 @pytest.fixture(scope='module')
 def checkpoints(tiny, tmp_path_factory):
-    """Three networks of the tiny config, with weights nobody trained."""
+    """Return three untrained networks of the tiny config."""
     folder = tmp_path_factory.mktemp('checkpoints')
     paths = []
     for seed in range(3):
         torch.manual_seed(seed)
         with DefaultScope.overwrite_default_scope('mmseg'):
             model = MODELS.build(Config.fromfile(tiny).model)
-        # So that the classes of pixels differ.
+        # Otherwise all pixels would get one class.
         torch.nn.init.normal_(model.semantic_head.conv_seg.weight)
         paths.append(folder / f'{seed}.pth')
         meta = dict(dataset_meta=SECOND.metainfo())
@@ -35,7 +35,7 @@ def checkpoints(tiny, tmp_path_factory):
 
 @pytest.fixture
 def arguments(tiny, checkpoints, tmp_path, make_scd):
-    """Members and options, with pairs of two sizes to label."""
+    """Return members and options, with pairs of two sizes to label."""
     names = [f'sub dir/{number}.a b' for number in range(9)]
     sizes = {name: (32, 64) if index % 3 else (64, 64) for index, name in enumerate(names)}
     make_scd(names, sizes, root='many')
@@ -53,7 +53,7 @@ def files(root):
 
 
 def visible(content):
-    """Without what a killed run was just writing to, and its lock, which have hidden names."""
+    """Leave out the partial files and the lock of a killed run, which have hidden names."""
     return {name: value for name, value in content.items() if '/.' not in f'/{name}'}
 
 
@@ -106,7 +106,7 @@ def test_the_published_vote_on_the_embedded_data(tools, run, tiny, checkpoints, 
     report = json.loads((tmp_path / 'pseudo labels/report.json').read_text())
     assert report['method'] == 'vote'
     assert report['pairs'] == 3
-    # The embedded data know the land cover of every unchanged pixel.
+    # The synthetic data set has the land cover of every unchanged pixel.
     assert report['accuracy']['pixels'] == report['pixels']['unlabelled'] > 0
     names = sorted(path.name for path in (tmp_path / 'pseudo labels/label1').iterdir())
     assert names == ['00000.png', '00001.png', '00002.png']

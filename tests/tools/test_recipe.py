@@ -1,4 +1,4 @@
-"""tools/recipe.py, run as users run it."""
+"""Test tools/recipe.py as users run it."""
 
 import json
 import os
@@ -36,7 +36,7 @@ STAGES = ['train/tiny', 'test/tiny', 'pseudo_labels', 'retrain/again', 'test_tta
 
 @pytest.fixture
 def recipe(tiny, tmp_path):
-    """A recipe of one tiny network, in a folder with a space."""
+    """Return a recipe of one tiny network, in a folder with a space."""
     folder = tmp_path / 'my recipe'
     folder.mkdir()
     (folder / 'again.py').write_text(PIPELINE.format(tiny=str(tiny)))
@@ -172,7 +172,7 @@ def test_the_real_tools_from_start_to_end_over_a_kill(recipe, tools, environment
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_two_processes_a_command(recipe, tools, environment, tmp_path):
-    # Re-training is like training, and the other stages are all there.
+    # Retraining ran like the first training, and the other stages were finished before.
     recipe.write_text(
         re.sub(r'retrain = .*', '', recipe.read_text()).replace(
             'members_ensemble=[]', "members_ensemble=['tta']"

@@ -1,4 +1,4 @@
-"""tools/report.py, and --report of tools/test.py in one process and in two."""
+"""Test tools/report.py, and --report of tools/test.py in one process and in two."""
 
 import json
 import re
@@ -7,7 +7,7 @@ import pytest
 
 
 def blocks(file):
-    """Everything that the page's scripts read, and the numbers of its tables."""
+    """Return the data that the page's scripts read, and the numbers of its tables."""
     text = file.read_text(encoding='utf-8')
     data = re.findall(
         r'<script type="application/json" id="[\w-]+">(.*?)</script>', text, re.DOTALL

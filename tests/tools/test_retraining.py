@@ -1,4 +1,4 @@
-"""A training on pseudo labels that were written, and one that makes its own."""
+"""Test a training on written pseudo labels, and one that makes them itself."""
 
 import re
 
@@ -35,7 +35,7 @@ custom_hooks = [dict(type='tfinet_mm.MeanTeacherHook', warmup=1, threshold=0.0, 
 
 @pytest.fixture
 def checkpoint(tiny, tmp_path):
-    """A network that nobody trained, surer of its classes than those usually are."""
+    """Return an untrained network, surer of its classes than usual."""
     torch.manual_seed(0)
     with DefaultScope.overwrite_default_scope('mmseg'):
         model = MODELS.build(Config.fromfile(tiny).model)
@@ -50,13 +50,13 @@ def test_re_training_reads_what_was_written(tools, run, tiny, checkpoint, tmp_pa
     options = ('--method', 'soft', '--threshold', '0.2', '--confidence', '--out', pseudo)
     run(tools / 'pseudo_label.py', tiny, checkpoint, *options)
 
-    # About half of what was written is left out again; 255 is what is annotated.
+    # A threshold leaves out about half of the written labels; annotated pixels have 255.
     stored = np.stack([np.array(Image.open(path)) for path in (pseudo / 'confidence1').iterdir()])
     least = float(np.median(stored[(stored > 0) & (stored < 255)])) / 255
     config = tmp_path / 're train.py'
     config.write_text(RETRAIN.format(base=str(tiny), pseudo=str(pseudo), least=least))
     cfg = Config.fromfile(config)
-    # Each pair as it is, without what is drawn at random.
+    # Each pair without random transforms.
     pipeline = [step for step in cfg.train_dataloader.dataset.pipeline if 'Random' not in step.type]
     with DefaultScope.overwrite_default_scope('mmseg'):
         dataset = DATASETS.build({**cfg.train_dataloader.dataset, 'pipeline': pipeline})

@@ -1,4 +1,4 @@
-"""tools/test.py, run as users run it."""
+"""Test tools/test.py as users run it."""
 
 import json
 import re
@@ -7,7 +7,7 @@ import pytest
 
 
 def scores_of(output):
-    """The metrics of the last line that MMEngine logs of a test or validation."""
+    """Return the metrics in the last line that MMEngine logs of a test or validation."""
     line = [line for line in output.splitlines() if 'Epoch(' in line and 'Score:' in line][-1]
     values = re.findall(r'(\w+): (-?\d+\.\d+)', line)
     return {name: float(value) for name, value in values if not name.endswith('time')}
@@ -27,7 +27,7 @@ def test_scores_maps_and_pictures(tiny, tools, run, trained, tmp_path):
     for what, where in (
         ('Scores', 'scores.json'),
         ('Predicted maps', 'maps'),
-        ('Pictures', 'pictures'),
+        ('Visualisations', 'pictures'),
         ('Logs', 'logs'),
     ):
         assert f'{what}: {tmp_path / where}' in output
@@ -58,7 +58,7 @@ def test_a_checkpoint_of_another_network_is_not_scored(tiny, tools, run, trained
 
 
 def test_augmentation_with_and_without_a_budget(tiny, tools, run, trained, tmp_path):
-    """The transforms of the config's tta_model; too little time leaves the plain scores."""
+    """Use the transforms of the config's tta_model; too little time gives the plain scores."""
     work_dir, training = trained
     config = tmp_path / 'one.py'
     config.write_text(f"_base_ = {str(tiny)!r}\ntta_model = dict(transforms=['rotation_90'])\n")

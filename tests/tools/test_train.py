@@ -1,4 +1,4 @@
-"""tools/train.py, run as users run it."""
+"""Test tools/train.py as users run it."""
 
 import re
 import signal
@@ -44,7 +44,7 @@ def test_killed_runs_resume_from_the_last_whole_checkpoint(tiny, tools, run, env
     )
     whole, torn = checkpoints[-2:]
     last = int(whole.stem.split('_')[1])
-    # A torn file as another file system, or an older version, may leave it.
+    # An incomplete file, as other file systems or older versions may leave it.
     torn.write_bytes(torn.read_bytes()[:-1000])
     output = run(*command[1:], '--resume', '--cfg-options', f'train_cfg.max_epochs={last + 2}')
     assert 'not resumed from' in output
@@ -57,7 +57,7 @@ def test_killed_runs_resume_from_the_last_whole_checkpoint(tiny, tools, run, env
     final = tmp_path / 'w' / f'epoch_{last + 2}.pth'
     checkpoint = load_checkpoint_file(final)
     assert checkpoint['meta']['iter'] == 2 * (last + 2)
-    # Adam counts its steps: all of them, over the kill.
+    # Adam's count of steps includes those before the kill.
     assert {float(state['step']) for state in checkpoint['optimizer']['state'].values()} == {
         2.0 * (last + 2)
     }

@@ -1,4 +1,4 @@
-"""A program in a warm process finds and leaves what it would in one of its own."""
+"""Test that a program runs in a warm process as in a new one."""
 
 import subprocess
 import sys
@@ -40,7 +40,7 @@ def test_it_is_like_a_process_of_its_own(program, run, environment, tmp_path, wo
     assert printed.splitlines()[:2] == own.stdout.splitlines()
     for line in own.stderr.splitlines():
         assert line in printed
-    # What one leaves, the next doesn't find.
+    # A program doesn't find the changes of the one before it.
     assert run(program, *words, code=code) == printed
 
 

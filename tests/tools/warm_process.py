@@ -1,4 +1,4 @@
-"""Run programs in processes that have imported what takes seconds: torch, MMEngine, mmseg.
+"""Run programs in processes that have already imported torch, MMEngine and mmseg, to save seconds.
 
 Nothing of this package is imported before a program starts, so each program imports it afresh. A
 line of JSON on the standard input asks for a program: its words, the first of which is a file, the
@@ -28,8 +28,8 @@ IMPORTED = (
 
 
 def _next_program() -> dict | None:
-    """Return the program to be in a new process, None in this process at the end of the input."""
-    # Read without a buffer, of which the new process would have a copy.
+    """Return the program to run in a new process; in this one, return None at the input's end."""
+    # Read without a buffer, since the new process would get a copy of it.
     with os.fdopen(os.dup(0), 'rb', buffering=0) as requests:
         while request := requests.readline():
             process = os.fork()
@@ -42,7 +42,7 @@ def _next_program() -> dict | None:
 
 
 def _become(words: list[str], folder: str, output: str) -> None:
-    """Take on what Python gives a program that was started with these words."""
+    """Set the state that Python gives a program that was started with these words."""
     os.chdir(folder)
     for number, file, flags in (
         (0, os.devnull, os.O_RDONLY),
@@ -60,7 +60,7 @@ if __name__ == '__main__':
     for name in IMPORTED:
         importlib.import_module(name)
     assert not any(name.startswith('tfinet_mm') for name in sys.modules)
-    gc.freeze()  # or each process goes through all of it, and copies it by that
+    gc.freeze()  # or the collector of each process would touch, and so copy, all objects
     program = _next_program()
     if program is not None:
         _become(**program)

@@ -15,7 +15,7 @@ def format_report(report: DatasetReport, title: str, limit: int = 20) -> str:
     Args:
         report: The report.
         title: First line.
-        limit: Number of problems that are listed before the rest is only counted.
+        limit: Number of problems to list; the rest are only counted.
     """
     lines = [title, f'  pairs      {report.pairs}']
     sizes = [f'{w} x {h} ({number})' for (h, w), number in report.sizes.most_common(5)]

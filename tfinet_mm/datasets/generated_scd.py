@@ -1,4 +1,4 @@
-"""Pairs that are generated when they are asked for; nothing is written."""
+"""Pairs that are generated as they are loaded, without files."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class GeneratedSCDDataset(SCDDataset):
     Args:
         num_pairs: Number of pairs.
         world: Settings of :class:`~tfinet_mm.datasets.synthetic.world.WorldConfig`.
-        first: Number of the first scene; those of a validation set start elsewhere.
+        first: Number of the first scene; give a validation set other numbers.
         **kwargs: As for :class:`SCDDataset`, without folders.
 
     Raises:
@@ -52,7 +52,9 @@ class GeneratedSCDDataset(SCDDataset):
         self, prefix: Mapping[str, str | None] | None, test_mode: bool
     ) -> dict[str, str]:
         if prefix:
-            raise ValueError(f'generated pairs are in no folder, got data_prefix={prefix!r}')
+            raise ValueError(
+                f'generated pairs have no folders, got data_prefix={prefix!r}; leave it out'
+            )
         return {}
 
     def load_data_list(self) -> list[dict[str, Any]]:
@@ -61,7 +63,7 @@ class GeneratedSCDDataset(SCDDataset):
         return [dict(sample_id=f'{number:08d}', number=number) for number in numbers]
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """Return the number of a scene and what scenes are made from."""
+        """Return the number of a scene and the settings of its world."""
         info = super().get_data_info(idx)
         info['world'] = self.world
         return info

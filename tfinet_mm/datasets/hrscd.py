@@ -1,4 +1,4 @@
-"""HRSCD: land cover of every pixel on both dates and a change map of its own, in large tiles."""
+"""HRSCD: land cover of every pixel on both dates and a separate change map, in large tiles."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from tfinet_mm.registry import DATASETS
 from tfinet_mm.structures import HRSCD
 
 NAME_PATTERN = r'(?<=\d\d)-(19|20)\d\d(?=-)|-0M50-E080$'
-"""What differs between the names of a tile's files: the year and the mark of the 2012 images."""
+"""Parts that differ between the names of a tile's files: the year and the mark of 2012 images."""
 
 
 @DATASETS.register_module()
 class HRSCDDataset(SCDDataset):
-    """HRSCD: 291 pairs of tiles of 10000 x 10000 pixels at 0.5 m, five classes, cover everywhere.
+    """HRSCD: 291 pairs of tiles, 10000 x 10000 pixels at 0.5 m, five classes on every pixel.
 
-    Tiles are read in windows (``window=(512, 512)``), of which only the header
-    is looked at when the data set is listed. Names such as
+    Tiles are read in windows (``window=(512, 512)``). Listing the data set reads
+    only the header of each tile. Names such as
     ``D14/14-2005-0415-6890-LA93`` and ``D14/14-2012-0415-6890-LA93-0M50-E080``
     are one tile. Needs rasterio (``pip install "tfinet-mm[geo]"``).
 
     Args:
         img_suffix: Suffix of the images.
         seg_map_suffix: Suffix of the labels.
-        label_semantics: The land cover is stated everywhere.
-        key_pattern: What to take out of names before comparing them.
+        label_semantics: ``'land_cover'``, since labels have the class of every pixel.
+        key_pattern: Pattern of the parts to remove from names before comparing them.
         **kwargs: As for :class:`SCDDataset`.
     """
 

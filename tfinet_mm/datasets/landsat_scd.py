@@ -15,7 +15,7 @@ TRANSITIONS = ((0, 1, 1, 2, 2, 2, 3, 3, 4, 4), (0, 2, 3, 1, 3, 4, 1, 2, 1, 2))
 """Classes (from, to) of the ten transitions t = 0..9 that the release stores."""
 
 COPY = re.compile(r'[-_ ]?(rotate|crop|zhedang)[^/]*$', re.IGNORECASE)
-"""What the name of an augmented copy adds to that of its source."""
+"""End of the name of an augmented copy, after the name of its source."""
 
 
 @DATASETS.register_module()
@@ -25,15 +25,15 @@ class LandsatSCDDataset(SCDDataset):
     The release holds pairs A, B and one label of ten transition classes each,
     among them augmented copies (rotated, cropped and resized, occluded) of part
     of the pairs. A copy shows the scene of its source, so it always goes to its
-    source's side of a fold, and never into what is validated or tested on.
+    source's side of a fold, and is never used to validate or test.
 
     Args:
         labels: 'transition': one folder ``label`` of transitions t = 0..9 for
             both dates. 'per_date': a folder of labels for each date, by
             default ``labelA`` and ``labelB``, of any storage.
-        augmented: 'exclude' leaves the copies out; 'include' trains on them
-            (on those whose source is there, so that they can be told to be on
-            the right side of the fold).
+        augmented: 'exclude' leaves the copies out; 'include' trains on those
+            whose source is there too, since the source decides about the side
+            of the fold.
         **kwargs: As for :class:`SCDDataset`.
     """
 
@@ -54,7 +54,7 @@ class LandsatSCDDataset(SCDDataset):
         super().__init__(**kwargs)
 
     def default_prefix(self) -> dict[str, str]:
-        """Folders A, B and label, or labelA and labelB, below ``data_root``."""
+        """Return the folders A, B and label, or labelA and labelB, below ``data_root``."""
         names = ('label', 'label') if self.labels == 'transition' else ('labelA', 'labelB')
         return dict(
             img_path_from='A', img_path_to='B', **dict(zip(SEMANTIC_ROLES, names, strict=True))
@@ -65,7 +65,7 @@ class LandsatSCDDataset(SCDDataset):
         return LabelSpec(self.class_table, semantics, storage, change_storage, transitions)
 
     def source_name(self, name: str) -> str:
-        """Return the name without what marks an augmented copy.
+        """Return the name of the source of an augmented copy; other names stay as they are.
 
         Example: ``'12_34rotate90'`` and ``'12_34_CropResize1'`` come from ``'12_34'``.
         """
@@ -87,6 +87,6 @@ class LandsatSCDDataset(SCDDataset):
         if self.labels == 'transition' and semantic[0] != semantic[1]:
             raise ValueError(
                 "labels='transition' reads both dates from one folder, but data_prefix has "
-                f"{semantic}; give the same folder twice, or say labels='per_date'"
+                f"{semantic}; give the same folder twice, or set labels='per_date'"
             )
         return folders

@@ -1,4 +1,4 @@
-"""A sampler that goes through a long data set once, a piece an epoch."""
+"""A sampler that reads a long data set once, a part in each epoch."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class StreamSampler(Sampler[int]):
     """Yield the next ``per_epoch`` samples of a data set each epoch, in order.
 
     For generated pairs: no pair is seen twice, epochs are short enough for a checkpoint each,
-    and a resumed training goes on with the pairs that an undisturbed one would see. After the
-    last sample it starts from the first.
+    and a resumed training gets the pairs that an uninterrupted one would get. The first sample
+    follows the last.
 
     Args:
-        dataset: What to draw from.
+        dataset: Data set to take samples from.
         per_epoch: Samples of an epoch, of all ranks together.
-        seed: Not used; the order is that of the data set.
+        seed: Not used, since the order is that of the data set. MMEngine passes it.
 
     Raises:
         ValueError: ``per_epoch`` is not 1 or more.
@@ -46,5 +46,5 @@ class StreamSampler(Sampler[int]):
         return -(-self.per_epoch // self.world_size)
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to the piece of an epoch."""
+        """Select the part of an epoch."""
         self.epoch = epoch

@@ -1,4 +1,4 @@
-"""The embedded synthetic data set, with labels in SECOND's convention or full land cover."""
+"""The synthetic data set, with labels in SECOND's convention or full land cover."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tfinet_mm.structures import SECOND
 
 @DATASETS.register_module()
 class SyntheticSCDDataset(SCDDataset):
-    """Generated pairs with SECOND's classes, below ``data_root`` (``data/synthetic/train``).
+    """Synthetic pairs with SECOND's classes, below ``data_root`` (``data/synthetic/train``).
 
     Args:
         full_cover: Train on the land cover of every pixel (folders cover1,
-            cover2), which SECOND doesn't have, instead of where something
-            changed (label1, label2). The change comes from label1 either way.
+            cover2), which SECOND doesn't have, instead of that of changed
+            pixels (label1, label2). The change comes from label1 in both cases.
         **kwargs: As for :class:`SCDDataset`.
     """
 
@@ -30,7 +30,7 @@ class SyntheticSCDDataset(SCDDataset):
         super().__init__(**kwargs)
 
     def default_prefix(self) -> dict[str, str]:
-        """Folders below ``data_root``, by ``full_cover``."""
+        """Return the folders below ``data_root``, by ``full_cover``."""
         folders = super().default_prefix()
         if self.full_cover:
             folders.update(seg_map_path_from='cover1', seg_map_path_to='cover2')

@@ -1,7 +1,7 @@
-"""Labels of the unchanged pixels, made by networks that are trained already.
+"""Land cover of unchanged pixels, predicted by trained networks.
 
-The rules and the layout of the files are here; what runs networks over a data
-set is in :mod:`tfinet_mm.pseudo_labels.labeler`.
+The rules and the layout of the files are exported here;
+:mod:`tfinet_mm.pseudo_labels.labeler` runs networks over a data set.
 """
 
 from tfinet_mm.pseudo_labels.layout import confidence_path, pseudo_label_path

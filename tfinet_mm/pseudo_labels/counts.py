@@ -1,4 +1,4 @@
-"""Counting what pseudo labels are made of: whole numbers, summed over pairs and processes."""
+"""Count annotated, unlabelled and filled pixels, summed over pairs and processes."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from tfinet_mm.pseudo_labels.predictions import Prediction
 
 @dataclass
 class Counts:
-    """Counts over pairs; pixels of the two dates are added up.
+    """Counts over pairs, with the pixels of both dates added up.
 
     Attributes:
         pairs: Number of pairs.
         pixels: Pixels of both dates.
-        ignored: Pixels of which the annotation says nothing (255).
+        ignored: Pixels that the annotation ignores (255).
         annotated: Pixels of each annotated class, (K,).
         unlabelled: Unchanged pixels without an annotated class.
-        assigned: Of these, by the class that the networks would give them, (K,).
-        filled: Of these, by the class that they got, (K,).
+        assigned: Unlabelled pixels by the class that the networks predict, (K,).
+        filled: Unlabelled pixels by the class that they got, (K,).
         unchanged: Unchanged pixels of one date, annotated or not.
         unanimous: See :class:`~tfinet_mm.pseudo_labels.predictions.Prediction`.
-        pairwise: The same, (M, M).
-        steady: The same, (M,).
+        pairwise: See the same class, (M, M).
+        steady: See the same class, (M,).
         truth: Unlabelled pixels whose true class is known, by that class (row)
             and the one they got (column, 0 for none), (K, K + 1).
     """
@@ -45,7 +45,7 @@ class Counts:
 
     @classmethod
     def zeros(cls, num_classes: int, num_members: int) -> Counts:
-        """Nothing counted yet, for K classes and M networks."""
+        """Return counts of 0 for K classes and M networks."""
         shapes: dict[str, tuple[int, ...]] = dict(
             annotated=(num_classes,),
             assigned=(num_classes,),
@@ -65,8 +65,8 @@ class Counts:
         """Count a pair.
 
         Args:
-            prediction: What was predicted for it.
-            labels: What was written, the two maps (H, W) of 0..K.
+            prediction: Its prediction.
+            labels: Its written labels of both dates, (H, W) of 0..K each.
             truth: True land cover of both dates, (H, W) of 0..K, 0 and 255
                 where unknown.
         """
@@ -98,7 +98,7 @@ class Counts:
         return np.concatenate([getattr(self, f.name).ravel() for f in fields(self)])
 
     def unflatten(self, vector: np.ndarray) -> Counts:
-        """Return counts of the shapes of these, from a vector as :meth:`flatten` makes it."""
+        """Return counts in the shapes of these, from a vector of :meth:`flatten`."""
         parts = [getattr(self, f.name) for f in fields(self)]
         pieces = np.split(vector, np.cumsum([part.size for part in parts])[:-1])
         return Counts(*(p.reshape(q.shape) for p, q in zip(pieces, parts, strict=True)))

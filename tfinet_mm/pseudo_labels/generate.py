@@ -1,4 +1,4 @@
-"""Pseudo labels in one call: what ``tools/pseudo_label.py`` does."""
+"""Make pseudo labels in one call, as ``tools/pseudo_label.py`` does."""
 
 from __future__ import annotations
 
@@ -40,28 +40,29 @@ def generate(
     batch_size: int = 1,
     workers: int = 2,
 ) -> dict[str, Any]:
-    """Label the unchanged pixels of a data set with networks that are trained.
+    """Label the unchanged pixels of a data set with trained networks.
 
     Args:
         sources: CONFIG, CHECKPOINT, CONFIG, CHECKPOINT, ...; or the CONFIG of
             one ensemble. The pairs are those of the first config.
-        out: Folder for ``label1``, ``label2``, the report and what is needed to
-            go on after a stop.
+        out: Folder for ``label1``, ``label2``, the report and the files from which
+            a stopped run resumes.
         method: 'vote' or 'soft', see :func:`~tfinet_mm.pseudo_labels.vote` and
             :func:`~tfinet_mm.pseudo_labels.soft`.
-        selection: What 'soft' keeps: thresholds, quotas, P(changed).
-        split: 'train', 'val' or 'test': whose pairs to label.
+        selection: Thresholds, quotas and greatest P(changed) of 'soft'; None for its
+            defaults.
+        split: Split whose pairs are labelled: 'train', 'val' or 'test'.
         tta: Average each network over the six flips and rotations of
             :data:`~tfinet_mm.models.detectors.augmentation.TTA_TRANSFORMS`.
         confidence: Also write ``confidence1`` and ``confidence2``.
-        land_cover: Folders of the true land cover of each date, to measure
-            accuracy with; that of synthetic data sets is found without.
-        overwrite: Replace what other members or options made in ``out``.
-        amp: Type to compute in: 'auto' for the fastest of the device, 'bfloat16',
+        land_cover: Folders of the true land cover of each date, to measure accuracy;
+            not needed for synthetic data sets.
+        overwrite: Replace results of other members or options in ``out``.
+        amp: Type to compute in: 'auto' for the fastest on the device, 'bfloat16',
             'float16' or 'float32'; None for that of each config.
         cfg_options: Values by dotted key that replace those of every config.
-        device: Where networks run; None for a GPU where there is one.
-        batch_size: Pairs that run at once.
+        device: Device that networks run on; None for a GPU if there is one.
+        batch_size: Pairs in a batch.
         workers: Processes that load pairs.
 
     Returns:
@@ -70,8 +71,8 @@ def generate(
 
     Raises:
         ValueError: The sources aren't pairs of config and checkpoint, an option
-            can't be used, or ``out`` holds something else.
-        FileNotFoundError: A config, a checkpoint or a file of the data isn't there.
+            is invalid, or ``out`` holds other files or results.
+        FileNotFoundError: A config, a checkpoint or a file of the data is missing.
         ClassMismatchError: The members differ in their classes, or from the data.
     """
     with one_rank_reads():
@@ -95,7 +96,7 @@ def ensemble_model(
     cfg_options: Mapping[str, Any] | None = None,
     amp: str | None = None,
 ) -> tuple[Config, dict[str, Any]]:
-    """Return the first config, and the config of the ensemble that sources describe.
+    """Return the first config and the config of the ensemble of all sources.
 
     Args:
         sources: As :func:`generate` takes them.
@@ -104,7 +105,7 @@ def ensemble_model(
 
     Raises:
         ValueError: See :func:`generate`.
-        FileNotFoundError: A config or a checkpoint isn't there.
+        FileNotFoundError: A config or a checkpoint is missing.
     """
     if amp is not None:
         check_amp(amp)

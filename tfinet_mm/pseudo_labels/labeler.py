@@ -1,4 +1,4 @@
-"""Running trained networks over a data set, and writing what they label."""
+"""Run trained networks over a data set and write pseudo labels."""
 
 from __future__ import annotations
 
@@ -56,18 +56,18 @@ from tfinet_mm.utils.manifest import RunManifest, plain, read_json
 from tfinet_mm.visualization import write_palette_png, write_png
 
 PARTS = ('predictions', 'labels')
-"""Of the manifest: what decides about the predictions, and about the labels made of them."""
+"""Parts of the manifest: inputs and options of the predictions, and options of the labels."""
 
 DAMAGED = 'choose another folder for the pseudo labels, or remove this one'
 
 
 class PseudoLabeler:
-    """Pseudo labels of a data set by the members of an ensemble.
+    """Make pseudo labels of a data set with the members of an ensemble.
 
-    In two steps: the networks run once over every pair, and what they predict
-    is kept in ``out/predictions``; then it is decided which labels are sure
-    enough. Under several processes each takes its share of the pairs; the files
-    are the same. What is there already isn't made again.
+    The networks run once over every pair, and their predictions are kept in
+    ``out/predictions``. Then the labels that are sure enough are selected.
+    Several processes share the pairs and write the same files as one. Finished
+    predictions and labels are reused.
 
     Args:
         model: Config of a ``tfinet_mm.SCDEnsemble``.
@@ -75,13 +75,13 @@ class PseudoLabeler:
         out: Folder for labels, report and predictions.
         method: 'vote', the rule of :func:`~tfinet_mm.pseudo_labels.vote`, or
             'soft', that of :func:`~tfinet_mm.pseudo_labels.soft`.
-        selection: What 'soft' keeps; None for its defaults.
-        transforms: Test-time augmentation, names out of
+        selection: Thresholds and quotas of 'soft'; None for its defaults.
+        transforms: Test-time augmentation, names from
             :data:`~tfinet_mm.models.detectors.augmentation.TTA_TRANSFORMS`.
         confidence: Also write the confidence as 8-bit PNG.
-        device: Where networks run; None for a GPU where there is one.
-        batch_size: Pairs that run at once.
-        workers: Processes that load pairs, 0 for none beside this one.
+        device: Device that networks run on; None for a GPU if there is one.
+        batch_size: Pairs in a batch.
+        workers: Processes that load pairs; with 0 this process loads them.
 
     Raises:
         ValueError: An option has an unknown value, or doesn't belong to the method.
@@ -105,7 +105,7 @@ class PseudoLabeler:
             raise ValueError(f'the method must be one of {METHODS}, got {method!r}')
         if method == 'vote' and selection is not None:
             raise ValueError(
-                'the published vote has no thresholds, quotas and use of the change probability; '
+                'the published vote has no thresholds, quotas or limit of P(changed); '
                 "leave them out, or take method='soft'"
             )
         if batch_size < 1 or workers < 0:
@@ -119,7 +119,7 @@ class PseudoLabeler:
         self.method = method
         self.selection = (selection or Selection()) if method == 'soft' else None
         if self.selection is not None:
-            self.selection.to_dict(pairs.table)  # names of classes have to be known
+            self.selection.to_dict(pairs.table)  # refuses unknown names of classes
         self.transforms = check_transforms(transforms)
         self.confidence = confidence
         self.device = usable_device(device or get_device())
@@ -128,22 +128,22 @@ class PseudoLabeler:
         self.members: list[dict[str, Any]] = []
 
     def run(self, overwrite: bool = False) -> dict[str, Any]:
-        """Make what is missing.
+        """Make the missing predictions and labels.
 
         Args:
-            overwrite: Replace what other members or options made. Predictions
-                that would be the same again are used again.
+            overwrite: Replace results of other members or options. Predictions
+                that would come out the same are reused.
 
         Returns:
             The report, see :func:`~tfinet_mm.pseudo_labels.report.make_report`.
 
         Raises:
-            ManifestError: The folder holds what other members, options or files
-                made, and isn't to be overwritten; the message says what differs.
-                Or its manifest is damaged.
+            ManifestError: The folder holds results of other members, options or
+                files and ``overwrite`` is not set; the message lists the
+                differences. Or its manifest is damaged.
             FolderInUseError: Another run is writing to the folder.
             ValueError: The folder holds files that this tool didn't write.
-            ClassMismatchError: The members know other classes than the data set.
+            ClassMismatchError: The members have other classes than the data set.
             ImageFormatError, LabelFormatError, LabelValueError: A file can't be read.
         """
         with RunManifest(
@@ -161,7 +161,7 @@ class PseudoLabeler:
             return on_first_rank(lambda: self._write_report(counts, levels))
 
     def _wanted(self) -> dict[str, Any]:
-        """Return what decides about the predictions, and about the labels made of them."""
+        """Return the manifest of this run: what predictions and labels depend on."""
         return plain(
             dict(
                 predictions=dict(
@@ -187,7 +187,7 @@ class PseudoLabeler:
     def _prepare(
         self, manifest: RunManifest, overwrite: bool
     ) -> dict[str, Any] | tuple[list[dict[str, Any]], list[list[int]]]:
-        """Make the folder ours.
+        """Lock the folder and remove results that this run replaces.
 
         Returns:
             The report if all is done, or the members and the batches to predict.
@@ -196,7 +196,7 @@ class PseudoLabeler:
         wanted = self._wanted()
         report = manifest.lock_unless(lambda: self._finished(manifest, wanted, overwrite))
         if report:
-            # So that it tells where to find the members, if anybody may write there.
+            # The paths of the members may be new; a read-only folder keeps the old ones.
             with suppress(OSError):
                 if manifest.read() != wanted:
                     manifest.lock()
@@ -211,7 +211,7 @@ class PseudoLabeler:
             list(range(start, min(start + self.batch_size, len(self.pairs))))
             for start in range(0, len(self.pairs), self.batch_size)
         ]
-        # Whole batches: what a network computes may differ in the last bits with the batch.
+        # Whole batches, since the last bits of a prediction may depend on the rest of its batch.
         missing = [
             batch
             for batch in batches
@@ -222,7 +222,7 @@ class PseudoLabeler:
     def _finished(
         self, manifest: RunManifest, wanted: dict[str, Any], overwrite: bool
     ) -> dict[str, Any] | None:
-        """Return the report if all is there; refuse what is not to be overwritten."""
+        """Return the report if all is there; refuse other results unless ``overwrite`` is set."""
         found = manifest.read(PARTS, DAMAGED)
         if found is None:
             self._refuse_foreign_files()
@@ -234,7 +234,7 @@ class PseudoLabeler:
         try:
             report = read_json(self.out / REPORT_FILE)
         except ManifestError:
-            # It is written last, and made again.
+            # The report is written last: without it, the run is not finished.
             return None
         return report if self._all_written() else None
 
@@ -246,7 +246,7 @@ class PseudoLabeler:
         for path in (*self._folders(), self.out / REPORT_FILE):
             if path.exists():
                 raise ValueError(
-                    f'{path} is there already, and no {MANIFEST_FILE} says that it was made here; '
+                    f'{path} exists, but no {MANIFEST_FILE} says that this tool wrote it; '
                     'choose another folder for the pseudo labels'
                 )
 
@@ -298,7 +298,7 @@ class PseudoLabeler:
         return ensemble.to(self.device)
 
     def _mine(self, what: str) -> Any:
-        """Yield the pairs of this process, with what was predicted for them."""
+        """Yield the pairs of this process with their predictions."""
         rank, world = get_dist_info()
         indices = range(rank, len(self.pairs), world)
         with _bar(len(indices), what, 'pair') as bar:
@@ -307,7 +307,7 @@ class PseudoLabeler:
                 bar.update()
 
     def _levels(self) -> np.ndarray | None:
-        """Return the threshold of each class, after a look at all pairs where there are quotas."""
+        """Return the threshold of each class; quotas take the confidences of all pairs."""
         if self.selection is None or self.selection.quota is None:
             return None if self.selection is None else self.selection.levels(self.pairs.table)
         classes = self.pairs.table.num_classes
@@ -370,7 +370,7 @@ class PseudoLabeler:
 
 
 def _summed(values: np.ndarray) -> np.ndarray:
-    """Whole numbers summed over the processes."""
+    """Return whole numbers summed over the processes."""
     tensor = torch.from_numpy(values.copy())
     all_reduce(tensor)
     return tensor.numpy()

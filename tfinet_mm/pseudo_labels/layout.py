@@ -15,7 +15,7 @@ MANIFEST_FILE = 'members.json'
 
 
 def pseudo_label_path(root: str | Path, sample_id: str, date: str) -> Path:
-    """Return the path of the pseudo labels of a sample: a palette PNG of 0..K, 0 = nothing known.
+    """Return the path of the pseudo labels of a sample: a palette PNG of 0..K, 0 for no class.
 
     Args:
         root: Folder of pseudo labels.
@@ -51,7 +51,7 @@ def confidence_path(root: str | Path, sample_id: str, date: str) -> Path:
 
 
 def prediction_path(root: str | Path, sample_id: str) -> Path:
-    """Return the path of the predictions that the pseudo labels of a sample follow from."""
+    """Return the path of a sample's predictions, from which its pseudo labels are made."""
     return sample_file(Path(root) / PREDICTION_FOLDER, sample_id, '.npz')
 
 

@@ -1,4 +1,4 @@
-"""Pseudo labels while training: an averaged copy of the network labels what did not change."""
+"""Pseudo labels during training: an averaged copy of the network labels unchanged pixels."""
 
 from __future__ import annotations
 
@@ -29,47 +29,48 @@ from tfinet_mm.registry import HOOKS
 from tfinet_mm.structures import GT_CHANGE, GT_FROM, GT_TO
 
 STATE_KEY = 'mean_teacher'
-"""Where a checkpoint keeps the teacher."""
+"""Key of the teacher in a checkpoint."""
 
 
 @HOOKS.register_module()
 class MeanTeacherHook(Hook):
-    """Label the unchanged pixels of each batch by the moving average of the network.
+    """Label the unchanged pixels of each batch with the moving average of the network.
 
-    The online variant of pseudo labels: one training does what otherwise takes
-    a first training, ``tools/pseudo_label.py`` and a second one. From the first
-    iteration on a teacher follows the network (:class:`MeanTeacher`). After the
-    warm-up it looks at each batch before the network does. Where the annotation
-    says unchanged and knows no class, the class that is likeliest by its
-    probabilities of both dates becomes the label of both, if sure enough. The
+    This is the online variant of pseudo labels: one training takes the place of
+    a first training, ``tools/pseudo_label.py`` and a second training. From the
+    first iteration on, a teacher follows the network (:class:`MeanTeacher`).
+    After the warm-up it predicts each batch before the network trains on it.
+    Where the annotation says unchanged without a class, the teacher's likeliest
+    class over both dates becomes the label of both, if it is sure enough. The
     network then trains on it with the same loss.
 
-    The pairs of the batch are given new labels; those of the data set stay as
-    they are. The teacher is saved in checkpoints that hold an optimizer, and
-    resumed from them; it is no part of the network's weights. The log has
-    ``pseudo_share``, the share of unlabelled unchanged pixels that were
-    labelled, and ``pseudo_confidence``, the teacher's mean confidence in all of
-    these, of the first process where there are several.
+    Only the pairs of the batch get new labels; the data set stays as it is. The
+    teacher is saved in checkpoints that hold an optimizer, and restored from
+    them; it is not part of the network's weights. The log has ``pseudo_share``,
+    the share of unlabelled unchanged pixels that were labelled, and
+    ``pseudo_confidence``, the teacher's mean confidence in all of these. Both
+    are those of the first process.
 
     Args:
-        momentum: Share that the average keeps in each iteration, 0..1 without
-            1. MMEngine's ``EMAHook`` counts the other way round (0.001 there
-            is 0.999 here).
+        momentum: Share that the average keeps in each iteration, at least 0 and
+            below 1. MMEngine's ``EMAHook`` takes the share of the network
+            instead (0.001 there is 0.999 here).
         warmup: Epochs (iterations without ``by_epoch``) before labels are made.
-        by_epoch: Whether ``warmup`` counts epochs.
+        by_epoch: Count ``warmup`` in epochs, not in iterations.
         threshold: Least confidence of a label, 0..1.
         class_thresholds: The same by class: K numbers, or some by name.
         max_change_prob: Leave out pixels whose P(changed), by the teacher, is
-            above this.
-        weight: How much such a pixel counts in the loss of land cover: None for
-            as much as an annotated one, a number above 0, or ``'confidence'``.
-        transforms: Flips and rotations that the teacher averages over, names out
-            of :data:`~tfinet_mm.models.detectors.augmentation.TTA_TRANSFORMS`;
-            each costs one more forward.
+            above this, 0..1.
+        weight: Weight of such a pixel in the loss of land cover: None for that
+            of an annotated one, a number above 0, or ``'confidence'``.
+        transforms: Flips and rotations that the teacher averages over, names
+            from :data:`~tfinet_mm.models.detectors.augmentation.TTA_TRANSFORMS`;
+            each costs one more forward pass.
 
     Raises:
         ValueError: An option is out of its range; the training ends before the
-            warm-up does; the model or the batch isn't made for it.
+            warm-up does; the model gives no probabilities; or a pair has no
+            labels, or labels of another size.
     """
 
     def __init__(
@@ -104,7 +105,7 @@ class MeanTeacherHook(Hook):
         self._stored = checkpoint.get(STATE_KEY) if runner._resume else None
         if runner._resume and self._stored is None:
             print_log(
-                'The checkpoint holds no mean teacher: it starts from the weights of the network',
+                'The checkpoint holds no mean teacher: a new one starts from its weights',
                 logger='current',
                 level=logging.WARNING,
             )
@@ -141,7 +142,7 @@ class MeanTeacherHook(Hook):
     def before_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: dict[str, Any] | None = None
     ) -> None:
-        """Give the pairs of the batch labels where they have none."""
+        """Label the unchanged pixels of the batch that have no class."""
         done = runner.epoch if self.by_epoch else runner.iter
         if done < self.warmup or data_batch is None:
             return
@@ -174,9 +175,9 @@ class MeanTeacherHook(Hook):
             self.teacher.update_parameters(_unwrapped(runner.model))
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Give all processes one teacher, which the first of them saves."""
+        """Average the teacher over processes, since the first one saves it for all."""
         if self.teacher is not None:
-            # Weights agree as those of the networks do; batch-norm statistics differ by process.
+            # Only batch-norm statistics differ by process; the weights agree as the networks' do.
             buffers = self.teacher.module.buffers()
             all_reduce_params([b for b in buffers if b.is_floating_point()], op='mean')
 
@@ -202,14 +203,14 @@ def _check_labels(sample: SegDataSample, size: tuple[int, int]) -> None:
     for field in (GT_CHANGE, GT_FROM, GT_TO):
         if field not in sample:
             raise ValueError(
-                f'MeanTeacherHook completes annotated pairs, but one has no {field}; is '
-                'tfinet_mm.LoadPairAnnotations in the train pipeline?'
+                f'MeanTeacherHook completes annotated pairs, but one has no {field}; put '
+                'tfinet_mm.LoadPairAnnotations in the train pipeline'
             )
         shape = tuple(getattr(sample, field).data.shape[-2:])
         if shape != size:
             raise ValueError(
                 f'{field} is {shape} (H, W), but its image is {size}; a transform of the pipeline '
-                'treats them differently: is the map in seg_fields?'
+                'changed only one of them: list the map in seg_fields'
             )
 
 

@@ -1,4 +1,4 @@
-"""The pairs of a config to make pseudo labels for: images as in testing, labels as stored."""
+"""Load the pairs to make pseudo labels for: images as in testing, labels as stored."""
 
 from __future__ import annotations
 
@@ -33,15 +33,14 @@ Maps = tuple[np.ndarray, np.ndarray]
 
 
 class Pair(NamedTuple):
-    """A pair, loaded.
+    """A loaded pair.
 
     Attributes:
         sample_id: Name of the sample.
         inputs: Images of both dates, (2B, h, w), as the test pipeline gives them.
         metainfo: ``img_shape`` and ``ori_shape`` among others.
-        labels: What the annotation knows, (H, W) uint8 each: classes 1..K, 0
-            where the pixel is unchanged and of no known class, 255 where
-            nothing is said.
+        labels: Annotation of each date, (H, W) uint8: classes 1..K, 0 where the
+            pixel is unchanged and unlabelled, 255 where it is ignored.
         unchanged: (H, W) bool: annotated as unchanged.
     """
 
@@ -55,26 +54,26 @@ class Pair(NamedTuple):
 class PairsToLabel(Dataset[Pair]):
     """All pairs of one split of a config, without augmentation.
 
-    Images are loaded by the pipeline of the config's test data, in which each
-    data set's own ``LoadImagePair`` takes its place (bands, range of values).
-    Labels are read from the files as they are, whatever the pipeline does.
+    Images are loaded by the pipeline of the config's test data, with the
+    ``LoadImagePair`` of each data set to label (bands, range of values). Labels
+    are read from the files, without the transforms of the pipeline.
 
     Args:
         cfg: The config.
         split: 'train', 'val' or 'test'.
-        land_cover: Folders of the true land cover of each date, of files named
-            as the images, to measure accuracy with. By default, what a
-            synthetic data set has in ``cover1`` and ``cover2``.
+        land_cover: Folders of the true land cover of each date, with files named
+            like the images, to measure accuracy. By default ``cover1`` and
+            ``cover2`` of synthetic data sets.
 
     Attributes:
         table: The classes.
         names: ``sample_id`` of every pair.
-        pipeline_configs: Of each data set the transforms that load its images.
+        pipeline_configs: Transforms that load the images of each data set.
         land_cover: The folders of true land cover as given, or None.
 
     Raises:
         ValueError: The config has no such split, it is empty, or two pairs
-            have one name.
+            have the same name.
         ClassMismatchError: The data sets of the split differ in their classes.
         FileNotFoundError, UnmatchedPairError: Files are missing.
     """
@@ -85,13 +84,13 @@ class PairsToLabel(Dataset[Pair]):
         loader = cfg.get(f'{split}_dataloader')
         if loader is None:
             raise ValueError(
-                f'{cfg.filename} has no {split}_dataloader, whose pairs should be labelled; take '
-                'another split, or let the config inherit the data'
+                f'{cfg.filename} has no {split}_dataloader to take pairs from; choose another '
+                'split, or inherit a data set in the config'
             )
         config = copy.deepcopy(loader.dataset)
         pipelines = _image_pipelines(cfg, split)
         for leaf in _leaf_configs(config):
-            # Not serialised, so that the message about an empty data set is this one's.
+            # Serialising an empty data set would fail before the clearer error below.
             leaf.update(pipeline=[], serialize_data=False)
         self.parts: list[SCDDataset] = leaf_datasets(DATASETS.build(config))
         self.pipeline_configs = pipelines
@@ -143,8 +142,8 @@ class PairsToLabel(Dataset[Pair]):
         loaded = read_pair_labels(info, info['label_spec'])
         if loaded.change is None or loaded.cover_from is None or loaded.cover_to is None:
             raise MissingLabelsError(
-                f'{info["sample_id"]} has no labels, which say what is unchanged: pseudo labels '
-                'need the annotated change and classes of each pair (data_prefix of the data set)'
+                f'{info["sample_id"]} has no labels: pseudo labels need the annotated change '
+                'and classes of each pair; set data_prefix of the data set'
             )
         packed = self.pipelines[self._index[index][0]](info)
         metainfo = dict(packed['data_samples'].metainfo)
@@ -181,7 +180,7 @@ class PairsToLabel(Dataset[Pair]):
         return maps[0], maps[1]
 
     def files(self) -> list[str]:
-        """Images and annotations of all pairs, each once, in their order."""
+        """Return the files of images and annotations of all pairs in order, each file once."""
         infos = (self._info(index) for index in range(len(self)))
         found = (
             [*(info.get('img_path') or ()), *(info.get(role) for role in LABEL_ROLES)]
@@ -190,7 +189,7 @@ class PairsToLabel(Dataset[Pair]):
         return list(dict.fromkeys(path for paths in found for path in paths if path))
 
     def truth_files(self) -> list[str]:
-        """Files of the true land cover, each once, in the order of the pairs."""
+        """Return the files of true land cover in the order of the pairs, each file once."""
         found: dict[str, None] = {}
         for index, (part, _) in enumerate(self._index):
             folders = self._truth[part]
@@ -202,7 +201,7 @@ class PairsToLabel(Dataset[Pair]):
 def known_labels(loaded: LoadedLabels) -> Maps:
     """Return the annotation of each date: classes 1..K, 0 unchanged, 255 ignored.
 
-    Where every pixel has a class (HRSCD), so have the unchanged ones.
+    In data sets with full land cover (HRSCD), unchanged pixels have classes too.
     """
     without_class = np.where(loaded.change == 0, 0, IGNORE_INDEX).astype(np.uint8)
     before, after = (
@@ -252,7 +251,7 @@ def part_truth(
 
 
 def _scene(info: dict[str, Any]) -> str:
-    """Name of the files that a sample is a window of."""
+    """Return the name of the files that a sample is a window of."""
     name = str(info['sample_id'])
     if info['window'] is None:
         return name

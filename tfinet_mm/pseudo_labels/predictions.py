@@ -1,8 +1,7 @@
 """Predictions of the members of an ensemble for a pair, and the file that keeps them.
 
-Networks run once; which of their labels are kept is decided afterwards from
-these files, since quotas need all pairs, and so that a decision can be changed
-without running the networks again.
+Networks run once. Labels are selected afterwards from these files: quotas need
+all pairs, and other thresholds then need no second run of the networks.
 """
 
 from __future__ import annotations
@@ -41,22 +40,23 @@ METHODS = ('vote', 'soft')
 
 
 class Prediction(NamedTuple):
-    """The annotation of a pair, and what its other pixels may be labelled.
+    """The annotation of a pair, and the class that its other pixels may get.
 
     Attributes:
         label_from: Annotation of the first date, (H, W) uint8: 1..K, 0 where a
-            pseudo label may come, 255 where none may.
+            pseudo label is allowed, 255 where it is not.
         label_to: That of the second date.
         cover: Class 1..K that an unchanged pixel would get, (H, W) uint8, 0 for none.
         confidence: Its share of the votes, or its mean probability, in
             0..LEVELS, (H, W) uint16.
         change: Mean P(changed) in 0..LEVELS, (H, W) uint16; 0 for the vote.
         unchanged: Number of unchanged pixels.
-        unanimous: Of the unchanged pixels of both dates (twice ``unchanged``)
-            those for which all M members predict the same class, before any rule.
-        pairwise: The same for each two of them, (M, M) int64.
-        steady: Of the unchanged pixels those for which a member predicts the
-            same class on both dates, (M,) int64.
+        unanimous: Number of unchanged pixels, both dates counted (twice
+            ``unchanged``), for which all M members predict the same class, before
+            any rule.
+        pairwise: The same for each two members, (M, M) int64.
+        steady: Number of unchanged pixels for which a member predicts the same
+            class on both dates, (M,) int64.
     """
 
     label_from: np.ndarray
@@ -77,17 +77,17 @@ def predict_pairs(
 
     Args:
         ensemble: A :class:`~tfinet_mm.models.detectors.ensemble.SCDEnsemble`.
-        pairs: Of any sizes; those of one size that follow each other are one batch.
+        pairs: Pairs of any sizes; consecutive pairs of the same size form a batch.
         method: 'vote' or 'soft'.
         transforms: Names of the test-time augmentation, see
             :data:`~tfinet_mm.models.detectors.augmentation.TTA_TRANSFORMS`.
 
     Returns:
-        One a pair.
+        One prediction for each pair.
 
     Raises:
         LabelValueError: An annotation holds a class that the members don't have.
-        ValueError: A network gives NaN.
+        ValueError: A network predicts NaN.
     """
     made: list[Prediction] = []
     start = 0
@@ -111,9 +111,9 @@ def _predict_batch(
         for index, pair in enumerate(pairs):
             if not all(bool(torch.isfinite(maps[index]).all()) for maps in mean):
                 raise ValueError(
-                    f'the networks give no numbers (NaN) for {pair.sample_id}: a checkpoint of a '
-                    'training that diverged, or numbers too large for float16 (--amp bfloat16 '
-                    'has the range of float32)'
+                    f'the networks predict NaN for {pair.sample_id}: a training diverged, or '
+                    'numbers are too large for float16. Use another checkpoint, or --amp bfloat16, '
+                    'which has the range of float32'
                 )
         return [
             _decide(
@@ -150,7 +150,7 @@ def _decide(
     else:
         cover, share = likeliest(_array(mean[PRED_PROB_FROM]), _array(mean[PRED_PROB_TO]))
         confidence = quantised(share)
-    # Nothing is stored of pixels that can't be filled, which so take no place in the file.
+    # Pixels that can't be filled become 0, which compresses to almost nothing.
     free = (label_from == 0) | (label_to == 0)
     cover = np.where(free, cover, np.uint8(0))
     confidence = np.where(cover > 0, confidence, np.uint16(0))
@@ -181,13 +181,13 @@ def _array(tensor: Tensor) -> np.ndarray:
 
 
 def write_prediction(path: str | Path, prediction: Prediction) -> None:
-    """Write what is predicted for a pair, whole or not at all."""
+    """Write the prediction of a pair; a write that is interrupted leaves no file of this name."""
     with whole_file(path) as partial:
         np.savez_compressed(partial, **prediction._asdict())
 
 
 def read_prediction(path: str | Path) -> Prediction:
-    """Read what :func:`write_prediction` wrote.
+    """Read a file of :func:`write_prediction`.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -200,10 +200,10 @@ def read_prediction(path: str | Path) -> Prediction:
         raise
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise LabelFormatError(
-            f'{path} can not be read ({error}); delete it and start again, which makes it anew'
+            f'{path} can not be read ({error}); delete it and run the tool again'
         ) from error
 
 
 def shares(levels: np.ndarray) -> np.ndarray:
-    """Whole levels 0..LEVELS as 8 bit, round(255 * share)."""
+    """Return whole levels 0..LEVELS as uint8, round(255 * share)."""
     return np.rint(levels.astype(np.float64) * (255 / LEVELS)).astype(np.uint8)

@@ -20,16 +20,16 @@ def make_report(
     thresholds: np.ndarray | None = None,
     options: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return everything that is known about pseudo labels, ready for JSON, shares in percent.
+    """Return the report on pseudo labels as a dictionary for JSON, with shares in percent.
 
     Args:
-        counts: Over all pairs.
+        counts: Counts over all pairs.
         table: The classes.
         method: 'vote' or 'soft'.
         members: Names of the M networks.
         thresholds: Least confidence of each class in 0..LEVELS, (K,); None for
             the vote.
-        options: What was asked for: thresholds, quotas.
+        options: Thresholds and quotas as given.
 
     Returns:
         A dictionary of
@@ -43,14 +43,14 @@ def make_report(
           the networks' class), ``filled`` (share of the unlabelled pixels that
           got it), ``kept`` (share of the assigned pixels that got it, None
           where there are none), ``threshold`` (used; None for the vote) and
-          ``pixels`` (that got it);
+          ``pixels`` (number that got it);
         * ``agreement``: shares of the unchanged pixels, before any rule:
           ``all``, for which all members predict one class (mean of the dates;
           None for a single member), ``pairwise`` (M x M) and
           ``same_on_both_dates`` (M);
-        * ``accuracy``: None where no true land cover is known. Else of the
-          unlabelled pixels with a true class: ``pixels``; ``filled``, share that
-          got a class; ``correct``, share of these with the true one; for each
+        * ``accuracy``: None where no true land cover is known. Otherwise, over the
+          unlabelled pixels with a true class: ``pixels``, their number; ``filled``,
+          share that got a class; ``correct``, share of these with the true one; for each
           class ``precision`` (of the pixels that got it) and ``recall`` (of the
           pixels that are it, filled or not); ``confusion``, rows true classes,
           columns "no label" and the classes.
@@ -119,7 +119,7 @@ def format_report(report: dict[str, Any]) -> str:
     """Return a report as plain text.
 
     Args:
-        report: What :func:`make_report` returned.
+        report: Report of :func:`make_report`.
     """
     pairs, pixels = report['pairs'], report['pixels']
     lines = [

@@ -1,10 +1,9 @@
-"""From what several networks predict for a pair to labels of its unchanged pixels.
+"""Turn the predictions of several networks into labels of unchanged pixels.
 
-Two rules, pure functions on arrays: :func:`vote`, the one of the SenseEarth 2020
-winner, and :func:`soft`, the mean probability above a threshold. Both leave what
-the annotation says as it is. Labels are 0..K, 0 = no class known, and 255 =
-ignored: whether such a pixel changed is unknown, so nothing says that both dates
-show the same class there, and it gets no pseudo label.
+There are two rules, pure functions on arrays: :func:`vote`, the rule of the
+SenseEarth 2020 winner, and :func:`soft`, the mean probability above a threshold.
+Both keep annotated classes. Labels are 0..K, with 0 for unlabelled, and 255 for
+ignored. An ignored pixel may have changed, so it gets no pseudo label.
 """
 
 from __future__ import annotations
@@ -18,9 +17,9 @@ from tfinet_mm.errors import LabelFormatError, LabelValueError
 from tfinet_mm.structures import IGNORE_INDEX
 
 LEVELS = 60000
-"""Shares (confidences, probabilities) are kept as whole numbers 0..LEVELS in 16 bits.
+"""Stored shares (confidences, probabilities) are whole numbers 0..LEVELS in 16 bits.
 
-Not 65535, so that thresholds of up to four decimals are levels themselves and a
+It is not 65535, so that thresholds of up to four decimals are whole levels and a
 probability of 0.9 is never below 0.9.
 """
 
@@ -32,8 +31,8 @@ class PseudoLabels(NamedTuple):
         label_from: (H, W) uint8, 0..K: the annotation where there is one, else
             the pseudo label, or 0.
         label_to: The same of the second date.
-        confidence: (H, W) float32, 0..1: of the class that is most likely on
-            both dates, whether it was kept or not.
+        confidence: (H, W) float32, 0..1, of the likeliest class over both
+            dates, kept or not.
     """
 
     label_from: np.ndarray
@@ -48,7 +47,7 @@ def vote(
     label_to: np.ndarray,
     num_classes: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Pseudo labels by vote, as the SenseEarth 2020 winner made them.
+    """Label unchanged pixels by vote, as the SenseEarth 2020 winner did.
 
     Each network votes for the annotated class where there is one. Elsewhere it
     votes for the class it predicts if that is the same on both dates, and for
@@ -95,11 +94,11 @@ def soft(
     change_probabilities: np.ndarray | None = None,
     max_change_prob: float | None = None,
 ) -> PseudoLabels:
-    """Pseudo labels by the mean probability of the networks over both dates.
+    """Label unchanged pixels by the mean probability of the networks over both dates.
 
-    An unchanged pixel shows the same class twice, so each network looks at it
-    twice: the probabilities are averaged over networks and dates, and the
-    likeliest class is kept where its mean reaches the threshold.
+    An unchanged pixel shows the same class on both dates, so the probabilities
+    are averaged over networks and dates. The likeliest class is kept where its
+    mean reaches the threshold.
 
     Args:
         probabilities_from: Class probabilities of the first date by M networks,
@@ -178,7 +177,7 @@ def count_votes(before: np.ndarray, after: np.ndarray) -> tuple[np.ndarray, np.n
     agreed = before == after
     votes = len(before) - agreed.sum(axis=0, dtype=np.uint16)
     winner = np.zeros(before.shape[1:], np.uint8)
-    # In rising order and only where more: ties stay with the lowest.
+    # In rising order, replaced only by more votes: ties go to the lowest class.
     for label in np.flatnonzero(np.bincount(before.ravel(), minlength=1)):
         count = (agreed & (before == label)).sum(axis=0, dtype=np.uint16)
         more = count > votes
@@ -231,7 +230,7 @@ def keep(
 
 
 def fill(label: np.ndarray, cover: np.ndarray) -> np.ndarray:
-    """Put classes where an annotation (0..K, 255) knows none; ignored pixels become 0."""
+    """Put classes where an annotation (0..K, 255) is 0; ignored pixels become 0."""
     filled = np.where(label == 0, cover, label)
     return np.where(label == IGNORE_INDEX, 0, filled).astype(np.uint8)
 
@@ -242,13 +241,13 @@ def level(share: float) -> int:
 
 
 def quantised(shares: np.ndarray | np.floating) -> np.ndarray:
-    """Shares 0..1 as uint16 in 0..LEVELS, rounded."""
+    """Return shares 0..1 as uint16 in 0..LEVELS, rounded."""
     scaled = np.rint(np.clip(shares, 0, 1).astype(np.float64) * LEVELS)
     return scaled.astype(np.uint16)
 
 
 def threshold_levels(threshold: float | Sequence[float], num_classes: int) -> np.ndarray:
-    """Thresholds 0..1, one for all or one a class, as (K,) int64 in 0..LEVELS.
+    """Return thresholds 0..1, one for all or one a class, as (K,) int64 in 0..LEVELS.
 
     Raises:
         LabelValueError: One is out of range, or there are more or fewer than classes.
@@ -279,8 +278,8 @@ def check_predictions(
         if values.size and not 1 <= values.min() <= values.max() <= highest:
             raise LabelValueError(
                 f'{name} hold values from {values.min()} to {values.max()}, expected land cover '
-                f'1 to {highest} everywhere; pred_land_cover_from and _to are such maps, semantic '
-                'change with 0 for unchanged is not'
+                f'1 to {highest} everywhere; take pred_land_cover_from and _to, not semantic '
+                'change with 0 for unchanged'
             )
     return before.astype(np.uint8), after.astype(np.uint8)
 

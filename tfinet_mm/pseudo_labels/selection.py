@@ -22,12 +22,12 @@ class Selection:
     """Thresholds and quotas of the rule ``soft``.
 
     Attributes:
-        threshold: Least confidence, 0..1, of classes that nothing else is said of.
+        threshold: Least confidence, 0..1, of classes not in ``class_thresholds``.
         class_thresholds: Least confidence by class: K numbers, or some by name.
-        quota: Share 0..1 of the pixels assigned to a class that is kept at
-            least, the most confident ones of the whole data set, whatever the
-            thresholds say: one for all, K numbers, or some by name. So classes
-            that the networks are seldom sure of don't vanish.
+        quota: Least share 0..1 of the pixels assigned to a class that is kept,
+            the most confident ones of the whole data set, even below the
+            threshold: one for all, K numbers, or some by name. It keeps
+            classes that the networks are seldom sure of.
         max_change_prob: Leave out pixels whose P(changed) is above this, 0..1.
 
     Raises:
@@ -40,7 +40,7 @@ class Selection:
     max_change_prob: float | None = None
 
     def __post_init__(self) -> None:
-        """Check what can be checked without the classes."""
+        """Check the range of all numbers, for which no classes are needed."""
         for name, value in asdict(self).items():
             numbers = value.values() if isinstance(value, Mapping) else np.atleast_1d(value)
             for number in () if value is None else numbers:
@@ -71,7 +71,7 @@ class Selection:
         return per_class(self.quota, table, 0.0, 'quota')
 
     def to_dict(self, table: ClassTable) -> dict[str, Any]:
-        """Return all of it, ready for JSON, numbers of classes in the order of the table."""
+        """Return all options for JSON, with numbers of classes in the order of the table."""
         return dict(
             thresholds=per_class(self.class_thresholds, table, self.threshold, 'class_thresholds'),
             quota=None if self.quota is None else self.quotas(table),
@@ -85,8 +85,8 @@ def per_class(values: PerClass | None, table: ClassTable, default: float, name: 
     Args:
         values: One for all, K, some by the names of their classes, or None.
         table: The classes.
-        default: For classes that nothing is said of.
-        name: What the numbers are, for messages.
+        default: Number of classes that ``values`` doesn't name.
+        name: Name of the option, for messages.
 
     Raises:
         LabelValueError: A class is unknown, or there are not K numbers.

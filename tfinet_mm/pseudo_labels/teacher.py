@@ -1,4 +1,4 @@
-"""A network's moving average, and the labels that it gives to what did not change."""
+"""Label unchanged pixels with the moving average of a network."""
 
 from __future__ import annotations
 
@@ -50,12 +50,12 @@ class MeanTeacher(BaseAveragedModel):  # type: ignore[misc, unused-ignore]
 
 
 class TeacherLabels(NamedTuple):
-    """Labels that a teacher gives a batch.
+    """Labels of a batch by a teacher.
 
     Attributes:
         cover: The likeliest class by the mean of both dates, 0..K-1, (N, H, W).
         confidence: That mean, (N, H, W), 0..1.
-        kept: Where it may become a label, boolean (N, H, W).
+        kept: True where it may become a label, bool (N, H, W).
     """
 
     cover: Tensor
@@ -69,9 +69,9 @@ def teacher_labels(
     """Return the classes of unchanged pixels by the mean of both dates, and which of them are sure.
 
     Args:
-        probabilities: What the teacher predicts.
+        probabilities: Predictions of the teacher.
         thresholds: Least confidence of each class, (K,).
-        max_change_prob: Most P(changed), or None.
+        max_change_prob: Greatest P(changed), 0..1, or None for any.
     """
     mean = (probabilities.land_cover_from + probabilities.land_cover_to) / 2
     confidence, cover = mean.max(dim=1)
@@ -89,11 +89,11 @@ def filled_sample(
     Args:
         sample: With the three labels, (1, H, W); it stays as it is.
         labels: Maps of one pair, (H', W') with H' >= H and W' >= W.
-        weight: Of pixels that are labelled here: None for as much as others, a
-            number, or ``'confidence'``.
+        weight: Weight of pixels that are labelled here: None for that of others,
+            a number above 0, or ``'confidence'``.
 
     Returns:
-        A new sample that shares what didn't change; and three numbers, counted
+        A new sample that shares the other fields; and three numbers, counted
         over both dates: unchanged pixels without a class, those of them
         labelled here, and the sum of the confidences of the former.
     """

@@ -46,12 +46,12 @@ SLOTS = 256
 class LoadPseudoLabels(BaseTransform):
     """Fill in the land cover of unannotated, unchanged pixels from a folder of pseudo labels.
 
-    The folder is what ``tools/pseudo_label.py`` writes: ``label1`` and ``label2``
-    with a palette PNG 0..K for each sample, named by its ``sample_id``, 0 where
-    nothing is known; and, if asked for, ``confidence1`` and ``confidence2`` with
-    grey PNGs of round(255 * p). Only pixels that are unchanged by the annotation
-    and have no class are filled in; annotated ones and the change map stay as
-    they are. It belongs directly after ``LoadPairAnnotations``.
+    ``tools/pseudo_label.py`` writes such a folder: ``label1`` and ``label2`` with
+    a palette PNG 0..K for each sample, named by its ``sample_id``, 0 where
+    unlabelled; and, with ``--confidence``, ``confidence1`` and ``confidence2``
+    with grey PNGs of round(255 * p). Only pixels that the annotation says are
+    unchanged, without a class, are filled in; annotated ones and the change map
+    stay as they are. Put it directly after ``LoadPairAnnotations``.
 
     Required keys: ``sample_id``, ``label_spec``, ``gt_seg_map``,
     ``gt_seg_map_from``, ``gt_seg_map_to``.
@@ -59,25 +59,25 @@ class LoadPseudoLabels(BaseTransform):
     Modified keys: the last two. Added keys, with ``weight``, each (H, W) float32
     and listed in ``seg_fields``: ``gt_weight_from`` and ``gt_weight_to``, 1 for
     annotated pixels, ``weight`` for those filled in, 0 where no class is known.
-    They come in pairs without pseudo labels as well.
+    Pairs without pseudo labels get these keys too.
 
     Args:
         data_root: Folder of pseudo labels.
         min_confidence: Pixels below it stay ignored, 0..1; above 0 it needs the
             folder's confidence.
-        weight: How much a filled pixel counts in the loss of land cover: None for
-            as much as an annotated one, a number above 0, or ``'confidence'``
-            for its own confidence. ``SemanticCELoss`` is a mean by weights, so
-            numbers shift the balance between annotated and filled pixels, not
-            the size of the loss.
+        weight: Weight of a filled pixel in the loss of land cover: None for that
+            of an annotated one, a number above 0, or ``'confidence'`` for the
+            pixel's confidence. ``SemanticCELoss`` is a weighted mean, so numbers
+            shift the balance between annotated and filled pixels, not the size
+            of the loss.
         missing: ``'error'``, or ``'keep'`` to take pairs that have no pseudo
             labels as they are. These are counted over all workers of the data
             loader (:attr:`counts`), and a warning says the number when it
             reaches 1, 10, 100 and so on.
 
     Raises:
-        FileNotFoundError: There is no such folder; or a file is missing.
-        LabelFormatError: A file isn't stored in that way (RGB, grey, another size).
+        FileNotFoundError: The folder or a file is missing.
+        LabelFormatError: A file has another storage (RGB, grey) or size.
         LabelValueError: A file holds a class that the data set doesn't have, or
             contradicts the annotation where there is one.
         ValueError: An option is out of its range, labels are missing, or the
@@ -134,14 +134,14 @@ class LoadPseudoLabels(BaseTransform):
         return results
 
     def _check_folders(self) -> None:
-        # With the first pair and not before, so that a config is read before its folder is made.
+        # With the first pair and not before: a config may be read before its folder is made.
         needed = [self.data_root / name for name in LABEL_FOLDERS.values()]
         if self._needs_confidence:
             needed += [self.data_root / name for name in CONFIDENCE_FOLDERS.values()]
         if absent := [str(folder) for folder in needed if not folder.is_dir()]:
             raise FileNotFoundError(
-                f'there is no folder {", ".join(absent)}; data_root has to be what '
-                'tools/pseudo_label.py wrote (with --confidence, where min_confidence or '
+                f'there is no folder {", ".join(absent)}; data_root has to be a '
+                'folder of tools/pseudo_label.py (with --confidence, if min_confidence or '
                 f'weight={CONFIDENCE!r} is used)'
             )
         self._checked = True
@@ -175,8 +175,8 @@ class LoadPseudoLabels(BaseTransform):
         found, after = self.counts
         if missing and (before == 0 or len(str(after)) > len(str(before))):
             print_log(
-                f'{after} of {found + after} pairs loaded so far had no pseudo labels (now '
-                f'{path}) and are trained on as they are annotated',
+                f'{after} of {found + after} pairs loaded so far had no pseudo labels (last: '
+                f'{path}) and are trained on with their annotation alone',
                 logger='current',
                 level=logging.WARNING,
             )
@@ -191,7 +191,7 @@ class LoadPseudoLabels(BaseTransform):
 
 
 def _check_untouched(results: dict[str, Any]) -> None:
-    """Refuse pairs without labels, and those that lie otherwise than their files."""
+    """Refuse pairs without labels, and pairs that no longer have the pixels of their files."""
     if absent := [key for key in (SEG_CHANGE, SEG_FROM, SEG_TO) if results.get(key) is None]:
         raise ValueError(
             f'pseudo labels complete annotated pairs, but {absent} are missing; put '
@@ -208,7 +208,7 @@ def _check_untouched(results: dict[str, Any]) -> None:
 
 def _read_pseudo_labels(path: Path, table: ClassTable, cover: np.ndarray) -> np.ndarray:
     """Read land cover 0..K-1 and 255, (H, W) uint8, that agrees with the annotated cover."""
-    # By the stored colours, so that classes in another order are no trap.
+    # Read by the stored colours, so that files with classes in another order are read right.
     values = read_semantic_label(path, table, storage='palette').values
     _check_size(path, values.shape, cover.shape)
     pseudo = to_land_cover(values)
@@ -218,14 +218,14 @@ def _read_pseudo_labels(path: Path, table: ClassTable, cover: np.ndarray) -> np.
         raise LabelValueError(
             f'{path} contradicts the annotation at {np.count_nonzero(wrong)} of '
             f'{np.count_nonzero(annotated)} annotated pixels, where pseudo labels hold the '
-            'annotated class; are they of another data set, other windows, or made before the '
-            'labels were changed? Make them again with tools/pseudo_label.py'
+            'annotated class: they may be of another data set or of other windows, or older '
+            'than the labels. Make them again with tools/pseudo_label.py'
         )
     return pseudo
 
 
 def _read_confidence(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Confidence 0..1, (H, W) float32, of an 8-bit grey file."""
+    """Read the confidence 0..1, (H, W) float32, from an 8-bit grey file."""
     if not path.is_file():
         raise FileNotFoundError(
             f'there is no confidence {path}; make the pseudo labels again with --confidence'

@@ -24,7 +24,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         type=int,
         default=24,
         metavar='N',
-        help='number of pairs to embed, the most changed ones; an index lists all (default: 24)',
+        help='largest number of pairs to show, the most changed ones (default: 24)',
     )
     parser.add_argument(
         '--max-side',

@@ -43,7 +43,7 @@ class ReportHook(Hook):
         file: HTML file to write.
         title: Heading of the page; names the data set by default.
         settings: Settings of the test to show.
-        max_pairs: Greatest number of pairs to embed.
+        max_pairs: Greatest number of pairs to show.
         max_side: Longer side in pixels to which they are reduced.
         bands: Numbers of the bands to show, counted from 1, one or three. The
             default is RGB, or the first three bands, or the first.

@@ -52,7 +52,7 @@ def write_report(
         out: The folder, with its ``manifest.json``.
         file: HTML file to write; ``report.html`` in the folder by default.
         title: Heading of the page; the name of the folder by default.
-        max_pairs: Greatest number of pairs to embed; an index lists all of them.
+        max_pairs: Greatest number of pairs to show; an index lists all of them.
         max_side: Longer side in pixels to which images and maps are reduced.
         max_polygons: Greatest number of polygons of a scene to list, the largest ones.
 

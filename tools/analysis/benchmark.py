@@ -3,7 +3,7 @@
     python tools/analysis/benchmark.py CONFIG [--shape H W] [--batch-size N] [--modes ...]
 
 Networks run on random pairs, with random weights; the mode "data" loads the
-config's training pairs, where they are there.
+config's training pairs, if they exist.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         type=int,
         help="bands of each date (default: in_channels of the config's backbone)",
     )
-    parser.add_argument('--batch-size', type=int, default=1, help='pairs a step (default: 1)')
+    parser.add_argument('--batch-size', type=int, default=1, help='pairs in a step (default: 1)')
     parser.add_argument(
         '--modes',
         nargs='+',
         choices=('inference', 'train', 'data'),
         default=['inference', 'train', 'data'],
-        help='what to measure (default: all)',
+        help='measurements to make (default: all)',
     )
     parser.add_argument(
         '--dtypes',
@@ -69,8 +69,10 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         default=['config'],
         help="memory layouts (default: the config's); 'last first' compares them",
     )
-    parser.add_argument('--repeats', type=int, default=5, help='timed steps a row (default: 5)')
-    parser.add_argument('--pairs', type=int, default=64, help='pairs to load in "data"')
+    parser.add_argument(
+        '--repeats', type=int, default=5, help='timed steps for each row (default: 5)'
+    )
+    parser.add_argument('--pairs', type=int, default=64, help='pairs to load in the mode "data"')
     parser.add_argument('--threads', type=int, help="threads of the CPU (default: torch's)")
     add_config_options(parser)
     add_traceback_option(parser)
@@ -81,7 +83,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def resolve_dtypes(wanted: Sequence[str]) -> list[str]:
-    """Return the different types of numbers that words mean on this machine, in their order."""
+    """Return the types of numbers that the options mean on this machine, in order, each once."""
     return list(dict.fromkeys(resolve_precision(one, get_device()) for one in wanted))
 
 

@@ -1,4 +1,4 @@
-"""Time and memory of predicting a whole scene, beside the bare network's time.
+"""Measure time and memory of predicting a scene, and the time of the bare network.
 
     python tools/analysis/benchmark_scene.py CONFIG [CHECKPOINT] [--size N] [--window N] ...
 
@@ -38,7 +38,7 @@ from tfinet_mm.utils.command import add_config_options, add_traceback_option, ru
 from tfinet_mm.utils.config.loading import load_config
 
 STRIP = 512
-# Pixels of a feature of the synthetic scenes.
+# Side in pixels of a patch of the synthetic scenes.
 FEATURE = 16
 
 
@@ -47,12 +47,12 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description='Time and memory of predicting a scene')
     parser.add_argument('config', help='config file')
     parser.add_argument('checkpoint', nargs='?', help='weights (default: random)')
-    parser.add_argument('--size', type=int, default=2048, help='pixels a side (default: 2048)')
-    parser.add_argument('--window', type=int, help="side of a window (default: the network's own)")
-    parser.add_argument('--overlap', type=int, help='pixels that windows share')
-    parser.add_argument('--batch-size', type=int, default=4, help='windows a batch (default: 4)')
+    parser.add_argument('--size', type=int, default=2048, help='side in pixels (default: 2048)')
+    parser.add_argument('--window', type=int, help='side in pixels (default: from the config)')
+    parser.add_argument('--overlap', type=int, help='pixels that neighbouring windows share')
+    parser.add_argument('--batch-size', type=int, default=4, help='windows in a batch (default: 4)')
     parser.add_argument('--workers', type=int, default=2, help='threads that read (default: 2)')
-    parser.add_argument('--device', help="such as 'cpu' or 'cuda:0' (default: a GPU if any)")
+    parser.add_argument('--device', help="device, 'cpu' or 'cuda:0' (default: a GPU if any)")
     add_amp_option(parser)
     parser.add_argument('--threads', type=int, help="threads of the CPU (default: torch's)")
     parser.add_argument(
@@ -65,12 +65,12 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument('--no-polygons', action='store_true', help='write rasters and areas only')
     parser.add_argument(
-        '--warp', action='store_true', help='the second date in pixels and a CRS of its own'
+        '--warp', action='store_true', help='give the second date another CRS and other pixels'
     )
     parser.add_argument(
-        '--folder', help='where scenes and results go and stay (default: temporary)'
+        '--folder', help='folder that keeps scenes and results (default: temporary)'
     )
-    parser.add_argument('--json', metavar='FILE', help='write the figures as well')
+    parser.add_argument('--json', metavar='FILE', help='also write the figures to this file')
     add_config_options(parser)
     add_traceback_option(parser)
     args = parser.parse_args(arguments)
@@ -80,7 +80,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def write_scene(path: Path, size: int, bands: int, seed: int, warp: bool = False) -> None:
-    """Write a tiled GeoTIFF of coloured patches, strip by strip; kept where it is there."""
+    """Write a tiled GeoTIFF of coloured patches, strip by strip; an existing file is kept."""
     if path.exists():
         return
     generator = np.random.default_rng(seed)
@@ -122,7 +122,7 @@ def write_scene(path: Path, size: int, bands: int, seed: int, warp: bool = False
 
 
 def random_checkpoint(config: str, options: dict[str, Any] | None, folder: Path) -> Path:
-    """Return weights of a config's network as it is before any training."""
+    """Write the weights of a config's network before any training, and return their path."""
     cfg = load_config(config, options)
     torch.manual_seed(0)
     model = MODELS.build(cfg.model)
@@ -134,9 +134,9 @@ def random_checkpoint(config: str, options: dict[str, Any] | None, folder: Path)
 def time_batches(
     inferencer: SCDInferencer, side: int, sizes: Sequence[int]
 ) -> list[tuple[float, float]]:
-    """Seconds, and those of CPUs, that the network takes for batches of random windows.
+    """Return the seconds, and CPU seconds, of the network for each batch of random windows.
 
-    Up to the results in memory.
+    Each is timed until its results are in memory.
     """
     generator = np.random.default_rng(0)
     seconds = []
@@ -151,7 +151,7 @@ def time_batches(
 
 
 def peak_megabytes() -> float:
-    """Return the most memory that this process had so far."""
+    """Return the peak memory of this process so far, in MiB."""
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak / (2**20 if sys.platform == 'darwin' else 2**10)
 

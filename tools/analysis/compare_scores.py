@@ -1,4 +1,4 @@
-"""Set the scores of several tests beside each other.
+"""Print the scores of several tests side by side.
 
 Each is NAME=FILE or FILE, a JSON file that tools/test.py --json or tools/analysis/score_scene.py
 --json wrote.
@@ -35,7 +35,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     files = {name: file or name for name, _, file in words}
     if len(files) < len(words):
         raise ValueError(
-            f'expected a name of its own for each test, got {[name for name, _, _ in words]}'
+            f'expected a different name for each test, got {[name for name, _, _ in words]}'
         )
     print(compare_scores({name: read_scores(file) for name, file in files.items()}))
 

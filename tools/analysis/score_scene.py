@@ -1,6 +1,6 @@
 """Score a predicted scene against an annotation on the same pixels.
 
-LABELS holds change.tif (1 changed, 0 unchanged, 255 left out), land_cover_from.tif and
+LABELS holds change.tif (1 changed, 0 unchanged, 255 ignored), land_cover_from.tif and
 land_cover_to.tif (1..K, 0 unknown), as tools/dataset/make_scene.py writes them.
 
 Example: python tools/analysis/score_scene.py maps/2018 data/scene/labels

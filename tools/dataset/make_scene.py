@@ -1,4 +1,4 @@
-"""Write a generated scene: two GeoTIFFs in different coordinate systems, and what changed.
+"""Write a generated scene: two GeoTIFFs in different coordinate systems, and their labels.
 
 Example: python tools/dataset/make_scene.py data/scene --size 768 --resolution 0.5 --seed 3
 """
@@ -24,7 +24,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--resolution', type=float, default=0.5, help='metres a pixel, 0.1 to 20 (default 0.5)'
     )
-    parser.add_argument('--seed', type=seed, default=0, help='which scene it is (default 0)')
+    parser.add_argument('--seed', type=seed, default=0, help='seed of the scene (default 0)')
     parser.add_argument(
         '--change-share',
         type=float,

@@ -1,4 +1,4 @@
-"""Write the embedded data set: pairs of aerial-looking pictures with change labels.
+"""Write a synthetic data set: pairs of aerial-looking images with change labels.
 
 Example: python tools/dataset/make_synthetic.py data/synthetic --train 200 --val 40 --size 128
 """
@@ -20,7 +20,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('root', help='folder to write to; what is there already is kept')
+    parser.add_argument('root', help='folder to write to; pairs that it holds are kept')
     parser.add_argument('--train', type=int, default=200, help='training pairs (default 200)')
     parser.add_argument('--val', type=int, default=40, help='validation pairs (default 40)')
     parser.add_argument(
@@ -30,18 +30,18 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default=[128],
         help='pixels: one number, or height and width (default 128)',
     )
-    parser.add_argument('--seed', type=seed, default=defaults.seed, help='default 0')
+    parser.add_argument('--seed', type=seed, default=defaults.seed, help='seed (default 0)')
     parser.add_argument(
         '--change-share',
         type=float,
         default=defaults.change_share,
-        help=f'mean share of changed pixels to aim at (default {defaults.change_share})',
+        help=f'mean share of changed pixels to aim at, 0..0.35 (default {defaults.change_share})',
     )
     parser.add_argument(
         '--unchanged-pairs',
         type=float,
         default=defaults.unchanged_pairs,
-        help=f'share of pairs without any change (default {defaults.unchanged_pairs})',
+        help=f'share of pairs without any change, 0..1 (default {defaults.unchanged_pairs})',
     )
     parser.add_argument(
         '--nuisance',
@@ -59,7 +59,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         '--workers',
         type=int,
         default=os.cpu_count() or 1,
-        help='processes (default: one a core)',
+        help='processes (default: one for each core)',
     )
     add_traceback_option(parser)
     return parser.parse_args(argv)

@@ -1,6 +1,7 @@
 # HRSCD as released, its archives unpacked side by side into data/hrscd. Tiles of 10000 x 10000
 # pixels are read in windows: of 512 for training, of 500 for testing, which divide a tile
-# without overlap, so that no pixel is scored twice. One tile in five tests, one validates.
+# without overlap, so that no pixel is scored twice. One tile in five is for testing, one for
+# validation.
 _base_ = './pairs.py'
 
 common = dict(type='tfinet_mm.HRSCDDataset', data_root='data/hrscd')

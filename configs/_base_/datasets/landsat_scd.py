@@ -1,5 +1,6 @@
 # Landsat-SCD as released: data/landsat_scd/{A,B,label}, label with ten classes of transitions.
-# Of the pairs that are no augmented copies three fifths train, one validates, one tests.
+# Without augmented copies, three fifths of the pairs are for training, one for validation and one
+# for testing.
 # For labels of each date: labels='per_date' and data_prefix with their two folders.
 _base_ = './pairs.py'
 

@@ -1,5 +1,5 @@
-# What all data sets have in common: how pairs are read, augmented, batched and scored.
-# A data set says type, data_root and which part is for what, see the files beside this one.
+# Shared by all data sets: reading, augmentation, batches and scores of pairs.
+# The files beside this one add type, data_root and splits of each data set.
 train_pipeline = [
     dict(type='tfinet_mm.LoadImagePair'),
     dict(type='tfinet_mm.LoadPairAnnotations'),
@@ -11,7 +11,7 @@ test_pipeline = [
     dict(type='tfinet_mm.LoadPairAnnotations'),
     dict(type='tfinet_mm.PackPairInputs'),
 ]
-# What --tta of MMSegmentation's tools/test.py puts in; tfinet_mm.SCDTTAModel augments batches.
+# Read by --tta of MMSegmentation's tools/test.py; tfinet_mm.SCDTTAModel augments batches.
 tta_pipeline = test_pipeline
 
 train_dataloader = dict(

@@ -1,6 +1,6 @@
 # SECOND as downloaded: data/second/{train,test}/{im1,im2,label1,label2}.
-# Trained on 2671 of the 2968 training pairs; every tenth (297) validates during training and
-# chooses the checkpoint; the 1694 pairs of the test folder are for the score that is reported.
+# Trained on 2671 of the 2968 training pairs. Every tenth (297) is for validation during training,
+# which chooses the checkpoint. The 1694 pairs of the test folder are for the score that is reported.
 _base_ = './pairs.py'
 
 dataset_type = 'tfinet_mm.SECONDDataset'

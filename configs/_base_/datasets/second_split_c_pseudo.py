@@ -1,5 +1,5 @@
-# Split C, trained on pseudo labels where the annotation knows no class: tools/pseudo_label.py
-# writes them to data/second/pseudo. Validation and test see the annotation alone.
+# Split C, trained on pseudo labels where the annotation has no class: tools/pseudo_label.py
+# writes them to data/second/pseudo. Validation and test use the annotation alone.
 _base_ = './second_split_c.py'
 
 pseudo_root = 'data/second/pseudo'

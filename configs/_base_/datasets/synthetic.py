@@ -1,4 +1,4 @@
-# The embedded data set: data/synthetic/{train,val}, made by tools/dataset/make_synthetic.py.
+# The synthetic data set: data/synthetic/{train,val}, made by tools/dataset/make_synthetic.py.
 _base_ = './pairs.py'
 
 dataset_type = 'tfinet_mm.SyntheticSCDDataset'

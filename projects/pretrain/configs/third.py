@@ -1,5 +1,5 @@
-# From the average of the first two: school grounds, far-reaching woods, stretched pictures. It stops
-# before its rate is down: at the end of the schedule the pairs that choose were worse off.
+# From the average of the first two: school grounds, far-reaching woods, stretched images. It stops
+# before the end of its schedule, where the pairs that choose between runs scored worse.
 _base_ = './base.py'
 
 steps, schedule, warmup, per_epoch = 1350, 2900, 145, 50

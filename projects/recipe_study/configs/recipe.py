@@ -1,4 +1,4 @@
-# The worth of each step of the recipe, on embedded pairs: see ../README.md.
+# The gain of each step of the recipe, on synthetic pairs: see ../README.md.
 prepare = [
     dict(
         name='data',

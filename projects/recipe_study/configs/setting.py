@@ -1,4 +1,4 @@
-# What the trainings of the recipe's study share: 320 pairs of 128 x 128, 12 epochs from scratch.
+# Shared by the trainings of the recipe's study: 320 pairs of 128 x 128, 12 epochs from scratch.
 # Only the last epoch is validated, so the checkpoint that is tested was not chosen by its score.
 _base_ = ['../../../configs/_base_/datasets/synthetic.py', '../../../configs/_base_/default_runtime.py']
 

@@ -33,7 +33,7 @@ def test_share_is_about_reached(share):
         rng, layout, visible = make(seed)
         parcels = apply_events(rng, layout, visible, share).parcels
         reached.append(np.mean([parcel.before != parcel.after for parcel in parcels]))
-    # Most events affect most of a parcel, some a part of it.
+    # Most events change most of a parcel, some only a part.
     assert share <= np.mean(reached) < 2 * share
 
 

@@ -123,7 +123,7 @@ def test_refuses_a_damaged_meta_file(tmp_path, name, content):
 
 
 def test_one_run_at_a_time(tmp_path, monkeypatch):
-    """Two runs of different settings began, and one finished the pairs of the other."""
+    """Otherwise a run could finish the pairs of another run with other settings."""
     real, tried = files.generate_pair, []
 
     def meanwhile(index, config):
@@ -144,7 +144,7 @@ def test_a_finished_data_set_may_be_read_only(tmp_path):
     write_dataset(root, 1, 1, CONFIG)
     with read_only(root):
         assert write_dataset(root, 1, 1, CONFIG) == 0
-        # The pictures are there, but not all that are asked for.
+        # A finished data set has all its pairs, but more were requested.
         with pytest.raises(ManifestError, match='num_train was 1, is 2'):
             write_dataset(root, 2, 1, CONFIG)
     (root / 'val' / 'im1' / '00000.png').unlink()

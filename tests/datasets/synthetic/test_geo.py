@@ -16,7 +16,7 @@ SITES = {
     'degrees, southern': Site('EPSG:32756', 'EPSG:4326', 151.2, -33.9),
 }
 MARKS = ((20, 30), (75, 140), (50, 85))
-"""Rows and columns of the middles of 5 x 5 pixels that are white on both dates."""
+"""Rows and columns of the centres of marks, 5 x 5 pixels that are white on both dates."""
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def pair():
 
 
 def marks(path):
-    """Coordinates of the middles of the white marks, by the file's transform."""
+    """Return the coordinates of the centres of the white marks, by the file's transform."""
     with rasterio.open(path) as file:
         white = file.read().min(0) > 180
         rows, columns = np.nonzero(white)
@@ -40,7 +40,7 @@ def marks(path):
     points = np.stack(
         [place.a * (columns + 0.5) + place.c, place.e * (rows + 0.5) + place.f], axis=1
     )
-    # Marks are far from each other: each belongs to the nearest of three points of them.
+    # Marks are far from each other: a point within reach of a group's first point belongs to it.
     size = abs(place.a) * 12
     groups = []
     for point in points:
@@ -55,7 +55,7 @@ def marks(path):
 
 @pytest.mark.parametrize('name', SITES)
 def test_both_dates_show_a_feature_in_one_place(pair, tmp_path, name):
-    """Through pyproj, which GDAL's warp doesn't ask."""
+    """Compare marks by pyproj, independently of GDAL's warp."""
     site = SITES[name]
     files = write_scene(tmp_path, pair, 0.5, site)
     there = marks(files.before)

@@ -38,7 +38,7 @@ def test_crops_differ_between_the_dates():
         first, second = (paint(layout, *world(), date) for date in (0, 1))
         assert (first.cover == GRASS).all()
         differences.append(np.abs(first.albedo - second.albedo).mean())
-    # Some bear the same crop, the others look quite different.
+    # Some fields have the same crop, the others look quite different.
     assert min(differences) == 0
     assert sum(difference > 8 for difference in differences) >= 3
 

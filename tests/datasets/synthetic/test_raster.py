@@ -20,7 +20,7 @@ def test_smooth_noise_has_unit_spread_and_its_scale(scale):
     assert noise.dtype == np.float32
     assert abs(noise.mean()) < 0.2
     assert 0.8 < noise.std() < 1.2
-    # Neighbours closer than the scale are alike, those far apart are not.
+    # Values closer than the scale are similar, those far apart are not.
     far = int(3 * scale) + 1
     assert abs(np.corrcoef(noise[:, far:].ravel(), noise[:, :-far].ravel())[0, 1]) < 0.2
     if scale > 2:
@@ -31,7 +31,7 @@ def test_crowns_are_whole_trees():
     crowns = Crowns.make(generator(1), (60, 70), spacing=7.0)
     assert crowns.dome.min() >= 0
     assert crowns.dome.max() > 0.9
-    # One tone a tree: about as many as cells of the grid.
+    # One tone for each tree: about as many tones as cells of the grid.
     tones = np.unique(crowns.tone)
     assert 0.6 * 86 < len(tones) < 1.7 * 86
     # The tone is the same all over a crown: it changes where crowns meet, low down.

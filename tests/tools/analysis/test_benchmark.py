@@ -1,4 +1,4 @@
-"""tools/analysis/benchmark.py on a small shape."""
+"""Test tools/analysis/benchmark.py on a small shape."""
 
 import pytest
 
@@ -7,7 +7,7 @@ def test_a_table_of_both_types_in_one_run(
     load_tool, tools, tmp_path, monkeypatch, capsys, made_up_cpu, no_gpu
 ):
     made_up_cpu(True)
-    monkeypatch.chdir(tmp_path)  # where there is no data
+    monkeypatch.chdir(tmp_path)  # a folder without data
     load_tool('analysis/benchmark.py').main(
         [
             *(str(tools.parent / 'configs' / 'tfinet_r18.py'), '--shape', '32', '--repeats', '1'),

@@ -1,4 +1,4 @@
-"""The scene benchmark on a scene of a few windows."""
+"""Test tools/analysis/benchmark_scene.py on a scene of a few windows."""
 
 import json
 
@@ -18,9 +18,9 @@ def test_figures_of_a_small_scene(tiny, load_tool, tmp_path, capsys, warp):
     tool.main([str(tiny), '--folder', str(tmp_path / 'kept'), *words])
     found = json.loads(file.read_text())
     if not warp:
-        # Steps of 48: 0, 48, 86.
+        # Windows begin at 0, 48 and 86.
         assert (found['width'], found['height'], found['windows']) == (150, 150, 9)
-        # Three rows of a batch of two and one of one.
+        # Three rows, each of a batch of two windows and a batch of one.
         assert found['bare_seconds'] > 3 * found['batch_seconds']
     assert found['total_seconds'] >= found['predicting_seconds'] > 0
     assert found['added_megabytes'] >= 0

@@ -1,4 +1,4 @@
-"""tools/analysis/compare_scores.py on files of known scores."""
+"""Test tools/analysis/compare_scores.py on files of known scores."""
 
 import json
 
@@ -27,7 +27,7 @@ def test_a_line_for_each_under_its_name(load_tool, files, capsys):
 
 def test_what_cannot_be_compared(load_tool, files):
     main = load_tool('analysis/compare_scores.py').main
-    with pytest.raises(ValueError, match='a name of its own for each test'):
+    with pytest.raises(ValueError, match='a different name for each test'):
         main([f'x={files / "a.json"}', f'x={files / "b.json"}'])
     with pytest.raises(FileNotFoundError):
         main([str(files / 'c.json')])

@@ -1,4 +1,4 @@
-"""tools/analysis/get_flops.py on networks of known size."""
+"""Test tools/analysis/get_flops.py on networks of known size."""
 
 import re
 

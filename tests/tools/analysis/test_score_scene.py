@@ -1,4 +1,4 @@
-"""tools/analysis/score_scene.py on a scene of which half the change was found."""
+"""Test tools/analysis/score_scene.py on a scene with half of its change found."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_scores_are_printed_and_written(load_tool, raster, tmp_path, capsys):
     printed = capsys.readouterr().out
     assert printed.startswith('Scores over 1 pair, in percent')
     scores = read_scores(out)['scores']
-    # Half of what changed was found, and nothing else.
+    # Half of the changed pixels were found, and no others.
     assert scores['IoU_changed'] == pytest.approx(50)
     assert scores['change/F1'] == pytest.approx(100 * 2 / 3)
     assert f'{scores["SeK"]:.2f}' in printed

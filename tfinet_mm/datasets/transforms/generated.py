@@ -1,4 +1,4 @@
-"""Generating a pair in the place of loading it."""
+"""Generate a pair in place of loading it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tfinet_mm.structures import SEG_CHANGE, SEG_FROM, SEG_TO
 
 @TRANSFORMS.register_module()
 class LoadGeneratedPair(BaseTransform):
-    """Generate the pictures, the change and the land cover of a pair.
+    """Generate the images, the change and the land cover of a pair.
 
     The pair is one of :class:`~tfinet_mm.datasets.generated_scd.GeneratedSCDDataset`.
 
     Required keys: ``number``, ``world``.
 
     Added keys: ``img`` (H, W, 6) uint8, RGB of both dates; ``gt_seg_map``, ``gt_seg_map_from``,
-    ``gt_seg_map_to`` (H, W) uint8, listed in ``seg_fields``; what
+    ``gt_seg_map_to`` (H, W) uint8, listed in ``seg_fields``; the keys that
     :class:`~tfinet_mm.datasets.transforms.loading.LoadImagePair` adds.
     """
 

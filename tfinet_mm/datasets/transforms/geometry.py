@@ -20,7 +20,7 @@ FLIPS = (None, 'horizontal', 'vertical', 'diagonal')
 def compose(
     flip: str | None, rotation: int, then_flip: str | None, then_rotation: int
 ) -> tuple[str | None, int]:
-    """Return one flip followed by one rotation that do what two of each do in a row.
+    """Return the flip and the rotation that equal two flips and rotations in a row.
 
     Args:
         flip: First flip: None, 'horizontal', 'vertical' or 'diagonal'.
@@ -37,7 +37,7 @@ def compose(
         >>> compose(None, 90, None, 180)
         (None, 270)
     """
-    # mirror after rotation by r = rotation by -r after mirror; two mirrors are half a turn.
+    # Mirror after rotation by r = rotation by -r after mirror; two mirrors are half a turn.
     mirrored = then_flip in ('horizontal', 'vertical')
     combined = FLIPS[FLIPS.index(flip) ^ FLIPS.index(then_flip)]
     return combined, (then_rotation + (-rotation if mirrored else rotation)) % 360
@@ -47,14 +47,14 @@ def compose(
 class RandomFlipOrRotate(BaseTransform):
     """Do one of: nothing, flip horizontally, flip vertically, rotate by 90, 180 or 270 degrees.
 
-    Each with probability 1/6, the augmentation that TFINet and the SenseEarth
-    networks were published with. Images and label maps go through alike.
+    By default each has probability 1/6, as in the published TFINet and
+    SenseEarth. Images and label maps are changed in the same way.
 
     Required keys: ``img``, and the maps listed in ``seg_fields``.
 
     Modified keys: these, ``img_shape``, ``pad_shape``, ``flip``,
     ``flip_direction`` and ``rotation`` (degrees counter-clockwise, after the
-    flip), which tell the sum of all flips and rotations so far.
+    flip), which describe all flips and rotations so far together.
 
     Args:
         probs: Probabilities of the six, in the order above; they sum to 1.
@@ -113,12 +113,12 @@ def _apply(array: np.ndarray, flip: str | None, rotation: int) -> np.ndarray:
 
 @TRANSFORMS.register_module()
 class RandomCropWithChange(BaseTransform):
-    """Crop a random rectangle, if wanted one with some change in it.
+    """Crop a random rectangle, optionally with a least share of change.
 
     Required keys: ``img``, the maps listed in ``seg_fields``.
 
     Modified keys: these, ``img_shape``, ``pad_shape``. Added: ``crop_bbox``
-    (y1, y2, x1, x2) in the image that was cropped.
+    (y1, y2, x1, x2) in the image before the crop.
 
     Args:
         crop_size: (height, width), or one number for both.
@@ -156,7 +156,7 @@ class RandomCropWithChange(BaseTransform):
 
     @cache_randomness
     def choose(self, results: dict[str, Any]) -> tuple[int, int, int, int]:
-        """Draw a crop; returns (y1, y2, x1, x2)."""
+        """Draw a crop and return it as (y1, y2, x1, x2)."""
         height, width = results['img'].shape[:2]
         if self.min_change == 0:
             return self._draw(height, width)

@@ -22,9 +22,9 @@ class PairPhotoMetricDistortion(BaseTransform):
     """Change brightness, contrast, saturation and hue of each date independently.
 
     The steps and ranges are those of mmseg's ``PhotoMetricDistortion``: each
-    with probability 0.5, the contrast before or after the colours. Drawn anew
-    for each date, since light and season are what differs between dates. Every
-    step is one look-up a value, which takes a fraction of the time.
+    with probability 0.5, the contrast before or after the colours. They are
+    drawn for each date separately, since light and season differ between dates.
+    Every step looks up its values in a table of 256 entries, to save time.
 
     Required and modified key: ``img`` (H, W, 6) uint8, RGB of both dates.
 
@@ -32,7 +32,7 @@ class PairPhotoMetricDistortion(BaseTransform):
         brightness_delta: Largest amount, 0..255, added or subtracted.
         contrast_range: Least and greatest factor of all values.
         saturation_range: Least and greatest factor of the saturation.
-        hue_delta: Largest shift of the hue, of 180 for a whole turn.
+        hue_delta: Largest shift of the hue, where 180 is a whole turn.
         prob: Probability that a date is distorted at all.
 
     Raises:

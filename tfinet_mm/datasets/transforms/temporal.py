@@ -15,10 +15,10 @@ from tfinet_mm.structures import SEG_FROM, SEG_TO, WEIGHT_FROM, WEIGHT_TO
 
 @TRANSFORMS.register_module()
 class ExchangeDates(BaseTransform):
-    """Take the second date for the first and the first for the second.
+    """Exchange the two dates of a pair with a given probability.
 
-    What changed stays changed, with from and to exchanged: images, land cover,
-    weights and paths.
+    Images, land cover, weights and paths are exchanged. The change map stays the
+    same.
 
     Required keys: ``img`` (H, W, 2B). Modified keys: ``img``,
     ``gt_seg_map_from`` and ``gt_seg_map_to``, ``gt_weight_from`` and
@@ -29,7 +29,7 @@ class ExchangeDates(BaseTransform):
         prob: Probability of exchanging.
 
     Raises:
-        ValueError: ``prob`` is no probability.
+        ValueError: ``prob`` is not in 0..1.
     """
 
     PAIRS = (
@@ -50,7 +50,7 @@ class ExchangeDates(BaseTransform):
         return random.random() < self.prob
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Exchange the dates, or not."""
+        """Exchange the dates, or return the pair as it is."""
         if not self.choose():
             return results
         before, after = split_dates(results['img'])

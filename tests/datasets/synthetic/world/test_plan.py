@@ -84,7 +84,7 @@ def test_a_school_ground_is_sports_up_to_its_edge():
         rows, columns = np.nonzero(covers[numbers] == SPORTS)
         sides = np.ptp(columns) + 1, np.ptp(rows) + 1
         np.testing.assert_allclose(sides, (60, 100) if long else (100, 60), atol=2)
-        # Full, and with a pitch or courts on it.
+        # The ground fills its rectangle, and a track and a pitch are on it.
         np.testing.assert_allclose(len(rows), 100 * 60, rtol=0.05)
         assert {'track', 'pitch'} <= {
             name

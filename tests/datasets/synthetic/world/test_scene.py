@@ -42,7 +42,7 @@ def test_changes_are_large_enough_to_be_seen(pairs):
     for pair in pairs:
         parts, count = ndimage.label(pair.label_from > 0, np.ones((3, 3)))
         sizes = ndimage.sum_labels(np.ones_like(parts), parts, range(1, count + 1))
-        # The picture's border may cut a part: only those inside have their whole size.
+        # The image border may cut a part: only parts inside have their full size.
         boxes = ndimage.find_objects(parts)
         for size, box in zip(sizes, boxes, strict=True):
             inside = all(side.start > 0 and side.stop < 80 for side in box)

@@ -32,7 +32,7 @@ def test_crowns_are_as_far_apart_as_asked(bank):
         assert dome.min() >= 0
         assert 0.9 < dome.max() <= 1
         assert np.abs(tone).max() <= 1
-        # One tone a crown: as many as cells of the grid, within what is hidden by others.
+        # One tone for each crown: as many as cells of the grid, apart from hidden crowns.
         assert 0.7 < len(np.unique(tone)) / (1024 / spacing) ** 2 < 1.1
 
 
