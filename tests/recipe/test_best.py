@@ -45,5 +45,5 @@ def test_a_copy_where_there_are_no_links(tmp_path, checkpoint, monkeypatch):
 
 
 def test_no_checkpoint_is_an_error(tmp_path):
-    with pytest.raises(StageError, match='left no checkpoint in'):
+    with pytest.raises(StageError, match='written no checkpoint to'):
         choose_best(tmp_path, tmp_path / 'one.pth')

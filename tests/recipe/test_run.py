@@ -131,7 +131,7 @@ def test_a_failing_stage_stops_with_command_code_and_log(short):
 
 def test_a_stage_without_a_result_is_not_done(short):
     (short.path / 'checkout/tools/test.py').write_text('')
-    with pytest.raises(StageError, match=r'test/one ended well but has not written work/test/one/'):
+    with pytest.raises(StageError, match=r'test/one ended with exit code 0, but work/test/one/'):
         short.run()
     (short.path / 'recipe.py').write_text(
         "members = ['one.py']\nprepare = [dict(name='x', command=['no-such-command'])]"
@@ -143,7 +143,7 @@ def test_a_stage_without_a_result_is_not_done(short):
 def test_a_training_without_a_checkpoint_has_failed(short):
     (short.path / 'checkout/tools/train.py').write_text('')
     with pytest.raises(
-        StageError, match=r'train/one ended well, but .* left no checkpoint in work'
+        StageError, match=r'train/one ended with exit code 0, but .* written no checkpoint to work'
     ):
         short.run()
     assert not short.state('train/one')['done']
@@ -312,7 +312,7 @@ def test_threads_are_those_of_the_user(short, monkeypatch):
     for value in ('3', None):
         if value is None:
             monkeypatch.delenv('OMP_NUM_THREADS')
-        with pytest.raises(StageError, match='test/one ended well but'):
+        with pytest.raises(StageError, match='test/one ended with exit code 0, but'):
             short.run()
         assert (short.path / 'threads').read_text() == str(value)
 

@@ -11,7 +11,7 @@ def mean_and_std(values: Sequence[float], signed: bool = False) -> str:
 
     Args:
         values: A number a run; none gives an empty cell, one has no standard deviation.
-        signed: Whether the mean of positive numbers has a sign, as for differences.
+        signed: Put a sign before the mean of positive numbers, as for differences.
 
     Example:
         >>> mean_and_std([20.0, 21.0, 22.0])

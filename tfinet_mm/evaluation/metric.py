@@ -250,7 +250,7 @@ class SCDMetric(BaseMetric):
         return total if self._latest is None else total + self._latest
 
     def evaluate(self, size: int) -> dict[str, float]:
-        """Pool the counts of all ranks, score them, and start anew.
+        """Pool the counts of all ranks, score them, and reset the counts.
 
         Args:
             size: Number of samples of the data set.

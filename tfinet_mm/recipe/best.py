@@ -18,14 +18,14 @@ def choose_best(folder: Path, link: Path) -> str:
 
     Args:
         folder: The training's folder.
-        link: What becomes a symbolic link to the checkpoint, or a copy where
+        link: Path that becomes a symbolic link to the checkpoint, or a copy where
             there are no links.
 
     Returns:
-        Which one it is, as a sentence.
+        A sentence that names the checkpoint.
 
     Raises:
-        StageError: There is no checkpoint.
+        StageError: The training has written no checkpoint.
     """
     scored = sorted(folder.glob('best_*.pth'))
     if len(scored) == 1:
@@ -40,7 +40,7 @@ def choose_best(folder: Path, link: Path) -> str:
         # Trainings may leave the optimizer out.
         newest = newest_checkpoint(folder, needed=('state_dict',))
         if newest is None:
-            raise StageError(f'the training has left no checkpoint in {folder}')
+            raise StageError(f'the training has written no checkpoint to {folder}')
         best, text = newest, f'nothing was validated; the newest checkpoint is {newest}'
     with whole_file(link) as partial:
         try:

@@ -81,7 +81,7 @@ class PseudoLabels:
 
 @dataclass(frozen=True)
 class Tests:
-    """How each group of networks is tested."""
+    """Ways in which each group of networks is tested."""
 
     members: Ways = BOTH
     members_ensemble: Ways = BOTH

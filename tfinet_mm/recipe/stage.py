@@ -1,4 +1,4 @@
-"""Run one stage of a recipe: skip it if it is done, resume it if it was cut short.
+"""Run one stage of a recipe: skip it if it is done, resume it if it was interrupted.
 
 The Snakefile calls ``python -m tfinet_mm.recipe.stage PLAN STAGE``, on whatever machine.
 """
@@ -24,12 +24,12 @@ from tfinet_mm.utils.files import whole_file
 
 
 def run_stage(plan: Plan, name: str) -> None:
-    """Run a stage to its end, from where it was cut short.
+    """Run a stage to its end, from where it was interrupted.
 
     Raises:
         StageError: It failed.
-        FolderInUseError: It is at work.
-        ManifestError: It was begun with something else.
+        FolderInUseError: Another process runs it.
+        ManifestError: It was begun with other options or configs.
     """
     stage, log = plan.stages[name], plan.log(name)
     head = f'[{[*plan.stages].index(name) + 1}/{len(plan.stages)}] {name}'
@@ -51,9 +51,9 @@ def run_stage(plan: Plan, name: str) -> None:
                     state['note'] = choose_best(Path(stage.outputs[0]), Path(stage.result))
                     print(f'    {state["note"]}')
                 except TFINetError as error:
-                    failure = f'ended well, but {error}'
+                    failure = f'ended with exit code 0, but {error}'
             if not failure and not stage.has_result():
-                failure = f'ended well but has not written {stage.result} whole'
+                failure = f'ended with exit code 0, but {stage.result} is missing or truncated'
             if failure:
                 failure = (
                     f'{name} {failure}; its command was\n    {line}\nits log is {log}\n'

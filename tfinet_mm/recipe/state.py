@@ -1,4 +1,4 @@
-"""The stages of a recipe, and how far each is."""
+"""Describe the stages of a recipe and keep the progress of each."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ checkpoint of a training is the best, ``failure`` how the latest attempt failed.
 
 @dataclass(frozen=True)
 class Stage:
-    """One command of a recipe and what surrounds it.
+    """One command of a recipe, with its inputs and outputs.
 
     Attributes:
         name: Kind and what it is of, like ``'train/pspnet_hrnet18'``.
-        command: What runs, in words; ``'python'`` stands for the recipe's Python.
-        made_from: Options, and configs by their content: what must not change while it is begun
-            or done. The same wherever the files lie, and for any number of processes.
+        command: Words of the command; ``'python'`` stands for the recipe's Python.
+        made_from: Options, and configs by their content. They must not change once the stage has
+            begun. They don't depend on paths or on the number of processes.
         needs: Names of the stages whose results it reads.
-        result: File or folder that is there when it is done.
-        outputs: What it writes, moved away before it is done again; the folder first.
+        result: File or folder that exists once the stage is done.
+        outputs: Paths that it writes, moved away before it runs again; the folder first.
         test: ``group``, ``networks`` and ``tta`` of a row of the table.
     """
 
@@ -52,13 +52,13 @@ class Stage:
         return self.name.partition('/')[0]
 
     def report(self) -> dict[str, Any] | None:
-        """Return the content of a result in JSON, None if it is missing, empty or cut."""
+        """Return the content of a result in JSON, None if it is missing, empty or truncated."""
         with suppress(ManifestError):
             return read_json(str(self.result))
         return None
 
     def has_result(self) -> bool:
-        """Return whether the result is there, and whole where it is JSON."""
+        """Return whether the result exists and, if it is JSON, is complete."""
         if self.result is None or not self.result.endswith('.json'):
             return self.result is None or os.path.exists(self.result)
         return self.report() is not None
@@ -70,7 +70,7 @@ class Plan:
 
     Attributes:
         work_dir: Folder of everything, like all paths here relative to ``folder``.
-        folder: Where the recipe was started, and the commands run.
+        folder: Folder in which the recipe was started and the commands run.
         seed: Seed of every training, None where each draws its own.
         threads: Words of the command ``env``: the user's numbers of threads.
         stages: The stages by name.
@@ -92,11 +92,11 @@ class Plan:
         return cls(**content, stages=stages)
 
     def log(self, name: str) -> Path:
-        """Return the file that has what a stage printed."""
+        """Return the file with the output of a stage."""
         return Path(self.work_dir, 'logs', f'{name}.log')
 
     def manifest(self, name: str) -> RunManifest:
-        """Return the file that says how far a stage is; ``done`` beside it is for Snakemake."""
+        """Return the file with the progress of a stage; ``done`` beside it is for Snakemake."""
         fix = (
             f'add --redo {name} to do it again (what it made goes to {self.work_dir}/replaced), '
             'or take another --work-dir'
@@ -136,13 +136,13 @@ class Plan:
         return [name for name in self.stages if name in found]
 
     def check_unchanged(self, name: str) -> None:
-        """Raise ManifestError if a stage was begun with something else than is asked for now."""
+        """Raise ManifestError if a stage was begun with other options or configs than now."""
         manifest = self.manifest(name)
         if found := manifest.read(['made_from', *BEGUN]):
             manifest.check(found['made_from'], self.stages[name].made_from)
 
     def set_aside(self, names: Iterable[str]) -> None:
-        """Move what stages made out of the way of the next run."""
+        """Move the results of stages out of the way of the next run."""
         for name in names:
             number = 1
             while (target := Path(self.work_dir, 'replaced', name, str(number))).exists():
