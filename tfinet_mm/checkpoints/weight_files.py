@@ -7,8 +7,7 @@ in its head are texts:
     tfinet_mm_format    number of this format: 1
     tfinet_mm_version   version of the package that wrote it
     license             an SPDX identifier, where the writer stated one
-    config              JSON: model, default_scope, test_pipeline, and optionally tta_model,
-                        default_tta, window
+    config              JSON: model, test_pipeline and other keys that predicting needs
     dataset_meta        JSON: semantic_classes and semantic_palette, unchanged first
     training            JSON: epoch and iter of the training, from the checkpoint
     sha256              hash of all tensors, see `digest`
