@@ -45,6 +45,7 @@ from tfinet_mm.evaluation.mean_std import mean_and_std
 from tfinet_mm.models.members import network_bands
 from tfinet_mm.utils.class_names import class_name, with_paths, written_name
 from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
+from tfinet_mm.utils.config.check import check_config
 from tfinet_mm.utils.config.loading import load_config
 from tfinet_mm.utils.files import whole_file
 from tfinet_mm.utils.manifest import RunManifest, read_json
@@ -128,11 +129,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, train, score, print the table."""
     args = parse_args(arguments)
     torch.set_num_threads(args.threads)
-    setting = load_config(args.setting, args.cfg_options)
+    # It may lack a whole model: its parts are checked in combination with each network's.
+    setting = load_config(args.setting, args.cfg_options, only=())
     networks = {
         Path(path).stem: combine(load_config(path), setting, args.pretrained)
         for path in args.configs
     }
+    for cfg in networks.values():
+        check_config(cfg)
     with measurements(args.work_dir) as manifest:
         compare(networks, manifest, args)
 

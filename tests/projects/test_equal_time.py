@@ -1,13 +1,14 @@
 """Test equal time: worked numbers, then real trainings and tests of a tiny network."""
 
 import json
+import re
 
 import pytest
 from mmengine import Config
 from read_only import read_only
-from study import load_study
+from study import PROJECTS, load_study
 
-from tfinet_mm.errors import ManifestError
+from tfinet_mm.errors import ConfigError, ManifestError
 
 STUDY = load_study('equal_time/run.py')
 SETTING = """
@@ -152,6 +153,20 @@ def setting(tiny, tmp_path):
     file = tmp_path / 'setting.py'
     file.write_text(SETTING.format(base=str(tiny)))
     return file
+
+
+def test_the_setting_of_the_study_goes_with_a_network(tiny, tmp_path, monkeypatch):
+    """It has no whole model; its values are checked together with the network's."""
+    made = {}
+    monkeypatch.setattr(STUDY, 'compare', lambda networks, manifest, args: made.update(networks))
+    command = [str(tiny), '--setting', str(PROJECTS / 'equal_time/setting.py'), '--seconds', '1']
+    command += ['--work-dir', str(tmp_path / 'w')]
+    STUDY.main(command)
+    assert made[tiny.stem].model.autocast == 'auto'
+    assert made[tiny.stem].model.type
+    for wrong in ('model.autocasts=auto', 'optim_wrapper.optimizer.lrate=1'):
+        with pytest.raises(ConfigError, match=re.escape(wrong.split('=')[0])):
+            STUDY.main([*command, '--cfg-options', wrong])
 
 
 @pytest.mark.slow
