@@ -24,7 +24,8 @@ PARSED_ONLY = {
         'tests/tools/test_pseudo_label.py'
     ),
     r'tools/slurm_\w+\.sh': 'a cluster: tests/tools/test_dist.py has a stand-in for srun',
-    r'analysis/equal_time\.py': 'trains every network: tests/tools/analysis/test_equal_time.py',
+    r'predict\.py .*--(jobs|executor)': 'several processes, or a cluster: tests/apis/test_command_jobs.py',
+    r'equal_time/run\.py': 'trains every network: tests/projects/test_equal_time.py',
     r'pretrain/run\.py': 'hours of training: in small in tests/projects/test_pretrain.py',
     r'pretrain/score_real\.py': 'downloaded data: made-up pairs in tests/projects/test_pretrain.py',
     r'labels_saved/run\.py (generated|second)': (
@@ -36,8 +37,11 @@ PARSED_ONLY = {
     r'benchmark_scene\.py configs/tfinet_r18_fpn\.py best\.pth': (
         'the checkpoint of a training of that network: another network is timed in its place'
     ),
-    r'summarize_recipes\.py': (
-        'reads whole recipes: tests/tools/analysis/test_summarize_recipes.py has their tables'
+    r'recipe_study/summarize\.py': (
+        'reads whole recipes: tests/projects/test_summarize.py has their tables'
+    ),
+    r'checkpoint=(open-mmlab|torchvision)://': (
+        'downloads weights: every config trains a step in tests/test_configs.py'
     ),
     r'mine/dataset_config\.py': 'data of the reader: tests/test_extending.py has such data',
     r'benchmark\.py configs/tfinet_hrnet': (
@@ -89,6 +93,9 @@ VALUES = dict(
     BEFORE='before.tif',
     AFTER='after.tif',
     LABELS='labels',
+    PRED='pred',
+    OTHER_PRED='other_pred',
+    PAIRS='PAIRS',
     OUT='maps',
     DIR='folder',
     FILE='file.json',

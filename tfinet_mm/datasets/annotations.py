@@ -127,13 +127,13 @@ def combine_semantic_change(
         (array([[  0,   1,   1, 255]], dtype=uint8), 1)
     """
     changed_from, changed_to = label_from > 0, label_to > 0
-    silent = (label_from == IGNORE_INDEX) | (label_to == IGNORE_INDEX)
-    conflict = (changed_from != changed_to) & ~silent
+    ignored = (label_from == IGNORE_INDEX) | (label_to == IGNORE_INDEX)
+    conflict = (changed_from != changed_to) & ~ignored
     change = changed_from.astype(np.uint8)
     if mask is None:
-        change[silent] = IGNORE_INDEX
+        change[ignored] = IGNORE_INDEX
     else:
-        conflict |= (mask != change) & (mask != IGNORE_INDEX) & ~silent
+        conflict |= (mask != change) & (mask != IGNORE_INDEX) & ~ignored
         change = mask.copy()
     cover_from, cover_to = to_land_cover(label_from), to_land_cover(label_to)
     conflicts = int(np.count_nonzero(conflict))

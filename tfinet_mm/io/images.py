@@ -1,9 +1,9 @@
-"""Reading the images of a pair: any bit depth, any number of bands, whole or in windows.
+"""Read the images of a pair: any bit depth, any number of bands, whole or in windows.
 
-PNG, JPEG, BMP and WebP files are decoded by OpenCV, everything else (TIFF first
-of all) by rasterio, the extra ``geo``. Which of the two it is follows from the
-first bytes of a file, not from its name. Values are returned as they are
-stored; nothing is cut to 8 bit or to three bands.
+PNG, JPEG, BMP and WebP files are decoded by OpenCV, all others (TIFF above all)
+by rasterio, the extra ``geo``. The first bytes of a file decide between the two,
+not its name. Values are returned as they are stored; nothing is cut to 8 bit or
+to three bands.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
 JPEG_MAGIC = b'\xff\xd8\xff'
-# Pillow and OpenCV know these; the end marker tells a file that was cut off while copying.
+# Pillow and OpenCV read these; without its end marker a file was cut off while copying.
 END_MARKERS = {PNG_MAGIC: b'IEND', JPEG_MAGIC: b'\xff\xd9'}
 COMMON_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp')
 
 
 class Window(NamedTuple):
-    """A rectangle of an image in pixels.
+    """Rectangle of an image in pixels.
 
     Attributes:
         left: First column.
@@ -86,7 +86,7 @@ def read_head(path: PathLike) -> bytes:
 def check_complete(data: bytes, path: PathLike) -> None:
     """Refuse a PNG or JPEG file that was cut off.
 
-    Decoders differ in what they make of one: some return a half-grey image.
+    Decoders treat such files differently: some return an image that is partly grey.
 
     Raises:
         ImageFormatError: The file ends before its image does.
@@ -100,7 +100,7 @@ def check_complete(data: bytes, path: PathLike) -> None:
 
 
 def image_size(path: PathLike) -> tuple[int, int]:
-    """Width and height of an image in pixels, read from its header only.
+    """Return width and height of an image in pixels, read from its header only.
 
     Args:
         path: An image or label file of any format that can be read.
@@ -139,8 +139,8 @@ def _open_raster_size(path: PathLike) -> tuple[int, int]:
 def _checked_rasterio(path: PathLike) -> ModuleType:
     if str(path).lower().endswith(COMMON_SUFFIXES):
         raise ImageFormatError(
-            f'{path} is not what its name says: it does not start as a PNG, JPEG, BMP or WebP '
-            f'file does but with {read_head(path)!r}; is it damaged?'
+            f'{path} is not what its name says, a PNG, JPEG, BMP or WebP file: it starts with '
+            f'{read_head(path)!r}; is it damaged?'
         )
     return import_rasterio(path)
 
@@ -184,8 +184,8 @@ def read_image(
 
 
 def _decode(path: PathLike) -> np.ndarray:
-    """Decode a whole file with OpenCV; (H, W, B) in RGB(A) order."""
-    # Reading the bytes first, since OpenCV can't open non-ASCII names on every system.
+    """Decode a whole file with OpenCV to (H, W, B) in RGB(A) order."""
+    # Read the bytes first, since OpenCV can't open non-ASCII names on every system.
     with open(path, 'rb') as file:
         data = file.read()
     check_complete(data, path)
@@ -243,15 +243,15 @@ def split_dates(pair: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def select_bands(path: PathLike, found: int, bands: Sequence[int] | None) -> list[int]:
-    """Numbers of the bands to take of an image, counted from 1.
+    """Return the numbers of the bands to take of an image, counted from 1.
 
     Args:
-        path: What the image is called in messages.
-        found: Bands it has.
-        bands: Those wanted, in order; None for all of a plain RGB image.
+        path: Name of the image in messages.
+        found: Number of its bands.
+        bands: The bands wanted, in order; None for all of a plain RGB image.
 
     Raises:
-        ImageFormatError: It hasn't got them, or None was given and it isn't RGB.
+        ImageFormatError: It lacks one of them, or None is given and it isn't RGB.
     """
     if bands is None:
         if found == 3:
@@ -261,8 +261,8 @@ def select_bands(path: PathLike, found: int, bands: Sequence[int] | None) -> lis
             4: 'bands=[1, 2, 3] to leave the fourth (often transparency or near infrared) out',
         }.get(found, 'for example bands=[3, 2, 1]')
         raise ImageFormatError(
-            f'{path} has {found} band{"s" * (found != 1)}, expected 3 (RGB); choose with the '
-            f'option bands of LoadImagePair (or of SCDInferencer), counted from 1: {hint}'
+            f'{path} has {found} band{"s" * (found != 1)}, expected 3 (RGB); choose with --bands '
+            f'(from Python bands of LoadImagePair or SCDInferencer), counted from 1: {hint}'
         )
     numbers = [int(number) for number in bands]
     outside = [number for number in numbers if not 1 <= number <= found]

@@ -1,4 +1,4 @@
-"""The pixels of label files as they are stored, never turned from indices into colours."""
+"""Read the pixels of label files as they are stored, without turning indices into colours."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tfinet_mm.io.images import (
 
 
 class StoredLabel(NamedTuple):
-    """The pixels of a label file before they are understood.
+    """Pixels of a label file, before they are read as classes.
 
     Attributes:
         pixels: (H, W) indices or grey values, or (H, W, 3) colours.
@@ -34,7 +34,7 @@ class StoredLabel(NamedTuple):
 
 
 def read_stored_label(path: PathLike, window: Sequence[int] | None = None) -> StoredLabel:
-    """Read a label file as it is stored: never turned from indices into colours.
+    """Read a label file as it is stored, without turning indices into colours.
 
     PNG, BMP and WebP are read by Pillow, TIFF by rasterio (in the window only).
 
@@ -57,7 +57,7 @@ def read_stored_label(path: PathLike, window: Sequence[int] | None = None) -> St
         return _read_raster_label(path, window)
     try:
         with warnings.catch_warnings():
-            # Tiles of 10000 x 10000 pixels are usual here and no attack.
+            # Tiles of 10000 x 10000 pixels are usual here, and no attack.
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
             with Image.open(path) as image:
                 if window is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,7 +18,7 @@ from tfinet_mm.datasets import SCDDataset, SyntheticSCDDataset
 from tfinet_mm.datasets.annotations import LoadedLabels, read_pair_labels
 from tfinet_mm.datasets.check import leaf_datasets
 from tfinet_mm.datasets.file_index import list_folder, match_folders
-from tfinet_mm.datasets.scd_dataset import CHANGE_ROLE, SEMANTIC_ROLES
+from tfinet_mm.datasets.scd_dataset import CHANGE_ROLE, IMAGE_ROLES, SEMANTIC_ROLES
 from tfinet_mm.errors import ClassMismatchError, LabelFormatError, MissingLabelsError
 from tfinet_mm.io.labels import read_semantic_label
 from tfinet_mm.structures import IGNORE_INDEX
@@ -204,9 +204,9 @@ def known_labels(loaded: LoadedLabels) -> Maps:
 
     Where every pixel has a class (HRSCD), so have the unchanged ones.
     """
-    silent = np.where(loaded.change == 0, 0, IGNORE_INDEX).astype(np.uint8)
+    without_class = np.where(loaded.change == 0, 0, IGNORE_INDEX).astype(np.uint8)
     before, after = (
-        np.where(cover == IGNORE_INDEX, silent, cover + np.uint8(1)).astype(np.uint8)
+        np.where(cover == IGNORE_INDEX, without_class, cover + np.uint8(1)).astype(np.uint8)
         for cover in (loaded.cover_from, loaded.cover_to)
         if cover is not None
     )
@@ -240,10 +240,14 @@ def part_truth(
     scenes = {_scene(dataset.get_data_info(index)): '' for index in range(len(dataset))}
     files = {
         'images': scenes,
-        'from': list_folder(first, dataset.seg_map_suffix),
-        'to': list_folder(second, dataset.seg_map_suffix),
+        'from': list_folder(first, dataset.suffixes(SEMANTIC_ROLES[0])),
+        'to': list_folder(second, dataset.suffixes(SEMANTIC_ROLES[1])),
     }
-    matched = match_folders(files, dataset.key_pattern, list(scenes))
+    pattern = dataset.key_pattern
+    if isinstance(pattern, Mapping):
+        roles = dict(zip(files, (IMAGE_ROLES[0], *SEMANTIC_ROLES), strict=True))
+        pattern = {mine: pattern[role] for mine, role in roles.items() if role in pattern}
+    matched = match_folders(files, pattern, list(scenes))
     return {pair['name']: (pair['from'], pair['to']) for pair in matched}
 
 

@@ -61,7 +61,7 @@ def test_looks_at_the_first_epoch_only():
 
 
 class _Nothing(BaseModel):
-    """Learns from whatever comes."""
+    """A model that learns from any labels."""
 
     def __init__(self):
         super().__init__()
@@ -76,7 +76,7 @@ def _collate(samples):
 
 
 def _train(tmp_path, labels, max_iters, **options):
-    """Train by iterations on pairs of these labels, one a batch; how many ran before an error."""
+    """Train on pairs of these labels, one in each batch; return the iterations before an error."""
     model = _Nothing()
     runner = Runner(
         model,

@@ -76,7 +76,7 @@ class LoadImagePair(BaseTransform):
             for image, name in zip(pair, names, strict=True)
         ]
         results['img_path'] = names
-        return self.join(results, images)
+        return self.combine(results, images)
 
     def read(
         self,
@@ -105,7 +105,7 @@ class LoadImagePair(BaseTransform):
         chosen = [number - 1 for number in select_bands(name, values.shape[2], self.bands)]
         return np.ascontiguousarray(values[..., chosen])
 
-    def join(self, results: dict[str, Any], images: Sequence[np.ndarray]) -> dict[str, Any]:
+    def combine(self, results: dict[str, Any], images: Sequence[np.ndarray]) -> dict[str, Any]:
         """Do the rest for images that have been read, with the bands wanted.
 
         Args:
@@ -138,7 +138,7 @@ class LoadImagePair(BaseTransform):
                 'and no range is stated that becomes 0 to 255; say it in the pipeline: '
                 "dict(type='tfinet_mm.LoadImagePair', value_range=(low, high)), one range for the "
                 'whole data set, such as the 1st and 99th percentile; SCDInferencer has an option '
-                'of this name'
+                'of this name, tfinet-predict --stretch LOW HIGH'
             )
         low, high = self.value_range
         scaled = (image.astype(np.float32) - low) * (255 / (high - low))

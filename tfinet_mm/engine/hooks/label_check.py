@@ -27,8 +27,8 @@ class LabelCheckHook(Hook):
     """Raise an error early in a training if no pixel had a label.
 
     A loss over ignored pixels only is 0, so such a training would run to its
-    end and learn nothing. Labels are looked at until one is found, which is
-    usually in the first pair. What is missing is an error
+    end and learn nothing. Labels are checked until one is found, usually in
+    the first pair. Missing labels are an error
 
     - after ``iterations`` iterations, where no pixel had any label, or pixels
       changed and none of them had a land cover;
@@ -37,8 +37,8 @@ class LabelCheckHook(Hook):
       few pairs, where few of them changed.)
 
     Args:
-        iterations: When to look first. More than the iterations of one pass
-            means after that pass.
+        iterations: Number of iterations before the first check, which comes after
+            one pass over the data at the latest.
 
     Raises:
         LabelValueError: Every pixel of every pair, on all ranks, was ignored in
@@ -63,7 +63,7 @@ class LabelCheckHook(Hook):
         data_batch: dict[str, Any] | None = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
-        """Look for a label in the batch, and compare what the ranks have found in time."""
+        """Look for a label in the batch, and compare the findings of the ranks when due."""
         if self._done or data_batch is None:
             return
         samples: Sequence[Any] = data_batch.get('data_samples') or []
@@ -78,7 +78,7 @@ class LabelCheckHook(Hook):
             self._changed = any(
                 (getattr(s, GT_CHANGE).data == 1).any() for s in samples if GT_CHANGE in s
             )
-        # All ranks come here at the same iterations, whatever each has found.
+        # All ranks must compare at the same iterations, whatever each has found.
         one_pass = math.inf if runner is None else len(runner.train_dataloader)
         if self._seen >= one_pass:
             self._check(whole_pass=True)
@@ -86,12 +86,12 @@ class LabelCheckHook(Hook):
             self._check(whole_pass=False)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Compare what the ranks have found, once."""
+        """Compare the findings of the ranks, once."""
         if self._seen and not self._done:
             self._check(whole_pass=True)
 
     def _check(self, whole_pass: bool) -> None:
-        """Compare what the ranks have found, and refuse to train where no pixel has a label."""
+        """Compare the findings of the ranks, and refuse to train where no pixel has a label."""
         found = torch.tensor(
             [*(field not in self._missing for field in FIELDS), self._changed], dtype=torch.long
         )
