@@ -102,6 +102,15 @@ def test_an_all_ignored_data_set_is_an_error(make_scd, tmp_path):
     )
 
 
+def test_change_without_any_class_is_an_error(make_scd, tmp_path):
+    """Masks say what changed, and no label says into what."""
+    make_scd(storage='index', mask='0/255')
+    overwrite(tmp_path, ('label1', 'label2'), 255)
+    prefix = dict(seg_map_path='change')
+    report = check(tmp_path, data_prefix=prefix, label_storage='index')
+    assert ('', 'no pixel has a land-cover class: only ignored labels') in found(report, 'error')
+
+
 def test_masks_that_can_be_meant_in_two_ways(make_scd, tmp_path):
     written = make_scd(['a', 'b'], mask='0/255')
     mask = written['b']['change'].copy()

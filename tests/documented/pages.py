@@ -24,6 +24,7 @@ PARSED_ONLY = {
         'tests/tools/test_pseudo_label.py'
     ),
     r'tools/slurm_\w+\.sh': 'a cluster: tests/tools/test_dist.py has a stand-in for srun',
+    r'predict\.py .*--(jobs|executor)': 'several processes, or a cluster: tests/apis/test_command_jobs.py',
     r'equal_time/run\.py': 'trains every network: tests/projects/test_equal_time.py',
     r'pretrain/run\.py': 'hours of training: in small in tests/projects/test_pretrain.py',
     r'pretrain/score_real\.py': 'downloaded data: made-up pairs in tests/projects/test_pretrain.py',
@@ -39,11 +40,8 @@ PARSED_ONLY = {
     r'recipe_study/summarize\.py': (
         'reads whole recipes: tests/projects/test_summarize.py has their tables'
     ),
-    r'predict\.py .*--executor slurm': (
-        'a cluster: tests/apis/test_command_jobs.py has a stand-in for Snakemake'
-    ),
-    r'init_cfg\.checkpoint=[\w-]+:': (
-        'downloads pretrained weights: tests/test_configs.py builds these networks without them'
+    r'checkpoint=(open-mmlab|torchvision)://': (
+        'downloads weights: every config trains a step in tests/test_configs.py'
     ),
     r'mine/dataset_config\.py': 'data of the reader: tests/test_extending.py has such data',
     r'benchmark\.py configs/tfinet_hrnet': (
@@ -95,8 +93,9 @@ VALUES = dict(
     BEFORE='before.tif',
     AFTER='after.tif',
     LABELS='labels',
-    PRED='predictions',
-    OTHER_PRED='other_predictions',
+    PRED='pred',
+    OTHER_PRED='other_pred',
+    PAIRS='PAIRS',
     OUT='maps',
     DIR='folder',
     FILE='file.json',

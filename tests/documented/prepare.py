@@ -62,8 +62,6 @@ def main() -> None:
             for path in Path('data/made', source, kind).glob('*.png'):
                 Image.open(path).convert('RGB').save(folder / path.name)
     shutil.rmtree('data/made')
-    for kind in ('label1', 'label2'):
-        shutil.copytree(Path('data/tiny/val', kind), Path('labels', kind))
     for name in ('tiny', 'other'):
         Path(f'{name}.py').write_text(TINY)
     Path('ensemble.py').write_text(ENSEMBLE)

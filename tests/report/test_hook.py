@@ -65,6 +65,17 @@ def test_scores_maps_and_index(new_runner, tmp_path):
     assert '<dd>x &amp; y</dd>' in text
 
 
+def test_nothing_tested_is_no_report(new_runner, tmp_path, capfd):
+    file = tmp_path / 'page.html'
+    hook = ReportHook(str(file))
+    runner = new_runner([hook])
+    hook.before_test_epoch(runner)
+    hook.after_test_epoch(runner)
+    assert not file.exists()
+    captured = capfd.readouterr()
+    assert 'No report: nothing was tested' in captured.out + captured.err
+
+
 def test_without_labels_there_are_no_scores(new_runner, tmp_path):
     dataset = new_runner.pairs(tmp_path / 'data', labels=False)
     file = tmp_path / 'page.html'

@@ -108,6 +108,17 @@ WRONG = [
         'momentum must be a num',
     ),
     ('train_cfg', None, 'train_cfg is None, but the config has'),
+    ('train_dataloader.dataset', [dict(type='tfinet_mm.SCDDataset')], "type='ConcatDataset'"),
+    ('train_dataloader.dataset.pipeline', 'x', "must be a list of transforms, got 'x'"),
+    ('train_dataloader.collate_fn', dict(type='pseudo_colate'), "did you mean 'pseudo_collate'?"),
+    ('optim_wrapper.constructor', 'DefaultOptimWrapperConstructr', 'optim_wrapper.constructor: '),
+    ('param_scheduler', dict(type='LinearLR', begin=5, end=5), 'got begin=5 and end=5'),
+    ('default_hooks.checkpoint.interval', 0, 'interval must be a whole number from 1 on, got 0'),
+    ('val_evaluator', dict(metrics=[dict(type='tfinet_mm.SCDMetrik')]), 'val_evaluator.metrics'),
+    ('model.neck.type', 5, 'model.neck.type must be a name or a class, got 5'),
+    ('model.semantic_head', None, 'model.semantic_head must be a dictionary with a type, got None'),
+    ('model', None, 'model is None'),
+    ('default_scope', 'mmsegg', "there is no package 'mmsegg'; did you mean 'mmseg'?"),
 ]
 
 
@@ -119,6 +130,22 @@ def test_what_cannot_be_meant(cfg, key, value, message):
     assert message in str(caught.value)
     assert str(DEMO) in str(caught.value)
     assert key.split('.')[0] in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ('key', 'value', 'message'),
+    [
+        ('train_cfg', dict(max_epochs=1), "needs type='EpochBasedTrainLoop' or by_epoch=True"),
+        ('param_scheduler', dict(head=[dict(type='LinearRL')]), "did you mean 'LinearLR'?"),
+    ],
+)
+def test_parts_without_a_type(cfg, key, value, message):
+    cfg.pop(key)  # or the new keys would join the old
+    cfg[key] = value
+    with pytest.raises(ConfigError) as caught:
+        check_config(cfg)
+    assert message in str(caught.value)
+    assert key in str(caught.value)
 
 
 @pytest.mark.parametrize(
