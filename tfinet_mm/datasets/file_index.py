@@ -35,10 +35,12 @@ def list_folder(folder: PathLike, suffixes: Sequence[str]) -> dict[str, str]:
     wanted = tuple(suffix.lower() for suffix in suffixes)
     files: dict[str, str] = {}
     others: set[str] = set()
+    named: list[str] = []
     above: dict[str, frozenset[str]] = {root: frozenset()}
     for where, folders, names in os.walk(root, followlinks=True):
         reached = above.pop(where) | {os.path.realpath(where)}
         folders[:] = sorted(name for name in folders if not name.startswith('.'))
+        named += [os.path.join(where, name) for name in folders if name.endswith(wanted)]
         # A link to a folder above it would be followed for ever.
         folders[:] = [
             name for name in folders if os.path.realpath(os.path.join(where, name)) not in reached
@@ -61,6 +63,8 @@ def list_folder(folder: PathLike, suffixes: Sequence[str]) -> dict[str, str]:
             files[prefix + stem] = os.path.join(where, name)
     if not files:
         found = f'; it has files ending in {sorted(others)}' if others else ' nor any other file'
+        if named:
+            found = f'; {named[0]} is a folder'
         raise FileNotFoundError(f'{root} has no file ending in {tuple(suffixes)}{found}')
     return dict(sorted(files.items()))
 
