@@ -12,6 +12,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
 from tfinet_mm.datasets.annotations import read_pair_labels
+from tfinet_mm.datasets.transforms.consistency import COMBINATIONS, label_combinations
 from tfinet_mm.errors import ImageFormatError, LabelFormatError
 from tfinet_mm.io.images import declared_nodata, join_dates, read_image, select_bands
 from tfinet_mm.registry import TRANSFORMS
@@ -235,7 +236,8 @@ class LoadPairAnnotations(BaseTransform):
     ``gt_seg_map`` (1 changed, 0 unchanged, 255 ignored), ``gt_seg_map_from``
     and ``gt_seg_map_to`` (0..K-1, 255 unknown). ``label_storages`` tells how
     each file was stored, ``label_conflicts`` how many pixels are ignored because
-    the files contradict each other.
+    the files contradict each other, ``label_unknown`` how many because their
+    colours are of no class, ``label_combinations`` which values occur at one pixel.
 
     Raises:
         LabelFormatError: A label can't be read, or differs in size from the image
@@ -264,6 +266,11 @@ class LoadPairAnnotations(BaseTransform):
             results[key] = values
             if key not in fields:
                 fields.append(key)
+        maps = (loaded.change, loaded.cover_from, loaded.cover_to)
+        if all(one is not None for one in maps):
+            classes = results['label_spec'].table.num_classes
+            results[COMBINATIONS] = label_combinations(*maps, classes)  # type: ignore[arg-type]
+        results['label_unknown'] = loaded.unknown
         results['label_storages'] = loaded.storages
         results['label_conflicts'] = loaded.conflicts
         if loaded.conflicts and not self._warned:
