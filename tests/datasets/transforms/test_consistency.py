@@ -5,7 +5,12 @@ from mmcv.transforms import RandomFlip as MMCVRandomFlip
 from mmseg.datasets.transforms import RandomRotFlip
 
 from tfinet_mm.datasets.annotations import LabelSpec
-from tfinet_mm.datasets.transforms import ExchangeDates, PackPairInputs, RandomFlipOrRotate
+from tfinet_mm.datasets.transforms import (
+    ExchangeDates,
+    PackPairInputs,
+    RandomFlipOrRotate,
+    consistency,
+)
 from tfinet_mm.datasets.transforms.consistency import label_combinations
 from tfinet_mm.errors import ImageFormatError, LabelFormatError, LabelValueError
 from tfinet_mm.structures import SECOND, ClassTable
@@ -39,8 +44,10 @@ def pair(classes=6, side=32, seed=0):
     )
 
 
+@pytest.mark.parametrize('block', [1, 100, 1 << 20])
 @pytest.mark.parametrize('classes', [1, 6, 8, 9, 40])
-def test_combinations_agree_with_a_slow_loop(classes):
+def test_combinations_agree_with_a_slow_loop(classes, block, monkeypatch):
+    monkeypatch.setattr(consistency, 'BLOCK_PIXELS', block)
     loaded = pair(classes)
     maps = [loaded[key].copy() for key in loaded['seg_fields']]
     maps[0][0, :4], maps[1][1, :4] = 255, 255

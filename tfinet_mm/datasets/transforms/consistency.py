@@ -23,6 +23,7 @@ COMBINATIONS = 'label_combinations'
 """Key of the combinations (change, from, to) of values that a pair's labels were loaded with."""
 LABEL_KEYS = (SEG_CHANGE, SEG_FROM, SEG_TO)
 WEIGHT_KEYS = (WEIGHT_FROM, WEIGHT_TO)
+BLOCK_PIXELS = 1 << 20
 
 Combinations = frozenset[tuple[int, int, int]]
 
@@ -64,6 +65,12 @@ def _codes(
     change: np.ndarray, cover_from: np.ndarray, cover_to: np.ndarray, classes: int
 ) -> np.ndarray:
     """Return the numbers of the combinations that occur; a larger one for values out of range."""
+    rows = max(1, BLOCK_PIXELS // max(1, change.shape[1]))
+    if change.shape[0] > rows:
+        # In blocks of rows that stay in the processor's cache.
+        cuts = [slice(top, top + rows) for top in range(0, len(change), rows)]
+        parts = [_codes(change[c], cover_from[c], cover_to[c], classes) for c in cuts]
+        return np.unique(np.concatenate(parts))
     # Change counts 0, 1, 2 for 255; a class 0..K-1, K for 255.
     side = classes + 1
     if 3 * side * side < 256:
