@@ -10,7 +10,7 @@ from rasterio.crs import CRS
 from tfinet_mm.io.rasters import raw_writer
 from tfinet_mm.scenes.grid import SceneGrid
 from tfinet_mm.scenes.results import SceneResults
-from tfinet_mm.scenes.write_results import finish_scene
+from tfinet_mm.scenes.write_results import write_results
 from tfinet_mm.structures import ClassTable
 
 CLASSES = ClassTable(('same', 'water', 'tree'), ((255, 255, 255), (0, 0, 200), (0, 100, 0)))
@@ -30,7 +30,7 @@ def finished_scene(folder, prob, cover_from, cover_to):
             write(values)
     grid = SceneGrid(CRS.from_epsg(32633), PLACE, width, height)
     out = folder / 'scene'
-    found = finish_scene(out, staged, grid, CLASSES)
+    found = write_results(out, staged, grid, CLASSES)
     (out / 'scene.json').write_text(json.dumps(found))
     for name, colour in (('before', (200, 150, 100)), ('after', (60, 90, 160))):
         Image.new('RGB', (width, height), colour).save(out / f'{name}.jpg', quality=95)

@@ -49,10 +49,10 @@ def drawn_image(size):
 def summary(level):
     """Shape, mean, standard deviation and some values of a map."""
     flat = level.flatten()
-    places = np.linspace(0, len(flat) - 1, VALUES).round().astype(int)
+    indices = np.linspace(0, len(flat) - 1, VALUES).round().astype(int)
     return {
         'shape': list(level.shape),
         'mean': flat.mean().item(),
         'std': flat.std().item(),
-        'values': flat[torch.from_numpy(places)].tolist(),
+        'values': flat[torch.from_numpy(indices)].tolist(),
     }

@@ -14,14 +14,16 @@ def test_every_path_is_there():
     assert [path for path in paths if not (ROOT / path).exists()] == []
 
 
-def test_the_rooms_are_those_that_lint_holds():
+def test_the_layers_are_those_that_lint_holds():
     settings = tomllib.loads((ROOT / 'pyproject.toml').read_text())
     layers = settings['tool']['importlinter']['contracts'][0]['layers']
-    lines = re.findall(r'^\| (`.*?) \|', PAGE.split('## Rooms')[1].split('## Ten')[0], re.MULTILINE)
+    lines = re.findall(
+        r'^\| (`.*?) \|', PAGE.split('## Layers')[1].split('## Where to look')[0], re.MULTILINE
+    )
     table = [re.findall(r'`(\w+)(?:\.py)?`', line) for line in lines]
     assert [set(row) for row in table] == [set(re.split(r' [|:] ', layer)) for layer in layers]
-    rooms = {path.stem for path in (ROOT / 'tfinet_mm').iterdir() if path.suffix in ('', '.py')}
-    assert {name for row in table for name in row} == rooms - {
+    parts = {path.stem for path in (ROOT / 'tfinet_mm').iterdir() if path.suffix in ('', '.py')}
+    assert {name for row in table for name in row} == parts - {
         '__init__',
         '__pycache__',
         'weights',

@@ -1,4 +1,4 @@
-"""The command tfinet."""
+"""Test the command tfinet."""
 
 import subprocess
 import sys

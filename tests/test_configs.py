@@ -21,33 +21,34 @@ from tfinet_mm.models.lightweight import SeparableConv
 from tfinet_mm.models.normalisation import check_normalisation, expected_normalisation
 from tfinet_mm.models.published import CONVERTERS
 from tfinet_mm.registry import DATASETS, MODELS
+from tfinet_mm.utils.config.check import check_config
+from tfinet_mm.utils.config.reading import merge_options, read_config_file
 
 ROOT = Path(__file__).parents[1] / 'configs'
-# Ensembles and recipes are lists of these networks, tested where their tools are, and study/ has
-# the settings that networks are compared in.
+PROJECTS = ROOT.parent / 'projects'
+ABLATIONS = '../projects/ablations/configs/'
+# Ensembles and recipes are lists of these networks, tested where their tools are.
 CONFIGS = sorted(
     path.relative_to(ROOT).as_posix()
     for path in ROOT.rglob('*.py')
-    if not {'_base_', 'study'} & set(path.parts)
-    and not path.stem.startswith(('ensemble_', 'recipe_'))
+    if '_base_' not in path.parts and not path.stem.startswith(('ensemble_', 'recipe_'))
 )
+CONFIGS += sorted(ABLATIONS + path.name for path in (ROOT / ABLATIONS).glob('*.py'))
 NUM_CLASSES = {'landsat': 4, 'hrscd': 5}
-WIDTHS = (18, 30, 32, 40, 44, 48, 64)
-DEPTHS = (18, 34, 50, 101)
 # Training a step takes seconds on the others: one of each kind does for every day.
-LARGE = {'tfinet_hrnet30.py', 'senseearth/pspnet_hrnet40_lightweight.py'}
-LARGE |= {'senseearth/fcn_hrnet32.py', 'senseearth/deeplabv3plus_r50.py'}
+LARGE = {'senseearth/pspnet_hrnet40_lightweight.py'}
 DAILY = [
     pytest.param(
         name,
-        marks=[]
-        if name in LARGE or not re.search(r'hrnet[3-6]|r34|r50|r101', name)
-        else pytest.mark.slow,
+        marks=[] if name in LARGE or not re.search(r'hrnet[3-6]|r101', name) else pytest.mark.slow,
     )
     for name in CONFIGS
 ]
-# Variants of these are compared with them in tests/recipe.
-STUDY = ['study/senseearth.py', 'study/tfinet.py', 'study/deeplabv3plus.py']
+# Variants of these are compared with them in tests/projects.
+STUDY = [
+    f'../projects/recipe_study/configs/{name}.py'
+    for name in ('senseearth', 'tfinet', 'deeplabv3plus')
+]
 
 
 @pytest.fixture(autouse=True)
@@ -76,7 +77,7 @@ def make_sample(num_classes, size):
 def test_the_configs_a_user_expects_are_there():
     expected = {'tfinet_r18.py', 'published/tfinet_r18.py', 'demo/tfinet_r18_synthetic.py'}
     expected |= {'demo/tfinet_lite0_fpn_finetune.py'}
-    expected |= {f'tfinet_hrnet{width}.py' for width in WIDTHS}
+    expected |= {f'tfinet_hrnet{width}.py' for width in (18, 40)}
     expected |= {f'tfinet_hrnet18_{data}.py' for data in ('landsat-scd', 'hrscd')}
     expected |= {
         f'tfinet_lite{size}_fpn{data}.py'
@@ -84,18 +85,24 @@ def test_the_configs_a_user_expects_are_there():
         for data in ('', '_landsat-scd', '_hrscd', '_synthetic')
     }
     expected |= {f'tfinet_{backbone}_lightweight.py' for backbone in ('r18', 'hrnet18')}
-    baselines = [f'{head}_hrnet{width}' for head in ('fcn', 'pspnet') for width in WIDTHS]
-    baselines += [f'deeplabv3plus_r{depth}' for depth in DEPTHS]
-    expected |= {f'senseearth/{name}{s}.py' for name in baselines for s in ('', '_lightweight')}
+    parts = ('enhancement', 'interaction', 'supervision')
+    expected |= {f'{ABLATIONS}tfinet_r18_fpn_without_{part}.py' for part in parts}
+    heads = ('fcn_hrnet18', 'pspnet_hrnet18', 'pspnet_hrnet40', 'deeplabv3plus_r18')
+    expected |= {f'senseearth/{name}{s}.py' for name in heads for s in ('', '_lightweight')}
+    expected |= {'senseearth/fcn_hrnet48.py', 'senseearth/deeplabv3plus_r101.py'}
     assert expected <= set(CONFIGS)
 
 
 @cache
 def _table():
-    """Parameters (M) and GFLOP by config, from configs/README.md."""
-    text = (ROOT / 'README.md').read_text(encoding='utf-8')
-    rows = re.findall(r'^\| `(\S+\.py)` \|[^|]*\| ([\d.]+) \| ([\d.]+) \|', text, re.MULTILINE)
-    return {name: (float(parameters), float(gflop)) for name, parameters, gflop in rows}
+    """Parameters (M) and GFLOP by config, from configs/README.md and that of the ablations."""
+    found = {}
+    for page, folder in ((ROOT / 'README.md', ''), (PROJECTS / 'ablations/README.md', ABLATIONS)):
+        text = page.read_text(encoding='utf-8')
+        row = r'^\| `(\S+\.py)` \|[^|]*\| ([\d.]+) \| ([\d.]+) \|'
+        for name, parameters, gflop in re.findall(row, text, re.MULTILINE):
+            found[folder + name] = float(parameters), float(gflop)
+    return found
 
 
 @cache
@@ -110,7 +117,7 @@ def _without_memory(name):
 @pytest.mark.parametrize('name', CONFIGS)
 def test_it_builds_as_large_as_the_table_says(name):
     parameters = sum(p.numel() for p in _without_memory(name).parameters())
-    assert name in _table(), 'configs/README.md has no row for it'
+    assert name in _table(), 'the README beside it has no row for it'
     assert _table()[name][0] == round(parameters / 1e6, 2)
 
 
@@ -119,9 +126,9 @@ COUNTED = {
     'tfinet_lite0_fpn.py',
     'tfinet_r18.py',
     'senseearth/fcn_hrnet18.py',
-    'senseearth/pspnet_hrnet64.py',
+    'senseearth/pspnet_hrnet40.py',
+    'senseearth/deeplabv3plus_r18_lightweight.py',
 }
-COUNTED |= {'senseearth/deeplabv3plus_r101_lightweight.py'}
 
 
 @pytest.mark.parametrize(
@@ -132,26 +139,147 @@ def test_it_computes_what_the_table_says(name):
     assert _table()[name][1] == round(whole.flop / 1e9, 1)
 
 
-@pytest.mark.parametrize(
-    ('width', 'channels'), list(zip(WIDTHS, (270, 450, 480, 600, 660, 720, 960), strict=True))
-)
-def test_heads_follow_the_width_of_hrnet(width, channels):
+# By width: parameters of FCN and PSPNet, with and without lightweight heads, and of TFINet; those
+# of each network when every width had a file with its numbers written out.
+HRNETS = {
+    18: (9888624, 9605124, 10123124, 9698924, 13920871),
+    30: (26720715, 25924215, 27374795, 26181815, 30292927),
+    32: (30343663, 29432623, 31093423, 29726863, 33794287),
+    40: (47142873, 45716073, 48314073, 46173873, 50042367),
+    44: (56936662, 55208782, 58353682, 55761862, 59511991),
+    48: (67659907, 65602147, 69346147, 66259507, 69878671),
+    64: (119847447, 116182167, 122844567, 117346647, 120315951),
+}
+# Of DeepLabV3+ by depth, likewise.
+RESNETS = {
+    18: (13591207, 11553399),
+    34: (23699367, 21661559),
+    50: (49788327, 27766199),
+    101: (68780455, 46758327),
+}
+SUFFIXES = ('', '_lightweight')
+NETWORKS = [f'{head}_hrnet18{suffix}' for head in ('fcn', 'pspnet') for suffix in SUFFIXES]
+LIGHTWEIGHT = {
+    f'model.{head}.conv_cfg.type': 'tfinet_mm.LightweightConv'
+    for head in ('semantic_head', 'change_head')
+}
+
+
+def _built(name, options):
+    """The detector of a config with options, as ``--cfg-options`` set them, checked and built."""
+    cfg = read_config_file(ROOT / name)
+    merge_options(cfg, options)
+    check_config(cfg)
+    with torch.device('meta'):
+        return MODELS.build(cfg.model)
+
+
+def _size(model):
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize('width', HRNETS)
+@pytest.mark.parametrize('index', range(4))
+def test_heads_follow_the_width_of_hrnet(index, width):
     """FCN heads of int(C / 4) channels; four pooled branches of as many after C."""
-    quarter = int(channels / 4)
-    for suffix in ('', '_lightweight'):
-        fcn = _without_memory(f'senseearth/fcn_hrnet{width}{suffix}.py')
-        psp = _without_memory(f'senseearth/pspnet_hrnet{width}{suffix}.py')
-        assert fcn.backbone.out_channels == psp.backbone.out_channels == channels
-        for head in (fcn.semantic_head, fcn.change_head, psp.semantic_head):
-            conv = head.convs[0].conv
-            assert (conv.in_channels, conv.out_channels) == (channels, quarter)
-        conv = psp.change_head.bottleneck.conv
+    model = _built(f'senseearth/{NETWORKS[index]}.py', {'model.backbone.width': width})
+    channels, quarter = 15 * width, int(15 * width / 4)
+    assert _size(model) == HRNETS[width][index]
+    assert model.backbone.out_channels == channels
+    fcn = index < 2
+    heads = [model.semantic_head, model.change_head] if fcn else [model.semantic_head]
+    for head in heads:
+        conv = head.convs[0].conv
+        assert (conv.in_channels, conv.out_channels) == (channels, quarter)
+        assert (head.in_channels, head.channels) == (channels, quarter)
+    if not fcn:
+        conv = model.change_head.bottleneck.conv
         assert (conv.in_channels, conv.out_channels) == (channels + 4 * quarter, quarter)
-        checkpoint = Config.fromfile(ROOT / f'senseearth/pspnet_hrnet{width}{suffix}.py')
-        checkpoint = checkpoint.model.backbone.init_cfg.checkpoint
-        own_file = f'pretrained/hrnet_w{width}.pth'
-        named = own_file if width in (30, 44, 64) else f'open-mmlab://msra/hrnetv2_w{width}'
-        assert checkpoint == named
+
+
+@pytest.mark.parametrize('width', [width for width in HRNETS if width > 18])
+def test_the_neck_of_tfinet_follows_the_width_of_hrnet(width):
+    """To the 270 channels that the decoders of W18 read."""
+    model = _built('tfinet_hrnet40.py', {'model.backbone.width': width})
+    assert _size(model) == HRNETS[width][4]
+    assert model.neck.reduce[0].conv.in_channels == 15 * width
+    assert model.semantic_head.in_channels == 270
+
+
+@pytest.mark.parametrize(
+    ('depth', 'lightweight'), [(depth, light) for depth in RESNETS for light in (False, True)]
+)
+def test_deeplab_of_any_depth_is_one_of_two_configs(depth, lightweight):
+    base = 'senseearth/deeplabv3plus_r18.py' if depth < 50 else 'senseearth/deeplabv3plus_r101.py'
+    options = {'model.backbone.depth': depth, **(LIGHTWEIGHT if lightweight else {})}
+    assert _size(_built(base, options)) == RESNETS[depth][lightweight]
+
+
+@pytest.mark.parametrize('kind', ['fcn', 'pspnet'])
+def test_another_width_is_one_line_of_inheritance(kind, tmp_path):
+    """As the page of the configs writes it; the same network as by options, weights included."""
+    text = (ROOT / 'README.md').read_text(encoding='utf-8')
+    (block,) = re.findall(r"```python\n(_base_ = 'tfinet_mm::senseearth/.*?)```", text, re.DOTALL)
+    assert len(block.splitlines()) == 2
+    file = tmp_path / 'wide.py'
+    file.write_text(block.replace('pspnet', kind))
+    cfg = read_config_file(file)
+    check_config(cfg)
+    assert cfg.model.backbone.init_cfg == dict(
+        type='Pretrained', checkpoint='pretrained/hrnet_w30.pth'
+    )
+    with torch.device('meta'):
+        model = MODELS.build(cfg.model)
+    name = f'{kind}_hrnet18_lightweight'
+    same = _built(f'senseearth/{name}.py', {'model.backbone.width': 30})
+    assert _size(model) == HRNETS[30][NETWORKS.index(name)]
+    assert {k: v.shape for k, v in model.state_dict().items()} == {
+        k: v.shape for k, v in same.state_dict().items()
+    }
+
+
+def test_the_options_of_the_page_build_what_its_tables_say():
+    """Every command under "Other widths and depths", and every number of its tables."""
+    text = (ROOT / 'README.md').read_text(encoding='utf-8')
+    text = text[text.index('## Other widths and depths') : text.index('## Folders')]
+    commands = re.findall(r'train\.py configs/(\S+) --cfg-options (.*)', text)
+    assert len(commands) == 3
+    for name, words in commands:
+        options = dict(word.split('=') for word in words.split())
+        key = (
+            'model.backbone.depth' if 'model.backbone.depth' in options else 'model.backbone.width'
+        )
+        number = options[key] = int(options[key])
+        # What differs from the base is named as the weights of that width or depth.
+        assert options['model.backbone.init_cfg.checkpoint'].endswith(str(number))
+        counts = (RESNETS if 'deeplab' in name else HRNETS)[number]
+        assert _size(_built(name, options)) == counts[4 if name.startswith('tfinet') else 0]
+    cells = {
+        int(row[0]): re.findall(r'[\d.]+', ' '.join(row[1:]))
+        for row in (
+            line.strip('| ').split('|')
+            for line in text.splitlines()
+            if re.match(r'\| \d+ \|', line)
+        )
+        if len(row) == 4
+    }
+    shown = {w: [f'{n / 1e6:.2f}' for n in counts] for w, counts in HRNETS.items()}
+    shown[18].append(f'{11347061 / 1e6:.2f}')
+    assert cells == shown
+    for depth, counts in RESNETS.items():
+        assert f'| {depth} | {counts[0] / 1e6:.2f} / {counts[1] / 1e6:.2f} |' in text
+
+
+def test_weights_of_another_width_are_refused(tmp_path):
+    """A width without its weights stops before the first step."""
+    narrow = _load('senseearth/fcn_hrnet18.py').model
+    narrow.backbone.width = 4
+    file = tmp_path / 'narrow.pth'
+    torch.save({'state_dict': MODELS.build(narrow).backbone.state_dict()}, file)
+    wide = _load('senseearth/fcn_hrnet18.py').model
+    wide.backbone.update(width=8, init_cfg=dict(type='Pretrained', checkpoint=str(file)))
+    with pytest.raises(ValueError, match=r'does not fit this HRNet.*Check width'):
+        MODELS.build(wide).init_weights()
 
 
 @pytest.mark.parametrize('data', ['', '_landsat-scd', '_hrscd', '_synthetic'])
@@ -376,4 +504,8 @@ def test_the_model_index_is_that_of_the_table():
             assert Path(name).parent == (top / file).parent.relative_to(ROOT)
             size = model['Metadata']['Parameters'] / 1e6, model['Metadata']['FLOPs'] / 1e9
             assert found.setdefault(name, size) == size
-    assert found == {name: pytest.approx(size) for name, size in _table().items()}
+    assert found == {
+        name: pytest.approx(size)
+        for name, size in _table().items()
+        if not name.startswith(ABLATIONS)
+    }

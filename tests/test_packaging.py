@@ -28,7 +28,9 @@ def test_weights_their_cards_and_the_recipes_rules_are_built_in(tmp_path):
     (tmp_path / 'tools' / 'dist_train.sh').write_text('exec true\n')
     (tmp_path / 'tools' / 'dist_train.sh').chmod(0o755)
     expected = {'__init__.py', 'version.py', 'py.typed', 'weights/a.safetensors', 'weights/a.md'}
-    expected |= {'recipe/__init__.py', 'recipe/Snakefile'}
+    expected |= {
+        f'{room}/{name}' for room in ('apis', 'recipe') for name in ('__init__.py', 'Snakefile')
+    }
     for name in expected:
         path = tmp_path / 'tfinet_mm' / name
         path.parent.mkdir(exist_ok=True, parents=True)

@@ -24,6 +24,7 @@ PAGES = [
     ROOT / 'CONTRIBUTING.md',
     ROOT / 'configs' / 'README.md',
     *sorted((ROOT / 'docs').glob('*.md')),
+    *sorted((ROOT / 'projects').rglob('*.md')),
 ]
 
 
@@ -36,9 +37,9 @@ def _commands():
     for page in PAGES:
         text = page.read_text(encoding='utf-8')
         lines = [line for block in _blocks(page, 'bash') for line in block.splitlines()]
-        lines += re.findall(r'`((?:python )?tools/[^`\n]+)`', text)
+        lines += re.findall(r'`((?:python )?(?:tools|projects/\w+)/[^`\n]+)`', text)
         for line in lines:
-            yield page.name, line
+            yield str(page.relative_to(ROOT)), line
 
 
 CONFIG_SNIPPETS = [b for b in _blocks(ROOT / 'README.md', 'python') if b.startswith('_base_')]
@@ -50,7 +51,7 @@ TOOL_CALLS = sorted(
     {
         (page, line)
         for page, line in _commands()
-        if re.match(r'python tools/\S+\.py ', line) and '[' not in line
+        if re.match(r'python (tools|projects)/\S+\.py ', line) and '[' not in line
     }
 )
 DATA_SNIPPETS = _blocks(ROOT / 'docs' / 'datasets.md', 'python')
@@ -169,7 +170,7 @@ def test_tools_take_the_options_shown(page, line):
     tool = ROOT / words[1]
     assert tool.is_file(), f'{page}: {line}'
     for word in words[2:]:
-        if word.startswith('configs/'):
+        if re.match(r'(configs|projects)/\S+\.py$', word):
             assert (ROOT / word).is_file(), f'{page}: {line}'
     # What follows two dashes are the options of another program.
     words = words[: words.index('--')] if '--' in words else words
@@ -223,17 +224,18 @@ def test_figures_of_the_model_zoo_are_those_of_other_pages():
     """Each row repeats what a page of its own says, which is where figures change first."""
     zoo = _rows(ROOT / 'docs' / 'model_zoo.md')
     sizes = {row[0]: row[2:4] for row in _rows(ROOT / 'configs' / 'README.md') if len(row) == 5}
-    scores = {row[0]: row for row in _rows(ROOT / 'docs' / 'comparison.md')}
+    scores = {row[0]: row for row in _rows(ROOT / 'projects' / 'equal_time' / 'README.md')}
     card = {row[0]: row[1:] for row in _rows(ROOT / 'tfinet_mm' / 'weights' / f'{DEFAULT}.md')}
     shipped = [row for row in zoo if row[0] == DEFAULT]
     compared = [row for row in zoo if row[0].endswith('.py')]
-    assert len(shipped) == 3
+    assert len(shipped) == 4
     assert len(compared) == 5
-    network, plain, augmented = shipped
+    network, default, plain, augmented = shipped
     assert network[2:4] == sizes[network[1]]
     assert network[4] in card['file'][0]
     assert network[5].split()[0] in card['trained on'][0]
-    assert plain[2:] == card['SECOND, all eight']
+    assert default[2:] == card['SECOND, all eight']
+    assert plain[2:] == card['SECOND, all eight, --no-tta']
     assert augmented[2:] == card['SECOND, all eight, --tta']
     for name, parameters, gflop, *measured in compared:
         assert [parameters, gflop] == sizes[name]

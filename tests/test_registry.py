@@ -43,7 +43,7 @@ CASES = [(scope, name) for scope in SCOPES for name in PARTS]
 
 @pytest.fixture(scope='module')
 def found(tmp_path_factory):
-    """Return what each case printed."""
+    """Return the output of each case."""
     folder = tmp_path_factory.mktemp('found')
     programs = [FIND.format(scope=scope, root=PARTS[name][0], name=name) for scope, name in CASES]
     subprocess.run(
@@ -54,7 +54,7 @@ def found(tmp_path_factory):
 
 @pytest.mark.parametrize(('scope', 'name'), CASES)
 def test_found_in_a_fresh_process(found, scope, name):
-    # mmseg may print what optional parts it lacks before that.
+    # mmseg may print the optional parts that it lacks before that.
     assert found[scope, name].splitlines()[-1].startswith(PARTS[name][1]), found[scope, name]
 
 

@@ -87,4 +87,5 @@ def test_the_command_says_what_it_uses_and_little_else(tmp_path):
     printed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
     lines = [line for line in printed.stdout.splitlines() if line]
     assert lines[0] == f'No config or checkpoint was given: using the weights {DEFAULT}'
-    assert len(lines) == 3
+    assert 'the mean of 3 views (identity x 0.5, identity, identity x 2)' in lines[2]
+    assert len(lines) == 4

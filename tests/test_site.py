@@ -107,7 +107,8 @@ def test_files_beside_the_docs_are_pages(site):
     assert 'install.html' in pages['start.html'].links
     assert any(link.startswith('configs.html') for link in pages['start.html'].links)
     assert 'datasets.html' in pages['configs.html'].links
-    for name in ('start', 'configs', 'changelog', 'contributing', 'security', 'projects'):
+    shown = ('start', 'configs', 'changelog', 'contributing', 'security', 'projects', 'equal_time')
+    for name in shown:
         assert 'This page of the site is' not in ''.join(pages[f'{name}.html'].text)
 
 

@@ -1,4 +1,4 @@
-"""The command ``tfinet``: one word for each of the tools."""
+"""Run the command ``tfinet``, which has one word for each of the tools."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from tfinet_mm.utils.project_files import project_folder
 from tfinet_mm.version import __version__
 
 TOOLS = dict(
-    predict=('predict.py', 'map what changed between two images, scenes or folders'),
+    predict=('predict.py', 'map the change between two images, scenes or folders'),
     train=('train.py', 'train a network from a config'),
     test=('test.py', 'score a network on a data set'),
     check=('check_dataset.py', 'find mistakes in a data set before training'),
     browse=('browse_dataset.py', 'draw pairs with their labels, as a training sees them'),
     report=('report.py', 'write an HTML page over a folder of predictions'),
-    score=('analysis/score_scene.py', 'score the maps of a scene against labels'),
+    score=('score_maps.py', 'score the maps of any program, or compare two methods'),
     recipe=('recipe.py', 'run the SenseEarth recipe: train, pseudo-label, train again, test'),
     label=('pseudo_label.py', 'make pseudo labels of unchanged pixels'),
     export=('export_weights.py', 'write a file of weights from a checkpoint'),
     convert=('convert_checkpoint.py', 'convert a published checkpoint'),
     generate=('dataset/make_synthetic.py', 'generate a data set of labelled pairs'),
     scene=('dataset/make_scene.py', 'generate a pair of GeoTIFFs with labels'),
+    score_scene=('analysis/score_scene.py', 'score the maps of a scene against labels'),
     flops=('analysis/get_flops.py', 'count parameters and operations of a network'),
     benchmark=('analysis/benchmark.py', 'measure time and memory of networks'),
 )
@@ -38,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         arguments: The words of the command line after ``tfinet``.
 
     Raises:
-        SystemExit: 2 if the word is none of :data:`TOOLS`; or what the tool ends with.
+        SystemExit: 2 if the word is none of :data:`TOOLS`; otherwise the tool's own status.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     if not words or words[0] in ('-h', '--help'):
@@ -56,7 +57,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run_script(path: Path, name: str, arguments: Sequence[str]) -> None:
-    """Run a script as Python runs one, but by another name, which its help shows."""
+    """Run a script as Python does, but under another name, which its help shows."""
     spec = spec_from_file_location('__main__', path)
     if spec is None or spec.loader is None:
         raise FileNotFoundError(f"{path} can't be run; install tfinet-mm again")
@@ -68,7 +69,7 @@ def _run_script(path: Path, name: str, arguments: Sequence[str]) -> None:
 
 
 def _overview() -> str:
-    lines = [f'  {word:10} {purpose}' for word, (_, purpose) in TOOLS.items()]
+    lines = [f'  {word:11} {purpose}' for word, (_, purpose) in TOOLS.items()]
     return '\n'.join(
         [
             'usage: tfinet COMMAND [options]',

@@ -1,7 +1,7 @@
-"""The errors this package raises on bad input.
+"""Define the errors that this package raises on bad input.
 
 Each is also the built-in error a caller would expect, so ``except ValueError``
-keeps working. A message says what was expected, what came, and the fix.
+keeps working. A message says what was found, what was expected, and the fix.
 """
 
 
@@ -50,7 +50,7 @@ class CheckpointMismatchError(TFINetError, RuntimeError):
 
 
 class NormalisationError(TFINetError, ValueError):
-    """Images are normalised, or their bands ordered, otherwise than first weights were trained."""
+    """Images have another normalisation or order of bands than a backbone's first weights."""
 
 
 class MissingExtraError(TFINetError, ImportError):
@@ -74,11 +74,15 @@ class NotFiniteWeightsError(DamagedCheckpointError):
 
 
 class RecipeError(TFINetError, ValueError):
-    """A recipe asks for something that can't be planned, or names a stage it doesn't have."""
+    """A recipe can't be planned, or a stage is named that it doesn't have."""
 
 
 class StageError(TFINetError, RuntimeError):
-    """A stage of a recipe failed, or was done with another command than the one asked for now."""
+    """A stage of a recipe failed, or was done by another command than the one asked for now."""
+
+
+class JobError(TFINetError, RuntimeError):
+    """Jobs that Snakemake ran for a command failed; the message names each one and its log."""
 
 
 class SceneError(TFINetError, ValueError):
@@ -86,11 +90,11 @@ class SceneError(TFINetError, ValueError):
 
 
 class ConfigError(TFINetError, ValueError):
-    """A config can't be read, has a key that nothing takes, or a value that nothing works with."""
+    """A config can't be read, or has an unknown key or a value that can't be used."""
 
 
 class ReportError(TFINetError, ValueError):
-    """A report is asked for something that isn't there, or predictions that can't be read."""
+    """A report has no finished predictions, can't read them, or has an option out of range."""
 
 
 class BatchSizeError(TFINetError, ValueError):
@@ -98,7 +102,7 @@ class BatchSizeError(TFINetError, ValueError):
 
 
 class TrainingDivergedError(TFINetError, FloatingPointError):
-    """A loss or a weight of a training is no finite number any more."""
+    """A loss or a weight of a training isn't finite any more."""
 
 
 class ScheduleError(TFINetError, ValueError):
@@ -106,7 +110,7 @@ class ScheduleError(TFINetError, ValueError):
 
 
 class ManifestError(TFINetError, ValueError, FileExistsError):
-    """A folder holds what other settings or inputs made, or its manifest can't be read."""
+    """A folder holds results of other settings or inputs, or its manifest can't be read."""
 
 
 class FolderInUseError(TFINetError, BlockingIOError):

@@ -1,8 +1,8 @@
-"""The package's registries, children of MMEngine's, in the scope ``tfinet_mm``.
+"""Define the package's registries, children of MMEngine's, in the scope ``tfinet_mm``.
 
 From any other scope (mmseg's, Open-CD's) a part of this package is found as
-``tfinet_mm.Name``. MMEngine imports this module by itself when it meets that
-prefix, so a config needs no ``custom_imports``.
+``tfinet_mm.Name``. MMEngine imports this module when it finds that prefix, so a
+config needs no ``custom_imports``.
 """
 
 from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS

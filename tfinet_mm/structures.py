@@ -1,14 +1,13 @@
-"""Names and small types that every room of the package shares.
+"""Define the names and small types that every layer of the package shares.
 
-Three things are said here once: the names of the fields of a data sample, the
-three branches that a neck returns, and the land-cover classes of a data set
-with the two conventions in which maps of them are stored:
+They are the names of the fields of a data sample, the three branches that a
+neck returns, and the land-cover classes of a data set with the two conventions
+in which maps of them are stored:
 
-* **land cover** ``0..K-1``, 255 where no class is known: what is trained on
+* **land cover** ``0..K-1``, 255 where no class is known, in training
   (``gt_sem_seg_from``, ``gt_sem_seg_to``), as in Open-CD;
-* **semantic change** ``0..K``, 0 = unchanged, 255 where the annotation is
-  silent: what label files hold, what is scored, and what predictions are masked
-  to (``pred_sem_seg_from``, ``pred_sem_seg_to``).
+* **semantic change** ``0..K``, 0 = unchanged, 255 = ignored, in label files,
+  scores and predictions (``pred_sem_seg_from``, ``pred_sem_seg_to``).
 
 :func:`to_semantic_change` is the only place that shifts from one to the other.
 """
@@ -59,8 +58,8 @@ class Branches(NamedTuple):
         after: Features of the second date, of the same shapes.
         change: Features from which the change is decoded, a tuple of
             (N, C', H, W).
-        difference: Logits of change (N, 1, H, W), one a level, for necks that
-            predict a difference of their own; positive means changed.
+        difference: Logits of change (N, 1, H, W), one for each level, from necks
+            that predict them; positive means changed.
     """
 
     before: Features
@@ -90,7 +89,7 @@ class SCDLogits(NamedTuple):
 
 
 class SCDProbabilities(NamedTuple):
-    """Probabilities of all three maps, as models, augmentation and ensembles average them.
+    """Probabilities of all three maps, which augmentation and ensembles average.
 
     Attributes:
         land_cover_from: Class probabilities of the first date, (N, K, H, W),
@@ -130,28 +129,29 @@ def to_semantic_change(land_cover: Array, change: Array) -> Array:
     ignored = (change == IGNORE_INDEX) | ((change == 1) & (land_cover == IGNORE_INDEX))
     # Adding 1 to 255 would wrap around in uint8, so unknown pixels are taken out first.
     shifted = where(land_cover == IGNORE_INDEX, land_cover, land_cover + 1)
-    silent = land_cover * 0
-    result = where(ignored, silent + IGNORE_INDEX, where(change == 1, shifted, silent))
+    unchanged = land_cover * 0
+    result = where(ignored, unchanged + IGNORE_INDEX, where(change == 1, shifted, unchanged))
     return result.to(land_cover.dtype) if tensors else result.astype(land_cover.dtype)
 
 
 @dataclass(frozen=True)
 class ClassTable:
-    """The classes of a data set as its label files store them.
+    """Classes of a data set, as its label files store them.
 
     Attributes:
         names: K + 1 names, the first that of unchanged (or unlabelled) pixels.
         palette: K + 1 RGB colours, 0..255, in the same order.
 
     Raises:
-        ValueError: Names and colours differ in number, repeat, or are none.
+        ValueError: Names and colours differ in number or repeat, or one isn't a name or a
+            colour.
     """
 
     names: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
 
     def __post_init__(self) -> None:
-        """Accept lists from configs, and check what can be checked."""
+        """Accept lists from configs, and check names and colours."""
         for what, values in (('semantic_classes', self.names), ('semantic_palette', self.palette)):
             if isinstance(values, str) or not isinstance(values, Sequence | np.ndarray):
                 raise ValueError(f'{what} must be a list, one entry a class, got {values!r}')
@@ -175,19 +175,22 @@ class ClassTable:
 
     @property
     def num_classes(self) -> int:
-        """Number K of land-cover classes, without "unchanged"."""
+        """Return the number K of land-cover classes, without "unchanged"."""
         return len(self.names) - 1
 
     @property
     def land_cover(self) -> tuple[str, ...]:
-        """The K land-cover names, without "unchanged"."""
+        """Return the K land-cover names, without "unchanged"."""
         return self.names[1:]
 
     @classmethod
     def from_metainfo(cls, metainfo: dict[str, Any]) -> ClassTable:
         """Read the table from a data set's ``semantic_classes`` and ``semantic_palette``.
 
-        These are the keys that Open-CD's data sets use as well.
+        Open-CD's data sets use the same keys.
+
+        Raises:
+            ValueError: A key is missing, or the table is wrong.
         """
         missing = {'semantic_classes', 'semantic_palette'} - set(metainfo)
         if missing:
@@ -208,7 +211,7 @@ class ClassTable:
 
 
 def _colour(value: Any) -> tuple[int, int, int]:
-    """Return a colour as three whole numbers of 0..255."""
+    """Return a colour as three whole numbers in 0..255."""
     listed = isinstance(value, Sequence | np.ndarray) and not isinstance(value, str)
     channels = tuple(value) if listed else ()
     if len(channels) != 3 or not all(_is_channel(one) for one in channels):
@@ -221,7 +224,7 @@ def _colour(value: Any) -> tuple[int, int, int]:
 
 
 def _is_channel(value: object) -> bool:
-    # True is an Integral too, and no colour.
+    # True is an Integral too, but no part of a colour.
     return isinstance(value, Integral) and not isinstance(value, bool) and 0 <= int(value) <= 255
 
 

@@ -1,4 +1,4 @@
-"""Label the unchanged areas of a data set with networks that are trained already.
+"""Label the unchanged pixels of a data set with networks that are trained already.
 
     python tools/pseudo_label.py CONFIG CHECKPOINT [CONFIG CHECKPOINT ...] --out DIR [options]
     python tools/pseudo_label.py ENSEMBLE_CONFIG --out DIR [options]

@@ -16,9 +16,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfinet_mm.recipe.config import load_recipe
-from tfinet_mm.recipe.plan import LAUNCHERS, Launch, make_plan
+from tfinet_mm.recipe.plan import make_plan
 from tfinet_mm.recipe.run import choose_stages, describe, run_recipe
 from tfinet_mm.utils.command import add_traceback_option, count, run_command, seed
+from tfinet_mm.utils.snakemake import executor_options
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -38,11 +39,11 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add(
         '--launcher',
-        choices=LAUNCHERS,
+        choices=('none', 'pytorch'),
         default='none',
         help='pytorch starts every command through tools/dist_*.sh (default: none)',
     )
-    add('--gpus', type=int, default=1, metavar='N', help='processes of each command (default: 1)')
+    add('--gpus', type=count, default=1, metavar='N', help='processes of each command (default: 1)')
     add('--seed', type=seed, metavar='N', help='seed of every training (default: they differ)')
     add('--dry-run', action='store_true', help='print stages and commands, run nothing')
     add(
@@ -73,6 +74,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_traceback_option(parser)
     args = parser.parse_args(words[:end])
+    if args.gpus > 1 and args.launcher == 'none':
+        parser.error(f'--gpus {args.gpus} takes --launcher pytorch')
     args.snakemake = words[end + 1 :]
     return args
 
@@ -81,18 +84,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Carry out the recipe; returns the exit code."""
     args = parse_args(arguments)
     work_dir = args.work_dir or Path('work_dirs') / args.recipe.stem
-    plan = make_plan(
-        load_recipe(args.recipe), work_dir, Launch(args.launcher, args.gpus), args.seed
-    )
+    gpus = args.gpus if args.launcher == 'pytorch' else 0
+    plan = make_plan(load_recipe(args.recipe), work_dir, gpus, args.seed)
     stages = choose_stages(plan, args.only, args.until)
     if args.dry_run:
         describe(plan, stages, args.redo)
         return 0
-    options = ['--cores', str(args.jobs or 1)]
-    if args.executor:
-        options = ['--executor', args.executor, '--jobs', str(args.jobs or 'unlimited')]
+    options = [*executor_options(args.executor, args.jobs), *args.snakemake]
     try:
-        run_recipe(plan, stages, args.redo, [*options, *args.snakemake])
+        run_recipe(plan, stages, args.redo, options, args.executor)
     except KeyboardInterrupt:
         print('stopped; the same command resumes from here', file=sys.stderr)
         return 130

@@ -1,6 +1,2 @@
 _base_ = 'fcn_hrnet18.py'
-model = dict(
-    backbone=dict(width=48, init_cfg=dict(checkpoint='open-mmlab://msra/hrnetv2_w48')),
-    semantic_head=dict(in_channels=720, channels=180),
-    change_head=dict(in_channels=720, channels=180),
-)
+model = dict(backbone=dict(width=48, init_cfg=dict(checkpoint='open-mmlab://msra/hrnetv2_w48')))

@@ -38,7 +38,18 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument('--second', help='folder with im1, im2, label1 and label2')
     parser.add_argument('--levir', help='folder with A, B and label')
     parser.add_argument('--scales', type=float, nargs='+', default=[1.0], help='sizes of SECOND')
-    parser.add_argument('--tta', action='store_true', help='average over flips and rotations')
+    parser.add_argument(
+        '--tta',
+        action=argparse.BooleanOptionalAction,
+        help='average over all views, or over none (default: those that the weights say)',
+    )
+    parser.add_argument(
+        '--views',
+        type=float,
+        nargs='+',
+        metavar='SCALE',
+        help='scales to average over, in place of --tta',
+    )
     parser.add_argument('--json', help='file to write the scores to')
     return parser.parse_args(arguments)
 
@@ -49,7 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results: dict[str, Any] = {}
     for checkpoint in args.checkpoint:
         source = (args.config, checkpoint) if args.config else (checkpoint,)
-        inferencer = SCDInferencer(*source, tta=args.tta)
+        views = dict(transforms=['identity'], scales=args.views) if args.views else args.tta
+        inferencer = SCDInferencer(*source, tta=views)
         scores = results[checkpoint] = {}
         for scale in args.scales if args.second else ():
             suffix = '' if scale == 1 else f' x{scale:g}'
@@ -92,13 +104,19 @@ def second(
         truth = combine_semantic_change(*labels)
         result = inferencer(*(_resized(image, scale) for image in (before, after)))
         size = before.shape[1], before.shape[0]
-        covers = [
+        cover_from, cover_to = (
             cv2.resize(cover, size, interpolation=cv2.INTER_NEAREST)
             for cover in (result.land_cover_from, result.land_cover_to)
-        ]
+        )
         change = cv2.resize(result.change_prob, size) >= 0.5
         total += SCDConfusion.from_maps(
-            truth.change, truth.cover_from, truth.cover_to, change.astype(np.uint8), *covers, 6
+            truth.change,
+            truth.cover_from,
+            truth.cover_to,
+            change.astype(np.uint8),
+            cover_from,
+            cover_to,
+            6,
         )
     semantic, binary = scd_scores(total.scd), binary_scores(total.change)
     classes = class_scores(total.scd)['F1']

@@ -1,4 +1,4 @@
-"""The command on folders: what it writes, skips and refuses."""
+"""Test the command on folders: its results, skips and errors."""
 
 import os
 import re

@@ -11,12 +11,14 @@ def test_two_to_four_names():
     args = parse_args(['a.tif', '--tta', 'b.tif', '--out', 'o'])
     assert (args.config, args.checkpoint) == (None, None)
     assert (args.before, args.after) == ('a.tif', 'b.tif')
+    assert args.tta is True
     args = parse_args(CALL)
     assert (args.config, args.checkpoint, args.before) == ('c.py', 'w.pth', 'a.tif')
     args = parse_args(['w.pth', 'a.tif', 'b.tif', '--out', 'o'])
     assert (args.config, args.checkpoint, args.after) == ('w.pth', None, 'b.tif')
     assert reading_options(args) == {}
-    assert (args.kind, args.workers, args.batch_size) == (None, 2, 1)
+    assert (args.input_type, args.workers, args.batch_size, args.tta) == (None, 2, 1, None)
+    assert parse_args([*CALL, '--no-tta']).tta is False
 
 
 @pytest.mark.parametrize(
@@ -85,7 +87,7 @@ def test_options_of_scenes(words, expected):
         ('--stretch 1 2 3', '--stretch takes LOW HIGH'),
         ('--stretch high', 'got high'),
         ('--stretch before=1', '--stretch takes'),
-        ('--as photo', 'invalid choice'),
+        ('--input-type photo', 'invalid choice'),
         ('--nodata 1 2', '--nodata takes a number'),
         ('--nodata black', 'got black'),
     ],

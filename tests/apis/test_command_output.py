@@ -1,12 +1,14 @@
-"""The manifest: what may be added to a folder, and what is refused."""
+"""Test the manifest: results that may be added to a folder, and those refused."""
 
 import hashlib
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hashing import hashed_files
+from PIL import Image
 from read_only import read_only
 
 from tfinet_mm.apis.command_output import (
@@ -16,7 +18,7 @@ from tfinet_mm.apis.command_output import (
     is_georeferenced,
     list_pairs,
 )
-from tfinet_mm.errors import FolderInUseError, ManifestError
+from tfinet_mm.errors import FolderInUseError, ManifestError, UnmatchedPairError
 from tfinet_mm.structures import SECOND
 
 SETTINGS = dict(
@@ -28,7 +30,7 @@ SETTINGS = dict(
 
 @pytest.fixture
 def make_pair(tmp_path):
-    """Images that differ, of a pair; no image in truth."""
+    """Files that differ, in place of images of a pair."""
 
     def make(name, kind='picture', folder='in', content=''):
         suffix = dict(picture='png', scene='tif')[kind]
@@ -98,7 +100,7 @@ def test_the_manifest_tells_all(out, a, b):
 def test_a_longer_list_goes_on(out, a, b, make_pair):
     claim(out, [a])
     finish(out, a)
-    # Where the checkpoint lies is no matter; a section of scenes is new.
+    # The path of the checkpoint doesn't matter; a section of scenes is new.
     moved = [SETTINGS['model'][0] | dict(checkpoint='b.pth')]
     assert claim(out, [a, b], model=moved, scene=dict(grid=10)) == [b]
     finish(out, b)
@@ -130,7 +132,7 @@ def test_other_settings_are_refused_and_replaced(out, a, b):
     finish(out, a, b)
     assert claim(out, [a], overwrite=True, threshold=0.3) == [a]
     assert [pair['name'] for pair in manifest(out)['pairs']] == ['a']
-    # What was made with the former settings is still there, and is not taken over.
+    # Results of the former settings are still there, and are not used.
     assert claim(out, [a, b], threshold=0.3) == [a, b]
 
 
@@ -229,7 +231,7 @@ def test_one_run_at_a_time(out, a, make_pair):
                 claim(out, [other], **options)
         assert [pair['name'] for pair in manifest(out)['pairs']] == ['a']
         finish(out, a)
-        # Skipping is no writing.
+        # Skipping writes nothing.
         assert claim(out, [a]) == []
     assert claim(out, [a, other]) == [other]
 
@@ -240,7 +242,7 @@ def test_a_finished_folder_may_be_read_only(out, a, make_pair):
     other = make_pair('c')
     with read_only(out):
         assert claim(out, [a]) == []
-        # It would be told where the checkpoint lies now.
+        # It would note the present path of the checkpoint.
         moved = [SETTINGS['model'][0] | dict(checkpoint='b.pth')]
         assert claim(out, [a], model=moved) == []
         with pytest.raises(PermissionError, match='results are to be written; choose another'):
@@ -331,3 +333,18 @@ def test_names_that_are_no_text_in_utf_8(tmp_path):
     # The second run finds the first one's.
     finish(tmp_path / 'out', *pairs)
     assert claim(tmp_path / 'out', pairs) == []
+
+
+def test_folders_whose_names_differ_by_a_pattern(tmp_path):
+    for date in ('pre', 'post'):
+        for name in ('x_1', 'x_2'):
+            path = tmp_path / date / f'{name}_{date}_disaster.png'
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(np.zeros((4, 4, 3), np.uint8)).save(path)
+    folders = str(tmp_path / 'pre'), str(tmp_path / 'post')
+    with pytest.raises(UnmatchedPairError, match='--key-pattern'):
+        list_pairs(*folders)
+    pairs = list_pairs(*folders, key_pattern='_(pre|post)_disaster')
+    assert [(Path(pair.before).name, Path(pair.after).name) for pair in pairs] == [
+        (f'x_{number}_pre_disaster.png', f'x_{number}_post_disaster.png') for number in (1, 2)
+    ]

@@ -1,4 +1,4 @@
-"""The command on georeferenced rasters, from files to files, without any label."""
+"""Test the command on georeferenced rasters, from files to files, without any label."""
 
 import json
 import os
@@ -109,7 +109,7 @@ def test_a_scene_that_lost_a_file_and_a_replaced_one(member, raster, tmp_path, c
 
 
 def test_two_crss_and_sizes_of_pixels(member, raster, tmp_path):
-    """The second date lies in the neighbouring zone; the result on the grid that was asked for."""
+    """The second date lies in the neighbouring zone; the result has the grid asked for."""
     from rasterio.warp import transform
 
     (x,), (y,) = transform('EPSG:32633', 'EPSG:32634', [EAST + 150.0], [NORTH - 100.0])
@@ -189,7 +189,7 @@ def test_a_single_band(member, raster, tmp_path):
         main(call)
     main([*call, '--bands', '1', '1', '1'])
     assert (tmp_path / 'out' / '1' / 'scene.json').is_file()
-    # What the network's own pipeline says needs no option.
+    # Values of the network's own pipeline need no option.
     single = member('single', bands=2, load=dict(bands=[1, 1], value_range=(0, 510)))
     wide = [raster(f'w{i}.tif', noise(i, bands=1).astype(np.uint16)) for i in (1, 2)]
     main([*map(str, single), *wide, '--out', str(tmp_path / 'own')])
@@ -218,14 +218,30 @@ def test_a_folder_of_scenes_and_pictures(member, raster, image, saved, tmp_path,
     assert len(files_of(out)) == 2 * 8
 
 
+def test_the_stretch_of_pictures(member, raster, tmp_path):
+    """16-bit pictures stretched by the option are the 8-bit ones, here 10 times and 5 more."""
+    deep = [raster(f'deep/{i}.tif', noise(i) * np.uint16(10) + np.uint16(5)) for i in (1, 2)]
+    plain = [raster(f'plain/{i}.tif', noise(i)) for i in (1, 2)]
+    call = [*map(str, member()), '--input-type', 'picture']
+    main([*call, *deep, '--out', str(tmp_path / 'a'), '--stretch', '5', '2555'])
+    main([*call, *plain, '--out', str(tmp_path / 'b')])
+    written = [path.relative_to(tmp_path / 'b') for path in (tmp_path / 'b').rglob('*.png')]
+    assert len(written) == 3
+    for path in written:
+        assert (tmp_path / 'a' / path).read_bytes() == (tmp_path / 'b' / path).read_bytes()
+
+
 def test_options_that_have_no_meaning(member, image, saved, tmp_path):
     pair = [str(saved(f'{i}.png', image(i))) for i in (1, 2)]
     call = [*map(str, member()), *pair, '--out', str(tmp_path / 'out')]
-    with pytest.raises(ValueError, match=r'--grid, --min-area is for scenes.*--as scene'):
+    with pytest.raises(ValueError, match=r'--grid, --min-area is for scenes.*--input-type scene'):
         main([*call, '--grid', 'after', '--min-area', '9'])
     with pytest.raises(ValueError, match='--bands 3 2 1'):
         main([*call, '--bands', 'before=1', 'after=2'])
-    main([*call, '--as', 'scene', '--grid', 'after'])
+    for stretch in (['percentiles'], ['0,1', '0,2', '0,3'], ['9', '0'], ['before=0,9']):
+        with pytest.raises(ValueError, match='of pictures --stretch takes LOW HIGH'):
+            main([*call, '--stretch', *stretch])
+    main([*call, '--input-type', 'scene', '--grid', 'after'])
     with rasterio.open(tmp_path / 'out' / '1' / 'change.tif') as file:
         assert file.crs is None
         assert file.shape == (40, 56)
@@ -273,7 +289,7 @@ def test_real_pictures_as_a_scene(member, tmp_path):
     if not folder.is_dir():
         pytest.skip('no samples of LEVIR-CD on this machine')
     pair = [str(folder / date / 'test_7.png') for date in 'AB']
-    options = ['--as', 'scene', '--no-polygons', '--window', '256', '--batch-size', '2']
+    options = ['--input-type', 'scene', '--no-polygons', '--window', '256', '--batch-size', '2']
     main([*map(str, member()), *pair, '--out', str(tmp_path), *options])
     probability = read(tmp_path / 'test_7', 'change_prob')
     assert np.isfinite(probability).all()

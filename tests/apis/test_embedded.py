@@ -1,4 +1,4 @@
-"""Configs in checkpoints: those that MMEngine writes are read, and nothing is run."""
+"""Test configs in checkpoints: those of MMEngine are read, and no code is run."""
 
 import copy
 

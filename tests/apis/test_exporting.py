@@ -1,4 +1,4 @@
-"""Files of weights: what is in them, and what reads them."""
+"""Test files of weights: their content and their readers."""
 
 import json
 
@@ -101,6 +101,23 @@ def test_settings_of_the_pipeline_and_the_windows_stay(member, image, tmp_path):
     assert found.settings['threshold'] == 0.3
     images = [image(seed, dtype=np.uint16, high=1000) for seed in (1, 2)]
     np.testing.assert_array_equal(found(*images).change, expected(*images).change)
+
+
+def test_views_that_predictions_average_over_stay(member, tmp_path, image):
+    config, checkpoint = member()
+    out = tmp_path / 'weights.safetensors'
+    views = dict(transforms=['identity', 'rotation_90'], scales=[1.0, 0.5])
+    export_weights(checkpoint, out, config, cfg_options=dict(default_tta=views))
+    assert SCDInferencer(out).settings['tta'] == [
+        *('identity', 'rotation_90', 'identity x 0.5', 'rotation_90 x 0.5')
+    ]
+    pair = image(1), image(2)
+    expected = SCDInferencer(config, checkpoint, tta=views)(*pair).change_prob
+    np.testing.assert_allclose(SCDInferencer(out)(*pair).change_prob, expected, atol=2e-3)
+    with pytest.raises(ValueError, match='sideways'):
+        export_weights(
+            checkpoint, out, config, cfg_options={'default_tta': dict(transforms=['sideways'])}
+        )
 
 
 def test_auxiliary_heads_stay_behind(member, tmp_path, image):

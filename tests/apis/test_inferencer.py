@@ -1,4 +1,4 @@
-"""The inferencer against the network itself and against tools/test.py."""
+"""Test the inferencer against the network itself and against tools/test.py."""
 
 import importlib.util
 import shutil
@@ -21,7 +21,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def direct(member, before, after):
-    """P(changed) and land cover by the network alone."""
+    """Return P(changed) and land cover of the network alone."""
     model = load_member(*member).model
     pair = np.concatenate([before, after], 2).astype(np.float32)
     inputs = (torch.from_numpy(pair).permute(2, 0, 1)[None] - 100) / 50
@@ -105,6 +105,47 @@ def test_augmentation_averages_what_is_turned_back(member, image):
     cfg.tta_model = dict(type='tfinet_mm.SCDTTAModel', transforms=names)
     again = SCDInferencer(cfg, files[1], tta=True)(before, after)
     np.testing.assert_allclose(again.change_prob, result.change_prob, atol=1e-6)
+
+
+def test_a_config_may_ask_for_augmentation(member, image, capsys):
+    files = member()
+    pair, views = (image(1), image(2)), ['identity', 'rotation_180']
+    plain, mean = (SCDInferencer(*files, tta=tta)(*pair) for tta in (False, views))
+    assert np.abs(plain.change_prob - mean.change_prob).max() > 1e-3
+    cfg = Config.fromfile(files[0])
+    cfg.default_tta = dict(transforms=views)
+    capsys.readouterr()
+    asked = SCDInferencer(cfg, files[1])
+    assert 'the mean of 2 views (identity, rotation_180)' in capsys.readouterr().out
+    np.testing.assert_allclose(asked(*pair).change_prob, mean.change_prob, atol=1e-6)
+    assert asked.settings['tta'] == views
+    one = SCDInferencer(cfg, files[1], tta=False)
+    np.testing.assert_array_equal(one(*pair).change_prob, plain.change_prob)
+    assert one.settings['tta'] == []
+    assert len(SCDInferencer(cfg, files[1], tta=True).settings['tta']) == 6
+    cfg.default_tta = dict(flips=views)
+    with pytest.raises(ValueError, match='must be a dictionary of transforms and scales'):
+        SCDInferencer(cfg, files[1])
+
+
+def test_scales_are_predicted_and_averaged(member, image):
+    """Against Pillow, which smooths what it makes smaller."""
+    files = member()
+    pair = image(1), image(2)
+    views = dict(transforms=['identity'], scales=[1.0, 1.5])
+    found = SCDInferencer(*files, tta=views)(*pair).change_prob
+    large = [
+        np.stack([resized(band, 96, 64) for band in one.transpose(2, 0, 1)], 2) for one in pair
+    ]
+    expected = resized(direct(files, *large).change[0, 0].numpy(), 56, 40)
+    plain = SCDInferencer(*files)(*pair).change_prob
+    np.testing.assert_allclose(found, (plain + expected) / 2, atol=2e-5)
+    assert np.abs(found - plain).max() > 0.05
+
+
+def resized(band, width, height):
+    one = Image.fromarray(np.ascontiguousarray(band, np.float32))
+    return np.asarray(one.resize((width, height), Image.Resampling.BILINEAR))
 
 
 def test_lists_keep_their_order_and_batches_one_size(member, image, saved):
@@ -318,7 +359,7 @@ def test_settings_tell_what_decides(member):
 
 
 def test_settings_tell_the_type_that_is_computed_in(member, made_up_cpu, no_gpu, tmp_path):
-    """So that going on on another kind of machine is noticed."""
+    """A run that resumes on another kind of machine is refused."""
     files = member('a')
     auto = Config.fromfile(files[0])
     auto.model.autocast = 'auto'

@@ -1,4 +1,4 @@
-"""mmseg's own init_model and inference_model on configs of this package."""
+"""Test mmseg's own init_model and inference_model on configs of this package."""
 
 import numpy as np
 import pytest

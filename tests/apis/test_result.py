@@ -1,4 +1,4 @@
-"""Counts and pictures of a result."""
+"""Test counts and pictures of a result."""
 
 import numpy as np
 from PIL import Image

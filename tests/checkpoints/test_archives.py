@@ -1,4 +1,4 @@
-"""Test what a file is taken for, and that changed bytes are found."""
+"""Test that the kind of a file is recognised, and that changed bytes are found."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""MMEngine writes checkpoints whole, where it is asked to."""
+"""MMEngine replaces checkpoints by complete files only, where it is asked to."""
 
 import multiprocessing
 import os

@@ -1,4 +1,4 @@
-"""State dicts that others stored are brought to a backbone's names."""
+"""State dicts of other programs are brought to a backbone's names."""
 
 import pytest
 import torch
@@ -50,8 +50,8 @@ def test_names_come_before_the_order():
 @pytest.mark.parametrize(
     ('found', 'message'),
     [
-        ({}, 'it has 0 weights, expected are 3, or 5 with the classifier; do this'),
-        ({**OTHER, 'c.weight': torch.zeros(1)}, 'it has 4 weights, expected are 3, or 5'),
+        ({}, 'it has 0 weights, expected 3, or 5 with the classifier; do this'),
+        ({**OTHER, 'c.weight': torch.zeros(1)}, 'it has 4 weights, expected 3, or 5'),
         (
             {**OTHER, 'a.weight': torch.ones(4, 1, 1, 1)},
             r'it has a\.weight \(4, 1, 1, 1\) where conv\.weight \(4, 3, 1, 1\) is expected; do',

@@ -1,4 +1,4 @@
-"""Weights that packages bring are found by name."""
+"""Weights of installed packages are found by name."""
 
 import tomllib
 from importlib.util import find_spec

@@ -33,7 +33,7 @@ def read(content):
 
 @pytest.fixture(params=['private', 'forced', 'without a private one'])
 def way(request, monkeypatch):
-    """The three ways to read: as always, with torch's own list, and as a fallback."""
+    """The three ways to read: the usual one, with torch's own list, and the fallback."""
     monkeypatch.delenv(FORCE_VARIABLE, raising=False)
     if request.param == 'forced':
         monkeypatch.setenv(FORCE_VARIABLE, '1')

@@ -1,4 +1,4 @@
-"""Start from weights of another training: classes by name, all else must fit."""
+"""A training starts from other weights: classes are matched by name, all else must fit."""
 
 import logging
 

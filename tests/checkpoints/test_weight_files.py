@@ -1,4 +1,4 @@
-"""Files of weights: what is written, what is read, and what is noticed."""
+"""Files of weights are written and read, and changes in them are found."""
 
 import io
 import json
@@ -124,7 +124,7 @@ def change_head(path, **changes):
         (dict(config='[' * 100_000), 'RecursionError'),
         (dict(dataset_meta='{}'), 'lacks'),
         (dict(dataset_meta=json.dumps(dict(semantic_classes=3, semantic_palette=4))), 'be a list'),
-        (dict(sha256='0'), 'another hash than its head says'),
+        (dict(sha256='0'), 'the hash of its weights is not the one in its head'),
         (dict(tfinet_mm_format=None), 'is a safetensors file that tools/export_weights.py did not'),
     ],
 )

@@ -1,4 +1,8 @@
+import os
 import re
+import sys
+import time
+import unicodedata
 
 import pytest
 
@@ -39,6 +43,10 @@ def test_several_suffixes_but_not_two_files_of_a_name(tmp_path):
 def test_missing_and_empty_folders(tmp_path):
     with pytest.raises(FileNotFoundError, match=r'no such folder: .*gone'):
         list_folder(tmp_path / 'gone', ('.png',))
+    (tmp_path / 'x.png').mkdir()
+    with pytest.raises(FileNotFoundError, match=r'no file ending in .*x\.png is a folder'):
+        list_folder(tmp_path, ('.png',))
+    (tmp_path / 'x.png').rmdir()
     touch(tmp_path, 'a.tif')
     with pytest.raises(FileNotFoundError, match=r"no file ending in .*'\.png'.*\['\.tif'\]"):
         list_folder(tmp_path, ('.png',))
@@ -114,7 +122,8 @@ def test_unmatched_names_are_counted_and_the_first_ones_listed():
 
 def test_listed_names_need_no_others_to_match():
     folders = {'before': {'a': '1', 'b': '2'}, 'after': {'b': '3', 'c': '4'}}
-    assert match_folders(folders, only=['b']) == [{'name': 'b', 'before': '2', 'after': '3'}]
+    pairs = match_folders(folders, only=['b'])
+    assert list(pairs) == [{'name': 'b', 'before': '2', 'after': '3'}]
     with pytest.raises(UnmatchedPairError, match="after lacks 'a'"):
         match_folders(folders, only=['a', 'b'])
 
@@ -168,3 +177,111 @@ def test_dropped_edges_and_exact_tiling_see_nothing_twice():
     boxes = list(tile_windows(10, 9, (4, 4), (4, 4), edge='drop'))
     assert [(b.left, b.top) for b in boxes] == [(0, 0), (4, 0), (0, 4), (4, 4)]
     assert len(list(tile_windows(10000, 10000, (500, 500), (500, 500)))) == 400
+
+
+def decomposed(name):
+    return unicodedata.normalize('NFD', name)
+
+
+def test_names_match_in_any_unicode_form(tmp_path):
+    composed = {'Zürich': '1', 'b': '2'}
+    other = {decomposed('Zürich'): '3', 'b': '4'}
+    assert set(composed) != set(other)
+    pairs = match_folders({'before': other, 'after': composed})
+    found = {pair['name']: (pair['before'], pair['after']) for pair in pairs}
+    assert found == {decomposed('Zürich'): ('3', '1'), 'b': ('4', '2')}
+    # In a list file as well, with and without suffix.
+    for listed in ('Zürich', 'Zürich.png', decomposed('Zürich')):
+        assert select_listed([listed], other, ('.png',), 'l') == [decomposed('Zürich')]
+    with pytest.raises(ValueError, match='more than once'):
+        select_listed(['Zürich', decomposed('Zürich')], other, ('.png',), 'l')
+
+
+@pytest.mark.parametrize('names', [['Zürich', decomposed('Zürich')], ['\u212a', 'K']])
+def test_two_files_that_differ_in_their_form_only_stay_two(names):
+    folders = {role: {name: role + str(i) for i, name in enumerate(names)} for role in 'ab'}
+    found = {pair['name']: (pair['a'], pair['b']) for pair in match_folders(folders)}
+    assert found == {name: (f'a{i}', f'b{i}') for i, name in enumerate(names)}
+
+
+@pytest.mark.skipif(sys.platform != 'linux', reason='other systems store text only')
+def test_names_that_are_no_utf8_blank_or_dotted(tmp_path):
+    names = [b'caf\xe9', b' a', b'b ', b'a.b.', b'x.png', b'line\x0bbreak', b'\xc2\x85y']
+    for folder in (b'one', b'two'):
+        (tmp_path / os.fsdecode(folder)).mkdir()
+        for name in names:
+            with open(os.path.join(os.fsencode(tmp_path), folder, name + b'.png'), 'wb'):
+                pass
+    folders = {one: list_folder(tmp_path / one, ('.png',)) for one in ('one', 'two')}
+    pairs = match_folders(folders)
+    assert {os.fsencode(pair['name']) for pair in pairs} == set(names)
+    assert all(os.path.isfile(pair[role]) for pair in pairs for role in folders)
+    path = tmp_path / 'list.txt'
+    path.write_text('line\x0bbreak\n\u0085y.png\n a\nb .png\n', encoding='utf-8')
+    listed = select_listed(read_list_file(path), folders['one'], ('.png',), path)
+    assert listed == ['line\x0bbreak', '\u0085y', ' a', 'b ']
+
+
+def test_a_list_with_many_repetitions_is_refused_in_time():
+    names = [f'{i:06d}' for i in range(40_000)] * 2
+    start = time.process_time()
+    with pytest.raises(ValueError, match='names 40000 pairs more than once'):
+        select_listed(names, dict.fromkeys(names, ''), ('.png',), 'list.txt')
+    # Counting each name in the whole list would take minutes.
+    assert time.process_time() - start < 10
+
+
+def test_a_pattern_for_each_role_takes_its_files():
+    files = {f'f{i}_{date}_disaster': f'{i}{date}' for i in range(2) for date in ('pre', 'post')}
+    pattern = dict(before='_pre_disaster$', after='_post_disaster$')
+    pairs = match_folders({'before': files, 'after': files}, pattern)
+    assert [tuple(pair.values()) for pair in pairs] == [
+        ('f0_pre_disaster', '0pre', '0post'),
+        ('f1_pre_disaster', '1pre', '1post'),
+    ]
+    only = match_folders({'before': files, 'after': files}, pattern, ['f1_pre_disaster'])
+    assert [pair['after'] for pair in only] == ['1post']
+    with pytest.raises(UnmatchedPairError, match=r"'_pre_disaster\$' does not match 'f1_post"):
+        match_folders({'before': files, 'after': files}, pattern, ['f1_post_disaster'])
+    with pytest.raises(UnmatchedPairError, match="'_mid' is found in none of 4 names"):
+        match_folders({'before': files, 'after': files}, dict(pattern, after='_mid'))
+    with pytest.raises(UnmatchedPairError, match='give each role its own'):
+        match_folders({'before': files, 'after': files}, '_(pre|post)_disaster')
+
+
+def test_files_that_two_roles_share_are_found_through_links(tmp_path):
+    touch(tmp_path, 'a/1.png', 'a/2.png', 'a/3.png', 'b/2.png', 'b/sub/4.png', 'a/sub/4.png')
+    (tmp_path / 'b/1.png').symlink_to(tmp_path / 'a/1.png')
+    (tmp_path / 'b/3.png').symlink_to('2.png')
+    (tmp_path / 'c').symlink_to('a')
+    files = {role: list_folder(tmp_path / role, ('.png',)) for role in 'abc'}
+    pairs = match_folders(files)
+    assert pairs.names == ['1', '2', '3', 'sub/4']
+    assert pairs.one_file('a', 'b') == [0]
+    assert pairs.one_file('a', 'c') == [0, 1, 2, 3]
+    assert pairs.missing_links() == []
+    (tmp_path / 'a/1.png').unlink()
+    assert pairs.missing_links() == [str(tmp_path / 'b/1.png')]
+
+
+def test_links_that_lead_round_in_a_circle(tmp_path):
+    for folder in ('a', 'b'):
+        touch(tmp_path, f'{folder}/1.png', f'{folder}/lost+found/x.png')
+    for folder in ('a', 'b'):
+        (tmp_path / folder / 'other').symlink_to(tmp_path / ('b' if folder == 'a' else 'a'))
+        (tmp_path / folder / 'self.png').symlink_to('self.png')
+    pairs = match_folders({one: list_folder(tmp_path / one, ('.png',)) for one in 'ab'})
+    assert pairs.names == ['1', 'other/1', 'other/self', 'self']
+    ours = [path for path in pairs.missing_links() if path.startswith(str(tmp_path / 'a/'))]
+    assert [os.path.relpath(path, tmp_path / 'a') for path in ours] == [
+        'other/self.png',
+        'self.png',
+    ]
+
+
+def test_pairs_are_a_sequence():
+    folders = {role: {name: role + name for name in 'abc'} for role in ('x', 'y')}
+    pairs = match_folders(folders)
+    assert list(pairs[1:]) == [{'name': n, 'x': f'x{n}', 'y': f'y{n}'} for n in 'bc']
+    assert list(pairs.choose({'c', 'a'})) == [pairs[0], pairs[2]]
+    assert pairs[-1]['name'] == 'c'

@@ -2,6 +2,7 @@ import pickle
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tfinet_mm.datasets import SCDDataset, SECONDDataset
 from tfinet_mm.errors import ConfigError, UnmatchedPairError
@@ -208,3 +209,162 @@ def test_every_variant_gives_the_same_maps(make_scd, tmp_path, storage, mask):
             expected = np.where(label == 0, 255, label.astype(int) - 1)
             assert np.array_equal(results[f'gt_seg_map_{key}'], expected)
         assert results['label_conflicts'] == 0
+
+
+def disaster(tmp_path, make_scd):
+    """Write both dates into one folder, and their labels into another; return the arrays."""
+    written = make_scd(storage='index')
+    for role, folder in (('images', ('im1', 'im2')), ('targets', ('label1', 'label2'))):
+        (tmp_path / role).mkdir()
+        for date, one in zip(('pre', 'post'), folder, strict=True):
+            for name in written:
+                ending = '_target' if role == 'targets' else ''
+                target = tmp_path / role / f'{name}_{date}_disaster{ending}.png'
+                (tmp_path / one / f'{name}.png').rename(target)
+    return written
+
+
+ONE_FOLDER = dict(
+    img_path_from='images',
+    img_path_to='images',
+    seg_map_path_from='targets',
+    seg_map_path_to='targets',
+)
+BY_SUFFIX = dict(
+    img_suffix=dict(img_path_from='_pre_disaster.png', img_path_to='_post_disaster.png'),
+    seg_map_suffix=dict(
+        seg_map_path_from='_pre_disaster_target.png', seg_map_path_to='_post_disaster_target.png'
+    ),
+)
+BY_PATTERN = dict(
+    key_pattern=dict(
+        img_path_from='_pre_disaster',
+        img_path_to='_post_disaster',
+        seg_map_path_from='_pre_disaster_target',
+        seg_map_path_to='_post_disaster_target',
+    )
+)
+
+
+@pytest.mark.parametrize('options', [BY_SUFFIX, BY_PATTERN])
+def test_one_folder_of_both_dates(make_scd, tmp_path, options):
+    written = disaster(tmp_path, make_scd)
+    dataset = SECONDDataset(data_root=str(tmp_path), data_prefix=ONE_FOLDER, **options)
+    end = '' if options is BY_SUFFIX else '_pre_disaster'
+    assert ids(dataset) == [f'{name}{end}' for name in written]
+    for index, name in enumerate(written):
+        info = dataset.get_data_info(index)
+        assert info['img_path'] == [
+            str(tmp_path / 'images' / f'{name}_{date}_disaster.png') for date in ('pre', 'post')
+        ]
+        assert info['seg_map_path_to'] == str(
+            tmp_path / 'targets' / f'{name}_post_disaster_target.png'
+        )
+    (tmp_path / 'list.txt').write_text(f'b{end}\n')
+    listed = SECONDDataset(
+        data_root=str(tmp_path), data_prefix=ONE_FOLDER, ann_file='list.txt', **options
+    )
+    assert ids(listed) == [f'b{end}']
+
+
+def test_one_folder_without_saying_whose_files_are_whose(make_scd, tmp_path):
+    disaster(tmp_path, make_scd)
+    options = dict(data_root=str(tmp_path), data_prefix=ONE_FOLDER)
+    with pytest.raises(UnmatchedPairError, match=r'give each role its own: key_pattern=dict\('):
+        SECONDDataset(**options, key_pattern='_(pre|post)_disaster(_target)?')
+    suffixes = dict(img_suffix='_pre_disaster.png', seg_map_suffix='_pre_disaster_target.png')
+    with pytest.raises(
+        ValueError, match=r'same images: .* are the folder .*images.*img_suffix=dict'
+    ):
+        SECONDDataset(**options, **suffixes)
+    images = dict(suffixes, img_suffix=BY_SUFFIX['img_suffix'])
+    with pytest.raises(ValueError, match=r'same labels: .* are the folder .*targets'):
+        SECONDDataset(**options, **images)
+
+
+@pytest.mark.parametrize(
+    ('options', 'message'),
+    [
+        (dict(img_suffix=dict(before='.png')), r"img_suffix has the unknown keys \['before'\]"),
+        (dict(img_suffix=dict(img_path_to='png')), r"img_suffix\['img_path_to'\]='png' has no dot"),
+        (dict(key_pattern=dict(after='_post')), r"key_pattern has the unknown keys \['after'\]"),
+        (dict(key_pattern=dict(img_path_to='(')), r"regular expression, got '\('"),
+    ],
+)
+def test_options_of_roles_that_do_not_fit(make_scd, tmp_path, options, message):
+    make_scd()
+    with pytest.raises(ValueError, match=message):
+        SECONDDataset(data_root=str(tmp_path), **options)
+
+
+@pytest.mark.parametrize(
+    ('first', 'second', 'message'),
+    [
+        ('im1', 'im2', r'same images: .*hold one file in 1 of 3 pairs, such as .*im1/b\.png'),
+        ('label1', 'label2', r'same labels: .*hold one file in 1 of 3 pairs'),
+        ('label1', 'im1', r'one file would be read in two roles: .*img_path_from'),
+    ],
+)
+def test_a_link_to_the_file_of_another_role(make_scd, tmp_path, first, second, message):
+    make_scd(storage='index')
+    (tmp_path / second / 'b.png').unlink()
+    (tmp_path / second / 'b.png').symlink_to(tmp_path / first / 'b.png')
+    with pytest.raises(ValueError, match=message):
+        SECONDDataset(data_root=str(tmp_path))
+    (tmp_path / 'list.txt').write_text('a\nc\n')
+    assert len(SECONDDataset(data_root=str(tmp_path), ann_file='list.txt')) == 2
+
+
+def test_linked_folders(make_scd, tmp_path):
+    make_scd()
+    (tmp_path / 'again').symlink_to('label1')
+    prefix = dict(seg_map_path_to='again')
+    with pytest.raises(ValueError, match=r'same labels: .* are the folder'):
+        SECONDDataset(data_root=str(tmp_path), data_prefix=prefix)
+    # Links of all files into a store, as data versioning leaves them.
+    for folder in ('im1', 'im2', 'label1', 'label2'):
+        (tmp_path / 'store').mkdir(exist_ok=True)
+        for name in 'abc':
+            target = tmp_path / 'store' / f'{folder}{name}'
+            (tmp_path / folder / f'{name}.png').rename(target)
+            (tmp_path / folder / f'{name}.png').symlink_to(target)
+    assert ids(SECONDDataset(data_root=str(tmp_path))) == ['a', 'b', 'c']
+    (tmp_path / 'store' / 'label2b').unlink()
+    with pytest.raises(
+        FileNotFoundError, match=r'1 files .* missing files, such as .*label2/b\.png ->'
+    ):
+        SECONDDataset(data_root=str(tmp_path))
+
+
+def test_a_store_may_keep_labels_without_change_once(make_scd, tmp_path):
+    make_scd(storage='index')
+    for folder in ('label1', 'label2'):
+        (tmp_path / folder / 'b.png').unlink()
+        (tmp_path / folder / 'b.png').symlink_to('../store.png')
+    Image.fromarray(np.zeros((12, 16), np.uint8)).save(tmp_path / 'store.png')
+    assert len(SECONDDataset(data_root=str(tmp_path))) == 3
+    label = np.zeros((12, 16), np.uint8)
+    label[3:5] = 2
+    Image.fromarray(label).save(tmp_path / 'store.png')
+    with pytest.raises(ValueError, match='same labels'):
+        SECONDDataset(data_root=str(tmp_path))
+
+
+def test_of_each_pair_little_more_than_its_name_is_kept(tmp_path):
+    names = [f'region {i:05d}' for i in range(3000)]
+    for folder in ('im1', 'im2', 'label1', 'label2'):
+        (tmp_path / folder).mkdir()
+        for name in names:
+            (tmp_path / folder / f'{name}.png').touch()
+    dataset = SECONDDataset(data_root=str(tmp_path))
+    assert dataset.data_bytes.nbytes / 3000 < 100
+    assert len(dataset.data_list) == 0
+    plain = SECONDDataset(data_root=str(tmp_path), serialize_data=False)
+    for index in (0, 1, 2999, -1):
+        assert dataset.get_data_info(index) == plain.get_data_info(index)
+    for indices in (5, -5, [3, 7]):
+        part, other = (
+            SECONDDataset(data_root=str(tmp_path), indices=indices, serialize_data=serialize)
+            for serialize in (True, False)
+        )
+        assert ids(part) == ids(other) == ids(dataset.get_subset(indices))

@@ -1,4 +1,4 @@
-"""A training in milliseconds: random samples, batch norm and dropout, given scores."""
+"""A training that takes milliseconds: random samples, batch norm, dropout, given scores."""
 
 import gc
 import itertools
@@ -36,7 +36,7 @@ class Samples(Dataset):
 
 
 class Network(BaseModel):
-    """Two convolutions, and a pooled branch where asked for; its loss can be spoilt."""
+    """Two convolutions, and optionally a pooled branch; its loss can be made not finite."""
 
     def __init__(self, pooled=False, spoil=None):
         super().__init__()
@@ -59,7 +59,7 @@ class Network(BaseModel):
 
 
 class Scores(BaseMetric):
-    """The score given for each epoch, counted from 1; the last of them further on."""
+    """The given score of each epoch, counted from 1; later epochs have the last one."""
 
     def __init__(self, scores):
         super().__init__()
@@ -76,7 +76,7 @@ class Scores(BaseMetric):
 @pytest.fixture
 def small_runner(tmp_path, monkeypatch):
     """Make a runner of a small training; every option of MMEngine's Runner may be given."""
-    # Workers that wait for the next epoch look so often whether there is none.
+    # The interval at which idle workers look whether the training has ended.
     monkeypatch.setattr('torch.utils.data._utils.MP_STATUS_CHECK_INTERVAL', 0.2)
     # They ask other programs for versions, which takes longer than the training.
     monkeypatch.setattr('mmengine.runner.Runner._log_env', lambda self, env_cfg: None)
@@ -123,7 +123,7 @@ def small_runner(tmp_path, monkeypatch):
             options['default_hooks']['checkpoint'] = dict(
                 type='CheckpointHook', interval=1, save_best='Score', rule='greater'
             )
-        # The weights begin the same in every run, whatever the generators did before.
+        # The weights begin the same in every run, in whatever state the generators are.
         with torch.random.fork_rng():
             torch.manual_seed(0)
             model = network or Network()

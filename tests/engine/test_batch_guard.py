@@ -25,7 +25,7 @@ def loader(small_runner):
 
 
 def _trains_on_one(network, inputs):
-    """Return what torch says."""
+    """Return torch's answer."""
     network.train()
     try:
         network(inputs, mode='loss')

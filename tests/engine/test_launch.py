@@ -1,4 +1,4 @@
-"""Setting up ranks; two real ones run in tests/tools/test_dist.py."""
+"""Test the start of ranks; two real ones run in tests/tools/test_dist.py."""
 
 import os
 
@@ -30,7 +30,7 @@ def clean(monkeypatch):
         if name in VARIABLES or name.startswith(('SLURM_', 'OMPI_')):
             monkeypatch.delenv(name)
     monkeypatch.setattr(launch, 'get_device', lambda: 'cpu')
-    # What the code under test sets itself has to be undone as well.
+    # Variables that the tested code sets must be undone as well.
     for name in VARIABLES:
         monkeypatch.setenv(name, '')
         monkeypatch.delenv(name)
@@ -165,7 +165,7 @@ def test_what_is_missing_is_said(launcher, hint):
 
 
 def test_processes_that_share_work_out(one_rank):
-    """One process of one: gloo, whatever there is, and a long patience."""
+    """A single process uses gloo on any machine, with a long timeout."""
     join_cpu_group('none')
     assert not distributed.is_initialized()
     assert on_first_rank(lambda: 5) == 5

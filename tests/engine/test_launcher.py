@@ -1,4 +1,4 @@
-"""Test what a launch of several ranks ends with."""
+"""Test the exit codes and messages of a launch of several ranks."""
 
 import subprocess
 import sys

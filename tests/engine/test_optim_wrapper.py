@@ -1,4 +1,4 @@
-"""The optimizer wrapper that casts, against torch's own autocast and gradients."""
+"""Test the optimizer wrapper that casts against torch's own autocast and gradients."""
 
 import subprocess
 import sys

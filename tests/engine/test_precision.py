@@ -1,4 +1,4 @@
-"""Test what ``--amp`` and ``autocast`` do to a config, and that the result runs."""
+"""Test the changes of a config by ``--amp`` and ``autocast``, and that the result runs."""
 
 import logging
 
@@ -261,7 +261,7 @@ class Pictures(Dataset):
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='MMEngine puts the model onto the GPU')
 def test_an_mmseg_model_runs_in_bfloat16_on_a_cpu(tmp_path):
-    """Its own name without a prefix, through MMEngine's Runner, in training and testing."""
+    """A type without a prefix works in MMEngine's Runner, in training and testing."""
     loader = DataLoader(Pictures(), batch_size=2, collate_fn=pseudo_collate)
     norm = dict(type='BN')
     cfg = config('EncoderDecoder')

@@ -26,7 +26,7 @@ from tfinet_mm.engine.randomness import (
 
 
 def _flat(value, name=''):
-    """Every tensor and number of nested containers, by its place."""
+    """Yield every tensor and number of nested containers, by its place."""
     if isinstance(value, dict):
         for key, part in value.items():
             yield from _flat(part, f'{name}/{key}')
@@ -40,7 +40,7 @@ def _flat(value, name=''):
 
 
 def _state(path):
-    """Return what a checkpoint holds of a training, without times and paths."""
+    """Return the state of a training in a checkpoint, without times and paths."""
     checkpoint = load_checkpoint_file(path)
     scalars = {
         name: [list(part) for part in (buffer._log_history, buffer._count_history)]
@@ -58,7 +58,7 @@ def test_resumed_equals_undisturbed(small_runner, tmp_path, workers, persistent,
     options = dict(workers=workers, persistent=persistent, randomness=dict(seed=seed))
     one = small_runner('one', 4, **options)
     one.train()
-    # Another process: its generators are anywhere.
+    # Another process, whose generators may be in any state.
     two = small_runner('two', 4, **options | dict(randomness=dict(seed=one.seed)))
     two.train_loop._max_epochs = 2
     two.train()
@@ -103,7 +103,7 @@ def test_a_loop_over_iterations_goes_on_at_its_place(
 
 
 def _draws(small_runner, workers, epoch=0, seed=1):
-    """Return what the pipeline drew for each sample of an epoch of rank 0 or 1, by index."""
+    """Return the numbers drawn for each sample of an epoch of rank 0 or 1, by index."""
     cfg = dict(
         dataset=small_runner.samples(6),
         sampler=dict(type='DefaultSampler', shuffle=True),
@@ -172,7 +172,7 @@ def test_loading_leaves_the_generators_as_they_were(small_runner):
     with pytest.raises(ZeroDivisionError), preserved_randomness():
         random.random() / 0
     assert random.getstate() == state
-    # A plain index draws from where the generators are.
+    # A plain index draws from the present state of the generators.
     assert not torch.equal(dataset[2]['inputs'], dataset[2]['inputs'])
 
 

@@ -57,7 +57,7 @@ def test_another_folder_for_checkpoints_is_followed(tmp_path):
     (tmp_path / 'last_checkpoint').write_text(str(other))
     save(tmp_path / 'epoch_2.pth')
     assert newest_checkpoint(tmp_path) == other
-    # A note that was cut off, or points to nothing, does no harm.
+    # A note that was cut off, or names a missing file, does no harm.
     (tmp_path / 'last_checkpoint').write_text('')
     assert newest_checkpoint(tmp_path) == tmp_path / 'epoch_2.pth'
     (tmp_path / 'last_checkpoint').write_text('/nowhere/epoch_9.pth')

@@ -1,4 +1,4 @@
-"""Checkpoints of SCDRunner: read safely, checked, written whole, with MMEngine's hooks."""
+"""Test checkpoints of SCDRunner: read safely, checked, complete, with MMEngine's hooks."""
 
 import stat
 
@@ -97,7 +97,7 @@ def test_parts_that_cannot_be_built_are_named(tmp_path):
         runner.train()
     hooks = [dict(type='EMAHook', momentum=2)]
     runner = make_runner(tmp_path, 'hooks', 1, custom_hooks=hooks)
-    with pytest.raises(ConfigError, match=r'what a hook needs .*momentum must be in range'):
+    with pytest.raises(ConfigError, match=r'a part that a hook needs .*momentum must be in range'):
         runner.train()
     with pytest.raises(ConfigError, match=r"a hook can't be built: .*'monitor': 'Nix'"):
         runner.register_hook(dict(type='EarlyStoppingHook', monitor='Nix'))
@@ -171,7 +171,7 @@ def test_what_a_runner_saves_is_read_and_resumed(tmp_path):
     assert resumed.epoch == 3
     assert resumed.iter == 6
     assert resumed.message_hub.get_info('best_score') == 36.5
-    # The history continues where it was: four iterations of the first run, two of the second.
+    # The history continues: four iterations of the first run, two of the second.
     assert len(resumed.message_hub.get_scalar('train/loss').data[0]) == 6
     assert resumed.message_hub.get_scalar('train/loss').statistics('mean') > 0
 

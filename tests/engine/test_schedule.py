@@ -12,7 +12,7 @@ LINEAR = dict(type='PolyLR', power=1.0, eta_min=0.0)
 
 @pytest.fixture
 def rates(monkeypatch):
-    """Learning rate and momentum of each iteration."""
+    """Record learning rate and momentum of each iteration."""
     found = []
     original = OptimWrapper.update_params
 
@@ -171,7 +171,7 @@ def test_a_rate_of_nothing_is_refused_when_resumed_for_longer(small_runner, tmp_
         'resumed to more than the 2 epochs planned: the learning rate is 0 in the last 4 of 6 '
         'epochs, which train nothing, because the schedule ends after 2; set param_scheduler.end=6'
     )
-    # As it was planned, such a training resumes.
+    # With the planned length such a training resumes.
     runner = small_runner('three', 6, **schedule)
     runner.train()
     assert 'the learning rate is 0 in the last 5 of 6 epochs' in _log(tmp_path / 'three')

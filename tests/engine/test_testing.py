@@ -36,7 +36,7 @@ def test_an_ensemble_has_none():
     cfg = Config(dict(model=ENSEMBLE, load_from='other.pth', resume=True))
     set_checkpoint(cfg, None)
     assert (cfg.load_from, cfg.resume) == (None, False)
-    with pytest.raises(ValueError, match=r'x\.pth has no place; .*members\.0\.checkpoint=PATH'):
+    with pytest.raises(ValueError, match=r'x\.pth can not be used; .*members\.0\.checkpoint=PATH'):
         set_checkpoint(cfg, 'x.pth')
 
 

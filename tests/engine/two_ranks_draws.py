@@ -1,4 +1,4 @@
-"""Trains on one rank of a gloo group and notes what it drew; run by test_randomness.py.
+"""Train on one rank of a gloo group and note the numbers drawn; run by test_randomness.py.
 
 python two_ranks_draws.py FOLDER RANK RANKS
 

@@ -1,4 +1,4 @@
-"""Mean and spread over runs, against worked numbers."""
+"""Mean and standard deviation over runs, against worked numbers."""
 
 import pytest
 

@@ -6,13 +6,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from mmengine.evaluator import Evaluator
 from mmengine.structures import PixelData
 
 from tfinet_mm.errors import LabelValueError, MissingLabelsError, SampleCountError
-from tfinet_mm.evaluation import SCDConfusion, SCDMetric, scd_scores
+from tfinet_mm.evaluation import (
+    PairCounts,
+    SCDConfusion,
+    SCDMetric,
+    scd_scores,
+    score_intervals,
+    scores_report,
+)
 from tfinet_mm.evaluation.metric import RankReport, padded_ranks
 from tfinet_mm.structures import SECOND
 
@@ -28,14 +36,16 @@ def scored(batches, size, **options):
     return metric.evaluate(size)
 
 
+def counted(index):
+    """Counts of one pair."""
+    sample = pair(index)
+    maps = [sample[name]['data'] for name in (*HELPERS['GT'], *HELPERS['PRED'])]
+    return SCDConfusion.from_maps(*maps, 6)
+
+
 def expected_scores(size):
     """Scores of the counts added up by hand."""
-    counts = SCDConfusion.zeros(6)
-    for index in range(size):
-        sample = pair(index)
-        maps = [sample[name]['data'] for name in (*HELPERS['GT'], *HELPERS['PRED'])]
-        counts = counts + SCDConfusion.from_maps(*maps, 6)
-    return scd_scores(counts.scd)
+    return scd_scores(sum((counted(index) for index in range(size)), SCDConfusion.zeros(6)).scd)
 
 
 def test_scores_are_those_of_the_summed_counts():
@@ -94,6 +104,19 @@ def test_two_ranks_give_what_one_gives(two_ranks, number):
     report = json.loads((two_ranks / str(number) / 'scores.json').read_text())
     assert report['num_samples'] == size
     assert sum(map(sum, report['confusion']['change'])) == size * 72
+    assert report['intervals'] == intervals(size)
+
+
+def intervals(size):
+    """What the report says of the intervals, of pairs collected here one after the other."""
+    pairs = PairCounts(6)
+    for index in range(size):
+        pairs.add(counted(index))
+    pairs = PairCounts.merge([pairs.pack()], 6)
+    total = sum((counted(index) for index in range(size)), SCDConfusion.zeros(6))
+    return json.loads(
+        json.dumps(scores_report(total, SECOND, size, score_intervals(pairs, SECOND))['intervals'])
+    )
 
 
 @pytest.mark.parametrize('ranks', range(1, 6))
@@ -134,13 +157,29 @@ def test_every_evaluation_starts_anew():
         assert metric.evaluate(2) == scored([[pair(first), pair(first + 1)]], 2)
 
 
-def test_memory_does_not_grow_with_the_number_of_pairs():
-    metric = new_metric()
-    metric.process(None, [pair(0)])
-    before = len(metric.results), metric._sum().flatten().nbytes
+@pytest.mark.parametrize('resamples', [0, 10])
+def test_of_each_pair_only_its_counts_are_kept(resamples):
+    metric = new_metric(resamples=resamples)
     for index in range(5):
         metric.process(None, [pair(index)])
-    assert (len(metric.results), metric._sum().flatten().nbytes) == before
+    assert metric.results == []
+    nonzero = sum(np.count_nonzero(counted(index).flatten()) for index in range(5))
+    kept = metric._pairs.nbytes if resamples else metric._pairs
+    assert kept == (5 * 8 + 12 * nonzero if resamples else None)
+
+
+def test_intervals_are_optional_and_seeded(tmp_path):
+    def written(**options):
+        file = tmp_path / 'scores.json'
+        scored([[pair(i)] for i in range(4)], 4, out_file=str(file), **options)
+        return json.loads(file.read_text())['intervals']
+
+    assert written(resamples=0) is None
+    first = written(resamples=50, seed=1)
+    assert (first['resamples'], first['seed'], first['level']) == (50, 1, 0.95)
+    assert written(resamples=50, seed=1) == first != written(resamples=50, seed=2)
+    with pytest.raises(ValueError, match='got -1; use 0 for no intervals'):
+        new_metric(resamples=-1)
 
 
 def test_through_the_evaluator_with_data_samples():

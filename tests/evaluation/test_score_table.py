@@ -8,6 +8,7 @@ import pytest
 from tfinet_mm.errors import ClassMismatchError
 from tfinet_mm.evaluation import (
     SCDConfusion,
+    ScoreIntervals,
     format_table,
     overall_scores,
     per_class_scores,
@@ -81,6 +82,32 @@ def test_report_is_json(counts):
         'built up -> water',
         'built up -> built up',
     ]
+
+
+def test_intervals_stand_below_and_beside_the_scores(counts):
+    bounds = {}
+    for number, name in enumerate(overall_scores(counts)):
+        bounds[f'scores\0{name}'] = (number + 0.25, number + 50.5)
+    for date in ('from', 'to'):
+        for name in TABLE.names:
+            bounds |= {f'{date}\0{name}\0{score}': (1.0, 2.0) for score in ('IoU', 'F1')}
+    bounds['from\0water\0F1'] = (80.0, 90.125)
+    bounds |= {f'change\0{name}': (3.0, 4.0) for name in ('F1', 'IoU')}
+    intervals = ScoreIntervals(bounds, pairs=7, resamples=20)
+    blocks = [b.splitlines() for b in format_table(counts, TABLE, 7, intervals).split('\n\n')]
+    assert blocks[0] == [
+        'Scores over 7 pairs, in percent, with 95 % confidence intervals (20 draws of pairs)'
+    ]
+    place = blocks[1][0].split().index('SeK')
+    assert blocks[1][2].split()[1:][place] == '5.25'
+    assert blocks[1][3].split()[1:][place] == '55.50'
+    assert '85.11 [80.00, 90.12]' in blocks[4][2]
+    report = json.loads(json.dumps(scores_report(counts, TABLE, 7, intervals)))['intervals']
+    assert report['scores']['SeK'] == [5.25, 55.5]
+    assert report['per_class']['from']['water']['F1'] == [80, 90.125]
+    assert report['change'] == {'F1': [3, 4], 'IoU': [3, 4]}
+    assert report['method'] == 'percentile bootstrap over pairs'
+    assert scores_report(counts, TABLE, 7)['intervals'] is None
 
 
 def test_classes_of_another_data_set(counts):

@@ -157,9 +157,9 @@ def test_palette_in_another_order_is_read_by_colour(save):
 
 def test_palette_at_arbitrary_indices_is_read_by_colour(save):
     palette = np.zeros((256, 3), np.uint8)
-    places = np.array([255, 40, 41, 90, 91, 200, 201])
-    palette[places] = COLOURS
-    label = read_semantic_label(save(places[LABEL].astype(np.uint8), palette), SECOND)
+    indices = np.array([255, 40, 41, 90, 91, 200, 201])
+    palette[indices] = COLOURS
+    label = read_semantic_label(save(indices[LABEL].astype(np.uint8), palette), SECOND)
     assert np.array_equal(label.values, LABEL)
 
 

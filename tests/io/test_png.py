@@ -1,4 +1,4 @@
-"""Label maps as colours and as files."""
+"""Test label maps as colours and as files."""
 
 import cv2
 import numpy as np

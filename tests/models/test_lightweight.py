@@ -10,7 +10,7 @@ CONV = {'type': 'tfinet_mm.LightweightConv'}
 
 
 def test_is_depthwise_then_pointwise():
-    """With an identity in between, it is one convolution with the product of the weights."""
+    """With an identity in between, it equals one convolution with the product of the weights."""
     conv = LightweightConv(3, 4, 3, padding=2, dilation=2).eval()
     depthwise, _, _, pointwise = conv
     conv[1], conv[2] = nn.Identity(), nn.Identity()

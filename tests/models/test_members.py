@@ -1,4 +1,4 @@
-"""Configs of members, and what loading one says; the ensemble's tests do the rest."""
+"""Test configs of members, and errors of loading one; the ensemble's tests do the rest."""
 
 from types import SimpleNamespace
 

@@ -1,4 +1,4 @@
-"""Images are normalised as the weights were trained that a backbone begins with."""
+"""Images are normalised as in the training of the weights that a backbone begins with."""
 
 from types import SimpleNamespace
 
@@ -19,7 +19,7 @@ BLUE_FIRST = {key: values[::-1] for key, values in IMAGENET.items()}
 
 
 def backbone(checkpoint):
-    """Any backbone of mmseg's."""
+    """Any backbone of mmseg."""
     module = nn.Module()
     module.init_cfg = dict(type='Pretrained', checkpoint=checkpoint)
     return module
@@ -124,7 +124,7 @@ def test_the_order_of_bands_counts():
 
 
 def test_other_bands_have_a_normalisation_of_their_own():
-    """Weights for three bands don't fit their first layer, so they say nothing about them."""
+    """Weights for three bands don't fit another number, so any normalisation will do."""
     check_normalisation(
         backbone('torchvision://resnet18'), PairDataPreprocessor(mean=[100] * 5, std=[50] * 5), 5
     )
@@ -161,7 +161,7 @@ def detector(**more):
 
 
 def test_a_detector_stops_before_it_reads_the_weights():
-    """Its init_weights is what every Runner calls before the first step."""
+    """Every Runner calls its init_weights before the first step."""
     with pytest.raises(NormalisationError, match=r"'nowhere\.pth'"):
         detector().init_weights()
     with pytest.raises(FileNotFoundError, match=r'nowhere\.pth'):

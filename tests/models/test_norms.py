@@ -1,4 +1,4 @@
-"""The normalisation that a config asks for is in every layer of a network."""
+"""Every layer of a network has the normalisation that a config asks for."""
 
 from collections import Counter
 from pathlib import Path
@@ -101,7 +101,7 @@ def test_every_layer_is_the_one_asked_for(name, kind):
 
 
 def test_lightweight_convolutions_in_heads_of_mmseg():
-    """FCNHead knows nothing of what is within its convolutions."""
+    """FCNHead doesn't know the layers within its convolutions."""
     norm = dict(type='GN', num_groups=4, eps=1e-3)
     head = dict(
         type='mmseg.FCNHead',

@@ -150,7 +150,7 @@ def test_something_else_is_refused(content):
     ],
 )
 def test_senseearth_networks(name, config):
-    """Converted, they load strictly and compute what was published, TTA means included."""
+    """Converted networks load strictly and give the published results, TTA means included."""
     reference = load_reference(name)
     cfg = Config.fromfile(CONFIGS / 'senseearth' / config)
     cfg.model.backbone.init_cfg = None

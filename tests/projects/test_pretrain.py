@@ -166,3 +166,14 @@ def test_real_pairs_are_scored_by_half_and_scale(tmp_path, capsys):
     assert 0 <= scores['SECOND all']['change_F1'] <= 100
     assert set(scores['SECOND all']['classes']) == set(SECOND.names)
     assert 'LEVIR x0.5' in capsys.readouterr().out
+
+
+def test_the_weights_of_the_package_reach_their_bar(second_samples, tmp_path):
+    """On the real pairs that didn't choose them, as whoever names no weights uses them."""
+    out = tmp_path / 'scores.json'
+    _load('score_real').main([DEFAULT, '--second', str(second_samples), '--json', str(out)])
+    scores = json.loads(out.read_text())[DEFAULT]
+    for part in ('SECOND report', 'SECOND all'):
+        found = {key: scores[part][key] for key in ('change_F1', 'change_IoU', 'Fscd', 'SeK')}
+        bar = dict(change_F1=80, change_IoU=65, Fscd=55, SeK=18)
+        assert all(found[key] > bar[key] for key in bar), found

@@ -36,11 +36,11 @@ def test_counts_are_those_of_a_loop_over_pixels():
                 assigned, label = prediction.cover[y, x], labels[date][y, x]
                 expected.pixels += 1
                 if annotation == 255:
-                    expected.silent += 1
+                    expected.ignored += 1
                 elif annotation:
                     expected.annotated[annotation - 1] += 1
                 else:
-                    expected.fillable += 1
+                    expected.unlabelled += 1
                     if assigned:
                         expected.assigned[assigned - 1] += 1
                     if label:

@@ -157,7 +157,7 @@ def test_annotated_pixels_stay_and_silent_ones_get_nothing(
     assert before[0, 1] == before[0, 2] == after[0, 1] == after[0, 2] == 0
     assert (before[1, 0], after[1, 0]) == (2, 6)
     assert (before > 0).sum() == (after > 0).sum() == 4
-    assert report['pixels'] == dict(total=12, annotated=2, silent=4, fillable=6, filled=6)
+    assert report['pixels'] == dict(total=12, annotated=2, ignored=4, unlabelled=6, filled=6)
 
 
 @pytest.mark.parametrize('method', ['vote', 'soft'])

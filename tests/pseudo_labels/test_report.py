@@ -16,9 +16,9 @@ def counts():
     counts = Counts.zeros(2, 2)
     counts.pairs += 1
     counts.pixels += 200
-    counts.silent += 10
+    counts.ignored += 10
     counts.annotated += [30, 10]
-    counts.fillable += 150
+    counts.unlabelled += 150
     counts.assigned += [120, 24]
     counts.filled += [90, 6]
     counts.unchanged += 80
@@ -35,7 +35,7 @@ def test_worked_numbers(counts):
     json.dumps(report)
     assert report['method'] == 'soft'
     assert report['options'] == {'quota': None}
-    assert report['pixels'] == dict(total=200, annotated=40, silent=10, fillable=150, filled=96)
+    assert report['pixels'] == dict(total=200, annotated=40, ignored=10, unlabelled=150, filled=96)
     assert report['filled'] == 64.0
     assert report['classes']['grass'] == dict(
         annotated=75.0, assigned=80.0, filled=60.0, kept=75.0, threshold=0.9, pixels=90

@@ -233,7 +233,7 @@ def test_transitions_of_landsat(tmp_path):
 
 
 def test_land_cover_with_gaps(tmp_path):
-    """Labels of every pixel that are silent in places, as HRSCD's: only gaps are filled."""
+    """Labels of every pixel but a few ignored ones, as HRSCD's: only gaps are filled."""
     rng = np.random.default_rng(4)
     cover = [rng.integers(0, 7, (8, 9)).astype(np.uint8) for _ in DATES]
     mask = (rng.random((8, 9)) < 0.3).astype(np.uint8)

@@ -10,7 +10,7 @@ import torch
 
 from tfinet_mm.recipe import plan
 from tfinet_mm.recipe.config import load_recipe
-from tfinet_mm.recipe.plan import Launch, make_plan
+from tfinet_mm.recipe.plan import make_plan
 
 ROOT = Path(__file__).parents[2]
 
@@ -92,8 +92,8 @@ class Folder:
         file.unlink(missing_ok=True)
         return lines
 
-    def plan(self, launch=None, seed=None, work_dir='work'):
-        return make_plan(load_recipe('recipe.py'), work_dir, launch or Launch(), seed)
+    def plan(self, gpus=0, seed=None, work_dir='work'):
+        return make_plan(load_recipe('recipe.py'), work_dir, gpus, seed)
 
     def run(self, *options: str, recipe='recipe.py', work_dir='work', code=0) -> str:
         """Run tools/recipe.py, and return what it and its commands print."""
@@ -106,7 +106,7 @@ class Folder:
         return self.printed
 
     def state(self, stage: str) -> dict:
-        return json.loads((self.path / 'work' / 'stages' / f'{stage}.json').read_text())
+        return json.loads((self.path / 'work' / 'stages' / stage / 'state.json').read_text())
 
 
 def load_tool():

@@ -42,12 +42,12 @@ test_options = ['--split', 'val']
     assert (second.name, second.train_options) == ('a2', ('--amp', '--seed', '2'))
     assert second.weight == 3.0
     (labels,) = recipe.pseudo_labels
-    assert labels.options == ('--method', 'soft', '--tta', '--threshold', '0.9')
-    assert labels.stage == 'pseudo_labels'
+    assert (labels.name, labels.method, labels.tta) == ('', 'soft', True)
+    assert labels.options == ('--threshold', '0.9')
     assert [(one.name, one.labels, one.ensemble) for one in recipe.retrain] == [('b', '', False)]
     assert [(one.name, one.train_options) for one in recipe.others] == [('c', ('--amp',))]
     assert recipe.retrain[0].train_options == ('--amp',)
-    assert recipe.tests == {
+    assert vars(recipe.tests) == {
         'members': ('plain',),
         'members_ensemble': ('plain', 'tta'),
         'others': ('plain', 'tta'),
@@ -78,13 +78,9 @@ retrain = [
 ]
 """
     )
-    assert [(one.name, one.options) for one in recipe.pseudo_labels] == [
-        ('vote', ('--method', 'vote')),
-        ('soft', ('--method', 'soft', '--tta')),
-    ]
-    assert [one.stage for one in recipe.pseudo_labels] == [
-        'pseudo_labels/vote',
-        'pseudo_labels/soft',
+    assert [(one.name, one.method, one.tta) for one in recipe.pseudo_labels] == [
+        ('vote', 'vote', False),
+        ('soft', 'soft', True),
     ]
     assert [(one.name, one.labels, one.ensemble) for one in recipe.retrain] == [
         ('b_soft', 'soft', True),
@@ -100,7 +96,7 @@ pseudo_labels = [dict(name='mine', method='vote')]
 retrain = [dict(config='nets/b.py'{labels})]
 """)
     assert recipe.retrain[0].labels == 'mine'
-    assert recipe.pseudo_labels[0].stage == 'pseudo_labels/mine'
+    assert recipe.pseudo_labels[0].name == 'mine'
 
 
 @pytest.mark.parametrize(
@@ -108,19 +104,24 @@ retrain = [dict(config='nets/b.py'{labels})]
     [
         ("retrain = ['nets/b.py']", 'b needs labels=..., the name of the pseudo labels it is'),
         ("retrain = [dict(config='nets/b.py', labels='sfot')]", "['vote', 'soft'], got 'sfot'"),
-        ("retrain = [dict(config='nets/b.py', labels='soft', ensemble=1)]", 'b must be True or'),
-        ("pseudo_labels = [dict(method='vote')]", "each with name='...', got {'method': 'vote'}"),
-        ("pseudo_labels = [dict(name='x', tta=True)]", "dict(method='vote' or 'soft', ...)"),
-        ("pseudo_labels = dict(name='x', method='vote')", "['name'] is none of the keys"),
+        (
+            "retrain = [dict(config='nets/b.py', labels='soft', ensemble=1)]",
+            'ensemble of nets/b.py of retrain must be True or False, got 1',
+        ),
+        ("pseudo_labels = [dict(method='vote')] * 2", 'pseudo labels need names of'),
+        ("pseudo_labels = [dict(name='x', tta=True)]", 'pseudo_labels must be dict(method=..., '),
         ("pseudo_labels = [dict(name='x', method='vote')] * 2", 'pseudo labels need names of'),
         ("pseudo_labels = [dict(name='../x', method='vote')]", 'that can be file names'),
-        ("others = [dict(config='nets/b.py', weight=2)]", "of others: ['weight'] is none of"),
+        (
+            "others = [dict(config='nets/b.py', weight=2)]",
+            "nets/b.py of others: ['weight'] is none of",
+        ),
         ("others = ['nets/a.py']", 'networks need names of their own'),
         ("others = [dict(config='nets/a.py', name='retrained')]", 'the name of an ensemble'),
         (
             "pseudo_labels = dict(method='vote')\n"
             "retrain = [dict(config='nets/b.py', labels='vote')]",
-            "asks for the labels 'vote', but the only pseudo labels have no name",
+            "b needs labels=..., the name of the pseudo labels it is trained on: one of [''], got",
         ),
     ],
 )
@@ -141,7 +142,7 @@ def test_labels_and_others_that_cannot_be(read, text, message):
         ("members = [dict(config='nets/a.py', name='members')]", 'the name of an ensemble'),
         (
             "members = [dict(config='nets/a.py', weight=0)]",
-            'weight of a.py must be a number above 0, got 0',
+            'weight of nets/a.py of members must be a number above 0, got 0',
         ),
         ("members = [dict(config='nets/a.py', weight='2')]", "above 0, got '2'"),
         ("members = [dict(config='nets/a.py', weight=float('nan'))]", 'above 0, got nan'),
@@ -150,27 +151,42 @@ def test_labels_and_others_that_cannot_be(read, text, message):
         ("members = [dict(config='nets/a.py', name='{a}')]", 'that can be file names'),
         ("members = [dict(config='nets/a.py', name='a' * 101)]", 'that can be file names'),
         ("members = [dict(config='nets/a.py', name=' ')]", 'that can be file names'),
-        ("members = [dict(config='nets/a.py', name=5)]", 'the name of a.py must be a word, got 5'),
-        ('members = [dict(config=5)]', 'config of members must be the name of a file, got 5'),
-        ("members = 'nets/a.py'", "members must be a list, like ['nets/a.py']"),
-        ("members = ['nets/a.py']\nprepare = dict(name='x')", 'prepare must be a list'),
-        ("members = ['nets/a.py']\ntests = ['plain']", 'tests must be like dict(members='),
+        (
+            "members = [dict(config='nets/a.py', name=5)]",
+            'name of nets/a.py of members must be a word',
+        ),
+        ('members = [dict(config=5)]', 'config of 5 of members must be the name of a'),
+        ("members = 'nets/a.py'", "recipe.py must be a list, got 'nets/a.py'"),
+        ("members = ['nets/a.py']\nprepare = dict(name='x')", 'recipe.py must be a list, got {'),
+        ("members = ['nets/a.py']\ntests = ['plain']", 'recipe.py must be like dict(members='),
         (
             "members = ['nets/a.py']\npseudo_labels = dict(method='votes')",
-            "one of ('vote', 'soft'), got 'votes'",
+            "method of pseudo_labels must be one of 'vote', 'soft', got 'votes'",
         ),
         (
             "members = ['nets/a.py']\npseudo_labels = dict(method='vote', tta='no')",
             "tta of pseudo_labels must be True or False, got 'no'",
         ),
-        ("members = [dict(name='a')]", 'a network must be a config'),
+        ("members = [dict(name='a')]", 'a network of members must be dict(config=..., ...), got'),
         ("members = [dict(config='nets/a.py', wieght=2)]", "['wieght'] is none of"),
-        ("members = ['nets/a.py']\npseudo_labels = dict(tta=True)", "dict(method='vote' or 'soft'"),
+        (
+            "members = ['nets/a.py']\npseudo_labels = dict(tta=True)",
+            'must be dict(method=..., ...)',
+        ),
         ("members = ['nets/a.py']\ntrain_options = '--amp'", "a list of words, like ['--amp']"),
-        ("members = ['nets/a.py']\ntests = dict(members=['tat'])", "got ('tat',)"),
+        (
+            "members = ['nets/a.py']\ntests = dict(members=['tat'])",
+            "must be a list, each one of 'plain', 'tta', got",
+        ),
         ("members = ['nets/a.py']\ntests = dict(member=['tta'])", "['member'] is none of"),
-        ("members = ['nets/a.py']\nprepare = [dict(name='x')]", 'prepare must list dict(name='),
-        ("members = ['nets/a.py']\nprepare = [dict(name='x', command=[])]", 'x is empty'),
+        (
+            "members = ['nets/a.py']\nprepare = [dict(name='x')]",
+            'each of prepare must be dict(name=',
+        ),
+        (
+            "members = ['nets/a.py']\nprepare = [dict(name='x', command=[])]",
+            'command of each of prepare must be a list of words, got []',
+        ),
     ],
 )
 def test_what_cannot_be_carried_out_is_refused(read, text, message):
@@ -205,15 +221,12 @@ def example(tmp_path):
 def test_the_example_of_the_docs(example):
     recipe = example(0)
     assert recipe.members[1].train_options == ('--amp', '--seed', '1')
-    assert recipe.tests['members_ensemble'] == ('tta',)
+    assert recipe.tests.members_ensemble == ('tta',)
 
 
 def test_the_comparison_of_the_docs(example):
     assert len(EXAMPLES) == 2
     recipe = example(1)
-    assert [one.stage for one in recipe.pseudo_labels] == [
-        'pseudo_labels/vote',
-        'pseudo_labels/soft',
-    ]
+    assert [one.name for one in recipe.pseudo_labels] == ['vote', 'soft']
     assert [one.labels for one in recipe.retrain if one.ensemble] == ['vote']
-    assert recipe.tests['others'] == ('plain',)
+    assert recipe.tests.others == ('plain',)

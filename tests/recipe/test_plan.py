@@ -8,7 +8,7 @@ from mmengine.config import Config
 
 from tfinet_mm.errors import RecipeError
 from tfinet_mm.recipe.config import load_recipe
-from tfinet_mm.recipe.plan import Launch, make_plan
+from tfinet_mm.recipe.plan import make_plan
 from tfinet_mm.utils.command import KeyValueAction
 
 ROOT = Path(__file__).parents[2]
@@ -50,7 +50,7 @@ def test_the_commands_of_one_process(folder):
 
 
 def test_the_commands_of_four_gpus(folder):
-    plan = folder.plan(Launch('pytorch', 4))
+    plan = folder.plan(4)
     commands = _commands(plan)
     assert commands['train/one'] == (
         f'{TOOLS}/dist_train.sh one.py 4 --work-dir work/train/one --resume'
@@ -66,24 +66,15 @@ def test_the_commands_of_four_gpus(folder):
     )
     assert commands['prepare/data'] == _commands(folder.plan())['prepare/data']
     # What is done stays done when the number of processes changes.
-    alone = {name: stage.identity for name, stage in folder.plan().stages.items()}
-    assert {name: stage.identity for name, stage in plan.stages.items()} == alone
+    alone = {name: stage.made_from for name, stage in folder.plan().stages.items()}
+    assert {name: stage.made_from for name, stage in plan.stages.items()} == alone
 
 
 def test_scripts_of_the_current_folder_are_found(folder, monkeypatch):
     monkeypatch.chdir('checkout/tools')
-    plan = make_plan(load_recipe(folder.path / 'recipe.py'), 'work', Launch('pytorch', 2))
+    plan = make_plan(load_recipe(folder.path / 'recipe.py'), 'work', 2)
     assert plan.stages['train/one'].command[:2] == ['./dist_train.sh', str(folder.path / 'one.py')]
     assert plan.stages['pseudo_labels'].command[0] == './dist_pseudo_label.sh'
-
-
-@pytest.mark.parametrize(
-    ('launch', 'message'),
-    [(('slurm', 1), "got 'slurm'"), (('none', 2), 'use --launcher pytorch'), (('pytorch', 0), '0')],
-)
-def test_launches_that_cannot_be(launch, message):
-    with pytest.raises(RecipeError, match=message):
-        Launch(*launch)
 
 
 def test_the_ensemble_is_a_config_of_its_own(folder):
@@ -108,9 +99,9 @@ def test_the_ensemble_is_a_config_of_its_own(folder):
         ],
     }
     # Other weights are another ensemble.
-    tests = {name: stage.identity for name, stage in plan.stages.items()}
+    tests = {name: stage.made_from for name, stage in plan.stages.items()}
     (folder.path / 'recipe.py').write_text(text)
-    again = {name: stage.identity for name, stage in folder.plan().stages.items()}
+    again = {name: stage.made_from for name, stage in folder.plan().stages.items()}
     assert [name for name in tests if tests[name] != again[name]] == [
         'test/members',
         'test_tta/members',
@@ -140,7 +131,7 @@ def test_the_pseudo_labels_are_found_whatever_their_folder_is_called(folder, wor
     (value,) = parser.parse_args(stage.command[-2:]).cfg_options.values()
     assert value == f'{work_dir}/pseudo_labels'
     # It is the same stage wherever it is done.
-    assert stage.identity == folder.plan().stages['retrain/again'].identity
+    assert stage.made_from == folder.plan().stages['retrain/again'].made_from
 
 
 def test_a_loader_within_wrappers_is_found(folder):
@@ -214,21 +205,19 @@ def test_without_a_network_in_it_there_is_no_final_ensemble(comparison):
 
 
 def test_a_seed_is_that_of_every_training(comparison):
-    plan = make_plan(load_recipe(comparison.path / 'recipe.py'), 'work', Launch(), seed=0)
+    plan = make_plan(load_recipe(comparison.path / 'recipe.py'), 'work', seed=0)
     trainings = [stage for name, stage in plan.stages.items() if 'train/' in name]
     assert len(trainings) == 5
     for stage in trainings:
-        words = list(stage.identity)
-        assert words[words.index('--resume') : words.index('--resume') + 3] == [
-            *('--resume', '--seed', '0')
-        ]
+        assert stage.made_from['seed'] == 0
+        assert '--resume --seed 0' in ' '.join(stage.command)
     others = [stage.command for name, stage in plan.stages.items() if 'train/' not in name]
     assert not any('--seed' in command for command in others)
     # Beside other options, and through the launcher as well.
     text = COMPARISON + "train_options = ['--cfg-options', 'a=1']"
     (comparison.path / 'recipe.py').write_text(text)
     recipe = load_recipe(comparison.path / 'recipe.py')
-    plan = make_plan(recipe, 'work', Launch('pytorch', 2), seed=7)
+    plan = make_plan(recipe, 'work', 2, seed=7)
     assert plan.stages['train/one'].command == [
         *(f'{TOOLS}/dist_train.sh', 'one.py', '2', '--work-dir', 'work/train/one', '--resume'),
         *('--seed', '7', '--cfg-options', 'a=1'),
@@ -241,21 +230,21 @@ def test_a_seed_beside_one_of_the_recipe_is_refused(folder, words):
         f"members = ['one.py', dict(config='two.py', train_options={words})]"
     )
     recipe = load_recipe(folder.path / 'recipe.py')
-    assert make_plan(recipe, 'work', Launch()).seed is None
+    assert make_plan(recipe, 'work').seed is None
     with pytest.raises(RecipeError, match='the recipe gives two a seed of its own'):
-        make_plan(recipe, 'work', Launch(), seed=0)
+        make_plan(recipe, 'work', seed=0)
 
 
 def test_the_published_recipe(monkeypatch):
     monkeypatch.chdir(ROOT)
     recipe = load_recipe('configs/senseearth/recipe_second.py')
     assert len(recipe.members) == 5
-    assert recipe.pseudo_labels[0].options[:3] == ('--method', 'vote', '--tta')
+    assert (recipe.pseudo_labels[0].method, recipe.pseudo_labels[0].tta) == ('vote', True)
     assert {network.name for network in recipe.retrain} == {
         'pspnet_hrnet18_lightweight_pseudo',
         'pspnet_hrnet40_lightweight_pseudo',
     }
-    plan = make_plan(recipe, 'w', Launch())
+    plan = make_plan(recipe, 'w')
     first, *_, last = plan.stages.values()
     assert first.command[:2] == ['python', 'tools/train.py']
     assert last.name == 'test_tta/retrained'
@@ -264,7 +253,7 @@ def test_the_published_recipe(monkeypatch):
 
 def test_the_small_recipe_makes_its_data_first(monkeypatch):
     monkeypatch.chdir(ROOT)
-    plan = make_plan(load_recipe('configs/senseearth/recipe_synthetic.py'), 'w', Launch())
+    plan = make_plan(load_recipe('configs/senseearth/recipe_synthetic.py'), 'w')
     assert plan.stages['prepare/data'].command[:3] == [
         *('python', 'tools/dataset/make_synthetic.py', 'data/synthetic'),
     ]
@@ -274,79 +263,3 @@ def test_the_small_recipe_makes_its_data_first(monkeypatch):
     assert len(trained) == 5
     for cfg in trained:
         assert cfg.train_dataloader.dataset.data_root == 'data/synthetic/train'
-
-
-def test_the_study_stage_by_stage(monkeypatch):
-    monkeypatch.chdir(ROOT)
-    plan = make_plan(load_recipe('configs/study/recipe.py'), 'w', Launch(), seed=2)
-    commands = _commands(plan)
-    expected = ['prepare/data']
-    members = ['senseearth', 'tfinet', 'deeplabv3plus']
-    for name in members:
-        expected += [f'train/{name}', f'test/{name}', f'test_tta/{name}']
-    expected += ['test/members', 'test_tta/members']
-    for variant in ('unweighted', 'online'):
-        for name in ('senseearth', 'tfinet'):
-            expected += [f'train/{name}_{variant}', f'test/{name}_{variant}']
-    expected += ['pseudo_labels/vote', 'pseudo_labels/soft']
-    for labels in ('vote', 'soft'):
-        for name in ('senseearth', 'tfinet'):
-            one = f'{name}_{labels}'
-            expected += [f'retrain/{one}', f'test/{one}', f'test_tta/{one}']
-    expected += ['test/retrained', 'test_tta/retrained']
-    assert list(commands) == expected
-
-    assert commands['prepare/data'] == (
-        'python tools/dataset/make_synthetic.py data/study --train 320 --val 120 --size 128 '
-        '--seed 1'
-    )
-    for name, command in commands.items():
-        kind, _, one = name.partition('/')
-        assert ('--tta' in command) == (kind in ('test_tta', 'pseudo_labels')), name
-        assert ('--seed 2' in command) == (kind in ('train', 'retrain')), name
-        if kind == 'train':
-            assert command.startswith(f'python tools/train.py configs/study/{one}.py ')
-        elif kind == 'retrain':
-            network, _, labels = one.partition('_')
-            assert f' configs/study/{network}_pseudo.py ' in command
-            assert command.endswith(f'pipeline.2.data_root=w/pseudo_labels/{labels}')
-        elif kind == 'pseudo_labels':
-            for member in members:
-                assert f' configs/study/{member}.py w/checkpoints/{member}.pth ' in command
-            assert command.count('.pth') == 3
-            assert f'--out w/pseudo_labels/{one} --method {one} --tta' in command
-    ensembles = {
-        name: tuple(stage.test['networks'])
-        for name, stage in plan.stages.items()
-        if stage.test and len(stage.test['networks']) > 1
-    }
-    assert ensembles == {
-        'test/members': tuple(members),
-        'test_tta/members': tuple(members),
-        'test/retrained': ('senseearth_vote', 'tfinet_vote'),
-        'test_tta/retrained': ('senseearth_vote', 'tfinet_vote'),
-    }
-
-
-def test_the_networks_of_the_study_differ_in_what_their_names_say(monkeypatch):
-    """So a difference between two rows has one cause."""
-    monkeypatch.chdir(ROOT)
-    folder = ROOT / 'configs' / 'study'
-    for name, weights in (('senseearth', (2, 1, 2, 2, 1, 1)), ('tfinet', (2, 2, 3, 3, 2, 1))):
-        weighted = Config.fromfile(folder / f'{name}.py').to_dict()
-        assert tuple(weighted['model']['semantic_head']['loss_decode']['class_weight']) == weights
-        plain = Config.fromfile(folder / f'{name}_unweighted.py').to_dict()
-        weighted['model']['semantic_head']['loss_decode']['class_weight'] = None
-        assert weighted == plain
-
-        again = Config.fromfile(folder / f'{name}_pseudo.py').to_dict()
-        pipeline = again['train_dataloader']['dataset']['pipeline']
-        assert pipeline.pop(2)['type'] == 'tfinet_mm.LoadPseudoLabels'
-        del again['train_pipeline'], plain['train_pipeline']
-        assert again == plain
-
-        online = Config.fromfile(folder / f'{name}_online.py').to_dict()
-        (hook,) = online.pop('custom_hooks')
-        assert hook['type'] == 'tfinet_mm.MeanTeacherHook'
-        del online['train_pipeline']
-        assert online == plain

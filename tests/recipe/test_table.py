@@ -2,9 +2,12 @@
 
 import json
 import re
+import shutil
 
 import pytest
+from study import load_study
 
+from tfinet_mm.errors import RecipeError
 from tfinet_mm.recipe.table import format_results, write_results
 
 pytest.importorskip('snakemake')
@@ -52,7 +55,7 @@ def test_the_json_file_has_everything(done):
 
 def test_stages_to_come_are_left_out(done):
     plan = done.plan()
-    plan.set_aside(['test_tta/one', 'train/two'])
+    plan.set_aside(plan.with_readers(['test_tta/one', 'train/two']))
     table = write_results(plan)
     assert table.count('| one |') == 1
     assert 'two' not in table
@@ -100,10 +103,8 @@ def test_what_stages_were_done_with_is_the_same_for_every_seed(folder):
     stages = tables[0]['stages']
     assert stages == tables[1]['stages']
     assert stages['test/members'] is None
-    assert stages['train/one']['command'] == 'train one.py --work-dir WORK_DIR/train/one --resume'
-    assert stages['test/one']['command'] == (
-        'test one.py WORK_DIR/checkpoints/one.pth --work-dir WORK_DIR/test/one '
-        '--json WORK_DIR/test/one/scores.json'
+    assert stages['train/one']['command'] == (
+        '{"tool": "train", "options": {}, "networks": ["one"]}'
     )
     assert [*stages['train/one']['configs']] == ['one.py']
 
@@ -112,3 +113,22 @@ def test_time_by_kind_of_stage():
     seconds = {'train/a': 100.0, 'train/b': 3.0, 'test/a': 4.0, 'test_tta/a': 5.0}
     table = format_results({'tests': [], 'seconds': seconds})
     assert table.endswith('\nTime: 0:01:52 (train 0:01:43, test 0:00:09).\n')
+
+
+def test_several_runs_are_summed_up(done, tmp_path):
+    """The tables of two work directories, by the script of the study."""
+    study = load_study('recipe_study/summarize.py')
+    shutil.copytree('work', 'work_1', symlinks=True)
+    for seed, folder in enumerate(('work', 'work_1')):
+        path = tmp_path / folder / 'table.json'
+        # A stand-in's report of pseudo labels isn't whole.
+        table = json.loads(path.read_text()) | dict(seed=seed, pseudo_labels={})
+        path.write_text(json.dumps(table))
+    text = study.summarize(study.read_runs(['work', 'work_1']), ['one'], 'Score')
+    row = [line for line in text.splitlines() if line.startswith('| one |')][1]
+    assert row.startswith('| one | yes | 31.00 ± 0.00 | 1.00 ± 0.00 |')
+    assert row.endswith('| +1.00 ± 0.00 |')
+    (tmp_path / 'one.py').write_text('model = dict(backbone=dict(width=3))')
+    done.run('--only', 'prepare/*', '--only', 'train/one', work_dir='work_2')
+    with pytest.raises(RecipeError, match=r'for train/one the content of one\.py was not'):
+        study.read_runs(['work', 'work_2'])

@@ -26,7 +26,7 @@ def write_map(path, values, palette=None):
 
 
 def random_pair(seed, shape=(30, 40), share=0.4):
-    """Class before and after, 0 where unchanged, and P(changed) 0..255."""
+    """Return classes before and after, 0 where unchanged, and P(changed) 0..255."""
     rng = np.random.default_rng(seed)
     changed = rng.random(shape) < share
     before, after = (rng.integers(1, 4, shape) * changed for _ in range(2))
@@ -110,7 +110,7 @@ window.addEventListener('message', (event) => {
 
 @pytest.fixture(scope='session')
 def browse(tmp_path_factory):
-    """A function that opens a copy of a page in Chromium, acts on it, and returns what it says.
+    """A function that opens a copy of a page in Chromium, acts on it, and returns its answers.
 
     Whatever the page prints to the console, or tries to load, fails the test.
     """
@@ -119,7 +119,7 @@ def browse(tmp_path_factory):
     folder = tmp_path_factory.mktemp('browser')
 
     def act(page, actions, dark=False, frame=None):
-        """Open it in a window, or in a frame of so many pixels: windows have a least width."""
+        """Open it in a window, or in a frame of a given width, since windows have a least width."""
         head, body = page.read_text(encoding='utf-8').split('<head>', 1)
         runner = (HERE / 'runner.js').read_text(encoding='utf-8')
         actions = (HERE / actions).read_text(encoding='utf-8')
@@ -145,7 +145,7 @@ def browse(tmp_path_factory):
         assert said, done.stderr[-2000:]
         answer = json.loads(said[1])
         assert not answer['errors']
-        # The test itself reads pixels often, which the browser remarks on.
+        # The browser warns that the test itself reads pixels often.
         lines = [line for line in done.stderr.splitlines() if 'CONSOLE' in line]
         assert not [line for line in lines if 'Multiple readback' not in line]
         assert 'failed' not in (answer['result'] or {}), answer

@@ -1,4 +1,4 @@
-"""The page in headless Chromium: what keys, boxes and buttons do to its pixels."""
+"""Test the page in headless Chromium: the effects of keys, boxes and buttons on its pixels."""
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ def page(table, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def acted(page, browse):
-    """What the page says to all that is done to it, in one browser as starting one takes long."""
+    """The answers of the page to all actions, in one browser, as starting one takes long."""
     return browse(page, 'act_on_scene.js')
 
 
@@ -169,7 +169,7 @@ def pairs_page(predict, tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def switched(pairs_page, browse):
-    """What it says to all that is done to it, in dark colours."""
+    """The answers of the page to all actions, in dark colours."""
     return browse(pairs_page, 'act_on_pairs.js', dark=True)
 
 

@@ -1,4 +1,4 @@
-"""The report of a test, of the small run in conftest.py."""
+"""Test the report of a test, of the small run in conftest.py."""
 
 import json
 import re
@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 
 from tfinet_mm.errors import ReportError
-from tfinet_mm.evaluation import SCDConfusion, scd_scores
+from tfinet_mm.evaluation import PairCounts, SCDConfusion, scd_scores, score_intervals
 from tfinet_mm.report import PairCollector
 from tfinet_mm.report.collected import report_data
 from tfinet_mm.report.hook import ReportHook
+from tfinet_mm.structures import SECOND
 
 
 def block(text, name):
@@ -52,6 +53,13 @@ def test_scores_maps_and_index(new_runner, tmp_path):
         assert pair['before'].startswith('data:image/jpeg')
     total = sum((counted(new_runner, i) for i in range(5)), SCDConfusion.zeros(6))
     assert f'<dd>{scd_scores(total.scd)["SeK"]:.2f}</dd>' in text
+    pairs = PairCounts(6)
+    for index in range(5):
+        pairs.add(counted(new_runner, index))
+    intervals = score_intervals(PairCounts.merge([pairs.pack()], 6), SECOND)
+    low, high = intervals.bounds['scores\0SeK']
+    assert low < high
+    assert f'<td class="num">{low:.2f} to {high:.2f}</td>' in text
     shared = block(text, 'report-data')
     assert shared['present']['from'][5] == bool((total.date_from[5] + total.date_from[:, 5]).sum())
     assert '<dd>x &amp; y</dd>' in text
@@ -67,7 +75,7 @@ def test_without_labels_there_are_no_scores(new_runner, tmp_path):
 
 
 def test_limits_are_checked_before_the_test():
-    with pytest.raises(ReportError, match='1 pair or more'):
+    with pytest.raises(ReportError, match='max_pairs of 1 or more'):
         ReportHook('x.html', max_pairs=0)
 
 

@@ -1,4 +1,4 @@
-"""The page as text: what it holds, what it doesn't, and how large it gets."""
+"""Test the text of the page: its content and its size."""
 
 import base64
 import builtins
@@ -20,7 +20,7 @@ VOID = {'meta', 'link', 'input', 'img', 'br', 'path'}
 
 
 class Page(HTMLParser):
-    """Elements with their attributes and text, and what is wrong with their nesting."""
+    """Parser of elements with their attributes and text, and of errors in their nesting."""
 
     def __init__(self, path):
         super().__init__()
@@ -283,5 +283,5 @@ def test_a_missing_package_names_its_extra(predicted, monkeypatch, name):
 
 def test_limits_are_checked():
     for options in (dict(max_pairs=0), dict(max_side=1), dict(max_polygons=-1)):
-        with pytest.raises(ReportError, match='embeds 1 pair or more'):
+        with pytest.raises(ReportError, match='max_pairs of 1 or more'):
             check_report(**options)

@@ -1,4 +1,4 @@
-"""Scenes in a report, from folders as they are written for a prediction."""
+"""Test scenes in a report, from folders as a prediction writes them."""
 
 import base64
 import io
@@ -22,7 +22,7 @@ from rasterio.crs import CRS
 
 from tfinet_mm.io.rasters import raw_writer
 from tfinet_mm.scenes.grid import SceneGrid
-from tfinet_mm.scenes.write_results import finish_scene
+from tfinet_mm.scenes.write_results import write_results
 
 HEIGHT, WIDTH = 60, 100
 
@@ -49,7 +49,7 @@ def scene(tmp_path, table, manifest):
         place = Affine(10, 0, 500_000, 0, -10, 5_000_000)
         grid = SceneGrid(crs and CRS.from_user_input(crs), place, WIDTH, HEIGHT)
         out = tmp_path / 'out' / 'sub' / 'scene'
-        found = finish_scene(out, staged, grid, classes)
+        found = write_results(out, staged, grid, classes)
         for date, grey in (('before', 60), ('after', 180)):
             Image.fromarray(np.full((HEIGHT, WIDTH, 3), grey, np.uint8)).save(out / f'{date}.jpg')
         (out / 'scene.json').write_text(json.dumps(found))

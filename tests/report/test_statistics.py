@@ -1,4 +1,4 @@
-"""Counting, scoring and choosing, against loops that look at every pixel."""
+"""Test counting, scoring and choosing against loops over every pixel."""
 
 import numpy as np
 import pytest
@@ -38,7 +38,7 @@ def test_probabilities_at_the_ends_count():
 
 
 def scores_of(annotated, predicted):
-    """Each a list of (class before, class after), (0, 0) for unchanged."""
+    """Each argument is a list of (class before, class after), (0, 0) for unchanged."""
     (a, b), (c, d) = (np.array(one).T[:, None] for one in (annotated, predicted))
     change = (a > 0).astype(int)
     cover = [np.where(one > 0, one - 1, 255) for one in (a, b)]

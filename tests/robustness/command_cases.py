@@ -135,7 +135,7 @@ def _has_scene(folder: Path) -> str | None:
 OPTIONS = (
     ('--foo',),
     ('--out',),
-    ('--as', 'tile'),
+    ('--input-type', 'tile'),
     ('--bands', 'a'),
     ('--bands', '0', '1', '2'),
     ('--batch-size', 'two'),
@@ -143,8 +143,8 @@ OPTIONS = (
     ('--cfg-options', 'model.test_cfg.mode=foo'),
     ('--device', 'gpu'),
     ('--device', 'cuda:7'),
-    ('--value-range', '5', '1'),
-    ('--value-range', '0', '0'),
+    ('--stretch', '5', '1'),
+    ('--stretch', '0', '0'),
     ('--launcher', 'x'),
     ('--min-area', '5'),
 )

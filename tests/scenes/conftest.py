@@ -1,4 +1,4 @@
-"""Scenes of a few windows, and networks that see no further than a few pixels."""
+"""Scenes of a few windows, and networks that depend on a few pixels around each."""
 
 import shutil
 from contextlib import contextmanager
@@ -16,12 +16,12 @@ TABLE = ClassTable(
 
 
 class Network:
-    """What scenes need of an SCDInferencer: blurs over 5 x 5 pixels, then compares bands.
+    """Stand in for an SCDInferencer: blur over 5 x 5 pixels, then compare bands.
 
     Args:
-        window: Side of windows by default.
-        bands: Bands of each date.
-        threshold: Of P(changed).
+        window: Default side of windows.
+        bands: Number of bands of each date.
+        threshold: Threshold on P(changed).
     """
 
     def __init__(self, window=32, bands=3, threshold=0.5, batch_size=2):
@@ -72,7 +72,7 @@ def scene(raster):
 
 
 def fields(height, width, seed=0, bands=3, scale=255, dtype=np.uint8):
-    """Smooth random values from 1 on, so that 0 can be nodata."""
+    """Return smooth random values from 1 on, so that 0 can be nodata."""
     import cv2
 
     noise = np.random.default_rng(seed).random((bands, height, width)).astype(np.float32)
@@ -88,7 +88,7 @@ def smooth():
 
 @pytest.fixture
 def staged(monkeypatch):
-    """Keep the rows that were staged in place of making results of them; reads them."""
+    """Keep the staged rows instead of making results of them, and read them."""
     from tfinet_mm.scenes import prediction
 
     def keep(inferencer, pair, staging, out, *_):

@@ -21,7 +21,7 @@ def grid(code, x, y, size, width=40, height=30, turn=0.0):
 
 
 def geod_areas(scene, rows, columns, points=9):
-    """Each pixel's outline on the ellipsoid, its sides broken into short geodesics."""
+    """Return the areas of outlines of pixels on the ellipsoid, their sides in short geodesics."""
     crs = pyproj.CRS.from_wkt(scene.crs.to_wkt())
     to_globe = pyproj.Transformer.from_crs(crs, crs.geodetic_crs, always_xy=True)
     geod = crs.get_geod()
@@ -128,7 +128,7 @@ def test_local_coordinates_have_planar_areas_only():
 
 
 def test_pixels_off_the_globe_have_no_area():
-    """The corners of a picture of the whole earth from above."""
+    """The corners of a picture of the whole Earth from above aren't on the globe."""
     whole = CRS.from_proj4('+proj=ortho +lat_0=20 +lon_0=5')
     areas = PixelAreas(grid(whole, -6_400_000, 6_400_000, 100_000, width=128, height=128))
     found = areas.rows(0, 128)

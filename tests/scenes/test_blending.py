@@ -23,7 +23,7 @@ PLANS = [
 
 
 def predictions(plan, function, valid=None, done=0):
-    """What ``function(window)`` gives for each window."""
+    """Return ``function(window)`` for each window."""
     for row in plan.rows(plan.first_needed(done)):
         for window in row:
             mask = np.ones((window.height, window.width), bool)
@@ -66,7 +66,7 @@ def test_windows_of_one_image_give_the_image(plan):
 
 @pytest.mark.parametrize('plan', PLANS)
 def test_the_mean_is_that_of_a_whole_image_computation(plan):
-    """Sums over the whole scene in float64, window after window."""
+    """Blend by sums over the whole scene in float64, window after window."""
     generator = np.random.default_rng(1)
     maps = {w: generator.random((2, w.height, w.width)) for row in plan.rows() for w in row}
     total, weights = np.zeros((2, plan.height, plan.width)), np.zeros((plan.height, plan.width))
@@ -90,7 +90,7 @@ def test_neighbours_sum_to_one(size, overlap):
 
 @pytest.mark.parametrize('width', [200, 173, 97])
 def test_no_seam_where_windows_disagree(width):
-    """Each window is off by a constant of its own; no step is larger than the ramp's steepest."""
+    """Each window is off by another constant; no step is larger than the ramp's steepest."""
     plan = WindowPlan(width, 130, 64, 32)
     generator = np.random.default_rng(2)
     offsets = {window: generator.random() for row in plan.rows() for window in row}

@@ -40,7 +40,7 @@ def copy(source, target, **options):
 
 
 def category_names(path, folder):
-    """As GDAL sees them."""
+    """Return class names as GDAL reads them."""
     with rasterio.open(path) as file:
         copy_raster(file, folder / 'seen.vrt', driver='VRT')
     tree = ElementTree.parse(folder / 'seen.vrt')
@@ -130,7 +130,7 @@ def test_a_cut_off_source_leaves_nothing(raw, tmp_path):
 
 
 def test_a_file_without_its_end_is_none(raw, tmp_path, monkeypatch):
-    """As when the disk is full."""
+    """A writer fails as on a full disk."""
     source = raw(np.random.default_rng(0).integers(0, 255, (900, 700)).astype(np.uint8))
     target = tmp_path / 'out' / 'a.tif'
 

@@ -1,4 +1,4 @@
-"""The page about scenes shows what works."""
+"""Test that the snippets of the page about scenes work."""
 
 import re
 from pathlib import Path
@@ -36,7 +36,7 @@ def test_the_snippets_give_a_whole_map(tmp_path, monkeypatch):
         network=lambda pair: np.repeat(pair[:1], 13, axis=0),
         write=lambda top, maps, valid: stripes.append((top, maps, valid)),
     )
-    # The second snippet goes on with the open pair of the first.
+    # The second snippet uses the open pair of the first.
     inner = ''.join(f'    {line}' if line.strip() else line for line in blending.splitlines(True))
     exec(reading + inner, values)
     low, high = np.percentile(np.arange(600), [2, 98])

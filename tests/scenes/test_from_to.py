@@ -53,7 +53,7 @@ def test_counted_pixels(add_up, dtype, nodata):
 
 
 def test_each_row_of_degrees_counts_its_own_area(add_up):
-    """A row at 10 and one at 60 degrees north, in classes of their own."""
+    """A row at 10 and one at 60 degrees north, with different classes."""
     codes = np.zeros((51, 30), np.uint8)
     codes[0, :12] = 2
     codes[50, :] = 6

@@ -1,4 +1,4 @@
-"""Whole scenes through a network: seams, nodata, stopping and going on, several processes."""
+"""Test whole scenes through a network: seams, nodata, stops and resumes, several processes."""
 
 import threading
 
@@ -30,7 +30,7 @@ def maps(out, height=HEIGHT, width=WIDTH):
 
 
 def whole(network, pair, **options):
-    """P(changed) and the classes of one pass over the whole scene."""
+    """Return P(changed) and the classes of one pass over the whole scene."""
     with ScenePair(*pair, **options) as scene:
         values, valid = scene.read()
     made = network.predict_probabilities(values[None])
@@ -41,7 +41,7 @@ def whole(network, pair, **options):
 
 
 def test_equals_one_pass_over_the_whole_scene(pair, network, staged, tmp_path):
-    """Windows blend to what one image gives, but for the pixels that a window's edge cuts off."""
+    """Windows blend to the result of one image, but for pixels near the edge of a window."""
     inferencer = network()
     predict_scene(inferencer, *pair, tmp_path / 'out')
     expected, valid = whole(inferencer, pair)
@@ -90,7 +90,7 @@ def test_workers_do_not_matter(pair, network, staged, tmp_path):
 
 
 def test_nodata_of_either_date(scene, smooth, network, staged, tmp_path):
-    """Wedges without data are without data in the result, and change nothing beside them."""
+    """Wedges without data have none in the result, and change nothing beside them."""
     values = [smooth(HEIGHT, WIDTH, seed=i) for i in (1, 2)]
     rows, columns = np.mgrid[:HEIGHT, :WIDTH]
     empty = [rows + columns < 66, (rows > 70) & (columns > 50 + (rows - 70) // 4)]
@@ -121,7 +121,7 @@ def test_nodata_of_either_date(scene, smooth, network, staged, tmp_path):
 
 
 def test_a_scene_without_any_common_pixel(scene, network, staged, tmp_path):
-    """Valid nowhere: no window reaches the network."""
+    """Without a valid pixel no window reaches the network."""
     values = np.ones((3, 40, 40), np.uint8)
     left, right = values.copy(), values.copy()
     left[:, :, :20] = right[:, :, 20:] = 0
@@ -141,7 +141,7 @@ def test_no_seam_shows(scene, network, staged, tmp_path):
     plain = inferencer.predict_probabilities
 
     def offset(pairs):
-        """Each batch is off by another constant, as networks that see all of a window are."""
+        """Each batch is off by another constant, as of networks that depend on a whole window."""
         made = plain(pairs)
         return made._replace(change=0.2 * made.change + 0.1 * (len(inferencer.seen) % 4))
 
@@ -173,7 +173,7 @@ def test_stopped_and_started_again(pair, network, staged, tmp_path, after):
     with pytest.raises(Stopped):
         predict_scene(inferencer, *pair, tmp_path / 'out', batch_size=1)
     assert threading.active_count() == threads
-    # What the stopped run left in rows it didn't finish is no matter.
+    # The content of rows that the stopped run didn't finish doesn't matter.
     staging = Staging(tmp_path / 'out' / '.staging', WIDTH, HEIGHT)
     plan = WindowPlan(WIDTH, HEIGHT, 32, 8)
     done = staging.finished()
@@ -216,7 +216,7 @@ def test_other_settings_are_refused(pair, network, staged, tmp_path, monkeypatch
 
 
 def test_processes_share_rows_bit_for_bit(pair, network, staged, tmp_path):
-    """Each share computed apart, from any division and set of finished rows."""
+    """Each share is computed separately, for any division and set of finished rows."""
     predict_scene(network(), *pair, tmp_path / 'whole')
     expected = staged(tmp_path / 'whole')
     plan = WindowPlan(WIDTH, HEIGHT, 32, 8)
@@ -253,7 +253,7 @@ def test_processes_share_rows_bit_for_bit(pair, network, staged, tmp_path):
 def test_an_error_while_reading_stops_at_once(
     pair, network, staged, tmp_path, monkeypatch, workers
 ):
-    """A scene with a damaged tile; its own message, no thread left."""
+    """A damaged tile gives its own message, and leaves no thread."""
     read = ScenePair.read
 
     def damaged(self, window):
@@ -290,7 +290,7 @@ def test_what_does_not_fit_the_network(pair, network, tmp_path):
         predict_scene(inferencer, *pair, tmp_path / 'out')
     inferencer = network()
     inferencer.other_transforms = ['Resize']
-    with pytest.raises(SceneError, match=r'Resize.*--as picture'):
+    with pytest.raises(SceneError, match=r'Resize.*--input-type picture'):
         predict_scene(inferencer, *pair, tmp_path / 'out')
     for options, message in (
         (dict(min_area=-1), 'square metres'),

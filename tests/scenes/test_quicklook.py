@@ -1,4 +1,4 @@
-"""Reduced pictures of a scene on its grid."""
+"""Test reduced pictures of a scene on its grid."""
 
 import cv2
 import numpy as np

@@ -196,7 +196,7 @@ def test_transparency_nan_and_infinity_are_invalid(write, shift):
 
 @pytest.mark.parametrize('shift', [0, 2.5])
 def test_infrared_marked_as_transparency_can_be_chosen(write, shift):
-    """Pixels that are 0 in it are then valid, and don't weigh less in interpolation."""
+    """Pixels of 0 are then valid, and have full weight in interpolation."""
     one = np.full((4, 30, 40), 100, np.uint8)
     one[3, :, 20:] = 0
     one[:3, :, 20:] = 50
@@ -233,7 +233,7 @@ def test_five_bands_of_16_bit_need_a_stretch(write):
     one, two = rgb(dtype=np.uint16, bands=5), rgb(dtype=np.uint16, bands=5, seed=1)
     one[:, 0, 0] = 9
     paths = write('a', one, nodata=9), write('b', two)
-    with pytest.raises(SceneError, match=r'uint16 values, expected uint8.*percentiles'):
+    with pytest.raises(SceneError, match=r'uint16 .*--stretch LOW HIGH.*stretch=\(low, high\)'):
         ScenePair(*paths)
     with ScenePair(*paths, stretch=(100, 3100)) as pair:
         values, _ = pair.read()
@@ -260,7 +260,7 @@ def test_stretches_that_are_none(write, stretch):
 
 
 def test_percentiles_of_large_scenes_come_from_a_small_picture(write):
-    """The picture is nearest neighbours at most 1024 pixels long, and the same each time."""
+    """The picture has nearest neighbours, at most 1024 pixels a side, the same each time."""
     columns = np.arange(3000, dtype=np.uint16)
     path = write('a', np.broadcast_to(columns, (1, 8, 3000)), tiled=True, blockysize=16)
     stretches = []
@@ -337,7 +337,7 @@ def test_a_real_scene_of_16_bit():
 
 
 def test_nodata_that_the_files_do_not_state(write):
-    """As if they did: read as they are, moved to another CRS, and without their transparency."""
+    """The option works as if the files stated it: read, warped, and without transparency."""
     one, two = rgb(seed=1), rgb(seed=2)
     one[:, :10, :12] = two[:, 20:, 30:] = 7
     said = [write(f's{i}', values, nodata=7) for i, values in enumerate((one, two))]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from tfinet_mm.errors import SceneError
-from tfinet_mm.scenes.result_rasters import from_and_to, scene_products, transition_codes
+from tfinet_mm.scenes.result_rasters import from_and_to, scene_rasters, transition_codes
 from tfinet_mm.structures import SECOND, ClassTable
 
 
@@ -17,33 +17,33 @@ def table(number):
 )
 def test_transitions_fit_their_type(number, dtype, nodata):
     """15 x 15 = 225 codes fit a byte beside unchanged and nodata, 256 don't."""
-    product = scene_products(table(number))['transition']
-    assert (product.dtype, product.nodata) == (dtype, nodata)
-    assert len(product.class_names) == number**2 + 1
-    assert len(product.colours) == (number**2 + 1 if dtype == 'uint8' else 0)
+    raster = scene_rasters(table(number))['transition']
+    assert (raster.dtype, raster.nodata) == (dtype, nodata)
+    assert len(raster.class_names) == number**2 + 1
+    assert len(raster.colours) == (number**2 + 1 if dtype == 'uint8' else 0)
 
 
 @pytest.mark.parametrize('number', [6, 16])
 def test_codes_lead_back_to_their_classes(number):
-    product = scene_products(table(number))['transition']
+    raster = scene_rasters(table(number))['transition']
     old, new = (grid.ravel() + 1 for grid in np.mgrid[:number, :number].astype(np.uint8))
-    codes = transition_codes(np.ones_like(old), old, new, product)
+    codes = transition_codes(np.ones_like(old), old, new, raster)
     assert codes.tolist() == list(range(1, number**2 + 1))
     before, after = from_and_to(codes, number)
     np.testing.assert_array_equal(before, old)
     np.testing.assert_array_equal(after, new)
-    assert [product.class_names[code] for code in codes] == [
+    assert [raster.class_names[code] for code in codes] == [
         f'c{a} to c{b}' for a, b in zip(old, new, strict=True)
     ]
 
 
 def test_classes_of_second():
-    products = scene_products(SECOND)
-    assert list(products) == [
+    rasters = scene_rasters(SECOND)
+    assert list(rasters) == [
         *('change_prob', 'change', 'land_cover_from', 'land_cover_to', 'transition')
     ]
     water, tree = 1, 4
-    transition = products['transition']
+    transition = rasters['transition']
     code = (water - 1) * 6 + tree
     assert transition.class_names[code] == 'water to tree'
     blended = [
@@ -51,15 +51,15 @@ def test_classes_of_second():
     ]
     np.testing.assert_allclose(transition.colours[code], blended, atol=0.5)
     assert transition.colours[0] == SECOND.palette[0]
-    assert products['land_cover_to'].class_names == ('no data', *SECOND.names[1:])
-    assert products['land_cover_to'].colours[1:] == SECOND.palette[1:]
+    assert rasters['land_cover_to'].class_names == ('no data', *SECOND.names[1:])
+    assert rasters['land_cover_to'].colours[1:] == SECOND.palette[1:]
 
 
 def test_too_many_or_no_classes():
     with pytest.raises(ValueError, match='at least one land-cover class'):
-        scene_products(table(0))
+        scene_rasters(table(0))
     with pytest.raises(SceneError, match=r'1 to 255 land-cover classes .* got 256'):
-        scene_products(
+        scene_rasters(
             ClassTable(
                 tuple(map(str, range(257))), tuple((0, i // 256, i % 256) for i in range(257))
             )

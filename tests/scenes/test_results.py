@@ -9,7 +9,7 @@ from tfinet_mm.errors import ImageFormatError, SceneError
 from tfinet_mm.io.rasters import raw_writer
 from tfinet_mm.scenes.grid import SceneGrid
 from tfinet_mm.scenes.results import SceneResults
-from tfinet_mm.scenes.write_results import finish_scene
+from tfinet_mm.scenes.write_results import write_results
 from tfinet_mm.structures import ClassTable
 
 rasterio = pytest.importorskip('rasterio')
@@ -45,7 +45,7 @@ def finish(tmp_path):
                 write(values)
         grid = SceneGrid(crs and CRS.from_user_input(crs), place, 1200, 800)
         out = tmp_path / 'out'
-        found = finish_scene(out, staged, grid, CLASSES, **options)
+        found = write_results(out, staged, grid, CLASSES, **options)
         (out / 'scene.json').write_text(json.dumps(found | dict(seconds=3)))
         return SceneResults(out), prob
 

@@ -1,4 +1,4 @@
-"""Skip, make again or refuse what a second run finds in the folder of a scene."""
+"""A second run skips, makes again or refuses the results in the folder of a scene."""
 
 import json
 import os
@@ -27,7 +27,7 @@ def pair(scene, smooth):
 
 @pytest.fixture
 def predict(network, tmp_path):
-    """Predict into ``tmp_path/out``; returns how many batches the network saw."""
+    """Predict into ``tmp_path/out``, and return the number of batches."""
 
     def run(pair, **options):
         inferencer = network()
@@ -42,7 +42,7 @@ def content(folder):
 
 
 def test_a_replaced_input_is_noticed(pair, predict, scene, smooth, tmp_path):
-    """Although its size and its time stamp are those of the old one."""
+    """A replaced file is found, although its size and time stamp are those of the old one."""
     assert predict(pair) > 0
     old = pair[1].stat()
     other = scene('other', smooth(50, 40, seed=3))

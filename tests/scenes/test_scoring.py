@@ -39,7 +39,7 @@ def annotate(raster, tmp_path):
 
 
 def test_every_pixel_counts_once(maps, annotate, tmp_path, monkeypatch):
-    """Counted one by one, in blocks of seven rows."""
+    """Pixels are counted one by one, in blocks of seven rows."""
     prob, (old, new), change, (true_old, true_new) = maps
     monkeypatch.setattr(scoring, 'row_blocks', lambda h, w: row_blocks(h, w, 7 * w))
     counts = score_scene(

@@ -1,4 +1,4 @@
-"""Rows of a scene on their way to its results."""
+"""Test the staged rows of a scene."""
 
 import json
 
@@ -61,13 +61,13 @@ def test_only_rows_of_the_same_settings_are_kept(tmp_path):
     assert staging.finished() == {0}
     assert (staging.read('change_prob') == 1).all()
     assert json.loads((tmp_path / 's/settings.json').read_text()) == moved
-    # A raster that was cut off counts for nothing, and neither does half a list.
+    # A raster that was cut off isn't used, and neither is half a list.
     (tmp_path / 's/change_prob.img').write_bytes(b'')
     staging.prepare(moved)
     assert staging.finished() == set()
     (tmp_path / 's/finished_3.json').write_text('[1, 2')
     assert staging.finished() == set()
-    # Neither do rows whose settings a full disk has cut off.
+    # Neither are rows whose settings a full disk has cut off.
     staging.prepare(moved)
     staging.mark(0)
     for content in ('', '{"window": 3', '[]'):

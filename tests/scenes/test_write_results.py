@@ -7,7 +7,7 @@ import pytest
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.rasters import raw_writer
 from tfinet_mm.scenes.grid import SceneGrid
-from tfinet_mm.scenes.write_results import finish_scene
+from tfinet_mm.scenes.write_results import write_results
 from tfinet_mm.structures import ClassTable
 
 rasterio = pytest.importorskip('rasterio')
@@ -57,7 +57,7 @@ def read(out):
 
 def test_all_files(staged, maps, tmp_path):
     out = tmp_path / 'a b' / 'scene'
-    found = finish_scene(out, staged, GRID, CLASSES, tags={'STRETCH': 'none'})
+    found = write_results(out, staged, GRID, CLASSES, tags={'STRETCH': 'none'})
     rasters = read(out)
     prob, old, new = maps.values()
     unknown = np.isnan(prob)
@@ -97,24 +97,24 @@ def test_all_files(staged, maps, tmp_path):
 
 def test_what_is_there_is_not_made_again(staged, tmp_path, monkeypatch):
     out = tmp_path / 'out'
-    first = finish_scene(out, staged, GRID, CLASSES)
+    first = write_results(out, staged, GRID, CLASSES)
     ages = {path.name: path.stat().st_mtime_ns for path in out.iterdir()}
     with monkeypatch.context() as patch:
-        # Nothing to make it of is needed either.
+        # Its sources aren't needed either.
         patch.setattr('tfinet_mm.scenes.write_results._derive', None)
-        assert finish_scene(out, staged, GRID, CLASSES) == first
+        assert write_results(out, staged, GRID, CLASSES) == first
     assert {path.name: path.stat().st_mtime_ns for path in out.iterdir()} == ages
     for name in ('change.tif', 'areas.json'):
         (out / name).unlink()
-    finish_scene(out, staged, GRID, CLASSES)
+    write_results(out, staged, GRID, CLASSES)
     renewed = {path.name for path in out.iterdir() if path.stat().st_mtime_ns != ages[path.name]}
     assert renewed == {'change.tif', 'change.tif.aux.xml', 'areas.json', 'areas.csv'}
 
 
 def test_other_settings_or_maps_make_all_anew(staged, maps, tmp_path):
     out = tmp_path / 'out'
-    finish_scene(out, staged, GRID, CLASSES)
-    found = finish_scene(out, staged, GRID, CLASSES, threshold=0.8, min_area=200)
+    write_results(out, staged, GRID, CLASSES)
+    found = write_results(out, staged, GRID, CLASSES, threshold=0.8, min_area=200)
     changed = np.nan_to_num(maps['change_prob']) >= 0.8
     assert (read(out)['change'] == 1).sum() == changed.sum()
     assert found['polygons']['dropped'] > 0
@@ -124,14 +124,14 @@ def test_other_settings_or_maps_make_all_anew(staged, maps, tmp_path):
     # As much later as the clock of any file system tells.
     later = (out / 'change.tif').stat().st_mtime + 10
     os.utime(staged['land_cover_to'], (later, later))
-    finish_scene(out, staged, GRID, CLASSES, threshold=0.8, min_area=200)
+    write_results(out, staged, GRID, CLASSES, threshold=0.8, min_area=200)
     assert (read(out)['land_cover_to'] == 2).all()
     assert json.loads((out / 'areas.json').read_text())['from_to_pixels'][0][0] == 0
 
 
 def test_without_polygons(staged, tmp_path):
-    finish_scene(tmp_path / 'out', staged, GRID, CLASSES)
-    found = finish_scene(tmp_path / 'out', staged, GRID, CLASSES, polygons=False)
+    write_results(tmp_path / 'out', staged, GRID, CLASSES)
+    found = write_results(tmp_path / 'out', staged, GRID, CLASSES, polygons=False)
     assert found['polygons'] is None
     assert not (tmp_path / 'out' / 'changes.gpkg').exists()
 
@@ -139,4 +139,4 @@ def test_without_polygons(staged, tmp_path):
 def test_maps_of_another_size(staged, tmp_path):
     grid = SceneGrid(GRID.crs, GRID.transform, WIDTH + 1, HEIGHT)
     with pytest.raises(SceneError, match=r"64 x 50 pixels, the scene's grid 65 x 50"):
-        finish_scene(tmp_path / 'out', staged, grid, CLASSES)
+        write_results(tmp_path / 'out', staged, grid, CLASSES)

@@ -188,7 +188,7 @@ model = dict(_delete_=True, type='tfinet_mm.SCDEnsemble', members={members!r})
 
 @pytest.fixture(scope='session')
 def load_tool():
-    """Import a tool by its path below tools/, to call its main() here."""
+    """Import a tool by its path from tools/, to call its main() here."""
 
     def _load(name):
         path = TOOLS / name

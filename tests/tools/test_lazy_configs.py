@@ -8,6 +8,7 @@ import torch
 from lazy_config import write_configs
 from mmengine import Config
 from PIL import Image
+from study import load_study
 
 from tfinet_mm.apis import SCDInferencer
 from tfinet_mm.apis.command import main as predict
@@ -55,7 +56,7 @@ COMMANDS = {
     'benchmark of a scene': 'analysis/benchmark_scene.py @lazy_network.py --folder @scene '
     '--size 100 --window 64 --overlap 16 --bare 1 --device cpu --no-polygons',
     'recipe': 'recipe.py @recipe.py --work-dir @recipe --dry-run',
-    'naive baselines': 'analysis/naive_baselines.py @data',
+    'naive baselines': '../projects/naive_baselines/run.py @data',
 }
 
 
@@ -131,7 +132,7 @@ def test_the_recipes_ensemble_is_a_config_of_text(folder, tmp_path, monkeypatch)
 
 @pytest.mark.slow
 def test_equal_time_combines_and_measures(folder, load_tool, tmp_path):
-    module = load_tool('analysis/equal_time.py')
+    module = load_study('equal_time/run.py')
     network, setting = (
         module.load_config(folder / f'lazy_{name}.py') for name in ('network', 'iterations')
     )

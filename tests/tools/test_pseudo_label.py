@@ -107,7 +107,7 @@ def test_the_published_vote_on_the_embedded_data(tools, run, tiny, checkpoints, 
     assert report['method'] == 'vote'
     assert report['pairs'] == 3
     # The embedded data know the land cover of every unchanged pixel.
-    assert report['accuracy']['pixels'] == report['pixels']['fillable'] > 0
+    assert report['accuracy']['pixels'] == report['pixels']['unlabelled'] > 0
     names = sorted(path.name for path in (tmp_path / 'pseudo labels/label1').iterdir())
     assert names == ['00000.png', '00001.png', '00002.png']
 

@@ -82,7 +82,6 @@ def test_several_gpus(recipe, load_tool, tmp_path, capfdbinary, monkeypatch):
     ('options', 'message'),
     [
         (['--only', 'trian/*'], "no stage is called 'trian/*'; the stages are train/tiny, "),
-        (['--gpus', '2'], 'use --launcher pytorch'),
         (['--seed', '1'], 'the recipe gives tiny a seed of its own'),
         (['--only', 'pseudo_labels'], 'pseudo_labels needs train/tiny, which must be done first'),
     ],
@@ -90,6 +89,12 @@ def test_several_gpus(recipe, load_tool, tmp_path, capfdbinary, monkeypatch):
 def test_mistakes_are_named(recipe, load_tool, tmp_path, options, message):
     with pytest.raises((RecipeError, StageError), match=re.escape(message)):
         load_tool('recipe.py').main([str(recipe), '--work-dir', str(tmp_path), *options])
+
+
+def test_several_processes_need_the_launcher(recipe, load_tool, capsys):
+    with pytest.raises(SystemExit):
+        load_tool('recipe.py').main([str(recipe), '--gpus', '2'])
+    assert '--gpus 2 takes --launcher pytorch' in capsys.readouterr().err
 
 
 def test_a_seed_for_all_trainings(recipe, load_tool, tmp_path, capfdbinary):

@@ -34,7 +34,7 @@ def import_with(folder: Path, versions: dict, modules=MODULES) -> subprocess.Com
         for part in (package, *package.parents):
             if part == folder:
                 break
-            # Importing any of them would be the end of the test: they are only looked at.
+            # Importing any of them would end the test: only their metadata may be read.
             (part / '__init__.py').write_text('raise SystemExit("imported")\n')
     # -S and -I: no site-packages, no environment; the standard library and these two folders.
     code = (
@@ -128,7 +128,7 @@ for scope, registry in (('mmseg', MMSEG_MODELS), ('mmengine', MODELS), ('tfinet_
 
 
 def test_a_registry_that_meets_the_prefix_ends_with_the_message(tmp_path):
-    """MMEngine catches ImportError and AttributeError there, and goes on to a bare KeyError."""
+    """MMEngine catches ImportError and AttributeError there, and then raises a bare KeyError."""
     assert not issubclass(StackError, ImportError | AttributeError)
     other = {'onedl-mmengine': '0.10.8', 'mmengine': '0.10.3'}
     for name, version in other.items():

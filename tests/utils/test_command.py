@@ -30,7 +30,7 @@ def bug():
 
 @pytest.fixture(autouse=True)
 def no_logs(monkeypatch):
-    """Neither arguments nor log files of other tests, and no rank, which would end the tests."""
+    """Remove arguments and log files of other tests, and the rank, which would end the tests."""
     monkeypatch.delenv('RANK', raising=False)
     monkeypatch.setattr(sys, 'argv', ['tool'])
     monkeypatch.setattr(MMLogger, '_instance_dict', {})

@@ -1,4 +1,4 @@
-"""Test which devices can be used, which type pays on a made-up one, and once on the real CPU."""
+"""Test the usable devices, and the fastest type on made-up ones and once on the real CPU."""
 
 import logging
 import os
@@ -30,7 +30,7 @@ GRAVITON = 'processor\t: 0\nFeatures\t: fp asimd sve i8mm bf16 dgh\n'
 
 @pytest.fixture
 def cpu(monkeypatch, tmp_path):
-    """A function that makes up a CPU of Linux, whose torch tells nothing unless asked to."""
+    """A function that makes up a CPU of Linux; by default its torch tells nothing."""
 
     def make(
         machine='x86_64', used='AVX512', capabilities=None, cpuinfo='', system='linux', **environ

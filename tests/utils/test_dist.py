@@ -1,4 +1,4 @@
-"""One rank reads for all, where it is asked to; two processes over gloo."""
+"""One rank reads for all where it is asked to, in two processes over gloo."""
 
 import json
 import subprocess
@@ -14,7 +14,7 @@ SCRIPT = Path(__file__).with_name('two_ranks.py')
 
 @pytest.fixture(scope='module')
 def ranks(tmp_path_factory):
-    """Return what each of two ranks saw and read; the second has no files."""
+    """Return the results and the number of reads of two ranks; the second has no files."""
     folder = tmp_path_factory.mktemp('two_ranks')
     processes = [
         subprocess.Popen(

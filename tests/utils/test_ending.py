@@ -1,4 +1,4 @@
-"""Test how a process of several ends: each case is a process of its own."""
+"""Test the end of a process of several; each case runs in a separate process."""
 
 import subprocess
 import sys
@@ -46,7 +46,7 @@ def run(source, ranks):
 
 @pytest.mark.skipif(sys.version_info >= (3, 14), reason='the interpreter waits for no thread there')
 def test_what_the_interpreter_does_otherwise():
-    """The other tests prove something only while this holds."""
+    """The other tests are meaningful only if this holds."""
     done = run(THREAD, ranks=False)
     assert done.returncode == -6
     assert 'terminate called without an active exception' in done.stderr

@@ -1,4 +1,4 @@
-"""Files appear whole or not at all, under the names of their samples."""
+"""Files appear once they are complete, under the names of their samples."""
 
 import errno
 import multiprocessing
@@ -159,7 +159,7 @@ def test_what_killed_processes_left_is_removed(tmp_path):
     left = {
         f'.part-{here}-{dead.pid}-01234567-0.tif': True,
         f'.part-{here}-{dead.pid}-01234567-1.gpkg-journal': True,
-        # The same process id as ours: a run before this one, in a container of its own.
+        # The same process id as ours, from an earlier run in a separate container.
         f'.part-{here}-{mine}-01234567-0': True,
         f'.part-{here}-{mine}-{files._process}-99999.png': False,
         f'.part-{here}-{os.getppid()}-01234567-0.png': False,
@@ -177,7 +177,7 @@ def test_what_killed_processes_left_is_removed(tmp_path):
         partial.write_text('x')
     for name, removed in left.items():
         assert (tmp_path / name).exists() is not removed, name
-    # Once a process and folder: looking again and again would cost.
+    # Once for each process and folder, since every look costs time.
     (tmp_path / f'.part-{here}-{dead.pid}-01234567-0.tif').write_text('x')
     with whole_file(tmp_path / 'b.txt') as partial:
         partial.write_text('x')

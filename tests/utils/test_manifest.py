@@ -1,4 +1,4 @@
-"""One run at a time writes to a folder, and only what the same settings and inputs make."""
+"""One run at a time writes to a folder, and only results of the same settings and inputs."""
 
 import errno
 import hashlib
@@ -43,7 +43,7 @@ for number in range(int(sys.argv[2])):
 
 @contextmanager
 def python(script, *words):
-    """A process of its own, which is killed at the end of the block."""
+    """Start a separate process, and kill it at the end of the block."""
     process = subprocess.Popen(
         [sys.executable, '-c', script, *map(str, words)],
         stdin=subprocess.PIPE,
@@ -107,7 +107,7 @@ def test_one_at_a_time_in_a_process_too(tmp_path):
 
 
 def test_many_processes_never_hold_it_together(tmp_path):
-    """Each appends a line when it has the lock, and another before it gives it back."""
+    """Each appends a line when it has the lock, and another before it releases it."""
     script = """
 import sys, time
 from tfinet_mm.errors import FolderInUseError
@@ -160,6 +160,34 @@ with RunManifest(sys.argv[1], 'run.json') as run:
             os.kill(worker, signal.SIGKILL)
 
 
+def test_a_child_that_inherits_the_lock_holds_it(tmp_path):
+    """As a command that outlives the process that started it."""
+    script = """
+import subprocess, sys
+from tfinet_mm.utils.manifest import RunManifest
+run = RunManifest(sys.argv[1], 'run.json')
+run.lock()
+child = subprocess.Popen(['sleep', '600'], pass_fds=run.held, stdout=subprocess.DEVNULL)
+print(child.pid, flush=True)
+sys.stdin.readline()
+"""
+    with python(script, tmp_path) as process:
+        child = int(process.stdout.readline())
+    try:
+        with pytest.raises(FolderInUseError, match='is being written to by process'):
+            lock(tmp_path)
+    finally:
+        os.kill(child, signal.SIGKILL)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            lock(tmp_path)
+            break
+        except FolderInUseError:
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
 def test_file_systems_without_locks(tmp_path, monkeypatch):
     def unable(*_):
         raise OSError(errno.ENOLCK, 'no locks available')
@@ -178,7 +206,7 @@ def test_a_finished_folder_may_be_read_only(tmp_path):
     with read_only(folder), RunManifest(folder, 'run.json', 'maps') as run:
         found = run.read()
         run.check(found, {'a': 1})
-        # What is there already is no reason to write.
+        # A finished folder needs no writing.
         run.write({'a': 1})
         for write in (run.lock, lambda: run.write({'a': 2})):
             with pytest.raises(
@@ -253,7 +281,7 @@ def test_what_is_written_is_read(tmp_path):
 
 
 def test_readers_never_meet_half_a_file(tmp_path):
-    """On any file system that can rename: no lock, no link, the same folder."""
+    """It works on any file system that can rename, without locks and links."""
     run = RunManifest(tmp_path, 'run.json')
     seen = set()
     with python(WRITE_OFTEN, tmp_path, 60) as one, python(WRITE_OFTEN, tmp_path, 60) as two:

@@ -1,4 +1,4 @@
-"""Threads that read ahead and hand on: order, bounds, errors."""
+"""Test threads that read ahead and pass results on: order, bounds, errors."""
 
 import threading
 import time

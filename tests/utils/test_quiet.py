@@ -32,7 +32,7 @@ import mmseg.datasets
 
 
 def test_reading_configs_says_once_what_users_have_to_know():
-    """Import mmseg in a process of its own, where nothing of its imports may be shown."""
+    """Import mmseg in a separate process, whose imports may print nothing."""
     names = ('_base_/../demo/tfinet_r18_synthetic.py', 'demo/tfinet_r18_synthetic.py')
     done = subprocess.run(
         [sys.executable, '-c', PROGRAM, *(str(CONFIGS / name) for name in names)],

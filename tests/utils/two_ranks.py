@@ -1,9 +1,9 @@
-"""Reads checkpoints on one rank of a gloo group; run by test_dist.py.
+"""Read checkpoints on one rank of a gloo group; run by test_dist.py.
 
 python two_ranks.py FOLDER RANK RANKS
 
 Each rank works in FOLDER/rankRANK; only that of rank 0 holds checkpoints. What a rank
-saw goes to FOLDER/rankRANK.json.
+read goes to FOLDER/rankRANK.json.
 """
 
 import json
@@ -60,7 +60,7 @@ def look():
         seen['missing'] = outcome(lambda: read_checkpoint('missing.pth'))
         member = load_member(dict(type='tfinet_mm.TwoRanksNetwork'), 'x.pth')
         seen['member'] = member.model.linear.bias.item()
-        # What one rank does for all takes the others not along.
+        # Reads of one rank alone don't involve the others.
         seen['nested'] = on_first_rank(lambda: sorted(read_checkpoint('x.pth')))
     runner = SCDRunner(
         model=dict(
@@ -81,7 +81,7 @@ def look():
 
 
 def main(folder, rank, ranks):
-    """Look, and write what was seen and how many files were read."""
+    """Read, and write the results and the number of files read."""
     folder = Path(folder)
     own = folder / f'rank{rank}'
     own.mkdir()

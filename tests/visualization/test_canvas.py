@@ -1,4 +1,4 @@
-"""Panels side by side."""
+"""Test panels side by side."""
 
 import numpy as np
 import pytest

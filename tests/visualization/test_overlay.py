@@ -1,4 +1,4 @@
-"""The picture of a pair."""
+"""Test the picture of a pair."""
 
 import warnings
 from dataclasses import replace
@@ -132,7 +132,7 @@ def test_what_is_not_annotated_is_striped_and_no_error():
     errors = shown[0, 3]
     assert (errors[30:100] == CHANGE_COLOURS[1]).all()
     assert (errors[100:] == CHANGE_COLOURS[3]).all()
-    # The prediction is there all the same.
+    # The prediction is drawn nevertheless.
     assert (shown[0, 2][:30, :100] == SECOND.palette[5]).all()
 
 

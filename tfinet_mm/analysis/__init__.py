@@ -1,1 +1,1 @@
-"""Measure networks: parameters, operations, time and memory, and training at equal time."""
+"""Measure networks: parameters, operations, time and memory."""

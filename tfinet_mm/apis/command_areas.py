@@ -1,4 +1,4 @@
-"""The table of areas that ``tfinet-predict`` prints for a scene."""
+"""Make the table of areas that ``tfinet-predict`` prints for a scene."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_ROWS = 8
 
 
 def area_table(folder: Path, most: int = MOST_ROWS) -> str:
-    """Return the areas of a finished scene in words.
+    """Return the areas of a finished scene as text.
 
     Args:
         folder: The scene's folder.

@@ -1,60 +1,97 @@
-"""The options of ``tfinet-predict``, and what their words mean."""
+"""Read the options of ``tfinet-predict``."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tfinet_mm.apis.command_output import SUFFIXES
+from tfinet_mm.apis.command_output import SUFFIXES, is_table
 from tfinet_mm.apis.loading import CONFIG_SUFFIXES
 from tfinet_mm.checkpoints.shipped import DEFAULT, is_shipped
 from tfinet_mm.checkpoints.shipped import SUFFIX as WEIGHTS_SUFFIX
 from tfinet_mm.engine.options import add_launch_options
 from tfinet_mm.engine.precision import add_amp_option
-from tfinet_mm.utils.command import add_config_options, add_traceback_option
+from tfinet_mm.utils.command import add_config_options, add_traceback_option, count
 
 Value = TypeVar('Value')
 
 KINDS = ('scene', 'picture')
 DATES = ('before', 'after')
-USAGE = '%(prog)s [[CONFIG] CHECKPOINT] BEFORE AFTER --out DIR [options]'
-EPILOG = (
-    'BEFORE and AFTER are two images, or two folders of images of the same names. The network is '
-    'CONFIG and CHECKPOINT; a CHECKPOINT that carries its config; the CONFIG of an ensemble; or a '
-    f'name of weights that come with the package. Without any, it is {DEFAULT}.'
+USAGE = (
+    '%(prog)s [[CONFIG] CHECKPOINT] BEFORE AFTER --out DIR [options]\n'
+    '       %(prog)s [[CONFIG] CHECKPOINT] PAIRS.csv --out DIR [options]'
 )
-FORMS = 'BEFORE AFTER, CHECKPOINT BEFORE AFTER or CONFIG CHECKPOINT BEFORE AFTER'
+EPILOG = (
+    'BEFORE and AFTER are two images, or two folders of images of the same names. PAIRS.csv has '
+    'the columns before and after, and optionally name. The network is CONFIG and CHECKPOINT; a '
+    'CHECKPOINT that carries its config; the CONFIG of an ensemble; or a '
+    f'name of weights that come with the package. Without any, it is {DEFAULT}. With --executor or '
+    '--jobs, options after "--" are those of Snakemake.'
+)
+FORMS = (
+    'BEFORE AFTER, CHECKPOINT BEFORE AFTER or CONFIG CHECKPOINT BEFORE AFTER, with PAIRS.csv in '
+    'place of BEFORE AFTER'
+)
 NETWORK_SUFFIXES = (*CONFIG_SUFFIXES, '.pth', '.pt', '.ckpt', WEIGHTS_SUFFIX)
-"""Of files that are no images."""
+"""Suffixes of files that are no images."""
+
+
+def _pattern(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise argparse.ArgumentTypeError(f'{text!r} is no regular expression: {error}') from None
+    return text
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
-    """Read the command line."""
+    """Read the command line; the result keeps its words as ``arguments``."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(
         description='Predict what changed between two dates', usage=USAGE, epilog=EPILOG
     )
     parser.add_argument('words', nargs='+', metavar='BEFORE AFTER', help=argparse.SUPPRESS)
     parser.add_argument('--out', required=True, metavar='DIR', help='folder to write to')
     parser.add_argument(
-        '--as',
-        dest='kind',
+        '--input-type',
         choices=KINDS,
         help='scenes on the ground or plain pictures (default: georeferenced rasters are scenes)',
+    )
+    parser.add_argument(
+        '--key-pattern',
+        type=_pattern,
+        metavar='REGEX',
+        help='part to remove from the names of files in folders before they are matched, such as '
+        "'_(pre|post)'",
     )
     parser.add_argument(
         '--report', action='store_true', help='also write a page to look through, DIR/report.html'
     )
     parser.add_argument('--overwrite', action='store_true', help='predict finished pairs again')
+    parser.add_argument(
+        '--dry-run',
+        action='store_true',
+        help='list the pairs that are not finished, predict nothing',
+    )
     _add_network(parser.add_argument_group('the network'))
     _add_images(parser.add_argument_group('the images'))
     _add_scenes(parser.add_argument_group('scenes'))
+    _add_jobs(parser.add_argument_group('a job for each pair'))
     add_launch_options(parser)
     add_traceback_option(parser)
+    # Elsewhere, "--" comes before words that begin with a dash.
+    jobs = any(word.partition('=')[0] in ('--executor', '--jobs') for word in words)
+    end = words.index('--') if jobs and '--' in words else len(words)
     # Options may stand between the words.
-    args = parser.parse_intermixed_args(arguments)
+    args = parser.parse_intermixed_args(words[:end])
+    args.arguments, args.snakemake = words, words[end + 1 :]
+    if jobs and args.launcher != 'none':
+        parser.error('--executor and --jobs start processes of their own; leave out --launcher')
     try:
         vars(args).update(_read_words(args.words))
     except ValueError as error:
@@ -69,7 +106,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 
 
 def _read_words(words: Sequence[str]) -> dict[str, str | None]:
-    """Tell the network from the images.
+    """Sort the words of the command line into the network and the images.
 
     Args:
         words: BEFORE and AFTER, after the network: nothing, one word or two.
@@ -79,14 +116,17 @@ def _read_words(words: Sequence[str]) -> dict[str, str | None]:
         the weights that come with the package.
 
     Raises:
-        ValueError: A word is missing or too much, or an image is where the network should be.
+        ValueError: A word is missing or extra, or an image is where the network should be.
     """
-    *network, before, after = words if len(words) > 1 else [*words, '']
+    if is_table(words[-1]):
+        *network, before, after = [*words, '']
+    else:
+        *network, before, after = words if len(words) > 1 else [*words, '']
     misplaced = [word for word in network if _is_image(word)]
-    if len(words) > 4 or misplaced:
-        what = f'got {len(words)} words' if len(words) > 4 else f'{misplaced[0]} is no network'
+    if len(network) > 2 or misplaced:
+        what = f'got {len(words)} words' if len(network) > 2 else f'{misplaced[0]} is no network'
         raise ValueError(f'{what}; expected {FORMS}')
-    if not after or any(_is_network(word) for word in (before, after)):
+    if (not after and not is_table(before)) or any(_is_network(word) for word in (before, after)):
         raise ValueError(f'an image is missing after {" ".join(words)}; expected {FORMS}')
     return dict(zip(('config', 'checkpoint'), [*network, None, None], strict=False)) | dict(
         before=before, after=after
@@ -108,7 +148,12 @@ def _is_image(word: str) -> bool:
 def _add_network(group: Any) -> None:
     group.add_argument('--device', help="such as 'cpu' or 'cuda:1' (default: a GPU if any)")
     add_amp_option(group)
-    group.add_argument('--tta', action='store_true', help='average over flips and rotations')
+    group.add_argument(
+        '--tta',
+        action=argparse.BooleanOptionalAction,
+        help='average over flips and rotations (default: as the weights say; those of the '
+        'package average over three sizes)',
+    )
     group.add_argument('--window', type=int, help='side of sliding windows in pixels')
     group.add_argument('--overlap', type=int, help='pixels that windows share')
     group.add_argument('--threshold', type=float, help='P(changed) from which a pixel is changed')
@@ -121,6 +166,20 @@ def _add_network(group: Any) -> None:
     add_config_options(group)
 
 
+def _add_jobs(group: Any) -> None:
+    group.add_argument(
+        '--executor',
+        metavar='NAME',
+        help='executor of Snakemake that runs the jobs: local, slurm or another that is installed',
+    )
+    group.add_argument(
+        '--jobs',
+        type=count,
+        metavar='N',
+        help='jobs that run at once (default: 1 on this machine, elsewhere as many as can)',
+    )
+
+
 def _add_images(group: Any) -> None:
     group.add_argument(
         '--bands',
@@ -130,11 +189,11 @@ def _add_images(group: Any) -> None:
         'before=4,3,2 after=3,2,1',
     )
     group.add_argument(
-        '--value-range',
-        nargs=2,
-        type=float,
-        metavar=('LOW', 'HIGH'),
-        help='values that become 0 and 255; of a scene --stretch goes first',
+        '--stretch',
+        nargs='+',
+        metavar='WORD',
+        help='values that become 0 and 255: LOW HIGH; for a scene also LOW,HIGH for each band, '
+        'percentiles, or before=... after=...',
     )
 
 
@@ -143,34 +202,28 @@ def _add_scenes(group: Any) -> None:
         '--grid',
         type=read_grid,
         metavar='before|after|SIZE',
-        help="whose pixels the result has, or their size in the units of before's CRS "
+        help="pixels of the result: before, after, or their size in the units of before's CRS "
         '(default: before)',
-    )
-    group.add_argument(
-        '--stretch',
-        nargs='+',
-        metavar='WORD',
-        help='LOW HIGH for all bands; LOW,HIGH for each; percentiles; or before=... after=...',
     )
     group.add_argument(
         '--percentiles',
         nargs=2,
         type=float,
         metavar=('LOW', 'HIGH'),
-        help='those that become 0 and 255 with --stretch percentiles (default: 2 98)',
+        help='percentiles that become 0 and 255 with --stretch percentiles (default: 2 98)',
     )
     group.add_argument(
         '--nodata',
         nargs='+',
         metavar='VALUE',
-        help='value of pixels without data in place of what the files say; or before=... after=...',
+        help="value of pixels without data, in place of the files' own; or before=... after=...",
     )
     group.add_argument(
-        '--resampling', metavar='NAME', help='how a scene is warped (default: bilinear)'
+        '--resampling', metavar='NAME', help='resampling of a warped scene (default: bilinear)'
     )
     for date in DATES:
         group.add_argument(
-            f'--{date}-crs', metavar='CRS', help=f'CRS of {date} in place of what the file says'
+            f'--{date}-crs', metavar='CRS', help=f"CRS of {date}, in place of the file's own"
         )
     group.add_argument(
         '--same-grid',
@@ -186,31 +239,29 @@ def _add_scenes(group: Any) -> None:
     group.add_argument('--no-polygons', action='store_true', help='write rasters and areas only')
 
 
-SCENE_OPTIONS = (
+READING_SCENES = (
     'grid',
-    'stretch',
     'percentiles',
     'nodata',
     'resampling',
     'before_crs',
     'after_crs',
     'same_grid',
-    'min_area',
-    'no_polygons',
 )
+SCENE_OPTIONS = (*READING_SCENES, 'min_area', 'no_polygons')
 """Options that pictures don't have."""
-READING_OPTIONS = ('bands', *SCENE_OPTIONS[:8])
-"""Those of :class:`~tfinet_mm.scenes.reader.ScenePair`."""
+READING_OPTIONS = ('bands', 'stretch', *READING_SCENES)
+"""Options of :class:`~tfinet_mm.scenes.reader.ScenePair`."""
 
 
 def reading_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the options about reading scenes that were given."""
+    """Return the given options for reading scenes."""
     said = {name: getattr(args, name) for name in READING_OPTIONS}
     return {name: value for name, value in said.items() if value is not None and value is not False}
 
 
 def read_grid(word: str) -> str | float:
-    """``before``, ``after``, or a number."""
+    """Read ``before``, ``after`` or the size of a pixel."""
     if word in DATES:
         return word
     try:
@@ -222,7 +273,7 @@ def read_grid(word: str) -> str | float:
 
 
 def read_bands(words: Sequence[str]) -> list[int] | dict[str, list[int]]:
-    """Numbers of bands, for both dates or for each.
+    """Read numbers of bands, for both dates or for each.
 
     Raises:
         ValueError: The words are neither.
@@ -249,7 +300,7 @@ def read_stretch(words: Sequence[str]) -> Any:
     """Return a stretch as :class:`~tfinet_mm.scenes.reader.ScenePair` takes it.
 
     Raises:
-        ValueError: The words are none.
+        ValueError: The words are no stretch.
 
     Example:
         >>> read_stretch(['0', '3000']), read_stretch(['0,3000', '0,4000'])
@@ -269,7 +320,7 @@ def read_stretch(words: Sequence[str]) -> Any:
 
 
 def read_nodata(words: Sequence[str]) -> float | dict[str, float]:
-    """Return a value, or one for each date.
+    """Read a value, or one for each date.
 
     Raises:
         ValueError: The words are neither.

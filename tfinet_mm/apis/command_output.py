@@ -1,7 +1,8 @@
-"""Which pairs ``tfinet-predict`` works on, and the folder that it writes to."""
+"""List the pairs of ``tfinet-predict``, and keep the folder that it writes to."""
 
 from __future__ import annotations
 
+import csv
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -24,12 +25,13 @@ from tfinet_mm.utils.manifest import FIX, RunManifest, plain
 from tfinet_mm.visualization import write_palette_png, write_png
 
 RASTER_SUFFIXES = ('.tif', '.tiff', '.vrt', '.jp2', '.img')
+TABLE_SUFFIX = '.csv'
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', *RASTER_SUFFIXES)
-# Of pictures. The last one is written last: where it is, the pair is finished.
+# Folders of pictures. The file in the last one is written last, when the pair is finished.
 FOLDERS = ('label1', 'label2', 'change_prob')
 MANIFEST_FILE = 'manifest.json'
 MANIFEST_VERSION = 1
-# Settings that only pairs of this kind have.
+# Kinds of pairs with settings that the other kind doesn't have.
 SECTIONS = ('picture', 'scene')
 
 
@@ -37,7 +39,7 @@ class Pair(NamedTuple):
     """Two images of one place.
 
     Attributes:
-        name: What the results are called; with slashes between sub-folders.
+        name: Name of the results, with slashes between sub-folders.
         kind: 'picture' or 'scene'.
         before: File of the first date.
         after: File of the second.
@@ -49,13 +51,13 @@ class Pair(NamedTuple):
     after: str
 
     def is_finished(self, out: Path) -> bool:
-        """Whether all its results are in a folder."""
+        """Return whether all its results are in a folder."""
         if self.kind == 'scene':
             return results.is_finished(sample_file(out, self.name, ''))
         return all(sample_file(out / folder, self.name, '.png').is_file() for folder in FOLDERS)
 
     def forget(self, out: Path) -> None:
-        """Let it count as not predicted."""
+        """Mark it as not predicted."""
         if self.kind == 'scene':
             path = sample_file(out, self.name, '') / results.SCENE_FILE
         else:
@@ -63,29 +65,44 @@ class Pair(NamedTuple):
         path.unlink(missing_ok=True)
 
 
-def list_pairs(before: str, after: str, kind: str | None = None) -> list[Pair]:
-    """All pairs of two files, or of two folders.
+ADVICE = (
+    'Both folders need files of the same names; add the missing ones, or remove the differing part '
+    "of the names with --key-pattern, for example '_(pre|post)_disaster'"
+)
+
+
+def list_pairs(
+    before: str, after: str, kind: str | None = None, key_pattern: str | None = None
+) -> list[Pair]:
+    """List all pairs of two files, of two folders, or of a table.
 
     Args:
-        before: A file, or a folder.
-        after: The same of the second date; files in folders match by their names.
+        before: A file, a folder, or a CSV file with the columns ``before``, ``after`` and
+            optionally ``name``, whose paths are relative to its folder.
+        after: The same of the second date; files in folders match by their names. Empty if
+            ``before`` is a table.
         kind: 'picture' or 'scene'; by default pairs of which one file is
             georeferenced are scenes.
+        key_pattern: Regular expression of the part to remove from the names of files
+            in folders before they are matched.
 
     Raises:
-        FileNotFoundError: One isn't there.
-        ValueError: One is a file and one a folder, both are the same, or a scene
-            has a reserved name.
+        FileNotFoundError: A file or a folder isn't there.
+        ValueError: One is a file and one a folder, both are the same, a scene has a reserved name,
+            or a table is empty, lacks a column or has a name twice.
         UnmatchedPairError: A file has no partner.
     """
     folders = [Path(path).is_dir() for path in (before, after)]
-    if folders[0] != folders[1]:
+    if is_table(before):
+        found = _read_table(Path(before))
+    elif folders[0] != folders[1]:
         raise ValueError(f'give two images or two folders, got {before} and {after}')
-    if folders[0]:
+    elif folders[0]:
         if os.path.realpath(before) == os.path.realpath(after):
             raise ValueError(f'before and after are the same folder, {before}; give two folders')
         files = {'before': list_folder(before, SUFFIXES), 'after': list_folder(after, SUFFIXES)}
-        found = [(pair['name'], pair['before'], pair['after']) for pair in match_folders(files)]
+        matched = match_folders(files, key_pattern, advice=ADVICE)
+        found = [(pair['name'], pair['before'], pair['after']) for pair in matched]
     else:
         for path in (before, after):
             if not Path(path).is_file():
@@ -108,11 +125,45 @@ def list_pairs(before: str, after: str, kind: str | None = None) -> list[Pair]:
     return pairs
 
 
-def is_georeferenced(path: str) -> bool:
-    """Whether a raster file has a CRS, or a transform to coordinates.
+def is_table(path: str) -> bool:
+    """Return whether a word of the command line names a table of pairs."""
+    return path.lower().endswith(TABLE_SUFFIX)
 
-    Files that rasterio can't read are not, so that reading them as a picture
-    says what is wrong.
+
+def _read_table(path: Path) -> list[tuple[str, str, str]]:
+    """Return name, before and after of each row of a table."""
+    with path.open(encoding='utf-8-sig', newline='') as file:
+        rows = csv.DictReader(file, skipinitialspace=True)
+        if missing := {'before', 'after'} - {*(rows.fieldnames or ())}:
+            raise ValueError(
+                f'{path} lacks the columns {sorted(missing)}, it has {rows.fieldnames}; '
+                'its first line must be before,after or name,before,after'
+            )
+        found: dict[str, tuple[str, str, str]] = {}
+        for row in rows:
+            before, after = (str(path.parent / (row[date] or '')) for date in ('before', 'after'))
+            for image in (before, after):
+                if not Path(image).is_file():
+                    raise FileNotFoundError(
+                        f'there is no file {image}, line {rows.line_num} of {path}'
+                    )
+            name = row.get('name') or Path(before).stem
+            if name in found:
+                raise ValueError(
+                    f'{path} has two pairs called {name}, the second in line {rows.line_num}; give '
+                    'them names of their own in a column name'
+                )
+            found[name] = (name, before, after)
+    if not found:
+        raise ValueError(f'{path} lists no pairs; expected a line for each below the first')
+    return list(found.values())
+
+
+def is_georeferenced(path: str) -> bool:
+    """Return whether a raster file has a CRS, or a transform to coordinates.
+
+    The answer is False for files that rasterio can't read, so that reading them
+    as pictures reports the fault.
     """
     if not path.lower().endswith(RASTER_SUFFIXES):
         return False
@@ -131,7 +182,7 @@ def is_georeferenced(path: str) -> bool:
 
 
 def write_result(out: Path, name: str, result: SCDResult) -> None:
-    """Write the label of each date and P(changed), each in a whole file."""
+    """Write files with the label of each date and with P(changed), each complete or not at all."""
     for folder, labels in zip(FOLDERS, (result.semantic_from, result.semantic_to), strict=False):
         write_palette_png(sample_file(out / folder, name, '.png'), labels, result.palette)
     prob = np.round(result.change_prob.clip(0, 1) * 255).astype(np.uint8)
@@ -150,32 +201,32 @@ def claim_folder(
     settings: Mapping[str, Any],
     overwrite: bool = False,
 ) -> list[Pair]:
-    """Lock a folder and write its manifest, if these pairs can be added to what is there.
+    """Lock a folder and write its manifest, if these pairs can be added to its results.
 
     Args:
         run: The folder's manifest; the folder needn't be there. It may be read-only where
             all pairs are finished.
         pairs: Those to predict, or predicted already.
         table: The classes.
-        settings: What decides about the results, as JSON can hold it;
-            ``picture`` and ``scene`` are of that kind alone.
-        overwrite: Take none of the pairs for finished, whatever made them.
+        settings: Everything that the results depend on, as values of JSON;
+            those under ``picture`` and ``scene`` are for that kind alone.
+        overwrite: Count none of the pairs as finished.
 
     Returns:
         The pairs that aren't finished.
 
     Raises:
         ManifestError: Finished pairs were made with other settings, or from
-            images of other content; the message says what differs.
+            images of other content; the message lists the differences.
         FolderInUseError: Another run is writing to the folder.
     """
     run.recall()
     entries = _inputs(pairs)
     claim = _claim(run, pairs, entries, settings, overwrite)
-    # Nothing depends on the manifest of a folder where all is finished, so it may be left alone.
+    # A folder where all is finished needs no new manifest, and may be read-only.
     with suppress(*(() if claim.todo else (OSError,))):
         run.lock()
-        # Another run may have added something just now.
+        # Another run may have added pairs before the lock.
         claim = _claim(run, pairs, entries, settings, overwrite)
         for pair in claim.outdated:
             pair.forget(run.folder)
@@ -193,14 +244,43 @@ def claim_folder(
     return claim.todo
 
 
+def unfinished_pairs(
+    run: RunManifest, pairs: Sequence[Pair], settings: Mapping[str, Any], overwrite: bool = False
+) -> list[Pair]:
+    """Return the pairs that :func:`claim_folder` would leave to predict; nothing is written.
+
+    Raises:
+        ManifestError: As there.
+    """
+    run.recall()
+    return _claim(run, pairs, _inputs(pairs), settings, overwrite).todo
+
+
+def check_claim(run: RunManifest, pair: Pair, settings: Mapping[str, Any]) -> None:
+    """Refuse to predict a pair for a folder that is claimed, if it is claimed for something else.
+
+    Raises:
+        ManifestError: The folder's manifest has other settings, lacks the pair, or has it with
+            images of other content.
+    """
+    run.recall()
+    found = _read(run, overwrite=False)
+    before, now = _comparable(found.get('settings', {}), plain(settings))
+    listed = (Pair(*(one[key] for key in Pair._fields)) for one in found.get('pairs', ()))
+    claimed = [one for one in listed if one.name == pair.name]
+    before['pairs'] = _made(claimed, _entries(found.get('inputs', ())))
+    now['pairs'] = _made([pair], _inputs([pair]))
+    run.check(before, now)
+
+
 class _Claim(NamedTuple):
-    """What a folder is about to hold.
+    """Content that a folder is about to get.
 
     Attributes:
         todo: The pairs to predict.
-        outdated: Pairs of which some results may be there that count no more.
+        outdated: Pairs that may have outdated results there.
         pairs: All pairs, those of earlier runs first.
-        settings: What all are made with.
+        settings: Settings of all pairs.
         inputs: Their files.
     """
 
@@ -245,7 +325,7 @@ def _claim(
         kept = []
     finished = set(again)
     todo = [pair for pair in pairs if pair not in finished]
-    # A scene that lost a file knows what it was made with, and needs no network for most of them.
+    # A scene that lost a file keeps its settings, and can make most files without a network.
     outdated = [pair for pair in todo if overwrite or pair.kind == 'picture']
     listed = [(pair, old[pair.name]) for pair in todo if pair.name in old]
     outdated += [one for pair, one in listed if overwrite or one.kind != pair.kind]
@@ -275,12 +355,12 @@ def _inputs(pairs: Sequence[Pair]) -> dict[str, dict[str, Any]]:
 
 
 def _entries(found: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Entries of files by their paths."""
+    """Return entries of files by their paths."""
     return {entry['file']: entry for entry in found}
 
 
 def _made(pairs: Iterable[Pair], entries: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
-    """Return what pairs are made from, for a comparison."""
+    """Return the inputs of pairs, for a comparison."""
     return {
         pair.name: dict(
             kind=pair.kind,
@@ -310,7 +390,7 @@ def _read(run: RunManifest, overwrite: bool) -> dict[str, Any]:
 def _comparable(
     found: Mapping[str, Any], wanted: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Both without what is of a kind of pairs that only one of the two has."""
+    """Return both without the settings of a kind of pairs that only one of them has."""
     sections = {key for key in SECTIONS if (key in found) != (key in wanted)}
     first, second = (
         {key: value for key, value in one.items() if key not in sections} for one in (found, wanted)

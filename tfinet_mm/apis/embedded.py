@@ -1,4 +1,4 @@
-"""The config that a checkpoint carries, read without running it.
+"""Read the config that a checkpoint carries, without running it.
 
 MMEngine stores a config as Python text in ``meta['cfg']``. Running that text
 would let a downloaded file do anything, and so would building a config whose
@@ -33,20 +33,21 @@ KEPT = (
     'model',
     'default_scope',
     'tta_model',
+    'default_tta',
     'test_pipeline',
     'window',
     'test_dataloader',
     'val_dataloader',
     'train_dataloader',
 )
-"""What predicting needs of a config."""
+"""Keys of a config that predicting needs."""
 LARGER = 4
-"""How much larger than its checkpoint a network may be; one that doesn't fit is refused later."""
+"""Greatest ratio of a network's size to its checkpoint's; a wrong network is refused later."""
 CONSTANTS = {'inf': float('inf'), 'nan': float('nan')}
 
 
 def embedded_config(checkpoint: str | os.PathLike[str]) -> Config:
-    """Return the config that a checkpoint carries, as far as predicting needs it.
+    """Return the parts that predicting needs of the config that a checkpoint carries.
 
     Initial weights (``init_cfg``) are left out, since the checkpoint has all.
 
@@ -57,7 +58,7 @@ def embedded_config(checkpoint: str | os.PathLike[str]) -> Config:
         FileNotFoundError: There is no such file.
         ValueError: It carries no config with a model.
         DamagedCheckpointError: Its config can't be that of its weights.
-        UntrustedCheckpointError: Its config is more than values, or names
+        UntrustedCheckpointError: Its config holds more than values, or names
             types that no registry of this package, MMEngine, MMCV or
             MMSegmentation has.
     """
@@ -92,11 +93,11 @@ def _read(checkpoint: str | os.PathLike[str]) -> tuple[Any, int]:
 
 
 def _check_network(values: Mapping[str, Any], size: int, source: str) -> None:
-    """Build the network without memory for its weights, before it is built in earnest.
+    """Build the network without memory for its weights, before it is really built.
 
     Args:
         values: The config.
-        size: How many numbers the weights of the checkpoint are.
+        size: Number of values in the weights of the checkpoint.
         source: The checkpoint, for messages.
 
     Raises:
@@ -112,7 +113,7 @@ def _check_network(values: Mapping[str, Any], size: int, source: str) -> None:
         with torch.device('meta'), DefaultScope.overwrite_default_scope(scope):
             weights = MODELS.build(Config(values).model).state_dict()
     except (AttributeError, AssertionError, LookupError, TypeError, ValueError) as error:
-        # Some parts compute while they are built, which this can't follow.
+        # Some parts compute while they are built, which fails without memory.
         if 'meta' in str(error):
             return
         raise DamagedCheckpointError(
@@ -137,7 +138,7 @@ def config_values(text: str, source: str) -> dict[str, Any]:
     Args:
         text: Python assignments of constants, lists, tuples, sets, dictionaries
             and calls of ``dict``, as MMEngine writes configs.
-        source: Where it comes from, for messages.
+        source: Its origin, for messages.
 
     Returns:
         The values by name.
@@ -195,7 +196,7 @@ def _value(node: ast.expr) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """Return a copy without what initialises weights."""
+    """Return a copy without the settings that initialise weights."""
     if isinstance(value, Mapping):
         return {key: _plain(part) for key, part in value.items() if key != 'init_cfg'}
     if isinstance(value, list | tuple):
@@ -232,7 +233,7 @@ def _registered(name: str) -> bool:
     """Return whether a registry has the name; otherwise it may be the path of any function.
 
     A config in MMEngine's new style is stored with the paths of its classes: such a
-    path may lead to what a registry has.
+    path counts if it leads to a registered class.
     """
     for registry in (MODELS, TRANSFORMS, MMSEG_MODELS, MMSEG_TRANSFORMS, ROOT_MODELS):
         registry.import_from_location()
@@ -255,7 +256,7 @@ def _registered(name: str) -> bool:
 
 
 def _already_imported(module: str, name: str) -> Any:
-    """Return what a module has under a name, without importing it; a new object for nothing."""
+    """Return a name of a module without importing the module; a new object where it has none."""
     return getattr(sys.modules.get(module), name, object())
 
 

@@ -20,6 +20,7 @@ from tfinet_mm.apis.loading import (
     inference_steps,
     read_config,
 )
+from tfinet_mm.apis.views import default_views
 from tfinet_mm.checkpoints.addresses import read_checkpoint
 from tfinet_mm.checkpoints.contents import trained_classes
 from tfinet_mm.checkpoints.shipped import SUFFIX
@@ -35,16 +36,16 @@ from tfinet_mm.utils.files import whole_file
 TRAINING_KEYS = ('init_cfg', 'pretrained', 'train_cfg', 'auxiliary_head')
 """Keys of a model, at any depth, that predicting doesn't need."""
 AVERAGES = 'ema_state_dict'
-"""Where MMEngine's EMAHook keeps the plain weights: the averages are the state dict."""
+"""Key of the plain weights of MMEngine's EMAHook, which saves averages as the state dict."""
 
 
 class Exported(NamedTuple):
-    """A file of weights that was written.
+    """File of weights that was written.
 
     Attributes:
         tensors: Number of tensors.
-        dropped: Keys of auxiliary heads, which only train.
-        averaged: Whether the weights are the averages of MMEngine's ``EMAHook``.
+        dropped: Keys of auxiliary heads, which are for training only.
+        averaged: True if the weights are the averages of MMEngine's ``EMAHook``.
         size: Bytes of the file.
     """
 
@@ -62,26 +63,26 @@ def export_weights(
     license: str | None = None,
     cfg_options: Mapping[str, Any] | None = None,
 ) -> Exported:
-    """Write the weights of a checkpoint, and all that predicting needs besides.
+    """Write the weights of a checkpoint, and everything else that predicting needs.
 
-    The file holds no state of an optimizer and no auxiliary heads, and reading it runs
-    nothing. It is a checkpoint for everything but resuming.
+    The file holds no state of an optimizer and no auxiliary heads, and reading it runs no
+    code. It serves as a checkpoint for everything but resuming.
 
     Args:
         checkpoint: A file or an address.
         out: The file to write, ``NAME.safetensors``.
-        config: That of the training; by default the one in the checkpoint, which is read
+        config: Config of the training; by default the one in the checkpoint, which is read
             without running it.
         dtype: Type of the stored numbers: ``'float16'``, ``'bfloat16'`` or ``'float32'``.
         license: SPDX identifier of the licence of the weights, to be stated in the file.
         cfg_options: Values by dotted key that replace the config's.
 
     Returns:
-        What was written.
+        Facts about the file.
 
     Raises:
-        ValueError: The name of the file or the type isn't one, or config and
-            checkpoint don't name the classes.
+        ValueError: ``out`` lacks the suffix, ``dtype`` is unknown, or neither config
+            nor checkpoint names the classes.
         ConfigError: The config is more than JSON can hold, or is an ensemble's.
         CheckpointMismatchError: The checkpoint holds another network.
         NotFiniteWeightsError: A weight isn't finite, or too large for the type.
@@ -106,19 +107,22 @@ def export_weights(
     training = {key: meta[key] for key in ('epoch', 'iter') if isinstance(meta.get(key), int)}
     with whole_file(out) as partial:
         write_weight_file(partial, weights, values, table, training, dtype, license)
-        # As whoever gets the file will read it.
+        # Read the file as its users will.
         embedded_config(partial)
     return Exported(len(weights), dropped, AVERAGES in loaded, out.stat().st_size)
 
 
 def _config_of_predicting(cfg: Config) -> dict[str, Any]:
-    """Return what predicting needs of a config, as plain values."""
+    """Return the parts of a config that predicting needs, as plain values."""
     plain = dict(
         model=with_paths(cfg.model),
         tta_model=with_paths(cfg.get('tta_model')),
+        default_tta=with_paths(cfg.get('default_tta')),
         default_scope=cfg.get('default_scope', 'mmseg'),
         test_pipeline=with_paths(inference_steps(cfg)),
     )
+    if cfg.get('default_tta') is not None:
+        default_views(cfg.default_tta)
     kept = {key: _without_training(value) for key, value in plain.items() if value is not None}
     try:
         return json.loads(json.dumps(kept, allow_nan=False))
@@ -162,7 +166,7 @@ def _fitting_network(values: Mapping[str, Any], weights: dict[str, Tensor], sour
 
 
 def _state_normalisation(values: dict[str, Any], network: Any) -> None:
-    """Write down mean and standard deviation where the config leaves them to the default."""
+    """Add mean and standard deviation where the config leaves them to the default."""
     stated, made = values['model'].get('data_preprocessor'), network.data_preprocessor
     if isinstance(stated, dict) and getattr(made, 'normalize', False):
         for key in ('mean', 'std'):

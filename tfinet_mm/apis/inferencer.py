@@ -24,10 +24,11 @@ from tfinet_mm.apis.loading import (
     set_windows,
 )
 from tfinet_mm.apis.result import SCDResult
+from tfinet_mm.apis.views import Augmentation, find_augmentation
 from tfinet_mm.engine.testing import is_ensemble
 from tfinet_mm.io.images import split_dates
 from tfinet_mm.models.detectors import SCDTTAModel
-from tfinet_mm.models.detectors.augmentation import TTA_TRANSFORMS
+from tfinet_mm.models.detectors.augmentation import view_names
 from tfinet_mm.models.identity import member_entries
 from tfinet_mm.models.members import network_bands
 from tfinet_mm.structures import (
@@ -50,10 +51,10 @@ _After = TypeVar('_After', bound=ImageLike)
 
 
 class SCDInferencer:
-    """A trained model that takes pairs of images and needs no label.
+    """Trained model that takes pairs of images and needs no label.
 
-    Predicts what ``tools/test.py`` does: the same test pipeline (without what
-    loads labels), the same windows, the same threshold.
+    It predicts the same as ``tools/test.py``, with the same test pipeline
+    (without labels), the same windows and the same threshold.
 
     Args:
         config: A config, as file, dictionary or :class:`~mmengine.config.Config`;
@@ -62,10 +63,12 @@ class SCDInferencer:
             checkpoint, the weights that come with the package.
         checkpoint: Weights of the model: a file, an address, or the name of weights
             that come with the package.
-        device: Such as ``'cpu'`` or ``'cuda:1'``; by default a GPU where there is one.
-        tta: Average over flips and rotations: True for those of the config's
-            ``tta_model`` or else all six, or a list of names out of
-            :data:`~tfinet_mm.models.detectors.augmentation.TTA_TRANSFORMS`.
+        device: Name such as ``'cpu'`` or ``'cuda:1'``; by default a GPU where there is one.
+        tta: Average over views: True for the flips, rotations and scales of the config's
+            ``tta_model``, or else all six flips and rotations; a list of names out of
+            :data:`~tfinet_mm.models.detectors.augmentation.TTA_TRANSFORMS`; a dictionary
+            of ``transforms`` and ``scales``; or False for none. By default those of the
+            config's ``default_tta``, which the weights of the package have, or else none.
         amp: Type to compute in: True or ``'auto'`` for the fastest of the device,
             ``'bfloat16'``, ``'float16'`` or ``'float32'``; False for the config's own.
         threshold: P(changed) from which a pixel counts as changed; by default
@@ -85,13 +88,13 @@ class SCDInferencer:
 
     Attributes:
         model: The network.
-        device: Where it is.
+        device: Its device.
         class_table: Names and colours of the classes.
         batch_size: Pairs that go through the network together.
         bands: Bands that are taken of an image, or None for those of plain RGB.
         value_range: The values that become 0 and 255, or None.
         network_bands: Bands of each date that the network takes.
-        other_transforms: Names of what the pipeline does besides loading and packing.
+        other_transforms: Names of the pipeline's transforms besides loading and packing.
         window: Side of the windows that scenes are predicted in: the option, or
             else that of the config's windows or training crops, or else 512.
         overlap: Pixels that windows of scenes share.
@@ -101,7 +104,7 @@ class SCDInferencer:
         CheckpointMismatchError: The checkpoint holds another network.
         UntrustedCheckpointError: The checkpoint could run code.
         ClassMismatchError: ``class_table`` isn't that of the model.
-        ValueError: The options can't be used; the message says how.
+        ValueError: An option is out of range, or can't be used with this model.
     """
 
     def __init__(
@@ -110,7 +113,7 @@ class SCDInferencer:
         checkpoint: str | os.PathLike[str] | None = None,
         device: str | torch.device | None = None,
         *,
-        tta: bool | Sequence[str] = False,
+        tta: Augmentation = None,
         amp: bool | str = False,
         threshold: float | None = None,
         window: int | Sequence[int] | None = None,
@@ -150,12 +153,11 @@ class SCDInferencer:
         self.batch_size = batch_size
         self.model.to(self.device)
         self._stepper: Any = self.model
+        augmentation = find_augmentation(cfg, tta)
         self._tta: list[str] = []
-        if tta is not False:
-            if tta is True:
-                tta = (cfg.get('tta_model') or {}).get('transforms') or TTA_TRANSFORMS
-            self._stepper = SCDTTAModel(self.model, tta)
-            self._tta = list(tta)
+        if augmentation is not None:
+            self._stepper = SCDTTAModel(self.model, **augmentation)
+            self._tta = view_names(self._stepper.transforms, self._stepper.scales)
 
     @overload
     def __call__(self, before: ImageLike, after: ImageLike) -> SCDResult: ...
@@ -178,7 +180,7 @@ class SCDInferencer:
             before: The image of the first date: a file, or an array (H, W, B) of
                 uint8 in RGB order, or of any type where a value range is stated.
                 Or a list of these.
-            after: That of the second date, of the same size; or as many.
+            after: The image of the second date, of the same size; or a list of as many.
 
         Returns:
             :class:`~tfinet_mm.apis.SCDResult`, or a list of them in the order
@@ -188,12 +190,12 @@ class SCDInferencer:
             FileNotFoundError: An image isn't there.
             ImageFormatError: Images of a pair differ, or have other bands or
                 another type than the model takes.
-            ValueError: The lists differ in length, or one of both is no list.
+            ValueError: The lists differ in length, or only one of the two is a list.
         """
         if isinstance(before, list | tuple) and isinstance(after, list | tuple):
             if len(before) != len(after):
                 raise ValueError(
-                    f'the lists need one image a pair each, got {len(before)} before and '
+                    f'both lists need one image for each pair, got {len(before)} before and '
                     f'{len(after)} after'
                 )
             results = dict(self.predict(zip(before, after, strict=True)))
@@ -208,7 +210,7 @@ class SCDInferencer:
     def predict(
         self, pairs: Iterable[tuple[ImageLike, ImageLike]], workers: int = 0
     ) -> Iterator[tuple[int, SCDResult]]:
-        """Predict pairs one batch after another, for more than memory holds.
+        """Predict pairs one batch after another, for more pairs than memory holds.
 
         Args:
             pairs: (before, after) each, taken as they are needed.
@@ -230,7 +232,7 @@ class SCDInferencer:
             yield from self._predict_batch(batch)
 
     def predict_probabilities(self, pairs: np.ndarray | torch.Tensor) -> SCDProbabilities:
-        """Predict the probabilities of a batch, before anything is decided.
+        """Predict the probabilities of a batch.
 
         Args:
             pairs: (N, 2B, H, W), before's bands and then after's, uint8 or
@@ -245,14 +247,14 @@ class SCDInferencer:
             data = self.model.data_preprocessor(dict(inputs=torch.as_tensor(pairs)), False)
             inputs = data['inputs']
             if self._tta:
-                # A flip would bring padding to the top or the left; see SCDTTAModel.
+                # A flip would move padding to the top or the left; see SCDTTAModel.
                 inputs = inputs[..., :height, :width]
             made = self._stepper.predict_probabilities(inputs)
             return SCDProbabilities(*(part[..., :height, :width].float() for part in made))
 
     @contextlib.contextmanager
     def whole_images(self) -> Iterator[None]:
-        """Take each image as a whole in the block, whatever the config says of windows."""
+        """Predict each image as a whole in the block, even if the config asks for windows."""
         parts = list(getattr(self.model, 'members', [self.model]))
         modes = [one.test_cfg.get('mode', 'whole') for one in parts]
         try:
@@ -265,12 +267,12 @@ class SCDInferencer:
 
     @functools.cached_property
     def settings(self) -> dict[str, Any]:
-        """Settings that decide about the probabilities, as plain values; images are not among them.
+        """Return the settings that the probabilities depend on, as plain values.
 
         Returns:
             ``model``, a list of the networks with hashes of config and weights
             (see :func:`~tfinet_mm.models.identity.member_entries`),
-            ``tta``, names of transforms, ``amp``, the type that they compute in here
+            ``tta``, names of the views, ``amp``, the type that they compute in here
             (or a list, where members differ), ``threshold`` and ``classes``.
         """
         cfg = self._model_cfg
@@ -296,7 +298,7 @@ class SCDInferencer:
         ]
         stem = os.path.splitext(os.path.basename(names[0]))[0]
         sample_id = 'pair' if isinstance(before, np.ndarray) else stem
-        results = self._loader.join(dict(img_path=names, sample_id=sample_id), images)
+        results = self._loader.combine(dict(img_path=names, sample_id=sample_id), images)
         shown = split_dates(results['img'])
         for transform in self._transforms:
             results = transform(results)
@@ -328,7 +330,7 @@ class SCDInferencer:
 
 
 class _Loaded:
-    """A pair that waits for its batch."""
+    """Pair that waits for its batch."""
 
     def __init__(
         self,

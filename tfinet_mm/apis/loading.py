@@ -1,4 +1,4 @@
-"""From a config and a checkpoint to a model, its pipeline and its classes."""
+"""Load a model, its pipeline and its classes from a config and a checkpoint."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def read_config(
     checkpoint: str | os.PathLike[str] | None,
     cfg_options: Mapping[str, Any] | None = None,
 ) -> tuple[Config, str | None]:
-    """Read what describes the network, whichever way it was given.
+    """Read the config of a network, whichever way it is given.
 
     Args:
         config: A config, or a checkpoint that carries one, or None.
         checkpoint: A checkpoint, or None for an ensemble or where the first is one.
-            Without either, the weights that come with the package are used, and a
-            line says so.
+            Without either, the weights that come with the package are used, and
+            the log says so.
         cfg_options: Values by dotted key that replace the config's.
 
     Returns:
@@ -51,7 +51,8 @@ def read_config(
         checkpoint.
 
     Raises:
-        FileNotFoundError, ValueError, UntrustedCheckpointError: They can't be used.
+        FileNotFoundError, ValueError, UntrustedCheckpointError: They are missing, don't
+            belong together, or could run code.
     """
     path = config if isinstance(config, str | os.PathLike) else None
     if path is not None and checkpoint is None and Path(path).suffix not in CONFIG_SUFFIXES:
@@ -121,18 +122,20 @@ def set_windows(
 
 
 def find_window(cfg: Config, model: Any) -> int:
-    """Return the side of the windows that a network is used to, in pixels.
+    """Return the side of the windows that suit a network, in pixels.
 
     Args:
         cfg: Its config.
         model: The network, or an ensemble, which takes the largest of its members.
 
     Returns:
-        Of its own sliding windows, or else the images it was trained on: the
-        size that its data preprocessor or the training pipeline cuts to, which a
-        file of weights notes as ``window``; or else 512. The smaller side, where
-        they aren't square.
+        The side that the config notes as ``window``, as files of weights do, or else of the
+        network's own sliding windows, or else of the images it was trained on (the size
+        that its data preprocessor or the training pipeline cuts to), or else 512. The
+        smaller side, where they aren't square.
     """
+    if cfg.get('window'):
+        return min(_two(cfg.window))
     sizes = []
     for one in getattr(model, 'members', [model]):
         size = getattr(one.data_preprocessor, 'size', None)
@@ -142,7 +145,7 @@ def find_window(cfg: Config, model: Any) -> int:
             sizes.append(min(_two(size)))
     if sizes:
         return max(sizes)
-    crop = cfg.get('window') or _find(cfg.get('train_dataloader'), 'crop_size')
+    crop = _find(cfg.get('train_dataloader'), 'crop_size')
     return min(_two(crop)) if crop else DEFAULT_WINDOW
 
 
@@ -161,11 +164,11 @@ def build_pipeline(
 
     Args:
         cfg: The config; without a pipeline, images are loaded and packed.
-        bands: In place of the config's, where not None.
-        value_range: In place of the config's, where not None.
+        bands: Replaces the config's, where not None.
+        value_range: Replaces the config's, where not None.
 
     Returns:
-        What loads images, and the transforms after it.
+        The transform that loads images, and the transforms after it.
 
     Raises:
         ValueError: The pipeline doesn't begin with ``tfinet_mm.LoadImagePair``.
@@ -230,18 +233,18 @@ def find_classes(cfg: Config, num_classes: int, *known: ClassTable | None) -> Cl
     """Return names and colours of the classes.
 
     Args:
-        cfg: A config whose data sets may tell.
+        cfg: A config whose data sets may name the classes.
         num_classes: Number K of classes of the model.
-        *known: Tables that come first, where not None.
+        *known: Tables that take precedence, where not None.
 
     Raises:
-        ClassMismatchError: The table is of another number of classes.
-        ValueError: Nothing tells.
+        ClassMismatchError: The table has another number of classes.
+        ValueError: There is no table.
     """
     table = next((one for one in known if one is not None), None) or _dataset_classes(cfg)
     if table is None:
         raise ValueError(
-            'neither checkpoint nor config name the classes; say '
+            'neither the checkpoint nor the config names the classes; call '
             'SCDInferencer(..., class_table=ClassTable(names, palette)), unchanged first'
         )
     if table.num_classes != num_classes:

@@ -1,4 +1,4 @@
-"""Prediction for one pair."""
+"""Hold the prediction for one pair."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ class SCDResult:
 
     Attributes:
         change_prob: P(changed), float32, 0..1.
-        change: Where it reached the threshold, bool.
+        change: True where it reached the threshold, bool.
         land_cover_from: Land cover before, everywhere, uint8 1..K.
         land_cover_to: Land cover after, everywhere, uint8 1..K.
         class_table: Names and colours of the classes, 0 for unchanged.
         before: Image before as the network's pipeline reads it, (H, W, B) in
             RGB order: uint8, or float32 0..255 where a value range is stated.
         after: Image after.
-        name: What the pair is called.
+        name: Name of the pair.
     """
 
     change_prob: np.ndarray
@@ -39,22 +39,22 @@ class SCDResult:
 
     @property
     def semantic_from(self) -> np.ndarray:
-        """Land cover before where it changed, 0 elsewhere: (H, W) uint8, 0..K."""
+        """Return the land cover before where it changed, 0 elsewhere: (H, W) uint8, 0..K."""
         return self.land_cover_from * self.change
 
     @property
     def semantic_to(self) -> np.ndarray:
-        """Land cover after where it changed, 0 elsewhere: (H, W) uint8, 0..K."""
+        """Return the land cover after where it changed, 0 elsewhere: (H, W) uint8, 0..K."""
         return self.land_cover_to * self.change
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the values 0..K, the first that of unchanged pixels."""
+        """Return the names of the values 0..K, the first that of unchanged pixels."""
         return self.class_table.names
 
     @property
     def palette(self) -> tuple[tuple[int, int, int], ...]:
-        """RGB colours of the values 0..K."""
+        """Return the RGB colours of the values 0..K."""
         return self.class_table.palette
 
     def transition_matrix(self) -> np.ndarray:
@@ -94,8 +94,8 @@ class SCDResult:
         Args:
             path: PNG file to write as well.
             title: Text over the picture; by default the name of the pair.
-            min_side: Longer side in pixels that small images are enlarged to.
-            max_side: Longer side that large ones are reduced to.
+            min_side: Longer side in pixels to which small images are enlarged.
+            max_side: Longer side in pixels to which large images are reduced.
 
         Returns:
             The picture; a notebook shows it.

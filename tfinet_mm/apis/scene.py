@@ -27,13 +27,13 @@ def predict_scene(
         **options: Further arguments of :func:`tfinet_mm.scenes.prediction.predict_scene`.
 
     Returns:
-        ``out``. Where the results are there already, nothing is done.
+        ``out``. Nothing is done where it holds these results already.
 
     Raises:
         FileNotFoundError: There is no such file.
-        MissingExtraError: rasterio, or what polygons need, is not installed.
+        MissingExtraError: rasterio, or a package for polygons, is not installed.
         SceneError: The rasters don't fit together or to the network, or an option is out of
-            range; the message names the option that settles it.
+            range; the message names the option to set.
     """
     inferencer = SCDInferencer() if inferencer is None else inferencer
     return prediction.predict_scene(inferencer, before, after, out, **options)

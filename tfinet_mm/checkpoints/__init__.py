@@ -1,1 +1,1 @@
-"""Read checkpoints without running code, write them whole, share them between ranks."""
+"""Read checkpoints without running code, write complete files, share them between ranks."""

@@ -38,10 +38,10 @@ def read_checkpoint(
         address: A path, or ``http://``, ``https://``, ``open-mmlab://``,
             ``torchvision://``, ``mmcls://``, ``s3://`` or ``petrel://``, or the
             name of weights in an installed package, such as ``efficientnet_lite0``.
-        map_location: Where tensors go, as :func:`torch.load` takes it. Where one
-            rank reads for all (:func:`~tfinet_mm.utils.dist.one_rank_reads`),
+        map_location: Device of the tensors, as :func:`torch.load` takes it. Where
+            one rank reads for all (:func:`~tfinet_mm.utils.dist.one_rank_reads`),
             they stay on the CPU.
-        logger: Where it is logged, as MMEngine's ``print_log`` takes it.
+        logger: Logger for the address, as MMEngine's ``print_log`` takes it.
 
     Returns:
         A dictionary; its weights are finite.
@@ -67,7 +67,7 @@ def read_checkpoint(
 
 
 def existing_checkpoint(name: str) -> str:
-    """Look for a checkpoint before minutes are spent on data and model.
+    """Check that a checkpoint exists, before minutes are spent on data and model.
 
     Args:
         name: Path, name of shipped weights, or an address such as ``https://...`` or
@@ -108,7 +108,7 @@ def _reader(name: str) -> Callable[[str, Location], Any]:
 
 
 def _read_url(name: str, map_location: Location) -> Any:
-    """Download a file once to where :mod:`torch.hub` keeps it, and read it."""
+    """Download a file once into the cache of :mod:`torch.hub`, and read it."""
     file = Path(torch.hub.get_dir()) / 'checkpoints' / _stored_name(name)
     if not file.exists():
         print_log(f'Downloading {name} to {file}', 'current')
@@ -124,7 +124,7 @@ def _read_url(name: str, map_location: Location) -> Any:
 
 
 def _stored_name(address: str) -> str:
-    """Name the file that an address is stored in: no other address's.
+    """Name the file that an address is stored in, a different one for each address.
 
     A name with a hash, as published weights have, is that of torch.hub, whose files
     are shared. Any other (``model.pth``) may belong to many addresses.
@@ -155,7 +155,8 @@ def _read_torchvision(name: str, map_location: Location) -> Any:
         addresses = mmengine_checkpoint.get_torchvision_models()
     except ImportError as error:
         raise MissingExtraError(
-            f'{name} needs torchvision, which lists its models: {error}'
+            f'{name} needs torchvision, which lists its models: {error}. Install torchvision, '
+            'or give the path of a file'
         ) from error
     return _read_named(name.partition('://')[2], addresses, map_location)
 

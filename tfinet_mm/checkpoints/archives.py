@@ -19,11 +19,11 @@ FOLDER = 0x10
 
 
 def check_archive(file: BinaryIO, name: str) -> None:
-    """Refuse a file that torch can't read, or would read as something else than a checkpoint.
+    """Refuse a file that torch can't read, or would read as something other than a checkpoint.
 
     Args:
         file: An open binary file, which is left at its beginning.
-        name: What it is called in messages.
+        name: Its name in messages.
 
     Raises:
         DamagedCheckpointError: It is cut off, bytes in it changed, or it is a
@@ -59,11 +59,11 @@ def _other(name: str, kind: str) -> DamagedCheckpointError:
 
 
 def _check_zip(file: BinaryIO, name: str) -> None:
-    """Check the names in a zip with torch's own reader, which decides what torch does with it."""
+    """Check the names in a zip with torch's own reader, as torch reads it by these names."""
     try:
         records = torch._C.PyTorchFileReader(file).get_all_records()
     except (RuntimeError, OSError, ValueError) as error:
-        # An archive that is cut off makes torch's reader seek to where nothing is.
+        # On an archive that is cut off, torch's reader seeks to an invalid position.
         if isinstance(error, OSError) and error.errno != EINVAL:
             raise
         if _is_other_zip(file):
@@ -85,7 +85,7 @@ def _is_other_zip(file: BinaryIO) -> bool:
 
 
 def _check_sums(file: BinaryIO, name: str) -> None:
-    """Compare the contents of a zip with its checksums, as torch does not."""
+    """Compare the contents of a zip with its checksums, which torch doesn't do."""
     try:
         with zipfile.ZipFile(file) as archive:
             entries = archive.infolist()

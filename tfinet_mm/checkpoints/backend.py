@@ -1,4 +1,4 @@
-"""Write MMEngine's local files whole, by a file backend with a name of its own."""
+"""Replace MMEngine's local files by complete ones only, through a separate file backend."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ BACKEND_NAME = 'tfinet_mm.whole_files'
 
 
 class WholeFileBackend(LocalBackend):
-    """Replace a file of the local file system only by a whole new one.
+    """File backend that replaces a local file only once the new one is complete.
 
-    A run killed while it saves leaves the checkpoint that was there; what is
-    unfinished beside it is removed by the next run, see
+    A run killed while it saves leaves the earlier checkpoint; the next run
+    removes the unfinished file beside it, see
     :func:`~tfinet_mm.utils.files.whole_file`.
     """
 
@@ -36,7 +36,7 @@ class WholeFileBackend(LocalBackend):
         Args:
             obj: The text.
             filepath: The file; its folder is made if missing.
-            encoding: How it is encoded.
+            encoding: Encoding of the text.
         """
         write_whole(filepath, obj.encode(encoding))
 

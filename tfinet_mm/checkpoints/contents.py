@@ -1,4 +1,4 @@
-"""Check what a checkpoint holds: weights by name that are tensors of finite numbers."""
+"""Check that a checkpoint holds weights by name, which are tensors of finite numbers."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ from tfinet_mm.errors import CheckpointMismatchError, DamagedCheckpointError, No
 from tfinet_mm.utils.command import is_expected, message_of
 
 SHOWN = 4
-"""Number of keys that a message lists before it only counts them."""
+"""Greatest number of keys that a message lists."""
 
 RESUMABLE = ('meta', 'message_hub', 'state_dict', 'optimizer')
-"""What MMEngine's Runner needs in a checkpoint to resume from it."""
+"""Keys of a checkpoint that MMEngine's Runner needs to resume from it."""
 
 
 def check_contents(checkpoint: Any, name: str) -> dict[str, Any]:
-    """Check that what was read is a checkpoint, and that its weights are finite.
+    """Check that the content of a file is a checkpoint with finite weights.
 
     Args:
-        checkpoint: What was read: a state dict, or a dictionary of MMEngine, timm
+        checkpoint: The content: a state dict, or a dictionary of MMEngine, timm
             or another library that holds one.
-        name: Where it comes from, for messages.
+        name: Its origin, for messages.
 
     Returns:
-        The same.
+        The checkpoint.
 
     Raises:
         DamagedCheckpointError: It is something else.
@@ -47,7 +47,7 @@ def weights_of(checkpoint: Any, name: str) -> dict[str, Tensor]:
 
     Args:
         checkpoint: A state dict, or a dictionary that has one as ``state_dict``.
-        name: Where it comes from, for messages.
+        name: Its origin, for messages.
 
     Returns:
         Tensors by key.
@@ -84,10 +84,10 @@ def check_finite(weights: Mapping[Any, Any], name: str) -> None:
 
     Args:
         weights: Tensors by key; other values, and integers, are skipped.
-        name: Where they come from, for messages.
+        name: Their origin, for messages.
 
     Raises:
-        NotFiniteWeightsError: There are some; the message names the first keys.
+        NotFiniteWeightsError: Some are; the message names the first keys.
     """
     bad = not_finite(weights)
     if bad:
@@ -106,15 +106,15 @@ def not_finite(weights: Mapping[Any, Any]) -> list[str]:
 def check_kinds(own: Mapping[str, Tensor], weights: Mapping[str, Any], name: str) -> None:
     """Refuse weights that are integers or complex where a network has real numbers.
 
-    They would be cast silently. Real numbers of another precision are fine.
+    torch would cast them without a warning. Real numbers of another precision are fine.
 
     Args:
         own: The network's state dict.
         weights: The checkpoint's.
-        name: Where the latter come from, for messages.
+        name: Origin of the latter, for messages.
 
     Raises:
-        CheckpointMismatchError: There are some; the message names the first keys.
+        CheckpointMismatchError: Some are; the message names the first keys.
     """
     bad = [
         f'{key} is {value.dtype}, expected {own[key].dtype}'
@@ -138,12 +138,14 @@ def check_resumable(
     """Refuse a checkpoint that a training can't be resumed from.
 
     Args:
-        checkpoint: What was read.
-        name: Where it comes from, for messages.
+        checkpoint: The checkpoint as read.
+        name: Its origin, for messages.
         needed: Keys that must be there.
 
     Raises:
-        DamagedCheckpointError: Something is missing.
+        DamagedCheckpointError: A key is missing or isn't a dictionary, or the epoch or the
+            iteration isn't a whole number.
+        NotFiniteWeightsError: The optimizer's state is NaN or infinite.
     """
     missing = [key for key in needed if key not in checkpoint]
     if missing:
@@ -174,13 +176,13 @@ def check_resumable(
 
 @contextlib.contextmanager
 def restoring(name: str) -> Iterator[None]:
-    """Name the checkpoint that a training's state can't be restored from.
+    """Turn errors of restoring a training's state into one that names the checkpoint.
 
     Args:
         name: The checkpoint.
 
     Raises:
-        CheckpointMismatchError: A library raised an error of its own.
+        CheckpointMismatchError: A library can't restore the state.
     """
     try:
         yield
@@ -198,15 +200,16 @@ def trained_classes(checkpoint: Mapping[str, Any], name: str) -> tuple[Any, Any]
     """Return the land-cover classes that a checkpoint was trained on.
 
     Args:
-        checkpoint: What was read.
-        name: Where it comes from, for messages.
+        checkpoint: The checkpoint as read.
+        name: Its origin, for messages.
 
     Returns:
         ``semantic_classes`` and ``semantic_palette`` of the training's data set,
         each None where the checkpoint doesn't say.
 
     Raises:
-        DamagedCheckpointError: What it says isn't a list of names, or of colours.
+        DamagedCheckpointError: The classes aren't a list of names, or the palette isn't a
+            list of colours.
     """
     meta = checkpoint.get('meta') or {}
     found = meta.get('dataset_meta') or {} if isinstance(meta, dict) else None
@@ -217,8 +220,8 @@ def trained_classes(checkpoint: Mapping[str, Any], name: str) -> tuple[Any, Any]
         )
     names, palette = found.get('semantic_classes'), found.get('semantic_palette')
     for what, values, kind in (('classes', names, str), ('palette', palette, list | tuple)):
-        listing = isinstance(values, list | tuple) and all(isinstance(v, kind) for v in values)
-        if values is not None and not listing:
+        is_list = isinstance(values, list | tuple) and all(isinstance(v, kind) for v in values)
+        if values is not None and not is_list:
             raise DamagedCheckpointError(
                 f'{name}: semantic_{what} in its "dataset_meta" must be a list of class '
                 f'{"names" if kind is str else "colours"}, got {str(values)[:60]}; give '
@@ -267,7 +270,8 @@ def _check_usable(weights: Mapping[Any, Any], name: str) -> None:
         variances = str(key).endswith('running_var') and not value.is_complex()
         if variances and bool((value < 0).any()):
             raise DamagedCheckpointError(
-                f'{name}: {key!r}, variances of batch norm, holds negative numbers'
+                f'{name}: {key!r}, variances of batch norm, holds negative numbers, expected 0 or '
+                'more; give another checkpoint'
             )
 
 
@@ -292,7 +296,7 @@ def _is_finite(value: Any) -> bool:
         total = value.sum(dtype=torch.float32)
     else:
         total = value.sum()
-    # A sum is 15 times as fast as asking each number, but may overflow.
+    # A sum is 15 times as fast as a test of each number, but may overflow.
     if bool(torch.isfinite(total)):
         return True
     return bool(torch.isfinite(value.float() if value.itemsize < 2 else value).all())

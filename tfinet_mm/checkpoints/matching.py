@@ -14,7 +14,7 @@ COUNTER = 'num_batches_tracked'
 
 
 def backbone_weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
-    """Return the weights of a backbone without what other programs put before its keys.
+    """Return the weights of a backbone without the prefixes of other programs.
 
     Args:
         checkpoint: A state dict, or a checkpoint with one under
@@ -42,9 +42,9 @@ def match_in_order(
     Args:
         found: The weights of a file.
         expected: Those of a backbone.
-        rest: How many entries more the file may end with, such as a classifier's.
-        name: What messages call the file.
-        fix: What a message tells to do.
+        rest: Number of further entries that the file may end with, such as a classifier's.
+        name: Name of the file in messages.
+        fix: Advice at the end of a message.
 
     Returns:
         The file's tensors under the backbone's keys.
@@ -69,7 +69,7 @@ def match_in_order(
             )
     if len(theirs) not in (len(own), len(own) + rest):
         raise CheckpointMismatchError(
-            f'{name} does not fit this backbone: it has {len(theirs)} weights, expected are '
+            f'{name} does not fit this backbone: it has {len(theirs)} weights, expected '
             f'{len(own)}, or {len(own) + rest} with the classifier; {fix}'
         )
     return {key: their_value for (key, _), (_, their_value) in pairs}

@@ -14,7 +14,7 @@ PACKAGES = {
     )
     for size in (0, 1, 2)
 }
-"""By name: the package, and the pattern of its file of weights."""
+"""Package and pattern of its file of weights, by name of the weights."""
 
 
 def packaged_file(name: str) -> Path:

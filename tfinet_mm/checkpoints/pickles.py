@@ -1,9 +1,9 @@
-"""Unpickle tensors and plain values, with an allow-list of this package's own.
+"""Unpickle tensors and plain values, with an allow-list for this package alone.
 
-torch keeps one list of allowed types for the whole process. Adding to it changes
-what everybody else's ``torch.load`` accepts, and taking a type off it again
-breaks the reads of other threads. So a second instance of torch's own restricted
-unpickler is made, with a list of its own.
+torch keeps one list of allowed types for the whole process. Adding a type to it lets
+every other ``torch.load`` accept that type, and taking it off again breaks the reads
+of other threads. So a second instance of torch's restricted unpickler is made, with a
+separate list.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ _one_at_a_time = threading.Lock()
 
 
 def load_plain(file: BinaryIO, map_location: Location = None) -> Any:
-    """Read what :func:`torch.save` wrote, if it is tensors, plain values and what MMEngine stores.
+    """Read a file of :func:`torch.save` with tensors, plain values and types of MMEngine only.
 
     Args:
         file: An open binary file; neither a tar nor a TorchScript archive, which
             torch would read without the restrictions.
-        map_location: Where tensors go, as :func:`torch.load` takes it.
+        map_location: Device of the tensors, as :func:`torch.load` takes it.
 
     Returns:
-        What was saved.
+        The saved object.
 
     Raises:
         pickle.UnpicklingError: The file holds something else.
@@ -105,7 +105,7 @@ def _plain_dtype(code: str, *arguments: Any) -> np.dtype:
 
 @functools.cache
 def _allowed() -> tuple[Any, ...]:
-    """Return what a checkpoint may hold besides what torch allows: what MMEngine stores."""
+    """Return the types of MMEngine that a checkpoint may hold besides those torch allows."""
     multiarray = getattr(np, '_core', None) or np.core
     functions: dict[str, Callable[..., Any]] = {
         'builtins.getattr': _history_method,

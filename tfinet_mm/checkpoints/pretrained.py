@@ -37,7 +37,7 @@ def guard_pretrained(model: nn.Module) -> None:
     """Make ``init_weights`` of a model and its parts read checkpoints with this package's reader.
 
     Args:
-        model: Whose ``init_cfg``, and those of all its modules, are changed.
+        model: The model; its ``init_cfg`` and those of all its modules are changed.
     """
     register_reader()
     module: Any
@@ -53,8 +53,8 @@ def forget_pretrained(model: nn.Module) -> None:
     """Make ``init_weights`` of a model and its parts load no checkpoints.
 
     Args:
-        model: Whose ``init_cfg``, and those of all its modules, are changed: entries
-            that load a checkpoint are taken out.
+        model: The model; entries that load a checkpoint are removed from its
+            ``init_cfg`` and from those of all its modules.
     """
     module: Any
     for module in model.modules():
@@ -78,7 +78,7 @@ def _guarded(init_cfg: Any) -> Any:
         return init_cfg
     changed = copy.copy(init_cfg)
     if is_pretrained(init_cfg):
-        # By any other name MMEngine would load it first, for other entries to overwrite.
+        # Under any other name MMEngine would load it first, and other entries overwrite it.
         changed['type'] = 'Pretrained'
     changed['checkpoint'] = SCHEME + plain_address(init_cfg['checkpoint'])
     return changed

@@ -1,9 +1,9 @@
 """Read checkpoints without running anybody's code.
 
 A checkpoint is a pickle, and a pickle can run any code when it is read.
-:func:`load_checkpoint_file` therefore reads with torch's restricted unpickler,
-to which the few further types that MMEngine stores are allowed by name, for this
-package alone. A file that holds more is refused with the name of what it holds.
+:func:`load_checkpoint_file` therefore reads with torch's restricted unpickler, which
+for this package alone also allows the few types that MMEngine stores. A file with
+any other type is refused, and the error names that type.
 :func:`~tfinet_mm.checkpoints.addresses.read_checkpoint` reads addresses too.
 """
 
@@ -33,11 +33,11 @@ DAMAGE = (
     *(AssertionError, AttributeError, EOFError, LookupError, OverflowError, RuntimeError),
     *(TypeError, ValueError, struct.error),
 )
-"""What torch raises on bytes that mean nothing to it, by chance one or the other."""
+"""Errors that torch raises on damaged bytes, one or another by chance."""
 
 
 def trust_checkpoints(trust: bool = True) -> None:
-    """Say for this process and those it starts whether checkpoints may run code."""
+    """Set whether checkpoints may run code, for this process and those it starts."""
     os.environ[TRUST_VARIABLE] = '1' if trust else '0'
 
 
@@ -55,12 +55,12 @@ def load_checkpoint_file(
 
     Args:
         file: Path of the file, the name of shipped weights, or an open binary file.
-        map_location: Where tensors go, as :func:`torch.load` takes it.
-        name: What messages call an open file.
+        map_location: Device of the tensors, as :func:`torch.load` takes it.
+        name: Name of an open file in messages.
 
     Returns:
-        What was saved, usually a dictionary; of a file of weights what
-        :func:`~tfinet_mm.checkpoints.weight_files.read_weight_file` returns.
+        The saved object, usually a dictionary; for a file of weights that of
+        :func:`~tfinet_mm.checkpoints.weight_files.read_weight_file`.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -100,7 +100,7 @@ def _read(file: BinaryIO, map_location: Location, name: str) -> Any:
             f'--trust-checkpoint of the tools, or with {TRUST_VARIABLE}=1 in the environment'
         ) from None
     except DAMAGE as error:
-        # An absent GPU or too little memory is no fault of the file.
+        # A missing GPU or too little memory is no fault of the file.
         if any(part in str(error) for part in ('map_location', 'memory')):
             raise
         raise _damaged(name, error) from error

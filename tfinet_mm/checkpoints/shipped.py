@@ -9,10 +9,10 @@ from tfinet_mm.checkpoints.packages import PACKAGES
 from tfinet_mm.utils.config.signatures import hint
 
 FOLDER = Path(__file__).resolve().parents[1] / 'weights'
-"""Where they are: NAME.safetensors, and NAME.md, which says what they were trained on."""
+"""Folder of the weights: NAME.safetensors, and NAME.md, which describes their training."""
 SUFFIX = '.safetensors'
 DEFAULT = 'tfinet_lite0_fpn_generated'
-"""The weights that are used where no others are named."""
+"""Weights that are used where none are named."""
 
 
 def shipped_names() -> list[str]:
@@ -34,7 +34,7 @@ def checkpoint_path(name: str | os.PathLike[str]) -> Path:
     """Find the file of a checkpoint.
 
     Args:
-        name: A path, or the name of shipped weights, which goes first.
+        name: A path, or the name of shipped weights, which takes precedence.
 
     Raises:
         FileNotFoundError: There is no such file; the message has the nearest name.

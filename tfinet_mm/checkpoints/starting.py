@@ -20,9 +20,9 @@ from tfinet_mm.errors import (
 from tfinet_mm.utils.config.values import is_number
 
 CLASSIFIER = ('semantic_head.conv_seg.weight', 'semantic_head.conv_seg.bias')
-"""The layer with a row for each land-cover class, in every head of mmseg."""
+"""Layer with a row for each land-cover class, in every head of mmseg."""
 TOLERANCE = 0.5
-"""How far means may be apart, on the scale 0..255; some write 123.675 as 123.68."""
+"""Largest difference of equal means, on the scale 0..255; some write 123.675 as 123.68."""
 
 
 def starting_weights(
@@ -30,22 +30,22 @@ def starting_weights(
 ) -> dict[str, Any]:
     """Fit a file of weights to the network of a training.
 
-    The classifier of land cover takes over the rows of classes of the same name;
-    rows of other classes keep their first values, and so do auxiliary heads, which
-    such a file lacks. A line of the log names them.
+    The classifier of land cover takes over the rows of classes of the same name.
+    Rows of other classes keep their first values, and so do auxiliary heads, which
+    such a file lacks; the log names them.
 
     Args:
         model: The network with its first values.
-        checkpoint: What was read.
+        checkpoint: The checkpoint as read.
         classes: Names of the training's classes, the first that of unchanged pixels;
             None where the data set doesn't say.
-        name: Where the checkpoint comes from, for messages.
+        name: Origin of the checkpoint, for messages.
 
     Returns:
         A checkpoint with a value for every weight of the network.
 
     Raises:
-        CheckpointMismatchError: Anything else doesn't fit.
+        CheckpointMismatchError: Any other weight is missing, left over or of another shape.
     """
     network = unwrapped(model)
     own = network.state_dict()
@@ -70,9 +70,9 @@ def _fit_classifier(
     trained: Sequence[str] | None,
     classes: Sequence[str] | None,
 ) -> list[str]:
-    """Sort the rows of the classifier by the names of classes, and say which start fresh."""
+    """Sort the rows of the classifier by class name, and name those that start fresh."""
     keys = [key for key in CLASSIFIER if key in own and key in weights]
-    # Rows of another length are of another head, which is no matter of classes.
+    # Rows of another length belong to another head, whatever its classes.
     if not keys or any(own[key].shape[1:] != weights[key].shape[1:] for key in keys):
         return []
     here, there = (len(found[keys[0]]) for found in (own, weights))
@@ -97,16 +97,16 @@ def _fit_classifier(
 
 
 def check_trained_normalisation(model: nn.Module, checkpoint: Mapping[str, Any], name: str) -> None:
-    """Refuse a network that normalises images otherwise than a file of weights was trained.
+    """Refuse a network whose normalisation isn't that of a file of weights.
 
     Args:
         model: The network. One with ``check_normalisation=False`` is not checked.
-        checkpoint: What was read; only a file of weights says how it was trained.
-        name: Where it comes from, for messages.
+        checkpoint: The checkpoint as read; only a file of weights has a normalisation.
+        name: Its origin, for messages.
 
     Raises:
         NormalisationError: Mean or standard deviation differ.
-        DamagedCheckpointError: The file's are no numbers.
+        DamagedCheckpointError: Those of the file aren't lists of numbers.
     """
     network: Any = unwrapped(model)
     preprocessor: Any = getattr(network, 'data_preprocessor', None)
@@ -133,7 +133,7 @@ def check_trained_normalisation(model: nn.Module, checkpoint: Mapping[str, Any],
     raise NormalisationError(
         f'model.data_preprocessor has mean={_text(own[0])} and std={_text(own[1])}, but {name} '
         f'was trained with mean={_text(trained[0])} and std={_text(trained[1])}. Set these values '
-        'in model.data_preprocessor; to go on with both as they are, set '
+        'in model.data_preprocessor; to keep both as they are, set '
         'model.check_normalisation=False'
     )
 
@@ -145,7 +145,7 @@ def is_weights_checkpoint(checkpoint: Mapping[str, Any]) -> bool:
 
 
 def _near(one: Sequence[float] | None, other: Sequence[float] | None) -> bool:
-    """Return whether values, for both dates alike or for each, are nearly the same."""
+    """Return whether two lists of values, for each date or for both, are nearly the same."""
     if one is None or other is None:
         return one is other
     length = max(len(one), len(other))

@@ -1,15 +1,16 @@
-"""Read and write files of weights that say which network they are of.
+"""Read and write files of weights that name their network.
 
-Such a file is a safetensors file, of which nothing is run when it is read. The
-metadata in its head are texts:
+Such a file is a safetensors file, which runs no code when it is read. The metadata
+in its head are texts:
 
     format              pt, as other programs write it
     tfinet_mm_format    number of this format: 1
     tfinet_mm_version   version of the package that wrote it
     license             an SPDX identifier, where the writer stated one
-    config              JSON: model, default_scope, test_pipeline, and optionally tta_model, window
+    config              JSON: model, default_scope, test_pipeline, and optionally tta_model,
+                        default_tta, window
     dataset_meta        JSON: semantic_classes and semantic_palette, unchanged first
-    training            JSON: what the checkpoint says of its training (epoch, iter)
+    training            JSON: epoch and iter of the training, from the checkpoint
     sha256              hash of all tensors, see `digest`
 """
 
@@ -38,7 +39,7 @@ FORMAT_KEY = 'tfinet_mm_format'
 DTYPES = {'float16': torch.float16, 'bfloat16': torch.bfloat16, 'float32': torch.float32}
 """Types that weights are stored in, by name."""
 LONGEST_HEAD = 100_000_000
-"""Bytes of a head; the library refuses more."""
+"""Greatest number of bytes of a head; safetensors refuses more."""
 
 
 def is_weight_file(file: BinaryIO) -> bool:
@@ -54,13 +55,13 @@ def read_weight_file(file: BinaryIO, name: str, map_location: Location = None) -
 
     Args:
         file: An open binary file for which :func:`is_weight_file` is true.
-        name: What it is called in messages.
+        name: Its name in messages.
         map_location: A device; anything else that :func:`torch.load` takes means the CPU.
 
     Returns:
         ``state_dict``, its real numbers float32, and ``meta``: ``cfg`` (a dictionary),
         ``dataset_meta``, ``tfinet_mm_format``, ``tfinet_mm_version``, ``license`` (or
-        None), and what is known of the training.
+        None), and the values of ``training``.
 
     Raises:
         DamagedCheckpointError: The file is cut off or was changed, or a newer version
@@ -85,7 +86,7 @@ def read_weight_file(file: BinaryIO, name: str, map_location: Location = None) -
     if not isinstance(model, dict) or not isinstance(training, dict):
         raise damaged(name, 'config, its model, and training must be JSON dictionaries')
     if digest(weights) != expected:
-        raise damaged(name, 'its weights have another hash than its head says')
+        raise damaged(name, 'the hash of its weights is not the one in its head')
     device = map_location if isinstance(map_location, str | torch.device) else 'cpu'
     for key, value in weights.items():
         dtype = torch.float32 if value.dtype in DTYPES.values() else value.dtype
@@ -117,15 +118,15 @@ def write_weight_file(
     Args:
         path: The file; an existing one is replaced.
         weights: Tensors by key; real numbers are stored as ``dtype``, others as they are.
-        config: What builds the network: plain values that JSON has.
+        config: Config of the network, in plain values that JSON has.
         table: Names and colours of the classes.
-        training: What to tell of the training, such as ``epoch``.
+        training: Facts of the training, such as ``epoch``.
         dtype: A key of :data:`DTYPES`.
         license: SPDX identifier of the licence of the weights, where there is one.
 
     Raises:
         NotFiniteWeightsError: A weight is too large for the type.
-        ValueError: JSON has no such values.
+        ValueError: JSON has no form for a value of ``config``, ``table`` or ``training``.
     """
     kind = DTYPES[dtype]
     stored = {
@@ -138,7 +139,7 @@ def write_weight_file(
             f'{large[0]} and {len(large) - 1} more weights are too large for {dtype}, or not '
             'finite; write them with --dtype float32'
         )
-    # The library refuses views and tensors that share memory.
+    # safetensors refuses views and tensors that share memory.
     stored = {
         key: value.clone(memory_format=torch.contiguous_format) for key, value in stored.items()
     }
@@ -156,7 +157,7 @@ def write_weight_file(
     }
     if license is not None:
         metadata['license'] = license
-    # The library's own files are readable by their owner alone.
+    # safetensors' own writer makes files that only their owner can read.
     Path(path).write_bytes(save(stored, metadata))
 
 

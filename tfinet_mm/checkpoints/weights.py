@@ -1,4 +1,4 @@
-"""Put the weights of a checkpoint into a model, and say what didn't fit."""
+"""Put the weights of a checkpoint into a model, and name those that don't fit."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from tfinet_mm.checkpoints.contents import check_kinds, listed, not_finite, weig
 from tfinet_mm.errors import CheckpointMismatchError, NotFiniteWeightsError
 
 AUXILIARY = 'auxiliary_head'
-"""How the keys of heads begin that only train."""
+"""Prefix of the keys of heads for training only."""
 SHOWN = 8
-"""Number of keys that are listed before they are only counted."""
+"""Greatest number of keys that a message lists."""
 
 
 def unwrapped(model: nn.Module) -> nn.Module:
@@ -38,7 +38,7 @@ def check_savable(model: nn.Module, filename: str, iteration: int) -> None:
     Args:
         model: The model, wrapped or not.
         filename: The checkpoint that would be written.
-        iteration: When.
+        iteration: Iteration of the training, for the message.
 
     Raises:
         NotFiniteWeightsError: A weight is NaN or infinite; the message names the first keys.
@@ -62,14 +62,15 @@ def load_weights(
 
     Args:
         model: The model itself, not wrapped.
-        checkpoint: What :func:`~tfinet_mm.checkpoints.reading.load_checkpoint_file`
-            returned: a state dict, or a dictionary that has one as ``state_dict``.
-        training: Whether auxiliary heads, which only train, must fit too.
-        name: Where the checkpoint comes from, for messages.
+        checkpoint: Result of :func:`~tfinet_mm.checkpoints.reading.load_checkpoint_file`:
+            a state dict, or a dictionary that has one as ``state_dict``.
+        training: Require auxiliary heads, which are for training only, to fit too.
+        name: Origin of the checkpoint, for messages.
 
     Returns:
         None where every weight of the model got a value, and every value a
-        weight. Otherwise what is missing, left over or of another shape.
+        weight. Otherwise a message that names the weights missing, left over or
+        of another shape.
 
     Raises:
         DamagedCheckpointError: The checkpoint holds no tensors by name.
@@ -120,7 +121,7 @@ def unmatched_keys(optim_wrapper: Any, model: nn.Module) -> list[str]:
     They may be misspelt, or of a part that this network doesn't have.
 
     Args:
-        optim_wrapper: Its config.
+        optim_wrapper: Config of the optimizer wrapper.
         model: The network.
     """
     paramwise = optim_wrapper.get('paramwise_cfg') if isinstance(optim_wrapper, Mapping) else None

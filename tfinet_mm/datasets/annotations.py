@@ -11,7 +11,12 @@ import numpy as np
 
 from tfinet_mm.errors import LabelFormatError
 from tfinet_mm.io.change_masks import read_change_mask
-from tfinet_mm.io.label_storage import CHANGE_STORAGES, UNKNOWN_COLOURS, LabelStorage
+from tfinet_mm.io.label_storage import (
+    CHANGE_STORAGES,
+    STATED_STORAGES,
+    UNKNOWN_COLOURS,
+    LabelStorage,
+)
 from tfinet_mm.io.labels import LabelMap, read_semantic_label
 from tfinet_mm.structures import IGNORE_INDEX, ClassTable
 
@@ -62,7 +67,7 @@ class LabelSpec:
         """Check the options that no reader checks before the first file is read."""
         for name, value, known in (
             ('label_semantics', self.semantics, SEMANTICS),
-            ('label_storage', self.storage, ('auto', 'index', 'palette', 'rgb')),
+            ('label_storage', self.storage, STATED_STORAGES),
             ('change_storage', self.change_storage, CHANGE_STORAGES),
             ('unchanged_value', self.unchanged_value, (0, IGNORE_INDEX)),
             ('unknown_colours', self.unknown_colours, UNKNOWN_COLOURS),
@@ -155,13 +160,13 @@ def combine_semantic_change(
         (array([[  0,   1,   1, 255]], dtype=uint8), 1)
     """
     changed_from, changed_to = label_from > 0, label_to > 0
-    silent = (label_from == IGNORE_INDEX) | (label_to == IGNORE_INDEX)
-    conflict = (changed_from != changed_to) & ~silent
+    ignored = (label_from == IGNORE_INDEX) | (label_to == IGNORE_INDEX)
+    conflict = (changed_from != changed_to) & ~ignored
     change = changed_from.astype(np.uint8)
     if mask is None:
-        change[silent] = IGNORE_INDEX
+        change[ignored] = IGNORE_INDEX
     else:
-        conflict |= (mask != change) & (mask != IGNORE_INDEX) & ~silent
+        conflict |= (mask != change) & (mask != IGNORE_INDEX) & ~ignored
         change = mask.copy()
     cover_from, cover_to = to_land_cover(label_from), to_land_cover(label_to)
     conflicts = int(np.count_nonzero(conflict))

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence
 from pathlib import Path
+from typing import overload
 
 from tfinet_mm.errors import UnmatchedPairError
 from tfinet_mm.io.images import PathLike, Window
@@ -13,13 +16,66 @@ from tfinet_mm.io.images import PathLike, Window
 SHOWN = 10
 """Number of names that an error lists before it only counts."""
 
+ADVICE = (
+    'Every pair needs a file of the same name (or matching by key_pattern) in each folder; '
+    'complete them, or list the whole pairs in a file (ann_file)'
+)
 
-def list_folder(folder: PathLike, suffixes: Sequence[str]) -> dict[str, str]:
+
+class FolderFiles(Mapping[str, str]):
+    """Files of a folder: path by name, sorted by name.
+
+    Paths are put together on access, since those of a large data set would take more memory
+    than everything else.
+
+    Args:
+        root: The folder.
+        endings: Rest of the path after folder and name, by name.
+        folders: Real paths of the folders of the files.
+        links: Names of the files that are symbolic links.
+    """
+
+    def __init__(
+        self, root: str, endings: dict[str, str], folders: frozenset[str], links: frozenset[str]
+    ) -> None:
+        """See the class."""
+        self.prefix = os.path.join(root, '')
+        self.folders = folders
+        self.links = links
+        self._endings = endings
+
+    def __getitem__(self, name: str) -> str:
+        """Return the path of a file."""
+        return f'{self.prefix}{name}{self._endings[name]}'
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names."""
+        return iter(self._endings)
+
+    def __len__(self) -> int:
+        """Return the number of files."""
+        return len(self._endings)
+
+    def __contains__(self, name: object) -> bool:
+        """Return whether there is a file of this name."""
+        return name in self._endings
+
+    def keys(self) -> KeysView[str]:
+        """Return the names as a view that compares fast."""
+        return self._endings.keys()
+
+    def ending(self, name: str) -> str:
+        """Return the rest of the path of a file after folder and name."""
+        return self._endings[name]
+
+
+def list_folder(folder: PathLike, suffixes: Sequence[str]) -> FolderFiles:
     """Return all files of a folder and its sub-folders that end in one of the suffixes.
 
     Args:
         folder: Where to look.
-        suffixes: Endings such as '.png', of any case. Hidden files are left out.
+        suffixes: Endings such as '.png', of any case. Hidden files are left out, and so is
+            ``lost+found``, which file systems keep.
 
     Returns:
         Path of each file by its name: the path below the folder, with slashes,
@@ -27,52 +83,74 @@ def list_folder(folder: PathLike, suffixes: Sequence[str]) -> dict[str, str]:
 
     Raises:
         FileNotFoundError: There is no such folder, or no such file in it.
+        PermissionError: A folder below can't be read.
         UnmatchedPairError: Two files differ in their suffix only.
     """
     root = os.fspath(folder)
     if not os.path.isdir(root):
         raise FileNotFoundError(f'no such folder: {root}')
     wanted = tuple(suffix.lower() for suffix in suffixes)
-    files: dict[str, str] = {}
+    endings: dict[str, str] = {}
+    # One text for all files of an ending.
+    shared: dict[str, str] = {}
+    links: set[str] = set()
     others: set[str] = set()
     named: list[str] = []
-    above: dict[str, frozenset[str]] = {root: frozenset()}
-    for where, folders, names in os.walk(root, followlinks=True):
-        reached = above.pop(where) | {os.path.realpath(where)}
-        folders[:] = sorted(name for name in folders if not name.startswith('.'))
-        named += [os.path.join(where, name) for name in folders if name.endswith(wanted)]
-        # A link to a folder above it would be followed for ever.
-        folders[:] = [
-            name for name in folders if os.path.realpath(os.path.join(where, name)) not in reached
-        ]
-        above.update((os.path.join(where, name), reached) for name in folders)
-        below = os.path.relpath(where, root).replace(os.sep, '/')
-        prefix = '' if below == '.' else f'{below}/'
-        for name in names:
-            if name.startswith('.'):
-                continue
-            stem = strip_suffix(name, wanted)
-            if stem is None:
-                others.add(os.path.splitext(name)[1])
-                continue
-            if prefix + stem in files:
-                raise UnmatchedPairError(
-                    f'{root} has two files of the name {prefix + stem!r}, which differ in their '
-                    f'suffix: {files[prefix + stem]} and {name}; remove one'
-                )
-            files[prefix + stem] = os.path.join(where, name)
-    if not files:
+    real = os.path.realpath(root)
+    seen = {real}
+    waiting: list[tuple[str, str, frozenset[str]]] = [(root, '', frozenset([real]))]
+    while waiting:
+        where, below, reached = waiting.pop()
+        with os.scandir(where) as entries:
+            for entry in entries:
+                name = entry.name
+                if name.startswith('.') or name == 'lost+found':
+                    continue
+                if _is_folder(entry):
+                    if name.endswith(wanted):
+                        named.append(entry.path)
+                    real = os.path.realpath(entry.path)
+                    # A link to a folder above it would be followed for ever.
+                    if real not in reached:
+                        seen.add(real)
+                        waiting.append((entry.path, f'{below}{name}/', reached | {real}))
+                    continue
+                stem = strip_suffix(name, wanted)
+                if stem is None:
+                    others.add(os.path.splitext(name)[1])
+                    continue
+                ending = name[len(stem) :]
+                stem = below + stem
+                if stem in endings:
+                    raise UnmatchedPairError(
+                        f'{root} has two files of the name {stem!r}, which differ in their '
+                        f'suffix: {stem}{endings[stem]} and {stem}{ending}; remove one'
+                    )
+                endings[stem] = shared.setdefault(ending, ending)
+                if entry.is_symlink():
+                    links.add(stem)
+    if not endings:
         found = f'; it has files ending in {sorted(others)}' if others else ' nor any other file'
         if named:
-            found = f'; {named[0]} is a folder'
+            found = f'; {min(named)} is a folder'
         raise FileNotFoundError(f'{root} has no file ending in {tuple(suffixes)}{found}')
-    return dict(sorted(files.items()))
+    in_order = {name: endings[name] for name in sorted(endings)}
+    return FolderFiles(root, in_order, frozenset(seen), frozenset(links))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        # A link to itself; it is reported where its file is needed.
+        return False
 
 
 def strip_suffix(name: str, suffixes: Sequence[str]) -> str | None:
     """Return the name without the suffix it ends in (lower case), or None without any."""
+    lower = name.lower()
     for suffix in suffixes:
-        if suffix and name.lower().endswith(suffix.lower()):
+        if suffix and lower.endswith(suffix.lower()):
             return name[: -len(suffix)]
     return None
 
@@ -90,7 +168,8 @@ def read_list_file(path: PathLike) -> list[str]:
             'of the folders'
         )
     try:
-        lines = Path(path).read_text(encoding='utf-8-sig').splitlines()
+        # Not splitlines, which also splits at characters that names of files may hold.
+        lines = Path(path).read_text(encoding='utf-8-sig').split('\n')
     except UnicodeDecodeError:
         raise ValueError(
             f'the list file {path} is no text in UTF-8; save it as UTF-8, one name a line'
@@ -99,12 +178,18 @@ def read_list_file(path: PathLike) -> list[str]:
     names = [name for name in names if name and not name.startswith('#')]
     if not names:
         raise ValueError(f'the list file {path} has no names, expected one a line')
-    if len(set(names)) < len(names):
-        twice = sorted({name for name in names if names.count(name) > 1})
+    if twice := _repeated(names):
         raise ValueError(
             f'the list file {path} names {len(twice)} pairs more than once: {_some(twice)}'
         )
     return names
+
+
+def _repeated(names: Sequence[str]) -> list[str]:
+    """Return the names that are there more than once, sorted."""
+    if len(set(names)) == len(names):
+        return []
+    return sorted(name for name, number in Counter(names).items() if number > 1)
 
 
 def select_listed(
@@ -112,22 +197,33 @@ def select_listed(
 ) -> list[str]:
     """Return the keys of ``available`` that a list file names, with or without suffix.
 
+    Letters with accents may be composed or decomposed (NFC, NFD) in the list as in the names, and
+    blanks at the ends of a name may be left out.
+
     Raises:
         UnmatchedPairError: Some have no file.
         ValueError: Two of the names mean one file.
     """
+    composed: dict[str, str] | None = None
     selected, missing = [], []
     for name in names:
         name = name.removeprefix('./')
         stripped = strip_suffix(name, suffixes)
         if name in available:
             selected.append(name)
-        elif stripped in available:
-            selected.append(str(stripped))
+            continue
+        if stripped is not None and stripped in available:
+            selected.append(stripped)
+            continue
+        if composed is None:
+            composed = _composed(available)
+        for one in (name, stripped):
+            if one is not None and _nfc(one) in composed:
+                selected.append(composed[_nfc(one)])
+                break
         else:
             missing.append(name)
-    if len(set(selected)) < len(selected):
-        twice = sorted({name for name in selected if selected.count(name) > 1})
+    if twice := _repeated(selected):
         raise ValueError(
             f'the list file {path} names {len(twice)} pairs more than once, with and without '
             f'suffix or "./": {_some(twice)}'
@@ -141,20 +237,140 @@ def select_listed(
     return selected
 
 
+def _nfc(name: str) -> str:
+    return name if name.isascii() else unicodedata.normalize('NFC', name)
+
+
+def _composed(names: Iterable[str]) -> dict[str, str]:
+    """Return names by their composed form without blanks around, if no two share it."""
+    found: dict[str, str] = {}
+    twice = set()
+    for name in names:
+        key = _nfc(name).strip()
+        if key in found:
+            twice.add(key)
+        found[key] = name
+    return {key: name for key, name in found.items() if key not in twice}
+
+
+class MatchedPairs(Sequence[dict[str, str]]):
+    """Pairs of files, each a dictionary that is made on access.
+
+    Attributes:
+        names: Name of each pair, that of its file in the first folder.
+        folders: Files of each role by their own names.
+    """
+
+    def __init__(
+        self,
+        names: list[str],
+        keys: list[str],
+        folders: Mapping[str, Mapping[str, str]],
+        keyed: Mapping[str, Mapping[str, str] | None],
+    ) -> None:
+        """Take names and keys of the pairs, and each role's name by key where they differ."""
+        self.names = names
+        self.folders = folders
+        self._keys = keys
+        self._keyed = keyed
+        self._real: dict[str, list[str]] = {}
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.names)
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, str]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> MatchedPairs: ...
+
+    def __getitem__(self, index: int | slice) -> dict[str, str] | MatchedPairs:
+        """Return the path in each role, and ``name``; of a slice, the pairs."""
+        if isinstance(index, slice):
+            return MatchedPairs(self.names[index], self._keys[index], self.folders, self._keyed)
+        return {
+            'name': self.names[index],
+            **{role: files[self.own_name(index, role)] for role, files in self.folders.items()},
+        }
+
+    def own_name(self, index: int, role: str) -> str:
+        """Return the name of a pair's file in the folder of a role."""
+        key, keyed = self._keys[index], self._keyed[role]
+        return key if keyed is None else keyed[key]
+
+    def choose(self, names: Iterable[str]) -> MatchedPairs:
+        """Return the pairs of these names, in the order of the pairs."""
+        wanted = set(names)
+        places = [place for place, name in enumerate(self.names) if name in wanted]
+        return MatchedPairs(
+            [self.names[place] for place in places],
+            [self._keys[place] for place in places],
+            self.folders,
+            self._keyed,
+        )
+
+    def missing_links(self) -> list[str]:
+        """Return the paths of links to missing files."""
+        return [
+            path
+            for role, files in self.folders.items()
+            if isinstance(files, FolderFiles) and files.links
+            for place in range(len(self))
+            if (name := self.own_name(place, role)) in files.links
+            and not os.path.exists(path := files[name])
+        ]
+
+    def one_file(self, first: str, second: str) -> list[int]:
+        """Return the indices of pairs with the same file in two roles, links followed."""
+        folders = [self.folders[role] for role in (first, second)]
+        if all(isinstance(files, FolderFiles) for files in folders):
+            one, two = (files for files in folders if isinstance(files, FolderFiles))
+            if not (one.links or two.links or one.folders & two.folders):
+                return []
+        found = zip(self._real_paths(first), self._real_paths(second), strict=True)
+        return [place for place, (one, two) in enumerate(found) if one == two]
+
+    def _real_paths(self, role: str) -> list[str]:
+        """Return the path of each pair's file in a role, links followed."""
+        if role not in self._real:
+            files = self.folders[role]
+            folders: dict[str, str] = {}
+            paths = []
+            for place in range(len(self)):
+                name = self.own_name(place, role)
+                path = files[name]
+                if isinstance(files, FolderFiles) and name not in files.links:
+                    where, _, last = path.rpartition(os.sep)
+                    if where not in folders:
+                        folders[where] = os.path.realpath(where)
+                    paths.append(os.path.join(folders[where], last))
+                else:
+                    paths.append(os.path.realpath(path))
+            self._real[role] = paths
+        return self._real[role]
+
+
 def match_folders(
     folders: Mapping[str, Mapping[str, str]],
-    key_pattern: str | None = None,
+    key_pattern: str | Mapping[str, str] | None = None,
     only: Sequence[str] | None = None,
-) -> list[dict[str, str]]:
+    advice: str = ADVICE,
+) -> MatchedPairs:
     """Bring the files of several folders together by their names.
+
+    Names match in their composed Unicode form (NFC), unless two files of a folder differ in
+    their form only.
 
     Args:
         folders: For each role (first one: the images before) the files by name,
             as :func:`list_folder` gives them.
-        key_pattern: Regular expression; what it matches is taken out of the
-            names before they are compared (a year, a resolution).
+        key_pattern: Regular expression of the part to remove from the names before
+            they are matched (a year, a resolution). A dictionary has one for each
+            role; a file whose name the pattern doesn't match isn't of this role.
         only: Names in the first folder to bring together, by default all of
             every folder. Files of other names are no error then.
+        advice: Advice at the end of the message if names are missing.
 
     Returns:
         For each pair the path in each role, and ``name``, that of the first
@@ -165,46 +381,84 @@ def match_folders(
             the first ones listed.
     """
     first = next(iter(folders))
-    keyed = {role: _by_key(role, files, key_pattern) for role, files in folders.items()}
-    if only is None:
-        wanted = [(name, _key(name, key_pattern)) for name in sorted(folders[first])]
-        everything = set().union(*keyed.values())
-    else:
-        wanted = [(name, _key(name, key_pattern)) for name in only]
-        everything = {key for _, key in wanted}
-    missing = {
-        role: sorted(everything - set(files))
-        for role, files in keyed.items()
-        if everything - set(files)
+    patterns = {
+        role: key_pattern.get(role) if isinstance(key_pattern, Mapping) else key_pattern
+        for role in folders
     }
+    chooses = isinstance(key_pattern, Mapping)
+    normal = all(_forms_differ_in_more(files) for files in folders.values())
+    keyed: dict[str, Mapping[str, str] | None] = {
+        role: _by_key(role, files, patterns[role], chooses, normal)
+        for role, files in folders.items()
+    }
+    names = sorted(folders[first]) if only is None else list(only)
+    own = keyed[first]
+    if own is None:
+        keys = names
+    else:
+        by_name = {name: key for key, name in own.items()}
+        if only is None:
+            names = [name for name in names if name in by_name]
+        elif foreign := [name for name in names if name not in by_name]:
+            raise UnmatchedPairError(
+                f'{first}: its key_pattern {patterns[first]!r} does not match {_some(foreign)}'
+            )
+        keys = [by_name[name] for name in names]
+    known = {role: (folders[role] if one is None else one).keys() for role, one in keyed.items()}
+    if only is not None:
+        everything: set[str] = set(keys)
+    elif all(view == known[first] for view in known.values()):
+        everything = set()
+    else:
+        everything = set().union(*known.values())
+    missing = {role: absent for role, view in known.items() if (absent := everything - view)}
     if missing:
         total = len(set().union(*missing.values()))
-        listed = '; '.join(f'{role} lacks {_some(names)}' for role, names in missing.items())
-        raise UnmatchedPairError(
-            f'{total} names are not in every folder of the data set: {listed}. Every pair needs a '
-            'file of the same name (or matching by key_pattern) in each folder; complete them, or '
-            'list the whole pairs in a file (ann_file)'
+        listed = '; '.join(
+            f'{role} lacks {_some(sorted(absent))}' for role, absent in missing.items()
         )
-    return [
-        {'name': name, **{role: files[key][1] for role, files in keyed.items()}}
-        for name, key in wanted
-    ]
+        raise UnmatchedPairError(
+            f'{total} names are not in every folder of the data set: {listed}. {advice}'
+        )
+    return MatchedPairs(names, keys, folders, keyed)
 
 
-def _key(name: str, pattern: str | None) -> str:
-    return re.sub(pattern, '', name) if pattern else name
+def _forms_differ_in_more(files: Mapping[str, str]) -> bool:
+    """Return whether no two names differ in their Unicode form only."""
+    forms = {name: _nfc(name) for name in files if not name.isascii()}
+    repeated = len(set(forms.values())) < len(forms)
+    return not repeated and all(form == name or form not in files for name, form in forms.items())
 
 
-def _by_key(role: str, files: Mapping[str, str], pattern: str | None) -> dict[str, tuple[str, str]]:
-    keyed: dict[str, tuple[str, str]] = {}
-    for name, path in files.items():
-        key = _key(name, pattern)
+def _by_key(
+    role: str, files: Mapping[str, str], pattern: str | None, chooses: bool, normal: bool
+) -> dict[str, str] | None:
+    """Return the names by what they are compared by; None where that is the names themselves."""
+    if pattern is None and (
+        not normal or all(name.isascii() or _nfc(name) == name for name in files)
+    ):
+        return None
+    compiled = re.compile(pattern) if pattern else None
+    keyed: dict[str, str] = {}
+    for name in files:
+        key = _nfc(name) if normal else name
+        if compiled is not None:
+            key, number = compiled.subn('', key)
+            if chooses and not number:
+                continue
         if key in keyed:
             raise UnmatchedPairError(
-                f'{role}: the files {keyed[key][1]} and {path} have the same name {key!r} once '
-                f'key_pattern {pattern!r} is taken out; make it match less'
+                f'{role}: the files {files[keyed[key]]} and {files[name]} have the same name '
+                f'{key!r} once key_pattern {pattern!r} is taken out; make it match less, or, where '
+                'one folder holds both dates, give each role its own: '
+                "key_pattern=dict(img_path_from='_pre', img_path_to='_post', ...)"
             )
-        keyed[key] = (name, path)
+        keyed[key] = name
+    if not keyed:
+        raise UnmatchedPairError(
+            f'{role}: its key_pattern {pattern!r} is found in none of {len(files)} names, such as '
+            f'{next(iter(files))!r}'
+        )
     return keyed
 
 

@@ -86,12 +86,33 @@ def _decide(spec: LabelSpec, files: Mapping[str, Sequence[str]]) -> dict[str, La
     if stated.name != 'auto':
         storages.update(dict.fromkeys(semantic, stated))
         return storages
-    found = {role: RoleFacts(role, paths, spec.table) for role, paths in semantic.items()}
-    check_foreign_palettes(list(found.values()))
-    for role, facts in found.items():
-        storages[role] = replace(stated, name=facts.decide(), reason=facts.reason())
+    found = role_facts(spec.table, semantic)
+    storages.update(semantic_storages(stated, found))
     _check_values(spec, found, storages)
     return storages
+
+
+def decide_map_storage(spec: LabelSpec, files: Mapping[str, Sequence[str]]) -> LabelSpec:
+    """Return the meaning of predicted maps with the storage of each role decided.
+
+    Predictions may lack classes, or hold a single one, so :func:`decide_storage` would take some
+    for change masks. Nothing is kept in the cache.
+
+    Args:
+        spec: What the options state.
+        files: Maps of all pairs for the roles 'from', 'to' and 'change', as far as there are any.
+
+    Raises:
+        LabelFormatError: The files of a role are stored in ways that contradict each other.
+    """
+    semantic = {role: paths for role, paths in files.items() if role != CHANGE}
+    stated = spec.semantic_storage()
+    storages = dict.fromkeys(semantic, stated)
+    if stated.name == 'auto':
+        storages = semantic_storages(stated, role_facts(spec.table, semantic))
+    if CHANGE in files:
+        storages[CHANGE] = decide_change_storage(files[CHANGE], spec.change_storage)
+    return replace(spec, storages=storages)
 
 
 # ------------------------------------------------------------------------------ semantic labels
@@ -240,6 +261,26 @@ def _look(look: Callable[..., Found], items: Sequence[object]) -> Iterator[Found
         while start < len(items):
             yield from pool.map(look, items[start : start + size])
             start, size = start + size, 8 * threads
+
+
+def role_facts(table: ClassTable, files: Mapping[str, Sequence[str]]) -> dict[str, RoleFacts]:
+    """Return how the files of each role look."""
+    return {role: RoleFacts(role, paths, table) for role, paths in files.items()}
+
+
+def semantic_storages(
+    stated: LabelStorage, found: Mapping[str, RoleFacts]
+) -> dict[str, LabelStorage]:
+    """Return the storage of each role, as its files show it.
+
+    Raises:
+        LabelFormatError: The files are stored in ways that contradict each other.
+    """
+    check_foreign_palettes(list(found.values()))
+    return {
+        role: replace(stated, name=facts.decide(), reason=facts.reason())
+        for role, facts in found.items()
+    }
 
 
 def check_foreign_palettes(roles: Sequence[RoleFacts]) -> None:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import logging
 import os
+import pickle
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from itertools import combinations
+from typing import Any, overload
 
+import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from tfinet_mm.datasets.annotations import CHANGE, FROM, TO, LabelSpec
 from tfinet_mm.datasets.file_index import (
+    FolderFiles,
+    MatchedPairs,
     fold_members,
     list_folder,
     match_folders,
@@ -24,6 +29,7 @@ from tfinet_mm.datasets.file_index import (
 from tfinet_mm.datasets.label_contract import decide_storage
 from tfinet_mm.errors import ConfigError
 from tfinet_mm.io.images import image_size
+from tfinet_mm.io.label_files import read_stored_label
 from tfinet_mm.registry import DATASETS
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.command import is_expected, message_of
@@ -38,6 +44,80 @@ KEEP = ('held_out', 'rest')
 DEFAULT_PREFIX = dict(
     img_path_from='im1', img_path_to='im2', seg_map_path_from='label1', seg_map_path_to='label2'
 )
+
+RECORD = 'record'
+
+
+class PairEntries(Sequence[dict[str, Any]]):
+    """Entries of whole images, each made on access.
+
+    Args:
+        pairs: Files of each pair.
+    """
+
+    def __init__(self, pairs: MatchedPairs) -> None:
+        """See the class."""
+        self.pairs = pairs
+
+    def __len__(self) -> int:
+        """Return the number of pairs."""
+        return len(self.pairs)
+
+    @overload
+    def __getitem__(self, index: int) -> dict[str, Any]: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> PairEntries: ...
+
+    def __getitem__(self, index: int | slice) -> dict[str, Any] | PairEntries:
+        """Return an entry; of a slice, the entries."""
+        if isinstance(index, slice):
+            return PairEntries(self.pairs[index])
+        pair = self.pairs[index]
+        return _entry(pair['name'], pair)
+
+    def record(self, index: int) -> dict[str, Any]:
+        """Return a record for :func:`read_record`, with each text once and without folders."""
+        name = self.pairs.names[index]
+        files = {}
+        for role, folder in self.pairs.folders.items():
+            own = self.pairs.own_name(index, role)
+            assert isinstance(folder, FolderFiles)
+            files[role] = (None if own == name else own, folder.ending(own))
+        return {RECORD: (name, tuple(files.values()))}
+
+
+def read_record(record: tuple[Any, ...], prefixes: Mapping[str, str]) -> dict[str, Any]:
+    """Return the entry of a record.
+
+    Args:
+        record: Record from :meth:`PairEntries.record`.
+        prefixes: Folder of each role, with a slash at the end, in the order of the record.
+    """
+    name, files = record
+    paths = {
+        role: f'{prefix}{name if own is None else own}{ending}'
+        for (role, prefix), (own, ending) in zip(prefixes.items(), files, strict=True)
+    }
+    return _entry(name, paths)
+
+
+def _entry(name: str, paths: Mapping[str, str]) -> dict[str, Any]:
+    return dict(
+        img_path=[paths[role] for role in IMAGE_ROLES],
+        sample_id=name,
+        window=None,
+        **{role: paths.get(role) for role in (CHANGE_ROLE, *SEMANTIC_ROLES)},
+    )
+
+
+def _is_constant(path: str, known: dict[str, bool]) -> bool:
+    """Return whether a label file has a single value, as without any change."""
+    real = os.path.realpath(path)
+    if real not in known:
+        pixels = read_stored_label(path).pixels
+        known[real] = bool((pixels == pixels[:1, :1]).all())
+    return known[real]
 
 
 @DATASETS.register_module()
@@ -64,8 +144,10 @@ class SCDDataset(BaseDataset):
             the data set serves for prediction and needs ``test_mode``.
         ann_file: List file, one name a line, with or without suffix. Empty
             takes every file of the folders, which then have to hold the same names.
-        img_suffix: Suffix, or several, of the images.
-        seg_map_suffix: Suffix, or several, of the labels and masks.
+        img_suffix: Suffix, or several, of the images; or a dictionary of them for each key
+            of ``data_prefix`` if one folder holds both dates:
+            ``dict(img_path_from='_pre.png', img_path_to='_post.png')``.
+        seg_map_suffix: Suffix, or several, of the labels and masks; or a dictionary.
         semantic_classes: K + 1 names, the first for "unchanged". The default
             is that of the class, or of ``metainfo``.
         semantic_palette: K + 1 RGB colours in the same order.
@@ -78,8 +160,9 @@ class SCDDataset(BaseDataset):
         colour_tolerance: Largest difference (0..127, in the band that differs most) from a class
             colour up to which a colour is that class.
         unknown_colours: 'error', or 'ignore' for pixels of no class colour, such as smoothed edges.
-        key_pattern: Regular expression; what it matches is taken out of names
-            before files are brought together (a year, a resolution).
+        key_pattern: Regular expression of the part to remove from names before files
+            are matched (a year, a resolution). A dictionary has one for each key of
+            ``data_prefix``, and selects the files of the folder that it matches.
         fold: ``dict(every=10, start=0, keep='held_out' or 'rest')`` takes
             every tenth pair of the sorted names, or all others.
         window: (height, width) of windows that each tile is read in.
@@ -95,18 +178,19 @@ class SCDDataset(BaseDataset):
     Raises:
         FileNotFoundError: A folder or the list file is missing or empty.
         UnmatchedPairError: A name is missing in a folder, a listed name has no file.
-        ValueError: The arguments don't fit together.
+        ValueError: The arguments don't fit together, or a pair has one file in two roles.
     """
 
     METAINFO: dict[str, Any] = {}
+    data_list: Sequence[dict[str, Any]]
 
     def __init__(
         self,
         data_root: str = '',
         data_prefix: Mapping[str, str | None] | None = None,
         ann_file: str = '',
-        img_suffix: str | Sequence[str] = '.png',
-        seg_map_suffix: str | Sequence[str] = '.png',
+        img_suffix: str | Sequence[str] | Mapping[str, str | Sequence[str]] = '.png',
+        seg_map_suffix: str | Sequence[str] | Mapping[str, str | Sequence[str]] = '.png',
         semantic_classes: Sequence[str] | None = None,
         semantic_palette: Sequence[Sequence[int]] | None = None,
         label_semantics: str = 'semantic_change',
@@ -115,7 +199,7 @@ class SCDDataset(BaseDataset):
         unchanged_value: int = 0,
         colour_tolerance: int = 0,
         unknown_colours: str = 'error',
-        key_pattern: str | None = None,
+        key_pattern: str | Mapping[str, str] | None = None,
         fold: Mapping[str, Any] | None = None,
         window: Sequence[int] | int | None = None,
         stride: Sequence[int] | int | None = None,
@@ -127,8 +211,10 @@ class SCDDataset(BaseDataset):
     ) -> None:
         """See the class."""
         self.class_table = self._class_table(metainfo, semantic_classes, semantic_palette)
-        self.img_suffix = _as_suffixes(img_suffix, 'img_suffix')
-        self.seg_map_suffix = _as_suffixes(seg_map_suffix, 'seg_map_suffix')
+        self._suffixes = {
+            **_by_role(img_suffix, 'img_suffix', IMAGE_ROLES),
+            **_by_role(seg_map_suffix, 'seg_map_suffix', (*SEMANTIC_ROLES, CHANGE_ROLE)),
+        }
         self.key_pattern = _checked_pattern(key_pattern)
         self.fold = _checked_fold(fold)
         self.window = _as_size(window, 'window')
@@ -229,21 +315,32 @@ class SCDDataset(BaseDataset):
         """Whether these are pairs to validate or test on, by the fold or else by ``test_mode``."""
         return self.test_mode if self.fold is None else self.fold.get('keep') == 'held_out'
 
-    def load_data_list(self) -> list[dict[str, Any]]:
+    def suffixes(self, role: str) -> tuple[str, ...]:
+        """Return the suffixes of the files of a role, a key of ``data_prefix``."""
+        return self._suffixes[role]
+
+    def may_share_files(self, first: str, second: str) -> bool:
+        """Return whether two roles, keys of ``data_prefix``, may read one file.
+
+        A label file of transitions holds both dates, and ``change_storage='semantic'`` takes the
+        change from a semantic label.
+        """
+        if {first, second} == set(SEMANTIC_ROLES):
+            return self.label_spec.transitions is not None
+        return (
+            CHANGE_ROLE in (first, second)
+            and not {first, second} & set(IMAGE_ROLES)
+            and self.label_spec.change_storage == 'semantic'
+        )
+
+    def load_data_list(self) -> Sequence[dict[str, Any]]:
         """Find the pairs; see the class for what an entry holds."""
-        before, after = (self.data_prefix[role] for role in IMAGE_ROLES)
-        if os.path.realpath(before) == os.path.realpath(after):
-            raise ValueError(
-                f'both dates would show the same images: data_prefix img_path_from and img_path_to '
-                f'are the folder {before}'
-            )
         # A missing list file has to be said before any folder is walked through.
         listed = read_list_file(self.ann_file) if self.ann_file else None
-        folders = {}
+        folders: dict[str, FolderFiles] = {}
         for role, folder in self.data_prefix.items():
-            suffixes = self.img_suffix if role in IMAGE_ROLES else self.seg_map_suffix
             try:
-                folders[role] = list_folder(folder, suffixes)
+                folders[role] = list_folder(folder, self.suffixes(role))
             except FileNotFoundError as error:
                 raise FileNotFoundError(
                     f'{error} (data_prefix[{role!r}] of {type(self).__name__}, data_root '
@@ -251,17 +348,17 @@ class SCDDataset(BaseDataset):
                 ) from error
         only = None
         if listed is not None:
-            images = folders[IMAGE_ROLES[0]]
-            only = select_listed(listed, images, self.img_suffix, self.ann_file)
+            first = IMAGE_ROLES[0]
+            only = select_listed(listed, folders[first], self.suffixes(first), self.ann_file)
         pairs = match_folders(folders, self.key_pattern, only)
-        self._decide_labels(pairs)
-        names = set(self.select_names([pair['name'] for pair in pairs]))
-        selected = [pair for pair in pairs if pair['name'] in names]
+        selected = pairs.choose(self.select_names(pairs.names))
         if not selected:
             raise ValueError(
                 f'none of {len(pairs)} pairs is left: fold={self.fold}; check the fold and the '
                 'options that leave pairs out'
             )
+        self._check_files(selected)
+        self._decide_labels(pairs)
         if len(selected) < len(pairs):
             print_log(
                 f'{type(self).__name__}: {len(selected)} of {len(pairs)} pairs taken '
@@ -269,14 +366,16 @@ class SCDDataset(BaseDataset):
                 logger='current',
                 level=logging.INFO,
             )
-        entries = [entry for pair in selected for entry in self._entries(pair)]
+        entries: Sequence[dict[str, Any]] = PairEntries(selected)
+        if self.window is not None:
+            entries = [one for entry in entries for one in self._windows(entry)]
         wanted = self._indices if isinstance(self._indices, Sequence) else ()
         if outside := [one for one in wanted if not -len(entries) <= one < len(entries)]:
             raise ValueError(f'indices has {outside[0]}, but the data set has {len(entries)} pairs')
         return entries
 
-    def _decide_labels(self, pairs: Sequence[Mapping[str, str]]) -> None:
-        """Decide how labels are stored, from all pairs, whatever the fold leaves out."""
+    def _decide_labels(self, pairs: MatchedPairs) -> None:
+        """Decide how labels are stored, from all pairs, also those that the fold leaves out."""
         files = {
             role: [pair[key] for pair in pairs]
             for role, key in LABEL_ROLES.items()
@@ -291,24 +390,78 @@ class SCDDataset(BaseDataset):
                 level=logging.INFO,
             )
 
-    def _entries(self, pair: Mapping[str, str]) -> list[dict[str, Any]]:
-        entry: dict[str, Any] = dict(
-            img_path=[pair[role] for role in IMAGE_ROLES],
-            sample_id=pair['name'],
-            window=None,
-            **{role: pair.get(role) for role in (CHANGE_ROLE, *SEMANTIC_ROLES)},
+    def _check_files(self, pairs: MatchedPairs) -> None:
+        """Refuse links to missing files, and pairs that read one file in two roles."""
+        if missing := pairs.missing_links():
+            raise FileNotFoundError(
+                f'{len(missing)} files of {type(self).__name__} are links to missing files, '
+                f'such as {missing[0]} -> {os.readlink(missing[0])}; fetch them, or correct '
+                'the links'
+            )
+        for first, second in combinations(self.data_prefix, 2):
+            if self.may_share_files(first, second):
+                continue
+            places = pairs.one_file(first, second)
+            if IMAGE_ROLES[0] not in (first, second) and IMAGE_ROLES[1] not in (first, second):
+                # Data versioning stores equal files once, such as all labels without change.
+                alike: dict[str, bool] = {}
+                places = [
+                    place
+                    for place in places
+                    if len(places) == len(pairs) or not _is_constant(pairs[place][first], alike)
+                ]
+            if places:
+                raise ValueError(self._one_file_message(pairs, first, second, places))
+
+    def _one_file_message(
+        self, pairs: MatchedPairs, first: str, second: str, places: Sequence[int]
+    ) -> str:
+        folders = [self.data_prefix[role] for role in (first, second)]
+        roles = f'data_prefix {first} and {second}'
+        if len({os.path.realpath(folder) for folder in folders}) == 1:
+            found = f'{roles} are the folder {folders[0]}'
+        else:
+            pair = pairs[places[0]]
+            found = (
+                f'{roles} hold one file in {len(places)} of {len(pairs)} pairs, such as '
+                f'{pair[first]} and {pair[second]}'
+            )
+        what = {
+            frozenset(IMAGE_ROLES): 'both dates would show the same images',
+            frozenset(SEMANTIC_ROLES): 'both dates would have the same labels',
+        }.get(frozenset((first, second)), 'one file would be read in two roles')
+        return (
+            f'{what}: {found}. Give each its own folder; if one folder holds both, select the '
+            f"files by their suffix, as in img_suffix=dict({first}='_pre.png', "
+            f"{second}='_post.png'), or by a key_pattern for each"
         )
-        if self.window is None or self.stride is None:
-            return [entry]
+
+    def _windows(self, entry: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """Return an entry for each window of a tile."""
+        assert self.window is not None
+        assert self.stride is not None
         width, height = image_size(entry['img_path'][0])
         return [
             {
                 **entry,
-                'sample_id': f'{pair["name"]}_x{box.left}_y{box.top}',
+                'sample_id': f'{entry["sample_id"]}_x{box.left}_y{box.top}',
                 'window': tuple(box),
             }
             for box in tile_windows(width, height, self.window, self.stride, self.window_edge)
         ]
+
+    def _serialize_data(self) -> tuple[np.ndarray, np.ndarray]:
+        """Keep names in place of paths, which takes a tenth of MMEngine's memory."""
+        entries = self.data_list
+        if not isinstance(entries, PairEntries) or not len(entries):
+            return super()._serialize_data()
+        kept = bytearray()
+        ends = np.empty(len(entries), np.int64)
+        for place in range(len(entries)):
+            kept += pickle.dumps(entries.record(place), protocol=4)
+            ends[place] = len(kept)
+        self.data_list = []
+        return np.frombuffer(kept, np.uint8), ends
 
     def prepare_data(self, idx: int) -> Any:
         """Load a pair by the pipeline.
@@ -339,6 +492,9 @@ class SCDDataset(BaseDataset):
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """Return an entry of the data set, with what all of them share."""
         info = super().get_data_info(idx)
+        if (record := info.pop(RECORD, None)) is not None:
+            prefixes = {role: os.path.join(one, '') for role, one in self.data_prefix.items()}
+            info.update(read_record(record, prefixes))
         info['label_spec'] = self.label_spec
         info['seg_fields'] = []
         return info
@@ -362,6 +518,15 @@ def _checked_fold(fold: Mapping[str, Any] | None) -> dict[str, Any] | None:
     return dict(fold)
 
 
+def _by_role(suffix: Any, name: str, roles: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the suffixes of each role, '.png' for one that a dictionary lacks."""
+    if not isinstance(suffix, Mapping):
+        return dict.fromkeys(roles, _as_suffixes(suffix, name))
+    if unknown := set(suffix) - set(roles):
+        raise ValueError(f'{name} has the unknown keys {sorted(unknown)}, expected {roles}')
+    return {role: _as_suffixes(suffix.get(role, '.png'), f'{name}[{role!r}]') for role in roles}
+
+
 def _as_suffixes(suffix: Any, name: str) -> tuple[str, ...]:
     """Return one suffix or several; refuse those without a mark where the name ends."""
     suffixes = (suffix,) if isinstance(suffix, str) else suffix
@@ -379,15 +544,19 @@ def _as_suffixes(suffix: Any, name: str) -> tuple[str, ...]:
     return tuple(suffixes)
 
 
-def _checked_pattern(pattern: Any) -> str | None:
-    try:
-        if pattern is not None:
-            re.compile(pattern)
-    except (re.error, TypeError) as error:
-        raise ValueError(
-            f'key_pattern has to be a regular expression, got {pattern!r}: {error}'
-        ) from None
-    return pattern
+def _checked_pattern(pattern: Any) -> str | dict[str, str] | None:
+    roles = (*IMAGE_ROLES, *SEMANTIC_ROLES, CHANGE_ROLE)
+    if isinstance(pattern, Mapping) and (unknown := set(pattern) - set(roles)):
+        raise ValueError(f'key_pattern has the unknown keys {sorted(unknown)}, expected {roles}')
+    for one in pattern.values() if isinstance(pattern, Mapping) else [pattern]:
+        try:
+            if one is not None:
+                re.compile(one)
+        except (re.error, TypeError) as error:
+            raise ValueError(
+                f'key_pattern has to be a regular expression, got {one!r}: {error}'
+            ) from None
+    return dict(pattern) if isinstance(pattern, Mapping) else pattern
 
 
 def _checked_indices(indices: Any) -> Any:

@@ -15,7 +15,7 @@ from tfinet_mm.models.normalisation import expected_normalisation
 ORDERS = {'LoadImagePair': 'RGB', 'LoadImageFromFile': 'BGR', 'MultiImgLoadImageFromFile': 'BGR'}
 """Order of bands by the transform that loads them: this package's, mmcv's and Open-CD's."""
 EXCHANGES = ('bgr_to_rgb', 'channel_conversion', '_channel_conversion')
-"""How this package's, mmseg's and MMEngine's data preprocessors say that they exchange bands."""
+"""Attributes by which this package's, mmseg's and MMEngine's preprocessors exchange bands."""
 
 
 def check_band_order(loader: DataLoader[Any], model: nn.Module) -> None:
@@ -26,8 +26,8 @@ def check_band_order(loader: DataLoader[Any], model: nn.Module) -> None:
         model: The detector, before its initial weights are loaded.
 
     Raises:
-        NormalisationError: The data preprocessor exchanges red and blue of images in
-            RGB, or doesn't those of images in BGR.
+        NormalisationError: The network would get BGR: the data preprocessor exchanges
+            red and blue of RGB images, or doesn't exchange those of BGR images.
     """
     network: Any = unwrapped(model)
     backbone = getattr(network, 'backbone', None)

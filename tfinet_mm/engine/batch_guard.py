@@ -27,7 +27,7 @@ from tfinet_mm.errors import BatchSizeError
 def check_batches(loader: DataLoader[Any], model: nn.Module) -> None:
     """Leave out a last batch of one pair that a network can't train on.
 
-    A network that can, and a loader without such a batch, stay as they are.
+    Nothing changes for a network that can, or for a loader without such a batch.
 
     Args:
         loader: The data loader of a training; its ``drop_last`` may be set.
@@ -44,7 +44,7 @@ def check_batches(loader: DataLoader[Any], model: nn.Module) -> None:
     ranks = get_world_size()
     each = f' on each of {ranks} processes' if ranks > 1 else ''
     rest = size == 1 or (pairs is not None and not batches.drop_last and pairs % size == 1)
-    # All ranks do the same, also where one of them has a pair less.
+    # All ranks must decide the same, even where one of them has a pair less.
     if _any_rank(rest) and (layer := layer_that_needs_two(loader, model)) is not None:
         if size == 1:
             raise BatchSizeError(
@@ -54,7 +54,7 @@ def check_batches(loader: DataLoader[Any], model: nn.Module) -> None:
                 "dict(type='GN', num_groups=8)"
             )
         batches.drop_last = True
-        # DataLoader refuses this for what it has built already; it only reads it here.
+        # DataLoader refuses to change its own copy, which only tells others what the batches do.
         loader.__dict__['drop_last'] = True
         if len(batches):
             print_log(
@@ -73,10 +73,10 @@ def check_batches(loader: DataLoader[Any], model: nn.Module) -> None:
 
 
 def last_batch_note(loader: Mapping[str, Any], pairs: int) -> str | None:
-    """Say where a training on one process meets batches of one pair.
+    """Return a note on the batches of one pair that a training on one process meets.
 
     Args:
-        loader: Config of its data loader.
+        loader: Config of the training's data loader.
         pairs: Number of training pairs.
 
     Returns:
@@ -133,9 +133,9 @@ def layer_that_needs_two(loader: DataLoader[Any], model: nn.Module) -> str | Non
 
 @contextmanager
 def _watched(model: nn.Module, found: list[str]) -> Iterator[None]:
-    """Note batch norms that would train on one value per channel; in evaluation mode meanwhile."""
+    """Note batch norms that would train on one value per channel, in evaluation mode."""
     modes = [(module, module.training) for module in model.modules()]
-    # Which of them train is the network's own decision: some freeze those of the backbone.
+    # The network decides which of them train: some freeze those of the backbone.
     model.train()
     watched = {
         name: module
@@ -169,7 +169,7 @@ def _first(dataset: Any) -> int:
 
 
 def _length(sampler: Any) -> int | None:
-    """Return how many samples a sampler yields before an epoch ends; None if it never does."""
+    """Return the number of samples in an epoch of a sampler; None if it never ends."""
     if getattr(sampler, 'infinite', isinstance(sampler, InfiniteSampler)):
         return None
     return len(sampler)

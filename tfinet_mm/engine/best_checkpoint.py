@@ -25,7 +25,7 @@ from tfinet_mm.errors import DamagedCheckpointError, UntrustedCheckpointError
 
 @dataclass(frozen=True)
 class Best:
-    """Hold the score and the file of a best checkpoint, and the step that its name tells."""
+    """Score and file of a best checkpoint, and the step in its name."""
 
     score: float
     path: Path
@@ -33,11 +33,11 @@ class Best:
 
 
 def adopt_best(runner: Runner, hook: CheckpointHook) -> None:
-    """Take over the best checkpoint: the one that is known, or a better one in the folder.
+    """Set the best checkpoint to the known one, or to a better one in the folder.
 
-    Files named as MMEngine names best checkpoints are read for their score. The
-    others than the best are removed, as MMEngine does when it saves a better
-    one; files that can't be read, and those of other folders, are left alone.
+    Files named as MMEngine names best checkpoints are read for their score. All
+    but the best are removed, as MMEngine does when it saves a better one. Files
+    that can't be read, and those of other folders, are kept.
 
     Args:
         runner: The runner, resumed.
@@ -61,7 +61,7 @@ def adopt_best(runner: Runner, hook: CheckpointHook) -> None:
         else:
             runner.message_hub.update_info(names[0], best.score)
             runner.message_hub.update_info(names[1], str(best.path))
-            # MMEngine removes the file when there is a better one: not that of another run.
+            # MMEngine removes this file once there is a better one; keep that of another run.
             if _is_in(best.path, hook.out_dir):
                 path = str(best.path)
         if single:
@@ -124,7 +124,7 @@ def _candidates(hook: CheckpointHook, start: str, names: tuple[str, str]) -> Ite
             continue
         info = _runtime_info(checkpoint)
         score = info.get(names[0])
-        # A training that saved the best by one score, and now by several, or the other way.
+        # The training saved the best by one score and now does by several, or the reverse.
         if score is None and Path(str(info.get('best_ckpt'))).name == path.name:
             score = info.get('best_score')
         if isinstance(score, int | float) and math.isfinite(score):
@@ -132,7 +132,7 @@ def _candidates(hook: CheckpointHook, start: str, names: tuple[str, str]) -> Ite
 
 
 def _runtime_info(checkpoint: Any) -> Mapping[str, Any]:
-    """Take what MMEngine noted of the training out of a checkpoint; nothing where it holds none."""
+    """Return MMEngine's notes on the training in a checkpoint; empty where there are none."""
     found = checkpoint
     for key in ('message_hub', 'runtime_info'):
         found = found.get(key) if isinstance(found, Mapping) else None

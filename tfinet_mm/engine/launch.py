@@ -28,7 +28,7 @@ from tfinet_mm.utils.class_names import class_name
 
 LAUNCHERS = ('none', 'pytorch', 'slurm', 'mpi')
 
-# What each launcher calls a rank, the number of ranks and the rank within its machine.
+# Variables of each launcher: the rank, the number of ranks, the rank within its machine.
 _NAMES = {
     'pytorch': ('RANK', 'WORLD_SIZE', 'LOCAL_RANK'),
     'slurm': ('SLURM_PROCID', 'SLURM_NTASKS', 'SLURM_LOCALID'),
@@ -55,7 +55,7 @@ class CPUDistributedDataParallel(MMDistributedDataParallel):
 
 
 def prepare_launch(cfg: Config, launcher: str) -> None:
-    """Set up what a Runner on this config needs to run with others.
+    """Prepare this process and its config for a distributed run.
 
     Args:
         cfg: The config; its ``launcher`` is set, and on a machine without a
@@ -97,24 +97,24 @@ def join_group(cfg: Config, launcher: str) -> None:
     """Join the process group on GPUs as well, before the Runner would do it.
 
     Args:
-        cfg: The config, after :func:`prepare_launch`; ``env_cfg`` says how.
+        cfg: The config, after :func:`prepare_launch`; ``env_cfg`` has the options.
         launcher: One of :data:`LAUNCHERS`; with ``'none'`` nothing happens.
     """
     if launcher == 'none' or distributed.is_initialized():
         return
     env_cfg = cfg.get('env_cfg') or {}
     if multiprocessing.get_start_method(allow_none=True) is None:
-        # MMEngine's init_dist would choose another one than its Runner does.
+        # MMEngine's init_dist would choose another start method than its Runner does.
         method = env_cfg.get('mp_cfg', {}).get('mp_start_method', 'fork')
         multiprocessing.set_start_method(method)
     init_dist(launcher, **env_cfg.get('dist_cfg', {}))
 
 
 def finish_launch() -> None:
-    """Leave the process group, if this process is in one and no error is on its way.
+    """Leave the process group, if this process is in one and no error is being raised.
 
     Leaving waits for the other ranks, which may wait for this one: an error
-    would be seen after a timeout, or never. The process that ends leaves anyway.
+    would be seen after a timeout, or never. A process that ends leaves anyway.
     The threads of the group may outlive this, see :mod:`tfinet_mm.utils.ending`.
     """
     if sys.exc_info()[0] is not None:
@@ -124,7 +124,7 @@ def finish_launch() -> None:
 
 
 def join_cpu_group(launcher: str) -> None:
-    """Join processes that share work out but compute each for itself, with GPUs or without.
+    """Join processes that share out work but compute independently, with GPUs or without.
 
     They talk over gloo, and wait for each other as long as it takes: one may have
     hours more to do. The GPU of a process is the one of its ``LOCAL_RANK``.
@@ -148,12 +148,12 @@ def rank_device(launcher: str, device: str | None = None) -> str | None:
 
     Args:
         launcher: One of :data:`LAUNCHERS`.
-        device: What the user asks for; None for a GPU where there is one.
+        device: Device that the user asks for; None for a GPU where there is one.
 
     Returns:
         Under a launcher the GPU of this process, by its ``LOCAL_RANK``, which
         becomes the current one; more processes than GPUs share them. Without a
-        launcher or a GPU, or where the user names one device, that.
+        launcher or a GPU, or where the user names one device, ``device``.
     """
     if launcher == 'none' or device not in (None, 'cuda') or not torch.cuda.is_available():
         return device
@@ -163,7 +163,7 @@ def rank_device(launcher: str, device: str | None = None) -> str | None:
 
 
 def _set_rank_variables(launcher: str, environ: MutableMapping[str, str]) -> None:
-    """Give the variables that torch reads the values of the launcher's own."""
+    """Set the variables that torch reads from those of the launcher."""
     names = _NAMES[launcher]
     missing = [name for name in names if name not in environ]
     if missing:
@@ -186,8 +186,8 @@ def _set_rank_variables(launcher: str, environ: MutableMapping[str, str]) -> Non
             environ.setdefault('MASTER_ADDR', '127.0.0.1')
         elif 'MASTER_ADDR' not in environ:
             raise ValueError(
-                'mpirun started ranks on several machines; say with MASTER_ADDR which '
-                'of them has rank 0'
+                'mpirun started ranks on several machines; set MASTER_ADDR to the address '
+                'of the one with rank 0'
             )
 
 

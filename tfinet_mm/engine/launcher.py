@@ -1,10 +1,10 @@
-"""Start the ranks of a run on this machine, and end with the error that came first.
+"""Start the ranks of a run on this machine, and end with the first error.
 
     python -m tfinet_mm.engine.launcher [options of torchrun] SCRIPT [arguments]
 
-As ``torchrun``, but a failed run ends with another report: the last line is the error of the
-rank that failed first, and the exit code is that of this rank. torchrun ends with a table and
-a traceback of the launcher.
+It works as ``torchrun``, but ends a failed run with another report: the last line is the error
+of the rank that failed first, and the exit code is that of this rank. torchrun ends with a table
+and a traceback of the launcher.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch.distributed import run
 from torch.distributed.elastic.multiprocessing.api import SignalException
 from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 
-# It has no annotations.
+# torch's function has no annotations.
 torchrun: Any = run
 
 
@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         The exit code: 0, that of the rank that failed first, or 128 and the
         number of the signal that stopped this rank or the launcher.
     """
-    # Otherwise torchrun says for each run that it sets this.
+    # torchrun prints a warning in every run where it has to set this.
     os.environ.setdefault('OMP_NUM_THREADS', '1')
     try:
         torchrun.run(torchrun.parse_args(arguments))
@@ -55,8 +55,8 @@ def first_failure(failures: Mapping[int, Any]) -> tuple[int, Any]:
         failures: torch's ``ProcessFailure`` by rank.
 
     Returns:
-        The rank and its failure. torch knows the second in which an error was
-        written; within one, the time of the file decides.
+        The rank and its failure. torch knows the time of an error to the second;
+        within one, the time of the error's file decides.
     """
 
     def order(rank: int) -> tuple[int, float, int]:
@@ -74,7 +74,7 @@ def first_failure(failures: Mapping[int, Any]) -> tuple[int, Any]:
 
 
 def said(failure: Any) -> str:
-    """Return the error that a rank ended with, or its signal or status.
+    """Return the text of the error that a rank ended with, or its signal or status.
 
     Args:
         failure: torch's ``ProcessFailure``.

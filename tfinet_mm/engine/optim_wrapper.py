@@ -23,10 +23,10 @@ class AutocastOptimWrapper(OptimWrapper):
     Args:
         dtype: ``'bfloat16'``, ``'float32'``, or ``'auto'`` for the faster of both on
             the model's device.
-        **kwargs: Those of MMEngine's ``OptimWrapper``.
+        **kwargs: Options of MMEngine's ``OptimWrapper``.
 
     Raises:
-        ValueError: The type is none of these; float16 needs a scaled loss.
+        ValueError: The type is unknown, or is float16, which needs a scaled loss.
     """
 
     def __init__(self, dtype: str = 'auto', **kwargs: Any) -> None:
@@ -41,7 +41,7 @@ class AutocastOptimWrapper(OptimWrapper):
 
     @contextmanager
     def optim_context(self, model: nn.Module) -> Iterator[None]:
-        """Cast what the model computes, and accumulate gradients as the base does."""
+        """Cast in the model's computation, and accumulate gradients as the base class does."""
         device = next(model.parameters()).device
         dtype = resolve_precision(self.dtype, device, scaled=False)
         with super().optim_context(model), autocast(dtype, device):

@@ -14,7 +14,7 @@ from tfinet_mm.engine.launch import LAUNCHERS
 from tfinet_mm.utils.class_names import is_class, written_name
 
 DATA_KEYS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
-"""What tools for data read of a config."""
+"""Keys of a config that tools for data read."""
 
 
 def add_launch_options(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +25,7 @@ def add_launch_options(parser: argparse.ArgumentParser) -> None:
         help='read checkpoints that could run code; only for files whose origin you trust',
     )
     parser.add_argument(
-        '--launcher', choices=LAUNCHERS, default='none', help='what started the processes'
+        '--launcher', choices=LAUNCHERS, default='none', help='program that started the processes'
     )
     # torch.distributed.launch of torch >= 2 passes --local-rank, older ones --local_rank.
     parser.add_argument(
@@ -46,7 +46,10 @@ def use_split(cfg: Config, split: str) -> None:
     if split not in ('val', 'test'):
         raise ValueError(f"the split must be 'val' or 'test', got {split!r}")
     if cfg.get(f'{split}_dataloader') is None or cfg.get(f'{split}_evaluator') is None:
-        raise ValueError(f'{cfg.filename} has no {split}_dataloader or no {split}_evaluator')
+        raise ValueError(
+            f'{cfg.filename} has no {split}_dataloader or no {split}_evaluator; add both to it, or '
+            'use the other split'
+        )
     cfg.test_dataloader = copy.deepcopy(cfg[f'{split}_dataloader'])
     cfg.test_evaluator = copy.deepcopy(cfg[f'{split}_evaluator'])
     if cfg.get('test_cfg') is None:
@@ -54,7 +57,7 @@ def use_split(cfg: Config, split: str) -> None:
 
 
 def set_hook(cfg: Config, kind: str, **options: Any) -> None:
-    """Set options of the hook of a type, which is added where the config has none.
+    """Set options of the hook of a type, and add the hook where the config has none.
 
     Args:
         cfg: The config to change.
@@ -87,7 +90,8 @@ def write_scores(cfg: Config, file: str | os.PathLike[str]) -> None:
     if not metrics:
         raise ValueError(
             '--json writes the scores of tfinet_mm.SCDMetric, but the test_evaluator of '
-            f'{cfg.filename} is {[written_name(one.get("type")) for one in evaluators]}'
+            f'{cfg.filename} is {[written_name(one.get("type")) for one in evaluators]}; add one, '
+            'or leave --json out'
         )
     for metric in metrics:
         metric.out_file = str(file)

@@ -1,4 +1,4 @@
-"""Set in a config what ``--amp`` and ``autocast`` ask for."""
+"""Set in a config the type of numbers that ``--amp`` and ``autocast`` ask for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from tfinet_mm.utils.device import (
 
 AMP_TYPES = PRECISIONS
 
-# What MMEngine's test loop can compute in, by device: its fp16 has no other choice.
+# The 16-bit type of MMEngine's test loop, by device: its fp16 has no other choice.
 _LOOP_TYPES = {'cpu': 'bfloat16', 'cuda': 'float16'}
 
 
@@ -38,12 +38,12 @@ def add_amp_option(parser: Any) -> None:
         nargs='?',
         const='auto',
         choices=AMP_TYPES,
-        help='type to compute in: auto, also meant by --amp alone, is 16 bits if units are there',
+        help='type to compute in; auto (--amp alone) is 16 bits where the device has units for it',
     )
 
 
 def use_amp(cfg: Config, dtype: str, train: bool) -> None:
-    """Run the network in another type, in what MMEngine's Runner makes of a config.
+    """Let a config compute in another type of numbers.
 
     Models with an argument ``autocast``, such as this package's detector, get it set.
     Others are trained by an optimizer wrapper that casts, and tested with ``fp16`` of
@@ -53,7 +53,7 @@ def use_amp(cfg: Config, dtype: str, train: bool) -> None:
     Args:
         cfg: The config to change.
         dtype: One of :data:`AMP_TYPES`.
-        train: Whether the config is used for training.
+        train: The config is used for training.
 
     Raises:
         ValueError: The type is unknown, or can't be used with this model, optimizer
@@ -90,7 +90,8 @@ def set_autocast(cfg: Config, dtype: str) -> None:
     check_amp(dtype)
     if not takes_autocast(cfg):
         raise ValueError(
-            f'{_model_name(cfg)} has no argument "autocast", so --amp does not apply to it'
+            f'{_model_name(cfg)} has no argument "autocast", so --amp does not apply to it; '
+            'leave --amp out'
         )
     _network(cfg).autocast = dtype
 
@@ -106,7 +107,7 @@ def check_amp(dtype: str) -> None:
 
 
 def check_training(cfg: Config) -> None:
-    """Let a config with ``autocast`` train with a scaled loss, or refuse, before data is read.
+    """Let a config with ``autocast`` train with a scaled loss, or refuse it before data is read.
 
     Where ``'auto'`` means float16 on this machine, the optimizer wrapper becomes
     MMEngine's ``AmpOptimWrapper``, if it is a plain one.
@@ -151,7 +152,7 @@ def takes_autocast(cfg: Config) -> bool:
             arguments = inspect.signature(vars(one)['__init__']).parameters
             if 'autocast' in arguments:
                 return True
-            # What takes any keyword may hand it on to the class that it inherits from.
+            # A class that takes any keyword may pass it on to its parent.
             if all(argument.kind is not argument.VAR_KEYWORD for argument in arguments.values()):
                 return False
     return False
@@ -162,12 +163,12 @@ def used_precision(cfg: Config, device: str | None = None) -> str | list[str]:
 
     Args:
         cfg: The config.
-        device: Where the network is; by default as MMEngine chooses.
+        device: Device of the network; by default the one that MMEngine chooses.
 
     Returns:
         The type, or one for each member of an ensemble whose members differ.
     """
-    from tfinet_mm.models.members import member_config  # which imports what imports this module
+    from tfinet_mm.models.members import member_config  # it imports modules that import this one
 
     device = device or default_device()
     model = _network(cfg)
@@ -196,7 +197,7 @@ def _model_name(cfg: Config) -> str:
 
 
 def _find(cfg: Config, registry: Registry, kind: Any) -> Any:
-    """Find what a type in a config means in its default scope; None for nothing."""
+    """Find the class of a type in a config's default scope; None where there is none."""
     kind = imported(kind)
     if not isinstance(kind, str):
         return kind
@@ -272,7 +273,8 @@ def _test_in(cfg: Config, dtype: str) -> None:
     if kind is None or 'fp16' not in inspect.signature(kind).parameters:
         raise ValueError(
             f'{_model_name(cfg)} has no argument "autocast", and the test loop '
-            f'{written_name(loop.get("type"))} no argument "fp16", so --amp does not apply to them'
+            f'{written_name(loop.get("type"))} no argument "fp16", so --amp does not apply to '
+            'them; leave --amp out'
         )
     able = _LOOP_TYPES.get(device, 'float32')
     best = best_precision(device)

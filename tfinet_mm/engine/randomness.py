@@ -1,6 +1,6 @@
 """Seed random numbers by the seed and the place in a training, and by nothing else.
 
-A resumed training then draws what a training that was never killed draws, with any number of
+A resumed training then draws the same numbers as one that was never killed, with any number of
 workers, and no two ranks draw the same.
 """
 
@@ -20,11 +20,11 @@ from mmengine.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import IterableDataset, Sampler, get_worker_info
 
 SAMPLE, MODEL = range(2)
-"""What numbers are drawn for: the transforms of one sample, or the network in one iteration."""
+"""Use of random numbers: the transforms of one sample, or the network in one iteration."""
 
 
 class SeededIndex(int):
-    """Carry the seed of a sample's random numbers with its index through the workers.
+    """Index of a sample that carries the seed of its random numbers through the workers.
 
     Args:
         index: The index.
@@ -50,7 +50,7 @@ class SeededIndex(int):
 
 
 class SeededSampler(Sampler[int]):
-    """Give every index of another sampler a seed: of the training, the epoch and the place in it.
+    """Sampler that gives every index of another one a seed, by training, epoch and place in it.
 
     Places are counted over all ranks, so a pair that is drawn as the fifth of an
     epoch is augmented in the same way by one process and by several.
@@ -123,11 +123,11 @@ class SeededSampler(Sampler[int]):
 
 
 class SeededDataset:
-    """Load every sample with the random numbers of its :class:`SeededIndex`.
+    """Data set that loads every sample with the random numbers of its :class:`SeededIndex`.
 
     In everything else this is the data set that it holds: attributes are read
-    and set there. In the process that trains, the state of the generators is as
-    before afterwards.
+    and set there. In the process that trains, the generators get their state back
+    afterwards.
 
     Args:
         dataset: The data set.
@@ -140,7 +140,7 @@ class SeededDataset:
         """Load a sample."""
         if not isinstance(index, SeededIndex):
             return self._seeded[index]
-        # Workers draw for samples alone, and to keep their state would take 0.3 ms a sample.
+        # Workers draw for samples alone, and keeping their state would take 0.3 ms a sample.
         with preserved_randomness() if get_worker_info() is None else nullcontext():
             seed_generators(*index.entropy)
             return self._seeded[int(index)]
@@ -161,15 +161,15 @@ class SeededDataset:
 
 
 def seeded_loader(cfg: Mapping[str, Any], seed: int) -> dict[str, Any]:
-    """Return the config of a data loader whose samples draw from seeds of their own.
+    """Return the config of a data loader that seeds each sample.
 
     Args:
-        cfg: Config of a data loader. Data sets and samplers that are built
-            already, and data sets without indices, stay as they are.
+        cfg: Config of a data loader, which isn't changed. Data sets and samplers
+            that are built already, and data sets without indices, stay as they are.
         seed: Seed of the training, the same on all ranks.
 
     Returns:
-        Another config.
+        A new config.
     """
     cfg = dict(cfg)
     sampler = cfg.get('sampler')
@@ -193,7 +193,7 @@ def seed_generators(*entropy: int) -> None:
     """Seed Python's, NumPy's and torch's generators; torch's on the CPU alone.
 
     Args:
-        *entropy: Whole numbers, 0 or more. Other numbers give unrelated states.
+        *entropy: Whole numbers, 0 or more. Different ones give unrelated states.
     """
     words = np.random.SeedSequence(entropy).generate_state(4)
     random.seed(int(words[0]))
@@ -215,7 +215,7 @@ def seed_network(*entropy: int) -> None:
 
 @contextmanager
 def preserved_randomness() -> Iterator[None]:
-    """Put the generators of Python, NumPy and torch (on the CPU) back into their state."""
+    """Restore the generators of Python, NumPy and torch (on the CPU) after the block."""
     python, state = random.getstate(), torch.get_rng_state()
     numpy = np.random.get_state()  # noqa: NPY002
     try:

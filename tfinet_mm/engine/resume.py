@@ -18,9 +18,9 @@ from tfinet_mm.errors import DamagedCheckpointError
 def newest_checkpoint(
     work_dir: str | os.PathLike[str], needed: Sequence[str] = RESUMABLE
 ) -> Path | None:
-    """Find the newest checkpoint of a run that is whole and whose weights are finite.
+    """Find the newest complete checkpoint of a run that has finite weights.
 
-    The epoch or iteration in the file name counts; ``best_*`` files are left
+    The epoch or iteration in the file name decides; ``best_*`` files are left
     out, since they hold no optimizer state. Files that can't be used are skipped
     with a warning.
 
@@ -43,7 +43,7 @@ def newest_checkpoint(
             check_resumable(read_checkpoint(path), str(path), needed)
             return path
         except (DamagedCheckpointError, FileNotFoundError) as error:
-            # Not there: a link to nowhere.
+            # A link to a missing file.
             problems.append(str(error))
         print_log(f'not resumed from: {problems[-1]}', 'current', WARNING)
     if problems:
@@ -55,7 +55,7 @@ def newest_checkpoint(
 
 
 def _candidates(work_dir: Path) -> Iterator[Path]:
-    """Checkpoints of a run, the furthest trained first."""
+    """Yield the checkpoints of a run, the furthest trained first."""
     folders = [work_dir]
     note = work_dir / 'last_checkpoint'
     if note.is_file() and (text := note.read_text().strip()):

@@ -60,7 +60,7 @@ GUARDS = (RandomnessHook, FiniteLossHook, ResumeHook)
 MMENGINE_HOOKS = (
     *('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'),
 )
-"""Names under which MMEngine registers hooks where a config says nothing."""
+"""Names under which MMEngine registers hooks by default."""
 
 
 @RUNNERS.register_module()
@@ -69,14 +69,15 @@ class SCDRunner(Runner):
 
     ``runner_type = 'tfinet_mm.SCDRunner'`` in a config makes mmseg's and Open-CD's
     own tools use it too. It reads checkpoints without running code from them, on
-    one rank for all, refuses weights that aren't finite, and writes whole files.
+    one rank for all, refuses weights that aren't finite, and writes complete files
+    only.
 
     Its trainings
 
     - leave out a last batch of one pair that the network can't train on,
     - stop when a loss or a weight isn't finite (:class:`FiniteLossHook`),
-    - end after a kill and a resume as if nothing had happened: samples and network draw
-      the same random numbers (:class:`RandomnessHook`), the best checkpoint is the best
+    - end the same after a kill and a resume: samples and network draw the same random
+      numbers (:class:`RandomnessHook`), the best checkpoint is found
       (:class:`ResumeHook`), and the schedule is that of the config.
     """
 
@@ -86,11 +87,11 @@ class SCDRunner(Runner):
     param_schedulers: Any
 
     def register_hooks(self, default_hooks: Any = None, custom_hooks: Any = None) -> None:
-        """Register the hooks of the config, and the guards it doesn't have.
+        """Register the hooks of the config, and the guards that it lacks.
 
         Args:
             default_hooks: Hooks by name; None leaves one out.
-            custom_hooks: Further ones.
+            custom_hooks: Further hooks.
         """
         if default_hooks:
             # MMEngine takes None for its own hooks alone.
@@ -105,7 +106,7 @@ class SCDRunner(Runner):
                 self.register_hook(guard())
 
     def build_train_loop(self, loop: BaseLoop | dict[str, Any]) -> BaseLoop:
-        """Build the training loop, over samples with random numbers of their own.
+        """Build the training loop, with a seed for each sample.
 
         Args:
             loop: The loop or its config.
@@ -130,12 +131,12 @@ class SCDRunner(Runner):
             return super().build_train_loop(loop)
 
     def build_val_loop(self, loop: BaseLoop | dict[str, Any]) -> BaseLoop:
-        """Build the loop of validation."""
+        """Build the validation loop."""
         with building('val_cfg', loop):
             return super().build_val_loop(loop)
 
     def build_test_loop(self, loop: BaseLoop | dict[str, Any]) -> BaseLoop:
-        """Build the loop of testing."""
+        """Build the test loop."""
         with building('test_cfg', loop):
             return super().build_test_loop(loop)
 
@@ -151,7 +152,7 @@ class SCDRunner(Runner):
             return super().build_evaluator(evaluator)
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
-        """Build the wrapper of the optimizer."""
+        """Build the optimizer wrapper, and warn of learning rates for no parameter."""
         for key in unmatched_keys(optim_wrapper, self.model):
             self.logger.warning(
                 f'optim_wrapper.paramwise_cfg.custom_keys: no parameter of the network has {key!r} '
@@ -166,7 +167,7 @@ class SCDRunner(Runner):
             return super().build_param_scheduler(scheduler)
 
     def build_log_processor(self, log_processor: Any) -> LogProcessor:
-        """Build what puts the log's lines together."""
+        """Build the log processor."""
         with building('log_processor', log_processor):
             return super().build_log_processor(log_processor)
 
@@ -188,7 +189,7 @@ class SCDRunner(Runner):
     def call_hook(self, fn_name: str, **kwargs: Any) -> None:
         """Call the hooks; some build things before the run."""
         builds = fn_name in ('before_run', 'before_train')
-        with building('what a hook needs') if builds else nullcontext():
+        with building('a part that a hook needs') if builds else nullcontext():
             super().call_hook(fn_name, **kwargs)
 
     def resume(
@@ -202,9 +203,9 @@ class SCDRunner(Runner):
 
         Args:
             filename: The checkpoint.
-            resume_optimizer: Whether to load the state of the optimizer.
-            resume_param_scheduler: Whether to put the schedules where it left them.
-            map_location: Where its tensors go.
+            resume_optimizer: Load the state of the optimizer.
+            resume_param_scheduler: Set the schedules to the step of the checkpoint.
+            map_location: Device of its tensors.
         """
         self.optim_wrapper = self.build_optim_wrapper(self.optim_wrapper)
         if self.param_schedulers is not None:
@@ -217,7 +218,7 @@ class SCDRunner(Runner):
             resumption.finish(self, resume_optimizer, resume_param_scheduler)
 
     def build_model(self, model: nn.Module | dict[str, Any]) -> nn.Module:
-        """Build the model, whose initial weights will be read safely."""
+        """Build the model; its initial weights will be read without running code."""
         with one_rank_reads(), building('model', model):
             built = super().build_model(model)
         guard_pretrained(built)
@@ -230,13 +231,13 @@ class SCDRunner(Runner):
 
     def _init_model_weights(self) -> None:
         if self._load_from is not None and not self._resume and is_weights(self._load_from):
-            # They would be replaced, and may not be at hand.
+            # The checkpoint replaces the initial weights, whose file may be missing.
             forget_pretrained(self.model)
         with one_rank_reads():
             super()._init_model_weights()
 
     def load_or_resume(self) -> None:
-        """Load or resume; without a name, from the newest checkpoint that is whole and finite."""
+        """Load or resume; without a name, from the newest complete and finite checkpoint."""
         if self._resume and self._load_from is None and not self._has_loaded:
             found = on_first_rank(lambda: newest_checkpoint(self.work_dir))
             if found is not None:
@@ -254,11 +255,11 @@ class SCDRunner(Runner):
 
         Args:
             filename: A path or an address that MMEngine knows.
-            map_location: Where tensors go, as :func:`torch.load` takes it; among
-                several ranks they stay on the CPU, from where model and
+            map_location: Device of the tensors, as :func:`torch.load` takes it;
+                among several ranks they stay on the CPU, from where model and
                 optimizer take them.
-            strict: Whether all weights of model and checkpoint must be the same.
-            revise_keys: Pairs of a pattern and what takes its place in keys.
+            strict: Require the same keys in model and checkpoint.
+            revise_keys: Pairs of a pattern in keys and its replacement.
 
         Returns:
             The checkpoint.
@@ -305,16 +306,16 @@ class SCDRunner(Runner):
         by_epoch: bool = True,
         backend_args: dict[str, Any] | None = None,
     ) -> None:
-        """Save a whole checkpoint, if its weights are finite.
+        """Save a checkpoint if its weights are finite.
 
         Args:
             out_dir: The folder.
             filename: The file's name.
             file_client_args: As MMEngine's.
-            save_optimizer: Whether the optimizer's state is in it.
-            save_param_scheduler: Whether the schedulers' state is in it.
+            save_optimizer: Save the optimizer's state too.
+            save_param_scheduler: Save the schedulers' state too.
             meta: More entries of its ``meta``.
-            by_epoch: Whether it is named after an epoch.
+            by_epoch: Count the present epoch as done, in place of the iteration.
             backend_args: As MMEngine's; by default local files are written by
                 :class:`~tfinet_mm.checkpoints.backend.WholeFileBackend`.
 
@@ -337,7 +338,7 @@ class SCDRunner(Runner):
 
 
 def check_for_other_runners(cfg: Config) -> None:
-    """Read the checkpoint of a config once, where its Runner would read it without checks.
+    """Check the checkpoint of a config whose Runner would read it without checks.
 
     Files of weights, which other Runners can't read themselves, get an address for which
     this package's reader is registered.

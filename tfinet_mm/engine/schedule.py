@@ -1,4 +1,4 @@
-"""Let a resumed training follow the schedule of its config, also where that has changed.
+"""Let a resumed training follow the schedule of its config, even if that has changed.
 
 MMEngine loads the schedule of a checkpoint with its settings: a training that is resumed for
 more epochs than were planned keeps the last learning rate, which is often 0.
@@ -19,14 +19,14 @@ from mmengine.runner import Runner
 from tfinet_mm.errors import ScheduleError
 
 PROGRESS = ('optimizer', 'last_step', 'verbose')
-"""Arguments of schedulers that don't say how a schedule runs."""
+"""Arguments of schedulers that don't change a schedule."""
 
 DERIVED = ('total_iters', 'total_steps')
-"""What schedulers keep that follows from their arguments."""
+"""Attributes of schedulers that follow from their arguments."""
 
 
 class ConfigSchedules:
-    """Keep the schedules of a config, and the values they begin with.
+    """Schedules of a config, and the values they begin with.
 
     Args:
         runner: The runner with its optimizer and schedulers just built, before a
@@ -40,11 +40,11 @@ class ConfigSchedules:
         }
 
     def resume(self, runner: Runner, saved: Any) -> None:
-        """Put the schedulers where a checkpoint left them.
+        """Set the schedulers to the step of a checkpoint.
 
         Where the schedule of the config differs from that of the checkpoint, the
-        config's counts: it is stepped from its start as often as the training
-        was. The optimizer's own settings stay those of the checkpoint.
+        config's applies: it takes as many steps from its start as the training
+        has done. The optimizer's own settings stay those of the checkpoint.
 
         Args:
             runner: The runner with optimizer, epoch and iteration of the
@@ -73,7 +73,7 @@ class ConfigSchedules:
 
     @staticmethod
     def leave_out(runner: Runner) -> None:
-        """Undo what schedules of a checkpoint did, where the config has none any more.
+        """Undo the schedules of a checkpoint, where the config has none any more.
 
         Args:
             runner: The runner with the optimizer of the checkpoint.
@@ -97,13 +97,13 @@ class ConfigSchedules:
             group['lr'] = group['initial_lr']
 
     def warn_of_other_rates(self, runner: Runner) -> None:
-        """Say where the learning rate of the checkpoint replaced that of the config.
+        """Warn where the learning rate of the checkpoint replaced that of the config.
 
         Args:
             runner: The runner with the optimizer of the checkpoint.
         """
         for name, optimizer in _named(runner.optim_wrapper).items():
-            # A schedule with a highest rate of its own sets the initial one from it.
+            # A schedule that names its highest rate derives the initial one from it.
             pairs = [
                 (_initial(new), _initial(old))
                 for new, old in zip(self._groups[name], optimizer.param_groups, strict=False)
@@ -143,15 +143,15 @@ class ConfigSchedules:
 
 
 def check_schedule(runner: Runner, planned: int | None) -> None:
-    """Look ahead whether the learning rate is 0 for more than the last step.
+    """Warn of a learning rate that will be 0 for more than the last step, or refuse it.
 
     Args:
         runner: The runner, before the first step.
-        planned: The epochs (or iterations) that were planned when the checkpoint
-            was saved that the training is resumed from; None where it starts.
+        planned: Epochs (or iterations) planned when the checkpoint was saved from
+            which the training is resumed; None for a new training.
 
     Raises:
-        ScheduleError: It is, in a training that is resumed for longer than planned.
+        ScheduleError: It will be 0 in a training that is resumed for longer than planned.
     """
     by_epoch, total, _ = _extent(runner)
     unit, key = ('epochs', 'max_epochs') if by_epoch else ('iterations', 'max_iters')
@@ -174,15 +174,15 @@ def check_schedule(runner: Runner, planned: int | None) -> None:
 
 
 def idle_steps(runner: Runner, schedulers: Sequence[Any]) -> float:
-    """Return in how many steps of the loop, up to its end, the learning rate is 0.
+    """Count the steps at the end of a training loop in which the learning rate is 0.
 
     Args:
         runner: The runner.
-        schedulers: The schedulers of one optimizer, where they are now; they stay there.
+        schedulers: The schedulers of one optimizer at their present step, which is kept.
 
     Returns:
-        Epochs, or iterations in a loop that counts these. 0 where a schedule runs
-        to the end, or waits for scores, so that its rates aren't known ahead.
+        Number of epochs, or of iterations in a loop that counts these. 0 where a
+        schedule runs to the end, or depends on scores, which aren't known ahead.
     """
     by_epoch, total, done = _extent(runner)
     if any(getattr(scheduler, 'need_val_args', False) for scheduler in schedulers):
@@ -206,7 +206,7 @@ def idle_steps(runner: Runner, schedulers: Sequence[Any]) -> float:
 
 
 def storable_state(state: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the state of a scheduler without its functions, which are no data.
+    """Return the state of a scheduler without its functions, which aren't data.
 
     ``OneCycleLR`` keeps one; a checkpoint that holds it is refused as one that could run code.
 
@@ -245,7 +245,7 @@ def _range(values: Iterable[float]) -> str:
 
 
 def _settings(scheduler: Any) -> dict[str, Any]:
-    """Return what a scheduler keeps of its arguments, and of its length."""
+    """Return the arguments and the length that a scheduler keeps."""
     names = set(DERIVED)
     for kind in type(scheduler).__mro__[:-1]:
         names |= set(inspect.signature(kind).parameters)
@@ -257,7 +257,7 @@ def _settings(scheduler: Any) -> dict[str, Any]:
 
 
 def _changes(schedulers: Sequence[Any], states: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Say in which settings schedulers differ from those of a checkpoint."""
+    """List the settings in which schedulers differ from those of a checkpoint."""
     if len(schedulers) != len(states):
         return [f'{len(states)} schedulers became {len(schedulers)}']
     found = []
@@ -280,7 +280,7 @@ def _plain(value: Any) -> Any:
 
 
 def _keep_progress(schedulers: Sequence[Any], states: Sequence[Mapping[str, Any]]) -> None:
-    """Take over new settings and otherwise the state: what scores led to can't be repeated."""
+    """Take over new settings, but keep the state, which depends on scores of the past."""
     if len(schedulers) != len(states):
         return
     for scheduler, state in zip(schedulers, states, strict=True):
@@ -290,7 +290,7 @@ def _keep_progress(schedulers: Sequence[Any], states: Sequence[Mapping[str, Any]
 
 
 def _repeat_steps(runner: Runner, schedulers: Sequence[Any]) -> None:
-    """Step new schedulers as often, and in the order, as those of the training were."""
+    """Step new schedulers as often, and in the same order, as those of the training."""
     for scheduler in schedulers:
         scheduler.optimizer._global_step = 0  # or they warn that the optimizer never stepped
     by_epoch, _, done = _extent(runner)
@@ -308,7 +308,7 @@ def _step(schedulers: Iterable[Any], by_epoch: bool) -> None:
 
 
 def _extent(runner: Runner) -> tuple[bool, int, int]:
-    """Return whether a loop counts epochs, how many it runs to, and how many are done."""
+    """Return whether a loop counts epochs, its total number of steps, and those done."""
     loop = runner.train_loop
     if hasattr(loop, 'dataloader_iterator'):
         return False, loop.max_iters, loop.iter
@@ -336,10 +336,10 @@ def _clones(schedulers: Sequence[Any]) -> tuple[list[Any], list[dict[str, Any]]]
     """
     groups = [_without_parameters(group) for group in schedulers[0].optimizer.param_groups]
     distinct: dict[Any, int] = {}
-    for place, group in enumerate(groups):
+    for index, group in enumerate(groups):
         rates = tuple((key, group[key]) for key in sorted(group) if key.endswith('lr'))
-        distinct.setdefault(rates, place)
-    kept = [groups[place] for place in distinct.values()]
+        distinct.setdefault(rates, index)
+    kept = [groups[index] for index in distinct.values()]
     optimizer = SimpleNamespace(param_groups=kept, _global_step=0, step=_counted)
     clones = []
     for scheduler in schedulers:
@@ -347,8 +347,8 @@ def _clones(schedulers: Sequence[Any]) -> tuple[list[Any], list[dict[str, Any]]]
         for name, value in vars(scheduler).items():
             if isinstance(value, list):
                 per_group = len(value) == len(groups)
-                places = list(distinct.values()) if per_group else range(len(value))
-                value = [value[place] for place in places]
+                indices = list(distinct.values()) if per_group else range(len(value))
+                value = [value[index] for index in indices]
             setattr(clone, name, value)
         clone.optimizer, clone.verbose = optimizer, False
         clones.append(clone)

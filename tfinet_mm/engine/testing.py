@@ -1,4 +1,4 @@
-"""Set augmentation and ensembles in a config, as options of ``tools/test.py`` ask."""
+"""Set augmentation and ensembles in a config, as the options of ``tools/test.py`` ask."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ def is_ensemble(cfg: Config) -> bool:
 
 
 def set_checkpoint(cfg: Config, checkpoint: str | None) -> None:
-    """Say which checkpoint to test.
+    """Set the checkpoint to test.
 
     Args:
         cfg: The config to change.
         checkpoint: A file or an address; None for an ensemble.
 
     Raises:
-        ValueError: A model has none, or an ensemble one.
+        ValueError: A model is given no checkpoint, or an ensemble is given one.
         FileNotFoundError: There is no such file.
     """
     if is_ensemble(cfg):
         if checkpoint is not None:
             raise ValueError(
                 f'{cfg.filename} is an ensemble, whose members have a checkpoint each, so '
-                f'{checkpoint} has no place; leave CHECKPOINT out, and set those of the members '
+                f'{checkpoint} can not be used; leave CHECKPOINT out, and set those of the members '
                 'with --cfg-options model.members.0.checkpoint=PATH'
             )
         cfg.load_from = None
@@ -50,8 +50,8 @@ def set_checkpoint(cfg: Config, checkpoint: str | None) -> None:
 def use_tta(cfg: Config) -> None:
     """Test with flips and rotations.
 
-    Puts the model into the config's ``tta_model``, which may name the
-    transforms, or else into a ``tfinet_mm.SCDTTAModel`` with all six.
+    The model is wrapped in the config's ``tta_model``, which may name the
+    transforms, or else in a ``tfinet_mm.SCDTTAModel`` with all six.
 
     Args:
         cfg: The config to change. One whose model is augmented stays as it is.

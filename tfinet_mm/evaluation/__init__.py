@@ -13,18 +13,27 @@ from tfinet_mm.evaluation.functional import (
     from_to_shares,
     scd_scores,
 )
+from tfinet_mm.evaluation.intervals import ScoreIntervals, bootstrap_intervals
 from tfinet_mm.evaluation.metric import SCDMetric
+from tfinet_mm.evaluation.pair_counts import PairCounts
+from tfinet_mm.evaluation.paired import PairedTest, paired_tests
 from tfinet_mm.evaluation.score_table import (
     format_table,
     overall_scores,
     per_class_scores,
+    score_intervals,
     scores_report,
 )
+from tfinet_mm.evaluation.undefined import undefined_scores
 
 __all__ = [
+    'PairCounts',
+    'PairedTest',
     'SCDConfusion',
     'SCDMetric',
+    'ScoreIntervals',
     'binary_scores',
+    'bootstrap_intervals',
     'class_scores',
     'confusion_matrix',
     'format_table',
@@ -32,8 +41,11 @@ __all__ = [
     'from_to_scores',
     'from_to_shares',
     'overall_scores',
+    'paired_tests',
     'per_class_scores',
     'scd_confusion',
     'scd_scores',
+    'score_intervals',
     'scores_report',
+    'undefined_scores',
 ]

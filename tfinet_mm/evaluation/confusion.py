@@ -85,13 +85,13 @@ def confusion_matrix(
                [1, 1]])
     """
     annotated, predicted = _alike(annotation, prediction)
-    silent = annotated == ignore_index
+    ignored = annotated == ignore_index
     # Class 0 for now, and a bin of their own below: many times faster than picking pixels out.
-    annotated, predicted = (m.masked_fill(silent, 0) for m in (annotated, predicted))
+    annotated, predicted = (m.masked_fill(ignored, 0) for m in (annotated, predicted))
     _check_range('annotation', annotated, num_classes, ignore_index)
     _check_range('prediction', predicted, num_classes, ignore_index)
     bins = num_classes**2
-    pairs = (annotated * num_classes + predicted).masked_fill_(silent, bins)
+    pairs = (annotated * num_classes + predicted).masked_fill_(ignored, bins)
     counts = torch.bincount(pairs, minlength=bins + 1)[:bins]
     return counts.reshape(num_classes, num_classes).cpu().numpy()
 
@@ -159,10 +159,10 @@ def from_to_confusion(
     ann_from, ann_to, pred_from, pred_to = _alike(
         annotation_from, annotation_to, prediction_from, prediction_to
     )
-    silent = (ann_from == IGNORE_INDEX) | (ann_to == IGNORE_INDEX)
-    silent |= (ann_from == 0) != (ann_to == 0)
+    ignored = (ann_from == IGNORE_INDEX) | (ann_to == IGNORE_INDEX)
+    ignored |= (ann_from == 0) != (ann_to == 0)
     ann_from, ann_to, pred_from, pred_to = (
-        m.masked_fill(silent, 0) for m in (ann_from, ann_to, pred_from, pred_to)
+        m.masked_fill(ignored, 0) for m in (ann_from, ann_to, pred_from, pred_to)
     )
     # Codes of classes out of range would be those of other transitions, so look before coding.
     for what, one in (
@@ -176,7 +176,7 @@ def from_to_confusion(
     annotated = torch.where(ann_from > 0, (ann_from - 1) * num_classes + ann_to, 0)
     predicted = torch.where(changed, (pred_from - 1) * num_classes + pred_to, 0)
     # Not 255: with 16 classes or more that is the number of a transition.
-    annotated.masked_fill_(silent, -1)
+    annotated.masked_fill_(ignored, -1)
     return confusion_matrix(annotated, predicted, num_classes**2 + 1, ignore_index=-1)
 
 

@@ -10,7 +10,7 @@ def mean_and_std(values: Sequence[float], signed: bool = False) -> str:
     """Return mean and sample standard deviation, as a table shows them.
 
     Args:
-        values: A number a run; none gives an empty cell, one has no spread.
+        values: A number a run; none gives an empty cell, one has no standard deviation.
         signed: Whether the mean of positive numbers has a sign, as for differences.
 
     Example:

@@ -15,10 +15,13 @@ from torch import Tensor
 
 from tfinet_mm.errors import LabelValueError, MissingLabelsError, SampleCountError
 from tfinet_mm.evaluation.confusion import SCDConfusion
+from tfinet_mm.evaluation.intervals import RESAMPLES
+from tfinet_mm.evaluation.pair_counts import PairCounts
 from tfinet_mm.evaluation.score_table import (
     format_table,
     overall_scores,
     per_class_scores,
+    score_intervals,
     scores_report,
 )
 from tfinet_mm.registry import METRICS
@@ -103,9 +106,10 @@ def padded_ranks(reports: Sequence[RankReport], size: int) -> list[int]:
 class SCDMetric(BaseMetric):
     """Scores of semantic change detection over a data set.
 
-    Keeps sums of integer confusion matrices, so the memory doesn't grow with
-    the number of pairs, and the result depends neither on batch size nor on the
-    number of ranks or the padding of the sampler. The class names come from the
+    Sums integer confusion matrices, so that the result depends neither on batch
+    size nor on the number of ranks or the padding of the sampler. For the
+    confidence intervals it also keeps the counts of each pair that aren't 0, about
+    a kilobyte. The class names come from the
     data set's metainfo. See :class:`~tfinet_mm.evaluation.SCDConfusion` for what
     is counted and :mod:`~tfinet_mm.evaluation.functional` for the formulas.
 
@@ -126,8 +130,12 @@ class SCDMetric(BaseMetric):
             and ``change`` as ``tfinet_mm.PredictionWriterHook`` does; what
             ``--out`` of mmseg's ``tools/test.py`` sets. None writes none.
         keep_results: Not used; mmseg's tool sets it with ``output_dir``.
+        resamples: Draws of pairs for the confidence intervals; 0 for none. See
+            :func:`~tfinet_mm.evaluation.bootstrap_intervals`.
+        seed: Seed of these draws.
 
     Raises:
+        ValueError: ``resamples`` is below 0.
         MissingLabelsError: A sample to score has no annotation.
         LabelValueError: A map holds a value out of range, or the size of a
             prediction isn't that of the annotation; the message names the sample.
@@ -149,12 +157,20 @@ class SCDMetric(BaseMetric):
         prefix: str | None = None,
         output_dir: str | None = None,
         keep_results: bool = False,
+        resamples: int = RESAMPLES,
+        seed: int = 0,
     ) -> None:
         # MMEngine warns of metrics without a prefix, but plain names are meant here.
         super().__init__(prefix=prefix or 'scd')
         self.prefix = prefix
         self.out_file = out_file
         self.per_class = per_class
+        if resamples < 0:
+            raise ValueError(
+                f'SCDMetric takes 0 or more resamples, got {resamples}; use 0 for no intervals'
+            )
+        self.resamples = resamples
+        self.seed = seed
         self.files = None if output_dir is None else PredictionFiles(output_dir)
         self._reset()
 
@@ -163,6 +179,7 @@ class SCDMetric(BaseMetric):
         self._earlier: SCDConfusion | None = None
         # Apart from the sum, since it may turn out to be the sampler's padding.
         self._latest: SCDConfusion | None = None
+        self._pairs: PairCounts | None = None
         self._report = RankReport(0)
         self._written: set[str] = set()
 
@@ -200,6 +217,9 @@ class SCDMetric(BaseMetric):
                 self._write(self.files, sample)
             self._earlier = self._sum()
             self._latest = counts
+            if self.resamples:
+                self._pairs = self._pairs or PairCounts(num_classes)
+                self._pairs.add(counts)
             self._report = RankReport(
                 self._report.count + 1, self._report.first if self._report.count else name, name
             )
@@ -240,31 +260,40 @@ class SCDMetric(BaseMetric):
         """
         reports = all_gather_object(self._report)
         padded = padded_ranks(reports, size)
-        counts = self._earlier if get_rank() in padded else self._sum()
+        num_classes = self._class_table().num_classes
+        is_padded = get_rank() in padded
+        counts = self._earlier if is_padded else self._sum()
         if counts is None:
-            counts = SCDConfusion.zeros(self._class_table().num_classes)
+            counts = SCDConfusion.zeros(num_classes)
         vector = torch.from_numpy(counts.flatten())
         all_reduce(vector)
-        metrics = self.compute_metrics([(counts.unflatten(vector.numpy()), size)])
+        kept = self._pairs or PairCounts(num_classes)
+        parts = all_gather_object(kept.pack(len(kept) - is_padded if len(kept) else 0))
+        pairs = PairCounts.merge(parts, num_classes)
+        metrics = self.compute_metrics([(counts.unflatten(vector.numpy()), size, pairs)])
         self._reset()
         return {f'{self.prefix}/{name}' if self.prefix else name: v for name, v in metrics.items()}
 
-    def compute_metrics(self, results: list[tuple[SCDConfusion, int]]) -> dict[str, float]:
+    def compute_metrics(
+        self, results: list[tuple[SCDConfusion, int, PairCounts]]
+    ) -> dict[str, float]:
         """Score pooled counts; the first rank prints the table and writes the JSON.
 
         Args:
-            results: One element: the counts over the data set and its size.
+            results: One element: the counts over the data set, its size, and the counts of
+                each pair.
 
         Returns:
             The metrics without prefix; see the class.
         """
-        ((counts, size),) = results
+        ((counts, size, pairs),) = results
         table = self._class_table()
         if is_main_process():
-            print_log('\n' + format_table(counts, table, size), logger='current')
+            intervals = score_intervals(pairs, table, self.resamples, self.seed)
+            print_log('\n' + format_table(counts, table, size, intervals), logger='current')
             if self.out_file is not None:
                 with whole_file(self.out_file) as partial:
-                    report = scores_report(counts, table, size)
+                    report = scores_report(counts, table, size, intervals)
                     partial.write_text(json_text(report, indent=None), encoding='utf-8')
         metrics = overall_scores(counts)
         if self.per_class:

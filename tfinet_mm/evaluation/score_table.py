@@ -16,9 +16,18 @@ from tfinet_mm.evaluation.functional import (
     from_to_shares,
     scd_scores,
 )
+from tfinet_mm.evaluation.intervals import RESAMPLES, ScoreIntervals, bootstrap_intervals
+from tfinet_mm.evaluation.pair_counts import PairCounts
+from tfinet_mm.evaluation.undefined import undefined_scores
 from tfinet_mm.structures import ClassTable
 
 DATES = ('from', 'to')
+CLASS_SCORES = ('IoU', 'F1')
+OVERALL_LINES = (
+    ('Score', 'SeK', 'mIoU', 'Fscd', 'OA', 'Kappa'),
+    ('IoU_changed', 'IoU_unchanged', 'Precision_scd', 'Recall_scd'),
+    ('SeK_from_to', 'Fscd_from_to', 'change/precision', 'change/recall', 'change/F1'),
+)
 
 
 def overall_scores(counts: SCDConfusion) -> dict[str, float]:
@@ -62,21 +71,84 @@ def per_class_scores(counts: SCDConfusion, table: ClassTable) -> dict[str, dict[
     return result
 
 
-def scores_report(counts: SCDConfusion, table: ClassTable, num_samples: int) -> dict[str, Any]:
+def score_intervals(
+    pairs: PairCounts, table: ClassTable, resamples: int = RESAMPLES, seed: int = 0
+) -> ScoreIntervals | None:
+    """Return the confidence intervals of all scores over pairs.
+
+    Args:
+        pairs: Counts of each pair.
+        table: Classes of the data set.
+        resamples: Number of draws of pairs; 0 for no intervals.
+        seed: Seed of the draws.
+
+    Returns:
+        Intervals that :func:`format_table` and :func:`scores_report` take; None for fewer than
+        two pairs, or without draws.
+    """
+
+    def flat(counts: SCDConfusion) -> dict[str, float]:
+        change = {_key('change', name): v for name, v in binary_scores(counts.change).items()}
+        return {
+            **{_key('scores', name): value for name, value in overall_scores(counts).items()},
+            **change,
+            **{
+                _key(date, name, score): value
+                for date, classes in per_class_scores(counts, table).items()
+                for name, scores in classes.items()
+                for score, value in scores.items()
+            },
+        }
+
+    return bootstrap_intervals(pairs, flat, resamples, seed)
+
+
+def _key(*parts: str) -> str:
+    return '\0'.join(parts)
+
+
+def _intervals_report(intervals: ScoreIntervals, table: ClassTable) -> dict[str, Any]:
+    """Return the intervals in the structure of the scores in the report."""
+    bounds = {tuple(key.split('\0')): list(pair) for key, pair in intervals.bounds.items()}
+    per_class = {
+        date: {
+            name: {score: bounds[date, name, score] for score in CLASS_SCORES}
+            for name in table.names
+        }
+        for date in DATES
+    }
+    return dict(
+        **intervals.about(),
+        scores={key[1]: value for key, value in bounds.items() if key[0] == 'scores'},
+        change={key[1]: value for key, value in bounds.items() if key[0] == 'change'},
+        per_class=per_class,
+    )
+
+
+def scores_report(
+    counts: SCDConfusion,
+    table: ClassTable,
+    num_samples: int,
+    intervals: ScoreIntervals | None = None,
+) -> dict[str, Any]:
     """Return everything that is known about one evaluation, ready for JSON.
 
     Args:
         counts: Counts over the whole data set.
         table: Classes of the data set.
         num_samples: Number of pairs that were scored.
+        intervals: Those that :func:`score_intervals` returns.
 
     Returns:
         ``num_samples``; ``classes``, K + 1 names; ``scores``, see
         :func:`overall_scores`; ``change``, see
         :func:`~tfinet_mm.evaluation.binary_scores`; ``per_class``, see
-        :func:`per_class_scores`; ``confusion`` with the matrices ``scd``,
-        ``change``, ``date_from``, ``date_to`` and ``from_to`` as nested lists,
-        rows annotation, and ``from_to_classes``, the names of the last one's rows.
+        :func:`per_class_scores`; ``intervals``, None or their method and [lower, upper] in
+        the structure of ``scores``, ``change`` and ``per_class``;
+        ``undefined``, see :func:`~tfinet_mm.evaluation.undefined_scores`;
+        ``confusion`` with the matrices ``scd``, ``change``, ``date_from``,
+        ``date_to`` and ``from_to`` as nested lists, rows annotation, and
+        ``from_to_classes``, the names of the last one's rows.
     """
     pairs = [f'{a} -> {b}' for a in table.land_cover for b in table.land_cover]
     return dict(
@@ -85,23 +157,32 @@ def scores_report(counts: SCDConfusion, table: ClassTable, num_samples: int) -> 
         scores=overall_scores(counts),
         change=binary_scores(counts.change),
         per_class=per_class_scores(counts, table),
+        intervals=None if intervals is None else _intervals_report(intervals, table),
+        undefined=undefined_scores(counts),
         confusion={'scd': counts.scd.tolist(), **counts.to_lists()},
         from_to_classes=[table.names[0], *pairs],
     )
 
 
-def format_table(counts: SCDConfusion, table: ClassTable, num_samples: int) -> str:
+def format_table(
+    counts: SCDConfusion,
+    table: ClassTable,
+    num_samples: int,
+    intervals: ScoreIntervals | None = None,
+) -> str:
     """Return the table that an evaluation prints.
 
     Args:
         counts: Counts over the whole data set.
         table: Classes of the data set.
         num_samples: Number of pairs that were scored.
+        intervals: Those that :func:`score_intervals` returns.
 
     Returns:
-        Several lines of plain text: the overall scores, then IoU and F1 of each
-        class and date, then the area of each transition. "-" stands for a class
-        or a transition that is neither annotated nor predicted.
+        Several lines of plain text: the overall scores, below each its interval, then IoU and F1
+        of each class and date with theirs in brackets, then the area of each transition, and last
+        the scores that are undefined. "-" stands for a class or a transition that is neither
+        annotated nor predicted.
 
     Example:
         >>> counts = SCDConfusion.zeros(1)
@@ -111,17 +192,26 @@ def format_table(counts: SCDConfusion, table: ClassTable, num_samples: int) -> s
     """
     _check_classes(counts, table)
     scores = overall_scores(counts)
+    title = f'Scores over {num_samples} pair{"" if num_samples == 1 else "s"}, in percent'
+    if intervals is not None:
+        title += (
+            f', with {100 * intervals.level:g} % confidence intervals '
+            f'({intervals.resamples} draws of pairs)'
+        )
     blocks = [
-        f'Scores over {num_samples} pair{"" if num_samples == 1 else "s"}, in percent',
-        _columns(scores, ('Score', 'SeK', 'mIoU', 'Fscd', 'OA', 'Kappa')),
-        _columns(scores, ('IoU_changed', 'IoU_unchanged', 'Precision_scd', 'Recall_scd')),
-        _columns(
-            scores,
-            ('SeK_from_to', 'Fscd_from_to', 'change/precision', 'change/recall', 'change/F1'),
-        ),
-        _class_block(counts, table),
+        title,
+        *(_columns(scores, names, intervals) for names in OVERALL_LINES),
+        _class_block(counts, table, intervals),
         _transition_block(counts, table),
     ]
+    by_reason: dict[str, list[str]] = {}
+    for name, reason in undefined_scores(counts).items():
+        by_reason.setdefault(reason, []).append(name)
+    if by_reason:
+        lines = [f'{", ".join(names)}: {reason}' for reason, names in by_reason.items()]
+        blocks.append(
+            'Undefined (0 / 0), counted as 0; other programs give NaN\n' + '\n'.join(lines)
+        )
     return '\n\n'.join(blocks)
 
 
@@ -133,15 +223,23 @@ def _check_classes(counts: SCDConfusion, table: ClassTable) -> None:
         )
 
 
-def _class_block(counts: SCDConfusion, table: ClassTable) -> str:
+def _class_block(counts: SCDConfusion, table: ClassTable, intervals: ScoreIntervals | None) -> str:
     scores = per_class_scores(counts, table)
+
+    def cell(date: str, name: str, score: str) -> str:
+        text = f'{scores[date][name][score]:.2f}'
+        if intervals is None:
+            return text
+        low, high = intervals.bounds[_key(date, name, score)]
+        return f'{text} [{low:.2f}, {high:.2f}]'
+
     present = [m.sum(axis=0) + m.sum(axis=1) > 0 for m in (counts.date_from, counts.date_to)]
     rows = [
         [
             name,
             *(
-                f'{scores[date][name][score]:.2f}' if seen[i] else '-'
-                for score in ('IoU', 'F1')
+                cell(date, name, score) if seen[i] else '-'
+                for score in CLASS_SCORES
                 for date, seen in zip(DATES, present, strict=True)
             ),
         ]
@@ -166,8 +264,16 @@ def _transition_block(counts: SCDConfusion, table: ClassTable) -> str:
     return f'{title}\n{_grid(["from, to", *table.land_cover], rows)}'
 
 
-def _columns(scores: dict[str, float], names: Sequence[str]) -> str:
-    return _grid(list(names), [[f'{scores[name]:.2f}' for name in names]], left=0)
+def _columns(
+    scores: dict[str, float], names: Sequence[str], intervals: ScoreIntervals | None
+) -> str:
+    rows = [[f'{scores[name]:.2f}' for name in names]]
+    if intervals is None:
+        return _grid(list(names), rows, left=0)
+    for side in (0, 1):
+        rows.append([f'{intervals.bounds[_key("scores", name)][side]:.2f}' for name in names])
+    labelled = [[label, *row] for label, row in zip(('', 'lower', 'upper'), rows, strict=True)]
+    return _grid(['', *names], labelled)
 
 
 def _grid(header: list[str], rows: list[list[str]], left: int = 1) -> str:

@@ -1,1 +1,1 @@
-"""Files of pixels: images, labels, rasters and PNG."""
+"""Read and write files of pixels: images, labels, rasters and PNG."""

@@ -1,9 +1,9 @@
-"""Reading the images of a pair: any bit depth, any number of bands, whole or in windows.
+"""Read the images of a pair: any bit depth, any number of bands, whole or in windows.
 
-PNG, JPEG, BMP and WebP files are decoded by OpenCV, everything else (TIFF first
-of all) by rasterio, the extra ``geo``. Which of the two it is follows from the
-first bytes of a file, not from its name. Values are returned as they are
-stored; nothing is cut to 8 bit or to three bands.
+PNG, JPEG, BMP and WebP files are decoded by OpenCV, all others (TIFF above all)
+by rasterio, the extra ``geo``. The first bytes of a file decide between the two,
+not its name. Values are returned as they are stored; nothing is cut to 8 bit or
+to three bands.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ DECODE_ERRORS = (
 
 
 class Window(NamedTuple):
-    """A rectangle of an image in pixels.
+    """Rectangle of an image in pixels.
 
     Attributes:
         left: First column.
@@ -181,8 +181,8 @@ def _check_claimed_size(path: PathLike, image: Image.Image, error: type[TFINetEr
 def check_complete(data: bytes, path: PathLike) -> None:
     """Refuse a PNG or JPEG file that was cut off.
 
-    Decoders differ in what they make of one: some return a half-grey image, some the thumbnail
-    in a camera's notes. An end marker inside of texts or thumbnails doesn't count.
+    Decoders treat such files differently: some return an image that is partly grey, some the
+    thumbnail in a camera's notes. An end marker inside texts or thumbnails doesn't count.
 
     Raises:
         ImageFormatError: The file ends before its image does.
@@ -232,7 +232,7 @@ def _jpeg_scan(data: bytes) -> int | None:
 
 
 def image_size(path: PathLike) -> tuple[int, int]:
-    """Width and height of an image in pixels, read from its header only.
+    """Return width and height of an image in pixels, read from its header only.
 
     Args:
         path: An image or label file of any format that can be read.
@@ -270,8 +270,8 @@ def open_rasterio(
 def _checked_rasterio(path: PathLike) -> ModuleType:
     if str(path).lower().endswith(COMMON_SUFFIXES):
         raise ImageFormatError(
-            f'{path} is not what its name says: it does not start as a PNG, JPEG, BMP or WebP '
-            f'file does but with {read_head(path)!r}; is it damaged?'
+            f'{path} is not what its name says, a PNG, JPEG, BMP or WebP file: it starts with '
+            f'{read_head(path)!r}; is it damaged?'
         )
     return import_rasterio(path)
 
@@ -315,8 +315,8 @@ def read_image(
 
 
 def _decode(path: PathLike) -> np.ndarray:
-    """Decode a whole file with OpenCV; (H, W, B) in RGB(A) order."""
-    # Reading the bytes first, since OpenCV can't open non-ASCII names on every system.
+    """Decode a whole file with OpenCV to (H, W, B) in RGB(A) order."""
+    # Read the bytes first, since OpenCV can't open non-ASCII names on every system.
     with open(path, 'rb') as file:
         data = file.read()
     check_complete(data, path)
@@ -403,15 +403,15 @@ def declared_nodata(path: PathLike, bands: Sequence[int] | None = None) -> list[
 
 
 def select_bands(path: PathLike, found: int, bands: Sequence[int] | None) -> list[int]:
-    """Numbers of the bands to take of an image, counted from 1.
+    """Return the numbers of the bands to take of an image, counted from 1.
 
     Args:
-        path: What the image is called in messages.
-        found: Bands it has.
-        bands: Those wanted, in order; None for all of a plain RGB image.
+        path: Name of the image in messages.
+        found: Number of its bands.
+        bands: The bands wanted, in order; None for all of a plain RGB image.
 
     Raises:
-        ImageFormatError: It hasn't got them, or None was given and it isn't RGB.
+        ImageFormatError: It lacks one of them, or None is given and it isn't RGB.
     """
     if bands is None:
         if found == 3:
@@ -421,8 +421,8 @@ def select_bands(path: PathLike, found: int, bands: Sequence[int] | None) -> lis
             4: 'bands=[1, 2, 3] to leave the fourth (often transparency or near infrared) out',
         }.get(found, 'for example bands=[3, 2, 1]')
         raise ImageFormatError(
-            f'{path} has {found} band{"s" * (found != 1)}, expected 3 (RGB); choose with the '
-            f'option bands of LoadImagePair (or of SCDInferencer), counted from 1: {hint}'
+            f'{path} has {found} band{"s" * (found != 1)}, expected 3 (RGB); choose with --bands '
+            f'(from Python bands of LoadImagePair or SCDInferencer), counted from 1: {hint}'
         )
     numbers = list(bands)
     if not numbers or not all(is_whole(one) and 1 <= one <= found for one in numbers):

@@ -1,4 +1,4 @@
-"""The pixels of label files as they are stored, never turned from indices into colours."""
+"""Read the pixels of label files as they are stored, without turning indices into colours."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ LOSSY_DRIVERS = ('JPEG', 'ECW', 'MrSID', 'AVIF', 'HEIF')
 
 
 class StoredLabel(NamedTuple):
-    """The pixels of a label file before they are understood.
+    """Pixels of a label file, before they are read as classes.
 
     Attributes:
         pixels: (H, W) indices or grey values, or (H, W, 3) colours.
@@ -51,7 +51,7 @@ class StoredLabel(NamedTuple):
 
 
 def read_stored_label(path: PathLike, window: Sequence[int] | None = None) -> StoredLabel:
-    """Read a label file as it is stored: never turned from indices into colours.
+    """Read a label file as it is stored, without turning indices into colours.
 
     PNG, BMP and WebP are read by Pillow, TIFF by rasterio (in the window only).
 

@@ -6,7 +6,10 @@ from dataclasses import dataclass
 
 from tfinet_mm.structures import IGNORE_INDEX
 
-SEMANTIC_STORAGES = ('auto', 'index', 'palette', 'rgb', 'colours')
+STATED_STORAGES = ('auto', 'index', 'palette', 'rgb')
+"""Storages of semantic labels that an option can state."""
+
+SEMANTIC_STORAGES = (*STATED_STORAGES, 'colours')
 CHANGE_STORAGES = ('auto', '0/1', '0/255', 'palette', 'semantic')
 UNKNOWN_COLOURS = ('error', 'ignore')
 

@@ -1,4 +1,4 @@
-"""Label maps as colours, and as the palette PNG files that data sets come in."""
+"""Turn label maps into colours, and into the palette PNG files of data sets."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from tfinet_mm.structures import IGNORE_INDEX
 from tfinet_mm.utils.files import whole_file
 
 Palette = Sequence[Sequence[int]]
-"""RGB colours, 0..255, one a class."""
+"""RGB colours, 0..255, one for each class."""
 
 IGNORED_COLOUR = (0, 0, 0)
 
 
 def colour_table(labels: np.ndarray, palette: Palette) -> np.ndarray:
-    """Return colours of the classes 0..len(palette)-1 and, where it is in use, of 255.
+    """Return colours of the classes 0..len(palette)-1 and, where it is used, of 255.
 
     Args:
         labels: Integer map (H, W) that will be coloured.
@@ -56,7 +56,7 @@ def colourise(labels: np.ndarray, palette: Palette) -> np.ndarray:
     """Colour a label map.
 
     Args:
-        labels: Integer map (H, W); 255 (left out) turns black.
+        labels: Integer map (H, W); 255 (left out) becomes black.
         palette: Colours of the classes.
 
     Returns:
@@ -76,8 +76,8 @@ def colourise(labels: np.ndarray, palette: Palette) -> np.ndarray:
 def write_palette_png(path: str | Path, labels: np.ndarray, palette: Palette) -> None:
     """Write a label map as PNG whose values are the classes and whose palette their colours.
 
-    The file appears whole or not at all. Read it with Pillow; OpenCV returns
-    the colours instead of the classes.
+    The file appears once it is complete. Read it with Pillow; OpenCV returns the
+    colours instead of the classes.
 
     Args:
         path: File to write; its folder is made if it is missing.
@@ -95,7 +95,7 @@ def write_palette_png(path: str | Path, labels: np.ndarray, palette: Palette) ->
 
 
 def write_png(path: str | Path, image: np.ndarray) -> None:
-    """Write a picture, whole or not at all.
+    """Write a picture to a file that appears once it is complete.
 
     Args:
         path: File to write; its folder is made if it is missing.

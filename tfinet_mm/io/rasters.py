@@ -1,4 +1,4 @@
-"""Reading and writing rasters of one band in blocks of rows.
+"""Read and write rasters of one band in blocks of rows.
 
 rasterio, the extra ``geo``, is imported where it is used.
 """
@@ -17,9 +17,9 @@ import numpy as np
 
 from tfinet_mm.errors import MissingExtraError, SceneError
 
-# Pixels of a block: few enough that tens of bytes for each are no matter.
+# Pixels of a block: few enough to spend tens of bytes on each.
 BLOCK_PIXELS = 1 << 22
-# GDAL keeps no more than this of blocks that it read and wrote.
+# Greatest size of GDAL's cache of blocks that it read and wrote.
 CACHE_MEGABYTES = 256
 # Numbers of ENVI's data types.
 ENVI_TYPES = {'uint8': 1, 'float32': 4, 'uint16': 12}
@@ -32,7 +32,7 @@ def import_geo(name: str, purpose: str) -> Any:
 
     Args:
         name: Its name.
-        purpose: What it is needed for, at the start of a sentence.
+        purpose: Purpose that needs it, as the start of a sentence.
 
     Raises:
         MissingExtraError: It is not installed.
@@ -48,7 +48,7 @@ def import_geo(name: str, purpose: str) -> Any:
 
 @contextmanager
 def open_raster(path: PathLike) -> Iterator[Any]:
-    """Open a file of one band with rasterio; where it lies needn't be known.
+    """Open a file of one band with rasterio, with or without georeference.
 
     Args:
         path: The file.
@@ -59,7 +59,7 @@ def open_raster(path: PathLike) -> Iterator[Any]:
     Raises:
         MissingExtraError: rasterio is not installed.
         OSError: It can't be read, or is shorter than its header says.
-        SceneError: It has other bands.
+        SceneError: It has more than one band.
     """
     rasterio = import_geo('rasterio', 'Reading a raster')
     errors = importlib.import_module('rasterio.errors')
@@ -72,7 +72,9 @@ def open_raster(path: PathLike) -> Iterator[Any]:
             raise OSError(f'{path} could not be read: {error}') from error
         with raster:
             if raster.count != 1:
-                raise SceneError(f'expected {path} to have one band, got {raster.count}')
+                raise SceneError(
+                    f'expected {path} to have one band, got {raster.count}; give a file of one band'
+                )
             if raster.driver == 'ENVI':
                 _check_not_cut_off(path, raster)
             yield raster
@@ -87,7 +89,7 @@ def _check_not_cut_off(path: PathLike, raster: Any) -> None:
 
 
 def row_blocks(height: int, width: int, pixels: int = BLOCK_PIXELS) -> Iterator[tuple[int, int]]:
-    """First row and number of rows of blocks of at most so many pixels, but at least one row.
+    """Yield first row and number of rows of blocks of at most ``pixels``, but at least one row.
 
     Example:
         >>> list(row_blocks(height=5, width=10, pixels=25))
@@ -107,7 +109,7 @@ def check_same_size(path: PathLike, raster: Any, height: int, width: int) -> Non
     """Refuse a raster of another size than the scene's.
 
     Raises:
-        SceneError: It is not of that size.
+        SceneError: It has another size.
     """
     if (raster.height, raster.width) != (height, width):
         raise SceneError(
@@ -134,7 +136,7 @@ def write_raw_header(path: Path, dtype: str, height: int, width: int) -> None:
 
 @contextmanager
 def raw_writer(path: Path, dtype: str, height: int, width: int) -> Iterator[Any]:
-    """Write an array from above to below to a file that GDAL reads through a header beside it.
+    """Write an array from top to bottom to a file that GDAL reads by a header beside it.
 
     Args:
         path: The file, ``.img``.

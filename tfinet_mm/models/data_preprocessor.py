@@ -42,23 +42,24 @@ class PairDataPreprocessor(BaseDataPreprocessor):
     ``pad_shape`` (H, W) after it, and ``padding_size`` (left, right, top, bottom).
 
     Args:
-        mean: Mean of each channel on the scale 0..255: B values for both dates
-            alike, or 2B; None leaves values as they are.
+        mean: Mean of each channel on the scale 0..255: B values, used for both
+            dates, or 2B; None leaves values as they are.
         std: Standard deviation of each channel, as ``mean``.
-        size: (height, width) to pad to in training, at least; the default is
-            the largest of the batch.
+        size: Least (height, width) to pad to in training; the default is the
+            largest of the batch.
         size_divisor: Pad in training to a multiple of this.
         pad_val: Padding of normalised images; 0 is the mean colour.
         seg_pad_val: Padding of ground-truth maps.
         bgr_to_rgb: Exchange the first and third channel of each date, for
             pipelines that load BGR as mmcv's ``LoadImageFromFile`` does.
         test_cfg: ``dict(size=...)`` or ``dict(size_divisor=...)`` to pad in
-            testing, where the default doesn't.
+            testing; by default nothing is padded there.
         non_blocking: Copy to the device without waiting.
 
     Raises:
-        ValueError: The options or the inputs don't fit; the message says how.
-        LabelFormatError, LabelValueError: Ground truth doesn't fit its image, or has no meaning.
+        ValueError: An option is out of range, or the inputs don't fit it.
+        LabelFormatError, LabelValueError: Labels don't fit their image, or hold values
+            without a meaning.
     """
 
     mean: Tensor
@@ -109,11 +110,15 @@ class PairDataPreprocessor(BaseDataPreprocessor):
             data: ``inputs``: a list of tensors (2B, H, W) of any sizes, or one
                 tensor (N, 2B, H, W), uint8 or real, values 0..255; and
                 optionally ``data_samples``, one each.
-            training: Whether to pad label maps and allow mixed sizes.
+            training: Pad label maps, and allow pairs of different sizes.
 
         Returns:
             ``inputs`` (N, 2B, H, W), float32 (float64 once the module is
             double), and ``data_samples`` (None where there are none).
+
+        Raises:
+            ValueError: There are no inputs, they differ in size in testing, or their
+                bands or label maps don't fit.
         """
         if 'inputs' in data and data.get('data_samples') is not None:
             # Before they are copied to a device, which would have to be waited for.
@@ -128,12 +133,17 @@ class PairDataPreprocessor(BaseDataPreprocessor):
         inputs, samples = data['inputs'], data.get('data_samples')
         images = [self._normalized(image) for image in inputs]
         if not images:
-            raise ValueError('the batch has no inputs, expected at least one pair')
+            raise ValueError(
+                'the batch has no inputs, expected at least one pair; check the data loader'
+            )
         if not training:
             _check_equal_sizes(images)
         height, width = self._target(images, training)
         if samples is not None and len(samples) != len(images):
-            raise ValueError(f'{len(images)} inputs came with {len(samples)} data samples')
+            raise ValueError(
+                f'the batch has {len(images)} inputs, but {len(samples)} data samples; give one '
+                'data sample for each input, or none'
+            )
         padded = []
         for index, image in enumerate(images):
             shape = (image.shape[-2], image.shape[-1])
@@ -157,7 +167,8 @@ class PairDataPreprocessor(BaseDataPreprocessor):
         if self.bgr_to_rgb:
             if channels != 6:
                 raise ValueError(
-                    f'bgr_to_rgb is for two images of 3 bands, got {channels} channels'
+                    f'bgr_to_rgb needs two images of 3 bands, got {channels} channels; set it '
+                    'to False'
                 )
             image = image[[2, 1, 0, 5, 4, 3]]
         image = image.to(self.mean.dtype if self.mean.dtype == torch.float64 else torch.float32)

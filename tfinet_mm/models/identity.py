@@ -17,7 +17,7 @@ from tfinet_mm.utils.dist import read_once
 from tfinet_mm.utils.fingerprints import content_hash
 
 INFORMATIVE = ('checkpoint', 'config', 'name', *fingerprints.INFORMATIVE)
-"""Keys that tell a reader where a member or a file came from; what counts are its contents."""
+"""Keys for readers, on the origin of a member or a file, which is compared by its content."""
 
 
 def member_entries(members: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -59,7 +59,7 @@ def _checkpoint_hash(checkpoint: str) -> str:
 
 
 def file_hash(path: str | Path) -> str:
-    """SHA-256 of a file, as sha256sum prints it."""
+    """Return the SHA-256 of a file, as sha256sum prints it."""
     digest = hashlib.sha256()
     with Path(path).expanduser().open('rb') as file:
         while block := file.read(1 << 22):

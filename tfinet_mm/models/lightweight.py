@@ -49,7 +49,7 @@ class SeparableConv(nn.Sequential):
             nn.ReLU(),
             nn.Conv2d(in_channels, out_channels, 1, bias=False),
         )
-        # What mmcv's ConvModule asks of a convolution.
+        # mmcv's ConvModule reads these attributes of a convolution.
         self.in_channels, self.out_channels = in_channels, out_channels
         self.kernel_size, self.stride = depthwise.kernel_size, depthwise.stride
         self.padding, self.dilation = depthwise.padding, depthwise.dilation
@@ -61,12 +61,12 @@ class LightweightConv(nn.Module):
     """Build the convolution of ``conv_cfg=dict(type='tfinet_mm.LightweightConv')``.
 
     It works wherever a ``conv_cfg`` is taken: mmseg's heads, ``ProgressiveHead``,
-    ``DeepLabV3PlusHead``. What follows the convolution there stays. Within the parts
-    of a detector the layer between the two halves is that of the ``norm_cfg`` beside
-    ``conv_cfg``; elsewhere ``conv_cfg=dict(type=..., norm_cfg=...)`` says it.
+    ``DeepLabV3PlusHead``. The layers after the convolution stay. Within the parts of a
+    detector the layer between the two halves is that of the ``norm_cfg`` beside
+    ``conv_cfg``; elsewhere ``conv_cfg=dict(type=..., norm_cfg=...)`` sets it.
 
-    What is made is a :class:`SeparableConv`, or for a 1x1 kernel, which has nothing
-    to separate, a plain convolution.
+    The result is a :class:`SeparableConv`, or for a 1x1 kernel, which has nothing to
+    separate, a plain convolution.
 
     Args:
         in_channels: Channels of the input.
@@ -75,12 +75,12 @@ class LightweightConv(nn.Module):
         stride: Stride.
         padding: Zeros around the input.
         dilation: Dilation.
-        groups: Must be 1: the depthwise half has a group a channel by itself.
-        bias: Whether a 1x1 convolution has a bias; separable ones have none.
+        groups: Must be 1: the depthwise half has one group for each channel.
+        bias: Give a 1x1 convolution a bias; separable ones have none.
         norm_cfg: Config of the normalisation between the two halves.
 
     Raises:
-        ValueError: Groups were asked for.
+        ValueError: ``groups`` isn't 1.
     """
 
     def __new__(  # type: ignore[misc]

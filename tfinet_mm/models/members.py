@@ -25,16 +25,16 @@ from tfinet_mm.utils.config.check import check_config
 from tfinet_mm.utils.config.reading import merge_options, read_config_file
 
 MODEL_KEYS = ('model', 'data_preprocessor', 'tta_model')
-"""What predicting builds of a config; the data of a training may be elsewhere."""
+"""Parts of a config that predicting builds; those of the training's data may be missing."""
 
 
 class Member(NamedTuple):
     """A trained model in evaluation mode, on the CPU.
 
     Attributes:
-        name: What reports call it.
+        name: Name in reports.
         model: The detector (a module), with its own data preprocessor.
-        checkpoint: Where its weights come from.
+        checkpoint: File or address of its weights.
         bands: Bands B of each date that it takes.
         class_names: The K + 1 class names it was trained on, the first that of
             unchanged pixels; None where its checkpoint doesn't say.
@@ -50,12 +50,12 @@ class Member(NamedTuple):
 
     @property
     def num_classes(self) -> int:
-        """Number K of land-cover classes."""
+        """Return the number K of land-cover classes."""
         return int(self.model.num_classes)
 
     @property
     def class_table(self) -> ClassTable | None:
-        """Names and colours of the classes, where the checkpoint has both."""
+        """Return names and colours of the classes; None where the checkpoint lacks either."""
         if self.class_names is None or self.palette is None:
             return None
         return ClassTable(self.class_names, self.palette)
@@ -77,7 +77,7 @@ def member_config(
         cfg_options: Values by dotted key that replace the config's.
 
     Returns:
-        A config of its own, with ``model``.
+        A copy of the config, which has ``model``.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -110,7 +110,7 @@ def load_member(
     Args:
         config: As :func:`member_config` takes it.
         checkpoint: A file, relative to the current directory, or an address.
-        name: What reports call the model; by default the config file's name.
+        name: Name in reports; by default that of the config file.
         cfg_options: Values by dotted key that replace the config's.
         autocast: ``'auto'``, ``'bfloat16'``, ``'float16'`` or ``'float32'`` in place of
             the model's own.
@@ -121,7 +121,7 @@ def load_member(
 
     Raises:
         FileNotFoundError: The config or the checkpoint isn't there.
-        ConfigError: The config has keys or values that can't be meant.
+        ConfigError: The config has unknown keys, or values out of range.
         DamagedCheckpointError, UntrustedCheckpointError: The checkpoint can't be
             read, or holds no weights.
         NotFiniteWeightsError: A weight is NaN or infinite.
@@ -162,7 +162,7 @@ def load_member(
 
 
 def network_bands(cfg: Config) -> int:
-    """Return bands of each date that a config's backbone takes: its ``in_channels``, 3 by default.
+    """Return the bands of each date that a config's backbone takes: ``in_channels``, or 3.
 
     Of an ensemble, those of its first member.
     """
@@ -177,8 +177,8 @@ def check_alike(members: Sequence[Member]) -> None:
     """Refuse models whose predictions can't be averaged.
 
     Raises:
-        ClassMismatchError: Two of them have other classes.
-        ValueError: Two of them take another number of bands, or another order.
+        ClassMismatchError: Two of them have different classes.
+        ValueError: Two of them differ in the number of bands, or in their order.
     """
     first = members[0]
     named = next((member for member in members if member.class_names is not None), first)
@@ -203,7 +203,7 @@ def check_alike(members: Sequence[Member]) -> None:
             )
         if _order(member) != _order(first):
             raise ValueError(
-                f'{first} and {member} take the bands in another order: bgr_to_rgb of the data '
+                f'{first} and {member} take the bands in different orders: bgr_to_rgb of the data '
                 f'preprocessor is {_order(first)} for one and {_order(member)} for the other, '
                 'but both see what one pipeline loads; make them equal with cfg_options'
             )

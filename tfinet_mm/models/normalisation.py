@@ -1,4 +1,4 @@
-"""Check that images are normalised as the weights that a backbone begins with were trained."""
+"""Check that images are normalised as in the training of the backbone's first weights."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tfinet_mm.errors import NormalisationError
 from tfinet_mm.models.data_preprocessor import IMAGENET_MEAN, IMAGENET_STD
 
 TOLERANCE = 0.5
-"""How far values may be apart, on the scale 0..255; some write 123.675 as 123.68."""
+"""Largest difference of equal values, on the scale 0..255; some write 123.675 as 123.68."""
 IMAGENET_WEIGHTS = re.compile(
     r'(torchvision|modelzoo)://.+'
     r'|(open-mmlab|openmmlab)://(msra/)?(resnet|resnext|hrnet)\w*'
@@ -25,10 +25,10 @@ IMAGENET_WEIGHTS = re.compile(
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Mean and deviation that weights were trained with, for three bands in the order R, G, B.
+    """Mean and standard deviation that weights were trained with, in the order R, G, B.
 
     Args:
-        weights: Their name.
+        weights: Name of the weights.
         mean: Mean of each channel on the scale 0..255.
         std: Standard deviation of each channel.
     """
@@ -39,15 +39,15 @@ class Normalisation:
 
 
 def expected_normalisation(backbone: nn.Module) -> Normalisation | None:
-    """Return what the weights that a backbone begins with were trained with.
+    """Return the normalisation in which a backbone's first weights were trained.
 
     Args:
-        backbone: This package's backbones say it themselves (``pretrained_mean`` and
-            ``pretrained_std``), timm's by their config; others are known by the address
-            in ``init_cfg``.
+        backbone: The backbone. This package's have ``pretrained_mean`` and
+            ``pretrained_std``, timm's have the values in their config; others are known
+            by the address in ``init_cfg``.
 
     Returns:
-        None for random weights and those of unknown origin.
+        The normalisation; None for random weights and those of unknown origin.
     """
     part: Any = backbone
     if hasattr(part, 'timm_model') and getattr(part, '_is_init', False):
@@ -69,10 +69,10 @@ def expected_normalisation(backbone: nn.Module) -> Normalisation | None:
 def check_normalisation(
     backbone: nn.Module, preprocessor: nn.Module | None, bands: int | None
 ) -> None:
-    """Refuse another normalisation than that of the weights which a backbone begins with.
+    """Refuse a normalisation that isn't that of the weights which a backbone begins with.
 
-    The first layer of such weights takes three bands. With other bands it doesn't fit and
-    begins with random weights, if at all, so that any normalisation will do.
+    The first layer of such weights takes three bands. For another number of bands it
+    doesn't fit and stays random, so that any normalisation will do.
 
     Args:
         backbone: The backbone, before its weights are loaded.
@@ -99,7 +99,7 @@ def check_normalisation(
 
 
 def _normalises(preprocessor: Any) -> bool:
-    """Return whether a data preprocessor is of a kind whose mean and std can be asked for."""
+    """Return whether a data preprocessor is of a kind whose mean and std can be read."""
     return hasattr(preprocessor, 'normalize') or hasattr(preprocessor, '_enable_normalize')
 
 

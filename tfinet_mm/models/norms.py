@@ -21,7 +21,7 @@ Part = TypeVar('Part')
 
 @MODELS.register_module()
 class FittingGroupNorm(nn.GroupNorm):
-    """Normalise groups of channels, in as many of the groups wanted as divide the channels.
+    """Group normalisation that reduces the number of groups until it divides the channels.
 
     A network with one ``norm_cfg`` has layers of 1 to 8 channels, such as the logit of
     change in TFINet's neck, besides those of hundreds.
@@ -30,7 +30,7 @@ class FittingGroupNorm(nn.GroupNorm):
         num_channels: Channels C.
         num_groups: Groups wanted; the greatest common divisor with C is taken.
         eps: Added to the variance.
-        affine: Whether the layer has a weight and a bias for each channel.
+        affine: Learn a weight and a bias for each channel.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ def fitting_norm(norm_cfg: Any) -> Any:
         norm_cfg: As mmcv takes it, or None.
 
     Returns:
-        The same, ``GN`` as :class:`FittingGroupNorm`.
+        The config, with ``GN`` replaced by :class:`FittingGroupNorm`.
 
     Raises:
         ValueError: It is ``LN``, torch's layer normalisation, which works on the
@@ -58,7 +58,7 @@ def fitting_norm(norm_cfg: Any) -> Any:
     if name in ('LN', 'LayerNorm'):
         raise ValueError(
             'norm_cfg of type LN normalises the last axis, which is the width of a map here; '
-            "use norm_cfg=dict(type='GN', num_groups=1), which normalises channels and places"
+            "use norm_cfg=dict(type='GN', num_groups=1), which normalises channels and positions"
         )
     if name not in ('GN', 'GroupNorm'):
         return norm_cfg
@@ -66,21 +66,21 @@ def fitting_norm(norm_cfg: Any) -> Any:
 
 
 def build_norm(norm_cfg: NormCfg, channels: int) -> nn.Module:
-    """Build a normalisation layer for maps of so many channels."""
+    """Build a normalisation layer for maps (N, channels, H, W)."""
     layer: nn.Module = build_norm_layer(fitting_norm(norm_cfg), channels)[1]
     return layer
 
 
 def conv_with_norm(conv_cfg: Any, norm_cfg: Any) -> Any:
-    """Give convolutions that normalise within themselves the ``norm_cfg`` around them.
+    """Give convolutions with a normalisation inside the ``norm_cfg`` around them.
 
     Args:
         conv_cfg: Config of convolutions, or None.
         norm_cfg: Config of the normalisation around them, or None.
 
     Returns:
-        ``conv_cfg``; a ``tfinet_mm.LightweightConv`` without a ``norm_cfg`` of
-        its own gets this one.
+        ``conv_cfg``; a ``tfinet_mm.LightweightConv`` without its own
+        ``norm_cfg`` gets this one.
     """
     if (
         not isinstance(conv_cfg, Mapping)

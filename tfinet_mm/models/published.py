@@ -94,14 +94,14 @@ def plain_state_dict(checkpoint: Any) -> StateDict:
     """Take the state dict out of a checkpoint.
 
     Args:
-        checkpoint: What was read from the file: a state dict, or a dictionary
+        checkpoint: Content of the file: a state dict, or a dictionary
             that holds one under ``state_dict`` or ``model``.
 
     Returns:
         Tensors by key, one or more.
 
     Raises:
-        ValueError: There is no state dict in it, or weights in it are no real numbers.
+        ValueError: There is no state dict in it, or weights in it aren't real numbers.
     """
     for key in ('state_dict', 'model'):
         if isinstance(checkpoint, dict) and isinstance(checkpoint.get(key), dict):
@@ -137,7 +137,7 @@ def convert_tfinet(state: StateDict) -> StateDict:
         A state dict that loads strictly, with P(changed) polarity.
 
     Raises:
-        ValueError: Keys that the published TFINet doesn't have.
+        ValueError: It has keys that aren't those of the published TFINet.
     """
     return _convert(state, 'TFINet', _TFINET_NAMES, _TFINET_UNUSED, _TFINET_NEGATED)
 
@@ -155,7 +155,7 @@ def convert_senseearth(state: StateDict) -> StateDict:
         A state dict that loads strictly, with P(changed) polarity.
 
     Raises:
-        ValueError: Keys that none of these networks has.
+        ValueError: It has keys that none of these networks has.
     """
     return _convert(
         state, 'SenseEarth network', _SENSEEARTH_NAMES, _SENSEEARTH_UNUSED, _SENSEEARTH_NEGATED
@@ -194,4 +194,4 @@ CONVERTERS: dict[str, Callable[[StateDict], StateDict]] = {
     'senseearth': convert_senseearth,
     'tfinet': convert_tfinet,
 }
-"""Converters by the name that ``tools/convert_checkpoint.py --network`` takes."""
+"""Converters by the name for ``tools/convert_checkpoint.py --network``."""

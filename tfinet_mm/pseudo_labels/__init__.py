@@ -1,4 +1,4 @@
-"""Labels of the unchanged areas, made by networks that are trained already.
+"""Labels of the unchanged pixels, made by networks that are trained already.
 
 The rules and the layout of the files are here; what runs networks over a data
 set is in :mod:`tfinet_mm.pseudo_labels.labeler`.

@@ -17,24 +17,24 @@ class Counts:
     Attributes:
         pairs: Number of pairs.
         pixels: Pixels of both dates.
-        silent: Pixels of which the annotation says nothing.
+        ignored: Pixels of which the annotation says nothing (255).
         annotated: Pixels of each annotated class, (K,).
-        fillable: Unchanged pixels without an annotated class.
+        unlabelled: Unchanged pixels without an annotated class.
         assigned: Of these, by the class that the networks would give them, (K,).
         filled: Of these, by the class that they got, (K,).
         unchanged: Unchanged pixels of one date, annotated or not.
         unanimous: See :class:`~tfinet_mm.pseudo_labels.predictions.Prediction`.
         pairwise: The same, (M, M).
         steady: The same, (M,).
-        truth: Fillable pixels whose true class is known, by that class (row)
+        truth: Unlabelled pixels whose true class is known, by that class (row)
             and the one they got (column, 0 for none), (K, K + 1).
     """
 
     pairs: np.ndarray
     pixels: np.ndarray
-    silent: np.ndarray
+    ignored: np.ndarray
     annotated: np.ndarray
-    fillable: np.ndarray
+    unlabelled: np.ndarray
     assigned: np.ndarray
     filled: np.ndarray
     unchanged: np.ndarray
@@ -78,10 +78,10 @@ class Counts:
         for date, (annotation, label) in enumerate(zip(annotations, labels, strict=True)):
             counted = np.bincount(annotation.ravel(), minlength=256)
             self.pixels += annotation.size
-            self.silent += counted[255]
+            self.ignored += counted[255]
             self.annotated += counted[1 : classes + 1]
             free = annotation == 0
-            self.fillable += counted[0]
+            self.unlabelled += counted[0]
             self.assigned += _by_class(prediction.cover[free], classes)[1:]
             got = label[free]
             self.filled += _by_class(got, classes)[1:]

@@ -40,7 +40,7 @@ def generate(
     batch_size: int = 1,
     workers: int = 2,
 ) -> dict[str, Any]:
-    """Label the unchanged areas of a data set with networks that are trained.
+    """Label the unchanged pixels of a data set with networks that are trained.
 
     Args:
         sources: CONFIG, CHECKPOINT, CONFIG, CHECKPOINT, ...; or the CONFIG of

@@ -34,7 +34,7 @@ STATE_KEY = 'mean_teacher'
 
 @HOOKS.register_module()
 class MeanTeacherHook(Hook):
-    """Label the unchanged areas of each batch by the moving average of the network.
+    """Label the unchanged pixels of each batch by the moving average of the network.
 
     The online variant of pseudo labels: one training does what otherwise takes
     a first training, ``tools/pseudo_label.py`` and a second one. From the first

@@ -19,7 +19,7 @@ from tfinet_mm.datasets.annotations import FROM, TO, LabelSpec, LoadedLabels, re
 from tfinet_mm.datasets.check import leaf_datasets
 from tfinet_mm.datasets.file_index import list_folder, match_folders
 from tfinet_mm.datasets.label_contract import decide_storage
-from tfinet_mm.datasets.scd_dataset import CHANGE_ROLE, SEMANTIC_ROLES
+from tfinet_mm.datasets.scd_dataset import CHANGE_ROLE, IMAGE_ROLES, SEMANTIC_ROLES
 from tfinet_mm.errors import ClassMismatchError, LabelFormatError, MissingLabelsError
 from tfinet_mm.io.label_storage import LabelStorage
 from tfinet_mm.io.labels import read_semantic_label
@@ -218,9 +218,9 @@ def known_labels(loaded: LoadedLabels) -> Maps:
 
     Where every pixel has a class (HRSCD), so have the unchanged ones.
     """
-    silent = np.where(loaded.change == 0, 0, IGNORE_INDEX).astype(np.uint8)
+    without_class = np.where(loaded.change == 0, 0, IGNORE_INDEX).astype(np.uint8)
     before, after = (
-        np.where(cover == IGNORE_INDEX, silent, cover + np.uint8(1)).astype(np.uint8)
+        np.where(cover == IGNORE_INDEX, without_class, cover + np.uint8(1)).astype(np.uint8)
         for cover in (loaded.cover_from, loaded.cover_to)
         if cover is not None
     )
@@ -254,10 +254,14 @@ def part_truth(
     scenes = {_scene(dataset.get_data_info(index)): '' for index in range(len(dataset))}
     files = {
         'images': scenes,
-        'from': list_folder(first, dataset.seg_map_suffix),
-        'to': list_folder(second, dataset.seg_map_suffix),
+        'from': list_folder(first, dataset.suffixes(SEMANTIC_ROLES[0])),
+        'to': list_folder(second, dataset.suffixes(SEMANTIC_ROLES[1])),
     }
-    matched = match_folders(files, dataset.key_pattern, list(scenes))
+    pattern = dataset.key_pattern
+    if isinstance(pattern, Mapping):
+        roles = dict(zip(files, (IMAGE_ROLES[0], *SEMANTIC_ROLES), strict=True))
+        pattern = {mine: pattern[role] for mine, role in roles.items() if role in pattern}
+    matched = match_folders(files, pattern, list(scenes))
     return {pair['name']: (pair['from'], pair['to']) for pair in matched}
 
 

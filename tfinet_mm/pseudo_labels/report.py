@@ -35,12 +35,12 @@ def make_report(
         A dictionary of
 
         * ``method``, ``members``, ``options``, ``pairs``;
-        * ``pixels``: numbers ``total``, ``annotated``, ``silent``,
-          ``fillable`` (unchanged, of no annotated class) and ``filled``;
-        * ``filled``: share of the fillable pixels that got a class;
+        * ``pixels``: numbers ``total``, ``annotated``, ``ignored``,
+          ``unlabelled`` (unchanged, of no annotated class) and ``filled``;
+        * ``filled``: share of the unlabelled pixels that got a class;
         * ``classes``: for each class ``annotated`` (share of the annotated
-          pixels), ``assigned`` (share of the fillable pixels for which it is
-          the networks' class), ``filled`` (share of the fillable pixels that
+          pixels), ``assigned`` (share of the unlabelled pixels for which it is
+          the networks' class), ``filled`` (share of the unlabelled pixels that
           got it), ``kept`` (share of the assigned pixels that got it, None
           where there are none), ``threshold`` (used; None for the vote) and
           ``pixels`` (that got it);
@@ -49,7 +49,7 @@ def make_report(
           None for a single member), ``pairwise`` (M x M) and
           ``same_on_both_dates`` (M);
         * ``accuracy``: None where no true land cover is known. Else of the
-          fillable pixels with a true class: ``pixels``; ``filled``, share that
+          unlabelled pixels with a true class: ``pixels``; ``filled``, share that
           got a class; ``correct``, share of these with the true one; for each
           class ``precision`` (of the pixels that got it) and ``recall`` (of the
           pixels that are it, filled or not); ``confusion``, rows true classes,
@@ -63,16 +63,16 @@ def make_report(
         pixels=dict(
             total=int(counts.pixels),
             annotated=int(counts.annotated.sum()),
-            silent=int(counts.silent),
-            fillable=int(counts.fillable),
+            ignored=int(counts.ignored),
+            unlabelled=int(counts.unlabelled),
             filled=int(counts.filled.sum()),
         ),
-        filled=_percent(counts.filled.sum(), counts.fillable),
+        filled=_percent(counts.filled.sum(), counts.unlabelled),
         classes={
             name: dict(
                 annotated=_percent(counts.annotated[index], counts.annotated.sum()),
-                assigned=_percent(counts.assigned[index], counts.fillable),
-                filled=_percent(counts.filled[index], counts.fillable),
+                assigned=_percent(counts.assigned[index], counts.unlabelled),
+                filled=_percent(counts.filled[index], counts.unlabelled),
                 kept=_percent(counts.filled[index], counts.assigned[index]),
                 threshold=None if thresholds is None else float(thresholds[index]) / LEVELS,
                 pixels=int(counts.filled[index]),
@@ -126,7 +126,7 @@ def format_report(report: dict[str, Any]) -> str:
         f'Pseudo labels of {pairs} pair{"" if pairs == 1 else "s"} by {report["method"]} of '
         f'{len(report["members"])}: {", ".join(report["members"])}',
         f'{_number(report["filled"])} % of the unchanged pixels without a class got one '
-        f'({pixels["filled"]} of {pixels["fillable"]})',
+        f'({pixels["filled"]} of {pixels["unlabelled"]})',
     ]
     agreement = report['agreement']
     if agreement['all'] is not None:

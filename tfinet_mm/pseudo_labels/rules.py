@@ -2,9 +2,9 @@
 
 Two rules, pure functions on arrays: :func:`vote`, the one of the SenseEarth 2020
 winner, and :func:`soft`, the mean probability above a threshold. Both leave what
-the annotation says as it is. Labels are 0..K, 0 = no class known, and 255 where
-the annotation is silent: whether such a pixel changed is unknown, so nothing
-says that both dates show the same class there, and it gets no pseudo label.
+the annotation says as it is. Labels are 0..K, 0 = no class known, and 255 =
+ignored: whether such a pixel changed is unknown, so nothing says that both dates
+show the same class there, and it gets no pseudo label.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ def vote(
             whole numbers 1..K.
         predictions_to: Land cover of the second date, by the same networks.
         label_from: Annotation of the first date, (H, W), 0..K, 0 = no class
-            known; 255 where the annotation is silent, which stays without label.
+            known; 255 = ignored, which stays without label.
         label_to: Annotation of the second date.
         num_classes: K, to check the maps against; by default any up to 254.
 
@@ -231,7 +231,7 @@ def keep(
 
 
 def fill(label: np.ndarray, cover: np.ndarray) -> np.ndarray:
-    """Put classes where an annotation (0..K, 255) knows none; what is silent becomes 0."""
+    """Put classes where an annotation (0..K, 255) knows none; ignored pixels become 0."""
     filled = np.where(label == 0, cover, label)
     return np.where(label == IGNORE_INDEX, 0, filled).astype(np.uint8)
 
@@ -305,7 +305,7 @@ def check_labels(
         if known.size and not 0 <= known.min() <= known.max() <= highest:
             raise LabelValueError(
                 f'{name} holds values from {known.min()} to {known.max()}, expected 0 (no class '
-                f'known), classes 1 to {highest}, and 255 where the annotation is silent'
+                f'known), classes 1 to {highest}, and 255 for ignored pixels'
             )
     return labels
 

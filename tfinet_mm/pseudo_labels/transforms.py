@@ -1,4 +1,4 @@
-"""Land cover of unchanged areas from a folder of pseudo labels."""
+"""Land cover of unchanged pixels from a folder of pseudo labels."""
 
 from __future__ import annotations
 

@@ -4,75 +4,106 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypeVar, get_type_hints
 
 from tfinet_mm.errors import RecipeError
 from tfinet_mm.utils.config.reading import read_config_file
 from tfinet_mm.utils.config.signatures import hint, nearest
-from tfinet_mm.utils.config.values import is_number
+from tfinet_mm.utils.config.values import TRUTH, list_of, number, of_kind, one_of
 
-WAYS = ('plain', 'tta')
-GROUPS = ('members', 'members_ensemble', 'others', 'retrained', 'retrained_ensemble')
-METHODS = ('vote', 'soft')
+Entry = TypeVar('Entry')
+
 LONGEST_NAME = 100
 """Bytes of a name; files get more letters, and file systems allow 255."""
 
-# What an entry may say beside config, name and train_options.
-_NETWORK_KEYS = {
-    'members': {'weight'},
-    'others': set(),
-    'retrain': {'weight', 'labels', 'ensemble'},
-}
-_KEYS = {*_NETWORK_KEYS, *('prepare', 'pseudo_labels', 'tests', 'train_options', 'test_options')}
+
+def _words(value: Any) -> str | None:
+    kinds = str | int | float
+    right = isinstance(value, list | tuple) and all(isinstance(one, kinds) for one in value)
+    return None if right else "a list of words, like ['--amp']"
+
+
+# The types of keys, each with the rule for its values.
+Words = Annotated[tuple[str, ...], _words]
+Command = Annotated[Words, lambda value: _words(value) if value else 'a list of words']
+Ways = Annotated[tuple[str, ...], list_of(one_of('plain', 'tta'))]
+Name = Annotated[str, of_kind(str, words='a word')]
+File = Annotated[str, of_kind(str, words='the name of a file')]
+Flag = Annotated[bool, TRUTH]
+List = Annotated[tuple[Entry, ...], of_kind(list, tuple, words='a list')]
+BOTH: Ways = ('plain', 'tta')
 
 
 @dataclass(frozen=True)
 class Preparation:
     """A command that runs before everything else, and again where its result is missing."""
 
-    name: str
-    command: tuple[str, ...]
-    result: str | None = None
+    name: Name
+    command: Command
+    result: File = ''
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network that a recipe trains; ``labels`` names the pseudo labels it is trained on."""
+    """A network that a recipe trains."""
 
-    name: str
-    config: Path
-    train_options: tuple[str, ...] = ()
-    weight: float = 1.0
-    labels: str = ''
-    ensemble: bool = True
+    config: Annotated[Path, of_kind(str, words='the name of a file')]
+    name: Name = ''
+    train_options: Words = ()
+
+
+@dataclass(frozen=True)
+class Member(Network):
+    """One that is in an ensemble."""
+
+    weight: Annotated[float, number(0, above=True)] = 1.0
+
+
+@dataclass(frozen=True)
+class Retrained(Member):
+    """One trained on the pseudo labels of the name ``labels``."""
+
+    labels: Name = ''
+    ensemble: Flag = True
 
 
 @dataclass(frozen=True)
 class PseudoLabels:
     """Pseudo labels that all members make together; the only ones may have no name."""
 
-    name: str
-    options: tuple[str, ...]
+    method: Annotated[str, one_of('vote', 'soft')]
+    name: Name = ''
+    tta: Flag = False
+    options: Words = ()
 
-    @property
-    def stage(self) -> str:
-        """Name of their stage, and of their folder."""
-        return f'pseudo_labels/{self.name}' if self.name else 'pseudo_labels'
+
+@dataclass(frozen=True)
+class Tests:
+    """How each group of networks is tested."""
+
+    members: Ways = BOTH
+    members_ensemble: Ways = BOTH
+    others: Ways = BOTH
+    retrained: Ways = BOTH
+    retrained_ensemble: Ways = BOTH
 
 
 @dataclass(frozen=True)
 class Recipe:
-    """What a recipe's config says, checked: see :func:`load_recipe`."""
+    """Hold what a recipe's config says, checked: see :func:`load_recipe`."""
 
-    prepare: tuple[Preparation, ...]
-    members: tuple[Network, ...]
-    others: tuple[Network, ...]
-    pseudo_labels: tuple[PseudoLabels, ...]
-    retrain: tuple[Network, ...]
-    tests: dict[str, tuple[str, ...]]
-    test_options: tuple[str, ...]
+    members: List[Member] = ()
+    prepare: List[Preparation] = ()
+    others: List[Network] = ()
+    pseudo_labels: Annotated[
+        tuple[PseudoLabels, ...], of_kind(list, tuple, Mapping, words='a list')
+    ] = ()
+    retrain: List[Retrained] = ()
+    tests: Annotated[Tests, of_kind(Mapping, words="like dict(members=['plain'])")] = Tests()
+    train_options: Words = ()
+    test_options: Words = ()
 
 
 def load_recipe(path: str | os.PathLike[str]) -> Recipe:
@@ -86,45 +117,69 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
     if not path.exists():
         raise FileNotFoundError(f'there is no recipe {path}')
     # A config's own variables (strings, numbers) are no keys of the recipe.
+    known = [one.name for one in fields(Recipe)]
     cfg = {
         key: value
         for key, value in read_config_file(path).to_dict().items()
-        if key in _KEYS or isinstance(value, Mapping | list) or nearest(key, _KEYS)
+        if key in known or isinstance(value, Mapping | list) or nearest(key, known)
     }
-    _check_keys(cfg, _KEYS, str(path))
-    options = _words(cfg.get('train_options'), 'train_options')
-    labels = _pseudo_labels(cfg.get('pseudo_labels'))
-    networks = {
-        kind: tuple(
-            _network(entry, kind, path.parent, options, labels)
-            for entry in _listed(cfg.get(kind), kind)
-        )
-        for kind in _NETWORK_KEYS
-    }
-    if not networks['members']:
+    said: Any = _entry(Recipe, cfg, str(path))
+    labels = said.pseudo_labels
+    labels = [labels] if isinstance(labels, Mapping) else labels
+    recipe = Recipe(
+        prepare=tuple(_entry(Preparation, one, 'each of prepare') for one in said.prepare),
+        pseudo_labels=tuple(_entry(PseudoLabels, one, 'pseudo_labels') for one in labels),
+        tests=_entry(Tests, cfg.get('tests', {}), 'tests'),
+        test_options=said.test_options,
+        **{
+            group: tuple(_network(kind, one, group, path, said) for one in getattr(said, group))
+            for group, kind in (('members', Member), ('others', Network), ('retrain', Retrained))
+        },
+    )
+    if not recipe.members:
         raise RecipeError(f'{path} lists no network; give members=[config, ...]')
-    prepare = tuple(_preparation(entry) for entry in _listed(cfg.get('prepare'), 'prepare'))
-    names = [one.name for kind in networks.values() for one in kind]
-    _check_names('preparations', [one.name for one in prepare])
+    names = [one.name for one in (*recipe.members, *recipe.others, *recipe.retrain)]
+    _check_names('preparations', [one.name for one in recipe.prepare])
     _check_names('networks', names)
-    if [one.name for one in labels] != ['']:
-        _check_names('pseudo labels', [one.name for one in labels])
+    if (made := [one.name for one in recipe.pseudo_labels]) != ['']:
+        _check_names('pseudo labels', made)
     for name in {'members', 'retrained'} & set(names):
         raise RecipeError(f'{name!r} is the name of an ensemble; give dict(..., name=...)')
-    return Recipe(
-        prepare=prepare,
-        pseudo_labels=labels,
-        tests=_tests(cfg.get('tests') or {}),
-        test_options=_words(cfg.get('test_options'), 'test_options'),
-        **networks,
-    )
+    retrain = (replace(one, labels=_labels_of(one, made)) for one in recipe.retrain)
+    return replace(recipe, retrain=tuple(retrain))
 
 
-def _check_keys(found: Mapping[str, Any], known: set[str], where: str) -> None:
-    if unknown := sorted(found.keys() - known):
+def _entry(kind: type[Entry], entry: Any, where: str) -> Entry:
+    """Return a dataclass of an entry, its keys and values checked; ``where`` is for messages."""
+    types = get_type_hints(kind, include_extras=True)
+    needed = [key for key in types if not hasattr(kind, key)]
+    if not isinstance(entry, Mapping) or not {*needed} <= entry.keys():
+        words = ', '.join(f'{key}=...' for key in needed)
+        raise RecipeError(f'{where} must be dict({words}, ...), got {entry!r}')
+    if unknown := sorted(entry.keys() - types.keys()):
         raise RecipeError(
-            f'{where}: {unknown} is none of the keys {sorted(known)}{hint(unknown[0], known)}'
+            f'{where}: {unknown} is none of the keys {sorted(types)}{hint(unknown[0], types)}'
         )
+    values = dict(entry)
+    for key, value in entry.items():
+        if expected := types[key].__metadata__[-1](value):
+            raise RecipeError(f'{key} of {where} must be {expected}, got {value!r}')
+        if types[key].__origin__ == tuple[str, ...]:
+            values[key] = tuple(map(str, value))
+    return kind(**values)
+
+
+def _network(kind: type[Network], entry: Any, group: str, path: Path, recipe: Recipe) -> Any:
+    entry = dict(config=entry) if isinstance(entry, str) else entry
+    name = entry.get('config') if isinstance(entry, Mapping) else None
+    one = _entry(kind, entry, f'{name or "a network"} of {group}')
+    config = path.parent / one.config
+    if not config.is_file():
+        raise FileNotFoundError(
+            f'there is no config {config}; configs are named relative to the folder of the recipe'
+        )
+    options = (*recipe.train_options, *one.train_options)
+    return replace(one, config=config, name=one.name or config.stem, train_options=options)
 
 
 def _check_names(kind: str, names: Sequence[str]) -> None:
@@ -139,120 +194,18 @@ def _check_names(kind: str, names: Sequence[str]) -> None:
             )
 
 
-def _listed(value: Any, where: str) -> Sequence[Any]:
-    if not isinstance(value or [], list | tuple):
-        raise RecipeError(f'{where} must be a list, like [{value!r}], got {value!r}')
-    return value or ()
-
-
-def _words(value: Any, where: str) -> tuple[str, ...]:
-    if isinstance(value, str) or not isinstance(value or (), Sequence):
-        raise RecipeError(f"{where} must be a list of words, like ['--amp'], got {value!r}")
-    return tuple(str(word) for word in value or ())
-
-
-def _flag(value: Any, where: str) -> bool:
-    if not isinstance(value, bool):
-        raise RecipeError(f'{where} must be True or False, got {value!r}')
-    return value
-
-
-def _preparation(entry: Any) -> Preparation:
-    if not isinstance(entry, Mapping) or not {'name', 'command'} <= entry.keys():
-        raise RecipeError(f'prepare must list dict(name=..., command=[word, ...]), got {entry!r}')
-    _check_keys(entry, {'name', 'command', 'result'}, 'prepare')
-    command = _words(entry['command'], f'the command of {entry["name"]}')
-    if not command:
-        raise RecipeError(f'the command of {entry["name"]} is empty')
-    result = entry.get('result')
-    return Preparation(str(entry['name']), command, None if result is None else str(result))
-
-
-def _network(
-    entry: Any,
-    kind: str,
-    folder: Path,
-    options: tuple[str, ...],
-    pseudo_labels: Sequence[PseudoLabels],
-) -> Network:
-    if isinstance(entry, str):
-        entry = dict(config=entry)
-    if not isinstance(entry, Mapping) or 'config' not in entry:
-        raise RecipeError(f'a network must be a config, or dict(config=..., name=...), got {entry}')
-    known = {'config', 'name', 'train_options'} | _NETWORK_KEYS[kind]
-    _check_keys(entry, known, f'a network of {kind}')
-    if not isinstance(entry['config'], str | os.PathLike):
-        raise RecipeError(f'config of {kind} must be the name of a file, got {entry["config"]!r}')
-    config = folder / entry['config']
-    if not config.is_file():
-        raise FileNotFoundError(
-            f'there is no config {config}; configs are named relative to the folder of the recipe'
-        )
-    name, weight = entry.get('name', config.stem), entry.get('weight', 1.0)
-    if not isinstance(name, str):
-        raise RecipeError(f'the name of {config.name} must be a word, got {name!r}')
-    if not is_number(weight) or weight <= 0:
-        raise RecipeError(f'the weight of {config.name} must be a number above 0, got {weight!r}')
-    return Network(
-        name=name,
-        config=config,
-        train_options=(*options, *_words(entry.get('train_options'), 'train_options')),
-        weight=float(weight),
-        labels=_labels(entry.get('labels'), name, pseudo_labels) if kind == 'retrain' else '',
-        ensemble=_flag(entry.get('ensemble', True), f'ensemble of {name}'),
-    )
-
-
-def _labels(name: Any, network: str, pseudo_labels: Sequence[PseudoLabels]) -> str:
+def _labels_of(network: Retrained, names: Sequence[str]) -> str:
     """Return the name of the pseudo labels that a network is trained on."""
-    names = [one.name for one in pseudo_labels]
     if not names:
         raise RecipeError(
-            f'{network} is trained again, but the recipe makes no pseudo labels; '
+            f'{network.name} is trained again, but the recipe makes no pseudo labels; '
             "give pseudo_labels=dict(method='vote')"
         )
-    if name is None and len(names) == 1:
+    if not network.labels and len(names) == 1:
         return names[0]
-    if names == ['']:
+    if network.labels not in names:
         raise RecipeError(
-            f'{network} asks for the labels {name!r}, but the only pseudo labels have no name; '
-            f'leave out labels, or give a list, pseudo_labels=[dict(name={name!r}, method=...)]'
+            f'{network.name} needs labels=..., the name of the pseudo labels it is trained on: '
+            f'one of {names}, got {network.labels!r}'
         )
-    if name not in names:
-        raise RecipeError(
-            f'{network} needs labels=..., the name of the pseudo labels it is trained on: '
-            f'one of {names}, got {name!r}'
-        )
-    return str(name)
-
-
-def _pseudo_labels(value: Any) -> tuple[PseudoLabels, ...]:
-    needed = {'method', 'name'} if isinstance(value, list) else {'method'}
-    made = []
-    for entry in value if isinstance(value, list) else [] if value is None else [value]:
-        if not isinstance(entry, Mapping) or not needed <= entry.keys():
-            raise RecipeError(
-                "pseudo_labels must be dict(method='vote' or 'soft', ...), or a list of these, "
-                f"each with name='...', got {entry}"
-            )
-        _check_keys(entry, {*needed, 'tta', 'options'}, 'pseudo_labels')
-        if entry['method'] not in METHODS:
-            raise RecipeError(
-                f'the method of pseudo_labels must be one of {METHODS}, got {entry["method"]!r}'
-            )
-        tta = ('--tta',) if _flag(entry.get('tta', False), 'tta of pseudo_labels') else ()
-        options = _words(entry.get('options'), 'the options of pseudo_labels')
-        words = ('--method', entry['method'], *tta, *options)
-        made.append(PseudoLabels(str(entry.get('name', '')), words))
-    return tuple(made)
-
-
-def _tests(entry: Any) -> dict[str, tuple[str, ...]]:
-    if not isinstance(entry, Mapping):
-        raise RecipeError(f"tests must be like dict(members=['plain']), got {entry!r}")
-    _check_keys(entry, set(GROUPS), 'tests')
-    tests = {group: _words(entry.get(group, WAYS), f'tests.{group}') for group in GROUPS}
-    for group, ways in tests.items():
-        if not set(ways) <= set(WAYS):
-            raise RecipeError(f'tests.{group} must be some of {WAYS}, got {ways}')
-    return tests
+    return network.labels

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tfinet_mm.recipe.state import Plan, State, read_json, write_json
-from tfinet_mm.utils.files import whole_file
+from tfinet_mm.recipe.state import Plan
+from tfinet_mm.utils.files import write_whole
+from tfinet_mm.utils.json_text import json_text
 
 SCORES = ('Score', 'SeK', 'mIoU', 'Fscd', 'OA')
 """Columns of the table; the JSON file has all scores."""
@@ -32,43 +32,41 @@ def collect_results(plan: Plan) -> dict[str, Any]:
         ``best`` checkpoint of each training by the name of its stage;
         ``pseudo_labels``, the reports of ``tools/pseudo_label.py`` by the name
         of their stage; ``seed`` of the trainings; ``stages``, by name what each
-        was done with, None for those to come: ``command``, without the seed and
-        with ``WORK_DIR`` for the folder, and hashes of its ``configs``.
+        was done with, None for those to come: ``command``, its options without the
+        seed, and hashes of its ``configs``.
     """
-    states = {name: plan.state(name) for name in plan.stages}
-    done = {name: state for name, state in states.items() if state and state.done}
-    written = {}
+    done = {name: state for name in plan.stages if (state := plan.state(name)) and state['done']}
+    tests, labels = [], {}
     for name in done:
         stage = plan.stages[name]
-        if stage.test or stage.kind == 'pseudo_labels':
-            written[name] = read_json(str(stage.result))
+        if stage.test and (report := stage.report()):
+            tests.append(dict(stage=name, **stage.test, scores=report['scores']))
+        elif stage.kind == 'pseudo_labels' and (report := stage.report()):
+            labels[name] = report
     return dict(
-        tests=[
-            dict(stage=name, **test, scores=content['scores'])
-            for name, content in written.items()
-            if content and (test := plan.stages[name].test)
-        ],
-        seconds={name: round(state.seconds, 1) for name, state in done.items()},
-        best={name: state.note for name, state in done.items() if state.note},
-        pseudo_labels={
-            name: content
-            for name, content in written.items()
-            if content and not plan.stages[name].test
-        },
+        tests=tests,
+        seconds={name: round(state['seconds'], 1) for name, state in done.items()},
+        best={name: state['note'] for name, state in done.items() if state['note']},
+        pseudo_labels=labels,
         seed=plan.seed,
         stages={
-            name: _done_with(done[name], plan.seed) if name in done else None
+            name: _done_with(done[name]['made_from']) if name in done else None
             for name in plan.stages
         },
     )
 
 
-def _done_with(state: State, seed: int | None) -> dict[str, Any]:
-    words = list(state.identity)
-    if seed is not None and '--seed' in words:
-        position = words.index('--seed')
-        del words[position : position + 2]
-    return dict(command=shlex.join(words), configs=state.configs)
+def _done_with(made_from: dict[str, Any]) -> dict[str, Any]:
+    settings = {key: made_from[key] for key in made_from if key not in ('networks', 'seed')}
+    networks = {one['name']: one['config'] for one in made_from.get('networks', ())}
+    files = {name: Path(config['file']) for name, config in networks.items()}
+    return dict(
+        command=json_text(settings | dict(networks=[*networks]), indent=None),
+        configs={
+            file.name if file.stem == name else f'{file.name} of {name}': networks[name]['sha256']
+            for name, file in files.items()
+        },
+    )
 
 
 def format_results(results: dict[str, Any]) -> str:
@@ -91,9 +89,8 @@ def write_results(plan: Plan) -> str:
     """Write ``table.md`` and ``table.json`` into the plan's folder; return the former."""
     results = collect_results(plan)
     table = format_results(results)
-    with whole_file(Path(plan.work_dir, 'table.md')) as partial:
-        partial.write_text(table, encoding='utf-8')
-    write_json(Path(plan.work_dir, 'table.json'), results)
+    write_whole(Path(plan.work_dir, 'table.md'), table.encode())
+    write_whole(Path(plan.work_dir, 'table.json'), json_text(results, indent=1).encode())
     return table
 
 

@@ -1,4 +1,4 @@
-"""The report: one HTML file that shows what was predicted, offline and without a server."""
+"""Write the report: one HTML file that shows predictions, offline and without a server."""
 
 from tfinet_mm.report.collected import PairCollector, report_data
 from tfinet_mm.report.folder import read_folder

@@ -1,4 +1,4 @@
-"""Collecting a test run pair by pair: numbers of all, maps of those a report may show."""
+"""Collect a test run pair by pair: numbers of all, maps of those a report may show."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from tfinet_mm.evaluation import SCDConfusion, scores_report
+from tfinet_mm.evaluation import PairCounts, SCDConfusion, score_intervals, scores_report
 from tfinet_mm.report.encoding import reduce_view
 from tfinet_mm.report.folder import shown_image
 from tfinet_mm.report.records import (
@@ -34,7 +34,7 @@ Packed: TypeAlias = dict[str, tuple[tuple[int, int], bytes]]
 
 @dataclass(frozen=True, eq=False)
 class TestedPair:
-    """Scores and maps of one tested pair that are kept.
+    """Numbers of one tested pair.
 
     Attributes:
         place: Its place in the data set.
@@ -53,16 +53,16 @@ class TestedPair:
 
 
 class PairCollector:
-    """Collects the pairs of one process in bounded memory.
+    """Collection of the pairs of one process in bounded memory.
 
     A few hundred bytes are kept of every pair. Maps are kept of those that may be
     among the worst, the best and the most changed pairs of all, compressed and at
-    the size they are shown at.
+    the size of the report.
 
     Args:
         num_classes: Number K of land-cover classes.
-        max_pairs: Pairs that will be shown at most.
-        max_side: Longer side that they are shown at.
+        max_pairs: Greatest number of pairs to show.
+        max_side: Longer side in pixels at which they are shown.
     """
 
     def __init__(self, num_classes: int, max_pairs: int, max_side: int) -> None:
@@ -130,7 +130,7 @@ class PairCollector:
             self.prune()
 
     def prune(self) -> None:
-        """Forget the maps of pairs that others leave behind."""
+        """Forget the maps of pairs that the report can't show any more."""
         pairs = sorted(self.pairs, key=lambda pair: pair.place)
         orders = pair_orders([pair.summary for pair in pairs])
         keep = {pairs[i].summary.name for order in orders for i in order[: self.max_pairs]}
@@ -151,7 +151,7 @@ def report_data(
             A pair that two of them tested counts once.
         table: Classes of the data set.
         threshold: P(changed) from which a pixel is changed, if it is known.
-        settings: What to show as the settings of the test.
+        settings: Settings of the test to show.
         bands: Bands of the images to show.
     """
     unique: dict[str, TestedPair] = {}
@@ -193,17 +193,26 @@ def _viewer(
 
 def _scores(pairs: Sequence[TestedPair], table: ClassTable) -> dict[str, Any] | None:
     zeros = SCDConfusion.zeros(table.num_classes)
-    vector = zeros.flatten()
+    total = zeros.flatten()
     scored = [pair.counts for pair in pairs if pair.counts is not None]
-    for places, values in scored:
-        vector[places] += values
-    return scores_report(zeros.unflatten(vector), table, len(scored)) if scored else None
+    if not scored:
+        return None
+    collected = PairCounts(table.num_classes)
+    for indices, values in scored:
+        total[indices] += values
+        vector = np.zeros_like(total)
+        vector[indices] = values
+        collected.add(zeros.unflatten(vector))
+    # In the order that SCDMetric has too, so that both draw the same pairs.
+    collected = PairCounts.merge([collected.pack()], table.num_classes)
+    intervals = score_intervals(collected, table)
+    return scores_report(zeros.unflatten(total), table, len(scored), intervals)
 
 
 def _sparse(counts: SCDConfusion) -> tuple[np.ndarray, np.ndarray]:
     vector = counts.flatten()
-    places = np.flatnonzero(vector)
-    return places.astype(np.int32), vector[places]
+    indices = np.flatnonzero(vector)
+    return indices.astype(np.int32), vector[indices]
 
 
 def _pack(view: PairView) -> Packed:

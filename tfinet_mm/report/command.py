@@ -24,21 +24,21 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         type=int,
         default=24,
         metavar='N',
-        help='pairs to embed at most, the most changed ones; an index lists all (default: 24)',
+        help='number of pairs to embed, the most changed ones; an index lists all (default: 24)',
     )
     parser.add_argument(
         '--max-side',
         type=int,
         default=2048,
         metavar='PIXELS',
-        help='longer side that images and maps are reduced to (default: 2048)',
+        help='longer side in pixels to which images and maps are reduced (default: 2048)',
     )
     parser.add_argument(
         '--max-polygons',
         type=int,
         default=200,
         metavar='N',
-        help='polygons of a scene to list at most, the largest ones (default: 200)',
+        help='number of polygons of a scene to list, the largest ones (default: 200)',
     )
     add_traceback_option(parser)
     return parser.parse_args(arguments)

@@ -1,4 +1,4 @@
-"""Images and maps as the text that a page carries them in."""
+"""Encode images and maps as text for a page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from PIL import Image
 from tfinet_mm.report.records import NODATA, PairView
 
 PROBABILITY_STEPS = 20
-"""P(changed) is shown in so many steps; more would multiply the size of the page."""
+"""Number of steps in which P(changed) is shown; more would multiply the size of the page."""
 
 THUMBNAIL = 160
 CHANGE_COLOUR = (230, 0, 126)
@@ -20,7 +20,7 @@ NODATA_COLOUR = (127, 127, 127)
 
 
 def reduced_size(width: int, height: int, max_side: int) -> tuple[int, int]:
-    """Width and height with the longer side at most ``max_side``, never enlarged.
+    """Return width and height with the longer side at most ``max_side``, never enlarged.
 
     Example:
         >>> reduced_size(20000, 10000, 2048), reduced_size(30, 40, 2048)
@@ -31,7 +31,7 @@ def reduced_size(width: int, height: int, max_side: int) -> tuple[int, int]:
 
 
 def reduce_view(view: PairView, max_side: int) -> PairView:
-    """Return all images and maps at the size that is shown; classes keep their values."""
+    """Return all images and maps at the size of the report; classes keep their values."""
     height, width = view.labels_from.shape
     size = reduced_size(width, height, max_side)
 
@@ -60,7 +60,7 @@ def reduce_view(view: PairView, max_side: int) -> PairView:
 def _resized(values: np.ndarray, size: tuple[int, int], how: Image.Resampling) -> np.ndarray:
     if (values.shape[1], values.shape[0]) == size:
         return values
-    # Reducing an image and enlarging it (a quick look smaller than its map) differ.
+    # An image smaller than its map, such as a quick look, is enlarged instead.
     if how is Image.Resampling.BOX and size[0] > values.shape[1]:
         how = Image.Resampling.BILINEAR
     return np.asarray(Image.fromarray(np.ascontiguousarray(values)).resize(size, how))
@@ -76,7 +76,7 @@ def jpeg_uri(image: np.ndarray) -> str:
 def map_uri(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> str:
     """Return an index map (H, W) of uint8 as ``data:`` address of a palette PNG of 8 bits a pixel.
 
-    The page reads the indices, not the colours; these are for who looks into the file.
+    The page reads the indices, not the colours; these are for readers of the file.
     """
     colours = np.full((256, 3), NODATA_COLOUR, np.uint8)
     colours[: len(palette)] = palette
@@ -87,7 +87,7 @@ def map_uri(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> str:
 
 
 def probability_uri(probability: np.ndarray) -> str:
-    """Return P(changed) (H, W) in steps as PNG like :func:`map_uri`, 255 where there is none."""
+    """Return P(changed) (H, W) in steps as a PNG like :func:`map_uri`, 255 where it is unknown."""
     finite = np.isfinite(probability)
     steps = np.round(np.where(finite, probability, 0).clip(0, 1) * PROBABILITY_STEPS)
     steps = np.where(finite, steps, NODATA).astype(np.uint8)

@@ -1,4 +1,4 @@
-"""Reading what ``tools/predict.py`` wrote: a folder of pairs and scenes with a manifest."""
+"""Read a folder that ``tools/predict.py`` wrote: pairs and scenes with a manifest."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ def read_folder(out: str | Path) -> ReportData:
         out: Folder that ``tools/predict.py`` wrote to.
 
     Returns:
-        What a report is written from. The maps are read once more when they are
-        shown, so memory holds one pair at a time.
+        The data of a report. The maps are read once more when they are shown, so
+        memory holds one pair at a time.
 
     Raises:
         FileNotFoundError: There is no such folder, or no manifest in it.
-        ReportError: The manifest is damaged, of another version, or lists nothing
-            that is finished; or a map isn't what the manifest says.
+        ReportError: The manifest is damaged, of another version, or lists no
+            finished pair; or a map doesn't fit the manifest.
         MissingExtraError: A scene needs rasterio to be read.
     """
     out = Path(out)
@@ -66,7 +66,7 @@ def read_folder(out: str | Path) -> ReportData:
     def view(place: int, max_side: int, max_polygons: int) -> PairView:
         pair = sources[place]
         if pair['kind'] == SCENE:
-            # Here, so that pictures need no rasterio.
+            # Imported here, so that pictures need no rasterio.
             from tfinet_mm.report.scene import scene_view
 
             folder = sample_file(out, pair['name'], '')
@@ -119,7 +119,7 @@ def _summary(out: Path, pair: Mapping[str, Any], table: ClassTable) -> PairSumma
 
         return scene_summary(folder, name, table)
     files = _picture_files(out, name)
-    # The last folder is written last.
+    # The file in the last folder is written last.
     if not all(file.is_file() for file in files):
         return None
     labels_from, labels_to, probability = _picture_maps(files, table)
@@ -143,7 +143,7 @@ def _picture_files(out: Path, name: str) -> list[Path]:
 def _picture_maps(
     files: Sequence[Path], table: ClassTable
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Class before and after, uint8, and P(changed), float32, all of one size."""
+    """Read the classes before and after, uint8, and P(changed), float32, all of one size."""
     maps = []
     for file, mode in zip(files, ('P', 'P', 'L'), strict=True):
         with Image.open(file) as image:
@@ -181,16 +181,16 @@ def shown_image(
     bands: Sequence[int] | None = None,
     window: Sequence[int] | None = None,
 ) -> np.ndarray | None:
-    """Return an image of a pair for the eye, (H, W, 3) uint8, None where it can't be read any more.
+    """Return an image of a pair for viewing, (H, W, 3) uint8, None where it can't be read.
 
     Args:
         path: The file.
         bands: Bands that the network read; the first three are shown.
         window: Part of the file (left, top, width, height).
     """
-    for choice in [list(bands)[:3]] if bands else [None, [1, 2, 3], [1]]:
+    for numbers in [list(bands)[:3]] if bands else [None, [1, 2, 3], [1]]:
         try:
-            return display_image(read_image(path, choice, window))
+            return display_image(read_image(path, numbers, window))
         except ImageFormatError:
             continue
         except (OSError, MissingExtraError):

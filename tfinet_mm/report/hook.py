@@ -1,4 +1,4 @@
-"""Writes the report of a test."""
+"""Write the report of a test."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class ReportHook(Hook):
     Args:
         file: HTML file to write.
         title: Heading of the page; names the data set by default.
-        settings: Shown as the settings of the test.
-        max_pairs: Pairs to embed at most.
-        max_side: Longer side in pixels that they are reduced to.
+        settings: Settings of the test to show.
+        max_pairs: Greatest number of pairs to embed.
+        max_side: Longer side in pixels to which they are reduced.
         bands: Numbers of the bands to show, counted from 1, one or three. The
             default is RGB, or the first three bands, or the first.
 
@@ -75,7 +75,7 @@ class ReportHook(Hook):
         self._seen = 0
 
     def before_test_epoch(self, runner: Runner) -> None:
-        """Start anew."""
+        """Start with no pairs."""
         check_names_differ(runner.test_dataloader.dataset)
         self._table = class_table(runner.test_dataloader)
         self._collector = PairCollector(self._table.num_classes, self.max_pairs, self.max_side)

@@ -1,10 +1,10 @@
-"""Numbers as a reader wants them."""
+"""Format numbers for readers."""
 
 from __future__ import annotations
 
 
 def whole(value: float) -> str:
-    """Return a count with its thousands apart.
+    """Return a count with separated thousands.
 
     Example:
         >>> whole(1234567)

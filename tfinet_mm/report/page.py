@@ -1,4 +1,4 @@
-"""The HTML file: what it holds, and how much of it."""
+"""Write the HTML file of a report."""
 
 from __future__ import annotations
 
@@ -46,15 +46,15 @@ def write_report(
     max_side: int = 2048,
     max_polygons: int = 200,
 ) -> Path:
-    """Write the page over a folder that ``tools/predict.py`` wrote.
+    """Write the page of a folder that ``tools/predict.py`` wrote.
 
     Args:
         out: The folder, with its ``manifest.json``.
         file: HTML file to write; ``report.html`` in the folder by default.
         title: Heading of the page; the name of the folder by default.
-        max_pairs: Pairs to embed at most; an index lists all of them.
-        max_side: Longer side in pixels that images and maps are reduced to.
-        max_polygons: Polygons of a scene to list at most, the largest ones.
+        max_pairs: Greatest number of pairs to embed; an index lists all of them.
+        max_side: Longer side in pixels to which images and maps are reduced.
+        max_polygons: Greatest number of polygons of a scene to list, the largest ones.
 
     Returns:
         The file.
@@ -62,7 +62,7 @@ def write_report(
     Raises:
         FileNotFoundError: There is no such folder, or no manifest in it.
         ReportError: Nothing in it is finished, it can't be read, or a number is out of range.
-        MissingExtraError: jinja2 or plotly is missing, or what reads scenes.
+        MissingExtraError: jinja2 or plotly is missing, or rasterio for a scene.
     """
     out = Path(out)
     file = out / 'report.html' if file is None else Path(file)
@@ -87,14 +87,14 @@ def save_report(
     max_side: int = 2048,
     max_polygons: int = 200,
 ) -> Path:
-    """Write the page over pairs that are in memory; arguments as of :func:`write_report`.
+    """Write the page of pairs that are in memory; arguments as of :func:`write_report`.
 
-    The file appears whole or not at all.
+    The file appears once it is complete.
     """
     check_report(max_pairs, max_side, max_polygons)
     environment, plotly = _environment()
     chosen = choose_pairs(data.summaries, max_pairs)
-    # Encoded one by one: of a pair only the text stays.
+    # Encoded one by one, so that memory holds only the text of each pair.
     pairs = [_pair(data, place, reason, max_side, max_polygons) for place, reason in chosen.items()]
     groups = _groups(data)
     page = environment.get_template('report.html.j2').render(
@@ -121,7 +121,7 @@ def save_report(
 
 
 def report_file(path: str | Path) -> Path:
-    """Return the file that a user means by a file or a folder: ``report.html`` in a folder.
+    """Return the file of a report, ``report.html`` where a folder is given.
 
     Example:
         >>> report_file('a/b.html').as_posix(), report_file('a/b').as_posix()
@@ -133,7 +133,7 @@ def report_file(path: str | Path) -> Path:
 
 
 def check_report(max_pairs: int = 24, max_side: int = 2048, max_polygons: int = 200) -> None:
-    """Raise what :func:`write_report` would, before minutes are spent on predictions.
+    """Raise the errors of :func:`write_report` before minutes are spent on predictions.
 
     Raises:
         ReportError: A number is out of range.
@@ -141,8 +141,8 @@ def check_report(max_pairs: int = 24, max_side: int = 2048, max_polygons: int = 
     """
     if max_pairs < 1 or max_side < 16 or max_polygons < 0:
         raise ReportError(
-            'a report embeds 1 pair or more, at a longer side of 16 pixels or more, and lists 0 '
-            f'polygons or more, got {max_pairs}, {max_side} and {max_polygons}'
+            'a report needs max_pairs of 1 or more, max_side of 16 or more and max_polygons of 0 '
+            f'or more, got {max_pairs}, {max_side} and {max_polygons}'
         )
     _environment()
 
@@ -173,7 +173,7 @@ def _static(name: str) -> str:
 
 
 def _groups(data: ReportData) -> list[dict[str, Any]]:
-    """Return all pairs together, those apart whose areas can't be added up."""
+    """Return groups of pairs whose areas can be added up."""
     kinds = {(one.kind, one.unit): None for one in data.summaries}
     return [_group(data, kind, unit) for kind, unit in kinds]
 
@@ -222,7 +222,7 @@ def _summed(histograms: Sequence[np.ndarray | None]) -> np.ndarray | None:
 
 
 def _areas(one: PairSummary) -> dict[str, Any]:
-    """Return the numbers that plots and tables of a pair, or of all, are drawn from."""
+    """Return the numbers for plots and tables of a pair, or of all."""
     return dict(
         kind=one.kind,
         unit=one.unit,
@@ -242,7 +242,7 @@ def _areas(one: PairSummary) -> dict[str, Any]:
 def _pair(
     data: ReportData, place: int, reason: str, max_side: int, max_polygons: int
 ) -> dict[str, Any]:
-    """Return one embedded pair: what the template shows of it, and its data for the viewer."""
+    """Return one embedded pair: its values for the template, and its data for the viewer."""
     summary = data.summaries[place]
     view = reduce_view(data.view(place, max_side, max_polygons), max_side)
     height, width = view.labels_from.shape
@@ -292,7 +292,7 @@ def _shared(
     pairs: Sequence[Mapping[str, Any]],
     groups: Sequence[Mapping[str, Any]],
 ) -> dict[str, Any]:
-    """Return what the scripts need besides the pairs."""
+    """Return the data that the scripts need besides the pairs."""
     return dict(
         classes=list(data.table.names),
         palette=[list(colour) for colour in data.table.palette],
@@ -308,7 +308,7 @@ def _shared(
 
 
 def _present(scores: Mapping[str, Any]) -> dict[str, list[bool]]:
-    """Return whether each class is annotated or predicted at all; its scores are 0 otherwise."""
+    """Return whether each class is annotated or predicted; its scores are 0 otherwise."""
     result = {}
     for date in ('from', 'to'):
         matrix = np.array(scores['confusion'][f'date_{date}'])
@@ -317,7 +317,7 @@ def _present(scores: Mapping[str, Any]) -> dict[str, list[bool]]:
 
 
 def _rows(data: ReportData, chosen: Sequence[int]) -> Iterator[dict[str, Any]]:
-    """Yield the index: every pair, with what changed most in it."""
+    """Yield the rows of the index: every pair, with its largest transition."""
     shown = {place: number for number, place in enumerate(chosen)}
     names = data.table.land_cover
     for place, one in enumerate(data.summaries):
@@ -330,7 +330,7 @@ def _rows(data: ReportData, chosen: Sequence[int]) -> Iterator[dict[str, Any]]:
 
 
 def _settings(settings: Mapping[str, Any], prefix: str = '') -> Iterator[tuple[str, str]]:
-    """Yield every setting by its name, those within others after a dot."""
+    """Yield every setting by its name, with a dot before those within others."""
     for name, value in settings.items():
         parts = value if isinstance(value, list | tuple) else ()
         if parts and all(isinstance(part, Mapping) for part in parts):

@@ -1,4 +1,4 @@
-"""Records of a report: a few numbers of every pair, and the maps of those it shows."""
+"""Define the records of a report: numbers of every pair, and the maps of those it shows."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class PairSummary:
     """Numbers of one pair or scene; kept for all of them, however many there are.
 
     Attributes:
-        name: What it is called.
+        name: Its name.
         kind: ``'picture'`` or ``'scene'``.
         size: Width and height in pixels.
         matrix: Area (K, K) of the changed part, rows class before, columns class after.
@@ -31,7 +31,7 @@ class PairSummary:
         histogram: Pixels by P(changed), (bins,), all bins of one width from 0 to 1;
             None where no probabilities were kept.
         histogram_changed: Of those, the pixels annotated as changed.
-        unit: What areas are counted in, ``'px'`` or ``'ha'``.
+        unit: Unit of the areas, ``'px'`` or ``'ha'``.
         scores: Scores of this pair, in percent, if it is annotated; see
             :func:`~tfinet_mm.report.statistics.pair_scores`.
     """
@@ -49,24 +49,24 @@ class PairSummary:
 
     @property
     def changed(self) -> float:
-        """Area that changed."""
+        """Return the area that changed."""
         return float(self.matrix.sum())
 
     @property
     def total(self) -> float:
-        """Area of the whole, the part without data included."""
+        """Return the whole area, including the part without data."""
         return self.changed + self.unchanged + self.nodata
 
     @property
     def changed_share(self) -> float:
-        """Changed area in percent of that with data, 0 where there is none."""
+        """Return the changed area in percent of that with data, 0 where there is none."""
         known = self.changed + self.unchanged
         return 100 * self.changed / known if known else 0.0
 
 
 @dataclass(frozen=True)
 class Polygon:
-    """One changed area of a scene.
+    """Changed region of a scene.
 
     Attributes:
         before: Class before, 1..K.
@@ -95,7 +95,7 @@ class PairView:
         probability: P(changed) 0..1, float32, or None.
         annotated_from: Annotated class before, 0..K, 255 left out, or None.
         annotated_to: Annotated class after.
-        polygons: The largest changed areas, falling.
+        polygons: The largest changed regions, falling.
         polygon_count: Number of all of them.
     """
 
@@ -112,7 +112,7 @@ class PairView:
 
 @dataclass(frozen=True, eq=False)
 class ReportData:
-    """Everything a report is written from.
+    """Data of a report.
 
     Attributes:
         table: Names and colours of the classes.
@@ -120,8 +120,8 @@ class ReportData:
         view: Function from a place in ``summaries``, the longest side and the number of
             polygons wanted to the maps of that pair; called for those that are shown only.
         threshold: P(changed) from which a pixel is changed, if it is known.
-        scores: What ``tools/test.py --json`` writes, for test runs.
-        settings: What the predictions were made with, shown as it is.
+        scores: Scores as ``tools/test.py --json`` writes them, for test runs.
+        settings: Settings of the predictions, shown unchanged.
         unfinished: Names of pairs that aren't predicted yet.
     """
 

@@ -1,4 +1,4 @@
-"""Scenes of a report, read back from the folders of their results."""
+"""Read the scenes of a report back from the folders of their results."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def open_results(folder: Path, table: ClassTable) -> SceneResults:
     """Return the results of a finished scene.
 
     Raises:
-        ReportError: They are of other classes than the manifest says.
+        ReportError: Their classes aren't those of the manifest.
         MissingExtraError: rasterio is not installed.
     """
     results = SceneResults(folder)
@@ -43,7 +43,7 @@ def open_results(folder: Path, table: ClassTable) -> SceneResults:
 
 
 def scene_summary(folder: Path, name: str, table: ClassTable) -> PairSummary:
-    """Return areas and probabilities of all of a scene, read a block of rows at a time."""
+    """Return areas and probabilities of a whole scene, read a block of rows at a time."""
     results = open_results(folder, table)
     areas = results.areas()
     width, height = results.grid.width, results.grid.height
@@ -64,11 +64,11 @@ def scene_summary(folder: Path, name: str, table: ClassTable) -> PairSummary:
 
 
 def scene_view(folder: Path, table: ClassTable, max_side: int, max_polygons: int) -> PairView:
-    """Quick looks, reduced maps and the largest polygons of a scene."""
+    """Read quick looks, reduced maps and the largest polygons of a scene."""
     results = open_results(folder, table)
-    # One code a pixel, so that both dates are of the same full pixel.
+    # One code for both dates, so that they come from the same pixel of full size.
     codes = results.read('transition', side=max_side)
-    unknown = codes == results.products['transition'].nodata
+    unknown = codes == results.rasters['transition'].nodata
     changed = ~unknown & (codes > 0)
     labels = [
         np.select([unknown, changed], [NODATA, one]).astype(np.uint8)

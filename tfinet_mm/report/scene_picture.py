@@ -1,4 +1,4 @@
-"""One picture of a predicted scene: both dates, and what changed."""
+"""Draw one picture of a predicted scene: both dates, and the change."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ FADED = (185, 250)
 
 
 def draw_scene(scene: SceneResults, side: int = 400) -> np.ndarray:
-    """Draw before, after, and the class after of what changed, over a legend.
+    """Draw before, after, and the class after of changed pixels, over a legend.
 
     The title names the largest transitions from one class to another and their areas.
 
     Args:
         scene: The predicted scene.
-        side: Pixels of the longer side of a panel, at most those of the scene.
+        side: Longer side of a panel in pixels, at most that of the scene.
 
     Returns:
         RGB picture of uint8.
@@ -63,7 +63,7 @@ def fade(image: np.ndarray) -> np.ndarray:
 
 
 def scene_title(areas: FromToAreas, most: int = 3) -> str:
-    """Say how much changed, and name the largest transitions from one class to another.
+    """Return a title with the changed area and the largest transitions between classes.
 
     Args:
         areas: Areas of the scene.

@@ -1,4 +1,4 @@
-"""Counting maps, scoring single pairs, and choosing the pairs that a report shows."""
+"""Count maps, score single pairs, and choose the pairs that a report shows."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def count_transitions(
 
 
 def count_probabilities(probability: np.ndarray, bins: int = BINS) -> np.ndarray:
-    """Histogram of P(changed) over 0..1; values that aren't finite are left out.
+    """Count P(changed) in bins over 0..1; values that aren't finite are left out.
 
     Example:
         >>> count_probabilities(np.array([0.0, 0.24, 0.25, 1.0, np.nan]), 4)
@@ -53,7 +53,7 @@ def count_probabilities(probability: np.ndarray, bins: int = BINS) -> np.ndarray
 
 
 def pair_scores(counts: SCDConfusion) -> dict[str, float]:
-    """Return scores of one pair that tell good from bad ones, also where little changed.
+    """Return scores of one pair that tell good from bad ones, even where little changed.
 
     Scores over a data set are undefined for many single pairs, which have no change
     or few of the classes, so these are counted here, in percent:
@@ -98,7 +98,7 @@ def pair_scores(counts: SCDConfusion) -> dict[str, float]:
 
 
 def choose_pairs(summaries: Sequence[PairSummary], most: int) -> dict[int, str]:
-    """Return the pairs to show when not all can be.
+    """Choose the pairs to show where there are too many.
 
     Of scored pairs a third each are the worst by their score, the best of those
     with annotated change, and the most changed of the others by share; without
@@ -106,7 +106,7 @@ def choose_pairs(summaries: Sequence[PairSummary], most: int) -> dict[int, str]:
 
     Args:
         summaries: All pairs.
-        most: How many to choose at most.
+        most: Greatest number of pairs to choose.
 
     Returns:
         Place in ``summaries`` and reason (``'worst'``, ``'best'``, ``'most changed'``)

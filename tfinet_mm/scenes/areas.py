@@ -1,6 +1,6 @@
 """True areas on the ground of a scene's pixels, and from-to areas.
 
-A pixel's area in its CRS is not that on the ground: in degrees it is none at all, and in Web
+A pixel's area in its CRS is not the one on the ground: in degrees there is none, and in Web
 Mercator it is four times too large at 60 degrees north. pyproj, of the extra ``geo``, is imported
 where it is used.
 """
@@ -16,21 +16,21 @@ from tfinet_mm.io.rasters import import_geo
 from tfinet_mm.scenes.grid import SceneGrid, apply_affine
 
 METHODS = 'auto', 'planar', 'geodesic'
-# 'auto' takes areas in the CRS's plane where they are nowhere further from the truth than this.
+# 'auto' takes planar areas where they differ from geodesic ones by no more than this share.
 MOST_DISTORTION = 0.005
-# Points along each side of the scene at which that is looked at.
+# Points along each side of the scene at which the two are compared.
 LOOKS = 17
-# Between points this far apart (in metres, and in pixels), areas are interpolated: to 5e-6 in a
-# Mercator projection, where they differ most.
+# Between points this far apart (in metres, and in pixels), areas are interpolated, with an error
+# of 5e-6 in a Mercator projection, where they differ most.
 MESH_METRES, MESH_PIXELS = 20_000, 64
 # Distance of two points whose coordinates are compared, where pixels are smaller: projections are
-# inverted to a tenth of a millimetre or so, which is much beside a small pixel.
+# inverted to a tenth of a millimetre or so, which is a lot for a small pixel.
 DIFFERENCE_METRES = 100
 METRES_A_DEGREE = 111_000
 
 
 class PixelAreas:
-    """The area of each pixel of a grid.
+    """Area of each pixel of a grid.
 
     Args:
         grid: The grid.
@@ -43,11 +43,11 @@ class PixelAreas:
     Attributes:
         method: 'planar', 'geodesic', or 'pixels' where the grid has no CRS.
         distortion: The largest relative difference of planar from geodesic areas in the scene;
-            None where there is no such thing.
+            None where either is undefined.
 
     Raises:
         MissingExtraError: pyproj is not installed.
-        SceneError: The method is none of these, or not possible with this CRS.
+        SceneError: The method is unknown, or not possible with this CRS.
 
     Example:
         >>> from rasterio import Affine
@@ -70,7 +70,7 @@ class PixelAreas:
             if method != 'auto':
                 raise SceneError(
                     f'areas by {method!r} need a CRS and the scene has none; state it with '
-                    'before_crs, or count pixels with the areas by auto'
+                    "before_crs (--before-crs), or count pixels with areas='auto'"
                 )
             self.method, self._flat = 'pixels', 1.0
             return
@@ -81,8 +81,8 @@ class PixelAreas:
         crs = pyproj.CRS.from_wkt(self.grid.crs.to_wkt())
         if crs.is_geographic and method == 'planar':
             raise SceneError(
-                f'{crs.name} is in degrees and has no planar areas; choose areas by geodesic '
-                'or auto'
+                f'{crs.name} is in degrees and has no planar areas; choose areas by '
+                "'geodesic' or 'auto'"
             )
         unit = 1.0 if crs.is_geographic else crs.axis_info[0].unit_conversion_factor
         side = self._flat**0.5 * (METRES_A_DEGREE if crs.is_geographic else unit)
@@ -98,7 +98,7 @@ class PixelAreas:
             if method == 'geodesic' or crs.is_geographic:
                 raise SceneError(
                     f'the scene, {self.grid.describe()}, lies nowhere on the globe, so that it has '
-                    'no geodesic areas; is its CRS right? before_crs replaces it'
+                    'no geodesic areas; state the right CRS with before_crs (--before-crs)'
                 )
             self.method = 'planar'
             return
@@ -109,7 +109,7 @@ class PixelAreas:
             self.method = 'planar' if near else 'geodesic'
 
     def _looks(self) -> np.ndarray | None:
-        """Geodesic areas of pixels all over the scene that are on the globe, if any are."""
+        """Return geodesic areas of pixels all over the scene that are on the globe, else None."""
         rows, columns = (
             np.linspace(0, length - 1, LOOKS) for length in (self.grid.height, self.grid.width)
         )
@@ -119,7 +119,7 @@ class PixelAreas:
 
     @property
     def constant(self) -> float | None:
-        """The area of every pixel where all have the same, else None."""
+        """Return the area of a pixel where all have the same, else None."""
         return None if self.method == 'geodesic' else self._flat
 
     def rows(self, top: int, rows: int) -> np.ndarray:
@@ -127,7 +127,7 @@ class PixelAreas:
 
         Args:
             top: The first row.
-            rows: How many.
+            rows: Number of rows.
 
         Returns:
             float64 square metres (pixels where there is no CRS), (rows, width) or an array that
@@ -145,15 +145,15 @@ class PixelAreas:
         return _interpolate(nodes.T, column_nodes, np.arange(self.grid.width)).T
 
     def _nodes(self, first: int, last: int, length: int) -> np.ndarray:
-        """Numbers of rows or columns around first..last; the same ones whatever the block."""
+        """Return mesh rows or columns around first..last, the same ones whatever the block."""
         steps = np.arange(first // self._step, last // self._step + 2) * self._step
         return np.unique(np.minimum(steps, length - 1))
 
     def _geodesic(self, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
         """Return areas (R, C) on the ellipsoid of the pixels at some rows and columns.
 
-        It is what longitude and latitude span as column and row go on by one, which differences
-        over half a pixel or :data:`DIFFERENCE_METRES` to both sides tell.
+        It is the area that steps of one column and of one row span on the ellipsoid, from
+        differences over half a pixel or :data:`DIFFERENCE_METRES` to both sides.
         """
         x, y = np.meshgrid(columns + 0.5, rows + 0.5)
         half = self._half
@@ -170,7 +170,7 @@ class PixelAreas:
 
 
 class _Globe:
-    """The ellipsoid of a CRS, without any shift of its datum."""
+    """Ellipsoid of a CRS, without any shift of its datum."""
 
     def __init__(self, pyproj: Any, crs: Any) -> None:
         globe = crs.geodetic_crs
@@ -180,7 +180,7 @@ class _Globe:
         self._flattening = 1 - (globe.ellipsoid.semi_minor_metre / self._large) ** 2
 
     def place(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Longitude and latitude in radians, infinite where the CRS doesn't reach."""
+        """Return longitude and latitude in radians, infinite outside the reach of the CRS."""
         longitude, latitude = self._transformer.transform(x, y)
         return longitude * self._radians, latitude * self._radians
 
@@ -191,7 +191,7 @@ class _Globe:
 
 
 def _turn(difference: np.ndarray) -> np.ndarray:
-    """Return a difference of longitudes the shorter way round."""
+    """Return a difference of longitudes in radians, the shorter way round."""
     return (difference + np.pi) % (2 * np.pi) - np.pi
 
 

@@ -1,4 +1,4 @@
-"""Windows over a scene, and one seamless map from what was predicted in them."""
+"""Place windows over a scene, and blend their predictions into one seamless map."""
 
 from __future__ import annotations
 
@@ -53,12 +53,12 @@ class WindowPlan:
 
     @property
     def tops(self) -> list[int]:
-        """First row of each row of windows."""
+        """Return the first row of each row of windows."""
         return window_starts(self.height, self.size, self.size - self.overlap)
 
     @property
     def stripes(self) -> list[tuple[int, int]]:
-        """First row and the one after the last of what each row of windows completes."""
+        """Return the rows that each row of windows completes: first, and the one after the last."""
         tops = self.tops
         return list(zip(tops, [*tops[1:], self.height], strict=True))
 
@@ -72,8 +72,8 @@ class WindowPlan:
     def first_needed(self, done: int) -> int:
         """Return the first row of windows that reaches below the scene's row ``done``.
 
-        Where the ``done`` first rows of a scene are finished, a run that goes on from
-        there with these windows gives what an undisturbed one does, bit for bit.
+        Where the ``done`` first rows of a scene are finished, a run that resumes there
+        with these windows gives the same as one that never stopped, bit for bit.
         """
         ends = [min(top + self.size, self.height) for top in self.tops]
         return next((number for number, end in enumerate(ends) if end > done), len(ends))
@@ -83,7 +83,7 @@ class Prediction(NamedTuple):
     """Maps predicted in a window.
 
     Attributes:
-        window: Where.
+        window: Its place in the scene.
         values: (C, h, w) float32, or None where no pixel of the window is valid.
         valid: (h, w) bool, False where the scene has no data.
     """
@@ -111,7 +111,7 @@ def blending_weight(height: int, width: int, overlap: int) -> np.ndarray:
     """Return the weight of each pixel of a window.
 
     Towards each edge the weight falls from 1 as a squared sine over the overlap, so
-    that it is next to nothing where a window ends, and that two neighbours sum to 1.
+    that it is nearly 0 at the end of a window, and that two neighbours sum to 1.
 
     Args:
         height: Rows of the window.
@@ -150,7 +150,7 @@ def blend(
         predictions: One for each window in the order of
             ``plan.rows(plan.first_needed(done))``.
         channels: Number of maps C of a prediction.
-        done: Rows of the scene that are finished already and not wanted again; the
+        done: Number of rows of the scene that are finished already and left out, the
             end of a stripe.
 
     Yields:
@@ -164,7 +164,7 @@ def blend(
     height = min(plan.size, plan.height)
     weight = blending_weight(height, min(plan.size, plan.width), plan.overlap)
     total = np.zeros((channels, height, plan.width), np.float32)
-    # Large arrays that are made anew for each window cost more than the arithmetic.
+    # Allocating large arrays for each window would cost more than the arithmetic.
     weighted = np.empty((channels, *weight.shape), np.float32)
     weights = np.zeros((height, plan.width), np.float32)
     valid = np.zeros((height, plan.width), bool)
@@ -205,8 +205,8 @@ def _checked(prediction: Prediction | None, window: Window, channels: int) -> Pr
     shape = channels, window.height, window.width
     if prediction.window != window:
         raise SceneError(
-            f'expected the prediction of {window}, got that of {prediction.window}; they have to '
-            'come in the order of the plan'
+            f'expected the prediction of {window}, got that of {prediction.window}; give them in '
+            'the order of the plan'
         )
     if prediction.valid.shape != shape[1:] or (
         (prediction.values is None and prediction.valid.any())
@@ -223,8 +223,8 @@ def _checked(prediction: Prediction | None, window: Window, channels: int) -> Pr
 def fill_invalid(pair: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """Give pixels without data the values of a valid pixel next to them.
 
-    Networks look around a pixel; black nodata would darken and change what they see
-    at its edge.
+    A network's result at a pixel depends on those around it; black nodata would change
+    the results at its edge.
 
     Args:
         pair: (C, H, W), both dates' bands.

@@ -1,4 +1,4 @@
-"""Cloud-optimised GeoTIFFs with colours and class names.
+"""Write cloud-optimised GeoTIFFs with colours and class names.
 
 GDAL's COG driver writes them block by block. rasterio, the extra ``geo``, is imported where it is
 used.
@@ -36,10 +36,11 @@ def write_cog(
     tags: Mapping[str, str] | None = None,
     resampling: str = 'nearest',
 ) -> None:
-    """Copy a raster of one band to a cloud-optimised GeoTIFF, whole or not at all.
+    """Copy a raster of one band to a cloud-optimised GeoTIFF, which appears once it is complete.
 
     Tiles of 512 pixels, DEFLATE (floats with their predictor), overviews down to one tile,
-    BigTIFF where it may be needed. Values are those of the source; what they mean is said here.
+    BigTIFF where it may be needed. The values are those of the source; the options below give
+    their meaning.
 
     Class names are category names of the band as GDAL and QGIS show them. GeoTIFF has no place for
     those, so GDAL stores them in ``target + '.aux.xml'``; the file's own tag ``CLASS_NAMES`` has
@@ -55,11 +56,11 @@ def write_cog(
         colours: RGB colour of each value from 0 on, at most 256; uint8 only.
         class_names: Name of each value from 0 on.
         tags: Metadata of the file.
-        resampling: How overviews are made: 'nearest', or 'average' over pixels with data.
+        resampling: Resampling of overviews: 'nearest', or 'average' over pixels with data.
 
     Raises:
         MissingExtraError: rasterio is not installed.
-        SceneError: The source has other bands or another type, or an option is none of the above.
+        SceneError: The source has more bands or another type, or an option is out of range.
         OSError: The source can't be read or the target not written.
     """
     rasterio = import_geo('rasterio', 'Writing a GeoTIFF')
@@ -85,7 +86,7 @@ def write_cog(
     _describe_band(root, kind, source, description, nodata, colours or (), class_names or ())
     options = dict(
         compress='DEFLATE',
-        # Differences of neighbours make floats smaller, and codes of classes larger.
+        # The predictor makes files of floats smaller, and those of class codes larger.
         predictor='YES' if kind == 'float32' else 'NO',
         blocksize=TILE,
         resampling=resampling.upper(),
@@ -99,7 +100,7 @@ def write_cog(
                 text = ElementTree.tostring(root, encoding='unicode')
                 copy(text, partial, driver='COG', **options)
                 _check(partial, (width, height))
-            # Before the file itself, which says that all is there.
+            # Before the file itself, whose presence means that both are complete.
             if made.exists():
                 made.replace(names)
             else:
@@ -117,7 +118,7 @@ def _describe_file(
     tags: Mapping[str, str],
     class_names: Sequence[str] | None,
 ) -> None:
-    """Add what a VRT says of the whole file."""
+    """Add the elements of a VRT for the whole file."""
     if crs is not None:
         ElementTree.SubElement(root, 'SRS').text = crs.to_wkt()
     if crs is not None or not transform.is_identity:
@@ -139,7 +140,7 @@ def _describe_band(
     colours: Sequence[Sequence[int]],
     class_names: Sequence[str],
 ) -> None:
-    """Add what a VRT says of the band; the order of the parts is that of GDAL's schema."""
+    """Add the elements of a VRT for the band, in the order of GDAL's schema."""
     band = ElementTree.SubElement(root, 'VRTRasterBand', dataType=GDAL_TYPES[kind], band='1')
     ElementTree.SubElement(band, 'Description').text = description
     ElementTree.SubElement(band, 'NoDataValue').text = repr(nodata)
@@ -166,7 +167,7 @@ def _check(path: Path, size: tuple[int, int]) -> None:
 
 
 def _names_file(path: str | os.PathLike[str]) -> Path:
-    """Return the file in which GDAL stores what a GeoTIFF can't."""
+    """Return the file in which GDAL stores metadata that a GeoTIFF can't hold."""
     return Path(f'{os.fspath(path)}.aux.xml')
 
 

@@ -1,4 +1,4 @@
-"""Sum up the areas of a scene's transitions: how much of each class became which."""
+"""Sum up the areas of a scene's transitions, from each class to each class."""
 
 from __future__ import annotations
 
@@ -27,16 +27,16 @@ SQUARE_METRES_A_HECTARE = 10_000
 
 @dataclass(frozen=True)
 class FromToAreas:
-    """Areas and numbers of pixels by what happened to them.
+    """Areas and numbers of pixels by transition.
 
     Attributes:
         classes: The K land-cover classes.
         unit: 'ha', or 'pixels' for a scene without CRS.
-        method: How areas were taken: 'planar', 'geodesic' or 'pixels'.
+        method: Method of the areas: 'planar', 'geodesic' or 'pixels'.
         distortion: Largest relative difference of planar from geodesic areas in the scene; None
-            where there is no such thing.
+            where either is undefined.
         matrix: (K, K) float64: the area that was class row before and is class column after,
-            among changed pixels. The diagonal is of those that the network calls changed though
+            among changed pixels. The diagonal holds those that the network calls changed though
             their class is the same.
         pixels: (K, K) int64, the same in pixels.
         unchanged: Area that didn't change.
@@ -78,7 +78,7 @@ class FromToAreas:
         ]
 
     def totals(self) -> dict[str, tuple[float, int]]:
-        """Return the area and pixels that changed, didn't, have no data, and all of them."""
+        """Return area and pixels that changed, that didn't, without data, and in total."""
         changed = float(self.matrix.sum()), int(self.pixels.sum())
         unchanged = self.unchanged, self.unchanged_pixels
         nodata = self.nodata, self.nodata_pixels
@@ -86,7 +86,7 @@ class FromToAreas:
         return dict(changed=changed, unchanged=unchanged, nodata=nodata, total=(area, int(pixels)))
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it as plain values, as they are in ``areas.json``."""
+        """Return everything as plain values, as in ``areas.json``."""
         return dict(
             unit=self.unit,
             method=self.method,
@@ -100,7 +100,7 @@ class FromToAreas:
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> FromToAreas:
-        """Return the areas that :meth:`as_json` gave.
+        """Return the areas of the values of :meth:`as_json`.
 
         Raises:
             KeyError: A part is missing.
@@ -115,10 +115,10 @@ class FromToAreas:
         )
 
     def write(self, folder: str | Path) -> None:
-        """Write ``areas.csv`` and then ``areas.json``, each whole or not at all.
+        """Write ``areas.csv`` and then ``areas.json``; each appears once it is complete.
 
-        The table has a row for each pair of classes, for what each class lost and gained, and for
-        the totals, with the columns ``what``, ``from``, ``to``, the unit and ``pixels``.
+        The table has a row for each pair of classes, for the loss and the gain of each class, and
+        for the totals, with the columns ``what``, ``from``, ``to``, the unit and ``pixels``.
         """
         folder = Path(folder)
         rows: list[list[Any]] = [
@@ -179,7 +179,7 @@ def from_to_areas(
             if largest > most:
                 raise SceneError(
                     f'{transition} holds the code {largest}, expected 0 to {most} for '
-                    f'{len(classes)} classes, or {nodata}; is it of other classes?'
+                    f'{len(classes)} classes, or {nodata}; give the classes it was made with'
                 )
             codes[unknown] = most + 1
             counts += np.bincount(codes.ravel(), minlength=most + 2)

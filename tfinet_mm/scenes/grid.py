@@ -1,4 +1,4 @@
-"""The pixel grid that two scenes are compared on: their overlap, in whole pixels.
+"""Find the pixel grid on which two scenes are compared: their overlap, in whole pixels.
 
 rasterio, the extra ``geo``, is imported where it is used.
 """
@@ -22,10 +22,10 @@ EDGE_POINTS = 65
 
 @dataclass(frozen=True)
 class SceneGrid:
-    """A pixel grid on the ground.
+    """Pixel grid on the ground.
 
     Attributes:
-        crs: The ``rasterio.crs.CRS``, None where nothing is known of it.
+        crs: The ``rasterio.crs.CRS``, None where it is unknown.
         transform: The ``affine.Affine`` from (column, row) to coordinates of ``crs``;
             whole numbers are the corners of pixels.
         width: Columns.
@@ -45,20 +45,20 @@ class SceneGrid:
         return replace(self, transform=moved, width=window.width, height=window.height)
 
     def reduced(self, max_side: int) -> SceneGrid:
-        """Return the same ground in larger pixels, so that no side has more than ``max_side``."""
+        """Return the same extent in larger pixels, so that no side has more than ``max_side``."""
         factor = max(self.width, self.height) / max_side
         if factor <= 1:
             return self
         return self.in_pixels(*(max(round(s / factor), 1) for s in (self.width, self.height)))
 
     def in_pixels(self, width: int, height: int) -> SceneGrid:
-        """Return the same ground in another number of pixels."""
+        """Return the same extent in another number of pixels."""
         old, x, y = self.transform, self.width / width, self.height / height
         transform = type(old)(old.a * x, old.b * y, old.c, old.d * x, old.e * y, old.f)
         return SceneGrid(self.crs, transform, width, height)
 
     def outline(self) -> tuple[np.ndarray, np.ndarray]:
-        """Points all around the edge: x and y in ``crs``, each of one dimension."""
+        """Return points all around the edge: x and y in ``crs``, each of one dimension."""
         along = np.linspace(0, 1, EDGE_POINTS)
         low, high = np.zeros_like(along), np.ones_like(along)
         columns = np.concatenate([along, high, along, low]) * self.width
@@ -66,16 +66,16 @@ class SceneGrid:
         return apply_affine(self.transform, columns, rows)
 
     def describe(self) -> str:
-        """Extent and CRS in words, for messages."""
+        """Return extent and CRS as text, for messages."""
         x, y = self.outline()
         name = 'no CRS' if self.crs is None else self.crs.to_string()
         return f'x {x.min():.10g} to {x.max():.10g}, y {y.min():.10g} to {y.max():.10g} ({name})'
 
 
 def apply_affine(transform: Any, x: Any, y: Any) -> tuple[Any, Any]:
-    """Points, numbers or arrays, moved by an ``affine.Affine``.
+    """Transform points, numbers or arrays, by an ``affine.Affine``.
 
-    Written out, since affine 2 and 3 differ in the operator for it.
+    The sums are written out, since affine 2 and 3 have different operators for it.
     """
     return (
         transform.a * x + transform.b * y + transform.c,
@@ -119,19 +119,19 @@ def common_grid(
     Args:
         before: Grid of the first scene.
         after: Grid of the second.
-        grid: Whose pixels the result has: ``'before'``, ``'after'``, or a
+        grid: Pixels of the result: those of ``'before'`` or ``'after'``, or a
             number: square pixels of that size in the units of ``before``'s CRS,
             north up, the first at the upper left corner of ``before``.
-        names: What the scenes are called in messages.
+        names: Names of the scenes in messages.
 
     Returns:
         The pixels of that grid that lie wholly in the other scene's extent (in
-        its bounding box as seen from this grid, where the scenes are turned
-        against each other; what lies outside is nodata there).
+        its bounding box as seen from this grid, where the scenes are rotated
+        against each other; pixels outside it are nodata there).
 
     Raises:
         SceneError: The scenes don't overlap by a whole pixel, or ``grid`` is
-            none of the above.
+            out of range.
 
     Example:
         >>> from rasterio import Affine
@@ -161,14 +161,14 @@ def common_grid(
         raise SceneError(
             "the scenes don't overlap by a whole pixel: "
             f'before{names[0]} covers {before.describe()}, after{names[1]} '
-            f'{after.describe()}; are these two scenes of one place? A wrong CRS in one of the '
-            'files is replaced by the option before_crs or after_crs'
+            f'{after.describe()}; give two scenes of one place, or replace a wrong CRS by '
+            'before_crs or after_crs (--before-crs, --after-crs)'
         )
     return base.cut(Window(left, top, right - left, bottom - top))
 
 
 def _squares(scene: SceneGrid, size: float) -> SceneGrid:
-    """North-up square pixels over a scene's extent."""
+    """Return a grid of north-up square pixels over a scene's extent."""
     x, y = scene.outline()
     spans = float(np.ptp(x)), float(np.ptp(y))
     if not (math.isfinite(size) and 0 < size <= min(spans)):

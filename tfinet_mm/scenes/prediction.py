@@ -1,4 +1,4 @@
-"""From two rasters to the results of a scene."""
+"""Predict a scene: from two rasters to the files of its results."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from tfinet_mm.scenes.reader import ScenePair, input_files
 from tfinet_mm.scenes.results import SCENE_FILE, is_finished, result_files
 from tfinet_mm.scenes.staging import STAGED, Staging, scene_manifest
 from tfinet_mm.scenes.streaming import WindowReader, needed_rows, predict_rows, share
-from tfinet_mm.scenes.write_results import finish_scene
+from tfinet_mm.scenes.write_results import write_results
 from tfinet_mm.utils.dist import on_first_rank
 from tfinet_mm.utils.fingerprints import fingerprints, joined
 from tfinet_mm.utils.manifest import RunManifest, plain
 from tfinet_mm.version import __version__
 
 STAGING_FOLDER = '.staging'
-# GDAL's cache: twice what a row of windows holds, and this for what lies around it.
+# GDAL's cache: twice the bytes of a row of windows, plus this for the pixels around it.
 CACHE_BASE = 128 << 20
 UNSHOWN = ('before_crs', 'after_crs', 'same_grid', 'nodata')
 
@@ -54,9 +54,9 @@ def predict_scene(
 ) -> Path:
     """Predict two georeferenced rasters of any size, and write maps, polygons and areas.
 
-    No more than a row of windows is in memory. What is finished is on disk: a run
-    that was stopped goes on where it was, to the same results. Under several
-    processes (``torch.distributed``) each predicts its share of the rows, the
+    Memory holds no more than a row of windows. Finished rows are on disk: a run
+    that was stopped resumes where it was, with the same results. Of several
+    processes (``torch.distributed``) each predicts its share of the rows, and the
     first one writes the results.
 
     Args:
@@ -70,24 +70,24 @@ def predict_scene(
         batch_size: Windows that go through the network together; by default
             that of the inferencer.
         workers: Threads that read ahead; results don't depend on it.
-        overwrite: Replace what is in ``out``, finished or not.
+        overwrite: Replace the results in ``out``, finished or not.
         progress: Show a progress bar.
         polygons: Also write polygons of the changes.
-        min_area: Square metres that a polygon has at least.
+        min_area: Least area of a polygon in square metres.
         **reading: Options of :class:`~tfinet_mm.scenes.reader.ScenePair`. By
             default ``bands`` and ``stretch`` are the bands and the value range
             of the network's own pipeline, where it has them.
 
     Returns:
-        ``out``. Where the results are there already, nothing is done.
+        ``out``. Nothing is done where it holds these results already.
 
     Raises:
         FileNotFoundError: There is no such file.
-        MissingExtraError: rasterio, or what polygons need, is not installed.
+        MissingExtraError: rasterio, or a package for polygons, is not installed.
         SceneError: The rasters don't fit together or to the network, or an option
-            is out of range; the message names the option that settles it.
-        ManifestError: ``out`` holds what other settings or other files made; the
-            message says what differs.
+            is out of range; the message names the option to set.
+        ManifestError: ``out`` holds results of other settings or other files; the
+            message lists the differences.
         FolderInUseError: Another run is writing to ``out``.
     """
     started = time.monotonic()
@@ -95,9 +95,9 @@ def predict_scene(
     rank, world = get_dist_info()
     reading = _with_defaults(inferencer, reading)
     options = _options(inferencer, window, overlap, batch_size)
-    finishing: dict[str, Any] = dict(polygons=bool(polygons), min_area=float(min_area))
+    output_settings: dict[str, Any] = dict(polygons=bool(polygons), min_area=float(min_area))
     if not (min_area >= 0 and np.isfinite(min_area)):
-        raise SceneError(f'the smallest area is 0 square metres or more, got {min_area}')
+        raise SceneError(f'min_area must be 0 square metres or more, got {min_area}')
     rasterio = import_rasterio(before)
 
     def prepare() -> _Prepared | None:
@@ -107,17 +107,17 @@ def predict_scene(
             for manifest in (run, staging.manifest):
                 manifest.recall()
             settings = _settings(inferencer, options, pair, before, after)
-            # What the grid and the metadata don't show.
+            # Options that neither the grid nor the metadata shows.
             said = {key: str(reading[key]) for key in UNSHOWN if reading.get(key) is not None}
             settings['reading'] = said
-            if run.lock_unless(lambda: not overwrite and _is_made(run, settings | finishing)):
+            if run.lock_unless(lambda: not overwrite and _is_made(run, settings | output_settings)):
                 if staging.folder.exists():
-                    # Left over where a run was stopped after its last file. No need to remove it.
+                    # Left over from a run that was stopped after its last file; it may stay.
                     with suppress(OSError):
                         run.lock()
                         staging.remove()
                 return None
-            # Of the same settings, then, but it lacks files.
+            # The folder is of the same settings, but lacks files.
             incomplete = not overwrite and run.path.is_file()
             run.path.unlink(missing_ok=True)
             if overwrite:
@@ -132,7 +132,7 @@ def predict_scene(
             missing = sorted(set(range(len(plan.tops))) - staging.finished())
             return _Prepared(settings, stretches, plan, missing)
 
-    # Here, so that the folder is locked until the results are written.
+    # Opened here, so that the folder is locked until the results are written.
     with scene_manifest(out, SCENE_FILE) as run:
         with rasterio.Env(GDAL_CACHEMAX=CACHE_BASE >> 20):
             prepared = on_first_rank(prepare)
@@ -176,7 +176,7 @@ def predict_scene(
             if lacking:
                 raise OSError(
                     f'{staging.folder} lacks the rows {sorted(lacking)[:5]} of windows that '
-                    'another process wrote; all processes have to see one folder'
+                    'another process wrote; all processes must share one folder'
                 )
             changed = run.differences(settings['inputs'], _inputs(before, after))
             if changed:
@@ -185,11 +185,11 @@ def predict_scene(
                     '--overwrite, or in another folder, when it is written'
                 )
             with open_pair() as pair:
-                made = _write_results(inferencer, pair, staging, out, finishing, progress)
+                made = _write_results(inferencer, pair, staging, out, output_settings, progress)
                 write_quicklooks(pair, out)
             found = made | dict(
                 files=result_files(inferencer.class_table, polygons),
-                settings=settings | finishing,
+                settings=settings | output_settings,
                 **{key: settings[key] for key in ('before', 'after', 'grid')},
                 software=f'tfinet_mm {__version__}',
                 resumed_rows=len(plan.tops) - len(missing),
@@ -204,7 +204,7 @@ def predict_scene(
 
 
 class _Prepared(NamedTuple):
-    """What the first process tells the others."""
+    """Values that the first process sends to the others."""
 
     settings: dict[str, Any]
     stretches: Mapping[str, Any]
@@ -213,12 +213,12 @@ class _Prepared(NamedTuple):
 
 
 def _cache_megabytes(plan: WindowPlan, bands: int) -> int:
-    """Return the size of GDAL's cache: a row of windows, of both dates, of four bytes."""
+    """Return the size of GDAL's cache in MiB, by a row of windows of both dates as float32."""
     return (CACHE_BASE + 2 * 2 * bands * 4 * plan.size * plan.width) >> 20
 
 
 def _with_defaults(inferencer: ScenePredictor, reading: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the reader's options, with bands and values as the network's pipeline reads."""
+    """Return the reader's options, by default with bands and values of the network's pipeline."""
     options = dict(reading)
     if options.get('bands') is None and inferencer.bands is not None:
         options['bands'] = inferencer.bands
@@ -245,14 +245,14 @@ def _check_network(inferencer: ScenePredictor, pair: ScenePair) -> None:
         bands = list(range(1, inferencer.network_bands + 1))
         raise SceneError(
             f'the network takes {inferencer.network_bands} bands of each date, the scene gives '
-            f'{pair.bands}; choose them in the order of the network with the option bands, for '
-            f'example bands={bands}'
+            f'{pair.bands}; choose them in the order of the network with the option bands '
+            f'(--bands), for example bands={bands}'
         )
     if inferencer.other_transforms:
         raise SceneError(
             "the network's test pipeline does more than load and pack a pair: "
             f'{", ".join(inferencer.other_transforms)}; scenes are predicted without, so take it '
-            'out of the config, or predict the rasters as pictures (--as picture)'
+            'out of the config, or predict the rasters as pictures (--input-type picture)'
         )
 
 
@@ -263,7 +263,7 @@ def _settings(
     before: PathLike,
     after: PathLike,
 ) -> dict[str, Any]:
-    """Everything that decides about the maps, as plain values."""
+    """Return everything that the maps depend on, as plain values."""
     sources = pair.metadata()
     for role, path in (('before', before), ('after', after)):
         sources[role]['file'] = os.path.abspath(path)
@@ -275,13 +275,13 @@ def _settings(
 
 
 def _inputs(before: PathLike, after: PathLike) -> dict[str, Any]:
-    """Return what the scene is read from, by content."""
+    """Return the input files of a scene, by content."""
     paths = dict(before=before, after=after)
     return {role: joined(fingerprints(input_files(path))) for role, path in paths.items()}
 
 
 def _is_made(run: RunManifest, settings: dict[str, Any]) -> bool:
-    """Whether all results of these settings are there; those of others are refused."""
+    """Return whether all results of these settings are there; refuse those of others."""
     found = run.read(['settings'])
     if found is None:
         return False
@@ -293,7 +293,7 @@ def _network(inferencer: ScenePredictor) -> Callable[[np.ndarray], np.ndarray]:
     def predict(pairs: np.ndarray) -> np.ndarray:
         parts = list(inferencer.predict_probabilities(pairs))
         channels = sum(part.shape[1] for part in parts)
-        # NumPy's large arrays come in huge pages, which are there sooner than torch's small ones.
+        # NumPy's large arrays get huge pages, which are faster to allocate than torch's small ones.
         made = np.empty((len(pairs), channels, *pairs.shape[2:]), np.float32)
         torch.cat([part.cpu() for part in parts], dim=1, out=torch.from_numpy(made))
         return made
@@ -306,12 +306,12 @@ def _write_results(
     pair: ScenePair,
     staging: Staging,
     out: Path,
-    finishing: Mapping[str, Any],
+    output_settings: Mapping[str, Any],
     progress: bool,
 ) -> dict[str, Any]:
-    """Make rasters, polygons and areas of what is staged."""
+    """Make rasters, polygons and areas of the staged maps."""
     read = {date.upper(): json.dumps(found) for date, found in pair.metadata().items()}
-    return finish_scene(
+    return write_results(
         out,
         {name: staging.path(name) for name in STAGED},
         pair.grid,
@@ -319,5 +319,5 @@ def _write_results(
         threshold=inferencer.settings['threshold'],
         tags=read,
         progress=progress,
-        **finishing,
+        **output_settings,
     )

@@ -1,4 +1,4 @@
-"""Interface of whatever predicts the windows of a scene."""
+"""Interface of a network that predicts the windows of a scene."""
 
 from __future__ import annotations
 
@@ -12,55 +12,55 @@ from tfinet_mm.structures import ClassTable, SCDProbabilities
 
 
 class ScenePredictor(Protocol):
-    """A network that is ready to predict; :class:`~tfinet_mm.apis.SCDInferencer` is one."""
+    """Network that is ready to predict, such as :class:`~tfinet_mm.apis.SCDInferencer`."""
 
     @property
     def class_table(self) -> ClassTable:
-        """Names and colours of the K + 1 classes."""
+        """Return names and colours of the K + 1 classes."""
         ...
 
     @property
     def network_bands(self) -> int:
-        """Bands B of each date that the network takes."""
+        """Return the number of bands B of each date that the network takes."""
         ...
 
     @property
     def bands(self) -> Any:
-        """Bands of a file by default, counted from 1; None for the first."""
+        """Return the bands of a file by default, counted from 1; None for the first."""
         ...
 
     @property
     def value_range(self) -> Any:
-        """Values of a file that become 0 and 255 by default; None where no one said."""
+        """Return the values of a file that become 0 and 255 by default; None where unstated."""
         ...
 
     @property
     def window(self) -> int:
-        """Side of a window in pixels by default."""
+        """Return the default side of a window in pixels."""
         ...
 
     @property
     def overlap(self) -> int:
-        """Pixels that windows share by default."""
+        """Return the number of pixels that windows share by default."""
         ...
 
     @property
     def batch_size(self) -> int:
-        """Windows that go through the network together by default."""
+        """Return the number of windows that go through the network together by default."""
         ...
 
     @property
     def other_transforms(self) -> Sequence[str]:
-        """Steps of the network's pipeline that a scene would leave out."""
+        """Return the steps of the network's pipeline that a scene would leave out."""
         ...
 
     @property
     def settings(self) -> dict[str, Any]:
-        """All that decides about its predictions, for JSON; with ``threshold``."""
+        """Return everything that its predictions depend on, for JSON; with ``threshold``."""
         ...
 
     def whole_images(self) -> AbstractContextManager[None]:
-        """Take each image as a whole in the block, whatever the config says of windows."""
+        """Predict each image as a whole in the block, even if the config asks for windows."""
         ...
 
     def predict_probabilities(self, pairs: np.ndarray) -> SCDProbabilities:

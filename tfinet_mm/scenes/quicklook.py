@@ -1,4 +1,4 @@
-"""Small pictures of both dates, to look at."""
+"""Write small pictures of both dates, for viewing."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ JPEG_QUALITY = 85
 def write_quicklooks(pair: ScenePair, folder: str | Path, max_side: int = QUICKLOOK_SIDE) -> None:
     """Write ``before.jpg`` and ``after.jpg``, both dates on the grid of the results.
 
-    The first three bands as red, green and blue, or the first one grey, as the
-    stretch makes them 0..255; black where there are no data.
+    They show the first three bands as red, green and blue, or the first one in
+    grey, stretched to 0..255; pixels without data are black.
 
     Args:
         pair: The open scene.
-        folder: Where to write.
-        max_side: Pixels of the longer side at most.
+        folder: Folder to write to.
+        max_side: Greatest length of the longer side in pixels.
     """
     values, _ = pair.picture(max_side)
     for name, date in zip(('before', 'after'), np.split(values, 2), strict=True):

@@ -1,4 +1,4 @@
-"""Reading two georeferenced scenes, window by window, on one grid."""
+"""Read two georeferenced scenes, window by window, on one grid."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ VIEWERS = ('.aux.xml', '.ovr')
 class ScenePair:
     """Two rasters of one place, read in windows of their overlap.
 
-    Nothing but what a window needs is read, and a scene on another grid is
-    warped while it is read. To be used from one thread at a time, as GDAL's
-    data sets are; open one for each process.
+    Only the pixels of a window are read, and a scene on another grid is warped
+    while it is read. One thread may use it at a time, as GDAL's data sets; open
+    one for each process.
 
     Args:
         before: The file of the first date; anything that rasterio opens.
@@ -37,22 +37,22 @@ class ScenePair:
         bands: Numbers of the bands to read, counted from 1, in the order the
             network takes; or ``{'before': [...], 'after': [...]}``. The default
             is all bands but a transparency (alpha) band, in the stored order.
-        stretch: How values become 0..255: ``(low, high)``, one such pair for
+        stretch: Values that become 0 and 255: ``(low, high)``, one such pair for
             each band, or ``'percentiles'`` of each band of each scene; or
-            ``{'before': ..., 'after': ...}``. A :class:`Stretch` is taken as it
-            is. The default takes 8-bit values as they are and refuses others.
-        percentiles: Which percentiles become 0 and 255. They are taken from a
-            picture of the whole file with at most 1024 pixels a side, read from
-            its overviews, and so are the same each time.
+            ``{'before': ..., 'after': ...}``. A :class:`Stretch` is used as it
+            is. The default keeps 8-bit values and refuses others.
+        percentiles: The percentiles that become 0 and 255. They are taken from
+            a picture of the whole file with at most 1024 pixels a side, read
+            from its overviews, and so are the same each time.
         resampling: A name of ``rasterio.enums.Resampling``, for the warped scene.
-        before_crs: CRS of ``before`` in place of what the file says or lacks.
-        after_crs: The same of ``after``.
-        nodata: Value of pixels without data, in place of what the files say
-            (nodata, mask or transparency); or ``{'before': ..., 'after': ...}``.
-        same_grid: Take pixel (0, 0) of both for the same place and leave the
-            georeference of ``after`` unread; both have to be of one size.
+        before_crs: CRS of ``before``, in place of that of the file, if any.
+        after_crs: The same for ``after``.
+        nodata: Value of pixels without data, in place of nodata, mask or
+            transparency of the files; or ``{'before': ..., 'after': ...}``.
+        same_grid: Take pixel (0, 0) of both as the same place and ignore the
+            georeference of ``after``; both must be of one size.
 
-    Two files that both lack a CRS are taken for one pixel grid if size and
+    Two files that both lack a CRS count as one pixel grid if size and
     transform are equal, as they are in files without any georeference.
 
     Attributes:
@@ -64,7 +64,7 @@ class ScenePair:
         FileNotFoundError: There is no such file.
         MissingExtraError: rasterio is not installed.
         SceneError: The two don't fit together; the message names the option
-            that settles it.
+            to set.
     """
 
     def __init__(
@@ -142,14 +142,14 @@ class ScenePair:
         return self._joined([date.read(box) for date in self._dates])
 
     def picture(self, max_side: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return all of the grid at reduced size, read from overviews where the files have them.
+        """Return the whole grid at reduced size, read from overviews where the files have them.
 
         Pixels are picked, not averaged, where there are none; nothing is
-        enlarged. Another grid is warped after it was reduced, so this is to look
-        at, not to compute with.
+        enlarged. Another grid is warped after it was reduced, so the picture is
+        for viewing, not for computing.
 
         Args:
-            max_side: Pixels of the longer side at most.
+            max_side: Greatest length of the longer side in pixels.
 
         Returns:
             The pair (2B, h, w) and its valid pixels (h, w), as :meth:`read` has them.
@@ -181,9 +181,9 @@ class ScenePair:
 
 
 def input_files(path: PathLike) -> list[str]:
-    """Return a raster's file and those that it takes pixels and masks from.
+    """Return a raster's file and those that it takes pixels and masks from, many for a mosaic.
 
-    They are many for a mosaic (VRT). Statistics and overviews, which viewers add, are left out.
+    Statistics and overviews, which viewers add, are left out.
     """
     rasterio = import_rasterio(path)
     found: list[str] = []
@@ -201,7 +201,7 @@ def input_files(path: PathLike) -> list[str]:
 
 
 class _Date:
-    """One open file of a pair."""
+    """Open file of one date of a pair."""
 
     def __init__(
         self,
@@ -223,10 +223,12 @@ class _Date:
             known = self._raster.crs if crs is None else rasterio.crs.CRS.from_user_input(crs)
         except rasterio.errors.CRSError as error:
             raise SceneError(
-                f'{role}_crs={crs!r} is no CRS ({error}); for example EPSG:32633'
+                f'{role}_crs={crs!r} is no CRS ({error}); expected one such as EPSG:32633'
             ) from error
         except rasterio.errors.RasterioError as error:
-            raise SceneError(f'{path} can not be read as a raster ({error})') from error
+            raise SceneError(
+                f'{path} can not be read as a raster ({error}); expected a file that GDAL opens'
+            ) from error
         self.grid = SceneGrid(
             known or None, self._raster.transform, self._raster.width, self._raster.height
         )
@@ -272,18 +274,22 @@ class _Date:
             if kinds == ['uint8']:
                 return Stretch('none')
             raise SceneError(
-                f'{name} stores {", ".join(kinds)} values, expected uint8 (0..255); say how they '
-                'become 0..255: stretch=(low, high), one (low, high) for each band, or '
-                "stretch='percentiles'"
+                f'{name} stores {", ".join(kinds)} values, expected uint8 (0..255); state the '
+                'values that become 0 and 255: --stretch LOW HIGH, LOW,HIGH for each band, or '
+                'percentiles (from Python stretch=(low, high), one (low, high) for each band, '
+                "or 'percentiles')"
             )
         if isinstance(wanted, str):
             if wanted != 'percentiles':
-                raise SceneError(f"expected stretch=(low, high) or 'percentiles', got {wanted!r}")
+                raise SceneError(
+                    'expected --stretch LOW HIGH or --stretch percentiles (from Python '
+                    f"stretch=(low, high) or 'percentiles'), got {wanted!r}"
+                )
             return percentile_stretch(*self._picture(), percentiles, name)
         return stated_stretch(wanted, len(self.bands), name)
 
     def _picture(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return all of the file at reduced size, from overviews where it has them."""
+        """Return the whole file at reduced size, from overviews where it has them."""
         factor = min(1.0, SAMPLE_SIDE / max(self.grid.width, self.grid.height))
         shape = tuple(max(round(side * factor), 1) for side in (self.grid.height, self.grid.width))
         return self._values(self._raster, self._alpha, out_shape=shape)
@@ -307,7 +313,7 @@ class _Date:
             return self._values(
                 self._raster, self._alpha, window=_raster_window(box), out_shape=shape
             )
-        # About the pixels that are wanted, which only warping can give exactly.
+        # Read about as many pixels as are wanted; only warping gives exactly those.
         factor = max(min(box.width / small.width, box.height / small.height), 1.0)
         cut = cut.in_pixels(*(max(round(side / factor), 1) for side in (box.width, box.height)))
         values, valid = self._values(
@@ -352,7 +358,7 @@ class _Date:
                 width=target.width,
                 height=target.height,
                 resampling=Resampling[resampling],
-                # Positions in pixels, so that a pixel hardly depends on what it is read with.
+                # Error of positions in pixels: a pixel hardly depends on the window it is read in.
                 tolerance=0.001,
                 UNIFIED_SRC_NODATA='YES',
                 **options,
@@ -380,7 +386,7 @@ class _Date:
 
 
 def _kept(raster: Any, files: contextlib.ExitStack) -> Any:
-    """Return the open raster, closed with the others.
+    """Return an open raster, and close it with the others.
 
     Not entered as a context: rasterio would leave the GDAL environment of the
     thread that closes it, which may be another one.
@@ -425,7 +431,7 @@ def _virtual(
 
 
 def _of_date(option: Any, role: str) -> Any:
-    """Return the part of an option that is meant for one date."""
+    """Return the part of an option for one date."""
     if not isinstance(option, Mapping):
         return option
     unknown = sorted(set(option) - {'before', 'after'})
@@ -440,9 +446,9 @@ def _check_bands(before: _Date, after: _Date) -> None:
     if len(before.bands) != len(after.bands):
         raise SceneError(
             f'before ({before.path}) has the bands {before.bands} and after ({after.path}) '
-            f'{after.bands}; both dates need as many bands, in one order: choose them with the '
-            'option bands, for example bands=[1, 2, 3], or for each date bands={"before": '
-            '[3, 2, 1], "after": [4, 3, 2]}'
+            f'{after.bands}; both dates need the same number of bands, in one order: choose them '
+            'with the option bands (--bands), for example bands=[1, 2, 3], or for each date '
+            'bands={"before": [3, 2, 1], "after": [4, 3, 2]}'
         )
 
 
@@ -451,8 +457,8 @@ def _check_georeference(before: _Date, after: _Date, same_grid: bool) -> None:
     if same_grid:
         if sizes[0] != sizes[1]:
             raise SceneError(
-                f'same_grid=True needs two files of one size, before is {sizes[0]} pixels, '
-                f'after {sizes[1]}'
+                f'same_grid=True (--same-grid) needs two files of one size, before is {sizes[0]} '
+                f'pixels, after {sizes[1]}; leave it out, or give files of one size'
             )
         after.grid = before.grid
         return
@@ -464,5 +470,5 @@ def _check_georeference(before: _Date, after: _Date, same_grid: bool) -> None:
     raise SceneError(
         f'{named} has no CRS (before is {before.grid.describe()}, after {after.grid.describe()}); '
         f'state it with {options}, or same_grid=True if both files show the same pixels '
-        f'(sizes: {sizes[0]} and {sizes[1]})'
+        f'(--before-crs, --after-crs, --same-grid; sizes: {sizes[0]} and {sizes[1]})'
     )

@@ -1,4 +1,4 @@
-"""The rasters that a predicted scene consists of: types, nodata, names and colours."""
+"""Define the rasters of a predicted scene: types, nodata, names and colours."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
-class Product:
-    """One raster of a predicted scene.
+class ResultRaster:
+    """Raster of a predicted scene.
 
     Attributes:
         name: Its name; the file is ``name + '.tif'``.
         dtype: NumPy's name of the type of its values.
         nodata: The value where the scene has no data.
-        description: What the band shows, in words.
-        resampling: How overviews are made: 'nearest' or 'average'.
+        description: Description of the band.
+        resampling: Resampling of overviews: 'nearest' or 'average'.
         class_names: Name of each value from 0 on; empty for probabilities.
         colours: RGB colour of each value from 0 on; empty for probabilities and where there
             are too many values for a colour table.
@@ -43,7 +43,7 @@ class Product:
     colours: tuple[Colour, ...] = ()
 
 
-def scene_products(classes: ClassTable) -> dict[str, Product]:
+def scene_rasters(classes: ClassTable) -> dict[str, ResultRaster]:
     """Return the rasters of a scene by name, for a table of K land-cover classes.
 
     Args:
@@ -60,7 +60,7 @@ def scene_products(classes: ClassTable) -> dict[str, Product]:
 
     Example:
         >>> table = ClassTable(('same', 'water', 'tree'), ((0, 0, 0), (0, 0, 200), (0, 100, 0)))
-        >>> transition = scene_products(table)['transition']
+        >>> transition = scene_rasters(table)['transition']
         >>> transition.dtype, transition.nodata, transition.class_names[2]
         ('uint8', 255, 'water to tree')
     """
@@ -77,9 +77,9 @@ def scene_products(classes: ClassTable) -> dict[str, Product]:
     ]
     cover_names = ('no data', *classes.land_cover)
     cover_colours = ((0, 0, 0), *classes.palette[1:])
-    products = [
-        Product('change_prob', 'float32', float('nan'), 'probability of change', 'average'),
-        Product(
+    rasters = [
+        ResultRaster('change_prob', 'float32', float('nan'), 'probability of change', 'average'),
+        ResultRaster(
             'change',
             'uint8',
             CHANGE_NODATA,
@@ -88,7 +88,7 @@ def scene_products(classes: ClassTable) -> dict[str, Product]:
             colours=((0, 0, 0), (255, 255, 255)),
         ),
         *(
-            Product(
+            ResultRaster(
                 f'land_cover_{date}',
                 'uint8',
                 COVER_NODATA,
@@ -98,7 +98,7 @@ def scene_products(classes: ClassTable) -> dict[str, Product]:
             )
             for date, when in (('from', 'before'), ('to', 'after'))
         ),
-        Product(
+        ResultRaster(
             'transition',
             'uint8' if small else 'uint16',
             255 if small else 65535,
@@ -107,7 +107,7 @@ def scene_products(classes: ClassTable) -> dict[str, Product]:
             colours=(classes.palette[0], *(colour for _, colour in changes)) if small else (),
         ),
     ]
-    return {product.name: product for product in products}
+    return {raster.name: raster for raster in rasters}
 
 
 def _mixed(old: Colour, new: Colour) -> Colour:
@@ -118,7 +118,7 @@ def _mixed(old: Colour, new: Colour) -> Colour:
 
 
 def transition_codes(
-    change: np.ndarray, cover_from: np.ndarray, cover_to: np.ndarray, transition: Product
+    change: np.ndarray, cover_from: np.ndarray, cover_to: np.ndarray, transition: ResultRaster
 ) -> np.ndarray:
     """Code each pixel's change as one number.
 
@@ -126,16 +126,16 @@ def transition_codes(
         change: 1 changed, 0 unchanged, anything else for no data; any shape.
         cover_from: Land cover before of that shape, 1..K.
         cover_to: Land cover after, 1..K.
-        transition: The product of :func:`scene_products`.
+        transition: The raster of :func:`scene_rasters`.
 
     Returns:
-        Codes of the product's type.
+        Codes of that raster's type.
 
     Example:
         >>> table = ClassTable(('same', 'water', 'tree'), ((0, 0, 0), (0, 0, 200), (0, 100, 0)))
-        >>> product = scene_products(table)['transition']
+        >>> raster = scene_rasters(table)['transition']
         >>> maps = np.array([[1, 0, 255, 1], [1, 1, 0, 2], [2, 1, 0, 1]], np.uint8)
-        >>> transition_codes(*maps, product)
+        >>> transition_codes(*maps, raster)
         array([  2,   0, 255,   3], dtype=uint8)
     """
     number = round((len(transition.class_names) - 1) ** 0.5)

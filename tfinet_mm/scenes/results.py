@@ -1,4 +1,4 @@
-"""Reading the folder of a predicted scene back."""
+"""Read back the folder of a predicted scene."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from tfinet_mm.io.images import check_window
 from tfinet_mm.io.rasters import import_geo, open_raster
 from tfinet_mm.scenes.from_to import FromToAreas
 from tfinet_mm.scenes.grid import SceneGrid, apply_affine
-from tfinet_mm.scenes.polygons import AREA_FIELDS, LAYER, PolygonSummary, read_summary
-from tfinet_mm.scenes.result_rasters import Product, scene_products
+from tfinet_mm.scenes.result_rasters import ResultRaster, scene_rasters
+from tfinet_mm.scenes.vectorize.polygons import AREA_FIELDS, LAYER, PolygonSummary, read_summary
 from tfinet_mm.scenes.write_results import AREAS_FILE, POLYGONS_FILE
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.manifest import read_json
@@ -26,7 +26,7 @@ SCENE_FILE = 'scene.json'
 
 def result_files(classes: ClassTable, polygons: bool) -> list[str]:
     """Return the names of the files that a finished scene has beside ``scene.json``."""
-    names = [f'{name}.tif' for name in scene_products(classes)]
+    names = [f'{name}.tif' for name in scene_rasters(classes)]
     names += [AREAS_FILE, Path(AREAS_FILE).with_suffix('.csv').name, 'before.jpg', 'after.jpg']
     return sorted([*names, POLYGONS_FILE] if polygons else names)
 
@@ -44,7 +44,7 @@ def is_finished(folder: str | Path) -> bool:
 
 @dataclass(frozen=True)
 class ChangePolygon:
-    """One of the changed areas of a scene.
+    """Changed region of a scene.
 
     Attributes:
         number: Its rank by area, from 1.
@@ -70,17 +70,17 @@ class ChangePolygon:
 
 
 class SceneResults:
-    """The results of one scene.
+    """Results of one scene.
 
     Args:
         folder: The folder that holds ``scene.json``.
 
     Attributes:
-        folder: The same.
-        scene: What ``scene.json`` holds.
+        folder: The folder.
+        scene: Content of ``scene.json``.
         classes: The K + 1 classes, the first that of unchanged pixels.
-        grid: Where all rasters lie.
-        products: The :class:`~tfinet_mm.scenes.result_rasters.Product` of each raster by name.
+        grid: The grid of all rasters.
+        rasters: The :class:`~tfinet_mm.scenes.result_rasters.ResultRaster` of each raster by name.
 
     Raises:
         SceneError: The scene isn't finished.
@@ -94,63 +94,63 @@ class SceneResults:
         if not path.is_file():
             raise SceneError(
                 f'{self.folder} holds no finished scene, there is no {SCENE_FILE}; predict it, or '
-                'start the prediction again where it was stopped'
+                'resume the prediction'
             )
         keys = ('class_names', 'palette')
         self.scene: dict[str, Any] = read_json(path, keys, 'predict the scene again') or {}
         self.classes = ClassTable(self.scene['class_names'], self.scene['palette'])
-        self.products: dict[str, Product] = scene_products(self.classes)
+        self.rasters: dict[str, ResultRaster] = scene_rasters(self.classes)
         with self.open('transition') as raster:
             place = raster.transform
             self.grid = SceneGrid(raster.crs, place, raster.width, raster.height)
 
-    def path(self, product: str) -> Path:
-        """Return the GeoTIFF of a product.
+    def path(self, name: str) -> Path:
+        """Return the GeoTIFF of a raster of the scene.
 
         Raises:
-            SceneError: There is no product of that name.
+            SceneError: There is no raster of that name.
         """
-        if product not in self.products:
-            raise SceneError(f'expected one of {", ".join(self.products)}; got {product!r}')
-        return self.folder / f'{product}.tif'
+        if name not in self.rasters:
+            raise SceneError(f'expected one of {", ".join(self.rasters)}; got {name!r}')
+        return self.folder / f'{name}.tif'
 
-    def open(self, product: str) -> AbstractContextManager[Any]:
-        """Open the GeoTIFF of a product with rasterio, for a with statement."""
-        return open_raster(self.path(product))
+    def open(self, name: str) -> AbstractContextManager[Any]:
+        """Open the GeoTIFF of a raster with rasterio, for a with statement."""
+        return open_raster(self.path(name))
 
     def read(
-        self, product: str, window: Sequence[int] | None = None, side: int | None = None
+        self, name: str, window: Sequence[int] | None = None, side: int | None = None
     ) -> np.ndarray:
-        """Read a product, or a part of it, or a reduced picture of it.
+        """Read a raster, or a part of it, or a reduced picture of it.
 
         Args:
-            product: Its name.
+            name: Its name.
             window: (left, top, width, height) in pixels of the grid, all of it inside; the
                 default is the whole scene.
-            side: Pixels that the longer side of the result has at most; overviews are used.
-                Reduced classes are those of single pixels, probabilities are means.
+            side: Greatest length of the longer side of the result in pixels; overviews are
+                used. Reduced classes are those of single pixels, probabilities are means.
 
         Returns:
-            (h, w) of the product's type, with its nodata value.
+            (h, w) of the raster's type, with its nodata value.
 
         Raises:
             ImageFormatError: The window reaches over the grid.
-            SceneError: There is no such product, or ``side`` is below 1.
+            SceneError: There is no such raster, or ``side`` is below 1.
         """
         if side is not None and side < 1:
             raise SceneError(f'a picture has a side of at least 1 pixel, got {side}')
         rasterio = import_geo('rasterio', 'Reading a scene')
         enums = import_geo('rasterio.enums', 'Reading a scene')
         size = self.grid.width, self.grid.height
-        box = check_window(str(self.path(product)), window or (0, 0, *size), *size)
+        box = check_window(str(self.path(name)), window or (0, 0, *size), *size)
         factor = 1.0 if side is None else min(1.0, side / max(box.width, box.height))
         shape = tuple(max(round(length * factor), 1) for length in (box.height, box.width))
-        with self.open(product) as raster:
+        with self.open(name) as raster:
             return raster.read(
                 1,
                 window=rasterio.windows.Window(*box),
                 out_shape=shape,
-                resampling=enums.Resampling[self.products[product].resampling],
+                resampling=enums.Resampling[self.rasters[name].resampling],
             )
 
     def areas(self) -> FromToAreas:
@@ -162,12 +162,12 @@ class SceneResults:
         return FromToAreas.from_json(found)
 
     def polygon_summary(self) -> PolygonSummary | None:
-        """How many polygons there are; None where none were asked for."""
+        """Return number and area of the polygons; None for a scene without polygons."""
         path = self.folder / POLYGONS_FILE
         return read_summary(path) if path.is_file() else None
 
     def largest(self, number: int) -> list[ChangePolygon]:
-        """Read the largest polygons, or all where there are fewer; none where none were asked for.
+        """Read the largest polygons, or all where there are fewer; none for a scene without.
 
         Raises:
             MissingExtraError: pyogrio or shapely is not installed.

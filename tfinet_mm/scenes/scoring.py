@@ -21,10 +21,10 @@ ANNOTATED = ('change', 'land_cover_from', 'land_cover_to')
 
 
 def score_scene(scene: SceneResults, labels: str | Path) -> SCDConfusion:
-    """Count what was predicted by what is annotated.
+    """Count the pixels of a scene by prediction and annotation.
 
-    Pixels without data on either side are left out, and where the change is annotated but a
-    class is 0 (unknown), that class.
+    Pixels without data on either side are left out. Where the change is annotated but a class
+    is 0 (unknown), only that class is left out.
 
     Args:
         scene: The predicted scene.
@@ -37,8 +37,8 @@ def score_scene(scene: SceneResults, labels: str | Path) -> SCDConfusion:
 
     Raises:
         OSError: A file is missing or can't be read.
-        SceneError: One lies on other pixels than the scene.
-        LabelValueError: One holds a value that is no class of the scene.
+        SceneError: A file lies on other pixels than the scene.
+        LabelValueError: A file holds a value that is no class of the scene.
     """
     number = scene.classes.num_classes
     counts = SCDConfusion.zeros(number)

@@ -1,9 +1,9 @@
-"""Rows of a scene that are predicted, on disk, until all are there and become the results.
+"""Keep the predicted rows of a scene on disk, until they are complete and become the results.
 
 Everything is in one folder: a raw raster for each map with a header that GDAL
 reads (ENVI), the settings that they were made with, and for each process the
-numbers of the rows of windows that it finished. A number is written after what
-it stands for has reached the disk, so whatever ends a run, the numbers are true.
+numbers of the rows of windows that it finished. A number is written after its
+rows have reached the disk, so the numbers are true however a run ends.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.utils.manifest import RunManifest, plain
 
 STAGED = {'change_prob': np.float32, 'land_cover_from': np.uint8, 'land_cover_to': np.uint8}
-"""The maps and their types: P(changed), NaN where there are no data, and 1..K, there 0."""
+"""Maps and their types: P(changed), NaN without data; and land cover 1..K, 0 without data."""
 SETTINGS_FILE = 'settings.json'
 
 
 class Staging:
-    """The folder of a scene that is being predicted.
+    """Folder of a scene that is being predicted.
 
     Several processes may write to one folder, each its own rows, after one of
     them has called :meth:`prepare`.
@@ -52,7 +52,7 @@ class Staging:
     def __init__(self, folder: str | Path, width: int, height: int, rank: int = 0) -> None:
         self.folder = Path(folder)
         self.width, self.height = width, height
-        # The scene's folder is what a user knows.
+        # Messages name the scene's folder, which the user knows.
         name = f'{self.folder.name}/{SETTINGS_FILE}'
         self.manifest = scene_manifest(self.folder.parent, name)
         self._state = self.folder / f'finished_{rank}.json'
@@ -69,24 +69,24 @@ class Staging:
     def prepare(self, settings: Mapping[str, Any]) -> None:
         """Make the folder ready for these settings.
 
-        What was staged with the same ones stays. What was staged with others is
-        replaced where no row was finished.
+        Maps of the same settings stay. Maps of other settings are replaced where
+        no row is finished.
 
         Args:
-            settings: Everything that decides about the maps, as JSON can hold it.
+            settings: Everything that the maps depend on, as values of JSON.
 
         Raises:
-            ManifestError: Rows are finished that other settings made; the message
-                says what differs.
+            ManifestError: Rows of other settings are finished; the message lists
+                the differences.
         """
         wanted = plain(settings)
         try:
             found = self.manifest.read()
         except ManifestError:
-            # Rows of unknown settings count for nothing.
+            # Rows of unknown settings can't be used.
             found = None
         if found is not None and found != wanted and self.finished():
-            # Nothing, where only what informs differs, such as the path of a checkpoint.
+            # No error where only informative values differ, such as the path of a checkpoint.
             self.manifest.check(found, wanted)
             self.manifest.write(wanted)
             found = wanted
@@ -123,20 +123,20 @@ class Staging:
                 os.fsync(file.fileno())
 
     def mark(self, *numbers: int) -> None:
-        """Note that rows of windows are finished, after :meth:`write` of what they complete."""
+        """Note that rows of windows are finished, after :meth:`write` of their maps."""
         if self._own is None:
             self._own = set(_read_json(self._state) or ())
         self._own.update(numbers)
         _write_json(self._state, sorted(self._own))
 
     def restore(self, folder: Path) -> bool:
-        """Write the maps of a scene's results back, to make others of them that were lost.
+        """Write the maps of a scene's results back, to make results again that were lost.
 
         Args:
             folder: The scene's folder.
 
         Returns:
-            Whether they are there, and whole.
+            True if the maps are there and complete.
         """
         try:
             with ExitStack() as stack:
@@ -154,25 +154,25 @@ class Staging:
         return True
 
     def finished(self) -> set[int]:
-        """Numbers of the rows of windows that are finished, by whichever process."""
+        """Return the numbers of the rows of windows that any process finished."""
         lists = (_read_json(path) for path in self.folder.glob('finished_*.json'))
         return {number for numbers in lists for number in numbers or ()}
 
     def remove(self) -> None:
-        """Remove the folder with all that is in it."""
+        """Remove the folder and its content."""
         if self.folder.exists():
-            # First what makes the rest count.
+            # First the settings, without which the rest isn't used.
             (self.folder / SETTINGS_FILE).unlink(missing_ok=True)
             shutil.rmtree(self.folder)
 
 
 def scene_manifest(folder: str | Path, name: str) -> RunManifest:
-    """Return the manifest of a scene's folder, or of what is staged in it."""
+    """Return the manifest of a scene's folder, or of the staging folder in it."""
     return RunManifest(folder, name, 'predictions', informative=INFORMATIVE)
 
 
 def _read_json(path: Path) -> Any:
-    """Read a file; None where it isn't there or was not written to its end."""
+    """Read a file; None where it is missing or unfinished."""
     try:
         return json.loads(path.read_text(encoding='utf-8'))
     except (FileNotFoundError, ValueError):

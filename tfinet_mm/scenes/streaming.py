@@ -1,4 +1,4 @@
-"""Reading, predicting and writing the windows of a scene at the same time."""
+"""Read, predict and write the windows of a scene at the same time."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from tfinet_mm.scenes.staging import Staging
 from tfinet_mm.utils.prefetch import Consumer, map_ahead
 
 Network = Callable[[np.ndarray], np.ndarray]
-"""From pairs (N, 2B, h, w) to probabilities (N, 2K + 1, h, w): from, to, P(changed)."""
+"""Function from pairs (N, 2B, h, w) to probabilities (N, 2K + 1, h, w): from, to, P(changed)."""
 
 
 class LoadedWindow(NamedTuple):
-    """A window that was read.
+    """Window that was read.
 
     Attributes:
-        window: Where.
+        window: Its place in the scene.
         pair: (2B, h, w) with invalid pixels filled, or None where none is valid.
         valid: (h, w) bool.
     """
@@ -36,10 +36,10 @@ class LoadedWindow(NamedTuple):
 
 
 class WindowReader:
-    """Reads windows from any thread; each thread gets files of its own.
+    """Reader of windows for any thread; each thread opens the files once.
 
     Args:
-        open_pair: Opens the scene.
+        open_pair: Function that opens the scene.
     """
 
     def __init__(self, open_pair: Callable[[], ScenePair]) -> None:
@@ -60,7 +60,7 @@ class WindowReader:
             pair.close()
 
     def __call__(self, window: Window) -> LoadedWindow:
-        """Read one window and fill what is invalid."""
+        """Read one window and fill its invalid pixels."""
         if not hasattr(self._own, 'pair'):
             self._own.pair = self._open()
             self._all.append(self._own.pair)
@@ -69,7 +69,7 @@ class WindowReader:
 
 
 def ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """PixelRuns of consecutive numbers: first, and the one after the last.
+    """Return runs of consecutive numbers: the first, and the one after the last.
 
     Example:
         >>> ranges([0, 1, 2, 5, 7, 8])
@@ -85,7 +85,7 @@ def ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
 
 
 def share(numbers: Sequence[int], rank: int, world: int) -> list[int]:
-    """Return the part of some numbers that a process takes: neighbours, as equally many as can be.
+    """Return a process's part of some numbers: neighbours, in parts as equal as possible.
 
     Example:
         >>> [share([3, 4, 5, 6, 9], rank, 2) for rank in (0, 1)]
@@ -97,7 +97,7 @@ def share(numbers: Sequence[int], rank: int, world: int) -> list[int]:
 
 
 def needed_rows(plan: WindowPlan, numbers: Sequence[int]) -> list[list[Window]]:
-    """Return the rows to predict so that these come out as in a whole run.
+    """Return the rows to predict so that some rows are the same as in a full run.
 
     Args:
         plan: The windows of the scene.
@@ -124,27 +124,27 @@ def predict_rows(
     workers: int = 1,
     progress: Callable[[int], object] = lambda windows: None,
 ) -> None:
-    """Predict rows of windows and write what they complete.
+    """Predict rows of windows and write the rows of pixels that they complete.
 
     Threads read ahead, this one runs the network, another one blends and writes.
-    What waits between them is a few batches, whatever the scene. A batch is made
-    of the windows of one row that have valid pixels, in their order, so it is
-    the same whichever rows are predicted before or beside it.
+    Only a few batches wait between them, whatever the size of the scene. A batch
+    is made of the windows of one row that have valid pixels, in their order, so
+    it is the same whichever rows are predicted before or beside it.
 
     Args:
         plan: The windows of the scene.
         numbers: Rising numbers of the rows of windows to predict.
-        reader: What reads a window.
-        network: What predicts a batch.
+        reader: Reader of the windows.
+        network: Function that predicts a batch.
         channels: Number of maps 2K + 1 that it gives.
-        staging: Where to write.
+        staging: Folder to write to.
         batch_size: Windows in a batch.
         workers: Threads that read; 0 reads between batches.
-        progress: Called with the number of windows that were predicted or skipped.
+        progress: Function called with the number of windows predicted or skipped.
 
     Raises:
-        Exception: Whatever reading, the network or writing raises, as soon as it
-            does; what was finished before is staged.
+        Exception: The error of reading, the network or writing, as soon as it is
+            raised; rows finished before are staged.
     """
 
     def write(batches: Iterator[list[Prediction]]) -> None:
@@ -208,7 +208,7 @@ def staged_maps(stripe: Stripe) -> dict[str, np.ndarray]:
 
 
 def _likeliest(probabilities: np.ndarray) -> np.ndarray:
-    """Return the first class 1..K of the highest probability; little memory, a class at a time."""
+    """Return the first class 1..K of the highest probability, a class at a time to save memory."""
     best = probabilities[0].copy()
     found = np.ones(best.shape, np.uint8)
     for number, values in enumerate(probabilities[1:], start=2):

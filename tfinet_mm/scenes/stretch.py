@@ -1,4 +1,4 @@
-"""From a scene's values to the 0..255 that networks take."""
+"""Scale a scene's values to the 0..255 that networks take."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from tfinet_mm.errors import SceneError
 
-# Pixels on the long side of the picture that percentiles are taken from.
+# Pixels on the longer side of the picture that percentiles are taken from.
 SAMPLE_SIDE = 1024
 
 
@@ -22,7 +22,7 @@ class Stretch:
         kind: 'stated', 'percentiles', or 'none' for 8-bit values taken as they are.
         low: The value of each band that becomes 0; smaller ones too.
         high: The value of each band that becomes 255; larger ones too.
-        percentiles: What ``low`` and ``high`` are percentiles of the scene for, else None.
+        percentiles: The percentiles of the scene that ``low`` and ``high`` are, else None.
     """
 
     kind: str
@@ -50,20 +50,20 @@ class Stretch:
         return np.clip((values - low) * scale, 0, 255).astype(np.float32)
 
     def metadata(self) -> dict[str, Any]:
-        """Return the choice as plain values, for the metadata of results."""
+        """Return the stretch as plain values, for the metadata of results."""
         return {key: value for key, value in asdict(self).items() if value not in ((), None)}
 
 
 def stated_stretch(limits: Sequence[Any], bands: int, name: str) -> Stretch:
-    """Return a stretch from what a user stated.
+    """Return the stretch that a user stated.
 
     Args:
         limits: (low, high) for all bands, or one (low, high) for each.
         bands: Number of bands.
-        name: The scene in messages.
+        name: Name of the scene in messages.
 
     Raises:
-        SceneError: It is neither, or a low isn't below its high.
+        SceneError: ``limits`` is neither, or a low isn't below its high.
     """
     try:
         pairs = np.array(limits, dtype=np.float64)
@@ -74,7 +74,8 @@ def stated_stretch(limits: Sequence[Any], bands: int, name: str) -> Stretch:
     if pairs.shape != (bands, 2) or not np.isfinite(pairs).all() or (np.diff(pairs) <= 0).any():
         raise SceneError(
             f'expected the stretch of {name} as (low, high) with low < high, for example '
-            f'(0, 3000), or as {bands} of them, one for each band; got {limits!r}'
+            f'--stretch 0 3000 (from Python (0, 3000)), or as {bands} of them, one for each band; '
+            f'got {limits!r}'
         )
     return Stretch('stated', tuple(pairs[:, 0].tolist()), tuple(pairs[:, 1].tolist()))
 
@@ -87,8 +88,8 @@ def percentile_stretch(
     Args:
         values: (B, H, W), a picture of the whole scene at reduced size.
         valid: (H, W) bool, the pixels that count.
-        percentiles: Which ones become 0 and 255, 0 <= first < second <= 100.
-        name: The scene in messages.
+        percentiles: Those that become 0 and 255, 0 <= first < second <= 100.
+        name: Name of the scene in messages.
 
     Raises:
         SceneError: The percentiles are out of order, or no pixel is valid.
@@ -101,7 +102,7 @@ def percentile_stretch(
     if not valid.any():
         raise SceneError(
             f'{name} has no valid pixel to take percentiles from (all are nodata); '
-            'state the stretch instead: stretch=(low, high)'
+            'state the stretch instead: --stretch LOW HIGH (from Python stretch=(low, high))'
         )
     found = np.percentile(values[:, valid].astype(np.float64), [low, high], axis=1)
     return Stretch(

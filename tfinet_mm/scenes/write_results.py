@@ -1,4 +1,4 @@
-"""From the staged maps of a scene to its files: rasters, areas and polygons."""
+"""Make the files of a scene from its staged maps: rasters, areas and polygons."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from tfinet_mm.scenes.areas import PixelAreas
 from tfinet_mm.scenes.cog import write_cog
 from tfinet_mm.scenes.from_to import from_to_areas
 from tfinet_mm.scenes.grid import SceneGrid
-from tfinet_mm.scenes.polygons import read_summary, write_polygons
-from tfinet_mm.scenes.result_rasters import CHANGE_NODATA, scene_products, transition_codes
+from tfinet_mm.scenes.result_rasters import CHANGE_NODATA, scene_rasters, transition_codes
+from tfinet_mm.scenes.vectorize.polygons import read_summary, write_polygons
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.files import whole_file
 from tfinet_mm.utils.json_text import json_text
@@ -32,14 +32,14 @@ from tfinet_mm.utils.manifest import read_json
 from tfinet_mm.version import __version__
 
 STAGED = 'change_prob', 'land_cover_from', 'land_cover_to'
-"""What has to be there; the other rasters are made of these."""
+"""Maps from which the other rasters are made."""
 DERIVED = 'change', 'transition'
 POLYGONS_FILE = 'changes.gpkg'
 AREAS_FILE = 'areas.json'
-SETTINGS_FILE = 'finishing.json'
+SETTINGS_FILE = 'output_settings.json'
 
 
-def finish_scene(
+def write_results(
     out: str | Path,
     staged: Mapping[str, Path],
     grid: SceneGrid,
@@ -55,35 +55,35 @@ def finish_scene(
 ) -> dict[str, Any]:
     """Write the rasters, the areas and the polygons of a scene.
 
-    A file that is there, and newer than the staged maps and than the settings it was made with, is
-    not made again.
+    A file that is newer than the staged maps and than the settings it was made with is not made
+    again.
 
     Args:
         out: The scene's folder.
         staged: For each of :data:`STAGED` a file of one band that rasterio opens: P(changed),
             float32, NaN where there are no data; land cover 1..K, uint8. The folder of the first
-            also gets what is made on the way.
-        grid: Where they lie.
+            also gets intermediate files.
+        grid: The grid of the maps.
         classes: The K + 1 classes, the first that of unchanged pixels.
         threshold: Pixels with P(changed) at or above it are changed.
-        polygons: Whether to write ``changes.gpkg``; if not, one that is there is removed.
-        min_area: See :func:`tfinet_mm.scenes.polygons.write_polygons`.
+        polygons: Write ``changes.gpkg``; if False, an earlier one is removed.
+        min_area: See :func:`tfinet_mm.scenes.vectorize.polygons.write_polygons`.
         connectivity: See there.
-        areas: How areas are taken: see :class:`tfinet_mm.scenes.areas.PixelAreas`.
+        areas: Method of the areas, see :class:`tfinet_mm.scenes.areas.PixelAreas`.
         tags: Metadata for all rasters.
         progress: Show a progress bar of files.
 
     Returns:
-        What belongs into ``scene.json``: ``class_names``, ``palette``, ``threshold``, ``pixels``
+        Entries of ``scene.json``: ``class_names``, ``palette``, ``threshold``, ``pixels``
         (numbers of ``valid``, ``changed`` and ``nodata``), ``area_method``, and ``polygons``: the
-        :class:`~tfinet_mm.scenes.polygons.PolygonSummary` or None.
+        :class:`~tfinet_mm.scenes.vectorize.polygons.PolygonSummary` or None.
 
     Raises:
         MissingExtraError: A part of the extra ``geo`` is not installed.
         SceneError: A map is not of the grid's size, or an option is out of range.
     """
     out, work = Path(out), Path(staged[STAGED[0]]).parent
-    products = scene_products(classes)
+    specs = scene_rasters(classes)
     pixel_areas = PixelAreas(grid, areas)
     settings = dict(
         classes=list(classes.names),
@@ -105,16 +105,16 @@ def finish_scene(
             out / f'{name}.tif',
             crs=grid.crs,
             transform=grid.transform,
-            description=product.description,
-            nodata=product.nodata,
-            colours=product.colours,
-            class_names=product.class_names,
+            description=spec.description,
+            nodata=spec.nodata,
+            colours=spec.colours,
+            class_names=spec.class_names,
             tags={**(tags or {}), **_own_tags(threshold)},
-            resampling=product.resampling,
+            resampling=spec.resampling,
         )
-        for name, product in products.items()
+        for name, spec in specs.items()
     }
-    unknown = int(products['transition'].nodata)
+    unknown = int(specs['transition'].nodata)
     tasks[out / AREAS_FILE] = lambda: from_to_areas(
         transition, classes.land_cover, unknown, pixel_areas
     ).write(out)
@@ -158,7 +158,7 @@ def _own_tags(threshold: float) -> dict[str, str]:
 
 
 def _settings_file(work: Path, settings: dict[str, Any]) -> Path:
-    """Return a file with the settings that is as old as they are."""
+    """Return a file with the settings, whose time stamp is that of their last change."""
     path = work / SETTINGS_FILE
     text = json_text(settings) + '\n'
     if not path.is_file() or path.read_text(encoding='utf-8') != text:
@@ -168,8 +168,8 @@ def _settings_file(work: Path, settings: dict[str, Any]) -> Path:
 
 
 def _is_newer(path: Path, sources: Sequence[Path]) -> bool:
-    """Whether a file is there and was made of these, or of what they were before."""
-    # Empty after a full disk, on some file systems.
+    """Return whether a file is there, and newer than its sources."""
+    # On some file systems a file is empty after a full disk.
     if not path.is_file() or not path.stat().st_size:
         return False
     age = path.stat().st_mtime_ns
@@ -184,14 +184,14 @@ def _derive(
     threshold: float,
 ) -> None:
     """Make the rasters of change and transition, a block of rows at a time."""
-    products = scene_products(classes)
+    specs = scene_rasters(classes)
     with ExitStack() as stack:
         rasters = {name: stack.enter_context(open_raster(staged[name])) for name in STAGED}
         for name, raster in rasters.items():
             check_same_size(staged[name], raster, grid.height, grid.width)
         change_writer, transition_writer = (
             stack.enter_context(
-                raw_writer(work / f'{name}.img', products[name].dtype, grid.height, grid.width)
+                raw_writer(work / f'{name}.img', specs[name].dtype, grid.height, grid.width)
             )
             for name in DERIVED
         )
@@ -200,4 +200,4 @@ def _derive(
             change = (prob >= threshold).astype(np.uint8)
             change[np.isnan(prob)] = CHANGE_NODATA
             change_writer(change)
-            transition_writer(transition_codes(change, old, new, products['transition']))
+            transition_writer(transition_codes(change, old, new, specs['transition']))

@@ -1,1 +1,1 @@
-"""Tools for devices, commands and configs, which know nothing of change detection."""
+"""Tools for devices, commands, configs and files that don't depend on change detection."""

@@ -1,9 +1,9 @@
-"""Say in one message what keeps MMEngine, MMCV and MMSegmentation from working.
+"""Report in one message why MMEngine, MMCV and MMSegmentation can't work together.
 
 Two families of packages provide the import names ``mmengine``, ``mmcv`` and
 ``mmseg``, and overwrite each other's files: the maintained ``onedl-*`` packages
 and OpenMMLab's own. Neither can be a hard requirement, so ``import tfinet_mm``
-looks at what is installed before anything of it is imported. Only package
+checks the installed packages before it imports any of them. Only package
 metadata and file names are read, which takes milliseconds.
 """
 
@@ -38,7 +38,7 @@ class Requirement:
 
     @property
     def range(self) -> str:
-        """The versions that work, written as pip does."""
+        """Return the versions that work, written as pip does."""
         text = '>=' + '.'.join(map(str, self.minimum))
         return text if self.below is None else f'{text},<' + '.'.join(map(str, self.below))
 
@@ -48,7 +48,7 @@ class Requirement:
 
 
 MODULES = {'mmengine': 'registry', 'mmcv': 'transforms', 'mmseg': 'registry'}
-"""The modules needed, each with a sub-package by which the right one is known."""
+"""Modules needed, each with a sub-package that only the right package has."""
 
 STACKS: dict[str, dict[str, Requirement]] = {
     'mm': {
@@ -71,8 +71,8 @@ def check_stack() -> None:
     Raises:
         StackError: A module is missing, a version doesn't work, a package
             of the same name but another purpose is installed, or the two
-            stacks are mixed. The message lists all that was found and the pip
-            line that mends it. It is no ImportError, which MMEngine would swallow.
+            stacks are mixed. The message lists all problems and the pip lines
+            that solve them. It is no ImportError, which MMEngine would swallow.
     """
     installed = _installed_versions()
     problems = [
@@ -113,7 +113,7 @@ def check_stack() -> None:
 
 
 def _module_problem(module: str, installed: Mapping[str, str]) -> str | None:
-    """Return what is wrong with one of the three modules, or None."""
+    """Return the problem with one of the three modules, or None."""
     folder = _module_folder(module)
     if folder is None:
         return f'{module} is not installed'
@@ -147,12 +147,12 @@ def _module_folder(module: str) -> Path | None:
         return None
     if spec.submodule_search_locations:
         return Path(next(iter(spec.submodule_search_locations)))
-    # A single file: no package of ours, but it is there.
+    # A single file is none of the packages, but it is imported under their name.
     return Path(spec.origin or module)
 
 
 def _installed_versions() -> dict[str, str]:
-    """Versions of those distributions that could provide one of the modules."""
+    """Return the versions of the distributions that could provide one of the modules."""
     names = {
         requirement.name
         for requirements in STACKS.values()
@@ -168,7 +168,7 @@ def _installed_versions() -> dict[str, str]:
 
 
 def parse_version(text: str) -> Version:
-    """Return the release numbers of a version, without what follows them.
+    """Return the release numbers of a version, without any suffix.
 
     Args:
         text: A version such as ``2.2.0`` or ``0.10.8rc1``.

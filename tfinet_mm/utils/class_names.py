@@ -1,4 +1,4 @@
-"""Find and name the class that a config's ``type`` means, however it is written.
+"""Find and name the class of a config's ``type``, however it is written.
 
 A config of text names a class by its registered name with the scope before it
 (``'tfinet_mm.SCDMetric'``) or by its whole path. A Python config in MMEngine's new style
@@ -17,7 +17,7 @@ from mmengine.registry import Registry
 
 
 def imported(kind: Any) -> Any:
-    """Import what a lazy object of MMEngine names; return everything else as it is."""
+    """Import the class of a lazy object of MMEngine; return everything else as it is."""
     return kind.build() if isinstance(kind, LazyAttr | LazyObject) else kind
 
 
@@ -54,7 +54,7 @@ def is_class(part: Any, name: str) -> bool:
     """Return whether a part of a config is of a class.
 
     Args:
-        part: A dictionary with ``type``, or what is in its place.
+        part: A dictionary with ``type``, or any other value.
         name: The class with its package, such as ``'tfinet_mm.SCDMetric'``. A
             string without a package, as it is written in the package's own
             scope, is that class too.
@@ -77,11 +77,11 @@ def find_class(registry: Registry, kind: Any) -> Any:
     """Look up the class or function under ``type``.
 
     Args:
-        registry: Where names are registered.
+        registry: Registry of the names.
         kind: The value of ``type``.
 
     Returns:
-        The class, or None where a string names none.
+        The class or function, or None where a string names none.
     """
     kind = imported(kind)
     return registry.get(kind) if isinstance(kind, str) else kind

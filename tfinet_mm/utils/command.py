@@ -23,13 +23,13 @@ from tfinet_mm.utils.ending import end_process, is_rank
 
 PACKAGE = Path(__file__).resolve().parents[1]
 FAILED = 2
-"""Exit status of a command that could not do what it was asked; 1 is that of bugs."""
+"""Exit status of a command that ends with an expected error; 1 is that of bugs."""
 STOPPED = 130
 UNREAD = 141
-"""Of a command whose output nobody reads any more; shells say 128 and the signal's number."""
+"""Exit status of a command whose output is closed: 128 + SIGPIPE, as shells have it."""
 TRACEBACK_OPTION = '--traceback'
 DEVICE_WORDS = ('CUDA', 'cuDNN', 'NCCL', 'out of memory', 'MPS backend')
-"""Words of the errors that a device raises, not the code that runs on it."""
+"""Words of errors that are a device's, not those of the code on it."""
 
 
 def run_command(main: Callable[[], int | None]) -> None:
@@ -42,7 +42,7 @@ def run_command(main: Callable[[], int | None]) -> None:
     process that is one of several ends by :func:`~tfinet_mm.utils.ending.end_process`.
 
     Args:
-        main: What the command does; returns its exit status, None for 0.
+        main: Function of the command; returns its exit status, None for 0.
 
     Raises:
         SystemExit: With the status, unless it is 0.
@@ -61,7 +61,7 @@ def run_command(main: Callable[[], int | None]) -> None:
         # Known only now: the launchers of clusters are options of the command.
         if is_rank():
             if not isinstance(end.code, int | None):
-                # A message, as Python takes it.
+                # Python prints an exit code that is a text.
                 print(end.code, file=sys.stderr)
                 end_process(1)
             end_process(end.code or 0)
@@ -91,7 +91,7 @@ def _run(main: Callable[[], int | None]) -> None:
         sys.exit(STOPPED)
     except Exception as error:
         if isinstance(error, BrokenPipeError) and _is_unread(sys.stdout):
-            # As of ``| head``: whoever read the output has seen enough.
+            # A reader of the output such as ``| head`` has closed the pipe, which is no error.
             _discard(sys.stdout)
             sys.exit(UNREAD)
         _tell_launcher(error)
@@ -106,7 +106,7 @@ def _run(main: Callable[[], int | None]) -> None:
 
 
 def is_expected(error: BaseException, folder: Path | None = None) -> bool:
-    """Return whether an error says what is wrong with an input, an option, a file or the machine.
+    """Return whether an error explains a fault of an input, an option, a file or the machine.
 
     Args:
         error: An error that was caught.
@@ -244,12 +244,12 @@ def _is_unread(stream: Any) -> bool:
         poll.register(stream.fileno(), select.POLLOUT)
         return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
     except (AttributeError, OSError, ValueError):
-        # Not on every system, nor of every stream.
+        # Not every system, nor every stream, can be asked.
         return False
 
 
 def _discard(stream: Any) -> None:
-    """Let what is still to be written to a stream vanish."""
+    """Discard the output that a stream hasn't written yet."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
@@ -292,7 +292,7 @@ def _file_handlers() -> Iterator[tuple[logging.Logger, logging.FileHandler]]:
 
 
 def _tell_launcher(error: Exception) -> None:
-    """Write the error where torchrun reads what its processes died of."""
+    """Write the error to the file in which torchrun looks for those of its processes."""
     if os.environ.get('TORCHELASTIC_ERROR_FILE'):
         from torch.distributed.elastic.multiprocessing.errors import get_error_handler
 
@@ -320,8 +320,8 @@ def _raised_by(error: BaseException, folders: Sequence[Path]) -> bool:
     """
     text = str(error)
     if _from_worker(text):
-        places = [line for line in text.splitlines() if line.startswith('  File "')]
-        return bool(places) and any(_inside(places[-1].split('"')[1], one) for one in folders)
+        frames = [line for line in text.splitlines() if line.startswith('  File "')]
+        return bool(frames) and any(_inside(frames[-1].split('"')[1], one) for one in folders)
     frame = _last(error)
     if frame is None or not any(_inside(_raising_file(error), one) for one in folders):
         return False

@@ -1,4 +1,4 @@
-"""Check the device of an option, and choose the type that a device computes fastest in."""
+"""Check the device of an option, and choose the type in which a device computes fastest."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mmengine.logging import print_log
 PRECISIONS = ('auto', 'bfloat16', 'float16', 'float32')
 
 CPUINFO = Path('/proc/cpuinfo')
-# What each source calls the units that multiply bfloat16, and what a reader knows them as.
+# Names of the units that multiply bfloat16: in the sources, and in messages.
 # avx_ne_convert is not among them: it only converts.
 _UNITS = {'amx_bf16': 'AMX', 'avx512_bf16': 'AVX512-BF16'}
 _ARM_MACHINES = ('aarch64', 'arm64')
@@ -32,7 +32,7 @@ _said: set[str] = set()
 
 
 class Precision(NamedTuple):
-    """Name a type of numbers, and why it is the one to compute in.
+    """Type of numbers to compute in, and the reason for it.
 
     Attributes:
         dtype: ``'bfloat16'``, ``'float16'`` or ``'float32'``.
@@ -77,7 +77,7 @@ def usable_device(name: str | torch.device | None) -> torch.device:
 
 
 def best_precision(device: str | torch.device) -> Precision:
-    """Return the type of numbers that networks run fastest in on a device.
+    """Return the type of numbers in which networks run fastest on a device.
 
     bfloat16 where there are units for it: on CPUs AMX, AVX512-BF16 or ARM's BF16,
     and on GPUs of CUDA capability 8 or above. float16 on older GPUs, where training
@@ -111,10 +111,10 @@ def resolve_precision(
         wanted: One of :data:`PRECISIONS`, or None for float32. A type is taken as
             given, with one warning where it is slower than float32; ``'auto'`` takes that of
             :func:`best_precision`.
-        device: Where the network is.
-        scaled: Whether gradients are scaled, or there are none. Without, ``'auto'``
-            takes float32 in place of float16.
-        log: Whether to log at all.
+        device: Device of the network.
+        scaled: Gradients are scaled, or there are none. If False, ``'auto'`` takes
+            float32 in place of float16.
+        log: Log the choice.
 
     Returns:
         ``'bfloat16'``, ``'float16'`` or ``'float32'``.
@@ -150,7 +150,7 @@ def resolve_precision(
 def resolve_precisions(
     wanted: Iterable[str | None], device: str | torch.device, log: bool = True
 ) -> str | list[str]:
-    """Return what :func:`resolve_precision` gives for several networks: one type if all agree."""
+    """Return :func:`resolve_precision` of several networks: one type if all agree."""
     found = [resolve_precision(one, device, log=log) for one in wanted]
     return found[0] if len(set(found)) == 1 else found
 
@@ -205,7 +205,7 @@ def _best_of_cpu() -> Precision:
         if sys.platform != 'darwin' and _arm_has_units():
             return Precision('bfloat16', 'this CPU has bfloat16 units (ARM BF16)')
         return Precision('float32', 'this CPU has no bfloat16 units that torch uses (ARM)')
-    # What torch's own kernels use, which ATEN_CPU_CAPABILITY limits.
+    # The units that torch's own kernels use, which ATEN_CPU_CAPABILITY limits.
     used = torch.backends.cpu.get_cpu_capability()
     if not used.startswith(('AVX512', 'AVX10')):
         return Precision('float32', f'this CPU has no bfloat16 units ({used})')
@@ -223,7 +223,7 @@ def _best_of_cpu() -> Precision:
 
 
 def _x86_units() -> list[str]:
-    """Return the names of the units that this CPU has, by the best source there is."""
+    """Return the names of the units that this CPU has, from the best source available."""
     known = _capabilities()
     if known is None and hasattr(torch.cpu, '_is_avx512_bf16_supported'):
         amx = getattr(torch.cpu, '_is_amx_tile_supported', lambda: 'amx_bf16' in _cpuinfo())
@@ -246,14 +246,14 @@ def _arm_has_units() -> bool:
 
 
 def _capabilities() -> dict[str, Any] | None:
-    """Return what torch says about the CPU; None where it is too old to say."""
+    """Return torch's description of the CPU; None where torch is too old to have one."""
     if not hasattr(torch.cpu, 'get_capabilities'):
         return None
     return dict(torch.cpu.get_capabilities())
 
 
 def _cpuinfo() -> set[str]:
-    """Return the names of what the CPU can do, as Linux lists them; none elsewhere."""
+    """Return the features of the CPU as Linux lists them; none on other systems."""
     try:
         text = CPUINFO.read_text()
     except OSError:

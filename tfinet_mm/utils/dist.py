@@ -19,9 +19,9 @@ _shared = ContextVar('tfinet_mm_one_rank_reads', default=False)
 def one_rank_reads() -> Iterator[None]:
     """Read each checkpoint in the block on the first rank alone, and send it to the others.
 
-    Every rank must run the block, and read the same in the same order. Outside
-    of such a block each process reads for itself, so a model can be loaded in
-    another distributed program without ranks that wait for each other.
+    Every rank must run the block, and read the same files in the same order.
+    Outside such a block each process reads its own files, so a model can be
+    loaded in another distributed program without ranks that wait for each other.
     """
     token = _shared.set(True)
     try:
@@ -32,7 +32,7 @@ def one_rank_reads() -> Iterator[None]:
 
 @contextmanager
 def each_rank_reads() -> Iterator[None]:
-    """Undo :func:`one_rank_reads` in the block, for what a rank does without the others."""
+    """Undo :func:`one_rank_reads` in the block, for work of one rank without the others."""
     token = _shared.set(False)
     try:
         yield
@@ -41,10 +41,10 @@ def each_rank_reads() -> Iterator[None]:
 
 
 def on_first_rank(make: Callable[[], Result]) -> Result:
-    """Do something in the first process alone; all get what it returned, or its error.
+    """Call a function in the first process alone; all processes get its result or its error.
 
-    What is returned is pickled for the others. In a process of its own, it is
-    just called.
+    The result is pickled for the others. In a single process the function is
+    simply called.
     """
     outcome: list[Any] = [None, None]
     if get_dist_info()[0] == 0:
@@ -60,24 +60,24 @@ def on_first_rank(make: Callable[[], Result]) -> Result:
 
 
 def is_first_rank() -> bool:
-    """Return whether this process is the one that prints, known before a Runner exists."""
+    """Return whether this process is the one that prints, even before a Runner exists."""
     return os.environ.get('RANK', '0') == '0'
 
 
 def read_once(
     read: Callable[[], Result], read_for_all: Callable[[], Result] | None = None
 ) -> Result:
-    """Call a function; in a block of :func:`one_rank_reads` on the first rank alone.
+    """Call a function, on the first rank alone in a block of :func:`one_rank_reads`.
 
     Args:
-        read: Reads something that can be pickled.
-        read_for_all: Called in its place where others get the result.
+        read: Function that reads an object that can be pickled.
+        read_for_all: Function called in its place where other ranks get the result.
 
     Returns:
-        What it returned.
+        The object.
 
     Raises:
-        Exception: Whatever ``read`` raises, on every rank.
+        Exception: The error of the function, on every rank.
     """
     if not _shared.get() or get_world_size() == 1:
         return read()

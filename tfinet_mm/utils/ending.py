@@ -28,16 +28,16 @@ def is_rank() -> bool:
 
 
 def end_process(status: int = 0) -> NoReturn:
-    """End this process at once, after what Python does before it tears down.
+    """End this process without tearing the interpreter down.
 
-    Waits for the threads that aren't daemons, runs what was registered with
-    ``atexit``, and flushes both outputs. Objects that are alive then are not
-    deleted, so a file that was left open loses what it has not written yet.
+    First the threads that aren't daemons end, the functions registered with
+    ``atexit`` run, and both outputs are flushed. Living objects are not deleted,
+    so an open file loses the bytes that it has not written yet.
 
     Args:
         status: The exit status of the process, 0 to 255.
     """
-    # The two steps of the interpreter's own end; neither has a public name.
+    # The two steps before the interpreter's teardown; neither has a public name.
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
     for stream in (sys.stdout, sys.stderr):

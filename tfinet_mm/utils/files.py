@@ -1,4 +1,4 @@
-"""Write files so that a reader never meets half of one."""
+"""Write files so that a reader never sees an unfinished one."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from errno import EINVAL, ENOSYS, ENOTSUP
 from pathlib import Path, PurePosixPath
 
 PARTIAL_NAME = re.compile(r'\.part-([0-9a-f]{12})-(\d+)-([0-9a-f]{8})-\d+')
-"""How the name of an unfinished file begins: pid space, process id, process, number."""
+"""Start of the name of an unfinished file: pid space, process id, process, number."""
 
 ABANDONED_S = 24 * 3600
 """Seconds after which an unfinished file of another machine counts as left behind."""
 
 LONGEST_SUFFIX = 64
-"""Bytes of a suffix that an unfinished file takes over; longer ones mean nothing to a library."""
+"""Longest suffix, in bytes, that an unfinished file keeps; no library knows a longer one."""
 
 _process = uuid.uuid4().hex[:8]
 _numbers = itertools.count()
@@ -32,14 +32,14 @@ _swept: set[str] = set()
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Write a whole file, and make its folder where it is missing.
+    """Write a complete file or none, and make its folder where it is missing.
 
-    The block writes to the path it is given; after it, the file appears under
-    its name in one step, with the permissions of the file it replaces, and
-    stays there should the power fail. If the block raises, what was there
-    before stays. Threads and processes may write the same file at once, the
-    later one wins. What killed processes of this machine left unfinished in the
-    folder is removed at the first file that a process writes there.
+    The block writes to the path it is given. After it, the file appears under
+    its name in one step, with the permissions of the file it replaces, and is
+    safe from a power failure. If the block raises, the earlier file stays.
+    Threads and processes may write the same file at once; the later one wins.
+    The first file that a process writes to a folder also removes the unfinished
+    files that killed processes of this machine left there.
 
     Args:
         path: File to write. A link is replaced, not followed.
@@ -58,7 +58,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path.parent)
-    # Not the name itself with something added: names may already be as long as a name can be.
+    # Not the name with a suffix: it may already have the greatest length that is allowed.
     suffix = path.suffix if len(os.fsencode(path.suffix)) <= LONGEST_SUFFIX else ''
     name = f'.part-{_pid_space()}-{os.getpid()}-{_process}-{next(_numbers)}{suffix}'
     partial = path.parent / name
@@ -82,8 +82,8 @@ def write_whole(path: str | Path, content: bytes | memoryview) -> None:
 
     Args:
         path: File to write; where it is a link, the file behind it.
-        content: The bytes. Nobody can read them in the meantime who can't read
-            the file that is there.
+        content: The bytes. While they are written, only those who can read the
+            earlier file can read them.
     """
     path = Path(os.path.realpath(path))
     mode = _mode(path)
@@ -119,7 +119,7 @@ def _sync_folder(folder: Path) -> None:
     """Wait until the names in a folder are on the disk, where the system allows."""
     if os.name == 'nt':
         return
-    # The file has its name already; a folder that can't be opened is no reason to fail.
+    # The file has its name already, so a folder that can't be opened is no error.
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)
         try:
@@ -129,9 +129,9 @@ def _sync_folder(folder: Path) -> None:
 
 
 def sweep_again(folder: str | Path) -> None:
-    """Let the next file written to a folder, or below it, remove what killed processes left there.
+    """Remove the files of killed processes with the next file written to a folder or below it.
 
-    At the start of a run: within a process, :func:`whole_file` looks once.
+    For the start of a run, since :func:`whole_file` looks only once in a process.
     """
     root = os.path.realpath(folder)
     below = os.path.join(root, '')
@@ -141,7 +141,7 @@ def sweep_again(folder: str | Path) -> None:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed processes left in a folder, once a process."""
+    """Remove the unfinished files of killed processes from a folder, once in a process."""
     key = os.path.realpath(folder)
     if key in _swept:
         return
@@ -176,7 +176,7 @@ def _abandoned(entry: os.DirEntry[str], space: str, pid: str, process: str) -> b
 def _pid_space() -> str:
     """Name the running system, or its container, within which process ids are unique.
 
-    A host's name won't do: containers share it, and many machines are called localhost.
+    The host's name isn't enough: containers share it, and many machines are called localhost.
     """
     try:
         boot = Path('/proc/sys/kernel/random/boot_id').read_text(encoding='utf-8')
@@ -187,12 +187,12 @@ def _pid_space() -> str:
 
 
 def sample_file(folder: str | Path, sample_id: str, suffix: str) -> Path:
-    """Path of a file of a sample: its sub-folders, dots and spaces are kept.
+    """Return the path of a file of a sample, with its sub-folders, dots and spaces.
 
     Args:
         folder: Folder that all the files go to.
         sample_id: Name of the sample, with "/" between sub-folders, without suffix.
-        suffix: Suffix with its dot; appended, never put in place of a part of the name.
+        suffix: Suffix with its dot; it is appended, and never replaces a part of the name.
 
     Returns:
         ``folder/sample_id + suffix``.

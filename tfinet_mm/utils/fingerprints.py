@@ -1,11 +1,11 @@
 """Tell files apart by their contents, reading each one once.
 
-A file is its SHA-256, the number that ``sha256sum`` prints, of the whole file at any size.
-Samples of a large file would be faster, and would let a replaced one pass where an edit misses
-them; a time stamp would refuse a copy. The price is one read of the file, 1.1 GB a second of a
-core, once: a hash is taken from an earlier manifest as long as inode, size, time of modification
-and time of status change are what they were. No program can set the last of these, so a file that
-was replaced by another of its name, size and time stamp is read again, and noticed.
+A file is identified by the SHA-256 of its whole content, as ``sha256sum`` prints it. A hash of
+samples of a large file would be faster, but would miss an edit between them; a time stamp would
+refuse a copy. The price is one read of the file, at 1.1 GB/s on one core. Later the hash is taken
+from an earlier manifest, as long as inode, size, time of modification and time of status change
+are the same. No program can set the last of these, so a file that was replaced by another of the
+same name, size and time stamp is read again, and the change is found.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from tfinet_mm.errors import ManifestError
 PathLike = str | os.PathLike[str]
 
 INFORMATIVE = ('file', 'stat')
-"""Keys of an entry that make no difference: its path, and what tells whether it is untouched."""
+"""Keys of an entry that are not compared: its path, and its inode, size and times."""
 SETTLED_S = 0.05
-"""Seconds after which a change gives a file another time stamp than the change before."""
+"""Seconds after which a change surely gives a file another time stamp than the one before."""
 
 _contents: dict[str, str] = {}
 
@@ -43,7 +43,7 @@ def fingerprints(paths: Iterable[PathLike]) -> list[dict[str, Any]]:
 
 
 def joined(entries: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Return one entry for an input of several files, such as a mosaic; of one, its own.
+    """Return one entry for an input of several files, such as a mosaic, or of one file.
 
     Args:
         entries: The entry of the file that stands for all, and those of the others.
@@ -80,7 +80,7 @@ def _fingerprint(path: PathLike) -> dict[str, Any]:
     identity = _identity(stat)
     content = _contents.get(identity)
     if content is None:
-        # A second change within a tick of the clock would not show in the time stamp.
+        # A second change within a tick of the clock would leave the time stamp the same.
         if abs(time.time() - stat.st_ctime) < SETTLED_S:
             time.sleep(SETTLED_S)
         with open(path, 'rb') as file:
@@ -98,7 +98,7 @@ def _identity(stat: os.stat_result) -> str:
 
 def _keep(identity: str, content: str) -> None:
     """Note the content of a file, where the system tells whether it is untouched."""
-    # Windows has the time of creation there, and some file systems count whole seconds.
+    # Windows gives the time of creation instead, and some file systems count whole seconds.
     if os.name != 'nt' and not identity.endswith('0' * 9):
         _contents[identity] = content
 

@@ -30,14 +30,14 @@ _held: weakref.WeakSet[FolderLock] = weakref.WeakSet()
 
 
 class FolderLock:
-    """The right to write to a folder.
+    """Lock on a folder, for the one process that writes to it.
 
-    The system takes it back when the process ends, in whatever way. A process that is forked off
-    doesn't have it. Network drives have it for all their machines.
+    The system releases the lock when the process ends, for any reason. A forked process doesn't
+    hold it. On a network drive it holds for all machines.
 
     Args:
         folder: The folder.
-        what: What is to be written there, in the plural, for messages.
+        what: Name of the files to write there, in the plural, for messages.
     """
 
     def __init__(self, folder: Path, what: str) -> None:
@@ -45,10 +45,10 @@ class FolderLock:
         self._descriptor: int | None = None
 
     def acquire(self) -> None:
-        """Take the lock, if this object hasn't got it, and make the folder if it is missing.
+        """Take the lock, unless this object holds it, and make the folder if it is missing.
 
         Raises:
-            FolderInUseError: Another run has it; the message says which.
+            FolderInUseError: Another run holds it; the message names that run.
             OSError: The folder can't be written to.
         """
         while self._descriptor is None:
@@ -58,7 +58,7 @@ class FolderLock:
                 descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
             try:
                 self._take(descriptor)
-                # A run that ended just now has removed the file, and it keeps nobody out.
+                # A run that has just ended removed the file, so this lock would exclude no one.
                 if _has_name(descriptor, path):
                     self._descriptor, descriptor = descriptor, -1
             finally:
@@ -66,23 +66,28 @@ class FolderLock:
                     os.close(descriptor)
         _held.add(self)
 
+    @property
+    def descriptors(self) -> list[int]:
+        """Return what a child must inherit (``pass_fds``) to hold the lock as long as it lives."""
+        return [] if self._descriptor is None or os.name == 'nt' else [self._descriptor]
+
     def release(self) -> None:
-        """Give the lock back, if this object has got it."""
+        """Release the lock, if this object holds it."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is None:
             return
         _held.discard(self)
         if os.name == 'nt':
-            # No open file can be removed there.
+            # Windows can't remove an open file.
             os.close(descriptor)
-        # While the lock is held: later the file may be another run's.
+        # Elsewhere remove it while the lock is held: later the file may be another run's.
         with contextlib.suppress(OSError):
             os.unlink(self.folder / LOCK_FILE)
         if os.name != 'nt':
             os.close(descriptor)
 
     def drop(self) -> None:
-        """Forget the lock, in a process that was forked off: it is its parent's."""
+        """Forget the lock in a forked process: the parent holds it."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             os.close(descriptor)
@@ -90,7 +95,7 @@ class FolderLock:
     def _take(self, descriptor: int) -> None:
         try:
             if sys.platform == 'win32':
-                # Far behind the text, so that others can read that.
+                # Lock a byte far behind the text, so that others can read the text.
                 os.lseek(descriptor, 1 << 30, os.SEEK_SET)
                 msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
             else:
@@ -112,7 +117,7 @@ class FolderLock:
             ) from error
         now = datetime.datetime.now().strftime('%Y-%m-%d %H:%M:%S')
         text = f'process {os.getpid()} on {platform.node()} since {now}\n'
-        # For a message alone. A full disk is reported by what has to be written.
+        # The text is for a message alone. A full disk is reported by the files that follow.
         with contextlib.suppress(OSError):
             os.lseek(descriptor, 0, os.SEEK_SET)
             os.truncate(descriptor, os.write(descriptor, text.encode()))
@@ -120,7 +125,7 @@ class FolderLock:
 
 @contextlib.contextmanager
 def naming_folder(folder: Path, what: str) -> Iterator[None]:
-    """Make an error about permissions one that names the folder and says what to do."""
+    """Turn an error about permissions into one that names the folder and the fix."""
     try:
         yield
     except OSError as error:
@@ -131,7 +136,7 @@ def naming_folder(folder: Path, what: str) -> Iterator[None]:
 
 
 def _has_name(descriptor: int, path: Path) -> bool:
-    """Return whether an open file still has its name; on a network drive, ask the server."""
+    """Return whether an open file still has its name, also on a network drive."""
     try:
         with path.open('rb') as file:
             return os.path.samestat(os.fstat(descriptor), os.fstat(file.fileno()))

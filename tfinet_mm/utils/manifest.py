@@ -1,8 +1,8 @@
-"""What made a folder: compare it, keep other runs out, resume.
+"""Record the settings and inputs that made a folder, and lock it, so that runs can resume.
 
-Whatever writes a folder over minutes keeps a JSON file in it that says what its files are made
-of: settings, and each input file by its content (see :mod:`tfinet_mm.utils.fingerprints`). A run
-resumes where both are equal, and is refused with what differs where they are not.
+A run that writes a folder for minutes keeps a JSON file in it with its settings, and each input
+file by its content (see :mod:`tfinet_mm.utils.fingerprints`). A later run resumes where both are
+equal. Where they aren't, it is refused, with the differences.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ Result = TypeVar('Result')
 
 FIX = 'choose another folder (--out), or replace them (--overwrite)'
 SHOWN = 6
-"""Number of differences that an error lists before it only counts."""
+"""Greatest number of differences that an error lists."""
 
 
 class Difference(NamedTuple):
     """A value that differs between two manifests.
 
     Attributes:
-        field: Where, with dots and list indices.
+        field: Its place, with dots and list indices.
         found: The value in the folder; None where it has none.
-        wanted: The value of now.
+        wanted: The value of this run.
     """
 
     field: str
@@ -44,7 +44,7 @@ class Difference(NamedTuple):
 
 
 class RunManifest:
-    """The file that says what made a folder, and the lock of that folder.
+    """File that records the settings and inputs of a folder, and the lock of that folder.
 
     The end of a ``with`` statement releases the lock. Reading and comparing need no lock and write
     nothing, so a finished folder may be read-only.
@@ -52,8 +52,8 @@ class RunManifest:
     Args:
         folder: The folder; it needn't be there.
         name: Name of the file in it.
-        what: What the folder holds, in the plural, for messages.
-        fix: What to do about a difference, for messages.
+        what: Name of the folder's content, in the plural, for messages.
+        fix: Advice about a difference, for messages.
         informative: Keys, at any depth, whose values make no difference. The first of them that an
             entry of a list has names it in messages.
 
@@ -94,24 +94,29 @@ class RunManifest:
     def lock(self) -> None:
         """Keep other runs out of the folder until the end of the ``with`` statement.
 
-        What killed runs left half written there is removed when something is written beside it.
+        The first file written there removes the unfinished files of killed runs.
 
         Raises:
-            FolderInUseError: Another run holds the folder; the message says which.
+            FolderInUseError: Another run holds the folder; the message names that run.
             OSError: The folder can't be written to.
         """
         self._lock.acquire()
         sweep_again(self.folder)
 
+    @property
+    def held(self) -> list[int]:
+        """Return the descriptors of the lock: see :attr:`FolderLock.descriptors`."""
+        return self._lock.descriptors
+
     def lock_unless(self, finished: Callable[[], Result]) -> Result:
-        """Lock the folder, unless all that is wanted is there.
+        """Lock the folder, unless its files are complete.
 
         Args:
-            finished: Looks, without writing, and returns something true if all is there. It is
-                called again in a locked folder, since another run may have finished meanwhile.
+            finished: Function that looks, without writing, and returns a true value if they are. It
+                is called again in a locked folder, since another run may have finished meanwhile.
 
         Returns:
-            What the last look returned.
+            The last result of the function.
 
         Raises:
             FolderInUseError, OSError: As :meth:`lock`.
@@ -123,11 +128,11 @@ class RunManifest:
         return found
 
     def read(self, keys: Collection[str] = (), fix: str | None = None) -> dict[str, Any] | None:
-        """Return what the file holds, or None where there is none.
+        """Return the content of the file, or None where there is none.
 
         Args:
             keys: Keys that it must have.
-            fix: What to do about a damaged file, for the message; the manifest's by default.
+            fix: Advice about a damaged file, for the message; the manifest's by default.
 
         Raises:
             ManifestError: It is empty, cut off, or another program's.
@@ -142,7 +147,7 @@ class RunManifest:
             self.read()
 
     def write(self, content: Mapping[str, Any]) -> None:
-        """Write the file, whole; one that is there and says the same is left alone."""
+        """Write the file, unless it is there with the same content."""
         data = (json_text(content) + '\n').encode()
         with contextlib.suppress(OSError):
             if self.path.read_bytes() == data:
@@ -151,14 +156,14 @@ class RunManifest:
             partial.write_bytes(data)
 
     def differences(self, found: Any, wanted: Any) -> list[Difference]:
-        """Return what differs, informative keys aside, in the order of the fields' names."""
+        """Return the differences, informative keys aside, in the order of the fields' names."""
         return list(_differences(found, plain(wanted), '', self.informative))
 
     def check(self, found: Any, wanted: Any) -> None:
-        """Refuse to mix what different settings or inputs made.
+        """Refuse to mix results of different settings or inputs.
 
         Raises:
-            ManifestError: They differ; the message lists the fields, and says what to do.
+            ManifestError: They differ; the message lists the fields and the fix.
         """
         changed = self.differences(found, wanted)
         if changed:
@@ -203,10 +208,10 @@ def read_json(
     Args:
         path: The file.
         keys: Keys that it must have.
-        fix: What to do about a file that can't be read, for the message.
+        fix: Advice about a file that can't be read, for the message.
 
     Raises:
-        ManifestError: It is empty, cut off, or another program's; the message says which.
+        ManifestError: It is empty, cut off, or another program's.
     """
     try:
         data = Path(path).read_bytes()
@@ -250,7 +255,7 @@ def _is_input(value: Any) -> bool:
 
 
 def _names(entries: Iterable[Any], informative: Collection[str]) -> list[str]:
-    """Return what names the entries of a list, for messages."""
+    """Return the names of the entries of a list, for messages."""
     known = (
         [one[key] for key in informative if key in one] for one in entries if type(one) is dict
     )

@@ -1,4 +1,4 @@
-"""Work beside the main thread: reading ahead, and handing on what is done."""
+"""Work beside the main thread: read ahead, and pass results on."""
 
 from __future__ import annotations
 
@@ -15,17 +15,18 @@ Made = TypeVar('Made')
 def map_ahead(
     function: Callable[[Item], Made], items: Iterable[Item], workers: int, ahead: int
 ) -> Generator[Made, None, None]:
-    """Apply a function in threads, ahead of who takes the results.
+    """Apply a function in threads, ahead of the caller that takes the results.
 
     Args:
-        function: Called from ``workers`` threads.
-        items: Taken as they are needed, from the thread that takes the results.
+        function: Function that ``workers`` threads call.
+        items: Its arguments, taken as they are needed, in the caller's thread.
         workers: Number of threads; 0 calls the function where the result is taken.
-        ahead: Results and calls under way at most, besides the one taken.
+        ahead: Greatest number of results and running calls, besides the result taken.
 
     Yields:
         The results in the order of the items. An error of a call is raised in
-        its place; no further call starts then, nor after the iterator is closed.
+        place of its result. No call starts after that, nor after the iterator
+        is closed.
 
     Raises:
         ValueError: ``workers`` is below 0, or ``ahead`` below 1.
@@ -53,16 +54,16 @@ def map_ahead(
 
 
 class Consumer(Generic[Item]):
-    """A thread that works through items in the order they are put.
+    """Thread that takes items in the order they are put.
 
-    Used as a context manager: leaving the block waits until all is worked
-    through; where the block raises, the thread gets no more items and its
+    It is used as a context manager. Leaving the block waits until all items are
+    done; where the block raises, the thread gets no more items and its
     ``function`` ends at the next one. An error of the function is raised by the
     next :meth:`put`, or on leaving.
 
     Args:
-        function: Called once, in the thread, with an iterator over the items.
-        size: Items that wait at most; :meth:`put` waits for room.
+        function: Function called once, in the thread, with an iterator over the items.
+        size: Greatest number of items that wait; :meth:`put` waits for room.
     """
 
     def __init__(self, function: Callable[[Iterator[Item]], None], size: int = 1) -> None:
@@ -89,11 +90,11 @@ class Consumer(Generic[Item]):
             raise self._error
 
     def put(self, item: Item) -> None:
-        """Hand an item on; waits while ``size`` are waiting already.
+        """Pass an item on, once fewer than ``size`` items wait.
 
         Raises:
-            Exception: That which ended the function.
-            RuntimeError: The function has returned before its time.
+            Exception: The error that ended the function.
+            RuntimeError: The function has returned before the last item.
         """
         with self._changed:
             self._changed.wait_for(lambda: len(self._items) < self._size or self._ended)
@@ -132,4 +133,4 @@ class Consumer(Generic[Item]):
 
 
 class _Abandoned(Exception):
-    """Nobody will put further items."""
+    """No further items will be put."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 PACKAGE = Path(__file__).parents[1]
 PREFIX = 'tfinet_mm::'
-"""How the name of a config of the package begins, as MMEngine writes those of other packages."""
+"""Prefix of the name of a config of the package, as MMEngine has for other packages."""
 
 
 def project_folder(name: str) -> Path:
@@ -22,12 +22,12 @@ def project_folder(name: str) -> Path:
     Raises:
         FileNotFoundError: The package was installed without it.
     """
-    places = PACKAGE / '.mim' / name, PACKAGE.parent / name
-    for place in places:
-        if place.is_dir():
-            return place
+    folders = PACKAGE / '.mim' / name, PACKAGE.parent / name
+    for folder in folders:
+        if folder.is_dir():
+            return folder
     raise FileNotFoundError(
-        f'no folder {name} in {places[0].parent} or beside the package; install tfinet-mm again'
+        f'no folder {name} in {folders[0].parent} or beside the package; install tfinet-mm again'
     )
 
 
@@ -38,7 +38,7 @@ def named_config(name: str) -> Path:
         name: Path below the folder ``configs``, after :data:`PREFIX`.
 
     Raises:
-        FileNotFoundError: There is no such config; the message names those of a similar name.
+        FileNotFoundError: There is no such config; the message has a similar name.
     """
     folder = project_folder('configs')
     path = folder / name.removeprefix(PREFIX)

@@ -1,4 +1,4 @@
-"""Import MMSegmentation without its messages about packages that nobody asked for."""
+"""Import MMSegmentation without its messages about missing optional packages."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WARNING = 'Fail to import ``MultiScaleDeformableAttention``'
 
 
 class _WithoutNoise(io.TextIOBase):
-    """Pass everything on but the line :data:`NOISE`, which comes in two pieces."""
+    """Stream that passes on everything but the line :data:`NOISE`, which comes in two pieces."""
 
     def __init__(self, stream: TextIO) -> None:
         super().__init__()
@@ -22,7 +22,7 @@ class _WithoutNoise(io.TextIOBase):
         self.dropped = False
 
     def write(self, text: str) -> int:
-        """Write, or drop, a piece of text."""
+        """Write a piece of text, or drop it."""
         if text == NOISE:
             self.dropped = True
         elif text == '\n' and self.dropped:
@@ -32,15 +32,15 @@ class _WithoutNoise(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        """Flush what is passed on."""
+        """Flush the stream behind this one."""
         self.stream.flush()
 
 
 @contextlib.contextmanager
 def quiet_imports() -> Iterator[None]:
-    """Leave out, in the block, what MMSegmentation and MMCV say about missing packages.
+    """Drop the messages of MMSegmentation and MMCV about missing packages in the block.
 
-    Everything else that is printed or warned of in the block gets through.
+    All other output and warnings in the block pass.
     """
     with warnings.catch_warnings(), contextlib.redirect_stdout(_WithoutNoise(sys.stdout)):
         warnings.filterwarnings('ignore', message=WARNING)

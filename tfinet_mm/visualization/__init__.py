@@ -1,4 +1,4 @@
-"""Pictures of pairs, annotations and predictions, and label maps as files."""
+"""Draw pairs, annotations and predictions, and write label maps as files."""
 
 from tfinet_mm.io.png import colourise, write_palette_png, write_png
 from tfinet_mm.visualization.overlay import (

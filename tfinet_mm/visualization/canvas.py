@@ -1,4 +1,4 @@
-"""Setting panels side by side under a title and over a legend."""
+"""Set panels side by side under a title and over a legend."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ LegendEntry: TypeAlias = tuple[str, Sequence[int] | Image.Image | None]
 
 
 def panel_size(height: int, width: int, min_side: int, max_side: int) -> tuple[int, int]:
-    """Width and height to show an image at.
+    """Return the width and height in pixels at which to show an image.
 
     Small images are enlarged by a whole number until the longer side has
     ``min_side`` pixels, so that pixels stay squares; large ones are reduced to
@@ -50,7 +50,7 @@ def resized(image: np.ndarray, size: tuple[int, int], smooth: bool = False) -> I
 
 
 def hatched(picture: Image.Image, mask: np.ndarray) -> Image.Image:
-    """Stripe a part of a panel, pixels of the stripes alike at every size of it.
+    """Stripe a part of a panel, with stripes of the same width at every size of it.
 
     Args:
         picture: RGB panel of any size.
@@ -79,7 +79,7 @@ def _fitted(text: str, font: Any, width: float) -> str:
 
 @lru_cache
 def _font(size: int) -> Any:
-    """DejaVu Sans, which comes with MMEngine's matplotlib; Pillow's own font knows no umlauts."""
+    """Load DejaVu Sans, of MMEngine's matplotlib, since Pillow's own font lacks umlauts."""
     found = find_spec('matplotlib')
     if found is not None and found.origin is not None:
         path = Path(found.origin).parent / 'mpl-data' / 'fonts' / 'ttf' / 'DejaVuSans.ttf'
@@ -100,7 +100,7 @@ def compose(
         columns: Panels from top to bottom, column by column; None leaves a place empty.
         size: Width and height of every panel.
         title: Text over all; its middle is left out where it's too long.
-        legend: Groups of entries, each group on lines of its own.
+        legend: Groups of entries; each group begins a line.
 
     Returns:
         RGB picture of uint8.
@@ -113,7 +113,7 @@ def compose(
     width = GAP + len(columns) * (cell + GAP)
     top = GAP + (line if title else 0)
     below = top + max(map(len, columns)) * (line + size[1] + GAP)
-    places, bottom = _place_legend(legend, font, line, width, below)
+    entries, bottom = _place_legend(legend, font, line, width, below)
     picture = Image.new('RGB', (width, bottom + GAP // 2), BACKGROUND)
     pen = ImageDraw.Draw(picture)
     if title:
@@ -126,10 +126,10 @@ def compose(
             y = top + row * (line + size[1] + GAP)
             pen.text((left, y), _fitted(panel[0], font, cell), INK, font)
             y += line
-            # White panels would melt into the background without it.
+            # Without a frame, a white panel could not be told from the background.
             pen.rectangle((left - 1, y - 1, left + size[0], y + size[1]), outline=FRAME)
             picture.paste(panel[1], (left, y))
-    for name, fill, x, y in places:
+    for name, fill, x, y in entries:
         if fill is None:
             pen.text((x, y), name, INK, font)
             continue
@@ -150,8 +150,8 @@ def _place_legend(
     width: int,
     top: int,
 ) -> tuple[list[tuple[str, Sequence[int] | Image.Image | None, int, int]], int]:
-    """Return each entry with its corner, every group on lines of its own, and the lower end."""
-    places = []
+    """Return each entry with its corner, every group on a new line, and the lower end."""
+    entries = []
     y = top
     for group in legend:
         x = GAP
@@ -159,7 +159,7 @@ def _place_legend(
             length = math.ceil(font.getlength(name)) + 2 * GAP + (0 if fill is None else line)
             if x > GAP and x + length > width:
                 x, y = GAP, y + line
-            places.append((name, fill, x, y))
+            entries.append((name, fill, x, y))
             x += length
         y += line
-    return places, y
+    return entries, y

@@ -1,8 +1,8 @@
-"""One picture of a pair: images, annotation, prediction and the errors of change.
+"""Draw a picture of a pair: images, annotation, prediction and the errors of change.
 
-The rows are the dates, the columns are the images, what is annotated, what is
-predicted, and the errors of change over the darkened second image, over a legend.
-What isn't annotated is striped.
+The rows are the dates, the columns are the images, the annotation, the prediction,
+and the errors of change over the darkened second image, over a legend. Pixels
+without annotation are striped.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ CHANGE_COLOURS = (
 Orange and blue stay apart with every common kind of colour blindness.
 """
 DARKENED = (20, 90)
-"""Grey values that black and white of the image under the errors are darkened to."""
+"""Grey values to which black and white of the image under the errors are darkened."""
 DATES = ('before', 'after')
 
 
@@ -62,7 +62,7 @@ def field_array(sample: Any, field: str) -> np.ndarray | None:
         field: Name of a PixelData with ``data`` (1, H, W) or (H, W), on any device.
 
     Returns:
-        Array (H, W), integer or float32; None if the sample hasn't got the field.
+        Array (H, W), integer or float32; None if the sample lacks the field.
     """
     value = sample.get(field)
     if value is None:
@@ -75,7 +75,7 @@ def field_array(sample: Any, field: str) -> np.ndarray | None:
 
 @dataclass(frozen=True)
 class PairMaps:
-    """The label maps of one pair, each an integer array (H, W) of one size.
+    """Label maps of one pair, each an integer array (H, W) of one size.
 
     Attributes:
         predicted_change: 1 changed, 0 unchanged.
@@ -111,7 +111,7 @@ class PairMaps:
         if predicted_change is None or predicted_from is None or predicted_to is None:
             raise LabelValueError(
                 f'a data sample to draw needs {PRED_CHANGE!r}, {PRED_FROM!r} and {PRED_TO!r}, '
-                f'got one with {sorted(sample.keys())}'
+                f'got one with {sorted(sample.keys())}; give a sample that the model predicted'
             )
         change = field_array(sample, GT_CHANGE)
 
@@ -135,12 +135,12 @@ def display_image(image: np.ndarray) -> np.ndarray:
 
     The first three bands are shown, or the first alone in grey where there are
     fewer. 8-bit values are kept. All others are stretched, each band of each
-    image for itself, so that its 2nd percentile turns 0 and its 98th 255:
+    image separately, so that its 2nd percentile becomes 0 and its 98th 255:
     brightness can then be compared within a picture, not between pictures.
 
     Args:
         image: Array (H, W) or (H, W, B) of any integer or float type; values
-            that aren't finite turn black.
+            that aren't finite become black.
 
     Returns:
         RGB image (H, W, 3) of uint8.
@@ -164,7 +164,7 @@ def _stretch(band: np.ndarray) -> np.ndarray:
         return np.zeros(band.shape, np.uint8)
     low, high = np.percentile(band[finite], (2, 98))
     band = np.where(finite, band, low)
-    # A constant band has no range to stretch and turns black.
+    # A constant band has no range to stretch and becomes black.
     return (np.clip((band - low) / max(high - low, 1e-12), 0, 1) * 255).astype(np.uint8)
 
 
@@ -212,15 +212,15 @@ def draw_pair(
     """Draw the panels of one pair with a legend.
 
     Args:
-        before: Image of the first date (H, W, B), shown as
-            :func:`display_image` says.
+        before: Image of the first date (H, W, B), shown by
+            :func:`display_image`.
         after: Image of the second date.
         maps: Prediction, and annotation if there is one.
         table: Names and colours of the classes.
         title: Text over the picture, such as the name of the sample.
-        min_side: Longer side of a panel in pixels that small images are
-            enlarged to.
-        max_side: Longer side of a panel that large images are reduced to.
+        min_side: Longer side of a panel in pixels to which small images are
+            enlarged.
+        max_side: Longer side of a panel to which large images are reduced.
 
     Returns:
         RGB picture of uint8.
@@ -285,7 +285,7 @@ def _change_panel(errors: np.ndarray, image: np.ndarray, size: tuple[int, int]) 
 
 
 def _legend(maps: PairMaps, table: ClassTable, unknown: bool) -> list[list[LegendEntry]]:
-    """Return every colour of the picture by name, in groups; ``unknown`` for stripes as well."""
+    """Return every colour of the picture by name, in groups; with stripes for ``unknown``."""
     classes: list[LegendEntry] = [('classes:', None)]
     classes += zip(table.names, table.palette, strict=True)
     names: tuple[str, ...] = ('unchanged', 'predicted')
@@ -313,7 +313,7 @@ def draw_sample(
     note: str = '',
     **options: Any,
 ) -> np.ndarray:
-    """:func:`draw_pair` for a data sample of a detector, titled with its ``sample_id``.
+    """Draw a data sample of a detector by :func:`draw_pair`, titled with its ``sample_id``.
 
     Args:
         sample: SegDataSample with predictions, with or without annotation.

@@ -23,7 +23,7 @@ from tfinet_mm.visualization.overlay import field_array
 
 
 class PredictionFiles:
-    """Write the maps of a prediction below a folder, each named after its pair.
+    """Writer of predicted maps below a folder, each named after its pair.
 
     Args:
         out_dir: Folder to write to; made if it is missing.

@@ -1,4 +1,5 @@
-# SenseEarth 2020: FCN heads on HRNet-W18 and the plain absolute difference.
+# SenseEarth 2020: FCN heads on HRNet-W18 and the plain absolute difference. in_channels=None and
+# channels=None follow the width of the backbone, so another width needs its own weights alone.
 model = dict(
     type='tfinet_mm.SemanticChangeDetector',
     data_preprocessor=dict(type='tfinet_mm.PairDataPreprocessor'),
@@ -10,8 +11,8 @@ model = dict(
     neck=dict(type='tfinet_mm.AbsoluteDifference'),
     semantic_head=dict(
         type='mmseg.FCNHead',
-        in_channels=270,
-        channels=67,
+        in_channels=None,
+        channels=None,
         num_convs=1,
         concat_input=False,
         dropout_ratio=0.1,
@@ -21,8 +22,8 @@ model = dict(
     ),
     change_head=dict(
         type='mmseg.FCNHead',
-        in_channels=270,
-        channels=67,
+        in_channels=None,
+        channels=None,
         num_convs=1,
         concat_input=False,
         dropout_ratio=0.1,

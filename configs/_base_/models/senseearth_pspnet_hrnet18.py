@@ -4,8 +4,8 @@ model = dict(
     change_head=dict(
         _delete_=True,
         type='mmseg.PSPHead',
-        in_channels=270,
-        channels=67,
+        in_channels=None,
+        channels=None,
         pool_scales=(1, 2, 3, 6),
         dropout_ratio=0.1,
         norm_cfg=dict(type='BN'),

@@ -9,7 +9,7 @@ model = dict(
         width=18,
         init_cfg=dict(type='Pretrained', checkpoint='open-mmlab://msra/hrnetv2_w18'),
     ),
-    neck=dict(in_channels=270),
+    neck=dict(in_channels=None),
     semantic_head=dict(in_channels=270, stride=4),
     change_head=dict(in_channels=540, blocks=((256, 128), (64, 32)), stride=4),
 )

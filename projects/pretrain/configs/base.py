@@ -8,7 +8,11 @@ model = dict(
     # Land cover is known on every pixel, so classes need no weight for being rare where something
     # changed; sports grounds are rare everywhere.
     semantic_head=dict(loss_decode=dict(class_weight=(1.0, 1.0, 1.0, 1.0, 1.5, 2.0))),
+    # Windows bound the memory of large pictures, which scale 2 makes four times as large.
+    test_cfg=dict(mode='slide', crop_size=(1088, 1088), stride=(960, 960)),
 )
+# Of scenes, which are read in windows anyway.
+window = 512
 train_dataloader = dict(
     persistent_workers=True,
     drop_last=True,
@@ -56,3 +60,8 @@ default_hooks = dict(
     logger=dict(interval=25),
     visualization=dict(number=8),
 )
+
+# What the file of the weights says of predicting: each pair at three sizes; with --tta it is
+# turned at each of them as well.
+default_tta = dict(transforms=['identity'], scales=[0.5, 1.0, 2.0])
+tta_model = dict(scales=[0.5, 1.0, 2.0])

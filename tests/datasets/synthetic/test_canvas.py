@@ -23,7 +23,7 @@ def test_fill_and_tint(surface):
     assert (surface.building == 77).sum() == 3
     surface.tint(window, mask, np.array([110.0, 120, 130]), 0.5)
     assert surface.albedo[2, 3].tolist() == [60, 70, 80]
-    # Something flat takes the place of the building with all that it was.
+    # A flat thing replaces the building, its height and its identity.
     surface.fill(window, mask, GROUND, np.zeros(3))
     assert surface.height.sum() == 0
     assert surface.building.sum() == 0

@@ -123,7 +123,7 @@ def test_refuses_a_damaged_meta_file(tmp_path, name, content):
 
 
 def test_one_run_at_a_time(tmp_path, monkeypatch):
-    """Two runs of other settings began both, and one finished what the other had made."""
+    """Two runs of different settings began, and one finished the pairs of the other."""
     real, tried = files.generate_pair, []
 
     def meanwhile(index, config):
@@ -165,7 +165,7 @@ def test_goes_on_where_it_stopped(written, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         write_dataset(tmp_path, 4, 2, CONFIG)
     assert not (tmp_path / 'meta.json').exists()
-    # What a process that is killed while writing leaves behind.
+    # The file that a process leaves behind when it is killed while writing.
     process = subprocess.Popen([sys.executable, '-c', ''])
     process.wait()
     half = f'.part-{_pid_space()}-{process.pid}-01234567-0.png'

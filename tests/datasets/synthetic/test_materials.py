@@ -43,7 +43,7 @@ def test_furrows_stay_where_they_are_when_the_crop_changes():
     peaks = [np.unravel_index(s.argmax(), s.shape) for s in spectra]
     rows, columns = zip(*peaks, strict=True)
     frequency = [max(min(a, 96 - a) for a in peak) / 96 for peak in zip(rows, columns, strict=True)]
-    # Furrows are 3.2 to 6.5 pixels apart, at both dates alike.
+    # Furrows are 3.2 to 6.5 pixels apart, the same at both dates.
     assert frequency[0] == pytest.approx(frequency[1], abs=0.02)
     assert 1 / 6.6 < frequency[0] < 1 / 3.1
 

@@ -1,4 +1,4 @@
-"""The small run that hooks are tried in."""
+"""The small run for tests of hooks."""
 
 from small_run import new_runner
 

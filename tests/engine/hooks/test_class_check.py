@@ -56,7 +56,7 @@ def test_checkpoints_that_say_nothing_pass():
 
 @pytest.mark.parametrize('wrap', [lambda model: model, SCDTTAModel])
 def test_members_of_an_ensemble(wrap):
-    """What they were trained on counts, and wrapping for augmentation hides nothing."""
+    """The classes of the members' trainings count, even wrapped for augmentation."""
 
     class Ensemble(torch.nn.Module):
         num_classes = 4

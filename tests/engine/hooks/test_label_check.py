@@ -89,7 +89,7 @@ def test_one_class_alone_may_replace_itself():
 
 
 class _Nothing(BaseModel):
-    """Learns from whatever comes."""
+    """A model that learns from any labels."""
 
     def __init__(self):
         super().__init__()
@@ -104,7 +104,7 @@ def _collate(samples):
 
 
 def _train(tmp_path, labels, max_iters, **options):
-    """Train by iterations on pairs of these labels, one a batch; how many ran before an error."""
+    """Train on pairs of these labels, one in each batch; return the iterations before an error."""
     model = _Nothing()
     runner = Runner(
         model,

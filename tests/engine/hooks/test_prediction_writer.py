@@ -74,7 +74,7 @@ def written(runner, sample, tmp_path):
 def test_what_cannot_be_written_is_named(new_runner, tmp_path):
     runner = new_runner([])
     sample = SegDataSample(metainfo={'img_path': ['x', 'y']})
-    with pytest.raises(ValueError, match=r"without 'sample_id'.*img_path"):
+    with pytest.raises(ValueError, match=r"no 'sample_id'.*img_path"):
         written(runner, sample, tmp_path)
     sample.set_metainfo({'sample_id': 'one'})
     with pytest.raises(LabelValueError, match="sample one has no 'pred_sem_seg_from'"):

@@ -10,7 +10,7 @@ EARLY = [0.1, 0.9, 0.5, 0.4]
 
 
 class Killed(Exception):
-    """The process ends here."""
+    """End of the process, simulated."""
 
 
 class KillBeforeValidation(Hook):
@@ -42,7 +42,7 @@ def _log(folder):
 
 
 def _comparable(path):
-    """Weights, scores and counts of a checkpoint, without times and paths."""
+    """Return weights, scores and counts of a checkpoint, without times and paths."""
     checkpoint = load_checkpoint_file(path)
     hub = checkpoint['message_hub']
     names = ('epoch', 'iter', 'best_score', 'max_epochs', 'last_validated_iter')
@@ -161,7 +161,7 @@ def test_several_scores_and_a_file_that_cannot_be_read(small_runner, resumed, tm
     (tmp_path / 'work/best_Score_epoch_1.pth').write_bytes(
         (tmp_path / 'work/epoch_1.pth').read_bytes()
     )
-    # Somebody's own files of such a name, which say nothing of a score that counts.
+    # Other files of such a name, which hold no score.
     odd = {7: [1], 8: dict(message_hub=None), 9: dict(message_hub=dict(runtime_info='x'))}
     odd[6] = dict(message_hub=dict(runtime_info=dict(best_score_Score='high')))
     for epoch, content in odd.items():

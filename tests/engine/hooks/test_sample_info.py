@@ -7,7 +7,7 @@ from tfinet_mm.engine.hooks import sample_info
 
 
 def dataset(*names):
-    """Give what is asked of a data set: its length and the names of its sample_info."""
+    """Stand in for a data set, with its length and the names of its sample_info."""
 
     class Named:
         def __len__(self):
@@ -31,7 +31,7 @@ def test_places_of_two_ranks_interleave(monkeypatch):
 def test_a_name_is_needed_for_a_file():
     named = SegDataSample(metainfo=dict(sample_id='north/a b.v2'))
     assert sample_info.sample_name(named) == 'north/a b.v2'
-    with pytest.raises(ValueError, match=r"without 'sample_id'.*got one with \['img_path'\]"):
+    with pytest.raises(ValueError, match=r"has no 'sample_id'.*, only \['img_path'\]; keep"):
         sample_info.sample_name(SegDataSample(metainfo=dict(img_path='a.png')))
 
 

@@ -1,4 +1,4 @@
-"""Choose the samples that are followed."""
+"""Test the choice of the samples that are shown while training."""
 
 import pytest
 from mmengine.dataset import BaseDataset, ConcatDataset
@@ -9,10 +9,10 @@ from tfinet_mm.engine.hooks.shown_samples import sample_key, shown_samples, spre
 @pytest.mark.parametrize('size', [1, 2, 7, 8, 9, 100, 1693])
 @pytest.mark.parametrize('number', [1, 2, 8, 20])
 def test_one_of_every_part(size, number):
-    places = spread_indices(size, number)
-    assert len(places) == min(size, number)
-    part = size / len(places)
-    for index, place in enumerate(places):
+    indices = spread_indices(size, number)
+    assert len(indices) == min(size, number)
+    part = size / len(indices)
+    for index, place in enumerate(indices):
         assert int(index * part) <= place < (index + 1) * part
 
 

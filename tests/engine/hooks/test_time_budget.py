@@ -1,4 +1,4 @@
-"""Choose the batches to augment, by a clock that only the test moves."""
+"""Test the choice of the batches to augment, by a clock that only the test moves."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ from tfinet_mm.models import SCDTTAModel
 
 
 class Still(nn.Module):
-    """A model that is only there to be wrapped."""
+    """A model for wrapping alone."""
 
     def test_step(self, data):
         return data
@@ -23,7 +23,7 @@ class Still(nn.Module):
 
 
 class Run:
-    """A test loop in which every image takes as long as it is told."""
+    """A test loop in which every image takes a given time."""
 
     def __init__(self, images=20, batch_size=1, workers=0, **options):
         self.now = 100.0
@@ -39,7 +39,7 @@ class Run:
         self.runner = SimpleNamespace(model=SCDTTAModel(Still()), test_dataloader=loader)
 
     def test(self, augmented=6.0, plain=1.0, warm_up=0.0, after=0.0):
-        """The batches that were augmented, and the metrics."""
+        """Return the batches that were augmented, and the metrics."""
         cost = plain if callable(plain) else lambda index: plain
         self.hook.before_test(self.runner)
         chosen, metrics, done = [], {}, 0

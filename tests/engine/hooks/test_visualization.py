@@ -1,4 +1,4 @@
-"""Pictures of pairs, in validation and in testing."""
+"""Test pictures of pairs in validation and in testing."""
 
 import importlib.util
 import io
@@ -73,7 +73,7 @@ def test_images_of_other_bands_without_labels(new_runner, tmp_path, bands):
 
 
 class Listed:
-    """Pairs that can be told without loading them, as MMEngine's data sets can."""
+    """Pairs with sample_info that needs no loading, as in MMEngine's data sets."""
 
     def __init__(self, pairs):
         self.pairs, self.metainfo = pairs, pairs.metainfo
@@ -170,7 +170,7 @@ def test_validation_alone_does_not_build_the_training_data(new_runner, tmp_path)
 
 @pytest.mark.parametrize('options', [dict(number=0), dict(interval=0)])
 def test_validation_can_be_switched_off(new_runner, tmp_path, monkeypatch, options):
-    # It costs nothing then: no image is read, no sample is looked at.
+    # It costs nothing: no image is read, and no sample is used.
     monkeypatch.setattr(visualization, 'read_image', None)
     monkeypatch.setattr(visualization, 'sample_key', None)
     new_runner([hook(**options)], train=True, backends=backends(1)).train()

@@ -1,4 +1,4 @@
-"""Draws a few pairs on one rank of a gloo group; run by test_visualization.py.
+"""Draw a few pairs on one rank of a gloo group; run by test_visualization.py.
 
 python two_ranks_pictures.py FOLDER RANK RANKS
 
@@ -50,7 +50,7 @@ def new_sample(root, name, suffix='.png', shape=SHAPE, labels=True):
 
 
 def new_runner(dataset, work, backends=('LocalVisBackend',), step=7):
-    """Stand in for a runner that trains, with what the hook needs of it."""
+    """Stand in for a runner that trains, with the attributes that the hook needs."""
     backends = [dict(type=name) for name in backends]
     return SimpleNamespace(
         iter=step,
@@ -61,7 +61,7 @@ def new_runner(dataset, work, backends=('LocalVisBackend',), step=7):
 
 
 def validate(runner, batch_size=2, **options):
-    """One validation while training, on each rank the samples that its sampler gives it."""
+    """Run one validation while training, on each rank with the samples of its sampler."""
     dataset = runner.val_dataloader.dataset
     order = list(DefaultSampler(dataset, shuffle=False))
     hook = PairVisualizationHook(**options)
@@ -74,7 +74,7 @@ def validate(runner, batch_size=2, **options):
 
 
 def test(runner, out):
-    """One test."""
+    """Run one test."""
     dataset = runner.test_dataloader.dataset
     hook = PairVisualizationHook(out_dir=str(out))
     hook.before_test_epoch(runner)

@@ -76,7 +76,7 @@ def test_worked_numbers(arch, weights):
             found = summary(level)
             assert found['shape'] == expected['shape']
             for key in ('mean', 'std', 'values'):
-                # Of float32 weights in float64, so nothing but the order of sums differs.
+                # float32 weights in float64, so that only the order of sums differs.
                 assert found[key] == pytest.approx(expected[key], rel=1e-7, abs=1e-9)
 
 
@@ -101,7 +101,7 @@ def test_some_levels_of_other_bands(drawn):
 
 @pytest.mark.parametrize(('stages', 'frozen'), [(-1, 0), (0, 1), (1, 2), (4, 5)])
 def test_frozen_stages(stages, frozen):
-    """The stem goes with the block behind it."""
+    """The block behind the stem is frozen with it."""
     model = EfficientNetLite(frozen_stages=stages).train()
     before = {key: value.clone() for key, value in model.state_dict().items()}
     model(torch.rand(2, 3, 64, 64))
@@ -211,8 +211,8 @@ def test_other_weights_are_refused(tmp_path, drawn):
     order[1:3] = order[2], order[1]
     swapped = {f'{i}.{key.rpartition(".")[2]}': state[key] for i, key in enumerate(order)}
     for name, content, message in (
-        ('short', {f'x{k}': v for k, v in short.items()}, r'has 235 weights, expected are 240, or'),
-        ('long', {f'x{k}': v for k, v in long.items()}, r'has 241 weights, expected are 240, or'),
+        ('short', {f'x{k}': v for k, v in short.items()}, r'has 235 weights, expected 240, or'),
+        ('long', {f'x{k}': v for k, v in long.items()}, r'has 241 weights, expected 240, or'),
         ('wide', wide, r'has conv1.conv.weight \(32, 5, 3, 3\) where conv1.conv.weight \(32, 3, '),
         ('swapped', swapped, r'has 1\.bias \(32,\) where conv1\.bn\.weight \(32,\)'),
         ('numbers', {**state, 'conv1.conv.weight': 3.0}, 'no tensor|conv1.conv.weight'),
@@ -234,7 +234,7 @@ def test_weights_of_another_network_are_refused():
 
 
 def test_weights_by_name_through_the_safe_reader():
-    """As a Runner changes the address before it initialises a model."""
+    """A Runner changes the address before it initialises a model."""
     needs_weights('lite0')
     model = EfficientNetLite(init_cfg=pretrained('efficientnet_lite0'))
     guard_pretrained(model)

@@ -12,7 +12,7 @@ from tfinet_mm.models import FusedHRNet
 
 @pytest.fixture(scope='module')
 def narrow():
-    """A width no one publishes keeps the tests fast."""
+    """Build a narrow backbone, whose width isn't published, to keep the tests fast."""
     return FusedHRNet(4).eval()
 
 
@@ -41,7 +41,7 @@ def test_any_number_of_bands():
 
 
 def test_features_of_the_published_network():
-    """The land-cover logits of the published FCN on HRNet-W18 come out of this backbone."""
+    """The backbone gives the land-cover logits of the published FCN on HRNet-W18."""
     reference = load_reference('fcn_hrnet_w18')
     backbone = FusedHRNet(18)
     backbone.load_state_dict(backbone_weights(reference.state_dict), strict=True)

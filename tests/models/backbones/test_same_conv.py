@@ -9,7 +9,7 @@ from tfinet_mm.models.backbones.same_conv import SameConv
 @pytest.mark.parametrize(('kernel', 'stride'), [(3, 1), (3, 2), (5, 1), (5, 2)])
 @pytest.mark.parametrize('size', [(8, 8), (7, 10), (2, 1)])
 def test_padding_is_tensorflows_same(kernel, stride, size):
-    """An output's filter begins at stride times its place, less half the padding, rounded down."""
+    """An output's filter begins at stride times its index, less half the padding, rounded down."""
     conv = SameConv(1, 1, kernel, stride=stride).double()
     image = torch.rand(1, 1, *size, dtype=torch.float64)
     expected = torch.zeros(1, 1, *(-(-side // stride) for side in size), dtype=torch.float64)

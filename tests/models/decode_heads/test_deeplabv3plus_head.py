@@ -17,7 +17,7 @@ def test_logits_at_the_fine_level(conv_cfg, size):
 
 
 def test_widths_as_published():
-    """An eighth of the coarse level a branch, 48 of the fine one, 256 in between."""
+    """A branch has an eighth of the coarse level's channels, the fine level 48, the rest 256."""
     head = DeepLabV3PlusHead((64, 512), num_classes=1, loss_decode=LOSS)
     assert [branch.out_channels for branch in head.aspp.branches] == [64] * 4
     assert [branch.dilation for branch in head.aspp.branches[1:]] == [(12, 12), (24, 24), (36, 36)]
@@ -28,7 +28,7 @@ def test_widths_as_published():
 
 
 def test_the_image_mean_is_one_of_the_branches():
-    """On a constant image only the mean can tell the values: no padding is near the centre."""
+    """On a constant image the centre, far from padding, has the values of the mean."""
     aspp = ASPP(2, 3, rates=(1, 1, 1)).eval()
     x = torch.randn(1, 2, 9, 9)
     moved = x.roll(1, dims=3)

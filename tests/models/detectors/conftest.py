@@ -1,4 +1,4 @@
-"""Tiny networks of three kinds, and members of an ensemble: their configs and checkpoints."""
+"""Configs and checkpoints of tiny networks of three kinds, for members of an ensemble."""
 
 import pytest
 import torch
@@ -90,7 +90,7 @@ def save_member(detector_config, tmp_path):
 
 @pytest.fixture
 def raw_batch():
-    """Two raw pairs (6, 40, 56): non-square, no multiple of 32."""
+    """Two raw pairs (6, 40, 56), not square and no multiples of 32."""
     generator = torch.Generator().manual_seed(3)
     return {
         'inputs': [

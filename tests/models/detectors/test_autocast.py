@@ -1,4 +1,4 @@
-"""The type that a detector computes in: chosen, obeyed, logged once, and float16 never unscaled."""
+"""The type that a detector computes in is chosen, used, logged once, and float16 is scaled."""
 
 import contextlib
 import copy
@@ -18,7 +18,7 @@ from tfinet_mm.utils.device import Precision
 
 @pytest.fixture
 def make(detector_config):
-    """A function that builds one network, of equal weights each time, with another autocast."""
+    """A function that builds the same network, with the same weights, for any autocast."""
 
     def build(autocast=None):
         torch.manual_seed(0)
@@ -32,7 +32,7 @@ def make(detector_config):
 
 @pytest.fixture
 def older_gpu(monkeypatch):
-    """A device that float16 is the fastest type of: what is decided, not what is computed."""
+    """A device on which float16 is the fastest type, for the decision alone."""
     found = Precision('float16', 'made up')
     monkeypatch.setattr(device, 'best_precision', lambda device: found)
 
@@ -152,7 +152,7 @@ def test_a_step_with_a_scaler(make):
 
 
 def test_auto_obeys_the_autocast_around_it(make, made_up_cpu, said):
-    """Obey that of AmpOptimWrapper, or of a test loop with fp16."""
+    """The autocast of AmpOptimWrapper, or of a test loop with fp16, takes precedence."""
     made_up_cpu(True)
     with torch.autocast('cpu', torch.float16):
         found, expected = change(make('auto')), change(make(None))

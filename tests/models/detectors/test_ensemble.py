@@ -21,7 +21,7 @@ def _ensemble(*members, **more):
 
 
 def _alone(member):
-    """The member as mmengine would test it: its own config and preprocessing."""
+    """Predict with a member as MMEngine would, with its own config and preprocessing."""
     model = MODELS.build(Config.fromfile(member['config']).model)
     model.load_state_dict(torch.load(member['checkpoint'])['state_dict'])
     return model.eval()
@@ -94,7 +94,7 @@ def test_what_each_member_says(save_member, raw_batch):
 
 
 def test_padding_of_a_member_is_its_own(save_member, raw_batch):
-    """A member that pads in testing is asked at its size, and what it pads cut off."""
+    """The padding of a member that pads in testing is cut off its prediction."""
     member = save_member('one')
     key = 'model.data_preprocessor.test_cfg'
     found = _predict(_ensemble({**member, 'cfg_options': {key: dict(size_divisor=64)}}), raw_batch)
@@ -131,10 +131,10 @@ def test_names_and_classes(save_member):
     model = _ensemble(member, member, {**member, 'name': 'best'}, member)
     assert model.member_names == ['a', 'a-2', 'best', 'a-3']
     assert (model.num_classes, model.class_table) == (6, SECOND)
-    silent = _ensemble(save_member('silent', table=None))
-    assert silent.class_table is None
-    assert silent.trained_on is None
-    assert _ensemble(save_member('silent', table=None), member).class_table == SECOND
+    unnamed = _ensemble(save_member('unnamed', table=None))
+    assert unnamed.class_table is None
+    assert unnamed.trained_on is None
+    assert _ensemble(save_member('unnamed', table=None), member).class_table == SECOND
 
 
 def test_thresholds(save_member):
@@ -154,7 +154,7 @@ def test_members_of_other_classes(save_member):
     order = save_member('order', table=REVERSED)
     message = r'second \(.*\) on unchanged, water, .*; order \(.*\) on unchanged, sports field'
     with pytest.raises(ClassMismatchError, match=message):
-        _ensemble(save_member('silent', table=None), second, order)
+        _ensemble(save_member('unnamed', table=None), second, order)
 
 
 def test_members_of_other_images(save_member):

@@ -53,7 +53,7 @@ def build(**options):
     torch.manual_seed(0)
     model = MODELS.build({**copy.deepcopy(DETECTOR), **options})
     model.init_weights()
-    # Evaluation mode, so that what the losses see is what mode='tensor' returns.
+    # Evaluation mode, so that the losses get the same logits as mode='tensor' returns.
     return model.eval()
 
 
@@ -96,7 +96,7 @@ def pixels(logits, batch, date):
 
 @pytest.mark.parametrize('size', [(32, 32), (20, 37)])
 def test_weighted_means_by_hand(size):
-    """Also where the detector pads the images."""
+    """The weights also apply where the detector pads the images."""
     model, batch = build(), samples(size)
     with torch.no_grad():
         losses = model(inputs(size), batch, mode='loss')
@@ -245,7 +245,7 @@ def test_a_head_with_losses_of_its_own_is_an_error():
     weight = pixel_weights(batch, 'gt_sem_seg_to', (0, 0, 0, 0))
     logits = torch.zeros(2, K, 8, 8)
     assert head_losses('x', head, logits, views) == {'x.loss_own': 0}
-    with pytest.raises(ValueError, match='the head OwnLosses has losses of its own'):
+    with pytest.raises(ValueError, match='the head OwnLosses computes its own losses, which'):
         head_losses('x', head, logits, views, weight)
     assert head.sampler is None
 

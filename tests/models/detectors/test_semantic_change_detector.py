@@ -1,4 +1,4 @@
-"""One tester for every way to put a detector together."""
+"""Test every way to put a detector together by one set of tests."""
 
 import copy
 from functools import cache
@@ -249,8 +249,10 @@ class TestEveryDetector:
         total, _ = model.parse_losses(losses)
         assert torch.isfinite(total)
         total.backward()
-        silent = [n for n, p in model.named_parameters() if p.requires_grad and p.grad is None]
-        assert silent == []
+        without_grad = [
+            n for n, p in model.named_parameters() if p.requires_grad and p.grad is None
+        ]
+        assert without_grad == []
         assert {k.split('.')[0] for k in losses} >= {'semantic_from', 'semantic_to', 'change'}
 
     def test_logits_at_input_size(self, name):
@@ -296,7 +298,7 @@ class TestEveryDetector:
         torch.testing.assert_close(logits.change, larger.change[..., : size[0], : size[1]])
 
     def test_the_dates_swap(self, name):
-        """Swapped inputs swap the land cover: one head and one backbone serve both dates."""
+        """Swapped inputs swap the land cover, as one head and one backbone serve both dates."""
         model = evaluated(name)
         inputs = pair(1)
         with torch.no_grad():
@@ -347,7 +349,7 @@ def test_loss_on_an_odd_size_ignores_the_padding():
 
 
 def test_sliding_windows():
-    """A window as large as the image is the whole; pixels in one window only keep its logits."""
+    """A window as large as the image gives whole logits; pixels in one window keep its logits."""
     whole = evaluated('difference_r18')
     inputs = pair(1, (64, 96))
     with torch.no_grad():

@@ -8,6 +8,7 @@ from tfinet_mm.models.detectors.shapes import (
     check_features,
     check_stride,
     check_threshold,
+    with_channels,
 )
 
 
@@ -77,3 +78,40 @@ def test_bands_are_those_of_the_config_or_the_class():
     check_bands(3, None)
     with pytest.raises(ValueError, match='in_channels=4'):
         check_bands(3, 4)
+
+
+def test_channels_left_to_the_backbone():
+    backbone, keeps = head(out_channels=270), head(keeps_channels=True)
+    config = dict(type='FCNHead', in_channels=None, channels=None, num_classes=6)
+    filled = with_channels(config, 'change_head', backbone, keeps)
+    assert filled == dict(type='FCNHead', in_channels=270, channels=67, num_classes=6)
+    assert config['in_channels'] is None
+    assert with_channels({**config, 'channels': 8}, 'change_head', backbone, keeps) == {
+        **filled,
+        'channels': 8,
+    }
+    # A head without the key, such as one with blocks, gets none.
+    assert with_channels(dict(in_channels=None), 'change_head', backbone, keeps) == dict(
+        in_channels=270
+    )
+    levels = head(out_channels=(24, 40))
+    assert with_channels(dict(in_channels=None), 'neck', levels) == dict(in_channels=(24, 40))
+
+
+@pytest.mark.parametrize('config', [dict(), dict(in_channels=5, channels=None)])
+def test_channels_that_are_given_stay(config):
+    assert with_channels(config, 'semantic_head', head(), head()) is config
+
+
+@pytest.mark.parametrize(
+    ('backbone', 'neck', 'key'),
+    [
+        (head(), None, 'neck'),
+        (head(), head(keeps_channels=True), 'semantic_head'),
+        (head(out_channels=270), head(), 'semantic_head'),
+        (head(out_channels=(24, 40)), head(keeps_channels=True), 'change_head'),
+    ],
+)
+def test_channels_that_nobody_knows(backbone, neck, key):
+    with pytest.raises(ValueError, match=rf'in_channels=None.*set model\.{key}\.in_channels'):
+        with_channels(dict(in_channels=None), key, backbone, neck)

@@ -56,7 +56,7 @@ def tta(detector_config):
 @pytest.mark.parametrize('kind', ['fcn', 'tfinet'])
 @pytest.mark.parametrize('transforms', [TTA_TRANSFORMS, ('horizontal_flip', 'rotation_90')])
 def test_each_transform_by_hand(tta, raw_batch, kind, transforms):
-    """Without labels, a batch of two, 40 x 56; the detector is asked for one turned pair a time."""
+    """A batch of two unlabelled pairs, 40 x 56, has the mean over pairs turned one at a time."""
     model = tta(kind, transforms)
     with torch.no_grad():
         found = model.test_step(copy.deepcopy(raw_batch))

@@ -1,4 +1,4 @@
-"""mmseg's losses in the heads' roles, by hand on few pixels and through the heads."""
+"""Test mmseg's losses in the heads' roles, by hand on few pixels and through the heads."""
 
 import pytest
 import torch

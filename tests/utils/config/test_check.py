@@ -212,9 +212,11 @@ def test_data_sets_need_no_model():
 
 
 def test_all_our_configs_are_right():
-    paths = [path for path in CONFIGS.glob('*/**/*.py') if '_base_' not in path.parts]
-    assert len(paths) > 50
-    for path in [*paths, *CONFIGS.glob('*.py')]:
+    paths = [path for path in CONFIGS.rglob('*.py') if '_base_' not in path.parts]
+    studies = [*CONFIGS.parent.glob('projects/*/configs/*.py')]
+    assert len(paths) > 25
+    assert len(studies) > 15
+    for path in [*paths, *studies]:
         check_config(read_config_file(path))
 
 

@@ -1,4 +1,4 @@
-"""Reading a config with what a command line says."""
+"""Test reading a config with the options of a command line."""
 
 import pytest
 

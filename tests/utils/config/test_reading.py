@@ -48,7 +48,7 @@ def test_the_line_is_that_of_the_inherited_file(tmp_path):
 
 
 def test_byte_order_marks_change_nothing(tmp_path):
-    """In any of the files; the result is that of MMEngine on files without them."""
+    """Marks may be in any file; the result is that of MMEngine on files without them."""
     texts = {
         'sub/base.py': 'model = dict(type="A", name="{{ fileBasename }}")\nlist_ = [1]\n',
         'cfg.py': '_base_ = [\n    "sub/base.py",\n]\nmodel = dict(b={{_base_.list_}})\n',
@@ -68,7 +68,7 @@ def test_byte_order_marks_change_nothing(tmp_path):
 
 @pytest.mark.parametrize('encoding', ['utf-8', 'utf-8-sig'])
 def test_bases_may_be_named_by_variables(tmp_path, monkeypatch, encoding):
-    """As MMEngine replaces them: of the environment, with a default, of the config's place."""
+    """Variables of the environment, defaults and the config's place are replaced as by MMEngine."""
     (tmp_path / 'sub').mkdir()
     for number in range(3):
         (tmp_path / 'sub' / f'{number}.py').write_text(f'a{number} = {number}\n')

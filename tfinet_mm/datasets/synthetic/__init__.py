@@ -1,4 +1,4 @@
-"""A data set made from scratch: aerial-looking pairs with semantic change labels."""
+"""Generate a data set: pairs that look like aerial images, with semantic change labels."""
 
 from tfinet_mm.datasets.synthetic.files import write_dataset
 from tfinet_mm.datasets.synthetic.generate import SyntheticConfig, SyntheticPair, generate_pair

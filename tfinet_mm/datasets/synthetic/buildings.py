@@ -1,4 +1,4 @@
-"""Buildings: houses in rows, slab blocks, halls; roofs that the sun shades."""
+"""Draw buildings: houses in rows, slab blocks, halls; roofs that the sun shades."""
 
 from __future__ import annotations
 
@@ -23,17 +23,17 @@ def build(
 
     Args:
         cell: The parcel it stands on.
-        rng: Where the randomness of its details comes from.
+        rng: Random generator for its details.
         middle: Its centre in the cell's coordinates.
         size: Lengths along and across the streets, in pixels.
         colour: RGB of the roof (3,).
         roof: ``gable``, ``flat`` or ``sheet``.
         height: Height in pixels.
-        identity: A number that no other building has.
+        identity: Unique number of the building.
     """
     surface = cell.surface
     # All random numbers are drawn before anything depends on the canvas, so that a
-    # building off the picture leaves the next one as it is.
+    # building outside the picture doesn't change the next one.
     notch, boxes = rng.random(4), rng.uniform(-0.35, 0.35, (3, 2))
     period = rng.uniform(3.0, 5.0)
     u, v = surface.frame.unbend(middle[0] + cell.low[0], middle[1] + cell.low[1])
@@ -101,9 +101,9 @@ def rows(
 
     Args:
         cell: The parcel.
-        rng: Where the randomness comes from.
+        rng: Random generator.
         thin: Share of the buildings that are left out, 0..1.
-        seed: What the identities of the buildings start from.
+        seed: First number for the identities of the buildings.
         length: Range of the lengths of the buildings along the row, pixels.
         depth: Range of their depths.
         gap: Range of the distances between neighbours.
@@ -148,7 +148,7 @@ def rows(
 
 
 def houses(cell: Cell, rng: np.random.Generator, thin: float, seed: int) -> None:
-    """Detached houses with gable roofs, gardens and a few trees."""
+    """Draw detached houses with gable roofs, gardens and a few trees."""
     _base(cell, rng, 0.5)
     shape = dict(length=(11, 17), depth=(10, 13), gap=(2.5, 4.5), yard=(4, 7), height=(4, 6))
     rows(cell, rng, thin, seed, **shape, roof='gable', material='roof')
@@ -156,7 +156,7 @@ def houses(cell: Cell, rng: np.random.Generator, thin: float, seed: int) -> None
 
 
 def blocks(cell: Cell, rng: np.random.Generator, thin: float, seed: int) -> None:
-    """Long blocks of flats, high enough for long shadows."""
+    """Draw long blocks of flats, high enough for long shadows."""
     _base(cell, rng, 0.35)
     shape = dict(length=(22, 40), depth=(11, 15), gap=(3, 6), yard=(6, 10), height=(7, 13))
     roof = 'flat' if rng.random() < 0.7 else 'gable'
@@ -165,7 +165,7 @@ def blocks(cell: Cell, rng: np.random.Generator, thin: float, seed: int) -> None
 
 
 def industry(cell: Cell, rng: np.random.Generator, thin: float, seed: int) -> None:
-    """Large halls of sheet metal on a paved yard."""
+    """Draw large halls of sheet metal on a paved yard."""
     _base(cell, rng, 0.05)
     shape = dict(length=(24, 46), depth=(19, 34), gap=(3, 5), yard=(3, 6), height=(5, 8))
     rows(cell, rng, thin, seed, **shape, roof='sheet', material='hall')

@@ -1,4 +1,4 @@
-"""The surface that a scene is painted on, and the part of it that one parcel covers."""
+"""Hold the surface that a scene is painted on, and the part of it that a parcel covers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WATER, GROUND, GRASS, TREE, BUILDING, SPORTS = range(1, 7)
 
 
 class Surface:
-    """The ground at one date, seen from above, on a canvas of H x W pixels.
+    """Ground at one date, seen from above, on a canvas of H x W pixels.
 
     Attributes:
         frame: Coordinates of the canvas.
@@ -24,8 +24,8 @@ class Surface:
         cover: Land cover, uint8 (H, W), 1..6.
         building: Identity of the building on a pixel, int64 (H, W), 0 for none.
         albedo: Colour in even light, float32 (H, W, 3), 0..255.
-        height: Height of what casts shadows, float32 (H, W), pixels.
-        relief: Height of what is shaded by its slope, float32 (H, W), pixels.
+        height: Height that casts shadows, float32 (H, W), pixels.
+        relief: Height whose slope is shaded, float32 (H, W), pixels.
     """
 
     def __init__(self, frame: Frame, noise: Noise, crowns: Crowns, date: int) -> None:
@@ -51,11 +51,11 @@ class Surface:
 
         Args:
             window: Rows and columns of the canvas, h x w of them.
-            mask: Which pixels to cover, bool (h, w).
+            mask: Pixels to cover, bool (h, w).
             cover: Land-cover class, 1..6.
-            colour: One colour (3,) or one a pixel (h, w, 3).
-            height: Height of all pixels or of each (h, w).
-            relief: Shape of the surface, likewise.
+            colour: One colour (3,), or one for each pixel (h, w, 3).
+            height: Height of all pixels, or of each (h, w), pixels.
+            relief: Relief of all pixels, or of each (h, w), pixels.
             building: Identity of the building, 0 for none.
         """
         np.copyto(self.cover[window], cover, where=mask)
@@ -72,10 +72,10 @@ class Surface:
 
 @dataclass(frozen=True)
 class Cell:
-    """A rectangle of a surface in bent street coordinates.
+    """Rectangle of a surface in bent street coordinates.
 
     Attributes:
-        surface: What it is a part of.
+        surface: The surface that it is a part of.
         window: Rows and columns, h x w of them.
         mask: The pixels inside, bool (h, w).
         u: Distance from the low side along the streets (h, w), pixels.
@@ -107,7 +107,7 @@ class Cell:
         rows, columns = (np.flatnonzero(mask.any(axis)) for axis in (1, 0))
         if not rows.size:
             return None
-        # Every texture is computed over the whole window, so it had better be tight.
+        # Every texture is computed over the whole window, so a tight one saves time.
         part = (slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1))
         window = (
             slice(window[0].start + part[0].start, window[0].start + part[0].stop),
@@ -117,7 +117,7 @@ class Cell:
 
     @property
     def noise(self) -> Noise:
-        """The shared noise over the window."""
+        """Return the shared noise over the window."""
         return self.surface.noise.part(self.window)
 
     def fill(
@@ -146,7 +146,7 @@ class Cell:
         """Plant single trees.
 
         Args:
-            rng: Where the randomness comes from.
+            rng: Random generator.
             spots: Places (n, 2) in the cell's coordinates.
             radius: Typical radius of a crown in pixels.
         """

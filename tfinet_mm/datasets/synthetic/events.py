@@ -1,4 +1,4 @@
-"""Change events: which parcels are something else at the second date."""
+"""Change parcels between the dates."""
 
 from __future__ import annotations
 
@@ -42,17 +42,17 @@ TRANSITIONS: dict[str, dict[str, float]] = {
     'pond': dict(bare=2, field=2, meadow=1.5, industry=0.8),
     'sports': dict(blocks=1, bare=1.5, meadow=1, industry=0.7),
 }
-"""What a parcel of one use turns into, and how often."""
+"""Uses that a parcel of one use changes into, with their weights."""
 
-# These cover ground like spilt paint, so they may take a part of a parcel only.
+# These uses have no parts of fixed size, so they may cover only a part of a parcel.
 SPREADING = frozenset({'bare', 'field', 'meadow', 'forest', 'pond'})
 
 
 def choose_share(rng: np.random.Generator, mean: float, unchanged: float) -> float:
-    """Draw how much of a pair's parcels is to change.
+    """Draw the share of a pair's parcels that is to change.
 
     Args:
-        rng: Where the randomness comes from.
+        rng: Random generator.
         mean: Mean over many pairs, 0..1.
         unchanged: Share of the pairs that get no event, 0..1.
 
@@ -61,7 +61,7 @@ def choose_share(rng: np.random.Generator, mean: float, unchanged: float) -> flo
     """
     if mean == 0 or rng.random() < unchanged:
         return 0.0
-    # An eighth of the pairs has one small event, the others make up for it.
+    # An eighth of the pairs has one small event; the share of the others balances it.
     if rng.random() < 0.125:
         return 0.02
     return float(min(rng.beta(1.6, 2.4) * 3.3 * mean / max(1 - unchanged, 0.1), 0.95))
@@ -73,14 +73,14 @@ def apply_events(
     """Change parcels around a centre of building activity until a share is reached.
 
     Args:
-        rng: Where the randomness comes from.
+        rng: Random generator.
         layout: The layout, the same at both dates.
         visible: Share of the picture that each parcel covers, (number of parcels,).
         share: Share of the picture whose parcels are to change, 0..1.
 
     Returns:
-        The layout with some parcels changed, at the second date or, for things
-        that vanished, at the first.
+        The layout with some parcels changed: at the second date or, where things
+        are to vanish, at the first.
     """
     if share <= 0:
         return layout
@@ -94,7 +94,7 @@ def apply_events(
         small = visible[index] > 2 * rest
         changed, part = _change(rng, parcels[index], small)
         affected = visible[index] * part
-        # Without a toss for the last event the mean would come out above what is asked for.
+        # Without a toss for the last event the mean share would exceed the one asked for.
         if reached > 0 and rng.random() * affected > rest:
             break
         parcels[index] = changed
@@ -103,7 +103,7 @@ def apply_events(
 
 
 def _remoteness(rng: np.random.Generator, parcels: list[Parcel]) -> np.ndarray:
-    """Distance of each parcel from a random one, shuffled a little."""
+    """Return the distance of each parcel from a random one, shuffled a little."""
     middle = np.array([[(p.low[i] + p.high[i]) / 2 for i in (0, 1)] for p in parcels])
     start = middle[rng.integers(len(middle))]
     distance = np.hypot(*(middle - start).T)
@@ -111,7 +111,7 @@ def _remoteness(rng: np.random.Generator, parcels: list[Parcel]) -> np.ndarray:
 
 
 def _change(rng: np.random.Generator, parcel: Parcel, small: bool) -> tuple[Parcel, float]:
-    """Let something happen on a parcel; returns it with the share of it that is affected."""
+    """Change a parcel, and return it with the share of it that is affected."""
     (old,) = parcel.before
     weights = dict(TRANSITIONS[old.use])
     if not fits_sports(*parcel.size):
@@ -119,7 +119,7 @@ def _change(rng: np.random.Generator, parcel: Parcel, small: bool) -> tuple[Parc
     if parcel.riverside:
         weights = {use: weight for use, weight in weights.items() if use in SPREADING}
     if small:
-        # Prefer what touches a part of the parcel: a clearing, a pond, a few buildings.
+        # Prefer changes of a part of the parcel: a clearing, a pond, a few buildings.
         weights = {k: v for k, v in weights.items() if k in SPREADING | {'infill'}} or weights
     new = choose(rng, weights)
     if new == 'infill':

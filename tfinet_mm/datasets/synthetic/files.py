@@ -1,4 +1,4 @@
-"""Writing a synthetic data set: whole files, in parallel, continued where it stopped."""
+"""Write a synthetic data set: complete files, in parallel, resumed where a run stopped."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tfinet_mm.utils.files import whole_file
 from tfinet_mm.utils.manifest import RunManifest
 
 GENERATOR_VERSION = 2
-"""Counted up whenever the same settings give other pictures than before."""
+"""Version of the generator, which rises whenever the same settings give other pictures."""
 
 FOLDERS: dict[str, str] = dict(
     im1='before',
@@ -48,24 +48,24 @@ def write_dataset(
     config: SyntheticConfig | None = None,
     workers: int = 1,
 ) -> int:
-    """Write a data set, or what is missing of it.
+    """Write a data set, or the pairs that are missing from it.
 
     The folder gets ``{train,val}/{im1,im2,label1,label2,cover1,cover2}/NNNNN.png``: RGB
     pictures, palette PNG with SECOND's indices (``label*``: 0 = unchanged) and palette PNG
     with the land cover of every pixel (``cover*``: 1..6). Each file appears under its name
-    when it is whole. ``meta.json`` with all settings comes last; a data set without it is
+    once it is complete. ``meta.json`` with all settings comes last; a data set without it is
     unfinished, and another call with the same settings finishes it.
 
     Args:
         root: Folder of the data set, made if it is missing.
         num_train: Number of training pairs, 0 or more.
         num_val: Number of validation pairs, 0 or more.
-        config: What the pairs are made from.
-        workers: Number of processes; the files are the same for any number. More than one
-            asks of a script that it keeps its work under ``if __name__ == '__main__':``.
+        config: Settings of the pairs.
+        workers: Number of processes; the files are the same for any number. For more than
+            one, a script must keep its work under ``if __name__ == '__main__':``.
 
     Returns:
-        How many pairs were written; 0 where all were there.
+        Number of pairs written; 0 where all were there.
 
     Raises:
         ManifestError: The folder holds a data set made with other settings, train or val
@@ -120,7 +120,7 @@ def _manifest(root: Path, name: str) -> RunManifest:
 
 
 def _is_begun(manifest: RunManifest, settings: dict[str, Any]) -> bool:
-    """Whether a folder holds pairs of these settings; refuses those of others."""
+    """Return whether a folder holds pairs of these settings; refuse pairs of others."""
     root = manifest.folder
     for one in (manifest, _manifest(root, UNFINISHED)):
         found = one.read()
@@ -174,7 +174,7 @@ def _write_pair(task: tuple[Path, int, int, SyntheticConfig]) -> None:
 
 
 def encode_png(pair: SyntheticPair, field: str) -> bytes:
-    """One part of a pair as the bytes of a PNG file.
+    """Encode one part of a pair as the bytes of a PNG file.
 
     Args:
         pair: The pair.

@@ -1,4 +1,4 @@
-"""One synthetic pair: layout, events, painting, labels, pictures."""
+"""Generate one synthetic pair: layout, events, painting, labels, pictures."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from tfinet_mm.datasets.synthetic.raster import (
 )
 
 SMALLEST_CHANGE = 12
-"""Pixels; smaller connected changes are not annotated, as no annotator would see them."""
+"""Least pixels of a connected change; smaller ones are not annotated, as too small to see."""
 
 
 @dataclass(frozen=True)
 class SyntheticConfig:
-    """Settings that a synthetic data set is made from.
+    """Settings of a synthetic data set.
 
     Attributes:
-        size: Height and width of the pictures in pixels (about 1 to 2 m each); one number
+        size: Height and width of the pictures in pixels (of about 1 to 2 m); one number
             for squares.
         seed: Seed of the whole data set.
-        change_share: Mean share of changed pixels that is aimed at, 0..0.35. SECOND
-            has 0.2.
+        change_share: Mean share of changed pixels to aim at, 0..0.35. SECOND has
+            0.2.
         unchanged_pairs: Share of the pairs in which nothing changes, 0..1.
-        nuisance: Strength of what differs between the dates without being a change: light,
+        nuisance: Strength of differences between the dates that are no change: light,
             season, haze, blur, noise. 1 is usual, 0 gives two pictures in the same light.
         misregistration: Largest shift of the second picture along each axis, in pixels.
 
@@ -80,17 +80,17 @@ class SyntheticConfig:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Height and width of the pictures."""
+        """Return height and width of the pictures in pixels."""
         return (self.size, self.size) if isinstance(self.size, int) else self.size
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON can hold them, ``size`` as [height, width]."""
+        """Return the settings as values of JSON, ``size`` as [height, width]."""
         return {**asdict(self), 'size': list(self.shape)}
 
 
 @dataclass(frozen=True)
 class SyntheticPair:
-    """Two pictures of a place and what they show.
+    """Two pictures of a place, with labels and land cover.
 
     Attributes:
         before: First date, RGB uint8 (H, W, 3).
@@ -117,7 +117,7 @@ def generate_pair(index: int, config: SyntheticConfig) -> SyntheticPair:
 
     Args:
         index: Number of the pair, 0 or more.
-        config: What the data set is made from.
+        config: Settings of the data set.
 
     Returns:
         The pair.
@@ -147,7 +147,7 @@ def generate_pair(index: int, config: SyntheticConfig) -> SyntheticPair:
     inside = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
     changed = changed[inside]
     cover_from = surfaces[0].cover[inside].copy()
-    # What is too small to be annotated counts as unchanged, on both dates alike.
+    # A part too small to be annotated counts as unchanged, with the same cover on both dates.
     cover_to = np.where(changed, surfaces[1].cover[inside], cover_from)
     before = photograph(rng, surfaces[0], config.nuisance, 0.0)
     after = photograph(rng, surfaces[1], config.nuisance, config.misregistration)

@@ -1,8 +1,8 @@
-"""Land-cover layouts: parcels with a use, and the roads and hedges between them.
+"""Lay out the land cover: parcels with a use, and the roads and hedges between them.
 
 A square larger than the canvas is cut in two again and again. The cuts are
-roads, lanes, hedges or mere borders; what is left is parcels, each of which is
-given a use (field, forest, houses ...) that fits its surroundings.
+roads, lanes, hedges or mere borders. The remaining parcels each get a use
+(field, forest, houses ...) that fits their surroundings.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ SURROUNDINGS: dict[str, dict[str, float]] = {
     'town': dict(blocks=6, houses=3, paved=1.5, industry=1.5, park=1.2, sports=0.8, bare=2),
     'works': dict(industry=7, bare=3, paved=1.5, meadow=1.5, field=1, pond=0.6, houses=1),
 }
-"""How often a use is met in each kind of surroundings."""
+"""Weights of the uses in each kind of surroundings."""
 
 SMALLEST_PARCEL = 26.0
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One thing drawn on a parcel.
+    """Thing drawn on a parcel.
 
     Attributes:
-        use: What it is, a key of the painter's table.
-        seed: Where its random choices come from; equal seeds draw equal things.
+        use: Use of land, a key of the painter's table.
+        seed: Seed of its random choices; equal seeds draw equal things.
         blob: Cover a round part of the parcel, not all of it.
         thin: Share of the buildings that are left out, 0..1.
     """
@@ -47,14 +47,14 @@ class Layer:
 
 @dataclass(frozen=True)
 class Parcel:
-    """A rectangle in bent street coordinates and what is on it at the two dates.
+    """Rectangle in bent street coordinates, with the things on it at the two dates.
 
     Attributes:
         low: Smallest coordinates along and across, in pixels.
         high: Largest coordinates along and across, in pixels.
         before: Layers of the first date, drawn in order.
         after: Layers of the second date.
-        riverside: Whether the river takes a part of it; nothing is built there then.
+        riverside: True if the river takes a part of it; then nothing is built there.
     """
 
     low: tuple[float, float]
@@ -65,7 +65,7 @@ class Parcel:
 
     @property
     def size(self) -> tuple[float, float]:
-        """Lengths along and across, in pixels."""
+        """Return the lengths along and across, in pixels."""
         return self.high[0] - self.low[0], self.high[1] - self.low[1]
 
     def become(self, *layers: Layer) -> Parcel:
@@ -75,14 +75,14 @@ class Parcel:
 
 @dataclass(frozen=True)
 class Strip:
-    """A cut between parcels: a rectangle in bent coordinates, longest along ``axis``.
+    """Cut between parcels: a rectangle in bent coordinates, longest along ``axis``.
 
     Attributes:
         low: Smallest coordinates along and across, in pixels.
         high: Largest coordinates along and across, in pixels.
         axis: 0 where the strip runs along the first coordinate, else 1.
         kind: ``road``, ``lane`` or ``hedge``.
-        seed: Where its random choices come from.
+        seed: Seed of its random choices.
     """
 
     low: tuple[float, float]
@@ -94,15 +94,15 @@ class Strip:
 
 @dataclass(frozen=True)
 class River:
-    """A band that winds along the streets, in straight street coordinates.
+    """Band that winds along the streets, in straight street coordinates.
 
     Attributes:
         offset: Distance of its middle from the middle of the canvas, in pixels.
-        bow: How far its bends reach, in pixels.
+        bow: Reach of its bends, in pixels.
         bend: Length of a bend divided by pi, in pixels.
-        phase: Where the bends start, in radians.
+        phase: Phase of the bends, in radians.
         width: Half its width, in pixels.
-        seed: Where its other random choices come from.
+        seed: Seed of its other random choices.
     """
 
     offset: float
@@ -113,13 +113,13 @@ class River:
     seed: int
 
     def distance(self, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-        """Distance from the middle of the river, measured across the streets, in pixels."""
+        """Return the distance from the river's middle, across the streets, in pixels."""
         return np.abs(v - self.offset + self.bow * np.sin(u / self.bend + self.phase))
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Everything that stands on the canvas.
+    """Everything on the canvas.
 
     Attributes:
         parcels: The parcels, each at both dates.
@@ -148,7 +148,7 @@ def make_layout(rng: np.random.Generator, frame: Frame) -> Layout:
     """Cut the world under a canvas into parcels and give each a use.
 
     Args:
-        rng: Where the randomness comes from.
+        rng: Random generator.
         frame: Coordinates of the canvas.
 
     Returns:
@@ -164,22 +164,22 @@ def make_layout(rng: np.random.Generator, frame: Frame) -> Layout:
     def surroundings() -> str:
         return choose(rng, dict(country=3, suburb=3, town=2, works=2))
 
-    def cut(low: tuple[float, float], high: tuple[float, float], area: str) -> None:
+    def cut(low: tuple[float, float], high: tuple[float, float], zone: str) -> None:
         if is_empty(frame.window(low, high, 12)):
             return
         sides = (high[0] - low[0], high[1] - low[1])
         axis = int(sides[1] > sides[0]) if rng.random() < 0.85 else int(rng.random() < 0.5)
         if max(sides) > 220 and rng.random() < 0.6:
-            area = surroundings()
+            zone = surroundings()
         if sides[axis] < max(grain * rng.uniform(0.9, 1.5), 2 * SMALLEST_PARCEL + 6):
-            parcels.append(_settle(rng, low, high, area, river))
+            parcels.append(_settle(rng, low, high, zone, river))
             return
-        kind, width = _border(rng, max(sides), area)
+        kind, width = _border(rng, max(sides), zone)
         at = low[axis] + sides[axis] * rng.uniform(0.36, 0.64)
         near, far = list(high), list(low)
         near[axis], far[axis] = at - width / 2, at + width / 2
-        cut(low, (near[0], near[1]), area)
-        cut((far[0], far[1]), high, area)
+        cut(low, (near[0], near[1]), zone)
+        cut((far[0], far[1]), high, zone)
         if kind != 'none':
             strip_low, strip_high = list(low), list(high)
             strip_low[axis], strip_high[axis] = at - width / 2, at + width / 2
@@ -199,15 +199,15 @@ def make_layout(rng: np.random.Generator, frame: Frame) -> Layout:
         (half + shift[0], half + shift[1]),
         surroundings(),
     )
-    # Wide roads are the early cuts, appended last, and so run over what they cross.
+    # Wide roads are the early cuts, appended last, and so cover the strips that they cross.
     return Layout(tuple(parcels), tuple(strips), river)
 
 
-def _border(rng: np.random.Generator, side: float, area: str) -> tuple[str, float]:
-    """Kind and width in pixels of a cut through a block of the given length."""
+def _border(rng: np.random.Generator, side: float, zone: str) -> tuple[str, float]:
+    """Return kind and width in pixels of a cut through a block of the given length."""
     if side > 130:
         return ('road', rng.uniform(7, 10)) if rng.random() < 0.8 else ('lane', 5.0)
-    if area == 'country':
+    if zone == 'country':
         kind = choose(rng, dict(lane=3, hedge=3, none=4))
     else:
         kind = choose(rng, dict(lane=7, hedge=2, none=1))
@@ -229,11 +229,11 @@ def _settle(
     rng: np.random.Generator,
     low: tuple[float, float],
     high: tuple[float, float],
-    area: str,
+    zone: str,
     river: River | None,
 ) -> Parcel:
     """Give a parcel a use that fits its surroundings and its size."""
-    weights = dict(SURROUNDINGS[area])
+    weights = dict(SURROUNDINGS[zone])
     if not fits_sports(high[0] - low[0], high[1] - low[1]):
         weights.pop('sports', None)
     u, v = np.meshgrid(np.linspace(low[0], high[0], 9), np.linspace(low[1], high[1], 9))

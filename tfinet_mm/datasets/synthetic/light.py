@@ -1,6 +1,6 @@
-"""From a painted surface to a picture: sun and shadows, season, air, sensor.
+"""Turn a painted surface into a picture: sun and shadows, season, air, sensor.
 
-Nothing here is a change of land cover; all of it differs between the dates.
+All of these differ between the dates without a change of land cover.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ def photograph(
     """Take a picture of a surface.
 
     Args:
-        rng: Where the randomness of this one picture comes from.
+        rng: Random generator of this one picture.
         surface: The painted surface, H x W with its margin.
         strength: Strength of season, light, haze, blur and noise; 1 is usual, 0 none.
         shift: Largest misregistration in pixels along each axis.
@@ -33,7 +33,7 @@ def photograph(
 
 
 def _season(rng: np.random.Generator, surface: Surface, strength: float) -> np.ndarray:
-    """Tint grass, trees and water as the time of year does; returns a new picture."""
+    """Return a picture with grass, trees and water in the tints of a time of year."""
     factors = np.ones((7, 3), np.float32)
     # From lush (more green, less red) to dry (yellow and brown).
     dryness = strength * rng.uniform(-0.8, 0.8)
@@ -46,7 +46,7 @@ def _season(rng: np.random.Generator, surface: Surface, strength: float) -> np.n
 
 
 def _sunlight(rng: np.random.Generator, surface: Surface, strength: float) -> np.ndarray:
-    """Light on each pixel (H, W, 3): slopes towards the sun, and cast shadows."""
+    """Return the light on each pixel (H, W, 3), from slopes towards the sun and cast shadows."""
     # The pictures are taken about noon on the northern half: the sun stands in the south.
     azimuth = np.pi / 2 + strength * rng.uniform(-1.0, 1.0)
     elevation = np.deg2rad(48 + strength * rng.uniform(-16, 16))
@@ -64,7 +64,7 @@ def _sunlight(rng: np.random.Generator, surface: Surface, strength: float) -> np
 
 
 def cast_shadows(height: np.ndarray, towards: tuple[float, float], steepness: float) -> np.ndarray:
-    """Find what lies in the shadow of something higher.
+    """Find the pixels in the shadow of something higher.
 
     Args:
         height: Height of each pixel in pixels, float32 (H, W).
@@ -92,7 +92,7 @@ def cast_shadows(height: np.ndarray, towards: tuple[float, float], steepness: fl
 
 
 def _air(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.ndarray:
-    """Haze, thicker in some places, over the whole picture."""
+    """Add haze to the whole picture, thicker in some places."""
     thickness = strength * (0.03 + 0.2 * rng.beta(1.2, 2.6))
     uneven = thickness * (1 + 0.25 * smooth_noise(rng, image.shape[:2], 90.0))
     veil = np.clip(uneven, 0, 0.6).astype(np.float32)[..., None]
@@ -103,7 +103,7 @@ def _air(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.nda
 def _optics(
     rng: np.random.Generator, image: np.ndarray, strength: float, shift: float
 ) -> np.ndarray:
-    """Blur, and a shift and slight turn against the map."""
+    """Blur the picture, and shift and turn it slightly against the labels."""
     sigma = 0.3 + strength * rng.uniform(0.05, 0.4)
     image = cv2.GaussianBlur(image.astype(np.float32), (0, 0), sigma)
     right, down = shift * rng.uniform(-1, 1, 2)
@@ -124,7 +124,7 @@ def _optics(
 
 
 def _sensor(rng: np.random.Generator, image: np.ndarray, strength: float) -> np.ndarray:
-    """Exposure, colour balance, contrast and noise, and rounding to 8 bits."""
+    """Apply exposure, colour balance, contrast and noise, and round to 8 bits."""
     gain = np.exp(strength * rng.normal(0, 0.08))
     balance = np.exp(strength * rng.normal(0, 0.035, 3))
     gamma = np.exp(strength * rng.normal(0, 0.1))

@@ -1,8 +1,8 @@
-"""Colours and surface textures.
+"""Draw colours and surface textures.
 
 The colours of the classes overlap on purpose: roofs as grey as concrete or as
 green as grass, ploughed fields as brown as bare soil, water as dark as a wood.
-What tells them apart is texture, shape and surroundings.
+Texture, shape and surroundings tell them apart.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ def pick(rng: np.random.Generator, material: str, spread: float = 7.0) -> Colour
     """Return a colour of a material, with some variation in brightness and in hue.
 
     Args:
-        rng: Where the randomness comes from.
+        rng: Random generator.
         material: A key of ``PALETTES``.
         spread: Standard deviation of the brightness in grey levels.
 
@@ -133,7 +133,7 @@ def blend(first: Colour, second: Colour, mix: np.ndarray, light: np.ndarray) -> 
     """
     first, second = np.asarray(first, np.float32), np.asarray(second, np.float32)
     result = np.empty((*light.shape, 3), np.float32)
-    # Channel by channel is three times as fast as over a last axis of three.
+    # A loop over channels is three times as fast as an operation on a last axis of three.
     for channel, (low, high) in enumerate(zip(first, second, strict=True)):
         result[..., channel] = (low + (high - low) * mix) * light
     return result
@@ -145,13 +145,13 @@ def patches(field: np.ndarray, sharpness: float = 1.2) -> np.ndarray:
 
 
 def soil(rng: np.random.Generator, noise: Noise) -> np.ndarray:
-    """Bare earth: two tones in large patches, rough at every scale."""
+    """Return bare earth: two tones in large patches, rough at every scale."""
     light = 1 + 0.07 * noise.grain + 0.11 * noise.fine + 0.08 * noise.medium
     return blend(pick(rng, 'soil'), pick(rng, 'soil'), patches(noise.coarse), light)
 
 
 def pavement(rng: np.random.Generator, noise: Noise, u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """Concrete with joints, or asphalt with repairs."""
+    """Return concrete with joints, or asphalt with repairs."""
     if rng.random() < 0.5:
         period = rng.uniform(9, 14)
         joint = (np.mod(u, period) < 1) | (np.mod(v, period) < 1)
@@ -164,7 +164,7 @@ def pavement(rng: np.random.Generator, noise: Noise, u: np.ndarray, v: np.ndarra
 
 
 def grass(rng: np.random.Generator, noise: Noise) -> np.ndarray:
-    """Meadow or lawn: soft patches of two greens."""
+    """Return meadow or lawn: soft patches of two greens."""
     light = 1 + 0.02 * noise.grain + 0.03 * noise.fine + 0.05 * noise.medium
     return blend(pick(rng, 'grass'), pick(rng, 'grass'), patches(noise.medium, 0.8), light)
 
@@ -179,11 +179,11 @@ def water(rng: np.random.Generator, noise: Noise) -> np.ndarray:
 def crop(
     rng: np.random.Generator, state: np.random.Generator, noise: Noise, u: np.ndarray, v: np.ndarray
 ) -> np.ndarray:
-    """Return a field with furrows; the furrows stay, the crop is what the season made of it.
+    """Return a field with furrows, which are the same at both dates, and a crop, which isn't.
 
     Args:
-        rng: What the two dates share: direction and distance of the furrows.
-        state: What differs between the dates: the crop.
+        rng: Random generator of the furrows, the same at both dates.
+        state: Random generator of the crop, another one at each date.
         noise: Noise over the field.
         u: Coordinate along the streets (H, W), pixels.
         v: Coordinate across (H, W), pixels.
@@ -207,6 +207,6 @@ def crop(
 def leaves(
     rng: np.random.Generator, noise: Noise, tone: np.ndarray, dome: np.ndarray
 ) -> np.ndarray:
-    """Tree tops: each crown of its own tone, dark between them."""
+    """Return tree tops: crowns of different tones, dark between them."""
     light = (0.62 + 0.5 * dome) * (1 + 0.16 * tone) * (1 + 0.06 * noise.grain + 0.04 * noise.fine)
     return blend(pick(rng, 'tree', 5), pick(rng, 'tree', 5), 0.5 + 0.5 * tone, light)

@@ -1,4 +1,4 @@
-"""Painting of a layout: what each use looks like on the ground."""
+"""Paint a layout: the look of each use on the ground."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def paint(layout: Layout, frame: Frame, noise: Noise, crowns: Crowns, date: int)
 
 
 def _paint_layer(cell: Cell, layer: Layer) -> None:
-    # The last word tells the streams apart: 1 and 2 for what differs between the dates.
+    # The last number separates the streams: 1 and 2 for differences between the dates.
     shared = generator(layer.seed, 4)
     state = generator(layer.seed, 1 + cell.surface.date)
     if layer.blob:
@@ -69,7 +69,7 @@ def _field(cell: Cell, rng: np.random.Generator, state: np.random.Generator) -> 
 
 
 def _meadow(cell: Cell, rng: np.random.Generator, state: np.random.Generator) -> None:
-    # Most meadows look the same at both dates, the others were mown or dried up.
+    # Most meadows look the same at both dates; the others are mown or dried up.
     cell.fill(cell.mask, GRASS, materials.grass(rng if rng.random() < 0.6 else state, cell.noise))
 
 
@@ -110,7 +110,7 @@ def _paved(cell: Cell, rng: np.random.Generator, state: np.random.Generator) -> 
 
 
 def _parking(cell: Cell, rng: np.random.Generator, state: np.random.Generator) -> None:
-    """Draw rows of lots with white lines; the cars in them are others at each date."""
+    """Draw rows of lots with white lines, and different cars in them at each date."""
     row, lot = np.mod(cell.v - 4, 16.0), np.mod(cell.u, 4.0)
     inside = (row < 6) & (cell.u > 4) & (cell.u < cell.size[0] - 4)
     inside &= (cell.v > 4) & (cell.v < cell.size[1] - 4)
@@ -124,7 +124,7 @@ def _parking(cell: Cell, rng: np.random.Generator, state: np.random.Generator) -
 
 
 def _pond(cell: Cell, rng: np.random.Generator, state: np.random.Generator) -> None:
-    """Water that fills the cell to its banks; a round pond where the cell is a blob."""
+    """Draw water that fills the cell to its banks; a round pond where the cell is a blob."""
     _meadow(cell, rng, state)
     shape = _blob(cell, rng, 0.45, 0.62)
     if rng.random() < 0.35:
@@ -183,7 +183,7 @@ def _courts(
     length: float,
     breadth: float,
 ) -> None:
-    """Courts side by side with white lines on a coloured ground, half sides in pixels."""
+    """Draw courts side by side with white lines on a coloured ground, half sides in pixels."""
     light = 1 + 0.02 * cell.noise.grain
     ground, court = materials.pick(rng, 'track'), materials.pick(rng, 'pitch')
     if rng.random() < 0.5:
@@ -200,7 +200,7 @@ def _courts(
 
 
 def _new_road(cell: Cell, rng: np.random.Generator, state: np.random.Generator) -> None:
-    """Draw a road across the cell that was not there before."""
+    """Draw a new road across the cell."""
     across, length = (cell.u, cell.size[0]) if rng.random() < 0.5 else (cell.v, cell.size[1])
     line = across - length * rng.uniform(0.3, 0.7) + 2 * cell.noise.coarse
     _road(cell, rng, line, rng.uniform(6, 9))
@@ -216,7 +216,7 @@ def _road(cell: Cell, rng: np.random.Generator, line: np.ndarray, width: float) 
 
 
 def _strip(cell: Cell, strip: Strip) -> None:
-    """Draw what runs between the parcels: a road, a lane, a hedge."""
+    """Draw a strip between the parcels: a road, a lane, a hedge."""
     rng, state = generator(strip.seed, 4), generator(strip.seed, 1 + cell.surface.date)
     width, length = cell.size[1 - strip.axis], cell.size[strip.axis]
     along, across = (cell.v, cell.u) if strip.axis else (cell.u, cell.v)

@@ -1,8 +1,8 @@
-"""Noise, coordinates and masks: what the layouts and the textures are drawn with.
+"""Make noise, coordinates and masks, from which layouts and textures are drawn.
 
 A scene is drawn on a canvas that is ``MARGIN`` pixels larger than the picture
 on each side, so that shadows fall in from outside and a shifted second date
-has something to show at its border.
+has content at its border.
 """
 
 from __future__ import annotations
@@ -52,10 +52,10 @@ def generator(*entropy: int) -> np.random.Generator:
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> np.ndarray:
-    """Noise whose features are about ``scale`` pixels wide.
+    """Return noise whose features are about ``scale`` pixels wide.
 
     Args:
-        rng: Where the randomness comes from.
+        rng: Random generator.
         shape: Rows and columns (H, W).
         scale: Feature size in pixels; 1 is white noise.
 
@@ -70,7 +70,7 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], scale: float)
     fine = cv2.resize(coarse, size, interpolation=cv2.INTER_CUBIC)
     # Start inside the first cell: the cubic filter repeats the border before it.
     start = int(scale)
-    # Interpolation averages neighbours, which takes about a quarter of the spread away.
+    # Interpolation averages neighbours, which reduces the spread by about a quarter.
     return fine[start : start + shape[0], start : start + shape[1]] * np.float32(1.3)
 
 
@@ -101,7 +101,7 @@ class Crowns:
 
     Attributes:
         dome: Height of the crown surface, 0 between crowns to 1 on top, (H, W).
-        tone: One random number in -1..1 a crown, (H, W).
+        tone: One random number in -1..1 for each crown, (H, W).
     """
 
     dome: np.ndarray
@@ -136,7 +136,7 @@ class Frame:
     Attributes:
         shape: Rows and columns of the canvas.
         straight: Rotated coordinates (2, H, W) in pixels, origin in the middle.
-        bent: The same plus a smooth displacement; parcels and roads follow these.
+        bent: The same plus a smooth displacement, for parcels and roads.
         cosine: Cosine of the direction of the streets.
         sine: Sine of the direction of the streets.
     """
@@ -184,7 +184,7 @@ class Frame:
         return row, column
 
     def unbend(self, u: float, v: float) -> tuple[float, float]:
-        """Straight coordinates of a point given in bent ones, to a fraction of a pixel."""
+        """Return straight coordinates of a point given in bent ones, to a fraction of a pixel."""
         row, column = self.pixel(u, v)
         r = min(max(int(row), 0), self.shape[0] - 1)
         c = min(max(int(column), 0), self.shape[1] - 1)

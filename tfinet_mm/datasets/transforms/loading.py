@@ -81,7 +81,7 @@ class LoadImagePair(BaseTransform):
             for image, name in zip(pair, names, strict=True)
         ]
         results['img_path'] = names
-        return self.join(results, images)
+        return self.combine(results, images)
 
     def read(
         self,
@@ -135,12 +135,12 @@ class LoadImagePair(BaseTransform):
                 raise ImageFormatError(
                     f'{path} declares {nodata:g} as nodata, which {100 * missing.mean():.2f} % of '
                     f'its pixels hold and value_range=({low:g}, {high:g}) would make a grey value; '
-                    'say what they become: LoadImagePair(..., nodata_value=...), a stored value '
-                    'such as the mean'
+                    'set the stored value that replaces them, such as the mean: '
+                    'LoadImagePair(..., nodata_value=...)'
                 )
         return values
 
-    def join(self, results: dict[str, Any], images: Sequence[np.ndarray]) -> dict[str, Any]:
+    def combine(self, results: dict[str, Any], images: Sequence[np.ndarray]) -> dict[str, Any]:
         """Do the rest for images that have been read, with the bands wanted.
 
         Args:
@@ -178,7 +178,7 @@ class LoadImagePair(BaseTransform):
                 'and no range is stated that becomes 0 to 255; say it in the pipeline: '
                 "dict(type='tfinet_mm.LoadImagePair', value_range=(low, high)), one range for the "
                 'whole data set, such as the 1st and 99th percentile; SCDInferencer has an option '
-                'of this name'
+                'of this name, tfinet-predict --stretch LOW HIGH'
             )
         low, high = self.value_range
         scaled = (image.astype(np.float32) - low) * (255 / (high - low))

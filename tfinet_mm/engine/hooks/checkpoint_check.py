@@ -1,4 +1,4 @@
-"""Stop before a network is scored that a checkpoint fills only in part."""
+"""Stop before scoring a network that a checkpoint fills only in part."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from tfinet_mm.registry import HOOKS
 class CheckpointCheckHook(Hook):
     """Compare the weights of a checkpoint with those of the model.
 
-    MMEngine only logs what doesn't fit and goes on with the weights of the
+    MMEngine only logs weights that don't fit and keeps those of the
     initialisation, so a checkpoint of another architecture would be scored as
-    a network that nobody trained. Here a test, a validation alone, and a resumed
-    training stop. Only a training that starts from a checkpoint (``load_from``)
-    may take what fits. Auxiliary heads, which only train, may differ in tests.
+    an untrained network. Here a test, a validation alone, and a resumed training
+    stop. Only a training that starts from a checkpoint (``load_from``) may take
+    the weights that fit. Auxiliary heads, which tests don't use, may differ there.
 
     Raises:
         CheckpointMismatchError: Weights are missing, left over, or of another shape
@@ -38,8 +38,8 @@ class CheckpointCheckHook(Hook):
         self._problem: str | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Compare, before MMEngine puts the weights into the model."""
-        # Other Runners than this package's don't ask.
+        """Compare the weights before MMEngine puts them into the model."""
+        # Runners other than this package's don't check this.
         check_contents(checkpoint, 'the checkpoint')
         resumed = bool(runner._resume)
         self._problem = load_weights(unwrapped(runner.model), checkpoint, training=resumed)
@@ -47,7 +47,7 @@ class CheckpointCheckHook(Hook):
             raise CheckpointMismatchError(self._problem)
 
     def before_train(self, runner: Runner) -> None:
-        """Let a training start from weights that fit in part, and say so."""
+        """Let a training start from weights that fit in part, with a warning."""
         if self._problem is not None:
             print_log(
                 f'{self._problem} The training starts with those weights of load_from that fit.',

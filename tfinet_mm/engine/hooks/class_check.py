@@ -18,10 +18,10 @@ class ClassCheckHook(Hook):
     """Compare the classes of model, data sets and checkpoint.
 
     The number of land-cover classes of the model must be that of every data
-    set it meets. The class names that a checkpoint was trained on must be
-    those of the data set when it is tested or its training goes on; a
-    fine-tuning (``load_from``) on other classes is only logged. So must those of
-    the members of an ensemble.
+    set it is run on. The class names that a checkpoint was trained on must be
+    those of the data set when it is tested or its training resumes, and so must
+    those of the members of an ensemble. Fine-tuning (``load_from``) on other
+    classes is only logged.
 
     Raises:
         ClassMismatchError: They differ.
@@ -31,7 +31,7 @@ class ClassCheckHook(Hook):
         self._trained_on: tuple[str, ...] | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Remember which classes the checkpoint was trained on."""
+        """Keep the classes that the checkpoint was trained on."""
         meta = checkpoint.get('meta', {}).get('dataset_meta') or {}
         names = meta.get('semantic_classes')
         self._trained_on = None if names is None else tuple(names)
@@ -79,7 +79,7 @@ class ClassCheckHook(Hook):
 
     @staticmethod
     def _check_members(runner: Runner, metainfo: dict[str, Any]) -> None:
-        """Compare what the members of an ensemble, which agree, were trained on."""
+        """Compare the classes of an ensemble, whose members agree, with those of the test data."""
         trained_on = getattr(unwrapped(runner.model), 'trained_on', None)
         names = metainfo.get('semantic_classes')
         if trained_on is None or names is None or tuple(names) == trained_on[1]:

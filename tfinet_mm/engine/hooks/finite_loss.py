@@ -28,7 +28,7 @@ class FiniteLossHook(Hook):
     validation. ``SCDRunner`` registers it.
 
     Raises:
-        TrainingDivergedError: One isn't finite; the message names the iteration,
+        TrainingDivergedError: A value isn't finite; the message names the iteration,
             the terms of the loss or the weights, and the last checkpoint.
     """
 
@@ -39,11 +39,11 @@ class FiniteLossHook(Hook):
         self._training = False
 
     def before_train(self, runner: Runner) -> None:
-        """Check weights from now on also before validations."""
+        """Turn on the check of weights before validations."""
         self._training = True
 
     def after_train(self, runner: Runner) -> None:
-        """Don't check weights before validations that follow the training."""
+        """Turn off the check of weights before validations, which may follow the training."""
         self._training = False
 
     def after_train_iter(
@@ -58,7 +58,7 @@ class FiniteLossHook(Hook):
         terms = {name: _number(value) for name, value in found.items() if 'loss' in name}
         wrong = {name: value for name, value in terms.items() if not math.isfinite(value)}
         if wrong:
-            # The total isn't finite either; it says nothing where a term does.
+            # The total isn't finite either; leave it out where a term explains it.
             named = {name: value for name, value in wrong.items() if name != 'loss'} or wrong
             shown = ', '.join(f'{name} {value:g}' for name, value in named.items())
             self._stop(runner, f'the loss is not finite in {_place(runner)}: {shown}')

@@ -46,10 +46,10 @@ class LabelCheckHook(Hook):
     """Raise an error early in a training if its labels teach nothing.
 
     A loss over ignored pixels only is 0, so such a training would run to its
-    end and learn nothing; without unchanged or without changed pixels, or with
-    one class before and after at all changed ones, it learns one answer. Labels
-    are looked at until all of that is found, usually in the first pairs. What
-    is missing is an error
+    end and learn nothing. Without unchanged pixels, without changed pixels, or
+    with one class on both dates at all changed pixels, it would learn one answer.
+    Labels are checked until all of these are found, usually in the first pairs.
+    Missing ones are an error
 
     - after ``iterations`` iterations, where no pixel had any label, or pixels
       changed and none of them had a land cover;
@@ -59,8 +59,8 @@ class LabelCheckHook(Hook):
       may be labelled in few pairs, where few of them changed.)
 
     Args:
-        iterations: When to look first. More than the iterations of one pass
-            means after that pass.
+        iterations: Number of iterations before the first check, which comes after
+            one pass over the data at the latest.
 
     Raises:
         LabelValueError: Every pixel of every pair, on all ranks, was ignored in
@@ -86,7 +86,7 @@ class LabelCheckHook(Hook):
         data_batch: dict[str, Any] | None = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
-        """Look for a label in the batch, and compare what the ranks have found in time."""
+        """Look for a label in the batch, and compare the findings of the ranks when due."""
         if self._done or data_batch is None:
             return
         samples: Sequence[Any] = data_batch.get('data_samples') or []
@@ -100,7 +100,7 @@ class LabelCheckHook(Hook):
         if not self._seen_kinds.issuperset(KINDS):
             for sample in samples:
                 self._seen_kinds |= _kinds(sample)
-        # All ranks come here at the same iterations, whatever each has found.
+        # All ranks must compare at the same iterations, whatever each has found.
         one_pass = math.inf if runner is None else len(runner.train_dataloader)
         if self._seen >= one_pass:
             self._check(whole_pass=True)
@@ -108,12 +108,12 @@ class LabelCheckHook(Hook):
             self._check(whole_pass=False)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Compare what the ranks have found, once."""
+        """Compare the findings of the ranks, once."""
         if self._seen and not self._done:
             self._check(whole_pass=True)
 
     def _check(self, whole_pass: bool) -> None:
-        """Compare what the ranks have found, and refuse to train where no pixel has a label."""
+        """Compare the findings of the ranks, and refuse to train where no pixel has a label."""
         found = torch.tensor(
             [
                 *(field not in self._missing for field in FIELDS),

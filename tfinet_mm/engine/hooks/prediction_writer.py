@@ -1,4 +1,4 @@
-"""Writes tested predictions as label files."""
+"""Write tested predictions as label files."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class PredictionWriterHook(Hook):
     * with ``land_cover``: ``cover1`` and ``cover2``, land cover 1..K everywhere;
     * with ``probability``: ``change_prob``, P(changed) from 0 to 255.
 
-    Files appear whole or not at all, so a test that was killed leaves none that
-    is broken, and ranks that predict the same pair don't disturb each other.
+    A file appears only once it is complete, so a killed test leaves no broken
+    file, and ranks that predict the same pair don't disturb each other.
 
     Args:
         out_dir: Folder to write to; made if it is missing.
@@ -53,7 +53,7 @@ class PredictionWriterHook(Hook):
         self.files = PredictionFiles(out_dir, rgb, land_cover, probability)
 
     def before_test(self, runner: Runner) -> None:
-        """Refuse to write over labels of the config's data sets, or one pair over another."""
+        """Refuse to overwrite labels of the config's data sets, or one pair by another."""
         check_names_differ(runner.test_dataloader.dataset)
         out_dir = self.files.out_dir
         written = {(out_dir / folder).resolve() for folder in ('', *self.files.folders)}
@@ -62,7 +62,7 @@ class PredictionWriterHook(Hook):
                 if folder.resolve() in written:
                     raise ValueError(
                         f'predictions under {out_dir} would overwrite labels of the data set '
-                        f'in {folder}, of the {split}_dataloader; choose a folder of their own'
+                        f'in {folder}, of the {split}_dataloader; choose another folder'
                     )
 
     def after_test_iter(
@@ -75,7 +75,7 @@ class PredictionWriterHook(Hook):
         """Write the predictions of one batch.
 
         Args:
-            runner: The runner; its test data set tells the palette.
+            runner: The runner; its test data set has the palette.
             batch_idx: Not used.
             data_batch: Not used.
             outputs: Data samples with predictions.

@@ -16,15 +16,15 @@ from tfinet_mm.registry import HOOKS
 class RandomnessHook(Hook):
     """Seed each iteration by the seed of the training, the rank and the iteration.
 
-    A resumed training then draws the same as one that never stopped, for dropout
-    and whatever else draws in its process, and each rank draws something else.
+    A resumed training then draws the same numbers as one that never stopped, for
+    dropout and anything else in its process, and each rank draws different ones.
     ``SCDRunner`` registers it.
     """
 
     priority = 'VERY_HIGH'
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Tell the samples which epoch it is, even without MMEngine's ``DistSamplerSeedHook``."""
+        """Pass the epoch to the samples, even without MMEngine's ``DistSamplerSeedHook``."""
         sampler = getattr(runner.train_loop.dataloader.batch_sampler, 'sampler', None)
         if isinstance(sampler, SeededSampler):
             sampler.epoch = runner.epoch

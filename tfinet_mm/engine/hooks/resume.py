@@ -15,7 +15,7 @@ from tfinet_mm.engine.schedule import ConfigSchedules, check_schedule, storable_
 from tfinet_mm.registry import HOOKS
 
 VALIDATED = 'last_validated_iter'
-"""Where a checkpoint notes the iteration of the last validation; names in 'val' are logged."""
+"""Key of the iteration of the last validation in a checkpoint; keys in 'val' are logged."""
 
 
 @HOOKS.register_module()
@@ -43,7 +43,7 @@ class ResumeHook(Hook):
         self.checkpoint = {key: checkpoint.get(key) for key in ('optimizer', 'param_schedulers')}
 
     def resumed(self, runner: Runner) -> None:
-        """Read what the checkpoint says of the training, before MMEngine overwrites it.
+        """Read the checkpoint's notes on the training, before MMEngine overwrites them.
 
         Args:
             runner: The runner.
@@ -52,7 +52,7 @@ class ResumeHook(Hook):
         self._resumed = dict(runner.message_hub.runtime_info)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Leave out functions of schedulers, with which the checkpoint couldn't be read."""
+        """Leave out functions of schedulers, which a reader of the checkpoint would refuse."""
         saved = checkpoint.get('param_schedulers')
         for states in saved.values() if isinstance(saved, dict) else (saved or [],):
             states[:] = map(storable_state, states)
@@ -101,7 +101,7 @@ class ResumeHook(Hook):
         if done < loop.val_begin or (done % loop.val_interval and done != total):
             return
         print_log(f'Validating {unit} {done}, from which the training is resumed', logger='current')
-        # What MMEngine's RuntimeInfoHook notes is one behind between two epochs.
+        # The counters of MMEngine's RuntimeInfoHook are one behind between two epochs.
         counters = dict(iter=loop.iter - 1) | (dict(epoch=loop.epoch - 1) if by_epoch else {})
         now = {name: runner.message_hub.get_info(name) for name in counters}
         runner.message_hub.update_info_dict(counters)
@@ -110,7 +110,7 @@ class ResumeHook(Hook):
 
 
 class Resumption:
-    """Keep what a run has from its config, while a checkpoint replaces it.
+    """State that a run has from its config, kept while a checkpoint replaces it.
 
     Args:
         runner: The runner with its optimizer and schedulers just built.
@@ -120,12 +120,12 @@ class Resumption:
         self._schedules = ConfigSchedules(runner)
 
     def finish(self, runner: Runner, optimizer: bool, schedulers: bool) -> None:
-        """Take over the schedules and the seed, which MMEngine does wrongly or not.
+        """Set the schedules by those of the checkpoint, and seed the samples by its seed.
 
         Args:
             runner: The runner, which has loaded everything but the schedules.
-            optimizer: Whether it has loaded the optimizer, if the checkpoint has one.
-            schedulers: Whether to put the schedules where the checkpoint left them.
+            optimizer: The runner has loaded the optimizer, if the checkpoint has one.
+            schedulers: Set the schedules to the step of the checkpoint.
         """
         hook = next(hook for hook in runner.hooks if isinstance(hook, ResumeHook))
         if optimizer and hook.checkpoint['optimizer'] is not None:

@@ -19,7 +19,7 @@ def sample_name(sample: Any) -> str:
     name = sample.get('sample_id')
     if not name:
         raise ValueError(
-            "a data sample without 'sample_id' can't be given a file of its own, got one with "
+            "a data sample has no 'sample_id' to name its file after, only "
             f"{sorted(sample.metainfo_keys())}; keep 'sample_id' in meta_keys of "
             'tfinet_mm.PackPairInputs'
         )
@@ -50,7 +50,7 @@ def class_table(dataloader: DataLoader[Any]) -> ClassTable:
 
 
 def check_names_differ(dataset: Any) -> None:
-    """Refuse data sets put together whose samples would be written to the same files.
+    """Refuse joined data sets whose samples would be written to the same files.
 
     Raises:
         ValueError: Two of them have samples of one name.

@@ -11,7 +11,7 @@ def spread_indices(size: int, number: int, interval: int | None = None) -> list[
 
     Args:
         size: Samples in the data set.
-        number: How many to take: the middle one of each of as many equal parts.
+        number: Number of samples to take, the middle ones of as many equal parts.
         interval: Take every n-th from the first instead, none if 0.
 
     Returns:
@@ -39,13 +39,13 @@ def shown_samples(dataset: Any, indices: Sequence[int]) -> dict[Hashable, str]:
 
     Args:
         dataset: One of MMEngine's, or any other with a length.
-        indices: Where they are in it.
+        indices: Indices of the samples in it.
 
     Returns:
-        For each sample its :func:`sample_key`, whatever the order it is loaded in and by
-        which process; its index where the data set has no ``get_data_info``. The
-        suffix is empty, or ``~2``, ``~3`` and so on where data sets put together have
-        samples of one name.
+        For each sample its :func:`sample_key`, which doesn't depend on the order or the
+        process in which it is loaded; its index where the data set has no
+        ``get_data_info``. The suffix is empty, or ``~2``, ``~3`` and so on where
+        joined data sets have samples of one name.
     """
     if not hasattr(dataset, 'get_data_info'):
         return dict.fromkeys(indices, '')

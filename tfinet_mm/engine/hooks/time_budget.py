@@ -1,4 +1,4 @@
-"""Test-time augmentation for as many images as the time allows."""
+"""Apply test-time augmentation to as many images as the time allows."""
 
 from __future__ import annotations
 
@@ -28,22 +28,22 @@ class TimeBudgetHook(Hook):
     """Stop test-time augmentation when the test would take too long with it.
 
     The model must be a ``tfinet_mm.SCDTTAModel``. The first images are tested
-    with augmentation. As soon as going on so for all would pass the budget, some
-    batches are tested without: a few, and more where the data loader has some
-    ready, so that the time to load an image shows too. From then on both costs
-    are known: images are augmented again while this one and all others without
-    can be done in time, and never afterwards. Where the time is enough, every
-    image is augmented.
+    with augmentation. As soon as augmenting all of them would exceed the budget,
+    some batches are tested without: a few, and more where the data loader has some
+    ready, so that the time to load an image is measured too. From then on both
+    costs are known. Images are augmented again while this one, and all others
+    without augmentation, can be done in time, and never afterwards. Where the time
+    is enough, every image is augmented.
 
     Time runs from the start of the test loop, data loading and the first, slower
-    batch included. Every rank looks after its own share of the images. At the
-    end the number of augmented images is logged, and in the metrics as
+    batch included. Every rank keeps the budget for its own share of the images. At
+    the end the number of augmented images is logged, and in the metrics as
     ``images_with_tta``.
 
     Args:
         seconds: The budget; 0 augments nothing.
-        reserve: Share of it that is kept for what comes after the last image,
-            and for images that take longer than those before.
+        reserve: Share of it, 0..1, kept for the work after the last image, and for
+            images that take longer than those before.
         out_file: JSON file of the scores to add the numbers to, as
             ``test_time_augmentation``.
         clock: Function that returns seconds, for tests.
@@ -62,7 +62,7 @@ class TimeBudgetHook(Hook):
     ) -> None:
         if not seconds >= 0 or not 0 <= reserve < 1:
             raise ValueError(
-                'the time budget has to be 0 seconds or more and its reserve a share in 0..1, got '
+                'the time budget must be 0 seconds or more and its reserve a share in 0..1, got '
                 f'{seconds} and {reserve}'
             )
         self.seconds = seconds
@@ -85,8 +85,8 @@ class TimeBudgetHook(Hook):
         loader = runner.test_dataloader
         self._model = model
         self._share = len(loader.sampler)
-        # Batches without augmentation that show its cost: the later ones, since those that were
-        # loaded ahead come at once. Measuring costs no augmentation, some images go without anyway.
+        # Number of batches tested without augmentation to measure that cost. The later ones count,
+        # since those loaded ahead come at once. Some images get no augmentation in any case.
         self._shown = max(3, loader.num_workers)
         self._probes = self._shown + 2 * loader.num_workers * (loader.prefetch_factor or 0)
         self._done = self._augmented = 0
@@ -107,7 +107,7 @@ class TimeBudgetHook(Hook):
         data_batch: Any = None,
         outputs: Sequence[Any] | None = None,
     ) -> None:
-        """Note what this batch took, from the end of the one before."""
+        """Note the seconds of this batch, from the end of the one before."""
         if torch.cuda.is_available():
             torch.cuda.synchronize()
         now, images = self.clock(), len(data_batch['inputs'])
@@ -116,9 +116,9 @@ class TimeBudgetHook(Hook):
         self._last = now
         if self._model.active:
             size = len(runner.test_dataloader.dataset)
-            # What fills up ranks beyond the last image isn't scored.
-            places = map(dataset_index, range(self._done, self._done + images))
-            self._augmented += sum(place < size for place in places)
+            # Samples that fill up ranks beyond the last image aren't scored.
+            indices = map(dataset_index, range(self._done, self._done + images))
+            self._augmented += sum(index < size for index in indices)
         self._done += images
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
@@ -151,7 +151,7 @@ class TimeBudgetHook(Hook):
                 partial.write_text(json_text(report, indent=None), encoding='utf-8')
 
     def _affordable(self, images: int) -> bool:
-        """Return whether a batch of so many images, the next, can be augmented."""
+        """Return whether the next batch, of ``images`` images, can be augmented."""
         if self._dropped:
             return False
         left = self._start + self.seconds * (1 - self.reserve) - self.clock()

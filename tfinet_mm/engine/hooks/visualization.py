@@ -1,4 +1,4 @@
-"""Draws pairs while validating and testing."""
+"""Draw pairs while validating and testing."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ class PairVisualizationHook(Hook):
     backends as ``test/SAMPLE_ID`` or to a window. Sub-folders are kept.
 
     Args:
-        number: How many pairs to draw while validating; 0 draws none.
+        number: Number of pairs to draw while validating; 0 draws none.
         interval: Draw every n-th pair instead, from the first; 0 draws none.
         out_dir: Folder for the pictures of testing; None draws none.
         test_interval: Draw every n-th pair while testing.
         bands: Numbers of the bands to show, counted from 1, one or three.
             The default is RGB, or the first three bands, or the first.
-        min_side: Longer side of a panel that small images are enlarged to.
-        max_side: Longer side of a panel that large images are reduced to.
+        min_side: Longer side of a panel, in pixels, to which small images are enlarged.
+        max_side: Longer side of a panel, in pixels, to which large images are reduced.
         draw: Send the pictures of testing to the backends of the visualizer.
         show: Show the pictures of testing in a window.
         wait_time: Seconds to show each of them.
@@ -96,11 +96,11 @@ class PairVisualizationHook(Hook):
         self._held: list[tuple[str, bytes]] = []
 
     def before_train(self, runner: Runner) -> None:
-        """Note that there are training iterations to count steps in."""
+        """Count steps in training iterations from now on."""
         self._training = True
 
     def after_train(self, runner: Runner) -> None:
-        """Note that there are none any more."""
+        """Count no more steps in training iterations."""
         self._training = False
 
     def before_val_epoch(self, runner: Runner) -> None:
@@ -153,7 +153,7 @@ class PairVisualizationHook(Hook):
             self._send(runner, name, picture)
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Let the first rank show what the others drew.
+        """Let the first rank show the pictures of the others.
 
         Args:
             runner: The runner.
@@ -163,7 +163,7 @@ class PairVisualizationHook(Hook):
             self._send_held(runner)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
-        """Let the first rank show what the others drew.
+        """Let the first rank show the pictures of the others.
 
         Args:
             runner: The runner.
@@ -190,7 +190,7 @@ class PairVisualizationHook(Hook):
 
     def _show(self, runner: Runner, name: str, picture: np.ndarray) -> None:
         """Send a picture to the backends, once in a validation or test."""
-        # Samples that fill up the ranks are drawn on two of them.
+        # Samples that fill up the ranks are drawn by two of them.
         if name in self._shown:
             return
         self._shown.add(name)
@@ -198,7 +198,7 @@ class PairVisualizationHook(Hook):
         step = runner.iter if self._training else 0
         for backend in runner.visualizer._vis_backends.values():
             if isinstance(backend, LocalVisBackend):
-                # It makes no sub-folders, and OpenCV says nothing if it can't write.
+                # The backend makes no sub-folders, and OpenCV doesn't report that it can't write.
                 folder = backend.experiment._img_save_dir
                 sample_file(folder, name, f'_{step}.png').parent.mkdir(parents=True, exist_ok=True)
         runner.visualizer.add_image(name, picture, step)
@@ -239,7 +239,7 @@ class PairVisualizationHook(Hook):
         if path.resolve() in {Path(image).resolve() for image in sample.img_path}:
             raise ValueError(
                 f'the picture of sample {name} would overwrite its image '
-                f'{path}; choose a folder of its own for the pictures'
+                f'{path}; choose another folder for the pictures'
             )
         write_png(path, picture)
 
@@ -250,10 +250,10 @@ class PairVisualizationHook(Hook):
 
 
 def _read(path: str, bands: Sequence[int] | None, window: Sequence[int] | None) -> np.ndarray:
-    choices = [bands] if bands is not None else [None, (1, 2, 3)]
-    for choice in choices:
+    tried = [bands] if bands is not None else [None, (1, 2, 3)]
+    for numbers in tried:
         try:
-            return read_image(path, choice, window)
+            return read_image(path, numbers, window)
         except ImageFormatError:
             if bands is not None:
                 raise
@@ -261,7 +261,7 @@ def _read(path: str, bands: Sequence[int] | None, window: Sequence[int] | None) 
 
 
 def _packed(picture: np.ndarray) -> bytes:
-    """As PNG, a hundredth of the memory on the way to the first rank."""
+    """Encode as PNG, which takes a hundredth of the memory on the way to the first rank."""
     buffer = io.BytesIO()
     Image.fromarray(picture).save(buffer, format='PNG')
     return buffer.getvalue()

@@ -22,7 +22,7 @@ from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import Features
 
 SCALES = {'lite0': (1.0, 1.0), 'lite1': (1.0, 1.1), 'lite2': (1.1, 1.2)}
-"""By name: what multiplies the channels and the blocks of a stage."""
+"""Factors of the channels and of the blocks of a stage, by name."""
 STEM_CHANNELS = 32
 STAGES = (
     (0, 1, 3, 1, 1, 16),
@@ -33,7 +33,7 @@ STAGES = (
     (4, 4, 5, 2, 6, 192),
     (4, 1, 3, 1, 6, 320),
 )
-"""The layer of a stage, its blocks, their kernel, stride of the first, expansion and channels."""
+"""Layer, number of blocks, kernel, stride of the first block, expansion, channels of a stage."""
 UNSCALED = (0, len(STAGES) - 1)
 """Stages that have one block in every network."""
 FIRST_WEIGHT = 'conv1.conv.weight'
@@ -51,7 +51,7 @@ class InvertedBottleneck(BaseModule):
         out_channels: Channels of the output.
         kernel_size: Side of the depthwise filters.
         stride: Stride of the depthwise filters.
-        expansion: What multiplies the channels; with 1 nothing is widened.
+        expansion: Factor on the channels; 1 leaves out the widening.
         norm_cfg: Config of the normalisation layers.
         with_cp: Compute the block again in the backward pass, to save memory.
     """
@@ -100,13 +100,13 @@ class EfficientNetLite(BaseModule):
 
     Args:
         arch: ``'lite0'``, ``'lite1'`` or ``'lite2'``.
-        in_channels: Bands B of one date. With others than three, the first convolution
-            begins with the filters of red, green and blue in turn, times 3 / B.
-        out_indices: Levels that come out, of 0 to 3.
-        frozen_stages: -1 trains all, 0 freezes the stem and the block behind it, 1 to 4
-            so many levels too.
+        in_channels: Bands B of one date. Where B isn't 3, the first convolution begins
+            with the filters of red, green and blue in turn, times 3 / B.
+        out_indices: Indices of the levels to return, out of 0 to 3.
+        frozen_stages: -1 freezes nothing, 0 the stem and the block behind it, 1 to 4
+            that many levels as well.
         norm_cfg: Config of the normalisation layers; ``eps`` is 1e-3, that of the
-            published weights, where it isn't given.
+            published weights, by default.
         norm_eval: Keep the statistics of batch norm as they are in training.
         with_cp: Compute blocks again in the backward pass, to save memory.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` with
@@ -116,13 +116,13 @@ class EfficientNetLite(BaseModule):
             (``backbone.*``) are all read.
 
     Raises:
-        ValueError: An option is none of these.
+        ValueError: ``arch``, ``out_indices`` or ``frozen_stages`` is out of range.
     """
 
     pretrained_mean = (127.5, 127.5, 127.5)
     """Mean of each channel that published weights were trained with, in RGB."""
     pretrained_std = (127.5, 127.5, 127.5)
-    """Standard deviation of each channel, likewise."""
+    """Standard deviation of each channel that they were trained with, in RGB."""
 
     def __init__(
         self,
@@ -188,7 +188,7 @@ class EfficientNetLite(BaseModule):
         return tuple(levels)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch between training and evaluation; what is frozen stays in evaluation."""
+        """Switch between training and evaluation; frozen parts stay in evaluation."""
         super().train(mode)
         self._freeze()
         if mode and self.norm_eval:
@@ -224,7 +224,7 @@ class EfficientNetLite(BaseModule):
             return
         for module in self.modules():
             if isinstance(module, nn.Conv2d):
-                # torch's own Kaiming takes all channels of a depthwise convolution for its outputs.
+                # torch's own Kaiming counts all channels of a depthwise convolution as outputs.
                 out = module.out_channels // module.groups * math.prod(module.kernel_size)
                 nn.init.normal_(module.weight, std=math.sqrt(2 / out))
 
@@ -256,7 +256,7 @@ def for_bands(weight: Tensor, bands: int) -> Tensor:
 
     Args:
         weight: (C, 3, H, W).
-        bands: How many bands B there are.
+        bands: Number of bands B.
 
     Returns:
         (C, B, H, W), band i with the filters of band i modulo 3, times 3 / B.

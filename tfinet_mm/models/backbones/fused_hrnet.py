@@ -33,21 +33,21 @@ class FusedHRNet(HRNet):
             published ImageNet weights, any other number works too.
         in_channels: Bands of one date.
         norm_cfg: Config of the normalisation layers.
-        align_corners: How maps are resized, between the branches and at the
-            end. True is what the winning entry of SenseEarth 2020 computes;
-            mmseg's own ``HRNet`` exchanges between its branches with False.
+        align_corners: Align the corners where maps are resized, between the
+            branches and at the end. True as in the winning entry of SenseEarth
+            2020; mmseg's own ``HRNet`` has False between its branches.
         init_cfg: ``dict(type='Pretrained', checkpoint=...)`` with
             ``'open-mmlab://msra/hrnetv2_w18'`` or a local file. The layouts of
             mmseg, of HRNet's own ImageNet files (``hrnet_w18.pth``) and of
             checkpoints of whole networks (``backbone.*``) are all read.
-        **kwargs: What mmseg's ``HRNet`` takes besides, like ``norm_eval``,
+        **kwargs: Other options of mmseg's ``HRNet``, such as ``norm_eval``,
             ``with_cp`` or ``frozen_stages``.
     """
 
     pretrained_mean = IMAGENET_MEAN
     """Mean of each channel that published weights were trained with, in RGB."""
     pretrained_std = IMAGENET_STD
-    """Standard deviation of each channel, likewise."""
+    """Standard deviation of each channel that they were trained with, in RGB."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class FusedHRNet(HRNet):
         return (torch.cat([finest, *resized], dim=1),)
 
     def train(self, mode: bool = True) -> Self:
-        """Switch between training and evaluation; mmseg's HRNet forgets to return itself."""
+        """Switch between training and evaluation, and return itself, as mmseg's HRNet doesn't."""
         super().train(mode)
         return self
 
@@ -117,7 +117,7 @@ class FusedHRNet(HRNet):
         Raises:
             ValueError: The file lacks weights of this backbone, or holds them
                 in other shapes. (A partly loaded backbone trains to bad scores
-                without a word.)
+                without a warning.)
         """
         if is_pretrained(self.init_cfg):
             self._load_pretrained(self.init_cfg['checkpoint'])

@@ -19,7 +19,7 @@ class SameConv(nn.Conv2d):
         in_channels: Channels of the input.
         out_channels: Channels of the output.
         kernel_size: Side of the filters.
-        **kwargs: What ``torch.nn.Conv2d`` takes besides; its padding isn't used.
+        **kwargs: Other options of ``torch.nn.Conv2d``; ``padding`` isn't used.
     """
 
     def __init__(

@@ -75,7 +75,7 @@ class DeepLabV3PlusHead(BaseDecodeHead):
 
     Args:
         in_channels: Channels of the fine and of the coarse level.
-        in_index: Which levels these are.
+        in_index: Indices of these two levels.
         channels: Channels of the two 3x3 convolutions.
         fine_channels: Channels that the fine level is reduced to.
         aspp_channels: Channels of an ASPP branch; by default an eighth of the
@@ -83,7 +83,7 @@ class DeepLabV3PlusHead(BaseDecodeHead):
         rates: Dilations of the ASPP.
         num_classes: Number of output channels; 1 for change.
         norm_cfg: Config of the normalisation layers.
-        **kwargs: What mmseg's ``BaseDecodeHead`` takes: ``conv_cfg``,
+        **kwargs: Options of mmseg's ``BaseDecodeHead``: ``conv_cfg``,
             ``loss_decode``, ...
     """
 
@@ -124,7 +124,7 @@ class DeepLabV3PlusHead(BaseDecodeHead):
         )
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Decode.
+        """Decode two levels of features to logits.
 
         Args:
             inputs: Feature levels; the two picked are (N, C, H, W) and coarser.

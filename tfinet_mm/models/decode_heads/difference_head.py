@@ -19,7 +19,7 @@ from tfinet_mm.utils.class_names import find_class
 
 @MODELS.register_module()
 class DifferenceHead(BaseModule):
-    """An auxiliary head without weights: it only compares logits with the change map.
+    """Auxiliary head without weights, which compares logits with the change label.
 
     The logits of every level are resized to the label's size and judged by
     the loss; several levels give the mean of their losses.
@@ -27,11 +27,11 @@ class DifferenceHead(BaseModule):
     Args:
         loss_decode: Config of the loss, or a list of several: this package's or
             mmseg's for one logit, such as ``FocalLoss``.
-        align_corners: How to resize; True as published.
+        align_corners: Align the corners when resizing; True as published.
         ignore_index: Label value that is left out.
 
     Raises:
-        ValueError: A loss can't judge one logit; the message says why.
+        ValueError: A loss can't be computed on one logit.
     """
 
     def __init__(
@@ -51,14 +51,14 @@ class DifferenceHead(BaseModule):
         self.ignore_index = ignore_index
 
     def forward(self, inputs: Features) -> Features:
-        """Return the logits, one (N, 1, H, W) a level, as they came."""
+        """Return the logits unchanged, one (N, 1, H, W) for each level."""
         return inputs
 
     def loss_by_feat(self, logits: Features, data_samples: Sequence[Any]) -> dict[str, Tensor]:
         """Compare with ``gt_sem_seg`` (1, H, W) of the samples: 1 changed, 0 not, 255 ignored.
 
         Returns:
-            One entry a loss, named as the loss says.
+            The losses by their ``loss_name``; those of one name are added up.
         """
         label = torch.stack([getattr(sample, GT_CHANGE).data for sample in data_samples])
         size, label = label.shape[2:], label.squeeze(1)

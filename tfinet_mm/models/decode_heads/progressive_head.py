@@ -37,12 +37,13 @@ class ProgressiveHead(BaseDecodeHead):
             :class:`ConvBlock`, whose ReLU keeps the logits from being
             negative. The latter is what published TFINet checkpoints hold.
         norm_cfg: Config of the normalisation layers.
-        **kwargs: What mmseg's ``BaseDecodeHead`` takes: ``in_index``,
+        **kwargs: Options of mmseg's ``BaseDecodeHead``: ``in_index``,
             ``conv_cfg`` (``LightweightConv`` for a lightweight decoder),
             ``loss_decode``, ``dropout_ratio`` (0 by default), ...
 
     Raises:
-        ValueError: The stride is no power of two, or there are no blocks.
+        ValueError: The stride is no power of two, there are no blocks, or the
+            classifier is unknown.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class ProgressiveHead(BaseDecodeHead):
         if num_classes == 1:
             kwargs.setdefault('threshold', 0.5)
         if classifier == 'block':
-            # The default initialisation of mmseg would draw the block's batch norms anew, too.
+            # The default initialisation of mmseg would draw the block's batch norms again, too.
             kwargs.setdefault('init_cfg', None)
         norm_cfg = fitting_norm(norm_cfg)
         super().__init__(
@@ -90,7 +91,7 @@ class ProgressiveHead(BaseDecodeHead):
             self.conv_seg = ConvBlock(channels, self.out_channels, norm_cfg, self.conv_cfg)
 
     def forward(self, inputs: Sequence[Tensor]) -> Tensor:
-        """Decode.
+        """Decode one level of features to logits.
 
         Args:
             inputs: Feature levels; the one picked is (N, C, H, W).

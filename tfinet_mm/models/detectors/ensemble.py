@@ -25,21 +25,22 @@ MEMBER_KEYS = ('config', 'checkpoint', 'weight', 'name', 'cfg_options')
 class SCDEnsemble(BaseModel):
     """The weighted mean of what several trained models predict.
 
-    The members may have any backbone, neck and heads, test settings (windows)
-    and memory formats of their own; they must know the same classes and read
-    the same bands. Each normalises the images as it was trained. An ensemble of
-    one predicts what its member predicts, bit for bit.
+    The members may differ in backbone, neck, heads, test settings (windows) and
+    memory format; they must know the same classes and read the same bands. Each
+    normalises the images as it was trained. An ensemble of one predicts the same
+    as its member, bit for bit.
 
     Args:
-        members: One dictionary a member: ``config`` (a file, relative to the
+        members: One dictionary for each: ``config`` (a file, relative to the
             current directory, or a whole config, or a ``model`` alone),
             ``checkpoint`` (a file, relative to the current directory, or an
             address), and optionally ``weight`` > 0 (1), ``name`` (that of the
             config file) and ``cfg_options`` (values that replace the config's).
         test_cfg: ``threshold`` on the mean P(changed); by default that of the
             members, where they agree.
-        data_preprocessor: What stacks raw pairs, without normalising; by
-            default a ``tfinet_mm.PairDataPreprocessor`` without mean and std.
+        data_preprocessor: Config of the preprocessor that stacks raw pairs
+            without normalising; by default a ``tfinet_mm.PairDataPreprocessor``
+            without mean and std.
         autocast: ``'auto'``, ``'bfloat16'``, ``'float16'`` or ``'float32'`` for all
             members, in place of their own.
         pretrained: None; mmseg's ``init_model`` gives it to every model.
@@ -47,18 +48,20 @@ class SCDEnsemble(BaseModel):
 
     Attributes:
         members: The models, a :class:`torch.nn.ModuleList`.
-        member_names: One different name each.
-        weights: One number > 0 each, as given.
+        member_names: One unique name for each member.
+        weights: One number > 0 for each member, as given.
         num_classes: Number K of land-cover classes.
         class_table: The classes as the checkpoints name them; None where none does.
         trained_on: A member whose checkpoint names its classes, for messages,
             and the K + 1 names; None where no checkpoint does.
 
     Raises:
-        ClassMismatchError: Two members have other classes; the message names both.
-        CheckpointMismatchError: A checkpoint isn't that of its config.
+        ClassMismatchError: Two members have different classes; the message names both.
+        CheckpointMismatchError: A checkpoint doesn't fit its config.
         FileNotFoundError: A config or a checkpoint isn't there.
-        ValueError: The arguments can't be used.
+        ValueError: A member lacks ``config`` or ``checkpoint``, an option is out of
+            range, or the members differ in bands or, without one in ``test_cfg``, in
+            threshold.
     """
 
     def __init__(
@@ -81,7 +84,7 @@ class SCDEnsemble(BaseModel):
         if getattr(self.data_preprocessor, 'normalize', False):
             raise ValueError(
                 'the data preprocessor of an ensemble must leave values as they are, since each '
-                'member normalises by itself; set mean=None and std=None'
+                'member normalises its own input; set mean=None and std=None'
             )
         if isinstance(members, Mapping) or not members:
             raise ValueError(f'an ensemble needs a list of one member or more, got {members!r}')
@@ -118,7 +121,7 @@ class SCDEnsemble(BaseModel):
                 that each member averages over.
 
         Returns:
-            One a member, at the size of the inputs.
+            One for each member, at the size of the inputs.
         """
         return list(self._each(inputs, transforms))
 
@@ -158,7 +161,7 @@ class SCDEnsemble(BaseModel):
         data_samples: Sequence[SegDataSample] | None = None,
         mode: str = 'tensor',
     ) -> list[SegDataSample] | SCDProbabilities:
-        """MMEngine's entry to every mode.
+        """Predict in the mode that MMEngine asks for.
 
         Args:
             inputs: Raw pairs (N, 2B, H, W), values 0..255.
@@ -190,7 +193,7 @@ class SCDEnsemble(BaseModel):
 
 
 class _Normalising:
-    """A member that takes raw pairs."""
+    """Member that takes raw pairs and normalises them."""
 
     def __init__(self, model: Any) -> None:
         self.model = model
@@ -205,7 +208,7 @@ class _Normalising:
 
 
 def _load(index: int, member: Mapping[str, Any], autocast: str | None) -> Member:
-    """Load one member, with messages that say which and how to set it."""
+    """Load one member; errors name it and the option to set."""
     unknown = sorted(set(member) - set(MEMBER_KEYS))
     if unknown or member.get('config') is None or member.get('checkpoint') is None:
         raise ValueError(
@@ -236,8 +239,8 @@ def _threshold(members: Sequence[Member], test_cfg: Mapping[str, Any]) -> float:
     unknown = sorted(set(test_cfg) - {'threshold'}, key=str)
     if unknown:
         raise ValueError(
-            f'test_cfg of an ensemble has threshold only, got {unknown}; windows are set a member, '
-            "e.g. members=[dict(..., cfg_options={'model.test_cfg.mode': 'slide', ...})]"
+            f'test_cfg of an ensemble has threshold only, got {unknown}; windows are set for each '
+            "member, e.g. members=[dict(..., cfg_options={'model.test_cfg.mode': 'slide', ...})]"
         )
     if test_cfg.get('threshold') is not None:
         check_threshold(test_cfg['threshold'], 'test_cfg.threshold')
@@ -245,14 +248,14 @@ def _threshold(members: Sequence[Member], test_cfg: Mapping[str, Any]) -> float:
     own = {str(m): float((m.model.test_cfg or {}).get('threshold', 0.5)) for m in members}
     if len(set(own.values())) > 1:
         raise ValueError(
-            f'the members have thresholds of their own, {own}; give one for the ensemble: '
+            f'the members have different thresholds, {own}; give one for the ensemble: '
             'test_cfg=dict(threshold=0.5)'
         )
     return next(iter(own.values()))
 
 
 def _unique(names: Sequence[str]) -> list[str]:
-    """Return the names, those that come again with a number."""
+    """Return the names, with a number where one is repeated."""
     result: list[str] = []
     for name in names:
         count = 2

@@ -35,7 +35,7 @@ def label_views(
 ) -> list[SegDataSample]:
     """Return samples that show one label as ``gt_sem_seg``, where mmseg's heads look for it.
 
-    They are new samples: the ones that came are not touched.
+    They are new samples; the given ones are not changed.
 
     Args:
         data_samples: One a pair.
@@ -107,15 +107,15 @@ def head_losses(
     views: Sequence[SegDataSample],
     weight: Tensor | None = None,
 ) -> dict[str, Tensor]:
-    """Losses of one head by name.
+    """Return the losses of one head by name.
 
     Args:
-        prefix: Goes before each name, with a dot.
+        prefix: Text before each name, followed by a dot.
         head: A head of mmseg, a ``BaseDecodeHead``.
-        logits: What the head returned.
+        logits: Output of the head.
         views: Samples with the label as ``gt_sem_seg``, one a pair.
-        weight: Weight of each pixel (N, H, W). How it enters the mean is the
-            loss's own matter: ``SemanticCELoss`` divides by the sum of weights.
+        weight: Weight of each pixel (N, H, W). Each loss defines its weighted
+            mean: ``SemanticCELoss`` divides by the sum of weights.
 
     Raises:
         ValueError: There are weights, and the head or one of its losses takes none.
@@ -127,7 +127,7 @@ def head_losses(
         with _weighing(head, weight) as sampler:
             losses = head.loss_by_feat(logits, views)
         if not sampler.used:
-            raise _no_weights(f'the head {type(head).__name__} has losses of its own, which')
+            raise _no_weights(f'the head {type(head).__name__} computes its own losses, which')
     if getattr(head, 'out_channels', None) == 1:
         # With one channel mmseg's accuracy is the share of pixels labelled 0.
         losses.pop('acc_seg', None)
@@ -135,7 +135,7 @@ def head_losses(
 
 
 class _WeightSampler:
-    """Gives known weights, times those of the sampler that the head had."""
+    """Pixel sampler that returns known weights, times those of the head's own sampler."""
 
     def __init__(self, weight: Tensor, sampler: Any) -> None:
         self.weight = weight
@@ -161,10 +161,10 @@ def _weighing(head: Any, weight: Tensor) -> Iterator[_WeightSampler]:
 
 
 def _check_takes_weights(head: Any, device: torch.device) -> None:
-    """Try once whether weights make a difference to each loss of the head.
+    """Refuse a head with a loss that ignores the weights of pixels, after one trial.
 
-    Several of mmseg's losses accept weights and leave them unused, or want one a
-    sample, so their signature tells nothing.
+    Several of mmseg's losses accept weights and leave them unused, or want one for
+    each sample, so their signature doesn't tell.
     """
     if head in _taking_weights:
         return

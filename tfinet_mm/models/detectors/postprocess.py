@@ -30,10 +30,10 @@ def with_predictions(
     data_samples: Sequence[SegDataSample] | None,
     threshold: float = 0.5,
 ) -> list[SegDataSample]:
-    """Decide for a batch, and put the prediction fields into its data samples.
+    """Decide classes and change of a batch, and put them into its data samples.
 
     Args:
-        probabilities: Of the batch, at the size of the model's inputs.
+        probabilities: Probabilities of the batch, at the size of the model's inputs.
         data_samples: One a pair, or None for new ones. Their ground truth
             stays as it is.
         threshold: Pixels with P(changed) at or above it count as changed.
@@ -57,11 +57,11 @@ def predictions(
     """Return probabilities and maps of one pair, at its original size.
 
     Args:
-        probabilities: Of one pair, (K, H, W), (K, H, W) and (1, H, W).
-        metainfo: Of the sample. ``img_shape`` (h, w), the part of the maps
-            that is image; what lies below and to the right of it is padding
-            and cut off. ``ori_shape`` (h, w), to which probabilities are then
-            resized where it differs. Both may be absent.
+        probabilities: Probabilities of one pair, (K, H, W), (K, H, W) and (1, H, W).
+        metainfo: Metainfo of the sample. ``img_shape`` (h, w) is the size without
+            padding, which is cut off below and on the right. ``ori_shape``
+            (h, w) is the size to which probabilities are then resized where it
+            differs. Both may be absent.
         threshold: Pixels with P(changed) at or above it count as changed.
 
     Returns:
@@ -81,7 +81,7 @@ def predictions(
 def maps_from_probabilities(
     prob_from: Tensor, prob_to: Tensor, change_prob: Tensor, threshold: float = 0.5
 ) -> dict[str, Tensor]:
-    """Decide for classes and change.
+    """Decide the classes and the change of each pixel.
 
     Args:
         prob_from: Class probabilities before, (K, H, W).

@@ -22,6 +22,7 @@ from tfinet_mm.models.detectors.shapes import (
     check_features,
     check_stride,
     check_threshold,
+    with_channels,
 )
 from tfinet_mm.models.detectors.windows import window_starts
 from tfinet_mm.models.losses.roles import fit_losses
@@ -69,7 +70,11 @@ class SemanticChangeDetector(BaseSegmentor):
         backbone: Config of the backbone, which sees (2N, B, H, W).
         neck: Config of the neck; it is called with the features of the two
             dates and returns :class:`~tfinet_mm.structures.Branches`.
+            ``in_channels=None`` takes the ``out_channels`` of the backbone.
         semantic_head: Config of the head for land cover, ``num_classes`` = K.
+            In either head ``in_channels=None`` takes the channels of a backbone
+            of one level before a neck that keeps them (``AbsoluteDifference``),
+            and ``channels=None`` a quarter of these.
         change_head: Config of the head for change, with one output channel
             (logit of change) or two (unchanged, changed).
         auxiliary_head: Configs of further heads used in training only, each
@@ -77,7 +82,7 @@ class SemanticChangeDetector(BaseSegmentor):
             ``'change'`` or ``'semantic'`` (both dates).
         data_preprocessor: Config of the preprocessor, usually
             ``tfinet_mm.PairDataPreprocessor``.
-        train_cfg: Taken for mmseg's sake; nothing is read from it.
+        train_cfg: Accepted for mmseg's sake, and not used.
         test_cfg: ``mode`` ``'whole'`` or ``'slide'``; for the latter
             ``crop_size`` (h, w) and ``stride`` (h, w); ``threshold`` on
             P(changed), 0.5 by default.
@@ -87,25 +92,25 @@ class SemanticChangeDetector(BaseSegmentor):
         autocast: Type that the network computes in under ``torch.autocast``, in
             training and testing; losses and logits stay float32. ``'auto'``
             takes the fastest of the device, ``'bfloat16'`` and ``'float16'`` are
-            obeyed; None or ``'float32'`` casts nothing. Training in float16
+            used as given; None or ``'float32'`` casts nothing. Training in float16
             needs MMEngine's ``AmpOptimWrapper``, which scales the loss; without,
             ``'auto'`` never takes it.
         channels_last: Keep images and weights in channels-last memory format,
-            which convolutions of many branches are far faster in.
+            in which convolutions of many branches are far faster.
         init_cfg: Initialisation, as everywhere in MMEngine.
         pretrained: Checkpoint of the backbone, as mmseg's detectors take it: the
             same as ``init_cfg=dict(type='Pretrained', checkpoint=...)`` there.
-        check_normalisation: Refuse a data preprocessor with another mean, standard
-            deviation or order of bands than the weights were trained with which the
-            backbone begins with.
+        check_normalisation: Refuse a data preprocessor whose mean, standard deviation
+            or order of bands differs from that of the weights which the backbone
+            begins with.
 
     Raises:
-        ValueError: A head, its loss, a branch, mode or dtype that can't work, or
-            ``pretrained`` beside an ``init_cfg`` of the backbone.
+        ValueError: A head, its loss, a branch, a mode or a type can't work, or
+            ``pretrained`` is given beside an ``init_cfg`` of the backbone.
     """
 
     part_keys = {'auxiliary_head': ('branch',)}
-    """Keys that configs of parts have besides those of their classes."""
+    """Keys that the configs of parts may have besides those of their classes."""
 
     def __init__(
         self,
@@ -134,8 +139,11 @@ class SemanticChangeDetector(BaseSegmentor):
             backbone = _with_pretrained(backbone, pretrained)
         self.backbone = MODELS.build(with_fitting_norms(backbone))
         self.bands = backbone_bands(backbone, self.backbone)
+        neck = with_channels(neck, 'neck', self.backbone)
         self.neck = MODELS.build(with_fitting_norms(neck))
-        # Heads with mmseg's default loss, which is looked at when it is needed.
+        semantic_head = with_channels(semantic_head, 'semantic_head', self.backbone, self.neck)
+        change_head = with_channels(change_head, 'change_head', self.backbone, self.neck)
+        # Heads with mmseg's default loss, which is checked when a loss is computed.
         self._default_losses: list[tuple[Any, str]] = []
         self.semantic_head = MODELS.build(with_fitting_norms(semantic_head))
         self.change_head = MODELS.build(with_fitting_norms(change_head))
@@ -162,7 +170,7 @@ class SemanticChangeDetector(BaseSegmentor):
     def init_weights(self) -> None:
         """Initialise all parts, the backbone with the weights that its ``init_cfg`` names.
 
-        MMEngine's Runner and its kin call this before the first step of a training.
+        MMEngine's Runner calls this before the first step of a training.
 
         Raises:
             NormalisationError: The data preprocessor's mean or standard deviation isn't
@@ -217,17 +225,17 @@ class SemanticChangeDetector(BaseSegmentor):
 
     @property
     def num_classes(self) -> int:
-        """Number K of land-cover classes."""
+        """Return the number K of land-cover classes."""
         return self.semantic_head.out_channels
 
     @property
     def with_decode_head(self) -> bool:
-        """Always true; mmseg asks for it."""
+        """Return True, which mmseg asks for."""
         return True
 
     @property
     def with_auxiliary_head(self) -> bool:
-        """Whether there are heads that only train."""
+        """Return whether there are heads for training only."""
         return len(self.auxiliary_heads) > 0
 
     def forward(
@@ -236,7 +244,7 @@ class SemanticChangeDetector(BaseSegmentor):
         data_samples: Sequence[SegDataSample] | None = None,
         mode: str = 'tensor',
     ) -> dict[str, Tensor] | list[SegDataSample] | SCDLogits:
-        """MMEngine's entry to every mode.
+        """Compute logits, predictions or losses, as MMEngine asks for.
 
         Args:
             inputs: Normalised pairs (N, 2B, H, W), before's bands first.
@@ -266,7 +274,7 @@ class SemanticChangeDetector(BaseSegmentor):
         """Compute losses and gradients, and change the weights, as MMEngine does.
 
         Args:
-            data: What the training's data loader gives.
+            data: A batch of the training's data loader.
             optim_wrapper: MMEngine's wrapper of the optimizer.
 
         Returns:
@@ -291,7 +299,7 @@ class SemanticChangeDetector(BaseSegmentor):
         if self.autocast == 'auto' and surrounding is not None:
             say_once(
                 f"Computing in {surrounding} on the device {device.type!r} ('auto'): the autocast "
-                'of the optimizer wrapper or the loop is obeyed'
+                'of the optimizer wrapper or the loop takes precedence'
             )
             return contextlib.nullcontext()
         if self.autocast == 'float16' and unscaled:
@@ -323,7 +331,7 @@ class SemanticChangeDetector(BaseSegmentor):
         return self.neck(before, after)
 
     def _head_logits(self, branches: Branches) -> tuple[Tensor, Tensor, Tensor]:
-        """Raw outputs of the heads at their own stride: from, to, change."""
+        """Return the outputs of the heads at their own stride: from, to, change."""
         dates = _both_dates(branches)
         check_features('semantic_head', self.semantic_head, dates)
         check_features('change_head', self.change_head, branches.change)
@@ -333,7 +341,7 @@ class SemanticChangeDetector(BaseSegmentor):
             if not isinstance(logits, Tensor):
                 raise TypeError(
                     f'the {name} head returned {type(logits).__name__}; '
-                    'heads that return one map of logits can be used here'
+                    'expected one map of logits: use another type of head'
                 )
         semantic_from, semantic_to = semantic.chunk(2)
         return semantic_from, semantic_to, change
@@ -341,7 +349,7 @@ class SemanticChangeDetector(BaseSegmentor):
     def encode_decode(
         self, inputs: Tensor, batch_img_metas: Sequence[dict[str, Any]] | None = None
     ) -> SCDLogits:
-        """Logits of all three maps at the size of the inputs, without windows.
+        """Compute logits of all three maps at the size of the inputs, without windows.
 
         Args:
             inputs: Pairs (N, 2B, H, W) of any size.
@@ -374,7 +382,7 @@ class SemanticChangeDetector(BaseSegmentor):
         return SCDLogits(*logits)
 
     def slide_inference(self, inputs: Tensor) -> SCDLogits:
-        """Logits as the mean over overlapping windows of ``test_cfg.crop_size``.
+        """Compute logits as the mean over overlapping windows of ``test_cfg.crop_size``.
 
         The last window of a row or column moves back inside the image; an
         image smaller than the window is one window.
@@ -385,17 +393,17 @@ class SemanticChangeDetector(BaseSegmentor):
         count = inputs.new_zeros((1, 1, height, width))
         for top in window_starts(height, crop_h, step_h):
             for left in window_starts(width, crop_w, step_w):
-                area = (..., slice(top, top + crop_h), slice(left, left + crop_w))
-                part = self.encode_decode(inputs[area])
+                window = (..., slice(top, top + crop_h), slice(left, left + crop_w))
+                part = self.encode_decode(inputs[window])
                 if not sums:
                     sums = [x.new_zeros((*x.shape[:2], height, width)) for x in part]
                 for total, x in zip(sums, part, strict=True):
-                    total[area] += x
-                count[area] += 1
+                    total[window] += x
+                count[window] += 1
         return SCDLogits(*(total / count for total in sums))
 
     def inference(self, inputs: Tensor) -> SCDLogits:
-        """Logits by whole image or by windows, as ``test_cfg.mode`` says."""
+        """Compute logits of the whole image or in windows, as ``test_cfg.mode`` says."""
         if self.test_cfg['mode'] == 'slide':
             return self.slide_inference(inputs)
         return self.encode_decode(inputs)
@@ -415,7 +423,7 @@ class SemanticChangeDetector(BaseSegmentor):
             data_samples: One a pair, or None. Their ground truth stays as it is.
 
         Returns:
-            The samples (new ones where None came) with the fields
+            The samples (new ones without ``data_samples``) with the fields
             ``pred_sem_seg``, ``pred_sem_seg_from``, ``pred_sem_seg_to``,
             ``pred_land_cover_from``, ``pred_land_cover_to``,
             ``pred_change_prob``, ``pred_prob_from`` and ``pred_prob_to``, as
@@ -432,7 +440,7 @@ class SemanticChangeDetector(BaseSegmentor):
             inputs: Normalised pairs (N, 2B, H, W).
 
         Raises:
-            NotFiniteWeightsError: They are NaN, as of weights so large that sums overflow. NaN
+            NotFiniteWeightsError: They are NaN, because sums of large weights overflow. NaN
                 would count as unchanged.
         """
         with self._autocast(inputs.device):
@@ -458,12 +466,12 @@ class SemanticChangeDetector(BaseSegmentor):
 
         Returns:
             Losses by name, ``semantic_from.*``, ``semantic_to.*``,
-            ``change.*`` and one group an auxiliary head; MMEngine adds up
-            those whose name holds ``loss``.
+            ``change.*`` and one group for each auxiliary head; MMEngine adds
+            up those whose name contains ``loss``.
 
         Raises:
             ValueError: A label is missing, a semantic head's loss takes no
-                weights, or mmseg's default loss is none for a head's logits.
+                weights, or mmseg's default loss can't be computed on a head's logits.
         """
         while self._default_losses:
             fit_losses(*self._default_losses[-1])
@@ -529,5 +537,5 @@ def _is_size(value: Any) -> bool:
 
 
 def _both_dates(branches: Branches) -> list[Tensor]:
-    """Features of both dates on the batch axis, a level each (2N, C, H, W)."""
+    """Stack the features of both dates on the batch axis: (2N, C, H, W) for each level."""
     return [torch.cat(pair) for pair in zip(branches.before, branches.after, strict=True)]

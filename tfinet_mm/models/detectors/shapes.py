@@ -12,7 +12,7 @@ from tfinet_mm.utils.config.values import is_number
 
 
 def check_threshold(value: Any, name: str) -> None:
-    """Refuse a threshold on P(changed) that isn't a number of 0..1."""
+    """Refuse a threshold on P(changed) that isn't a number in 0..1."""
     if not is_number(value) or not 0 <= value <= 1:
         raise ValueError(f'{name} must be a number from 0 to 1, got {value!r}')
 
@@ -28,8 +28,51 @@ def backbone_bands(config: Mapping[str, Any], backbone: nn.Module) -> int | None
     return bands if isinstance(bands, int) else None
 
 
+def with_channels(
+    config: dict[str, Any], name: str, backbone: nn.Module, neck: nn.Module | None = None
+) -> dict[str, Any]:
+    """Fill in the channels that a neck or a head leaves to the backbone.
+
+    ``in_channels=None`` becomes the channels of the features. ``channels=None`` beside it becomes
+    a quarter of them, rounded down, the hidden width of torchvision's ``FCNHead``.
+
+    Args:
+        config: Config of the part, which isn't changed.
+        name: Its key in the config of the model.
+        backbone: A backbone, with ``out_channels`` if it is to fill anything in.
+        neck: For a head, the neck before it: ``keeps_channels`` says that all its branches have
+            the channels of the backbone.
+
+    Returns:
+        The config with numbers, or as it is where it leaves nothing open.
+
+    Raises:
+        ValueError: The channels of the features aren't known.
+    """
+    if config.get('in_channels', 0) is not None:
+        return config
+    channels = getattr(backbone, 'out_channels', None)
+    if neck is not None and not (
+        getattr(neck, 'keeps_channels', False) and isinstance(channels, int)
+    ):
+        raise ValueError(
+            f'model.{name} has in_channels=None, which takes the channels of a backbone of one '
+            f'level before a neck that keeps them, got {type(backbone).__name__} and '
+            f'{type(neck).__name__}; set model.{name}.in_channels'
+        )
+    if channels is None:
+        raise ValueError(
+            f'model.{name} has in_channels=None, but {type(backbone).__name__} has no '
+            f'out_channels; set model.{name}.in_channels'
+        )
+    filled = {**config, 'in_channels': channels}
+    if neck is not None and config.get('channels', 0) is None:
+        filled['channels'] = channels // 4
+    return filled
+
+
 def check_bands(found: int, expected: int | None) -> None:
-    """Refuse images with other bands than the backbone takes.
+    """Refuse images whose number of bands isn't that of the backbone.
 
     Raises:
         ValueError: They differ; the message names ``in_channels``.
@@ -42,7 +85,7 @@ def check_bands(found: int, expected: int | None) -> None:
 
 
 def check_features(name: str, head: nn.Module, features: Sequence[Tensor]) -> None:
-    """Refuse features with other channels than a head of mmseg's kind takes.
+    """Refuse features that don't fit a head's ``in_channels`` and ``in_index``.
 
     Args:
         name: Key of the head in the config.
@@ -65,7 +108,7 @@ def check_features(name: str, head: nn.Module, features: Sequence[Tensor]) -> No
         )
     given = [found[one] for one in indices]
     if getattr(head, 'input_transform', None) == 'resize_concat':
-        # mmseg keeps the sum of what the config lists.
+        # mmseg keeps the sum of the channels that the config lists.
         fits = sum(given) == (expected if isinstance(expected, int) else sum(expected))
     else:
         fits = given == ([expected] if isinstance(expected, int) else list(expected))

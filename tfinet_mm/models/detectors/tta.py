@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from tfinet_mm.models.detectors.augmentation import (
     TTA_TRANSFORMS,
     augmented_probabilities,
+    check_scales,
     check_transforms,
 )
 from tfinet_mm.models.detectors.postprocess import with_predictions
@@ -21,32 +22,36 @@ from tfinet_mm.structures import SCDProbabilities
 
 @MODELS.register_module()
 class SCDTTAModel(BaseTTAModel):
-    """A detector or an ensemble that is tested with flips and rotations.
+    """A detector or an ensemble that is tested with flips, rotations and scales.
 
-    Every pair of a batch is predicted once a transform, the probabilities of
-    both land-cover maps and of the change are turned back and averaged, and the
-    means are decided as the model decides. The transforms act on the batch where
-    it is, so the test pipeline stays the plain one. The model may use windows or
-    16 bits, and pairs needn't be square or labelled.
+    Every pair of a batch is predicted once for each transform and scale. The
+    probabilities of both land-cover maps and of the change are brought back and
+    averaged, and the model's threshold applies to the means. All of this happens on
+    the device, so the test pipeline stays the plain one. The model may use windows
+    or 16 bits, and pairs needn't be square or labelled.
 
-    ``tools/test.py --tta`` puts the config's model in it; a config may say
-    which transforms: ``tta_model = dict(type='tfinet_mm.SCDTTAModel',
-    transforms=['identity', 'horizontal_flip'])``.
+    ``tools/test.py --tta`` wraps the config's model in it; a config may name the
+    views: ``tta_model = dict(type='tfinet_mm.SCDTTAModel',
+    transforms=['identity', 'horizontal_flip'], scales=[0.5, 1.0])``.
 
     Args:
         module: Config of the model, or the model.
         transforms: Names out of
             :data:`~tfinet_mm.models.detectors.augmentation.TTA_TRANSFORMS`; by
             default all six.
-        data_preprocessor: In place of the model's own, as in MMEngine's class.
+        scales: Factors of the pairs' height and width, 0.1..8, each with each
+            transform; by default 1 alone.
+        data_preprocessor: Replaces the model's own, as in MMEngine's class.
         pretrained: None; mmseg's ``init_model`` gives it to every model.
         train_cfg: None, likewise.
 
     Attributes:
-        active: Where False, :meth:`test_step` is that of the model itself.
+        active: If False, :meth:`test_step` is that of the model itself.
 
     Raises:
-        ValueError: A transform is unknown, or there is none.
+        ValueError: A transform is unknown, a scale is out of
+            range, either list is empty, or ``pretrained`` or
+            ``train_cfg`` is given.
         TypeError: The model doesn't predict probabilities of all three maps.
     """
 
@@ -54,6 +59,7 @@ class SCDTTAModel(BaseTTAModel):
         self,
         module: dict[str, Any] | nn.Module,
         transforms: Sequence[str] = TTA_TRANSFORMS,
+        scales: Sequence[float] = (1.0,),
         data_preprocessor: dict[str, Any] | None = None,
         pretrained: None = None,
         train_cfg: None = None,
@@ -71,15 +77,16 @@ class SCDTTAModel(BaseTTAModel):
                 'tfinet_mm.SemanticChangeDetector or a tfinet_mm.SCDEnsemble'
             )
         self.transforms = check_transforms(transforms)
+        self.scales = check_scales(scales)
         self.active = True
 
     def predict_probabilities(self, inputs: Tensor) -> SCDProbabilities:
-        """Return the mean probabilities over the transforms.
+        """Return the mean probabilities over the transforms and scales.
 
         Args:
             inputs: Pairs (N, 2B, H, W) as the model's data preprocessor gives them.
         """
-        return augmented_probabilities(self.module, inputs, self.transforms)
+        return augmented_probabilities(self.module, inputs, self.transforms, self.scales)
 
     def test_step(self, data: dict[str, Any]) -> list[SegDataSample]:
         """Predict a batch.
@@ -101,8 +108,8 @@ class SCDTTAModel(BaseTTAModel):
         data = self.module.data_preprocessor(data, False)
         inputs, samples = data['inputs'], data.get('data_samples')
         if samples:
-            # A flip would put padding at the top or on the left, into the windows and the
-            # network's own padding, so it goes before; the batch is of one size.
+            # Cut padding off before a flip, which would move it to the top or the left, into
+            # the windows and the network's own padding. The batch is of one size.
             height, width = samples[0].metainfo.get('img_shape', inputs.shape[2:])[:2]
             inputs = inputs[..., :height, :width]
         return with_predictions(
@@ -119,7 +126,7 @@ class SCDTTAModel(BaseTTAModel):
             NotImplementedError: Always.
         """
         raise NotImplementedError(
-            'tfinet_mm.SCDTTAModel flips and rotates batches by itself; use the plain test '
+            'tfinet_mm.SCDTTAModel itself flips and rotates batches; use the plain test '
             'pipeline, without TestTimeAug, and choose transforms in '
             "tta_model=dict(type='tfinet_mm.SCDTTAModel', transforms=[...])"
         )

@@ -2,7 +2,7 @@
 
 
 def window_starts(length: int, window: int, stride: int) -> list[int]:
-    """First pixels of the windows that cover one axis.
+    """Return the first pixels of the windows that cover one axis.
 
     Args:
         length: Pixels of the axis, >= 1.

@@ -12,10 +12,10 @@ from tfinet_mm.structures import IGNORE_INDEX
 
 @MODELS.register_module()
 class ChangeBCELoss(nn.Module):
-    """Binary cross entropy in which changed pixels count more, and a plain mean over pixels.
+    """Binary cross entropy in which changed pixels count more.
 
-    The mean divides by the number of labelled pixels, not by their weights, as
-    published; without a labelled pixel it is 0.
+    The mean divides by the number of labelled pixels, not by the sum of their
+    weights, as published; without a labelled pixel it is 0.
 
     Args:
         positive_weight: Weight of a changed pixel; 2 as published.

@@ -20,7 +20,7 @@ from tfinet_mm.structures import IGNORE_INDEX
 
 
 class _Adapted(nn.Module):
-    """Give a loss of mmseg its pixels in another way, and keep its name in the log."""
+    """Loss of mmseg that gets its pixels in another way, under the same name in the log."""
 
     def __init__(self, loss: Any) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class EachPixelFocal(_Adapted):
             ignore_index: Label value that is left out.
 
         Returns:
-            Scalar >= 0; the mean is one over all pixels, as mmseg's.
+            Scalar >= 0, the mean over all pixels, as mmseg's.
         """
         channels, loss = logits.shape[1], self.loss
         known = label != ignore_index
@@ -80,8 +80,8 @@ class EachPixelFocal(_Adapted):
 class LabelledDice(_Adapted):
     """Compute mmseg's ``DiceLoss`` over the labelled pixels of each image.
 
-    mmseg's takes ignored pixels for pixels of no class, and a single logit for that
-    of class 0, which would be "unchanged".
+    mmseg's counts ignored pixels as pixels of no class, and a single logit as that of
+    class 0, which would be "unchanged".
     """
 
     def forward(
@@ -136,12 +136,12 @@ def loss_title(loss: nn.Module) -> str:
 
 
 def fit_loss(loss: nn.Module, channels: int, role: str, ignore_index: int = IGNORE_INDEX) -> Any:
-    """Let a loss work in a role, or refuse it.
+    """Adapt a loss to a role, or refuse it.
 
     Args:
         loss: A loss as mmseg's heads call it.
         channels: Logits of the head: 1 for change, or the number of classes.
-        role: What the head is, for messages, such as ``'change head'``.
+        role: Role of the head in messages, such as ``'change head'``.
         ignore_index: Label value that is left out.
 
     Returns:
@@ -182,9 +182,9 @@ def fit_losses(head: Any, role: str) -> None:
     """Apply :func:`fit_loss` to the losses of a head, in place.
 
     Args:
-        head: One of mmseg's heads; one that computes its losses in a way of its
-            own is left as it is.
-        role: What the head is, for messages.
+        head: One of mmseg's heads; one that computes its losses itself is left as
+            it is.
+        role: Role of the head in messages.
 
     Raises:
         ValueError: As :func:`fit_loss`.
@@ -199,7 +199,7 @@ def fit_losses(head: Any, role: str) -> None:
 
 
 def _problem(loss: Any, channels: int, ignore_index: int) -> str | None:
-    """Return what a loss does wrong on a few pixels, or None."""
+    """Return the fault of a loss on a few pixels, or None."""
     classes = max(channels, 2)
     label = torch.arange(32).reshape(2, 4, 4) % classes
     label[:, 0, 0] = ignore_index
@@ -212,7 +212,7 @@ def _problem(loss: Any, channels: int, ignore_index: int) -> str | None:
                 f'it gives no single number but {getattr(result, "shape", type(result).__name__)}'
             )
         (gradient,) = torch.autograd.grad(result, logits)
-    # Whatever a loss raises on valid pixels says that it can't be used.
+    # A loss that raises anything on valid pixels can't be used.
     except Exception as error:
         return f'{type(error).__name__} on a map of labels ({error})'
     if not (torch.isfinite(result) and torch.isfinite(gradient).all()):

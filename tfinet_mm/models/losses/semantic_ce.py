@@ -28,7 +28,7 @@ class SemanticCELoss(nn.Module):
         loss_name: Key in the log; must hold ``loss`` to be trained on.
 
     Raises:
-        ValueError: The weights are no such numbers.
+        ValueError: ``class_weight`` isn't a list of such numbers.
     """
 
     def __init__(

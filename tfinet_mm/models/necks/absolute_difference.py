@@ -10,10 +10,13 @@ from tfinet_mm.structures import Branches, Features
 
 @MODELS.register_module()
 class AbsoluteDifference(BaseModule):
-    """Hand both dates on as they are, with ``|before - after|`` as the change branch.
+    """Pass both dates on unchanged, with ``|before - after|`` as the change branch.
 
-    This is what the SenseEarth 2020 winner's networks do. It has no weights.
+    This is the neck of the SenseEarth 2020 winner's networks. It has no weights.
     """
+
+    keeps_channels = True
+    """Every branch has the channels of the backbone."""
 
     def forward(self, before: Features, after: Features) -> Branches:
         """Build the three branches.

@@ -29,9 +29,9 @@ class InteractionLevel(BaseModule):
         m = bn(conv3x3(C -> 1)(e))
         g = ConvBlock(f * tanh(m) * beta) + f        for f in (f1, f2)
 
-    Where the published refinement sees next to nothing as long as m is small,
-    the one by a single convolution sees the features themselves, more of them
-    where they changed::
+    While m is small, the published refinement gets almost no input. The one by
+    a single convolution gets the features themselves, amplified where they
+    changed::
 
         g = relu(bn(conv3x3(f * (1 + tanh(m) * beta))))
 
@@ -41,7 +41,7 @@ class InteractionLevel(BaseModule):
         norm_cfg: Config of the normalisation layers.
         refine: ``'block'``, as published, or ``'conv'``.
         enhancement: False leaves the DEM out, ``e = relu(cat(s, d))``.
-        interaction: False leaves m out of g, which then knows nothing of the
+        interaction: False leaves m out of g, which then doesn't depend on the
             other date: ``ConvBlock(f) + f``, or the convolution of f.
     """
 
@@ -116,17 +116,17 @@ class FeatureInteraction(BaseModule):
             works on the backbone's features as they are.
         reduction: Squeeze factor of the difference enhancement.
         norm_cfg: Config of the normalisation layers.
-        refine: How features are refined, ``'block'`` (as published) or
+        refine: Refinement of the features, ``'block'`` (as published) or
             ``'conv'``, see :class:`InteractionLevel`.
-        change: What the change branch is: ``'concat'``, the refined features of
+        change: Content of the change branch: ``'concat'``, the refined features of
             both dates (as published), or ``'difference'``, their absolute
             difference and the enhanced difference.
-        enhancement: Whether the difference is enhanced.
-        interaction: Whether the difference acts back on the features.
+        enhancement: Enhance the difference.
+        interaction: Let the difference act on the features of both dates.
         init_cfg: Initialisation, as everywhere in MMEngine.
 
     Raises:
-        ValueError: ``refine`` or ``change`` is none of these.
+        ValueError: ``refine`` or ``change`` is unknown.
     """
 
     def __init__(

@@ -10,19 +10,19 @@ from tfinet_mm.errors import ConfigError
 from tfinet_mm.utils.command import is_expected, message_of
 
 LENGTH = 600
-"""Characters of a part that a message shows."""
+"""Greatest number of characters of a part that a message shows."""
 
 
 @contextlib.contextmanager
 def building(name: str, part: Any = None) -> Iterator[None]:
-    """Name the part of a config that can't be built.
+    """Turn errors of building a part of a config into one that names the part.
 
     Values that only their class knows to be wrong end in an error of its library, such as
-    ``'int' object is not iterable``, which doesn't say of what. Errors that say what is wrong
-    pass as they are.
+    ``'int' object is not iterable``, which doesn't name the value. Expected errors, which
+    explain themselves, pass unchanged.
 
     Args:
-        name: What the config calls the part.
+        name: Name of the part in the config.
         part: Its config, which the message shows.
 
     Raises:
@@ -35,7 +35,7 @@ def building(name: str, part: Any = None) -> Iterator[None]:
         tfinet_mm.errors.ConfigError: param_scheduler can't be built: TypeError: 'int' object is \
 not iterable; its config is {'type': 'MultiStepLR', 'milestones': 5}
     """
-    # Now, since building takes keys out of some of them.
+    # Before the block, since building removes keys from some configs.
     shown = repr(part) if isinstance(part, Mapping | list | tuple) else ''
     try:
         yield

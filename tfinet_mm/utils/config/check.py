@@ -28,7 +28,7 @@ TOP_LEVEL = (
         for name in inspect.signature(Runner.__init__).parameters
         if name not in ('self', 'cfg')
     ),
-    *('find_unused_parameters', 'model_wrapper_cfg', 'tta_model', 'runner_type'),
+    *('find_unused_parameters', 'model_wrapper_cfg', 'tta_model', 'default_tta', 'runner_type'),
     'custom_imports',
 )
 """Keys that the Runner and our tools read."""
@@ -65,20 +65,20 @@ TOGETHER = (
     ('test_dataloader', 'test_cfg', 'test_evaluator'),
 )
 CONFIGURED = frozenset({'MODELS', 'TRANSFORMS', 'HOOKS', 'METRICS', 'DATASETS'})
-"""Registries that build from what the config says alone, so that it has to say all."""
+"""Registries that build from the config alone, which so needs every required key."""
 
 
 def check_config(cfg: Config, only: Sequence[str] | None = None) -> None:
-    """Refuse a config with keys, types or values that can't be meant.
+    """Refuse a config with unknown keys, wrong types or values out of range.
 
-    The dictionaries that are built are compared with what their classes take, the keys of the
-    top level with those that MMEngine's Runner and the tools read. A top-level key that nothing
-    reads may be a variable, so it is refused only if it looks like one that is read and
+    The dictionaries that are built are compared with the arguments of their classes, the keys
+    of the top level with those that MMEngine's Runner and the tools read. A top-level key that
+    nothing reads may be a variable, so it is refused only if it looks like one that is read and
     the text of the config doesn't use it again.
 
     Args:
         cfg: A config with any of the Runner's keys; nothing of it changes.
-        only: Keys of the top level in which to look at what is built; by default all.
+        only: Keys of the top level whose parts are checked; by default all.
 
     Raises:
         ConfigError: Lists everything that was found, by dotted key, with the nearest right name.
@@ -99,8 +99,8 @@ class _Checker:
     """Walk through a config; each method yields the problems of one kind of place.
 
     Args:
-        scoped: Whether the default scope is installed, without which names
-            that have no scope can't be found.
+        scoped: The default scope is installed, without which names that have no
+            scope can't be found.
     """
 
     def __init__(self, scoped: bool) -> None:
@@ -116,9 +116,9 @@ class _Checker:
             for key, rule in values.TOP.items()
             if cfg.get(key) is not None and rule(cfg[key]) is not None
         }
-        places: Mapping[str, Callable[[Any, str], Iterator[str]]] = dict(
+        checks: Mapping[str, Callable[[Any, str], Iterator[str]]] = dict(
             model=self._model,
-            # Often a variable of the config's own, with what is to be added to the model's.
+            # Often a variable of the config, with keys to add to the model's preprocessor.
             data_preprocessor=functools.partial(
                 self._part, kind='MODELS', sure=False, rules=values.MODEL
             ),
@@ -148,7 +148,7 @@ class _Checker:
         )
         if only is None and not wrong:
             yield from self._save_best(cfg)
-        for key, check in places.items():
+        for key, check in checks.items():
             if only is not None and key not in only:
                 continue
             if cfg.get(key) is not None and key not in wrong:
@@ -205,7 +205,7 @@ class _Checker:
     def _target(
         self, part: Mapping[str, Any], path: str, kind: str, default: str | None, sure: bool
     ) -> tuple[Callable[..., Any] | None, str | None]:
-        """Return what a dictionary builds, or the problem with its type."""
+        """Return the class or function that a dictionary builds, or the problem with its type."""
         name = part.get('type', default)
         if name is None:
             problem = f'{path} needs a type, got the keys {sorted(map(str, part))}'
@@ -282,7 +282,7 @@ class _Checker:
                         yield from _values(one, where, values.HEAD)
             elif key == 'init_cfg':
                 for one, where in _each(value, below):
-                    # mmseg's VisionTransformer reads what it calls so itself.
+                    # mmseg's VisionTransformer itself reads entries of this type.
                     if isinstance(one, Mapping) and one.get('type') != 'Pretrained_Part':
                         yield from self._type(one, where, 'WEIGHT_INITIALIZERS')
             elif key not in ('train_cfg', 'test_cfg', 'sampler', 'assigner'):
@@ -353,7 +353,7 @@ class _Checker:
             if not isinstance(one, Mapping):
                 continue
             target = self._target(one, where, 'TRANSFORMS', None, False)[0]
-            # Those of other libraries have transforms of other libraries in them.
+            # Wrappers of other libraries hold transforms of other libraries.
             if str(getattr(target, '__module__', '')).startswith(('mmcv.', 'mmengine.')):
                 yield from self._transforms(one.get('transforms'), f'{where}.transforms')
 
@@ -399,7 +399,7 @@ class _Checker:
             yield from self._paramwise(part['paramwise_cfg'], f'{path}.paramwise_cfg')
 
     def _paramwise(self, part: Mapping[str, Any], path: str) -> Iterator[str]:
-        """Learning rates of parts of the network."""
+        """Check the learning rates of parts of the network."""
         yield from _near_keys(part, path, PARAMWISE_KEYS)
         yield from _values(part, path, values.PARAMWISE)
         several = part.get('custom_keys')
@@ -412,7 +412,7 @@ class _Checker:
     def _schedulers(self, part: Any, path: str) -> Iterator[str]:
         for one, where in _each(part, path):
             if isinstance(one, Mapping) and 'type' not in one and path == where:
-                # By the names of several optimizers.
+                # Schedules of several optimizers, by their names.
                 for name, several in one.items():
                     if isinstance(several, Mapping | list):
                         yield from self._schedulers(several, f'{where}.{name}')
@@ -452,7 +452,7 @@ class _Checker:
             metric = isinstance(one, Mapping) and self._target(one, '', 'METRICS', None, False)[0]
             found = getattr(metric, 'result_names', None)
             if found is None or one.get('per_class'):
-                # Its names are known only once it ran.
+                # The names of its scores are known only once it has run.
                 return
             names += [f'{one["prefix"]}/{name}' if one.get('prefix') else name for name in found]
         for name in [wanted] if isinstance(wanted, str) else wanted or ():
@@ -521,7 +521,7 @@ class _Checker:
 
 
 def _incomplete(cfg: Config) -> Iterator[str]:
-    """Find parts set to None that MMEngine's Runner wants together with others."""
+    """Find parts set to None that MMEngine's Runner needs together with others."""
     if 'model' in cfg and cfg['model'] is None:
         yield 'model is None, expected a dictionary with a type'
     for names in TOGETHER:
@@ -545,12 +545,12 @@ def _is_needed(target: Callable[..., Any], key: str) -> bool:
 
 
 def find_type(kind: str, name: str, scope: str | None = None) -> Callable[..., Any] | None:
-    """Return what a registry of MMEngine, or one of its children, has under a name.
+    """Return the class or function of a name in a registry of MMEngine or one of its children.
 
     Args:
         kind: Name of the registry in ``mmengine.registry``.
         name: The name, with or without a scope.
-        scope: Scope to look in, by default the one in force.
+        scope: Scope to look in, by default the current one.
 
     Returns:
         The class or function, or None.
@@ -606,7 +606,7 @@ def _values(part: Mapping[str, Any], path: str, rules: Mapping[str, values.Rule]
 
 
 def _not_numbers(part: Any, path: str) -> Iterator[str]:
-    """Find NaN at any depth: no setting means it, but for values of pixels without data."""
+    """Find NaN at any depth, which is right only as the value of pixels without data."""
     if isinstance(part, float) and math.isnan(part):
         yield path
     elif isinstance(part, Mapping):
@@ -634,7 +634,7 @@ def _meant(key: str, known: Iterable[str]) -> str:
 
 
 def _each(part: Any, path: str) -> Iterator[tuple[Any, str]]:
-    """Yield a thing, or those of a list, each with its path."""
+    """Yield a value, or those of a list, each with its path."""
     if isinstance(part, list | tuple):
         yield from ((one, f'{path}[{index}]') for index, one in enumerate(part))
     elif part is not None:

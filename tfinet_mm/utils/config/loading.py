@@ -20,7 +20,7 @@ def load_config(
     work_dir: str | os.PathLike[str] | None = None,
     only: Sequence[str] | None = None,
 ) -> Config:
-    """Read a config, with what the command line changes in it.
+    """Read a config, with the changes of the command line.
 
     Args:
         path: Config file.
@@ -34,7 +34,8 @@ def load_config(
 
     Raises:
         FileNotFoundError: There is no such config.
-        ConfigError: It can't be read, or has keys, types or values that can't be meant.
+        ConfigError: It can't be read, or has unknown keys, wrong types or values out of
+            range.
     """
     cfg = read_config_file(path)
     merge_options(cfg, options)

@@ -25,14 +25,14 @@ SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 BASE = '_base_'
 _WIDE = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_LE, codecs.BOM_UTF32_BE)
 _ENVIRONMENT = re.compile(r"""\{\{['"]?\s*\$(\w+)\s*:\s*(\S*?)\s*['"]?\}\}""")
-"""How a config names an environment variable and its default: ``{{$NAME:default}}``."""
+"""Pattern of an environment variable and its default in a config: ``{{$NAME:default}}``."""
 _notified: set[str] = set()
 
 
 def read_config_file(path: str | os.PathLike[str]) -> Config:
     """Read a config file and the files that it inherits.
 
-    Says once in each process that a config runs as Python, with the rights of its user.
+    A notice, once in each process, says that a config runs as Python with its user's rights.
 
     Args:
         path: A file ending in one of :data:`SUFFIXES`, or the name of a config of the package
@@ -68,9 +68,9 @@ def read_config_file(path: str | os.PathLike[str]) -> Config:
 
 
 def _without_functions(cfg: Config) -> Config:
-    """Leave out functions in C that a config imports, which can't be written down.
+    """Leave out functions in C that a config imports, which can't be written as text.
 
-    Those in Python MMEngine leaves out itself.
+    MMEngine itself leaves out those in Python.
     """
     for key in [key for key, value in cfg.items() if inspect.isbuiltin(value)]:
         cfg._cfg_dict.pop(key)
@@ -124,7 +124,7 @@ def _chain(path: Path, above: tuple[Path, ...] = ()) -> list[Path]:
     found = [path]
     for base in _bases(path):
         if '{{' in base:
-            # A variable of the environment that isn't set, of which MMEngine says so.
+            # The name has a variable of the environment that isn't set, which MMEngine reports.
             continue
         if '::' in base and not base.startswith(PREFIX):
             package = base.partition('::')[0]
@@ -169,7 +169,7 @@ def _text(path: Path) -> tuple[str, bool]:
 
 
 def _bases(path: Path) -> Iterator[str]:
-    """Return what ``_base_`` of a config file names."""
+    """Yield the names in ``_base_`` of a config file."""
     text = _filled(_text(path)[0], path)
     if path.suffix != '.py':
         # Of other formats only MMEngine reads the bases.
@@ -212,7 +212,7 @@ def _parsed(path: Path, text: str) -> ast.Module:
 
 
 def _read_copy(path: Path) -> Config:
-    """Read a config by a copy without what MMEngine can't read: byte order marks, our names."""
+    """Read a config by a copy without the byte order marks and names MMEngine can't read."""
     with tempfile.TemporaryDirectory() as folder:
         copies: dict[Path, Path] = {}
         first = _copied(path.absolute(), Path(folder), copies)
@@ -264,7 +264,7 @@ def _filled(text: str, path: Path) -> str:
 
 
 def _from_environment(found: re.Match[str]) -> str:
-    """Return the value of an environment variable, or its default; without both, what was found."""
+    """Return the value of an environment variable, its default, or the text that was found."""
     return os.environ.get(found[1], found[2]) or found[0]
 
 

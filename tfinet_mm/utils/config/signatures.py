@@ -18,11 +18,11 @@ NEAR = 0.8
 
 
 class Keys(NamedTuple):
-    """List the keys that a class or a function takes.
+    """Keys that a class or a function takes.
 
     Attributes:
         names: The names that are known.
-        is_open: Whether others may be right as well.
+        is_open: True where other names may be right as well.
         required: Names without which it can't be called.
     """
 
@@ -74,10 +74,10 @@ def keys_of(target: Callable[..., Any]) -> Keys:
         names |= own - {'self'}
         first = required - {'self'} if first is None else first
         if hasattr(function, '__wrapped__'):
-            # A decorator, which may know older names.
+            # A decorator may accept older names.
             return Keys(frozenset(names), True, frozenset())
         if rest is None:
-            # Where mmdet isn't installed, this is what mmseg derives from in its stead.
+            # Where mmdet isn't installed, mmseg derives from this class instead.
             is_open |= owner is BaseModule and target.__init__ is not function
             return Keys(frozenset(names), is_open, frozenset(first))
         passed_on, elsewhere, read = _use_of(function, rest)
@@ -85,7 +85,7 @@ def keys_of(target: Callable[..., Any]) -> Keys:
         is_open |= elsewhere
         if not passed_on:
             return Keys(frozenset(names), True, frozenset(first))
-    # Nobody takes what is left, or a class in C that doesn't say.
+    # No class takes the other keys, or a class in C doesn't tell.
     return Keys(frozenset(names), True, frozenset(first or ()))
 
 
@@ -105,7 +105,7 @@ def _parameters(function: Callable[..., Any]) -> tuple[set[str], set[str], str |
 
 
 def _use_of(function: Callable[..., Any], rest: str) -> tuple[bool, bool, set[str]]:
-    """Find whether ``**kwargs`` go to the parent's ``__init__`` or elsewhere, and keys read."""
+    """Return whether ``**kwargs`` go to the parent's ``__init__``, or elsewhere, and keys read."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError):

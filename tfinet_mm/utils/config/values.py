@@ -1,4 +1,4 @@
-"""Say which values a key may have, by its name."""
+"""Define the values that a key may have, by its name."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import Any
 from mmengine.runner import Priority
 
 Rule = Callable[[Any], str | None]
-"""Says what was expected where a value is wrong, or None."""
+"""Function that returns the expected values, in words, for a wrong value; None for a right one."""
 
 
 def is_number(value: Any) -> bool:
-    """Return whether a value is a finite number, and no truth value."""
+    """Return whether a value is a finite number, and not a bool."""
     return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def is_whole(value: Any) -> bool:
-    """Return whether a value is a whole number, and no truth value."""
+    """Return whether a value is a whole number, and not a bool."""
     return isinstance(value, Integral) and not isinstance(value, bool)
 
 
@@ -49,12 +49,12 @@ def number(least: float, most: float = math.inf, above: bool = False) -> Rule:
 
 
 def optional(rule: Rule) -> Rule:
-    """Accept what a rule accepts, and None."""
+    """Accept None, or a value that a rule accepts."""
     return lambda value: None if value is None else rule(value)
 
 
 def sizes(value: Any) -> str | None:
-    """Accept numbers of channels above 0, in lists of any depth, and what isn't a number."""
+    """Accept numbers of channels above 0, in lists of any depth, and other types of values."""
     if isinstance(value, list | tuple):
         return next((said for one in value if (said := sizes(one))), None)
     wrong = isinstance(value, str | float | bool) or (is_whole(value) and value < 1)
@@ -67,7 +67,7 @@ def of_kind(*kinds: type, words: str) -> Rule:
 
 
 def pair_of_shares(value: Any) -> str | None:
-    """Accept Adam's ``betas``, two of them or, in some of its kind, three."""
+    """Accept Adam's ``betas``: two or, for some optimizers of its kind, three."""
     right = (
         isinstance(value, list | tuple)
         and len(value) > 1
@@ -77,7 +77,7 @@ def pair_of_shares(value: Any) -> str | None:
 
 
 def list_of(rule: Rule) -> Rule:
-    """Accept a list of values that a rule takes."""
+    """Accept a list of values that a rule accepts."""
 
     def of_list(value: Any) -> str | None:
         if not isinstance(value, list | tuple):
@@ -246,6 +246,7 @@ TOP: Mapping[str, Rule] = dict(
     log_processor=_DICT,
     visualizer=_DICT,
     tta_model=_DICT,
+    default_tta=_DICT,
     resume=TRUTH,
     default_scope=of_kind(str, words='the name of a package'),
     load_from=of_kind(str, words='the name of a checkpoint'),

@@ -1,4 +1,4 @@
-"""Air, optics, sensor and compression."""
+"""Test air, optics, sensor and compression."""
 
 from dataclasses import replace
 

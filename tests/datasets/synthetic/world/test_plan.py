@@ -1,4 +1,4 @@
-"""Uses of land, and what they turn into."""
+"""Test uses of land and their changes."""
 
 import numpy as np
 import pytest

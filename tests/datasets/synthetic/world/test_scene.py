@@ -1,4 +1,4 @@
-"""Pairs of the world: what holds for every one of them."""
+"""Test properties of every pair of the world."""
 
 import numpy as np
 import pytest

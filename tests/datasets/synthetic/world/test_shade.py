@@ -1,4 +1,4 @@
-"""Light and shadow, texture and season, against geometry worked by hand."""
+"""Test light and shadow, texture and season against geometry worked by hand."""
 
 import numpy as np
 import pytest

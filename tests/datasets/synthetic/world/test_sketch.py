@@ -1,4 +1,4 @@
-"""Drawing of things by their place, layer, date and height."""
+"""Test the drawing of things by their place, layer, date and height."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Noise and crowns that the textures are made from."""
+"""Test the noise and the crowns from which textures are made."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Scenes of the whole world: many resolutions, sensors, seasons and kinds of land."""
+"""Generate scenes of the whole world: many resolutions, sensors, seasons, kinds of land."""
 
 from tfinet_mm.datasets.synthetic.world.scene import WorldConfig, generate_scene
 

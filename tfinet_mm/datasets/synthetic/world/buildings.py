@@ -1,4 +1,4 @@
-"""Single buildings and rows of them."""
+"""Draw single buildings and rows of them."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfinet_mm.datasets.synthetic.world.plot import Plot, box
 from tfinet_mm.datasets.synthetic.world.sketch import Colour, Look
 
 SMALLEST = 3.0
-"""Pixels; no building is shorter, as what is smaller can't be told from its neighbours."""
+"""Least side of a building in pixels; a smaller one can't be told from its neighbours."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Style:
         height: Range of heights, metres.
         roof: ``gable``, ``hip``, ``flat``, ``sheet`` or ``glass``.
         tones: Palette of the roofs.
-        shuffle: How irregular places, sizes and directions are, 0..1.
+        shuffle: Irregularity of places, sizes and directions, 0..1.
         alike: Probability that a roof has the tone of the estate.
     """
 
@@ -99,8 +99,8 @@ def building(
     """Draw one building, if it is in the picture.
 
     Args:
-        plot: Where it stands.
-        rng: Where the randomness comes from.
+        plot: The plot it stands on.
+        rng: Random generator.
         spot: Its middle, metres.
         size: Its sides, metres.
         angle: Its direction against the streets, radians.
@@ -148,7 +148,7 @@ def _pitched(
     hip: bool,
     **options: Any,
 ) -> None:
-    """Draw a roof of two or four slopes, each lit by itself."""
+    """Draw a roof of two or four slopes, each with its own light."""
     long = int(size[1] > size[0])
     length, depth = size[long], size[1 - long]
     end = length / 2 - (depth / 2 if hip else 0)

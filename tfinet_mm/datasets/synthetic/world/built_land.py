@@ -1,4 +1,4 @@
-"""Uses of land with buildings."""
+"""Draw uses of land with buildings."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def houses(plot: Plot, rng: np.random.Generator) -> None:
     if plot.resolution < 1.5 and rng.random() < 0.6:
         drive = plain(tone(rng, 'concrete'))
         for spot in scattered(plot, rng, 350, 25):
-            plot.area(
+            plot.fill(
                 box(spot[0], spot[1], 3.5, 9, float(rng.choice([0, np.pi / 2]))), 'concrete', drive
             )
     estate(plot.inset(min(4.0, 0.08 * min(plot.size))), rng, style)
@@ -68,7 +68,7 @@ def village(plot: Plot, rng: np.random.Generator) -> None:
 
 
 def terraced(plot: Plot, rng: np.random.Generator) -> None:
-    """Draw rows of houses or of small blocks, as new estates have them."""
+    """Draw rows of houses or of small blocks, as in new estates."""
     _yard(plot, rng, 0.55)
     style = Style(
         length=(18, 60),
@@ -239,7 +239,7 @@ def harbour(plot: Plot, rng: np.random.Generator) -> None:
         u = inside.low[0]
         while u < inside.high[0] - length:
             if rng.random() < 0.75:
-                plot.area(
+                plot.fill(
                     box(u + length / 2, v, length, width * 2),
                     MATERIALS['paint'].but(mid=0.05),
                     plain(tone(rng, 'container', 20)),
@@ -252,11 +252,11 @@ def harbour(plot: Plot, rng: np.random.Generator) -> None:
 
 
 def ruins(plot: Plot, rng: np.random.Generator) -> None:
-    """Draw what is left after buildings were pulled down: rubble and patches of floor."""
+    """Draw the remains of buildings that were pulled down: rubble and patches of floor."""
     plot.ground('rubble', look(rng, 'rubble', 0.9))
     for spot in scattered(plot, rng, 300, 25):
         size = np.maximum(rng.uniform(5, 16, 2), 1.5 * plot.resolution)
-        plot.area(
+        plot.fill(
             blob(rng, (spot[0], spot[1]), (size[0] / 2, size[1] / 2), 0.2, 9),
             'concrete',
             look(rng, 'concrete'),

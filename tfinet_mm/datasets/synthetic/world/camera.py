@@ -1,4 +1,4 @@
-"""From light to a picture: air, optics, sensor, processing and compression."""
+"""Turn light into a picture: air, optics, sensor, processing and compression."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _GREY = np.array([0.299, 0.587, 0.114], np.float32)
 
 @dataclass(frozen=True)
 class Camera:
-    """Settings by which one picture was taken and processed.
+    """Settings with which one picture is taken and processed.
 
     Attributes:
         haze: Share of the light that the air adds.
@@ -25,16 +25,16 @@ class Camera:
         gamma: Exponent of the tone curve.
         contrast: Factor of the distance from the mean.
         offset: Grey levels added.
-        saturation: 0 for grey, 1 for as it is.
+        saturation: 0 for grey, 1 for no change.
         sharpen: Strength of unsharp masking.
         noise: Standard deviation of noise, grey levels.
         quality: Quality of JPEG compression, 0 for none.
-        levels: Number of grey levels that the sensor tells apart.
+        levels: Number of grey levels of the sensor.
         stretch: Percent of the darkest and of the brightest pixels that are cut off where 16 bits
             were brought to 8 band by band, as maps are shown; 0 for a picture of 8 bits.
         cloud: Density of thin cloud, 0 for none.
-        shift: Right and down, pixels.
-        turn: Radians.
+        shift: Shift right and down, pixels.
+        turn: Rotation, radians.
         scale: Enlargement, 1 for none.
     """
 
@@ -62,7 +62,7 @@ def draw_camera(rng: np.random.Generator, misregistration: float) -> Camera:
     """Draw a camera.
 
     Args:
-        rng: Where the randomness comes from.
+        rng: Random generator.
         misregistration: Largest displacement in pixels.
     """
     away = misregistration * min(abs(rng.normal(0, 0.4)), 1.0)
@@ -95,9 +95,9 @@ def take(
     """Take a picture.
 
     Args:
-        rng: Where the noise comes from.
-        light: RGB, float32 (H, W, 3), about 0..255; spoilt.
-        camera: How.
+        rng: Random generator of the noise.
+        light: RGB, float32 (H, W, 3), about 0..255; it is overwritten.
+        camera: Settings of the camera.
         fields: Noise of the scene, for uneven haze and clouds.
         margin: Pixels to cut off on each side.
 
@@ -163,7 +163,7 @@ def _process(rng: np.random.Generator, image: np.ndarray, camera: Camera) -> np.
 
 
 def _stretch(image: np.ndarray, percent: float) -> np.ndarray:
-    """Stretch each band between two percentiles; a seventh of the pixels is enough to find them."""
+    """Stretch each band between two percentiles, found from a seventh of the pixels."""
     low, high = np.percentile(image.reshape(-1, 3)[::7], (percent, 100 - percent), axis=0)
     factor = 255 / np.maximum(high - low, 8.0)
     matrix = np.hstack([np.diag(factor), (-low * factor)[:, None]]).astype(np.float32)
@@ -171,11 +171,11 @@ def _stretch(image: np.ndarray, percent: float) -> np.ndarray:
 
 
 def colour_infrared(light: np.ndarray, green: np.ndarray) -> np.ndarray:
-    """Turn RGB light into near infrared, red, green as they are shown.
+    """Turn RGB light into near infrared, red and green, shown as RGB.
 
     Args:
         light: RGB, float32 (H, W, 3).
-        green: How strongly each pixel's plants reflect infrared, float32 (H, W), 0..1.
+        green: Strength with which each pixel's plants reflect infrared, float32 (H, W), 0..1.
 
     Returns:
         Float32 (H, W, 3).

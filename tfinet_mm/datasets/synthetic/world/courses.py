@@ -1,4 +1,4 @@
-"""Draw rivers, shores, highways and winding streets, which cross a scene whatever its plots."""
+"""Draw rivers, shores, highways and winding streets, which cross the plots of a scene."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tfinet_mm.datasets.synthetic.world.sketch import (
 
 
 def band(middle: np.ndarray, half: np.ndarray) -> np.ndarray:
-    """Return the outline of a band around a line (n, 2) of half widths (n,)."""
+    """Return the outline of a band of half widths (n,) around a line (n, 2), metres."""
     along = np.gradient(middle, axis=0)
     normal = np.stack([-along[:, 1], along[:, 0]], axis=1)
     normal /= np.maximum(np.hypot(*normal.T), 1e-6)[:, None]
@@ -30,7 +30,7 @@ def band(middle: np.ndarray, half: np.ndarray) -> np.ndarray:
 
 
 def draw_course(rng: np.random.Generator, radius: float, bends: float) -> np.ndarray:
-    """Draw a line (n, 2) across the scene."""
+    """Draw a line (n, 2) across the scene, in metres."""
     u = np.linspace(-1.4 * radius, 1.4 * radius, 40)
     v = rng.uniform(-0.5, 0.5) * radius + rng.normal(0, 0.3) * u
     for _ in range(3):
@@ -54,10 +54,10 @@ def river(rng: np.random.Generator, sketch: Sketch, radius: float) -> None:
     banks = str(rng.choice(['grass', 'soil', 'concrete', 'tree']))
     material = dict(grass='meadow', soil='soil', concrete='concrete', tree='forest')[banks]
     plot = Plot(sketch, (0.0, 0.0), (0.0, 0.0))
-    plot.area(band(course, half + bank), material, look(rng, banks), WATER_LAYER)
+    plot.fill(band(course, half + bank), material, look(rng, banks), WATER_LAYER)
     water = look(rng, 'water', 0.3)
     later = look(rng, 'water', 0.3) if rng.random() < 0.5 else water
-    plot.area(
+    plot.fill(
         band(course, half),
         'water',
         type(water)(water.first, water.second, (later.first, later.second)),
@@ -82,10 +82,10 @@ def shore(rng: np.random.Generator, sketch: Sketch, radius: float) -> None:
     beach = max(rng.uniform(2, 25), sketch.place.resolution)
     kind = str(rng.choice(['sand', 'concrete', 'rock', 'grass']))
     material = 'meadow' if kind == 'grass' else kind
-    plot.area(ring * (reach + beach)[:, None] + middle, material, look(rng, kind), STRIP_LAYER)
+    plot.fill(ring * (reach + beach)[:, None] + middle, material, look(rng, kind), STRIP_LAYER)
     water = look(rng, 'water', 0.4)
     later = look(rng, 'water', 0.4)
-    plot.area(
+    plot.fill(
         ring * reach[:, None] + middle,
         'water',
         type(water)(water.first, water.second, (later.first, later.second)),
@@ -110,24 +110,24 @@ def shore(rng: np.random.Generator, sketch: Sketch, radius: float) -> None:
 
 
 def highway(rng: np.random.Generator, sketch: Sketch, radius: float, dates: int) -> None:
-    """Draw a wide road that crosses everything in a bow."""
+    """Draw a wide road that crosses the scene in a curve."""
     course = draw_course(rng, radius, 0.4)
     width = max(rng.uniform(9, 34), 2 * sketch.place.resolution)
     plot = Plot(sketch, (0.0, 0.0), (0.0, 0.0), dates)
     half = np.full(len(course), width / 2)
     if rng.random() < 0.5:
         verge = 'soil' if dates != BOTH and rng.random() < 0.5 else 'grass'
-        plot.area(
+        plot.fill(
             band(course, half * rng.uniform(1.2, 2)),
             'soil' if verge == 'soil' else 'meadow',
             look(rng, verge),
             STRIP_LAYER,
         )
     kind = 'asphalt' if rng.random() < 0.7 else 'concrete'
-    plot.area(band(course, half), kind, look(rng, kind, 0.4), STRIP_LAYER)
+    plot.fill(band(course, half), kind, look(rng, kind, 0.4), STRIP_LAYER)
     if width > 18:
         line = max(0.08 * width, 0.8 * sketch.place.resolution)
-        plot.area(
+        plot.fill(
             band(course, np.full(len(course), line / 2)), 'lawn', look(rng, 'grass'), STRIP_LAYER
         )
 
@@ -140,7 +140,7 @@ def subdivision(rng: np.random.Generator, sketch: Sketch, extent: float, dates: 
     radius = min(rng.uniform(0.2, 0.6) * extent, 350.0)
     if rng.random() < 0.8:
         green = rng.random() < 0.6
-        plot.area(
+        plot.fill(
             blob(rng, (middle[0], middle[1]), (radius, radius * rng.uniform(0.6, 1)), 0.3, 40),
             'lawn' if green else 'soil',
             look(rng, 'grass' if green else 'soil', 0.6),
@@ -153,7 +153,7 @@ def subdivision(rng: np.random.Generator, sketch: Sketch, extent: float, dates: 
     common = tone(rng, tones)
     for _ in range(int(rng.integers(1, 5))):
         course = draw_course(rng, 0.8 * radius, 1.2) * rng.uniform(0.4, 0.9) + middle
-        plot.area(band(course, np.full(len(course), width / 2)), 'asphalt', street, STRIP_LAYER)
+        plot.fill(band(course, np.full(len(course), width / 2)), 'asphalt', street, STRIP_LAYER)
         along = np.gradient(course, axis=0)
         ways = np.concatenate([[0], np.cumsum(np.hypot(*np.diff(course, axis=0).T))])
         step = max(rng.uniform(14, 24), 1.25 * deep)
@@ -180,7 +180,7 @@ def subdivision(rng: np.random.Generator, sketch: Sketch, extent: float, dates: 
                     drive = course[index] + 0.45 * off * np.array(
                         [-np.sin(direction), np.cos(direction)]
                     )
-                    plot.area(
+                    plot.fill(
                         box(drive[0], drive[1], 3.5, abs(off) * 0.9, direction),
                         'concrete',
                         plain(tone(rng, 'concrete')),

@@ -1,4 +1,4 @@
-"""Uses of land without buildings."""
+"""Draw uses of land without buildings."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def lawn(plot: Plot, rng: np.random.Generator) -> None:
         path = plain(tone(rng, 'concrete'))
         width = max(rng.uniform(1.5, 3.5), 0.8 * plot.resolution)
         at = rng.uniform(plot.low, plot.high)
-        plot.area(rectangle((plot.low[0], at[1]), (plot.high[0], at[1] + width)), 'concrete', path)
+        plot.fill(rectangle((plot.low[0], at[1]), (plot.high[0], at[1] + width)), 'concrete', path)
         if rng.random() < 0.5:
-            plot.area(
+            plot.fill(
                 rectangle((at[0], plot.low[1]), (at[0] + width, plot.high[1])), 'concrete', path
             )
 
@@ -115,7 +115,7 @@ def pond(plot: Plot, rng: np.random.Generator) -> None:
         water = replace(water, later=(later.first, later.second))
     if rng.random() < 0.5:
         radii = (plot.size[0] * rng.uniform(0.3, 0.55), plot.size[1] * rng.uniform(0.3, 0.55))
-        plot.area(blob(rng, plot.middle, radii), 'water', water, WATER_LAYER)
+        plot.fill(blob(rng, plot.middle, radii), 'water', water, WATER_LAYER)
         return
     axis = int(plot.size[1] > plot.size[0])
     count = int(rng.integers(1, 5))
@@ -128,7 +128,7 @@ def pond(plot: Plot, rng: np.random.Generator) -> None:
         low[1 - axis] += bank
         high[1 - axis] -= bank
         if high[axis] > low[axis] and high[1 - axis] > low[1 - axis]:
-            plot.area(
+            plot.fill(
                 rectangle((low[0], low[1]), (high[0], high[1])),
                 'water',
                 water if rng.random() < 0.6 else look(rng, 'water', 0.4),
@@ -137,7 +137,7 @@ def pond(plot: Plot, rng: np.random.Generator) -> None:
 
 
 def bare(plot: Plot, rng: np.random.Generator) -> None:
-    """Draw bare earth with tracks, and weeds that came up."""
+    """Draw bare earth with tracks and weeds."""
     kind = str(
         rng.choice(['soil', 'dark_soil', 'sand', 'rubble', 'rock'], p=[0.5, 0.15, 0.12, 0.13, 0.1])
     )
@@ -150,7 +150,7 @@ def bare(plot: Plot, rng: np.random.Generator) -> None:
         width = max(rng.uniform(2, 5), 0.8 * plot.resolution)
         length, angle = _between(start, stop)
         middle = (start + stop) / 2
-        plot.area(
+        plot.fill(
             box(middle[0], middle[1], length, width, angle),
             'sand',
             plain(tone(rng, 'sand' if rng.random() < 0.6 else kind)),
@@ -158,7 +158,7 @@ def bare(plot: Plot, rng: np.random.Generator) -> None:
     for _ in range(int(rng.integers(0, 3))):
         size = rng.uniform(0.08, 0.3, 2) * plot.size
         at = rng.uniform(plot.low, plot.high)
-        plot.area(
+        plot.fill(
             blob(rng, (at[0], at[1]), (size[0], size[1])),
             material,
             look(rng, kind, 0.5),
@@ -167,7 +167,7 @@ def bare(plot: Plot, rng: np.random.Generator) -> None:
 
 
 def _between(start: np.ndarray, stop: np.ndarray) -> tuple[float, float]:
-    """Length and direction of a line."""
+    """Return length and direction of a line."""
     along = stop - start
     return float(np.hypot(*along)), float(np.arctan2(along[1], along[0]))
 
@@ -179,7 +179,7 @@ def terraces(plot: Plot, rng: np.random.Generator) -> None:
     radius = np.array(plot.size) * 0.55
     for _ in range(int(rng.integers(3, 7))):
         own = look(rng, kind, 0.7)
-        plot.area(
+        plot.fill(
             blob(rng, plot.middle, (radius[0], radius[1]), 0.18),
             kind,
             own,
@@ -187,7 +187,7 @@ def terraces(plot: Plot, rng: np.random.Generator) -> None:
         )
         radius = radius * rng.uniform(0.7, 0.88)
     if rng.random() < 0.3:
-        plot.area(
+        plot.fill(
             blob(rng, plot.middle, (radius[0], radius[1])), 'water', look(rng, 'water'), WATER_LAYER
         )
 

@@ -1,8 +1,8 @@
-"""Materials and their tones.
+"""Draw the tones of materials.
 
 The tones of the classes overlap on purpose: roofs as grey as concrete or as green as grass,
-ploughed fields as brown as bare soil, water as dark as a wood. What tells them apart is
-texture, shape and surroundings.
+ploughed fields as brown as bare soil, water as dark as a wood. Texture, shape and
+surroundings tell them apart.
 """
 
 from __future__ import annotations
@@ -90,14 +90,14 @@ TONES: dict[str, tuple[tuple[int, ...], ...]] = {
 """Typical tones, RGB 0..255."""
 
 WILD = 0.08
-"""Share of the tones that may be any colour: no rule of colour is without exception."""
+"""Share of the tones that may be any colour, as exceptions from the palettes."""
 
 
 def tone(rng: np.random.Generator, name: str, spread: float = 10.0) -> Colour:
-    """Draw a tone: between two of a palette, and a little off.
+    """Draw a tone near a mixture of two tones of a palette.
 
     Args:
-        rng: Where the randomness comes from.
+        rng: Random generator.
         name: A key of :data:`TONES`.
         spread: Standard deviation of the brightness, in grey levels.
 
@@ -109,7 +109,7 @@ def tone(rng: np.random.Generator, name: str, spread: float = 10.0) -> Colour:
     first, second = table[int(one * len(table))], table[int(other * len(table))]
     light, *hues = rng.standard_normal(4).tolist()
     share *= 0.6
-    # Plain numbers are three times as fast here as arrays of three.
+    # Python's numbers are three times as fast here as arrays of three.
     return np.array(
         [
             min(max(a + (b - a) * share + spread * (light + 0.4 * hue), 4.0), 250.0)
@@ -119,7 +119,7 @@ def tone(rng: np.random.Generator, name: str, spread: float = 10.0) -> Colour:
 
 
 def wild_tone(rng: np.random.Generator, name: str) -> Colour:
-    """Draw a tone that is now and then any colour: of a roof, of what people make."""
+    """Draw the tone of a roof or another artefact, which is sometimes any colour."""
     if rng.random() < WILD:
         grey = rng.uniform(40, 230)
         return np.clip(grey + rng.normal(0, 40, 3), 4, 250)
@@ -130,9 +130,9 @@ def look(rng: np.random.Generator, name: str, apart: float = 0.5, spread: float 
     """Draw the two tones of a surface.
 
     Args:
-        rng: Where the randomness comes from.
+        rng: Random generator.
         name: A key of :data:`TONES`.
-        apart: How different the second tone is: 0 the same, 1 drawn anew.
+        apart: Difference of the second tone: 0 for the same, 1 for one drawn independently.
         spread: As for :func:`tone`.
     """
     first = tone(rng, name, spread)

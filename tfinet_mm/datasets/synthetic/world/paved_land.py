@@ -1,4 +1,4 @@
-"""Uses of land that people have levelled: car parks, solar fields, sports grounds."""
+"""Draw levelled land: car parks, solar fields, sports grounds."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def paved(plot: Plot, rng: np.random.Generator) -> None:
 
 
 def parking(plot: Plot, rng: np.random.Generator) -> None:
-    """Draw a car park; the cars are others at each date."""
+    """Draw a car park, with different cars at each date."""
     ground = look(rng, 'asphalt', 0.4)
     plot.ground('asphalt', ground)
     pitch, lane, lot = 5.0, rng.uniform(6, 8), 2.6
-    # Where lots are smaller than pixels, only rows are left to see.
+    # Where lots are smaller than pixels, only rows can be seen.
     across, along = max(lane + 2 * pitch, 2.6 * plot.resolution), max(lot, 2.4 * plot.resolution)
     inside = plot.inset(min(2.0, 0.05 * min(plot.size)))
-    plot.area(
+    plot.fill(
         rectangle(inside.low, inside.high),
         MATERIALS['lots'].but(stripe=rng.uniform(0.05, 0.25), cross=rng.uniform(0.0, 0.2)),
         ground,
@@ -55,7 +55,7 @@ def parking(plot: Plot, rng: np.random.Generator) -> None:
 
 
 def _car(plot: Plot, rng: np.random.Generator, spot: np.ndarray, angle: float, date: int) -> None:
-    plot.area(
+    plot.fill(
         box(spot[0], spot[1], 4.4, 1.9, angle),
         'paint',
         plain(tone(rng, 'car')),
@@ -66,10 +66,10 @@ def _car(plot: Plot, rng: np.random.Generator, spot: np.ndarray, angle: float, d
 
 
 def clutter(plot: Plot, rng: np.random.Generator, tones: str, each: float = 250.0) -> None:
-    """Draw things that lie about: containers, piles, machines."""
+    """Draw scattered things: containers, piles, machines."""
     for spot in scattered(plot, rng, each * max(plot.resolution, 1), 30):
         size = np.maximum(rng.uniform((4, 2), (13, 6)), 1.2 * plot.resolution)
-        plot.area(
+        plot.fill(
             box(spot[0], spot[1], size[0], size[1], float(rng.choice([0, np.pi / 2]))),
             'paint',
             plain(tone(rng, tones)),
@@ -83,7 +83,7 @@ def solar(plot: Plot, rng: np.random.Generator) -> None:
     inside = plot.inset(min(4.0, 0.08 * min(plot.size)))
     between = look(rng, 'grass' if rng.random() < 0.5 else 'soil')
     panel = tone(rng, 'panel')
-    plot.area(
+    plot.fill(
         rectangle(inside.low, inside.high),
         'solar',
         Look(panel * 0.7 + between.first * 0.3, panel),
@@ -93,7 +93,7 @@ def solar(plot: Plot, rng: np.random.Generator) -> None:
 
 
 def sports(plot: Plot, rng: np.random.Generator) -> None:
-    """Draw a running track around a pitch, a pitch, courts, or a school's ground of all these."""
+    """Draw a track around a pitch, a pitch, courts, or a school's ground with all of these."""
     if rng.random() < 0.5:
         plot.ground('lawn', look(rng, 'grass', 0.5))
     else:
@@ -126,14 +126,14 @@ def _school_ground(
         return box(plot.middle[0] + u, plot.middle[1] + v, *(size if long == 0 else size[::-1]))
 
     surface = tone(rng, 'track', 16.0)
-    plot.area(place(0.0, 0.0, (length, breadth)), 'track', plain(surface))
+    plot.fill(place(0.0, 0.0, (length, breadth)), 'track', plain(surface))
     courts = rng.uniform(0.15, 0.4) if rng.random() < 0.5 else 0.0
     middle, rest = -0.5 * courts * length, (1 - courts) * length
     inner = rest * rng.uniform(0.6, 0.88), breadth * rng.uniform(0.5, 0.85)
     halves = 2 if rng.random() < 0.35 else 1
     for half in range(halves):
         at = middle + ((half + 0.5) / halves - 0.5) * inner[0]
-        plot.area(
+        plot.fill(
             place(at, 0.0, (inner[0] / halves * (0.94 if halves == 2 else 1.0), inner[1])),
             'pitch',
             plain(tone(rng, 'pitch') if rng.random() < 0.6 else tone(rng, 'track')),
@@ -145,7 +145,7 @@ def _school_ground(
         for i in range(count):
             across = ((i + 0.5) / count - 0.5) * breadth
             size = courts * length * 0.8, breadth / count * 0.85
-            plot.area(place((length - courts * length) / 2, across, size), 'court', colour)
+            plot.fill(place((length - courts * length) / 2, across, size), 'court', colour)
 
 
 def _track(plot: Plot, rng: np.random.Generator, long: int, length: float, breadth: float) -> None:
@@ -158,12 +158,12 @@ def _track(plot: Plot, rng: np.random.Generator, long: int, length: float, bread
         return (around if long == 0 else around[:, ::-1]) + plot.middle
 
     surface = tone(rng, 'track')
-    plot.area(oval(radius), 'track', plain(surface))
+    plot.fill(oval(radius), 'track', plain(surface))
     lanes = min(max(rng.uniform(6, 10), 1.5 * plot.resolution), 0.5 * radius)
     if plot.resolution < 0.8:
-        plot.area(oval(radius - lanes / 2), 'track', plain(surface * 0.6 + 90))
-        plot.area(oval(radius - lanes / 2 - 0.5), 'track', plain(surface))
-    plot.area(
+        plot.fill(oval(radius - lanes / 2), 'track', plain(surface * 0.6 + 90))
+        plot.fill(oval(radius - lanes / 2 - 0.5), 'track', plain(surface))
+    plot.fill(
         oval(radius - lanes),
         'pitch',
         plain(tone(rng, 'pitch') if rng.random() < 0.85 else surface * 0.95),
@@ -174,7 +174,7 @@ def _track(plot: Plot, rng: np.random.Generator, long: int, length: float, bread
 def _pitch(
     plot: Plot, rng: np.random.Generator, size: tuple[float, float], period: float, axis: int
 ) -> None:
-    plot.area(
+    plot.fill(
         box(*plot.middle, *size),
         'pitch',
         plain(tone(rng, 'pitch')),
@@ -182,8 +182,8 @@ def _pitch(
     )
     if plot.resolution < 1:
         line = plain(np.full(3, 225.0))
-        plot.area(box(*plot.middle, size[0] * 0.92, 0.4), 'court', line)
-        plot.area(disc(*plot.middle, min(size) * 0.12), 'court', line)
+        plot.fill(box(*plot.middle, size[0] * 0.92, 0.4), 'court', line)
+        plot.fill(disc(*plot.middle, min(size) * 0.12), 'court', line)
 
 
 def _courts(plot: Plot, rng: np.random.Generator) -> None:
@@ -198,5 +198,5 @@ def _courts(plot: Plot, rng: np.random.Generator) -> None:
             u = plot.low[0] + (column + 0.5) * plot.size[0] / columns
             v = plot.low[1] + (row + 0.5) * plot.size[1] / rows
             size = min(length, plot.size[0] / columns), min(width, plot.size[1] / rows)
-            plot.area(box(u, v, *size), 'court', outer)
-            plot.area(box(u, v, size[0] * 0.7, size[1] * 0.62), 'court', inner)
+            plot.fill(box(u, v, *size), 'court', outer)
+            plot.fill(box(u, v, size[0] * 0.7, size[1] * 0.62), 'court', inner)

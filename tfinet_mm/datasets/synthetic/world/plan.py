@@ -1,4 +1,4 @@
-"""The plan of a scene: its plots, and what happens to them between the dates."""
+"""Plan a scene: its plots, and their changes between the dates."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ from tfinet_mm.datasets.synthetic.world.strips import Cut, strip
 
 @dataclass(frozen=True)
 class Parcel:
-    """A rectangle in street coordinates (metres) and its use."""
+    """Rectangle in street coordinates (metres), with its use."""
 
     low: tuple[float, float]
     high: tuple[float, float]
@@ -50,7 +50,7 @@ class Parcel:
 
     @property
     def area(self) -> float:
-        """Square metres."""
+        """Return the area in square metres."""
         return (self.high[0] - self.low[0]) * (self.high[1] - self.low[1])
 
 
@@ -58,8 +58,8 @@ def plan(rng: np.random.Generator, place: Placement, share: float, aridity: floa
     """Draw the plan of a scene at both dates.
 
     Args:
-        rng: Where the randomness comes from.
-        place: Where its metres lie in the picture.
+        rng: Random generator.
+        place: Place of its metres in the picture.
         share: Share of the picture that is to change, roughly, 0..1.
         aridity: 0 for lush to 1 for desert.
 
@@ -68,7 +68,7 @@ def plan(rng: np.random.Generator, place: Placement, share: float, aridity: floa
     """
     sketch = Sketch(place)
     radius = place.radius * 1.08
-    # Base under everything; parcels and strips cover it.
+    # A base under everything, which parcels and strips cover.
     sketch.add(
         Thing(
             rectangle((-radius * 1.3, -radius * 1.3), (radius * 1.3, radius * 1.3), radius / 6),
@@ -100,7 +100,7 @@ def plan(rng: np.random.Generator, place: Placement, share: float, aridity: floa
 def _divide(
     rng: np.random.Generator, place: Placement, radius: float, grain: float, aridity: float
 ) -> tuple[list[Parcel], list[Cut]]:
-    """Cut the land in two again and again; what is left are parcels, and cuts between them."""
+    """Cut the land in two again and again, into parcels and the cuts between them."""
     parcels: list[Parcel] = []
     cuts: list[Cut] = []
     tidy = rng.random()
@@ -111,24 +111,24 @@ def _divide(
             return 'desert' if rng.random() < 0.7 else choose(rng, REGION_SHARES)
         return choose(rng, REGION_SHARES)
 
-    def divide(low: tuple[float, float], high: tuple[float, float], area: str) -> None:
+    def divide(low: tuple[float, float], high: tuple[float, float], zone: str) -> None:
         if not place.sees(low, high, 0.1 * radius):
             return
         sides = (high[0] - low[0], high[1] - low[1])
         axis = int(sides[1] > sides[0]) if rng.random() < 0.85 else int(rng.random() < 0.5)
         if max(sides) > 0.45 * radius and rng.random() < 0.5:
-            area = region()
-        # Woods and fields reach far now and then, whatever is small around them.
-        wide = wide_open if area in WILD_REGIONS else 1.0
+            zone = region()
+        # Woods and fields are sometimes large, even in a region of small parcels.
+        wide = wide_open if zone in WILD_REGIONS else 1.0
         if sides[axis] < grain * wide * rng.uniform(0.9, 2.0) or sides[axis] < 26:
-            parcels.append(Parcel(low, high, choose(rng, REGIONS[area])))
+            parcels.append(Parcel(low, high, choose(rng, REGIONS[zone])))
             return
-        kind, width = _border(rng, max(sides), grain, area, place.resolution)
+        kind, width = _border(rng, max(sides), grain, zone, place.resolution)
         at = low[axis] + sides[axis] * rng.uniform(0.35 + 0.1 * tidy, 0.65 - 0.1 * tidy)
         near, far = list(high), list(low)
         near[axis], far[axis] = at - width / 2, at + width / 2
-        divide(low, (near[0], near[1]), area)
-        divide((far[0], far[1]), high, area)
+        divide(low, (near[0], near[1]), zone)
+        divide((far[0], far[1]), high, zone)
         if kind != 'none':
             strip_low, strip_high = list(low), list(high)
             strip_low[axis], strip_high[axis] = at - width / 2, at + width / 2
@@ -142,15 +142,15 @@ def _divide(
         (radius + shift[0] + grain, radius + shift[1] + grain),
         region(),
     )
-    # Wide roads are the early cuts, appended last, and so run over what they cross.
+    # Wide roads are the early cuts, appended last, and so cover the strips that they cross.
     return parcels, cuts
 
 
 def _border(
-    rng: np.random.Generator, side: float, grain: float, area: str, resolution: float
+    rng: np.random.Generator, side: float, grain: float, zone: str, resolution: float
 ) -> tuple[str, float]:
     """Return kind and width in metres of a cut through a block of the given length."""
-    wild = area in WILD_REGIONS
+    wild = zone in WILD_REGIONS
     if side > 3 * grain and rng.random() < (0.45 if wild else 0.8):
         return 'road', max(rng.uniform(6, 20), 1.5 * resolution)
     if wild:
@@ -172,7 +172,7 @@ def _border(
 def _settle(
     rng: np.random.Generator, sketch: Sketch, parcels: list[Parcel], share: float, extent: float
 ) -> None:
-    """Build on the parcels, and let some of them be something else at the second date."""
+    """Build on the parcels, and give some of them another use at the second date."""
     if not parcels:
         return
     middles = np.array([np.add(parcel.low, parcel.high) / 2 for parcel in parcels])
@@ -209,7 +209,7 @@ def _settle(
 
 
 def _patches(rng: np.random.Generator, sketch: Sketch, extent: float) -> None:
-    """Lay irregular patches of nature over the parcels, and winding tracks."""
+    """Lay irregular patches of open land, and winding tracks, over the parcels."""
     kinds = dict(forest=3, scrub=2, meadow=2, soil=0.7, rock=0.3)
     for _ in range(int(rng.integers(2, 12))):
         kind = choose(rng, kinds)
@@ -217,7 +217,7 @@ def _patches(rng: np.random.Generator, sketch: Sketch, extent: float) -> None:
         radii = extent * rng.uniform(0.05, 0.32) * rng.uniform(0.5, 1.5, 2)
         plot = Plot(sketch, (0.0, 0.0), (0.0, 0.0))
         tones = dict(forest='tree', scrub='grass', meadow='grass').get(kind, kind)
-        number = plot.area(
+        number = plot.fill(
             blob(rng, (middle[0], middle[1]), (radii[0], radii[1]), rng.uniform(0.15, 0.5), 40),
             kind,
             look(rng, tones, 0.8),
@@ -231,11 +231,11 @@ def _patches(rng: np.random.Generator, sketch: Sketch, extent: float) -> None:
         width = max(rng.uniform(2, 6), 1.1 * sketch.place.resolution)
         plot = Plot(sketch, (0.0, 0.0), (0.0, 0.0))
         kind = 'sand' if rng.random() < 0.6 else 'asphalt'
-        plot.area(band(course, np.full(len(course), width / 2)), kind, look(rng, kind), STRIP_LAYER)
+        plot.fill(band(course, np.full(len(course), width / 2)), kind, look(rng, kind), STRIP_LAYER)
 
 
 def _events(rng: np.random.Generator, sketch: Sketch, share: float, extent: float) -> None:
-    """Let patches of land change whatever the parcels: clearings, ponds, earthworks, roads."""
+    """Change patches of land across parcels: clearings, ponds, earthworks, roads."""
     if share <= 0:
         return
     kinds = dict(bare=5, forest=1.6, meadow=1.6, water=1.6, rubble=1, sand=0.5)

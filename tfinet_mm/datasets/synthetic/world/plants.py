@@ -1,4 +1,4 @@
-"""Trees, and plants that show between other things."""
+"""Draw trees, and plants between other things."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def trees(
         if not plot.sketch.seen_point(spot[0], spot[1], radius * 1.3):
             continue
         own = radius * rng.uniform(0.6, 1.3)
-        plot.area(
+        plot.fill(
             crown_outline(rng, spot, own),
             'crown',
             tones[int(rng.integers(2))],
@@ -30,13 +30,13 @@ def trees(
 
 
 def scattered(plot: Plot, rng: np.random.Generator, each: float, most: int = 40) -> np.ndarray:
-    """Draw spots on a plot, one for so many square metres, (n, 2)."""
+    """Draw spots (n, 2) on a plot in metres, one for ``each`` square metres."""
     count = min(int(rng.poisson(plot.size[0] * plot.size[1] / each)), most)
     return rng.uniform(plot.low, plot.high, (count, 2))
 
 
 def tree_radius(plot: Plot, rng: np.random.Generator) -> float:
-    """Draw the radius of a tree's crown, large enough to be seen."""
+    """Draw the radius of a tree's crown in metres, large enough to be seen."""
     return max(rng.uniform(1.8, 4.5), 0.9 * plot.resolution)
 
 
@@ -44,7 +44,7 @@ def mix(
     plot: Plot, number: int, rng: np.random.Generator, material: str, tones: str, above: float
 ) -> None:
     """Let another material show where the middle noise is above a value."""
-    # It is drawn nowhere itself, so any polygon will do.
+    # It is never drawn by itself, so any polygon will do.
     other = plot.sketch.add(
         Thing(np.zeros((3, 2)) - 1e6, MATERIALS[material], look(rng, tones), dates=plot.dates)
     )
@@ -53,5 +53,5 @@ def mix(
 
 
 def single_trees_on(plot: Plot, rng: np.random.Generator, each: float) -> None:
-    """Plant trees all over a plot, one for so many square metres."""
+    """Plant trees all over a plot, one for ``each`` square metres."""
     trees(plot, rng, scattered(plot, rng, each), tree_radius(plot, rng))

@@ -1,4 +1,4 @@
-"""A plot of land to build on, and the shapes it is drawn with."""
+"""Define a plot of land to build on, and the shapes it is drawn with."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from tfinet_mm.datasets.synthetic.world.sketch import (
 
 @dataclass(frozen=True)
 class Plot:
-    """A rectangle of street coordinates at one or both dates.
+    """Rectangle of street coordinates at one or both dates.
 
     Attributes:
-        sketch: Where the things go.
+        sketch: Sketch that the things are added to.
         low: Smallest coordinates, metres.
         high: Largest coordinates, metres.
-        dates: When the things are there.
+        dates: Dates at which the things are there.
         come: Share of the buildings that are there at the second date only.
         go: Share of them that are there at the first date only.
     """
@@ -45,21 +45,21 @@ class Plot:
 
     @property
     def size(self) -> tuple[float, float]:
-        """Lengths in metres."""
+        """Return the lengths in metres."""
         return self.high[0] - self.low[0], self.high[1] - self.low[1]
 
     @property
     def middle(self) -> tuple[float, float]:
-        """The middle."""
+        """Return the middle, in metres."""
         return (self.low[0] + self.high[0]) / 2, (self.low[1] + self.high[1]) / 2
 
     @property
     def resolution(self) -> float:
-        """Metres a pixel."""
+        """Return the side of a pixel in metres."""
         return self.sketch.place.resolution
 
     def inset(self, by: float) -> Plot:
-        """Return the plot without a border of so many metres."""
+        """Return the plot without a border of ``by`` metres."""
         return Plot(
             self.sketch,
             (self.low[0] + by, self.low[1] + by),
@@ -74,10 +74,10 @@ class Plot:
         return Plot(self.sketch, low, high, self.dates, self.come, self.go)
 
     def ground(self, material: str | Material, look: Look, **options: Any) -> int:
-        """Cover all of it; returns the number of the thing."""
-        return self.area(rectangle(self.low, self.high), material, look, GROUND_LAYER, **options)
+        """Cover the whole plot, and return the number of the thing."""
+        return self.fill(rectangle(self.low, self.high), material, look, GROUND_LAYER, **options)
 
-    def area(
+    def fill(
         self,
         polygon: np.ndarray,
         material: str | Material,
@@ -85,14 +85,14 @@ class Plot:
         layer: int = DETAIL_LAYER,
         **options: Any,
     ) -> int:
-        """Add a polygon at the dates of the plot; returns its number."""
+        """Add a polygon at the dates of the plot, and return its number."""
         if isinstance(material, str):
             material = MATERIALS[material]
         options.setdefault('dates', self.dates)
         return self.sketch.add(Thing(polygon, material, look, layer, **options))
 
     def building_dates(self, rng: np.random.Generator) -> int:
-        """Draw when one building is there, by ``come`` and ``go``."""
+        """Draw the dates at which a building is there, by ``come`` and ``go``."""
         draw = rng.random()
         if self.dates == BOTH and draw < self.come + self.go:
             return 2 if draw < self.come else 1
@@ -109,7 +109,7 @@ class Plot:
         **options: Any,
     ) -> int:
         """Add a part of a building."""
-        return self.area(
+        return self.fill(
             polygon,
             material,
             look,
@@ -123,13 +123,13 @@ class Plot:
 
 
 Use = Callable[[Plot, np.random.Generator], None]
-"""Fill a plot with what a use of land looks like."""
+"""Function that fills a plot with the look of a use of land."""
 
 
 def rectangle(
     low: tuple[float, float], high: tuple[float, float], step: float = 12.0
 ) -> np.ndarray:
-    """Return the outline (n, 2) of a rectangle, with corners enough to be bent."""
+    """Return the outline (n, 2) of a rectangle, with enough corners to be bent."""
     (left, top), (right, bottom) = low, high
     across = max(min(int(abs(right - left) / step), 24), 1)
     down = max(min(int(abs(bottom - top) / step), 24), 1)
@@ -168,7 +168,7 @@ def blob(
     """Return an irregular round outline (corners, 2).
 
     Args:
-        rng: Where the randomness comes from.
+        rng: Random generator.
         middle: Its middle.
         radii: Half axes, metres.
         rough: Size of the irregularities, 0 for an ellipse.
@@ -200,7 +200,7 @@ _CROWNS: list[np.ndarray] = []
 
 
 def crown_outline(rng: np.random.Generator, spot: np.ndarray, radius: float) -> np.ndarray:
-    """Return the outline (9, 2) of a tree seen from above: one of 48, which saves time."""
+    """Return the outline (9, 2) of a tree seen from above, one of 48 to save time."""
     if not _CROWNS:
         _CROWNS.extend(_outlines())
     return _CROWNS[int(rng.integers(48))] * radius + spot

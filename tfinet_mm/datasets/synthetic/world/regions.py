@@ -1,4 +1,4 @@
-"""Kinds of regions, what is met in them, and what it turns into."""
+"""List the kinds of regions, the uses of land in them, and the changes of those."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ REGIONS: dict[str, dict[str, float]] = dict(
         terraced=1, pond=0.4, scrub=1, quarry=0.3,
     ),
 )
-"""How often a use is met in each kind of region."""
+"""Weights of the uses in each kind of region."""
 
 REGION_SHARES = dict(
     farmland=3, woodland=1.2, hills=1, suburb=3, town=2.5, old_town=1.2, works=2, port=0.4,
@@ -127,7 +127,7 @@ TRANSITIONS: dict[str, dict[str, float]] = dict(
     ruins=dict(blocks=3, lawn=1.5, bare=1.5, centre=1, construction=2, terraced=1, meadow=1),
 )
 # fmt: on
-"""What a plot of one use turns into, and how often."""
+"""Uses that a plot of one use changes into, with their weights."""
 
 INHABITED = ('houses', 'village', 'terraced', 'blocks', 'industry', 'farm', 'centre', 'greenhouses')
 # fmt: on

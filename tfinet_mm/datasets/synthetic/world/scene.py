@@ -1,4 +1,4 @@
-"""One pair of pictures of a scene of the world, with land cover and change."""
+"""Generate one pair of pictures of a scene, with land cover and change."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from tfinet_mm.datasets.synthetic.world.tiles import cut_fields
 
 MARGIN = 8
 SMALLEST_CHANGE = 16
-"""Pixels; smaller connected changes count as unchanged, as no annotator would see them."""
+"""Least pixels of a connected change; smaller ones count as unchanged, as too small to see."""
 
 
 @dataclass(frozen=True)
 class WorldConfig:
-    """Settings that pairs of the world are made from.
+    """Settings of pairs of the world.
 
     Attributes:
         size: Height and width in pixels, 32..1000.
         seed: Seed of all pairs.
-        resolutions: Smallest and largest ground resolution, metres a pixel.
+        resolutions: Smallest and largest side of a pixel on the ground, metres.
         unchanged_pairs: Share of the pairs in which nothing changes, 0..1.
         change_share: Mean share of the picture that changes in the others, roughly, 0..0.6.
         misregistration: Largest displacement between the dates, pixels.
@@ -78,7 +78,7 @@ class WorldConfig:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as JSON can hold them."""
+        """Return the settings as values of JSON."""
         return {**asdict(self), 'resolutions': list(self.resolutions)}
 
 
@@ -89,7 +89,7 @@ def generate_scene(index: int, config: WorldConfig) -> SyntheticPair:
 
     Args:
         index: Number of the pair, 0 or more.
-        config: What the pairs are made from.
+        config: Settings of the pairs.
 
     Returns:
         The pair.
@@ -133,7 +133,7 @@ def generate_scene(index: int, config: WorldConfig) -> SyntheticPair:
     inside = (slice(MARGIN, -MARGIN), slice(MARGIN, -MARGIN))
     before, after = (part[inside] for part in numbers)
     changed = find_changes(before, after, table)
-    # A pixel's land cover is what an annotator sees there: the most common one around.
+    # A pixel's land cover is the most common one around it, as an annotator would draw it.
     covers = [cv2.medianBlur(table.cover.take(part), 3) for part in (before, after)]
     if rng.random() < 0.25:
         pictures.reverse()
@@ -145,9 +145,9 @@ def generate_scene(index: int, config: WorldConfig) -> SyntheticPair:
 
 
 def find_changes(before: np.ndarray, after: np.ndarray, table: Table) -> np.ndarray:
-    """Find where the land cover differs because something came or went.
+    """Find pixels whose land cover differs because something appeared or disappeared.
 
-    A roof that leans otherwise, or a car that has left, is no change.
+    A roof that leans in another direction, or a car that has left, is no change.
 
     Args:
         before: Number of the thing at each pixel at the first date, int32 (H, W).
@@ -163,7 +163,7 @@ def find_changes(before: np.ndarray, after: np.ndarray, table: Table) -> np.ndar
     built = (covers[0] == BUILDING) & (covers[1] == BUILDING)
     other = built & (table.identity.take(before) != table.identity.take(after))
     changed = (moved & ((covers[0] != covers[1]) | other)).astype(np.uint8)
-    # An opening by 2 x 2 pixels; with OpenCV's own anchors it would move by one.
+    # An opening by 2 x 2 pixels; with OpenCV's default anchors it would be shifted by one.
     square = np.ones((2, 2), np.uint8)
     changed = cv2.dilate(cv2.erode(changed, square), square, anchor=(0, 0))
     _, parts, stats, _ = cv2.connectedComponentsWithStats(changed, None, 8)
@@ -173,7 +173,7 @@ def find_changes(before: np.ndarray, after: np.ndarray, table: Table) -> np.ndar
 
 
 def _lean(rng: np.random.Generator, resolution: float) -> tuple[float, float]:
-    """Draw by how many pixels a metre of height displaces a roof."""
+    """Draw the displacement of a roof (right, down) in pixels for each metre of height."""
     slope = abs(rng.normal(0, 0.16))
     towards = rng.uniform(0, 2 * np.pi)
     return float(slope * np.cos(towards) / resolution), float(slope * np.sin(towards) / resolution)

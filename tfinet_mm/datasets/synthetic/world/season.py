@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 
 KINDS = ('stone', 'soil', 'grass', 'tree', 'crop', 'water', 'lawn')
-"""What the season tells apart."""
+"""Kinds of surfaces whose tones change separately with the season."""
 
 
 @dataclass(frozen=True)
 class Season:
-    """Difference of the tones of each kind from its palette at one date.
+    """Change of the tones of each kind of surface at one date.
 
     Attributes:
         gain: Factor of each channel, float (number of kinds, 3).
@@ -36,7 +36,7 @@ def draw_season(rng: np.random.Generator, dryness: float, winter: float) -> Seas
     """Draw the state of the land at a date.
 
     Args:
-        rng: Where the randomness comes from.
+        rng: Random generator.
         dryness: 0 for lush to 1 for arid land.
         winter: Probability of snow.
     """

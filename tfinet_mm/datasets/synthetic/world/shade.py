@@ -1,4 +1,4 @@
-"""From the drawing of one date to light that reaches the camera."""
+"""Turn the drawing of one date into the light that reaches the camera."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tfinet_mm.datasets.synthetic.world.sketch import AFTER, Sketch
 from tfinet_mm.datasets.synthetic.world.tiles import Fields
 
 LONGEST_SHADOW = 40
-"""Pixels."""
+"""Length of the longest shadow in pixels."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class Sun:
     Attributes:
         towards: Direction of the sun in the picture: right, down.
         steepness: Tangent of its elevation.
-        shade: Share of the light that is left in shadow.
+        shade: Share of the light that remains in shadow.
     """
 
     towards: tuple[float, float]
@@ -31,7 +31,7 @@ class Sun:
 
 
 def draw_sun(rng: np.random.Generator) -> Sun:
-    """Draw the hour and the day."""
+    """Draw the direction of the sun, by hour and day."""
     # Pictures are taken about noon; a few are of the southern half, where the sun is in the north.
     azimuth = np.pi / 2 + rng.normal(0, 0.7) + (np.pi if rng.random() < 0.2 else 0)
     elevation = np.deg2rad(rng.uniform(24, 72))
@@ -41,19 +41,19 @@ def draw_sun(rng: np.random.Generator) -> Sun:
 
 @dataclass(frozen=True)
 class Table:
-    """The things of a sketch as columns; walls follow the things.
+    """Table of the things of a sketch, by columns; walls follow the things.
 
     Attributes:
         cover: Land-cover class, uint8 (2n,).
         identity: Number of the building, int32 (2n,).
-        fleeting: What may differ without being a change, bool (2n,).
-        dates: When the things are there, uint8 (2n,).
+        fleeting: True for things that may differ without a change, bool (2n,).
+        dates: Dates at which the things are there, uint8 (2n,).
         kinds: Index into :data:`KINDS`, (2n,).
         first: Tones at the two dates, float (2, 2n, 3).
         second: Likewise.
         strengths: patch, coarse, mid, fine, grain, crown, stripe, cross, hard, snow, float32
             (10, 2n).
-        height: Pixels, float32 (2n,).
+        height: Height in pixels, float32 (2n,).
         normal: Slope in the picture's axes, float32 (2n, 2).
         waves: Wave vectors of stripes, radians a pixel, float32 (4, 2n).
     """
@@ -75,7 +75,7 @@ def tabulate(rng: np.random.Generator, sketch: Sketch) -> Table:
     """Turn the things of a sketch into columns.
 
     Args:
-        rng: Where the tones of the walls come from.
+        rng: Random generator of the tones of the walls.
         sketch: The things.
     """
     things = sketch.things
@@ -127,7 +127,7 @@ def tabulate(rng: np.random.Generator, sketch: Sketch) -> Table:
 def shade(
     numbers: np.ndarray, table: Table, fields: Fields, season: Season, sun: Sun, date: int
 ) -> np.ndarray:
-    """Compute the light that each pixel sends up.
+    """Compute the light that each pixel reflects upwards.
 
     Args:
         numbers: Number of the thing at each pixel, int32 (H, W).
@@ -196,7 +196,7 @@ def _stripes(
 
 
 def _shadow(numbers: np.ndarray, table: Table, fields: Fields, sun: Sun) -> np.ndarray:
-    """Find what lies in the shadow of something higher, float32 (H, W), 0..1."""
+    """Return the shadow of higher things on each pixel, float32 (H, W), 0..1."""
     crown = table.strengths[5]
     height = table.height.take(numbers)
     leaves = crown.take(numbers) > 0.3
@@ -206,7 +206,7 @@ def _shadow(numbers: np.ndarray, table: Table, fields: Fields, sun: Sun) -> np.n
     if reach < 1:
         return np.zeros(height.shape, np.float32)
     padded = cv2.copyMakeBorder(height, reach, reach, reach, reach, cv2.BORDER_REPLICATE)
-    # The horizon that a pixel has to rise above to be lit.
+    # A pixel is lit if it rises above this horizon.
     horizon = np.full(height.shape, -1e3, np.float32)
     step = 1
     while step <= reach:

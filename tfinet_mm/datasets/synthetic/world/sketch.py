@@ -1,4 +1,4 @@
-"""The list of things that a scene is drawn from: polygons with a material, in metres."""
+"""List the things that a scene is drawn from: polygons with a material, in metres."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BEFORE, AFTER, BOTH = 1, 2, 3
 """The dates at which a thing is there."""
 
 GROUND_LAYER, BLOB_LAYER, WATER_LAYER, STRIP_LAYER, DETAIL_LAYER, HOUSE_LAYER, TREE_LAYER = range(7)
-"""What is drawn over what."""
+"""Layers, from the lowest to the one drawn over all others."""
 
 SHIFT = 4
 _SCALE = 1 << SHIFT
@@ -29,8 +29,8 @@ class Material:
 
     Attributes:
         cover: Land-cover class, 1..6.
-        kind: What the season changes: a key of :data:`~.season.KINDS`.
-        patch: How sharply two tones alternate in patches of the middle size.
+        kind: Kind of surface for the season: a key of :data:`~.season.KINDS`.
+        patch: Sharpness of the patches of two tones, of the middle size.
         coarse: Strength of the coarse noise, as a share of the brightness.
         mid: Likewise of the middle noise.
         fine: Likewise of the fine noise.
@@ -38,7 +38,7 @@ class Material:
         crown: Strength of tree crowns, 0..1.
         stripe: Strength of stripes.
         cross: Strength of stripes across those.
-        hard: Sharpness of the edges of stripes, 1 for waves.
+        hard: Sharpness of the edges of stripes, 1 for sine waves.
         snow: Share of the snow that stays on it, 0..1.
     """
 
@@ -77,23 +77,23 @@ class Look:
 
 @dataclass
 class Thing:
-    """One polygon.
+    """Polygon with a material.
 
     Attributes:
         polygon: Corners (n, 2) in metres, street coordinates.
-        material: What it is made of.
+        material: Its material.
         look: Its tones.
-        layer: What it is drawn over.
+        layer: Its layer; it is drawn over all lower ones.
         dates: ``BEFORE``, ``AFTER`` or ``BOTH``.
         height: Metres above the ground; higher than the canopy's own for trees.
         identity: Number of the building, 0 for none.
         normal: Slope of a roof: horizontal part of its normal, street coordinates.
-        waves: Direction of stripes times their number a metre, street coordinates.
+        waves: Direction of stripes times their number per metre, street coordinates.
         waves_across: Likewise of the stripes across.
-        fleeting: Whether it may be gone at the other date without that being a change: a car.
+        fleeting: True for a thing whose absence at the other date is no change, such as a car.
         other: Number of the thing that shows where the middle noise exceeds ``above``.
         above: See ``other``.
-        lifted: Whether the polygon stands on walls as high as ``height``.
+        lifted: True if the polygon stands on walls as high as ``height``.
     """
 
     polygon: np.ndarray
@@ -114,12 +114,12 @@ class Thing:
 
 @dataclass
 class Sketch:
-    """All things of a scene.
+    """Collection of all things of a scene.
 
     Attributes:
-        place: From street coordinates to pixels.
-        things: What has been added.
-        buildings: How many buildings have been counted.
+        place: Transform from street coordinates to pixels.
+        things: The things added so far.
+        buildings: Number of buildings so far.
     """
 
     place: Placement
@@ -127,12 +127,12 @@ class Sketch:
     buildings: int = 0
 
     def add(self, thing: Thing) -> int:
-        """Add a thing; returns its number."""
+        """Add a thing, and return its number."""
         self.things.append(thing)
         return len(self.things) - 1
 
     def new_building(self) -> int:
-        """Return the identity of one more building."""
+        """Return the identity of a new building."""
         self.buildings += 1
         return self.buildings
 
@@ -145,7 +145,7 @@ class Sketch:
         )
 
     def __post_init__(self) -> None:
-        """Keep what is asked for most often."""
+        """Keep values that are asked for often."""
         place = self.place
         half = [(side / 2 + 2) * place.resolution for side in place.shape]
         self._view = float(np.cos(place.angle)), float(np.sin(place.angle)), half[1], half[0]
@@ -158,7 +158,7 @@ class Sketch:
 
 @dataclass(frozen=True)
 class Placement:
-    """Place of the metres of a scene in its picture.
+    """Transform from the metres of a scene to the pixels of its picture.
 
     Attributes:
         shape: Rows and columns of the canvas.
@@ -195,7 +195,7 @@ class Placement:
 
     @property
     def radius(self) -> float:
-        """Metres from the middle of the canvas to its corners."""
+        """Return the metres from the middle of the canvas to its corners."""
         return float(np.hypot(*self.shape)) / 2 * self.resolution
 
     def pixels(self, points: np.ndarray) -> np.ndarray:
@@ -209,7 +209,7 @@ class Placement:
 
     @property
     def turn(self) -> np.ndarray:
-        """Rotation from street coordinates to the picture's axes, (2, 2)."""
+        """Return the rotation from street coordinates to the picture's axes, (2, 2)."""
         cosine, sine = np.cos(self.angle), np.sin(self.angle)
         return np.array([[cosine, -sine], [sine, cosine]])
 
@@ -236,7 +236,7 @@ def draw(sketch: Sketch, date: int, lean: tuple[float, float], mid: np.ndarray) 
         sketch: The things.
         date: ``BEFORE`` or ``AFTER``.
         lean: Pixels by which a roof is displaced for each metre of height.
-        mid: The noise that decides between a thing and its other, (H, W).
+        mid: The noise that decides between a thing and its ``other``, (H, W).
 
     Returns:
         Number of the thing at each pixel, int32 (H, W). The walls of thing i have the number

@@ -1,4 +1,4 @@
-"""Roads, hedges and ditches between plots."""
+"""Draw roads, hedges and ditches between plots."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tfinet_mm.datasets.synthetic.world.sketch import AFTER, BEFORE, STRIP_LAYER
 
 @dataclass
 class Cut:
-    """A road, hedge or ditch between parcels."""
+    """Road, hedge or ditch between parcels."""
 
     low: tuple[float, float]
     high: tuple[float, float]
@@ -29,14 +29,14 @@ def strip(rng: np.random.Generator, sketch: Sketch, cut: Cut) -> None:
     outline = rectangle(low, high)
     width = plot.size[1 - cut.axis]
     if cut.kind == 'ditch':
-        plot.area(outline, 'water', look(rng, 'water', 0.3), STRIP_LAYER)
+        plot.fill(outline, 'water', look(rng, 'water', 0.3), STRIP_LAYER)
         return
     if cut.kind == 'hedge':
         if rng.random() < 0.5:
-            plot.area(outline, 'meadow', look(rng, 'grass'), STRIP_LAYER)
+            plot.fill(outline, 'meadow', look(rng, 'grass'), STRIP_LAYER)
             avenue(plot, rng, cut.axis, width / 2, rng.uniform(1.2, 4) * width)
         else:
-            plot.area(outline, 'forest', look(rng, 'tree'), STRIP_LAYER, height=rng.uniform(2, 8))
+            plot.fill(outline, 'forest', look(rng, 'tree'), STRIP_LAYER, height=rng.uniform(2, 8))
         return
     surface = (
         'soil' if cut.kind == 'track' else str(rng.choice(['asphalt', 'concrete'], p=[0.65, 0.35]))
@@ -45,7 +45,7 @@ def strip(rng: np.random.Generator, sketch: Sketch, cut: Cut) -> None:
     if rng.random() < 0.3 and surface != 'soil':
         # Newly surfaced, or dusty.
         own = type(own)(own.first, own.second, (tone(rng, surface), tone(rng, surface)))
-    plot.area(outline, surface, own, STRIP_LAYER)
+    plot.fill(outline, surface, own, STRIP_LAYER)
     if cut.kind != 'road':
         return
     fine = sketch.place.resolution < 1.0
@@ -58,7 +58,7 @@ def strip(rng: np.random.Generator, sketch: Sketch, cut: Cut) -> None:
     for thick, material, tones in lines:
         a, b = list(low), list(high)
         a[1 - cut.axis], b[1 - cut.axis] = middle - thick / 2, middle + thick / 2
-        plot.area(rectangle((a[0], a[1]), (b[0], b[1])), material, tones, STRIP_LAYER)
+        plot.fill(rectangle((a[0], a[1]), (b[0], b[1])), material, tones, STRIP_LAYER)
     if rng.random() < 0.45:
         for side in (-0.5, 0.5):
             at = middle + side * width * rng.uniform(0.9, 1.25)
@@ -86,7 +86,7 @@ def avenue(plot: Plot, rng: np.random.Generator, axis: int, off: float, distance
 
 
 def _traffic(rng: np.random.Generator, plot: Plot, axis: int, width: float) -> None:
-    """Draw cars, others at each date."""
+    """Draw cars, different ones at each date."""
     for date in (BEFORE, AFTER):
         count = min(int(rng.poisson(plot.size[axis] / rng.uniform(15, 120))), 25)
         for _ in range(count):
@@ -95,7 +95,7 @@ def _traffic(rng: np.random.Generator, plot: Plot, axis: int, width: float) -> N
             spot[1 - axis] = plot.low[1 - axis] + width * rng.choice([0.25, 0.75])
             if plot.sketch.seen_point(spot[0], spot[1], 5):
                 size = (rng.uniform(4, 11), 2.0)
-                plot.area(
+                plot.fill(
                     box(spot[0], spot[1], *(size if axis == 0 else size[::-1])),
                     'paint',
                     plain(tone(rng, 'car')),

@@ -1,4 +1,4 @@
-"""Texture tiles: noise and tree crowns, made once a process and cut at random for each scene."""
+"""Make tiles of noise and tree crowns once a process, and cut them at random for each scene."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class Tiles:
     Attributes:
         bands: Noise of four feature sizes (4, SIDE, SIDE): about 60, 14, 4 and 1.5 pixels; mean
             0, standard deviation 1.
-        crowns: Domes (0 between crowns, 1 on top) and tones (one number in -1..1 a crown) of
-            trees at several distances, by distance in pixels, each (2, SIDE, SIDE).
+        crowns: Domes (0 between crowns, 1 on top) and tones (a number in -1..1 for each
+            crown) of trees, by their distance in pixels, each (2, SIDE, SIDE).
     """
 
     bands: np.ndarray
@@ -48,7 +48,7 @@ class Fields:
         fine: Likewise, about 4 pixels.
         grain: Likewise, about 1.5 pixels.
         dome: Height of tree crowns, 0 between them to 1 on top.
-        tone: One number in -1..1 a crown.
+        tone: One number in -1..1 for each crown.
     """
 
     coarse: np.ndarray
@@ -63,14 +63,14 @@ def cut_fields(rng: np.random.Generator, shape: tuple[int, int], spacing: float)
     """Cut the fields of a scene out of the tiles.
 
     Args:
-        rng: Where the randomness comes from.
+        rng: Random generator.
         shape: Rows and columns (H, W), 1024 at most.
         spacing: Distance of trees in pixels.
     """
     bank = tiles()
     bands = [_cut(rng, band, shape) for band in bank.bands]
     kept = 16 if spacing >= 8 else 6
-    # Where trees are closer than the pixels, only the tone of a stand is left.
+    # Where trees are closer than pixels, only the tone of a stand remains.
     scale = float(np.clip(kept / spacing, 0.2, SIDE / (max(shape) + 1)))
     source = tuple(int(np.ceil(side * scale)) for side in shape)
     crowns = _cut(rng, bank.crowns[kept].transpose(1, 2, 0), (source[0], source[1]))
@@ -95,7 +95,7 @@ def _white() -> np.ndarray:
 
 
 def _cut(rng: np.random.Generator, tile: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Take a part of a tile, turned or mirrored."""
+    """Return a part of a tile, turned or mirrored."""
     turned = bool(rng.random() < 0.5)
     rows, columns = shape[::-1] if turned else shape
     top, left = rng.integers(0, (SIDE - rows + 1, SIDE - columns + 1))
@@ -109,7 +109,7 @@ def _cut(rng: np.random.Generator, tile: np.ndarray, shape: tuple[int, int]) -> 
 
 
 def _band(rng: np.random.Generator, low: float, high: float) -> np.ndarray:
-    """Noise with wavelengths between two lengths in pixels, falling off as 1/f between them."""
+    """Return noise of wavelengths between two lengths in pixels, falling off as 1/f."""
     across = np.fft.fftfreq(SIDE)[:, None]
     along = np.fft.rfftfreq(SIDE)[None]
     frequency = np.hypot(across, along)
@@ -123,7 +123,7 @@ def _band(rng: np.random.Generator, low: float, high: float) -> np.ndarray:
 
 
 def _crowns(rng: np.random.Generator, spacing: int) -> np.ndarray:
-    """Draw crowns of several sizes on a jittered grid; they close up to a canopy."""
+    """Draw crowns of several sizes on a jittered grid, which form a closed canopy."""
     count = int(np.ceil(SIDE / spacing)) + 2
     jitter = rng.uniform(0.05, 0.95, (2, count, count)).astype(np.float32)
     radii = rng.uniform(0.55, 1.05, (count, count)).astype(np.float32)

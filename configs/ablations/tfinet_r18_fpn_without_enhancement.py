@@ -1,2 +1,0 @@
-_base_ = '../tfinet_r18_fpn.py'
-model = dict(neck=dict(enhancement=False))

@@ -1,3 +1,0 @@
-_base_ = 'deeplabv3plus_r101.py'
-lightweight = dict(type='tfinet_mm.LightweightConv')
-model = dict(semantic_head=dict(conv_cfg=lightweight), change_head=dict(conv_cfg=lightweight))

@@ -1,6 +1,0 @@
-_base_ = 'fcn_hrnet18.py'
-model = dict(
-    backbone=dict(width=40, init_cfg=dict(checkpoint='open-mmlab://msra/hrnetv2_w40')),
-    semantic_head=dict(in_channels=600, channels=150),
-    change_head=dict(in_channels=600, channels=150),
-)

@@ -1,7 +1,0 @@
-# open-mmlab has no ImageNet weights of this width; put HRNet's own file there.
-_base_ = 'fcn_hrnet18.py'
-model = dict(
-    backbone=dict(width=44, init_cfg=dict(checkpoint='pretrained/hrnet_w44.pth')),
-    semantic_head=dict(in_channels=660, channels=165),
-    change_head=dict(in_channels=660, channels=165),
-)

@@ -1,2 +1,0 @@
-_base_ = ['../_base_/models/small_pspnet_r18.py', '../_base_/settings/study_pseudo.py']
-model = dict(semantic_head=dict(loss_decode=dict(class_weight=None)))

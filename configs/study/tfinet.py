@@ -1,1 +1,0 @@
-_base_ = ['../_base_/models/small_tfinet_r18.py', '../_base_/settings/study.py']

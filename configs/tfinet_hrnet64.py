@@ -1,7 +1,0 @@
-# open-mmlab has no ImageNet weights of this width; put HRNet's own file there.
-_base_ = 'tfinet_hrnet18.py'
-model = dict(
-    backbone=dict(width=64, init_cfg=dict(checkpoint='pretrained/hrnet_w64.pth')),
-    # Reduced to W18's 270 channels first, or the neck would cost more than the backbone.
-    neck=dict(in_channels=960, channels=270),
-)

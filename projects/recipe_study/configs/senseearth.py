@@ -1,0 +1,1 @@
+_base_ = ['../../../configs/_base_/models/small_pspnet_r18.py', 'setting.py']

@@ -1,0 +1,10 @@
+# The study's trainings on pseudo labels; the recipe sets data_root of LoadPseudoLabels.
+_base_ = 'setting.py'
+train_pipeline = [
+    dict(type='tfinet_mm.LoadImagePair'),
+    dict(type='tfinet_mm.LoadPairAnnotations'),
+    dict(type='tfinet_mm.LoadPseudoLabels', data_root='data/study/pseudo_labels'),
+    dict(type='tfinet_mm.RandomFlipOrRotate'),
+    dict(type='tfinet_mm.PackPairInputs'),
+]
+train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

@@ -1,0 +1,1 @@
+_base_ = ['../../../configs/_base_/models/small_tfinet_r18.py', 'setting.py']
