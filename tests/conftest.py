@@ -33,6 +33,12 @@ def default_scope() -> Iterator[None]:
     DefaultScope._instance_dict.update(before)
 
 
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep decisions about labels out of the home of who runs the tests."""
+    monkeypatch.setenv('XDG_CACHE_HOME', str(tmp_path_factory.getbasetemp() / 'cache'))
+
+
 class Touch:
     """Make a file when unpickled, by a call of os.system."""
 

@@ -22,6 +22,7 @@ from tfinet_mm.datasets.check import (
     Problem,
     check_dataset,
     find_leaks,
+    find_other_masks,
     leaf_datasets,
 )
 from tfinet_mm.datasets.check_report import format_report
@@ -119,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(format_report(report, name), end='\n\n')
     for name, message in failed.items():
         print(f'{name}\n  error: {message}\n')
-    for problem in leaks:
+    for problem in (*leaks, *find_other_masks(reports)):
         print(f'{problem.level}: {problem.message}')
     if args.json:
         found: dict[str, Any] = {name: report.to_dict() for name, report in reports.items()}

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tfinet_mm.analysis.score_maps import (
+    MASK_STORAGES,
     ZEROS,
     MapFolders,
     MapScores,
@@ -31,7 +32,7 @@ from tfinet_mm.evaluation import (
 )
 from tfinet_mm.evaluation.intervals import LEVEL, RESAMPLES
 from tfinet_mm.evaluation.paired import PERMUTATIONS
-from tfinet_mm.io.labels import STORAGES
+from tfinet_mm.io.label_storage import STATED_STORAGES
 from tfinet_mm.structures import HRSCD, LANDSAT_SCD, SECOND, ClassTable
 from tfinet_mm.utils.command import add_traceback_option, run_command
 from tfinet_mm.utils.files import whole_file
@@ -79,9 +80,15 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         )
         parser.add_argument(
             f'--{side}-storage',
-            choices=('auto', *STORAGES),
+            choices=STATED_STORAGES,
             default='auto',
-            help=f'storage of the {what} (default: auto)',
+            help=f'storage of the {what} (default: auto, decided from all files)',
+        )
+        parser.add_argument(
+            f'--{side}-change-storage',
+            choices=MASK_STORAGES,
+            default='auto',
+            help=f'storage of the change masks of the {what} (default: auto)',
         )
     parser.add_argument(
         '--key-pattern',
@@ -173,13 +180,23 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     table = class_table(args.classes)
     labels = MapFolders(
-        args.labels, tuple(args.labels_folders), args.labels_zero, args.labels_storage
+        args.labels,
+        tuple(args.labels_folders),
+        args.labels_zero,
+        args.labels_storage,
+        args.labels_change_storage,
     )
     scored: list[MapScores] = []
     reports: list[dict[str, Any]] = []
     folders = [args.predictions, *([] if args.against is None else [args.against])]
     for folder in folders:
-        maps = MapFolders(folder, tuple(args.pred_folders), args.pred_zero, args.pred_storage)
+        maps = MapFolders(
+            folder,
+            tuple(args.pred_folders),
+            args.pred_zero,
+            args.pred_storage,
+            args.pred_change_storage,
+        )
         scores = count_maps(maps, labels, table, args.key_pattern, args.list, args.workers)
         number = len(scores.names)
         intervals = score_intervals(scores.pairs, table, args.resamples, args.seed)

@@ -22,8 +22,9 @@ from tfinet_mm.apis import SCDInferencer
 from tfinet_mm.datasets.annotations import combine_semantic_change
 from tfinet_mm.evaluation.confusion import SCDConfusion, confusion_matrix
 from tfinet_mm.evaluation.functional import binary_scores, class_scores, scd_scores
+from tfinet_mm.io.change_masks import read_change_mask
 from tfinet_mm.io.images import read_image
-from tfinet_mm.io.labels import read_change_mask, read_semantic_label
+from tfinet_mm.io.labels import read_semantic_label
 from tfinet_mm.structures import SECOND
 
 BUILDING = 5

@@ -163,6 +163,41 @@ def test_land_cover_of_every_pixel_with_change_masks(reference, tmp_path, zero, 
     np.testing.assert_array_equal(found, expected)
 
 
+def test_the_masks_of_a_folder_are_stored_in_one_way(tmp_path):
+    """A mask of 0 and 255 beside one with a 1 is ignored at 255, not changed there."""
+    maps, masks = {'a': [[1, 2, 1]], 'b': [[2, 1, 2]]}, {'a': [[0, 1, 255]], 'b': [[0, 0, 255]]}
+    for folder in ('maps/label1', 'maps/label2', 'labels/label1', 'labels/label2'):
+        save(tmp_path / folder, maps)
+    save(tmp_path / 'labels/change', masks)
+    save(tmp_path / 'maps/change', {'a': [[0, 1, 0]], 'b': [[0, 0, 0]]})
+    folders = ('label1', 'label2', 'change')
+    labels = MapFolders(tmp_path / 'labels', folders, 'unknown')
+    guess = MapFolders(tmp_path / 'maps', folders, 'unknown')
+    assert count_maps(guess, labels, TABLE).counts.change.tolist() == [[3, 0], [0, 1]]
+    stated = MapFolders(tmp_path / 'labels', folders, 'unknown', change_storage='0/255')
+    with pytest.raises(LabelValueError, match=r'a\.png holds .* as 1'):
+        count_maps(guess, stated, TABLE)
+
+
+def test_indices_and_colours_in_one_folder_are_refused(reference, tmp_path):
+    _, guess, _ = reference
+    before = changes(guess)[0]
+    save(tmp_path / 'maps' / 'label1', {'p3': before['p3']}, storage='rgb')
+    words = r'holds class indices, .*p3\.png colours.*--pred-storage'
+    with pytest.raises(LabelFormatError, match=words):
+        count_maps(MapFolders(tmp_path / 'maps'), MapFolders(tmp_path / 'labels'), TABLE)
+
+
+def test_predictions_of_a_single_class_are_scored(tmp_path):
+    true = {'a': ([[1, 2, 3, 1]], [[2, 3, 1, 2]], np.array([[1, 1, 1, 0]]))}
+    true = {name: tuple(map(np.asarray, one)) for name, one in true.items()}
+    guess = {'a': (np.ones((1, 4), int), np.ones((1, 4), int), np.array([[1, 1, 0, 0]]))}
+    write(tmp_path / 'labels', true)
+    write(tmp_path / 'maps', guess)
+    counts = count_maps(MapFolders(tmp_path / 'maps'), MapFolders(tmp_path / 'labels'), TABLE)
+    assert counts.counts.change.tolist() == [[1, 0], [1, 2]]
+
+
 def test_a_change_mask_decides_what_a_prediction_changes(tmp_path):
     save(tmp_path / 'labels/label1', {'a': [[1, 0]]})
     save(tmp_path / 'labels/label2', {'a': [[2, 0]]})
@@ -238,7 +273,7 @@ def test_maps_of_another_size(tmp_path):
 
 def test_a_prediction_leaves_nothing_out(tmp_path):
     for folder in ('label1', 'label2'):
-        save(tmp_path / 'labels' / folder, {'a': [[0, 1]]})
+        save(tmp_path / 'labels' / folder, {'a': [[0, int(folder[-1])]]})
         save(tmp_path / 'maps' / folder, {'a': [[1, 255]]})
     folders = MapFolders(tmp_path / 'maps'), MapFolders(tmp_path / 'labels')
     with pytest.raises(LabelValueError, match=r'label1/a\.png holds 255 .* at 50\.00 %'):
@@ -252,6 +287,7 @@ def test_a_prediction_leaves_nothing_out(tmp_path):
         (dict(zero='none'), "zero has to be one of .* got 'none'"),
         (dict(storage='grey'), "storage has to be one of .* got 'grey'"),
         (dict(folders=('a',)), r"got \('a',\)"),
+        (dict(change_storage='2'), "change_storage has to be one of .* got '2'"),
     ],
 )
 def test_wrong_options(options, words):
@@ -299,7 +335,7 @@ def test_the_tool_compares_two_methods(reference, tmp_path, capsys, main):
 
 def test_the_tool_asks_about_land_cover_of_every_pixel(tmp_path, capsys, main):
     for folder in ('label1', 'label2'):
-        save(tmp_path / 'labels' / folder, {'a': [[0, 0, 0, 1]]})
+        save(tmp_path / 'labels' / folder, {'a': [[0, 0, 0, int(folder[-1])]]})
         save(tmp_path / 'maps' / folder, {'a': [[2, 1, 2, 1]]})
     main([str(tmp_path / 'maps'), str(tmp_path / 'labels')])
     assert 'has a class at 100.0 % of the pixels, the labels at 25.0 %' in capsys.readouterr().out

@@ -6,7 +6,15 @@ from mmengine.dataset import ConcatDataset, RepeatDataset
 from PIL import Image
 
 from tfinet_mm.datasets import SECONDDataset
-from tfinet_mm.datasets.check import check_dataset, find_leaks, leaf_datasets
+from tfinet_mm.datasets.check import (
+    NOTHING,
+    check_dataset,
+    find_leaks,
+    find_other_masks,
+    leaf_datasets,
+)
+from tfinet_mm.errors import LabelFormatError
+from tfinet_mm.structures import HRSCD, LANDSAT_SCD, SECOND
 
 PIPELINE = [
     dict(type='tfinet_mm.LoadImagePair'),
@@ -111,26 +119,33 @@ def test_change_without_any_class_is_an_error(make_scd, tmp_path):
     assert ('', 'no pixel has a land-cover class: only ignored labels') in found(report, 'error')
 
 
-def test_masks_that_can_be_meant_in_two_ways(make_scd, tmp_path):
+def test_a_one_in_any_mask_makes_255_ignored_in_all(make_scd, tmp_path):
     written = make_scd(['a', 'b'], mask='0/255')
     mask = written['b']['change'].copy()
     mask[0, 0] = 255
     Image.fromarray(mask).save(tmp_path / 'change' / 'b.png')
     prefix = dict(seg_map_path='change')
     report = check(tmp_path, data_prefix=prefix)
-    assert any('change_storage="0/1"' in message for _, message in found(report, 'error'))
+    assert report.decided['change'].startswith('0/1 (')
+    assert any('change_storage="0/1"' in message for _, message in found(report, 'warning'))
+    changed = (written['a']['change'] == 1).sum() + (
+        mask[written['b']['label_from'] > 0] == 255
+    ).sum()
+    assert report.change_counts[1] == 2 * 12 * 16 - report.change_counts[[0, 2]].sum()
+    assert report.change_counts[2] >= changed - 1
     forced = check(tmp_path, data_prefix=prefix, change_storage='0/1')
-    assert not any('change_storage' in message for _, message in found(forced, 'error'))
+    assert not any('change_storage' in message for _, message in found(forced, 'warning'))
 
 
 def test_things_worth_a_look(make_scd, tmp_path):
     written = make_scd(['a', 'b', 'c'], storage='rgb')
-    label = written['c']['label_from'].copy()
-    Image.fromarray(label).save(tmp_path / 'label1' / 'c.png')
+    reverse = Image.fromarray(6 - written['c']['label_from'], mode='P')
+    reverse.putpalette([value for colour in SECOND.palette[::-1] for value in colour])
+    reverse.save(tmp_path / 'label1' / 'c.png')
     conflict = written['c']['label_to'].copy()
-    conflict[conflict == 0] = 1
-    conflicts = int((written['c']['label_to'] == 0).sum())
-    Image.fromarray(conflict).save(tmp_path / 'label2' / 'c.png')
+    conflict[0][conflict[0] == 0] = 1
+    conflicts = int((written['c']['label_to'][0] == 0).sum())
+    Image.fromarray(np.array(SECOND.palette, np.uint8)[conflict]).save(tmp_path / 'label2/c.png')
     for folder in ('im1', 'im2'):
         (tmp_path / folder / 'b.png').write_bytes((tmp_path / folder / 'a.png').read_bytes())
     (tmp_path / 'im2' / 'c.png').write_bytes((tmp_path / 'im1' / 'c.png').read_bytes())
@@ -141,7 +156,16 @@ def test_things_worth_a_look(make_scd, tmp_path):
     assert f'{conflicts} pixels (' in messages
     assert "b: its images are the same as those of 'a'" in messages
     assert 'c: both dates are the same image' in messages
-    assert 'labels (from) are stored in different ways: 2 rgb, 1 index' in messages
+    assert 'labels (from) are stored in different ways: 2 rgb, 1 palette' in messages
+
+
+def test_indices_and_colours_in_one_folder_stop(make_scd, tmp_path):
+    written = make_scd(['a', 'b', 'c'], storage='rgb')
+    Image.fromarray(written['c']['label_from']).save(tmp_path / 'label1' / 'c.png')
+    with pytest.raises(
+        LabelFormatError, match=r'label1/c\.png holds class indices, .*label1/a\.png'
+    ):
+        check(tmp_path)
 
 
 def test_absent_classes(make_scd, tmp_path):
@@ -185,6 +209,22 @@ def test_leaks_between_splits(make_scd, tmp_path):
     assert "'b', 'd'" in problem.message
 
 
+def test_masks_of_another_split_that_look_otherwise(make_scd, tmp_path):
+    make_scd(['a'], mask='index', root='train')
+    make_scd(['b'], mask='0/255', root='val')
+    prefix = dict(data_prefix=dict(seg_map_path='change'))
+    reports = dict(train=check(tmp_path / 'train', **prefix), val=check(tmp_path / 'val', **prefix))
+    assert find_other_masks(reports) == []  # Nothing is ignored in training.
+    mask = np.asarray(Image.open(tmp_path / 'train/change/a.png')).copy()
+    mask[0, :3] = 255
+    Image.fromarray(mask).save(tmp_path / 'train/change/a.png')
+    reports['train'] = check(tmp_path / 'train', **prefix)
+    (problem,) = find_other_masks(reports)
+    assert 'masks of val hold 255 and no 1' in problem.message
+    reports['val'] = check(tmp_path / 'val', change_storage='0/255', **prefix)
+    assert find_other_masks(reports) == []
+
+
 def test_wrapped_data_sets(make_scd, tmp_path):
     make_scd()
     dataset = SECONDDataset(data_root=str(tmp_path), pipeline=PIPELINE)
@@ -192,3 +232,80 @@ def test_wrapped_data_sets(make_scd, tmp_path):
     assert leaf_datasets(RepeatDataset(dataset, times=2)) == [dataset]
     with pytest.raises(TypeError, match='got int'):
         leaf_datasets(3)
+
+
+ZERO = dict(
+    semantic_classes=['water', 'ground', 'tree'],
+    semantic_palette=[[0, 0, 255], [128, 128, 128], [0, 255, 0]],
+)
+
+
+def write_indices(tmp_path, **folders):
+    for folder, values in folders.items():
+        (tmp_path / folder).mkdir(exist_ok=True)
+        Image.fromarray(np.array(values, np.uint8)).save(tmp_path / folder / 'a.png')
+
+
+@pytest.mark.parametrize('semantics', ['semantic_change', 'land_cover'])
+def test_a_land_cover_at_index_0_is_said(make_scd, tmp_path, semantics):
+    make_scd(['a'], sizes=(2, 4))
+    write_indices(
+        tmp_path,
+        label1=[[0, 1, 2, 0], [1, 2, 0, 0]],
+        label2=[[0, 2, 1, 0], [2, 1, 0, 0]],
+        change=[[0, 1, 1, 0], [1, 1, 0, 0]],
+    )
+    prefix = dict(seg_map_path='change')
+    report = check(tmp_path, data_prefix=prefix, label_semantics=semantics, **ZERO)
+    (warning,) = [message for _, message in found(report, 'warning') if "'water'" in message]
+    assert '50.0 % of the pixels' in warning
+    assert 'in front of semantic_classes' in warning
+
+
+def test_names_of_nothing():
+    for table in (SECOND, LANDSAT_SCD, HRSCD):
+        assert NOTHING.search(table.names[0])
+        assert not any(NOTHING.search(name) for name in table.names[1:])
+    for name in ('background', 'Unlabelled', 'no-data', 'ignore', 'void', 'nodata', 'BG'):
+        assert NOTHING.search(name)
+    for name in ('forest', 'north', 'bare', 'snow', 'wetland'):
+        assert not NOTHING.search(name)
+
+
+def test_labels_that_teach_nothing_of_transitions(make_scd, tmp_path):
+    make_scd(storage='rgb')
+    for name in 'abc':
+        (tmp_path / 'label2' / f'{name}.png').write_bytes(
+            (tmp_path / 'label1' / f'{name}.png').read_bytes()
+        )
+    assert 'one class on both dates' in found(check(tmp_path), 'error')[0][1]
+
+
+def test_labels_that_contradict_each_other_more_than_they_change(make_scd, tmp_path):
+    # Labels 0..K-1, 255 where unchanged: 0 is a class of its own on each date.
+    make_scd(['a'], sizes=(2, 4))
+    write_indices(
+        tmp_path, label1=[[0, 1, 2, 0], [1, 2, 0, 0]], label2=[[1, 0, 1, 2], [0, 0, 2, 0]]
+    )
+    (_, message) = found(check(tmp_path), 'error')[0]
+    assert 'contradict each other at 6 pixels, more than are changed (1)' in message
+
+
+def test_change_masks_alone_are_said_to_be_refused(make_scd, tmp_path):
+    make_scd(mask='0/255')
+    prefix = dict(seg_map_path='change', seg_map_path_from=None, seg_map_path_to=None)
+    report = check(tmp_path, data_prefix=prefix, test_mode=True)
+    assert 'there are change masks and no land cover' in found(report, 'error')[0][1]
+
+
+def test_colours_of_no_class_are_counted_where_they_are_ignored(make_scd, tmp_path):
+    make_scd(['a'], sizes=(2, 4))
+    label = np.array(SECOND.palette, np.uint8)[[[0, 1, 2, 3], [4, 5, 6, 0]]]
+    label[0, 0] = (255, 250, 255)
+    label[1, 3] = (3, 2, 1)
+    for folder in ('label1', 'label2'):
+        Image.fromarray(label).save(tmp_path / folder / 'a.png')
+    report = check(tmp_path, colour_tolerance=5, unknown_colours='ignore')
+    assert report.unknown == 2  # One pixel of either file.
+    assert report.change_counts.tolist() == [1, 6, 1]
+    assert any('2 pixels of label files' in message for _, message in found(report, 'warning'))

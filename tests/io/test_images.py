@@ -1,14 +1,19 @@
 import builtins
+import io
 import os
+import struct
+import zlib
 
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from tfinet_mm.errors import ImageFormatError, MissingExtraError
 from tfinet_mm.io.images import (
     Window,
+    check_complete,
     image_size,
     join_dates,
     read_image,
@@ -167,3 +172,73 @@ def test_joining_and_splitting_dates(bands, dtype):
     assert np.array_equal(pair, np.concatenate([before, after], axis=2))
     for half, expected in zip(split_dates(pair), (before, after), strict=True):
         assert np.array_equal(half.reshape(expected.shape), expected)
+
+
+def camera_jpeg(thumbnail_of, pixels):
+    """Encode a JPEG with a whole JPEG as thumbnail in its EXIF segment."""
+    thumbnail, whole = io.BytesIO(), io.BytesIO()
+    Image.fromarray(thumbnail_of).save(thumbnail, 'JPEG')
+    Image.fromarray(pixels).save(whole, 'JPEG', quality=98)
+    body = b'Exif\0\0MM\0*\0\0\0\x08\0\0\0\0\0\0' + thumbnail.getvalue()
+    segment = b'\xff\xe1' + struct.pack('>H', len(body) + 2) + body
+    return whole.getvalue()[:2] + segment + whole.getvalue()[2:]
+
+
+def test_end_markers_in_thumbnails_and_texts_do_not_count(tmp_path):
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (64, 64, 3)).astype(np.uint8)
+    data = camera_jpeg(pixels[:8, :8], pixels)
+    check_complete(data, 'a.jpg')
+    for length in (len(data) // 2, len(data) - 5):
+        assert b'\xff\xd9' in data[:length]
+        with pytest.raises(ImageFormatError, match=r'a\.jpg is incomplete'):
+            check_complete(data[:length], 'a.jpg')
+    text = PngInfo()
+    text.add_text('k', 'see IEND')
+    Image.fromarray(pixels).save(tmp_path / 'a.png', pnginfo=text)
+    data = (tmp_path / 'a.png').read_bytes()
+    check_complete(data, 'a.png')
+    assert b'IEND' in data[: len(data) // 2]
+    with pytest.raises(ImageFormatError, match=r'a\.png is incomplete'):
+        check_complete(data[: len(data) // 2], 'a.png')
+
+
+def test_sizes_above_the_limit_of_pillow_are_read_from_the_header(tmp_path):
+    # 20000 x 20000 pixels, more than twice Pillow's limit, in a file of 50 kB.
+    Image.new('1', (20000, 20000)).save(tmp_path / 'a.png')
+    assert image_size(tmp_path / 'a.png') == (20000, 20000)
+    data = bytearray((tmp_path / 'a.png').read_bytes())
+    data[16:24] = struct.pack('>II', 2**31 - 1, 2**31 - 1)
+    data[29:33] = struct.pack('>I', zlib.crc32(data[12:29]))
+    (tmp_path / 'a.png').write_bytes(data)
+    with pytest.raises(ImageFormatError, match=r'claims to be 2147483647 x 2147483647'):
+        image_size(tmp_path / 'a.png')
+
+
+def test_what_no_memory_holds_is_refused_before_it_is_read(tmp_path):
+    rasterio = pytest.importorskip('rasterio')
+    profile = dict(driver='GTiff', width=200000, height=200000, count=3, dtype='uint8')
+    layout = dict(sparse_ok=True, tiled=True, BIGTIFF='YES', compress='DEFLATE')
+    rasterio.open(tmp_path / 'a.tif', 'w', **profile, **layout).close()
+    with pytest.raises(ImageFormatError, match=r'200000 x 200000 pixels of 3 bands.*112 GiB'):
+        read_image(tmp_path / 'a.tif')
+    assert read_image(tmp_path / 'a.tif', window=(199990, 5, 4, 3)).shape == (3, 4, 3)
+
+
+def test_pipes_are_no_images(tmp_path):
+    os.mkfifo(tmp_path / 'a.png')
+    for read in (read_image, image_size):
+        with pytest.raises(ImageFormatError, match=r'a\.png is a pipe'):
+            read(tmp_path / 'a.png')
+
+
+@pytest.mark.parametrize('start', [b'', b'\x89PNG\r\n\x1a\n', b'\xff\xd8\xff', b'BM'])
+@pytest.mark.parametrize('suffix', ['.png', '.tif'])
+def test_random_bytes_are_named(tmp_path, start, suffix):
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        path = tmp_path / f'{number}{suffix}'
+        path.write_bytes(start + rng.bytes(300))
+        for read in (read_image, image_size):
+            with pytest.raises(ImageFormatError, match=rf'/{number}\{suffix} '):
+                read(path)

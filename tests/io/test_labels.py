@@ -1,9 +1,15 @@
+import os
+import struct
+import zlib
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from tfinet_mm.errors import LabelFormatError, LabelValueError
-from tfinet_mm.io.labels import read_change_mask, read_semantic_label
+from tfinet_mm.errors import ImageFormatError, LabelFormatError, LabelValueError
+from tfinet_mm.io.change_masks import read_change_mask
+from tfinet_mm.io.label_storage import LabelStorage
+from tfinet_mm.io.labels import read_semantic_label
 from tfinet_mm.structures import LANDSAT_SCD, SECOND
 
 LABEL = np.array([[0, 1, 2, 3], [4, 5, 6, 0]], np.uint8)
@@ -190,6 +196,9 @@ def test_palette_that_contradicts_the_table_is_refused_and_can_be_forced(save):
         read_semantic_label(save(np.ones((2, 2), np.uint8), VOC, 'one.png'), SECOND)
     with pytest.raises(LabelValueError, match='not in the class table'):
         read_semantic_label(path, SECOND, storage='palette')
+    ignoring = LabelStorage('palette', unknown_colours='ignore')
+    # Of VOC's colours, (128, 0, 0) and (0, 128, 0) are SECOND's building and low vegetation.
+    assert read_semantic_label(path, SECOND, ignoring).values[0].tolist() == [255, 5, 3, 255]
 
 
 def test_palette_with_an_index_out_of_range(save):
@@ -298,3 +307,195 @@ def test_other_values_and_colours_are_no_change_mask(save):
         read_change_mask(save(np.array([[0, 128]], np.uint8)))
     with pytest.raises(LabelFormatError, match='holds colours'):
         read_change_mask(save(COLOURS[LABEL]))
+
+
+def save_raster(path, bands, **options):
+    rasterio = pytest.importorskip('rasterio')
+    bands = bands if bands.ndim == 3 else bands[None]
+    size = dict(count=len(bands), height=bands.shape[1], width=bands.shape[2], dtype=bands.dtype)
+    with rasterio.open(path, 'w', **dict(driver='GTiff') | size | options) as file:
+        file.write(bands)
+    return path
+
+
+SMOOTH = np.kron(LABEL, np.ones((16, 16), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ('suffix', 'bands', 'options'),
+    [
+        ('.tif', 1, dict(compress='JPEG')),
+        ('.tif', 1, dict(compress='LERC', max_z_error=1)),
+        ('.tif', 3, dict(compress='WEBP')),
+        ('.tif', 3, dict(compress='JPEG', photometric='YCBCR')),
+        ('.jp2', 1, dict(driver='JP2OpenJPEG', quality='15')),
+    ],
+)
+def test_storage_with_loss_is_refused(tmp_path, suffix, bands, options):
+    path = save_raster(tmp_path / f'a{suffix}', np.stack([SMOOTH] * bands), **options)
+    for read in (
+        lambda: read_semantic_label(path, SECOND, 'index'),
+        lambda: read_change_mask(path),
+    ):
+        with pytest.raises(LabelFormatError, match=r'/a\.\w+ is compressed with loss'):
+            read()
+
+
+@pytest.mark.parametrize(
+    ('suffix', 'bands', 'options'),
+    [
+        ('.tif', 1, dict(compress='LERC')),
+        ('.tif', 1, dict(compress='LERC', max_z_error=0.5)),
+        ('.tif', 3, dict(compress='WEBP', webp_lossless=True)),
+        ('.tif', 1, dict(compress='DEFLATE', predictor=2)),
+        ('.jp2', 1, dict(driver='JP2OpenJPEG', quality='100', reversible='YES')),
+        ('.tif', 1, dict(nbits=4)),
+    ],
+)
+def test_storage_without_loss_is_read(tmp_path, suffix, bands, options):
+    path = save_raster(tmp_path / f'a{suffix}', np.stack([SMOOTH] * bands), **options)
+    assert np.array_equal(read_semantic_label(path, SECOND, 'index').values, SMOOTH)
+
+
+def test_webp_by_its_compression(save, tmp_path):
+    Image.fromarray(COLOURS[SMOOTH]).save(tmp_path / 'a.webp', lossless=True)
+    assert np.array_equal(read_semantic_label(tmp_path / 'a.webp', SECOND).values, SMOOTH)
+    # One colour comes back as it was, and still nothing vouches for the rest.
+    for number, pixels in enumerate((COLOURS[SMOOTH], np.full((16, 16, 3), 255, np.uint8))):
+        path = tmp_path / f'{number}.webp'
+        Image.fromarray(pixels).save(path, quality=90)
+        with pytest.raises(LabelFormatError, match='WebP file compressed with loss'):
+            read_semantic_label(path, SECOND)
+
+
+def test_a_mosaic_of_lossy_files_is_lossy(tmp_path):
+    rasterio = pytest.importorskip('rasterio')
+    save_raster(tmp_path / 'a.tif', SMOOTH, compress='JPEG')
+    (tmp_path / 'a.vrt').write_text(
+        '<VRTDataset rasterXSize="64" rasterYSize="32"><VRTRasterBand dataType="Byte" band="1">'
+        '<SimpleSource><SourceFilename relativeToVRT="1">a.tif</SourceFilename>'
+        '<SourceBand>1</SourceBand></SimpleSource></VRTRasterBand></VRTDataset>'
+    )
+    with rasterio.open(tmp_path / 'a.vrt') as file:
+        assert file.count == 1
+    with pytest.raises(LabelFormatError, match=r'a\.tif is compressed with loss'):
+        read_semantic_label(tmp_path / 'a.vrt', SECOND)
+
+
+def small_png(path, values, bits):
+    """Write a grey PNG of 2 or 4 bits, which Pillow can't."""
+    bands = np.unpackbits(values[..., None], axis=2)[:, :, 8 - bits :]
+    rows = np.packbits(bands.reshape(len(values), -1), axis=1)
+    data = zlib.compress(b''.join(b'\0' + row.tobytes() for row in rows))
+    header = struct.pack('>IIBBBBB', values.shape[1], values.shape[0], bits, 0, 0, 0, 0)
+    parts = [(b'IHDR', header), (b'IDAT', data), (b'IEND', b'')]
+    path.write_bytes(
+        b'\x89PNG\r\n\x1a\n'
+        + b''.join(
+            struct.pack('>I', len(body)) + kind + body + struct.pack('>I', zlib.crc32(kind + body))
+            for kind, body in parts
+        )
+    )
+    return path
+
+
+@pytest.mark.parametrize(('bits', 'highest'), [(2, 3), (4, 6)])
+def test_grey_of_few_bits_holds_indices(tmp_path, bits, highest):
+    values = np.minimum(LABEL, highest).astype(np.uint8)
+    path = small_png(tmp_path / 'a.png', values, bits)
+    # What Pillow makes of it: levels of 0..255.
+    assert np.asarray(Image.open(path)).max() > highest
+    assert np.array_equal(read_semantic_label(path, SECOND).values, values)
+    assert np.array_equal(
+        read_semantic_label(path, SECOND, window=(1, 0, 2, 2)).values, values[:, 1:3]
+    )
+
+
+@pytest.mark.parametrize('bits', [2, 4])
+def test_masks_of_few_bits_are_of_0_and_1_or_of_black_and_white(tmp_path, bits):
+    values = np.array([[0, 1, 1, 0]], np.uint8)
+    assert read_change_mask(small_png(tmp_path / 'a.png', values, bits)).storage == '0/1'
+    white = read_change_mask(small_png(tmp_path / 'b.png', values * (2**bits - 1), bits))
+    assert white.values.tolist() == [[0, 1, 1, 0]]
+    assert white.storage == '0/255'
+    with pytest.raises(LabelValueError, match='as 2'):
+        read_change_mask(small_png(tmp_path / 'c.png', values * 2, bits))
+
+
+def test_declared_nodata_is_ignored(tmp_path):
+    values = np.array([[0, 1, -9999, 6]], np.int16)
+    path = save_raster(tmp_path / 'a.tif', values, nodata=-9999)
+    assert read_semantic_label(path, SECOND).values.tolist() == [[0, 1, 255, 6]]
+    with pytest.raises(LabelValueError, match='as -9999'):
+        read_semantic_label(save_raster(tmp_path / 'b.tif', values), SECOND)
+    # 0 stays "unchanged", a class can't be none.
+    zero = save_raster(tmp_path / 'c.tif', LABEL, nodata=0)
+    assert np.array_equal(read_semantic_label(zero, SECOND).values, LABEL)
+    with pytest.raises(LabelFormatError, match="value 2 as nodata, which is the class 'ground'"):
+        read_semantic_label(save_raster(tmp_path / 'd.tif', LABEL, nodata=2), SECOND)
+    colours = COLOURS[LABEL].transpose(2, 0, 1).copy()
+    colours[:, 0, 0] = 0
+    rgb = save_raster(tmp_path / 'e.tif', colours, nodata=0)
+    assert read_semantic_label(rgb, SECOND).values.tolist() == [[255, 1, 2, 3], [4, 5, 6, 0]]
+
+
+def test_nodata_of_masks(tmp_path):
+    mask = np.array([[0, 1, 7]], np.uint8)
+    path = save_raster(tmp_path / 'a.tif', mask, nodata=7)
+    assert read_change_mask(path).values.tolist() == [[0, 1, 255]]
+    ambiguous = save_raster(tmp_path / 'b.tif', np.array([[0, 255]], np.uint8), nodata=255)
+    with pytest.raises(LabelFormatError, match='declares 255 as nodata'):
+        read_change_mask(ambiguous)
+    assert read_change_mask(ambiguous, '0/1').values.tolist() == [[0, 255]]
+    assert read_change_mask(ambiguous, '0/255').values.tolist() == [[0, 1]]
+
+
+def test_a_mask_inside_of_a_file_leaves_pixels_out(tmp_path):
+    rasterio = pytest.importorskip('rasterio')
+    profile = dict(driver='GTiff', width=4, height=2, count=1, dtype='uint8')
+    inside = rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True)
+    with inside, rasterio.open(tmp_path / 'a.tif', 'w', **profile) as file:
+        file.write(LABEL, 1)
+        file.write_mask(LABEL != 5)
+    read = read_semantic_label(tmp_path / 'a.tif', SECOND)
+    assert read.values.tolist() == [[0, 1, 2, 3], [4, 255, 6, 0]]
+
+
+def test_other_meanings_of_numbers_are_refused(tmp_path):
+    path = save_raster(tmp_path / 'a.tif', (LABEL > 0) * np.uint8(255), photometric='MINISWHITE')
+    with pytest.raises(LabelFormatError, match='MINISWHITE'):
+        read_change_mask(path)
+    assert read_change_mask(path, '0/255').values.tolist() == (LABEL > 0).astype(int).tolist()
+    rasterio = pytest.importorskip('rasterio')
+    scaled = save_raster(tmp_path / 'b.tif', LABEL)
+    with rasterio.open(scaled, 'r+') as file:
+        file.scales = (2.0,)
+    with pytest.raises(LabelFormatError, match='values are to be scaled'):
+        read_semantic_label(scaled, SECOND)
+
+
+def test_labels_above_the_limit_of_pillow(save, tmp_path, monkeypatch):
+    monkeypatch.setattr(Image, 'MAX_IMAGE_PIXELS', 3)
+    path = save(LABEL)
+    assert np.array_equal(read_semantic_label(path, SECOND).values, LABEL)
+    window = read_semantic_label(path, SECOND, window=(0, 0, 4, 2))
+    assert np.array_equal(window.values, LABEL)
+    data = bytearray(path.read_bytes())
+    data[16:24] = struct.pack('>II', 60000, 60000)
+    data[29:33] = struct.pack('>I', zlib.crc32(data[12:29]))
+    path.write_bytes(data)
+    with pytest.raises(LabelFormatError, match='claims to be 60000 x 60000'):
+        read_semantic_label(path, SECOND)
+
+
+def test_what_is_no_file_is_refused(tmp_path):
+    os.mkfifo(tmp_path / 'a.png')
+    (tmp_path / 'b.png').mkdir()
+    for name, message in (('a.png', 'is a pipe'), ('b.png', 'is a folder')):
+        with pytest.raises((LabelFormatError, ImageFormatError), match=message):
+            read_semantic_label(tmp_path / name, SECOND)
+
+
+def test_a_window_of_a_mask_is_read_as_the_whole_file_says(save):
+    path = save(np.array([[0, 1, 255, 255]], np.uint8))
+    assert read_change_mask(path, window=(2, 0, 2, 1)).values.tolist() == [[255, 255]]

@@ -6,6 +6,7 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
+from tfinet_mm.errors import LabelFormatError, LabelValueError
 from tfinet_mm.models.data_preprocessor import PairDataPreprocessor
 
 NAMES = ('gt_sem_seg', 'gt_sem_seg_from', 'gt_sem_seg_to')
@@ -207,3 +208,34 @@ def test_inputs_that_do_not_fit():
     data['data_samples'][0].set_field(PixelData(data=torch.zeros(1, 3, 3)), 'gt_sem_seg_to')
     with pytest.raises(ValueError, match='gt_sem_seg_to is'):
         preprocessor(data, True)
+
+
+@pytest.mark.parametrize('training', [False, True])
+@pytest.mark.parametrize(
+    ('name', 'values', 'message'),
+    [
+        ('gt_sem_seg', torch.full((1, 4, 4), 2), 'gt_sem_seg of a pair holds values from 2 to 2'),
+        ('gt_sem_seg', torch.full((1, 4, 4), 0.5), 'gt_sem_seg of a pair has values of type'),
+        ('gt_sem_seg_from', torch.full((1, 4, 4), -1), 'from -1 to -1'),
+        ('gt_sem_seg_to', torch.full((1, 4, 4), 256), 'from 256 to 256'),
+        ('gt_sem_seg_to', torch.zeros(1, 4, 3, dtype=torch.long), r'gt_sem_seg_to is \(4, 3\)'),
+    ],
+)
+def test_ground_truth_without_meaning_is_refused(training, name, values, message):
+    data = batch((4, 4), (4, 4))
+    data['data_samples'][1].set_field(PixelData(data=values), name)
+    with pytest.raises((LabelFormatError, LabelValueError), match=message):
+        PairDataPreprocessor()(data, training)
+
+
+def test_ignored_pixels_and_resized_tests_are_fine():
+    data = batch((6, 6))
+    sample = data['data_samples'][0]
+    sample.gt_sem_seg.data[0, 0] = 255
+    PairDataPreprocessor()(data, training=True)
+    data['inputs'] = [torch.zeros(6, 9, 9)]
+    PairDataPreprocessor()(data)  # ori_shape is (6, 6)
+    with pytest.raises(
+        LabelFormatError, match=r'is \(6, 6\) \(H, W\) in a pair, but its image is \(9, 9\)'
+    ):
+        PairDataPreprocessor()(data, training=True)

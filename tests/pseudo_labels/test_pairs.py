@@ -211,7 +211,7 @@ def test_files_that_can_not_be_used(tmp_path, make_scd, make_config):
     (tmp_path / 'data/im2/a.png').write_bytes(b'\x89PNG\r\n\x1a\n, and then nothing')
     (tmp_path / 'data/label2/b.png').write_bytes(b'\x89PNG\r\n\x1a\n, and then nothing')
     for folder in ('label1', 'label2'):
-        label = Image.fromarray(np.zeros((3, 5), np.uint8))
+        label = Image.fromarray(np.full((3, 5, 3), 255, np.uint8))
         label.save(tmp_path / 'data' / folder / 'c.png')
     pairs = PairsToLabel(make_config(second_config(tmp_path / 'data')))
     with pytest.raises(ImageFormatError, match=r'im2/a\.png'):

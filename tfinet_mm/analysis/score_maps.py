@@ -11,21 +11,37 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tfinet_mm.datasets.annotations import combine_semantic_change, to_land_cover
+from tfinet_mm.datasets.annotations import (
+    CHANGE,
+    FROM,
+    TO,
+    LabelSpec,
+    combine_semantic_change,
+    to_land_cover,
+)
 from tfinet_mm.datasets.file_index import (
     list_folder,
     match_folders,
     read_list_file,
     select_listed,
 )
+from tfinet_mm.datasets.label_contract import decide_map_storage, decide_storage
 from tfinet_mm.errors import LabelFormatError, LabelValueError
 from tfinet_mm.evaluation import PairCounts, PairedTest, SCDConfusion
-from tfinet_mm.io.labels import STORAGES, read_change_mask, read_semantic_label
+from tfinet_mm.io.change_masks import read_change_mask
+from tfinet_mm.io.label_storage import STATED_STORAGES
+from tfinet_mm.io.labels import read_semantic_label
 from tfinet_mm.structures import IGNORE_INDEX, ClassTable
 
 SUFFIXES = ('.png', '.tif', '.tiff', '.bmp')
+MASK_STORAGES = ('auto', '0/1', '0/255', 'palette')
 ZEROS = ('unchanged', 'class', 'unknown')
-DATES = ('from', 'to')
+DATES = (FROM, TO)
+OPTIONS = {
+    'labels': '--labels-storage and --labels-change-storage',
+    'predictions': '--pred-storage and --pred-change-storage',
+}
+"""Options of ``tools/score_maps.py`` that state the storage of each side."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +55,10 @@ class MapFolders:
             'class' (land cover of every pixel, 0 the first class, no colour of "unchanged");
             'unknown' (land cover of every pixel, 0 where it is unknown). The last two need
             change masks.
-        storage: 'auto', 'index', 'palette' or 'rgb', see
+        storage: 'auto' (decided from all files), 'index', 'palette' or 'rgb', see
             :func:`~tfinet_mm.io.labels.read_semantic_label`.
+        change_storage: 'auto' (decided from all files), '0/1', '0/255' or 'palette', see
+            :func:`~tfinet_mm.io.change_masks.read_change_mask`.
 
     Raises:
         ValueError: An option has an unknown value, or change masks are missing.
@@ -50,12 +68,14 @@ class MapFolders:
     folders: tuple[str, ...] = ('label1', 'label2')
     zero: str = 'unchanged'
     storage: str = 'auto'
+    change_storage: str = 'auto'
 
     def __post_init__(self) -> None:
         """Check the options."""
         for name, value, known in (
             ('zero', self.zero, ZEROS),
-            ('storage', self.storage, ('auto', *STORAGES)),
+            ('storage', self.storage, STATED_STORAGES),
+            ('change_storage', self.change_storage, MASK_STORAGES),
         ):
             if value not in known:
                 raise ValueError(f'{name} has to be one of {known}, got {value!r}')
@@ -73,7 +93,7 @@ class MapFolders:
 
     def list(self, role: str) -> dict[str, Mapping[str, str]]:
         """Return the files by name of each folder, under names that begin with a role."""
-        names = [f'{role} {part}' for part in (*DATES, 'change')]
+        names = [f'{role} {part}' for part in (*DATES, CHANGE)]
         return {
             name: list_folder(self.root / folder, SUFFIXES)
             for name, folder in zip(names, self.folders, strict=False)
@@ -172,8 +192,13 @@ def count_maps(
         one_sided=dict(predictions=0, labels=0),
     )
 
+    specs = {
+        side: _decided(matched, side, maps, table)
+        for side, maps in (('labels', labels), ('predictions', predictions))
+    }
+
     def one(pair: Mapping[str, str]) -> tuple[SCDConfusion, dict[str, set[str]], dict[str, int]]:
-        return _count_pair(pair, predictions, labels, table)
+        return _count_pair(pair, predictions, labels, specs, table.num_classes)
 
     with ThreadPoolExecutor(max(1, workers)) as pool:
         try:
@@ -191,12 +216,35 @@ def count_maps(
     return scores
 
 
+def _decided(
+    matched: Sequence[Mapping[str, str]], side: str, maps: MapFolders, table: ClassTable
+) -> LabelSpec:
+    """Return the meaning of the files of one side, with a storage for each folder."""
+    # Without an index, and a colour, of "unchanged", the others count from 0.
+    listed = table if maps.zero != 'class' else ClassTable(table.names[1:], table.palette[1:])
+    semantics = 'semantic_change' if maps.zero == 'unchanged' else 'land_cover'
+    spec = LabelSpec(listed, semantics, maps.storage, maps.change_storage)
+    roles = (*DATES, CHANGE)[: len(maps.folders)]
+    files = {role: [pair[f'{side} {role}'] for pair in matched] for role in roles}
+    decide = decide_storage if side == 'labels' and maps.zero != 'class' else decide_map_storage
+    try:
+        return decide(spec, files)
+    except LabelFormatError as error:
+        raise LabelFormatError(
+            f'{error} (on the command line, {OPTIONS[side]} state how these files are stored)'
+        ) from error
+
+
 def _count_pair(
-    pair: Mapping[str, str], predictions: MapFolders, labels: MapFolders, table: ClassTable
+    pair: Mapping[str, str],
+    predictions: MapFolders,
+    labels: MapFolders,
+    specs: Mapping[str, LabelSpec],
+    num_classes: int,
 ) -> tuple[SCDConfusion, dict[str, set[str]], dict[str, int]]:
     found = {side: set[str]() for side in ('predictions', 'labels')}
-    true = _read_labels(pair, labels, table, found['labels'])
-    guess = _read_predictions(pair, predictions, table, found['predictions'])
+    true = _read_labels(pair, labels, specs['labels'], found['labels'])
+    guess = _read_predictions(pair, predictions, specs['predictions'], found['predictions'])
     if true.change.shape != guess.change.shape:
         sizes = [f'{one.shape[1]} x {one.shape[0]}' for one in (guess.change, true.change)]
         raise LabelFormatError(
@@ -205,25 +253,26 @@ def _count_pair(
             'without padding'
         )
     try:
-        counts = SCDConfusion.from_maps(*true[:3], *guess[:3], table.num_classes)
+        counts = SCDConfusion.from_maps(*true[:3], *guess[:3], num_classes)
     except LabelValueError as error:
         raise LabelValueError(f'{pair["predictions from"]}: {error}') from error
     return counts, found, dict(predictions=guess.odd, labels=true.odd)
 
 
 def _read(
-    pair: Mapping[str, str], role: str, maps: MapFolders, table: ClassTable, found: set[str]
+    pair: Mapping[str, str], role: str, maps: MapFolders, spec: LabelSpec, found: set[str]
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
     """Return the maps of both dates as stored, and the change mask, all of one size."""
-    # Without an index, and a colour, of "unchanged", the others count from 0.
-    listed = table if maps.zero != 'class' else ClassTable(table.names[1:], table.palette[1:])
     files = [pair[f'{role} {date}'] for date in DATES]
-    read = [read_semantic_label(path, listed, maps.storage) for path in files]
+    read = [
+        read_semantic_label(path, spec.table, spec.storages[date])
+        for date, path in zip(DATES, files, strict=True)
+    ]
     found.update(one.storage for one in read)
     mask = None
     if len(maps.folders) == 3:
         files.append(pair[f'{role} change'])
-        mask = read_change_mask(files[-1]).values
+        mask = read_change_mask(files[-1], spec.storages[CHANGE]).values
     arrays = [one.values for one in read] + ([] if mask is None else [mask])
     for path, one in zip(files[1:], arrays[1:], strict=True):
         if one.shape != arrays[0].shape:
@@ -236,10 +285,10 @@ def _read(
 
 
 def _read_labels(
-    pair: Mapping[str, str], maps: MapFolders, table: ClassTable, found: set[str]
+    pair: Mapping[str, str], maps: MapFolders, spec: LabelSpec, found: set[str]
 ) -> PairMaps:
     """Return change 0, 1, 255 and land cover 0..K-1, 255 unknown."""
-    before, after, mask = _read(pair, 'labels', maps, table, found)
+    before, after, mask = _read(pair, 'labels', maps, spec, found)
     if maps.zero == 'unchanged':
         return PairMaps(*combine_semantic_change(before, after, mask))
     assert mask is not None
@@ -249,11 +298,11 @@ def _read_labels(
 
 
 def _read_predictions(
-    pair: Mapping[str, str], maps: MapFolders, table: ClassTable, found: set[str]
+    pair: Mapping[str, str], maps: MapFolders, spec: LabelSpec, found: set[str]
 ) -> PairMaps:
     """Return change 0, 1 and semantic change 0..K."""
-    before, after, mask = _read(pair, 'predictions', maps, table, found)
-    for name, one in zip((*DATES, 'change'), (before, after, mask), strict=True):
+    before, after, mask = _read(pair, 'predictions', maps, spec, found)
+    for name, one in zip((*DATES, CHANGE), (before, after, mask), strict=True):
         if one is not None and (share := np.mean(one == IGNORE_INDEX)):
             raise LabelValueError(
                 f'{pair[f"predictions {name}"]} holds 255 (ignored) at {100 * share:.2f} % of its '

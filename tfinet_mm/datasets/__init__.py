@@ -8,8 +8,9 @@ from tfinet_mm.datasets.scd_dataset import SCDDataset
 from tfinet_mm.datasets.second import SECONDDataset
 from tfinet_mm.datasets.stream_sampler import StreamSampler
 from tfinet_mm.datasets.synthetic_scd import SyntheticSCDDataset
+from tfinet_mm.io.change_masks import read_change_mask
 from tfinet_mm.io.images import read_image
-from tfinet_mm.io.labels import read_change_mask, read_semantic_label
+from tfinet_mm.io.labels import read_semantic_label
 
 __all__ = [
     'GeneratedSCDDataset',

@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
 
 from tfinet_mm.errors import LabelFormatError
-from tfinet_mm.io.labels import LabelMap, read_change_mask, read_semantic_label
+from tfinet_mm.io.change_masks import read_change_mask
+from tfinet_mm.io.label_storage import (
+    CHANGE_STORAGES,
+    STATED_STORAGES,
+    UNKNOWN_COLOURS,
+    LabelStorage,
+)
+from tfinet_mm.io.labels import LabelMap, read_semantic_label
 from tfinet_mm.structures import IGNORE_INDEX, ClassTable
 
 SEMANTICS = ('semantic_change', 'land_cover')
-CHANGE_STORAGES = ('auto', '0/1', '0/255', 'semantic')
+FROM, TO, CHANGE = 'from', 'to', 'change'
+"""Roles of label files: land cover before, land cover after, change."""
 
 
 @dataclass(frozen=True)
@@ -27,11 +37,17 @@ class LabelSpec:
             the change comes from a mask of its own.
         storage: Storage of the semantic labels: 'auto', 'index', 'palette' or
             'rgb', see :func:`~tfinet_mm.io.labels.read_semantic_label`.
-        change_storage: Storage of the change mask: 'auto', '0/1', '0/255', see
-            :func:`~tfinet_mm.io.labels.read_change_mask`, or 'semantic':
+        change_storage: Storage of the change mask: 'auto', '0/1', '0/255', 'palette', see
+            :func:`~tfinet_mm.io.change_masks.read_change_mask`, or 'semantic':
             a semantic label, changed wherever it holds a class.
         transitions: For one label file of transitions t = 0..T for both dates,
             the classes (from, to) of each t; else None.
+        unchanged_value: Index that stands for "unchanged" in semantic labels: 0, or 255, of
+            labels in which nothing is ignored.
+        colour_tolerance: Largest difference of a colour from a class colour, 0..127.
+        unknown_colours: 'error', or 'ignore' for pixels of no class colour.
+        storages: Storage of each role as the data set decided it, see
+            :mod:`tfinet_mm.datasets.label_contract`; a role without is decided file by file.
 
     Raises:
         ValueError: An option has an unknown value.
@@ -42,16 +58,30 @@ class LabelSpec:
     storage: str = 'auto'
     change_storage: str = 'auto'
     transitions: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    unchanged_value: int = 0
+    colour_tolerance: int = 0
+    unknown_colours: str = 'error'
+    storages: Mapping[str, LabelStorage] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the options that no reader checks before the first file is read."""
         for name, value, known in (
             ('label_semantics', self.semantics, SEMANTICS),
-            ('label_storage', self.storage, ('auto', 'index', 'palette', 'rgb')),
+            ('label_storage', self.storage, STATED_STORAGES),
             ('change_storage', self.change_storage, CHANGE_STORAGES),
+            ('unchanged_value', self.unchanged_value, (0, IGNORE_INDEX)),
+            ('unknown_colours', self.unknown_colours, UNKNOWN_COLOURS),
         ):
             if value not in known:
                 raise ValueError(f'{name} has to be one of {known}, got {value!r}')
+        self.semantic_storage()  # It checks the tolerance.
+
+    def semantic_storage(self, role: str = '') -> LabelStorage:
+        """Return how the semantic labels of a role are stored, as decided or else as stated."""
+        stated = LabelStorage(
+            self.storage, self.unchanged_value, self.colour_tolerance, self.unknown_colours
+        )
+        return self.storages.get(role, stated)
 
 
 class PairLabels(NamedTuple):
@@ -81,6 +111,7 @@ class LoadedLabels:
         cover_to: See :class:`PairLabels`; None without semantic labels.
         conflicts: See :class:`PairLabels`.
         storages: Storage found of each file: keys 'from', 'to', 'change'.
+        unknown: Number of pixels ignored because their colours are of no class.
     """
 
     change: np.ndarray | None = None
@@ -88,6 +119,7 @@ class LoadedLabels:
     cover_to: np.ndarray | None = None
     conflicts: int = 0
     storages: dict[str, str] = field(default_factory=dict)
+    unknown: int = 0
 
 
 def to_land_cover(label: np.ndarray) -> np.ndarray:
@@ -100,7 +132,8 @@ def to_land_cover(label: np.ndarray) -> np.ndarray:
     """
     lookup = np.arange(-1, 255).astype(np.uint8)  # 0 wraps around to 255 on purpose
     lookup[IGNORE_INDEX] = IGNORE_INDEX
-    return lookup[label]
+    # Ten times as fast as indexing with the label.
+    return cv2.LUT(np.ascontiguousarray(label), lookup).reshape(label.shape)
 
 
 def combine_semantic_change(
@@ -166,12 +199,14 @@ def read_pair_labels(info: dict[str, Any], spec: LabelSpec) -> LoadedLabels:
     mask = None
     if info.get('seg_map_path'):
         mask = _read_mask(info['seg_map_path'], spec, window)
-        loaded.storages['change'] = mask.storage
+        loaded.storages[CHANGE] = mask.storage
+        loaded.unknown += mask.unknown
         loaded.change = mask.values
     if not (path_from and path_to):
         return loaded
     before, after = _read_semantic_pair(path_from, path_to, spec, window)
-    loaded.storages.update({'from': before.storage, 'to': after.storage})
+    loaded.storages.update({FROM: before.storage, TO: after.storage})
+    loaded.unknown += before.unknown + after.unknown
     _check_sizes(
         [(path_from, before), (path_to, after)]
         + ([(info['seg_map_path'], mask)] if mask is not None else [])
@@ -194,11 +229,11 @@ def read_pair_labels(info: dict[str, Any], spec: LabelSpec) -> LoadedLabels:
 
 def _read_mask(path: str, spec: LabelSpec, window: Any) -> LabelMap:
     if spec.change_storage != 'semantic':
-        return read_change_mask(path, spec.change_storage, window)
-    label = read_semantic_label(path, spec.table, spec.storage, window)
+        return read_change_mask(path, spec.storages.get(CHANGE, spec.change_storage), window)
+    label = read_semantic_label(path, spec.table, spec.semantic_storage(CHANGE), window)
     changed = (label.values > 0).astype(np.uint8)
     changed[label.values == IGNORE_INDEX] = IGNORE_INDEX
-    return LabelMap(changed, label.storage)
+    return LabelMap(changed, label.storage, label.unknown)
 
 
 def _read_semantic_pair(
@@ -206,8 +241,8 @@ def _read_semantic_pair(
 ) -> tuple[LabelMap, LabelMap]:
     if spec.transitions is None:
         return (
-            read_semantic_label(path_from, spec.table, spec.storage, window),
-            read_semantic_label(path_to, spec.table, spec.storage, window),
+            read_semantic_label(path_from, spec.table, spec.semantic_storage(FROM), window),
+            read_semantic_label(path_to, spec.table, spec.semantic_storage(TO), window),
         )
     label = read_semantic_label(
         path_from, transition_table(len(spec.transitions[0])), 'index', window

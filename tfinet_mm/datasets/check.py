@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -18,6 +19,12 @@ from tfinet_mm.errors import TFINetError
 from tfinet_mm.structures import IGNORE_INDEX, SEG_CHANGE, SEG_FROM, SEG_TO, ClassTable
 
 ERROR, WARNING = 'error', 'warning'
+NOTHING = re.compile(
+    r'chang|same|stable|background|ignor|void|label|known|class|defin|none|nothing|null|zero|empty|'
+    r'valid|mask|other|clutter|no.?data|\bno\b|\bno[-_]|^rest$|^n/?a$|^bg$',
+    re.IGNORECASE,
+)
+"""Names of what is no land cover: unchanged, no information, unlabelled, background, ..."""
 
 
 @dataclass(frozen=True)
@@ -44,11 +51,13 @@ class DatasetReport:
         table: The classes.
         pairs: Number of pairs, or of windows where tiles are read in windows.
         sizes: Number of pairs of each (height, width).
+        decided: For 'from', 'to' and 'change' the storage that the data set decided, in words.
         storages: For 'from', 'to' and 'change' the number of files of each storage.
         class_counts: Labelled pixels of each class, (2, K) for from and to.
         from_to: Changed pixels by class before (row) and after (column), (K, K).
         change_counts: Unchanged, changed, and ignored pixels, (3,).
         conflicts: Pixels ignored because labels contradict each other.
+        unknown: Pixels of label files ignored because their colours are of no class.
         digests: A pair of each content of images, by the content's hash.
         problems: What is wrong, worst first.
     """
@@ -56,11 +65,13 @@ class DatasetReport:
     table: ClassTable
     pairs: int = 0
     sizes: Counter[tuple[int, int]] = field(default_factory=Counter)
+    decided: dict[str, str] = field(default_factory=dict)
     storages: dict[str, Counter[str]] = field(default_factory=dict)
     class_counts: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     from_to: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     change_counts: np.ndarray = field(default_factory=lambda: np.zeros(3, np.int64))
     conflicts: int = 0
+    unknown: int = 0
     digests: dict[bytes, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
@@ -87,6 +98,7 @@ class DatasetReport:
         return dict(
             pairs=self.pairs,
             sizes={f'{height}x{width}': number for (height, width), number in self.sizes.items()},
+            decided=self.decided,
             storages={role: dict(found) for role, found in self.storages.items()},
             classes=list(self.table.land_cover),
             class_pixels=dict(
@@ -98,6 +110,7 @@ class DatasetReport:
             ),
             change_share=100 * self.change_share,
             conflicts=self.conflicts,
+            unknown=self.unknown,
             ok=self.ok,
             problems=[vars(problem) for problem in self.problems],
         )
@@ -116,6 +129,7 @@ class PairFacts:
     from_to: np.ndarray | None = None
     change_counts: np.ndarray | None = None
     conflicts: int = 0
+    unknown: int = 0
     digest: bytes = b''
 
 
@@ -162,6 +176,7 @@ class PairInspector:
     def _count_labels(self, results: dict[str, Any], facts: PairFacts) -> None:
         facts.storages = results['label_storages']
         facts.conflicts = results['label_conflicts']
+        facts.unknown = results['label_unknown']
         if SEG_CHANGE not in results:
             return
         facts.labelled = True
@@ -226,7 +241,9 @@ def check_dataset(
         file that can't be read or holds unknown values, no change or no class
         anywhere, all pixels ignored, masks that can be meant in two ways.
     """
-    report = DatasetReport(dataset.class_table)
+    storages = dataset.label_spec.storages
+    decided = {role: str(storage) for role, storage in storages.items()}
+    report = DatasetReport(dataset.class_table, decided=decided)
     shown = progress or (lambda pairs: tqdm(pairs, total=len(dataset), unit='pair', leave=False))
     labelled = 0
     for facts in shown(inspect_pairs(dataset, workers)):
@@ -241,6 +258,7 @@ def _add(report: DatasetReport, facts: PairFacts) -> None:
     report.pairs += 1
     report.problems += facts.problems
     report.conflicts += facts.conflicts
+    report.unknown += facts.unknown
     if facts.size is not None:
         report.sizes[facts.size] += 1
     for role, storage in facts.storages.items():
@@ -264,21 +282,7 @@ def _overall_problems(
             yield Problem(WARNING, '', 'no pair has labels: it can be predicted on, not scored')
     else:
         yield from _label_problems(report)
-    masks = report.storages.get('change', Counter())
-    semantic = dataset.label_spec.change_storage == 'semantic'
-    if dataset.label_spec.change_storage == 'auto' and masks['0/255'] and masks['0/1/255']:
-        yield Problem(
-            ERROR,
-            '',
-            f'{masks["0/255"]} change masks hold 0 and 255, {masks["0/1/255"]} hold 0, 1 and 255: '
-            'the first were read as 255 = changed, the second as 255 = ignored. Say which it is: '
-            'change_storage="0/1" (255 ignored) in the config, or store all masks alike',
-        )
-    for role, found in report.storages.items():
-        if len(found) > 1 and (role != 'change' or semantic):
-            listed = ', '.join(f'{number} {name}' for name, number in found.most_common())
-            message = f'labels ({role}) are stored in different ways: {listed}; is that meant?'
-            yield Problem(WARNING, '', message)
+    yield from _storage_problems(report, dataset)
     plain = all(
         isinstance(transform, LoadImagePair | LoadPairAnnotations | PackPairInputs)
         for transform in dataset.pipeline.transforms
@@ -290,6 +294,45 @@ def _overall_problems(
             f'pairs differ in size ({_sizes(report)}) but are tested in batches of {batch_size}; '
             'set batch_size=1 in the dataloader',
         )
+
+
+def _storage_problems(report: DatasetReport, dataset: SCDDataset) -> Iterator[Problem]:
+    masks = report.storages.get('change', Counter())
+    stated = dataset.label_spec.change_storage
+    if stated == 'auto' and masks['0/255'] and (masks['0/1/255'] or masks['0/1']):
+        yield Problem(
+            WARNING,
+            '',
+            f'{masks["0/255"]} change masks hold 0 and 255 only, others of the data set a 1: their '
+            '255 is ignored. If it means changed in those files, store all masks alike; '
+            'change_storage="0/1" (255 ignored) in the config says that it is meant',
+        )
+    for role, found in report.storages.items():
+        if len(found) > 1 and (role != 'change' or stated == 'semantic'):
+            listed = ', '.join(f'{number} {name}' for name, number in found.most_common())
+            message = f'labels ({role}) are stored in different ways: {listed}; is that meant?'
+            yield Problem(WARNING, '', message)
+    if report.unknown:
+        message = (
+            f'{report.unknown} pixels of label files are ignored because their colours are of no '
+            'class (unknown_colours="ignore")'
+        )
+        yield Problem(WARNING, '', message)
+    first = dataset.class_table.names[0]
+    known = int(report.class_counts.sum()) // 2
+    others = int(report.change_counts.sum()) - known
+    if {'from', 'to'} & set(report.storages) and others and not NOTHING.search(first):
+        meaning = (
+            'unchanged' if dataset.label_spec.semantics == 'semantic_change' else 'no information'
+        )
+        message = (
+            f'the first of semantic_classes, {first!r}, has the name of a land cover, but index 0 '
+            f'(and its colour) counts as {meaning}: {100 * others / (others + known):.1f} % of the '
+            f'pixels. If {first!r} is a class, put a name and a colour for {meaning} in front of '
+            'semantic_classes and semantic_palette, and store indices from 1 on (RGB labels need '
+            'no conversion)'
+        )
+        yield Problem(WARNING, '', message)
 
 
 def _label_problems(report: DatasetReport) -> Iterator[Problem]:
@@ -321,7 +364,28 @@ def _label_problems(report: DatasetReport) -> Iterator[Problem]:
             yield Problem(ERROR, '', 'no pixel has a land-cover class: only ignored labels')
         elif absent and changed:
             yield Problem(WARNING, '', f'no pixel is of the classes {absent}')
-    if report.conflicts:
+        pairs = int(report.from_to.sum())
+        alike = unchanged and pairs and pairs == int(np.trace(report.from_to))
+        if alike and report.table.num_classes > 1:
+            message = (
+                'every changed pixel has one class on both dates: are both labels of one date, or '
+                'are they change masks?'
+            )
+            yield Problem(ERROR, '', message)
+    else:
+        message = (
+            'there are change masks and no land cover: training and the scores of semantic change '
+            'need it (data_prefix seg_map_path_from, seg_map_path_to)'
+        )
+        yield Problem(ERROR, '', message)
+    if report.conflicts > changed:
+        message = (
+            f'the label files contradict each other at {report.conflicts} pixels, more than are '
+            f'changed ({changed}): is index 0 a class rather than "unchanged", or are the labels '
+            'of one date those of other pairs?'
+        )
+        yield Problem(ERROR, '', message)
+    elif report.conflicts:
         total = unchanged + changed + ignored
         message = (
             f'{report.conflicts} pixels ({100 * report.conflicts / total:.3f} %) are ignored '
@@ -361,6 +425,34 @@ def find_leaks(reports: Mapping[str, DatasetReport]) -> list[Problem]:
             )
             problems.append(Problem(ERROR, '', message))
     return problems
+
+
+def find_other_masks(reports: Mapping[str, DatasetReport]) -> list[Problem]:
+    """Return splits whose change masks have 255 for changed where those of training ignore it.
+
+    Masks of 0, 1 and 255 in which 1 doesn't happen to occur look like masks of 0 and 255.
+
+    Args:
+        reports: By the name of the split.
+
+    Returns:
+        A warning for each such split.
+    """
+    ignoring = [
+        name
+        for name, report in reports.items()
+        if name.split()[0] == 'train' and report.storages.get('change', Counter())['0/1/255']
+    ]
+    return [
+        Problem(
+            WARNING,
+            '',
+            f'the change masks of {name} hold 255 and no 1, so 255 is changed there, and ignored '
+            f'in {ignoring[0]}; say what it means in both: change_storage="0/1" or "0/255"',
+        )
+        for name, report in reports.items()
+        if ignoring and report.decided.get('change', '').startswith('0/255 (no 1')
+    ]
 
 
 def _first(transforms: Iterable[Any], kind: type) -> Any:

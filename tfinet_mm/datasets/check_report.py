@@ -21,6 +21,7 @@ def format_report(report: DatasetReport, title: str, limit: int = 20) -> str:
     sizes = [f'{w} x {h} ({number})' for (h, w), number in report.sizes.most_common(5)]
     more = f', and {len(report.sizes) - 5} more' if len(report.sizes) > 5 else ''
     lines.append(f'  sizes      {", ".join(sizes)}{more}')
+    lines += [f'  storage    {role}: {words}' for role, words in report.decided.items()]
     for role, found in report.storages.items():
         listed = ', '.join(f'{name} ({number})' for name, number in found.most_common())
         lines.append(f'  labels     {role}: {listed}')

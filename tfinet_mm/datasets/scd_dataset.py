@@ -7,6 +7,7 @@ import os
 import pickle
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import combinations
 from typing import Any, overload
 
@@ -14,7 +15,7 @@ import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
-from tfinet_mm.datasets.annotations import LabelSpec
+from tfinet_mm.datasets.annotations import CHANGE, FROM, TO, LabelSpec
 from tfinet_mm.datasets.file_index import (
     FolderFiles,
     MatchedPairs,
@@ -25,6 +26,7 @@ from tfinet_mm.datasets.file_index import (
     select_listed,
     tile_windows,
 )
+from tfinet_mm.datasets.label_contract import decide_storage
 from tfinet_mm.errors import ConfigError
 from tfinet_mm.io.images import image_size
 from tfinet_mm.io.label_files import read_stored_label
@@ -36,6 +38,8 @@ from tfinet_mm.utils.config.values import is_whole
 IMAGE_ROLES = ('img_path_from', 'img_path_to')
 SEMANTIC_ROLES = ('seg_map_path_from', 'seg_map_path_to')
 CHANGE_ROLE = 'seg_map_path'
+LABEL_ROLES = {FROM: SEMANTIC_ROLES[0], TO: SEMANTIC_ROLES[1], CHANGE: CHANGE_ROLE}
+"""Keys of ``data_prefix`` of the label files of each role."""
 KEEP = ('held_out', 'rest')
 DEFAULT_PREFIX = dict(
     img_path_from='im1', img_path_to='im2', seg_map_path_from='label1', seg_map_path_to='label2'
@@ -150,8 +154,12 @@ class SCDDataset(BaseDataset):
         label_semantics: 'semantic_change' (classes where something changed) or
             'land_cover' (classes everywhere, and a change mask), see
             :class:`~tfinet_mm.datasets.annotations.LabelSpec`.
-        label_storage: 'auto', 'index', 'palette' or 'rgb'.
-        change_storage: 'auto', '0/1', '0/255' or 'semantic'.
+        label_storage: 'auto' (decided from all files), 'index', 'palette' or 'rgb'.
+        change_storage: 'auto' (decided from all files), '0/1', '0/255', 'palette' or 'semantic'.
+        unchanged_value: Index for "unchanged" in semantic labels: 0, or 255.
+        colour_tolerance: Largest difference (0..127, in the band that differs most) from a class
+            colour up to which a colour is that class.
+        unknown_colours: 'error', or 'ignore' for pixels of no class colour, such as smoothed edges.
         key_pattern: Regular expression of the part to remove from names before files
             are matched (a year, a resolution). A dictionary has one for each key of
             ``data_prefix``, and selects the files of the folder that it matches.
@@ -188,6 +196,9 @@ class SCDDataset(BaseDataset):
         label_semantics: str = 'semantic_change',
         label_storage: str = 'auto',
         change_storage: str = 'auto',
+        unchanged_value: int = 0,
+        colour_tolerance: int = 0,
+        unknown_colours: str = 'error',
         key_pattern: str | Mapping[str, str] | None = None,
         fold: Mapping[str, Any] | None = None,
         window: Sequence[int] | int | None = None,
@@ -211,7 +222,12 @@ class SCDDataset(BaseDataset):
         if window_edge not in ('shift', 'drop'):
             raise ValueError(f'window_edge has to be shift or drop, got {window_edge!r}')
         self.window_edge = window_edge
-        self.label_spec = self._label_spec(label_semantics, label_storage, change_storage)
+        self.label_spec = replace(
+            self._label_spec(label_semantics, label_storage, change_storage),
+            unchanged_value=unchanged_value,
+            colour_tolerance=colour_tolerance,
+            unknown_colours=unknown_colours,
+        )
         super().__init__(
             ann_file=ann_file,
             metainfo={**(metainfo or {}), **self.class_table.metainfo()},
@@ -342,6 +358,7 @@ class SCDDataset(BaseDataset):
                 'options that leave pairs out'
             )
         self._check_files(selected)
+        self._decide_labels(pairs)
         if len(selected) < len(pairs):
             print_log(
                 f'{type(self).__name__}: {len(selected)} of {len(pairs)} pairs taken '
@@ -356,6 +373,22 @@ class SCDDataset(BaseDataset):
         if outside := [one for one in wanted if not -len(entries) <= one < len(entries)]:
             raise ValueError(f'indices has {outside[0]}, but the data set has {len(entries)} pairs')
         return entries
+
+    def _decide_labels(self, pairs: MatchedPairs) -> None:
+        """Decide how labels are stored, from all pairs, also those that the fold leaves out."""
+        files = {
+            role: [pair[key] for pair in pairs]
+            for role, key in LABEL_ROLES.items()
+            if key in self.data_prefix
+        }
+        self.label_spec = decide_storage(self.label_spec, files)
+        if files:
+            listed = '; '.join(f'{role} {one}' for role, one in self.label_spec.storages.items())
+            print_log(
+                f'{type(self).__name__} {self.data_root}: labels are stored as {listed}',
+                logger='current',
+                level=logging.INFO,
+            )
 
     def _check_files(self, pairs: MatchedPairs) -> None:
         """Refuse links to missing files, and pairs that read one file in two roles."""

@@ -8,16 +8,22 @@ to three bands.
 
 from __future__ import annotations
 
+import importlib
 import os
+import stat
+import struct
 import warnings
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
-from tfinet_mm.errors import ImageFormatError, MissingExtraError
+from tfinet_mm.errors import ImageFormatError, MissingExtraError, TFINetError
+from tfinet_mm.utils.config.values import is_whole
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -25,9 +31,25 @@ if TYPE_CHECKING:
 PathLike = str | os.PathLike[str]
 PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
 JPEG_MAGIC = b'\xff\xd8\xff'
-# Pillow and OpenCV read these; without its end marker a file was cut off while copying.
-END_MARKERS = {PNG_MAGIC: b'IEND', JPEG_MAGIC: b'\xff\xd9'}
 COMMON_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp')
+DEFLATE_RATIO = 1032
+"""Bytes that one byte of a PNG's data can stand for at most."""
+MOST_BYTES = 1 << 36
+"""Bytes of an image that is never meant to be read as one array, 64 GiB."""
+DECODE_ERRORS = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    LookupError,
+    EOFError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    zlib.error,
+    cv2.error,
+)
+"""Errors that decoders end with on random bytes."""
 
 
 class Window(NamedTuple):
@@ -78,25 +100,135 @@ def is_common_format(head: bytes) -> bool:
 
 
 def read_head(path: PathLike) -> bytes:
-    """Return the first 12 bytes of a file, which tell its format."""
+    """Return the first 12 bytes of a file, which tell its format.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ImageFormatError: It is a pipe or a device, which would block.
+    """
+    check_regular(path)
     with open(path, 'rb') as file:
         return file.read(12)
+
+
+def check_regular(path: PathLike) -> None:
+    """Refuse what has a name in a folder but is neither a file nor a folder.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ImageFormatError: It is a pipe, a socket or a device.
+    """
+    mode = os.stat(path).st_mode
+    if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
+        raise ImageFormatError(
+            f'{path} is a pipe, a socket or a device, expected a file; replace it by one'
+        )
+
+
+@contextmanager
+def open_picture(
+    path: PathLike, what: str = 'an image', error: type[TFINetError] = ImageFormatError
+) -> Iterator[Image.Image]:
+    """Open a PNG, JPEG, BMP or WebP file with Pillow, of any size that its bytes can hold.
+
+    Pillow's own limit takes tiles of more than 178 million pixels for an attack.
+
+    Args:
+        path: The file.
+        what: What it can't be read as, in a message.
+        error: Type of the error that damage ends in.
+
+    Yields:
+        The image, of which only the header has been read.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ImageFormatError: It is damaged, or a PNG that claims more pixels than its bytes can hold
+            (or ``error``).
+    """
+    head = read_head(path)
+    kinds = (
+        (PNG_MAGIC, PngImagePlugin.PngImageFile),
+        (JPEG_MAGIC, JpegImagePlugin.jpeg_factory),
+        (b'BM', BmpImagePlugin.BmpImageFile),
+        (b'RIFF', WebPImagePlugin.WebPImageFile),
+    )
+    opener = next(opener for magic, opener in kinds if head.startswith(magic))
+    try:
+        with warnings.catch_warnings(), open(path, 'rb') as file:
+            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
+            with opener(file, os.fspath(path)) as image:
+                if head.startswith(PNG_MAGIC):
+                    _check_claimed_size(path, image, error)
+                yield image
+    except TFINetError:
+        raise
+    except DECODE_ERRORS as problem:
+        raise error(f'{path} can not be read as {what} ({problem}); is it damaged?') from problem
+
+
+def _check_claimed_size(path: PathLike, image: Image.Image, error: type[TFINetError]) -> None:
+    width, height = image.size
+    # One bit a pixel is the least that a PNG stores; a row is at least two bytes.
+    least = height * (1 + (width + 7) // 8)
+    if least > DEFLATE_RATIO * os.stat(path).st_size:
+        raise error(
+            f'{path} claims to be {width} x {height} pixels, which its '
+            f'{os.stat(path).st_size} bytes can not hold; is it damaged?'
+        )
 
 
 def check_complete(data: bytes, path: PathLike) -> None:
     """Refuse a PNG or JPEG file that was cut off.
 
-    Decoders treat such files differently: some return an image that is partly grey.
+    Decoders treat such files differently: some return an image that is partly grey, some the
+    thumbnail in a camera's notes. An end marker inside texts or thumbnails doesn't count.
 
     Raises:
         ImageFormatError: The file ends before its image does.
     """
-    for magic, end in END_MARKERS.items():
-        if data.startswith(magic) and end not in data:
-            raise ImageFormatError(
-                f'{path} is incomplete: it ends after {len(data)} bytes, before its image does; '
-                'copy or download the file again'
-            )
+    whole = True
+    if data.startswith(PNG_MAGIC):
+        whole = _has_png_end(data)
+    elif data.startswith(JPEG_MAGIC):
+        start = _jpeg_scan(data)
+        whole = start is not None and data.find(b'\xff\xd9', start) >= 0
+    if not whole:
+        raise ImageFormatError(
+            f'{path} is incomplete: it ends after {len(data)} bytes, before its image does; '
+            'copy or download the file again'
+        )
+
+
+def _has_png_end(data: bytes) -> bool:
+    """Return whether the chunks of a PNG, each with its length in front, reach IEND."""
+    at = len(PNG_MAGIC)
+    while at + 12 <= len(data):
+        length, kind = struct.unpack_from('>I4s', data, at)
+        if kind == b'IEND':
+            return True
+        at += 12 + length
+    return False
+
+
+def _jpeg_scan(data: bytes) -> int | None:
+    """Return where the first scan of a JPEG starts, behind its segments, or None if it has none."""
+    at = 2
+    while at + 4 <= len(data):
+        if data[at] != 0xFF:
+            # Damaged inside of a segment: decoders look for the next marker, and so does this.
+            at = data.find(b'\xff', at)
+            if at < 0:
+                return None
+            continue
+        marker = data[at + 1]
+        if marker == 0xDA:
+            return at
+        if marker == 0xFF or marker in (0x00, 0x01) or 0xD0 <= marker <= 0xD9:
+            at += 1 if marker == 0xFF else 2
+            continue
+        at += 2 + int(struct.unpack_from('>H', data, at + 2)[0])
+    return None
 
 
 def image_size(path: PathLike) -> tuple[int, int]:
@@ -110,30 +242,29 @@ def image_size(path: PathLike) -> tuple[int, int]:
         ImageFormatError: The file is no image.
     """
     if not is_common_format(read_head(path)):
-        return _open_raster_size(path)
-    try:
-        # Pillow refuses very large images only when it would decode them; the header is safe.
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                return image.size
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise ImageFormatError(
-            f'{path} can not be read as an image ({error}); is it damaged?'
-        ) from error
+        with open_rasterio(path) as raster:
+            return raster.width, raster.height
+    with open_picture(path) as picture:
+        width, height = picture.size
+    return width, height
 
 
-def _open_raster_size(path: PathLike) -> tuple[int, int]:
+@contextmanager
+def open_rasterio(
+    path: PathLike, what: str = 'an image', error: type[TFINetError] = ImageFormatError
+) -> Iterator[Any]:
+    """Open a raster file with rasterio; arguments and errors as :func:`open_picture`."""
     rasterio = _checked_rasterio(path)
+    base = importlib.import_module('rasterio._err').CPLE_BaseError
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
             with rasterio.open(path) as raster:
-                return raster.width, raster.height
-    except rasterio.errors.RasterioError as error:
-        raise ImageFormatError(
-            f'{path} can not be read as an image ({error}); is it damaged?'
-        ) from error
+                yield raster
+    except TFINetError:
+        raise
+    except (rasterio.errors.RasterioError, base, MemoryError) as problem:
+        raise error(f'{path} can not be read as {what} ({problem}); is it damaged?') from problem
 
 
 def _checked_rasterio(path: PathLike) -> ModuleType:
@@ -189,7 +320,12 @@ def _decode(path: PathLike) -> np.ndarray:
     with open(path, 'rb') as file:
         data = file.read()
     check_complete(data, path)
-    image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    try:
+        image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    except (cv2.error, MemoryError) as error:
+        raise ImageFormatError(
+            f'{path} can not be decoded as an image ({error}); is it damaged?'
+        ) from error
     if image is None:
         raise ImageFormatError(f'{path} can not be decoded as an image; is it damaged?')
     if image.ndim == 2:
@@ -207,22 +343,32 @@ def read_raster(
     window: Sequence[int] | None = None,
 ) -> np.ndarray:
     """Read a raster file through rasterio; arguments and result as :func:`read_image`."""
-    rasterio = _checked_rasterio(path)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
-            with rasterio.open(path) as raster:
-                numbers = select_bands(path, raster.count, bands)
-                box = None
-                if window is not None:
-                    checked = check_window(path, window, raster.width, raster.height)
-                    box = rasterio.windows.Window(*checked)
-                values = raster.read(numbers, window=box)
-    except rasterio.errors.RasterioError as error:
-        raise ImageFormatError(
-            f'{path} can not be read as an image ({error}); is it damaged?'
-        ) from error
+    with open_rasterio(path) as raster:
+        numbers = select_bands(path, raster.count, bands)
+        box = None
+        height, width = raster.height, raster.width
+        if window is not None:
+            checked = check_window(path, window, width, height)
+            box = import_rasterio(path).windows.Window(*checked)
+            height, width = checked.height, checked.width
+        check_size(path, height, width, len(numbers), raster.dtypes[0])
+        values = raster.read(numbers, window=box)
     return np.ascontiguousarray(values.transpose(1, 2, 0))
+
+
+def check_size(path: PathLike, height: int, width: int, bands: int, dtype: str) -> None:
+    """Refuse an image that no memory holds as one array.
+
+    Raises:
+        ImageFormatError: It has more than 64 GiB.
+    """
+    size = height * width * bands * np.dtype(dtype).itemsize
+    if size > MOST_BYTES:
+        raise ImageFormatError(
+            f'{path} is {width} x {height} pixels of {bands} bands (width x height), '
+            f'{size / 2**30:.0f} GiB as one array; read it in windows (the option window of the '
+            'data set, or tfinet-predict for a scene)'
+        )
 
 
 def join_dates(before: np.ndarray, after: np.ndarray) -> np.ndarray:
@@ -240,6 +386,20 @@ def split_dates(pair: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         channels = cv2.split(pair)
         return cv2.merge(channels[:bands]), cv2.merge(channels[bands:])
     return np.ascontiguousarray(pair[..., :bands]), np.ascontiguousarray(pair[..., bands:])
+
+
+def declared_nodata(path: PathLike, bands: Sequence[int] | None = None) -> list[float | None]:
+    """Return the nodata value that a raster file declares for each of its bands.
+
+    Args:
+        path: The file; PNG, JPEG, BMP and WebP files declare none.
+        bands: Numbers of the bands, by default all.
+    """
+    if is_common_format(read_head(path)):
+        return []
+    with open_rasterio(path) as raster:
+        values = list(raster.nodatavals)
+    return values if bands is None else [values[number - 1] for number in bands]
 
 
 def select_bands(path: PathLike, found: int, bands: Sequence[int] | None) -> list[int]:
@@ -264,11 +424,11 @@ def select_bands(path: PathLike, found: int, bands: Sequence[int] | None) -> lis
             f'{path} has {found} band{"s" * (found != 1)}, expected 3 (RGB); choose with --bands '
             f'(from Python bands of LoadImagePair or SCDInferencer), counted from 1: {hint}'
         )
-    numbers = [int(number) for number in bands]
-    outside = [number for number in numbers if not 1 <= number <= found]
-    if outside or not numbers:
+    numbers = list(bands)
+    if not numbers or not all(is_whole(one) and 1 <= one <= found for one in numbers):
         raise ImageFormatError(
-            f'{path} has the bands 1 to {found}, asked for bands={numbers}; they are counted from 1'
+            f'{path} has the bands 1 to {found}, asked for bands={numbers}; expected whole '
+            'numbers, counted from 1'
         )
     return numbers
 

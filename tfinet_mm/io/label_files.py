@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from tfinet_mm.errors import LabelFormatError
 from tfinet_mm.io.images import (
     JPEG_MAGIC,
     PathLike,
+    check_regular,
+    check_size,
     check_window,
     import_rasterio,
     is_common_format,
+    open_picture,
+    open_rasterio,
     read_head,
 )
+
+# Pillow spreads grey values of few bits over 0..255; these factors take that back.
+SPREAD = {'L;2': (2, 85), 'L;4': (4, 17)}
+LOSSY_COMPRESSIONS = ('JPEG', 'YCbCr JPEG', 'JPEG2000', 'JP2000', 'JXL', 'WEBP', 'LERC')
+LOSSY_DRIVERS = ('JPEG', 'ECW', 'MrSID', 'AVIF', 'HEIF')
 
 
 class StoredLabel(NamedTuple):
@@ -27,10 +36,18 @@ class StoredLabel(NamedTuple):
     Attributes:
         pixels: (H, W) indices or grey values, or (H, W, 3) colours.
         palette: (P, 3) colours of a palette file, else None.
+        bits: Bits of a grey value or an index: 1, 2, 4, 8 or more.
+        nodata: Value that the file declares to be none, or None.
+        missing: (H, W) bool, the pixels that a mask in the file leaves out, or None.
+        inverted: Whether a grey file says that 0 is white.
     """
 
     pixels: np.ndarray
     palette: np.ndarray | None
+    bits: int = 8
+    nodata: float | None = None
+    missing: np.ndarray | None = None
+    inverted: bool = False
 
 
 def read_stored_label(path: PathLike, window: Sequence[int] | None = None) -> StoredLabel:
@@ -44,31 +61,54 @@ def read_stored_label(path: PathLike, window: Sequence[int] | None = None) -> St
 
     Raises:
         FileNotFoundError: There is no such file.
-        LabelFormatError: The file is damaged, a JPEG, or of a type that holds
-            no labels (real numbers, transparency, two bands, ...).
+        LabelFormatError: The file is damaged, compressed with loss, or of a type
+            that holds no labels (real numbers, transparency, two bands, ...).
     """
+    check_regular(path)
+    if Path(path).is_dir():
+        raise LabelFormatError(f'{path} is a folder, expected a label file')
     head = read_head(path)
     if head.startswith(JPEG_MAGIC):
-        raise LabelFormatError(
-            f'{path} is a JPEG file, whose compression changes values near every edge; labels '
-            'have to be stored without loss (PNG or TIFF): export them again from their source'
-        )
+        raise lossy_error(path, 'a JPEG file')
     if not is_common_format(head):
         return _read_raster_label(path, window)
-    try:
-        with warnings.catch_warnings():
-            # Tiles of 10000 x 10000 pixels are usual here, and no attack.
-            warnings.simplefilter('ignore', Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                if window is not None:
-                    box = check_window(path, window, *image.size)
-                    corners = (box.left, box.top, box.left + box.width, box.top + box.height)
-                    return _from_pillow(image.crop(corners), path)
-                return _from_pillow(image, path)
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise LabelFormatError(
-            f'{path} can not be read as a label ({error}); is it damaged?'
-        ) from error
+    if head.startswith(b'RIFF') and is_lossy_webp(path):
+        raise lossy_error(path, 'a WebP file compressed with loss')
+    with open_picture(path, 'a label', LabelFormatError) as image:
+        tiles = getattr(image, 'tile', None)
+        bits, factor = SPREAD.get(tiles[0][3], (8, 1)) if tiles else (8, 1)
+        if window is not None:
+            box = check_window(path, window, *image.size)
+            # Pillow's own crop would refuse windows of more than its limit of pixels.
+            image.load()
+            corners = (box.left, box.top, box.left + box.width, box.top + box.height)
+            stored = _from_pillow(image.crop(corners), path)
+        else:
+            stored = _from_pillow(image, path)
+    if factor > 1:
+        return stored._replace(pixels=stored.pixels // np.uint8(factor), bits=bits)
+    return stored
+
+
+def lossy_error(path: PathLike, kind: str) -> LabelFormatError:
+    """Return the error for a label whose compression changes values near every edge."""
+    return LabelFormatError(
+        f'{path} is {kind}, whose compression changes values near every edge; labels have to be '
+        'stored without loss (PNG or TIFF): export them again from their source'
+    )
+
+
+def is_lossy_webp(path: PathLike) -> bool:
+    """Return whether any picture of a WebP file is compressed with loss (a VP8 chunk)."""
+    data = Path(path).read_bytes()
+    at = 12
+    while at + 8 <= len(data):
+        kind, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], 'little')
+        if kind == b'VP8 ':
+            return True
+        # A frame of an animation holds chunks behind 16 bytes of its own.
+        at += 8 + (16 if kind == b'ANMF' else length + length % 2)
+    return False
 
 
 def _from_pillow(image: Image.Image, path: PathLike) -> StoredLabel:
@@ -76,9 +116,11 @@ def _from_pillow(image: Image.Image, path: PathLike) -> StoredLabel:
         raw = image.getpalette('RGB') or []
         return StoredLabel(np.asarray(image), np.array(raw, np.uint8).reshape(-1, 3))
     if image.mode == '1':
-        return StoredLabel(np.asarray(image).astype(np.uint8), None)
-    if image.mode == 'L' or image.mode.startswith('I'):
+        return StoredLabel(np.asarray(image).astype(np.uint8), None, bits=1)
+    if image.mode == 'L':
         return StoredLabel(np.asarray(image), None)
+    if image.mode.startswith('I'):
+        return StoredLabel(np.asarray(image), None, bits=16)
     if image.mode == 'RGB':
         return StoredLabel(np.asarray(image), None)
     if image.mode == 'RGBA':
@@ -104,32 +146,109 @@ def _read_raster_label(path: PathLike, window: Sequence[int] | None) -> StoredLa
         raise LabelFormatError(
             f'{path} is not what its name says: it starts with {read_head(path)!r}; is it damaged?'
         )
-    rasterio = import_rasterio(path)
-    palette = None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
-            with rasterio.open(path) as raster:
-                box = None
-                if window is not None:
-                    checked = check_window(path, window, raster.width, raster.height)
-                    box = rasterio.windows.Window(*checked)
-                pixels = raster.read(window=box)
-                if raster.colorinterp[0].name == 'palette':
-                    colours = raster.colormap(1)
-                    palette = np.array(
-                        [colours.get(i, (0, 0, 0))[:3] for i in range(max(colours) + 1)], np.uint8
-                    )
-    except rasterio.errors.RasterioError as error:
-        raise LabelFormatError(
-            f'{path} can not be read as a label ({error}); is it damaged?'
-        ) from error
-    if pixels.dtype.kind not in 'ui' or len(pixels) not in (1, 3, 4):
-        raise LabelFormatError(
-            f'{path} has {len(pixels)} bands of type {pixels.dtype}, expected a label as one '
-            'band of whole numbers or as three bands of colours; convert it to one of these'
+    with open_rasterio(path, 'a label', LabelFormatError) as raster:
+        _check_lossless(path, raster)
+        _check_plain_numbers(path, raster)
+        box, size = None, (raster.height, raster.width)
+        if window is not None:
+            checked = check_window(path, window, raster.width, raster.height)
+            box = import_rasterio(path).windows.Window(*checked)
+            size = (checked.height, checked.width)
+        check_size(path, *size, raster.count, raster.dtypes[0])
+        pixels = raster.read(window=box)
+        missing = None
+        if any(flag.name == 'per_dataset' for flag in raster.mask_flag_enums[0]):
+            missing = raster.dataset_mask(window=box) == 0
+        tags = raster.tags(1, ns='IMAGE_STRUCTURE')
+        facts: dict[str, Any] = dict(
+            palette=raster_palette(raster),
+            bits=int(tags.get('NBITS', 8 * pixels.dtype.itemsize)),
+            nodata=raster.nodatavals[0],
+            missing=missing if missing is not None and missing.any() else None,
+            inverted=_image_structure(raster).get('MINISWHITE') == 'YES',
         )
     if len(pixels) == 1:
-        return StoredLabel(pixels[0], palette)
+        return StoredLabel(pixels[0], **facts)
+    facts.update(palette=None, bits=8)
     pixels = pixels.transpose(1, 2, 0)
-    return StoredLabel(pixels if pixels.shape[2] == 3 else _without_alpha(pixels, path), None)
+    if pixels.shape[2] == 4:
+        pixels, facts['missing'] = _without_alpha(pixels, path), None
+    return StoredLabel(pixels, **facts)
+
+
+def raster_palette(raster: Any) -> np.ndarray | None:
+    """Return the colours (P, 3) of an open raster of one band with a palette, else None."""
+    if raster.count != 1 or raster.colorinterp[0].name != 'palette':
+        return None
+    colours = raster.colormap(1)
+    return np.array([colours.get(i, (0, 0, 0))[:3] for i in range(max(colours) + 1)], np.uint8)
+
+
+def _image_structure(raster: Any) -> dict[str, str]:
+    return dict(raster.tags(ns='IMAGE_STRUCTURE'))
+
+
+def _check_lossless(path: PathLike, raster: Any) -> None:
+    """Refuse rasters compressed with loss, and mosaics of such."""
+    structure = _image_structure(raster)
+    compression = structure.get('COMPRESSION', '')
+    reversible = structure.get('COMPRESSION_REVERSIBILITY', '')
+    error = float(structure.get('MAX_Z_ERROR', 0) or 0)
+    # An error of half a step changes no whole number.
+    lossy = raster.driver in LOSSY_DRIVERS or reversible.startswith('LOSSY') or error > 0.5
+    if compression.startswith(LOSSY_COMPRESSIONS) and not reversible.startswith('LOSSLESS'):
+        # LERC says by how much it may be wrong; of the others GDAL says when nothing is lost.
+        lossy = lossy or not compression.startswith('LERC')
+    if lossy:
+        raise lossy_error(path, f'compressed with loss ({compression or raster.driver})')
+    if raster.driver != 'VRT':
+        return
+    for source in raster.files[1:]:
+        if Path(source).is_file() and Path(source).resolve() != Path(path).resolve():
+            if read_head(source).startswith(JPEG_MAGIC):
+                raise lossy_error(path, f'a mosaic of {source}, a JPEG file')
+            if not is_common_format(read_head(source)):
+                with open_rasterio(source, 'a label', LabelFormatError) as inner:
+                    _check_lossless(source, inner)
+
+
+def _check_plain_numbers(path: PathLike, raster: Any) -> None:
+    dtype = np.dtype(raster.dtypes[0])
+    if dtype.kind not in 'ui' or raster.count not in (1, 3, 4):
+        raise LabelFormatError(
+            f'{path} has {raster.count} bands of type {raster.dtypes[0]}, expected a label as one '
+            'band of whole numbers or as three bands of colours; convert it to one of these'
+        )
+    if any(scale != 1 for scale in raster.scales) or any(raster.offsets):
+        raise LabelFormatError(
+            f'{path} says that its values are to be scaled ({raster.scales[0]} * value + '
+            f'{raster.offsets[0]}), expected classes as they are stored; remove the scale and the '
+            'offset (gdal_edit.py -scale 1 -offset 0)'
+        )
+
+
+def present_values(pixels: np.ndarray) -> np.ndarray:
+    """Return the values present in an integer map, sorted; fast for 8 bit."""
+    if pixels.dtype == np.uint8:
+        # np.bincount would need eight bytes a pixel.
+        counts = cv2.calcHist([np.ascontiguousarray(pixels)], [0], None, [256], [0, 256])
+        return np.flatnonzero(counts)
+    return np.unique(pixels)
+
+
+def is_grey(pixels: np.ndarray) -> bool:
+    """Return whether all bands of an image (H, W, 3) are equal."""
+    return bool(
+        (pixels[..., 0] == pixels[..., 1]).all() and (pixels[..., 1] == pixels[..., 2]).all()
+    )
+
+
+def share(mask: np.ndarray) -> str:
+    """Return the share of true pixels in percent, for a message."""
+    return f'{100 * float(mask.mean()):.2f} %'
+
+
+def enumerated(values: Sequence[int] | np.ndarray, limit: int = 10) -> str:
+    """Return the first values of a list, for a message."""
+    listed = ', '.join(str(int(value)) for value in values[:limit])
+    return f'{listed}, ...' if len(values) > limit else listed

@@ -12,8 +12,16 @@ from mmengine.model import BaseDataPreprocessor
 from mmengine.structures import PixelData
 from torch import Tensor
 
+from tfinet_mm.errors import LabelFormatError, LabelValueError
 from tfinet_mm.registry import MODELS
-from tfinet_mm.structures import IGNORE_INDEX, WEIGHT_FROM, WEIGHT_TO
+from tfinet_mm.structures import (
+    GT_CHANGE,
+    GT_FROM,
+    GT_TO,
+    IGNORE_INDEX,
+    WEIGHT_FROM,
+    WEIGHT_TO,
+)
 from tfinet_mm.utils.config.values import is_number, is_whole
 
 IMAGENET_MEAN = (123.675, 116.28, 103.53)
@@ -50,6 +58,8 @@ class PairDataPreprocessor(BaseDataPreprocessor):
 
     Raises:
         ValueError: An option is out of range, or the inputs don't fit it.
+        LabelFormatError, LabelValueError: Labels don't fit their image, or hold values
+            without a meaning.
     """
 
     mean: Tensor
@@ -110,6 +120,10 @@ class PairDataPreprocessor(BaseDataPreprocessor):
             ValueError: There are no inputs, they differ in size in testing, or their
                 bands or label maps don't fit.
         """
+        if 'inputs' in data and data.get('data_samples') is not None:
+            # Before they are copied to a device, which would have to be waited for.
+            for image, sample in zip(data['inputs'], data['data_samples'], strict=False):
+                check_sample(sample, (image.shape[-2], image.shape[-1]), training)
         data = self.cast_data(data)
         if 'inputs' not in data:
             raise ValueError(
@@ -185,15 +199,64 @@ class PairDataPreprocessor(BaseDataPreprocessor):
             if not (name.startswith('gt_') and isinstance(field, PixelData)):
                 continue
             values = field.data
-            if tuple(values.shape[-2:]) != shape:
-                raise ValueError(
-                    f'{name} is {tuple(values.shape[-2:])} (H, W), but its image is {shape}; a '
-                    'transform of the pipeline treats them differently: is the map in seg_fields?'
-                )
             weight = name in (WEIGHT_FROM, WEIGHT_TO)
             values = F.pad(values, padding, value=0 if weight else self.seg_pad_val)
             # A PixelData refuses data of another size, so it is a new one.
             sample.set_field(PixelData(data=values), name)
+
+
+def check_sample(sample: Any, shape: tuple[int, int], training: bool) -> None:
+    """Refuse ground truth that doesn't fit its image or has no meaning.
+
+    Args:
+        sample: Data sample of a pair.
+        shape: (H, W) of its image.
+        training: Whether maps have to be of the image's size; in testing they may be of the size
+            that was stored (``ori_shape``).
+
+    Raises:
+        LabelFormatError: A map is of another size, or of real numbers.
+        LabelValueError: A map of change holds other values than 0, 1, 255, one of land cover a
+            value outside of 0..255.
+    """
+    name = getattr(sample, 'sample_id', 'a pair') if hasattr(sample, 'metainfo') else 'a pair'
+    fitting = {shape}
+    if not training:
+        fitting.add(tuple(getattr(sample, 'ori_shape', shape))[:2])
+    sizes = {}
+    for key, field in sample.items():
+        if not (key.startswith('gt_') and isinstance(field, PixelData) and 'data' in field):
+            continue
+        sizes[key] = tuple(field.data.shape[-2:])
+        if sizes[key] not in fitting or len(set(sizes.values())) > 1:
+            raise LabelFormatError(
+                f'{key} is {sizes[key]} (H, W) in {name}, but its image is {shape}; a transform of '
+                'the pipeline treats them differently: is the map in seg_fields?'
+            )
+        if key in (GT_CHANGE, GT_FROM, GT_TO):
+            _check_ground_truth(key, field.data, name)
+
+
+def _check_ground_truth(key: str, values: Tensor, name: str) -> None:
+    if values.is_floating_point() or values.is_complex():
+        raise LabelFormatError(
+            f'{key} of {name} has values of type {values.dtype}, expected whole numbers; a '
+            'transform has turned labels into real numbers'
+        )
+    if values.device.type != 'cpu' or not values.numel():
+        return
+    array = values.numpy()  # Five times as fast as torch at this.
+    low, high = int(array.min()), int(array.max())
+    highest = 1 if key == GT_CHANGE else IGNORE_INDEX
+    wrong = low < 0 or high > IGNORE_INDEX
+    if not wrong and highest < high:
+        wrong = bool(((array > highest) & (array != IGNORE_INDEX)).any())
+    if wrong:
+        raise LabelValueError(
+            f'{key} of {name} holds values from {low} to {high}, expected '
+            f'{"0, 1" if key == GT_CHANGE else "classes from 0 on"} and 255 (ignored); was it '
+            'loaded with tfinet_mm.LoadPairAnnotations?'
+        )
 
 
 def _check_equal_sizes(images: Sequence[Tensor]) -> None:

@@ -15,11 +15,13 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from tfinet_mm.datasets import SCDDataset, SyntheticSCDDataset
-from tfinet_mm.datasets.annotations import LoadedLabels, read_pair_labels
+from tfinet_mm.datasets.annotations import FROM, TO, LabelSpec, LoadedLabels, read_pair_labels
 from tfinet_mm.datasets.check import leaf_datasets
 from tfinet_mm.datasets.file_index import list_folder, match_folders
+from tfinet_mm.datasets.label_contract import decide_storage
 from tfinet_mm.datasets.scd_dataset import CHANGE_ROLE, IMAGE_ROLES, SEMANTIC_ROLES
 from tfinet_mm.errors import ClassMismatchError, LabelFormatError, MissingLabelsError
+from tfinet_mm.io.label_storage import LabelStorage
 from tfinet_mm.io.labels import read_semantic_label
 from tfinet_mm.structures import IGNORE_INDEX
 from tfinet_mm.utils.class_names import class_name
@@ -107,6 +109,17 @@ class PairsToLabel(Dataset[Pair]):
         self.names = [str(self._info(index)['sample_id']) for index in range(len(self._index))]
         self._check_names(split)
         self._truth = [part_truth(part, land_cover) for part in self.parts]
+        self._truth_storages = [self._decided(folders) for folders in self._truth]
+
+    def _decided(self, folders: Mapping[str, Sequence[str]] | None) -> Mapping[str, LabelStorage]:
+        """Return how the true land cover of each date is stored."""
+        if folders is None:
+            return {}
+        files = {
+            role: [paths[date] for paths in folders.values()]
+            for date, role in enumerate((FROM, TO))
+        }
+        return decide_storage(LabelSpec(self.table, 'land_cover'), files).storages
 
     def _check_names(self, split: str) -> None:
         if not self.names:
@@ -173,9 +186,10 @@ class PairsToLabel(Dataset[Pair]):
         if folders is None:
             return None
         info = self._info(index)
+        storages = self._truth_storages[part]
         maps = [
-            read_semantic_label(path, self.table, 'auto', info['window']).values
-            for path in folders[_scene(info)]
+            read_semantic_label(path, self.table, storages[role], info['window']).values
+            for role, path in zip((FROM, TO), folders[_scene(info)], strict=True)
         ]
         return maps[0], maps[1]
 

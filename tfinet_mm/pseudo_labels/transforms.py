@@ -13,6 +13,7 @@ from mmengine.logging import print_log
 from torch.utils.data import get_worker_info
 
 from tfinet_mm.datasets.annotations import to_land_cover
+from tfinet_mm.datasets.transforms.consistency import COMBINATIONS, label_combinations
 from tfinet_mm.errors import LabelFormatError, LabelValueError
 from tfinet_mm.io.images import PathLike
 from tfinet_mm.io.label_files import read_stored_label
@@ -131,6 +132,12 @@ class LoadPseudoLabels(BaseTransform):
         self._count(bool(absent), paths[0])
         for date, path in zip(DATES, paths, strict=True):
             self._fill(results, date, None if absent else path)
+        results[COMBINATIONS] = label_combinations(
+            results[SEG_CHANGE],
+            results[SEG_FROM],
+            results[SEG_TO],
+            results['label_spec'].table.num_classes,
+        )
         return results
 
     def _check_folders(self) -> None:

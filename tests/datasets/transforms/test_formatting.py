@@ -37,11 +37,11 @@ def test_packing():
 
 def test_packing_weights():
     weights = np.random.default_rng(0).random((4, 5)).astype(np.float32)
-    packed = PackPairInputs()({**results(), 'gt_weight_from': weights, 'gt_weight_to': weights[:1]})
+    packed = PackPairInputs()({**results(), 'gt_weight_from': weights, 'gt_weight_to': weights})
     sample = packed['data_samples']
     assert sample.gt_weight_from.data.dtype == torch.float32
     assert np.array_equal(sample.gt_weight_from.data[0].numpy(), weights)
-    assert sample.gt_weight_to.data.shape == (1, 1, 5)
+    assert sample.gt_weight_to.data.shape == (1, 4, 5)
 
 
 def test_packing_without_labels_and_of_real_numbers():
@@ -54,7 +54,7 @@ def test_packing_without_labels_and_of_real_numbers():
 def test_what_concat_cd_input_of_mmseg_gives():
     image = results()['img']
     joined = ConcatCDInput()(
-        dict(img=image[..., :3], img2=image[..., 3:], gt_seg_map=image[..., 0])
+        dict(img=image[..., :3], img2=image[..., 3:], gt_seg_map=image[..., 0] % 2)
     )
     packed = PackPairInputs()(joined)
     assert np.array_equal(packed['inputs'].numpy().transpose(1, 2, 0), image)

@@ -76,10 +76,43 @@ def test_images_of_different_sizes_are_both_named(make_scd, tmp_path):
         LoadImagePair()(entries(tmp_path)[0])
 
 
-@pytest.mark.parametrize('value_range', [(5, 5), (9, 1)])
+@pytest.mark.parametrize(
+    'value_range', [(5, 5), (9, 1), (0,), (None, 3), (0, float('inf')), (float('nan'), 1), 'ab', 3]
+)
 def test_bad_ranges(value_range):
     with pytest.raises(ValueError, match='low, high'):
         LoadImagePair(value_range=value_range)
+
+
+@pytest.mark.parametrize('bands', [[], ['a'], [1.5, 2, 3], [0, 1, 2], 'abc', 3, [True]])
+def test_bad_bands(bands):
+    with pytest.raises(ValueError, match='bands has to be a list of whole numbers'):
+        LoadImagePair(bands=bands)
+
+
+def float_pair(raster, nodata):
+    values = np.array([[[0, 10], [nodata, 40]]], np.float32)
+    return dict(img_path=[raster(f'{n}.tif', values, nodata=nodata) for n in 'ab'])
+
+
+def test_nodata_is_never_clipped_to_a_grey_value(raster):
+    load = dict(bands=[1], value_range=(0, 51))
+    with pytest.raises(ImageFormatError, match=r'a\.tif declares -9999 as nodata, which 25.00 %'):
+        LoadImagePair(**load)(float_pair(raster, -9999))
+    filled = LoadImagePair(**load, nodata_value=20)(float_pair(raster, -9999))
+    assert filled['img'][..., 0].tolist() == [[0, 50], [100, 200]]
+    # A nodata inside of the range is a value as any other: black borders of 8-bit pictures.
+    inside = LoadImagePair(**load)(float_pair(raster, 30))
+    assert inside['img'][..., 1].tolist() == [[0, 50], [150, 200]]
+    with pytest.raises(ValueError, match='nodata_value has to be'):
+        LoadImagePair(nodata_value=float('nan'))
+
+
+@pytest.mark.parametrize('dtype', ['<U3', object, np.complex64])
+def test_arrays_that_hold_no_numbers_are_refused(dtype):
+    pair = [np.ones((4, 4, 3)).astype(dtype)] * 2
+    with pytest.raises(ImageFormatError, match='image before'):
+        LoadImagePair(value_range=(0, 1))(dict(img_path=pair))
 
 
 def test_labels_of_another_size_than_the_image_are_both_named(make_scd, tmp_path):

@@ -21,6 +21,8 @@ def _batch(change, before, after):
     ):
         data = torch.full((1, 4, 4), 255)
         data[0, 1, 2] = value
+        if field == 'gt_sem_seg' and change == 1:
+            data[0, 0, 0] = 0
         sample.set_data({field: PixelData(data=data)})
     return {'data_samples': [sample]}
 
@@ -35,7 +37,7 @@ def _epoch(*batches):
 
 def test_one_labelled_pixel_is_enough():
     _epoch(_batch(255, 255, 255), _batch(1, 3, 2))
-    _epoch(_batch(0, 255, 2), _batch(255, 3, 255))
+    _epoch(_batch(1, 255, 2), _batch(255, 3, 255))
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,32 @@ def test_looks_at_the_first_epoch_only():
     hook = _epoch(_batch(1, 3, 2))
     hook.after_train_iter(None, 0, _batch(255, 255, 255))
     hook.after_train_epoch(None)
+
+
+def _whole(change, before, after):
+    """Give all pixels of a pair one value."""
+    batch = _batch(change, before, after)
+    for field in ('gt_sem_seg', 'gt_sem_seg_from', 'gt_sem_seg_to'):
+        data = batch['data_samples'][0].get(field).data
+        data[:] = data[0, 1, 2].clone()
+    return batch
+
+
+@pytest.mark.parametrize(
+    ('batches', 'message'),
+    [
+        ([_whole(1, 3, 2), _batch(255, 1, 1)], r'no pixel .* is unchanged.*unchanged_value=255'),
+        ([_whole(0, 3, 2)], r'no pixel .* is changed.*change_storage="0/255"'),
+        ([_batch(1, 3, 3), _batch(1, 0, 0)], 'one class on both dates'),
+    ],
+)
+def test_pairs_of_one_kind_stop(batches, message):
+    with pytest.raises(LabelValueError, match=message):
+        _epoch(*batches)
+
+
+def test_one_class_alone_may_replace_itself():
+    _epoch(_batch(1, 0, 0), _batch(1, 0, 0))
 
 
 class _Nothing(BaseModel):
@@ -119,7 +147,7 @@ def test_waits_for_land_cover_that_may_come_later(labels):
     hook = LabelCheckHook(iterations=2)
     for index in range(10):
         hook.after_train_iter(runner, index, _batch(*labels))
-    hook.after_train_iter(runner, 10, _batch(1, 3, 3))
+    hook.after_train_iter(runner, 10, _batch(1, 3, 2))
     for index in range(11, 20):
         hook.after_train_iter(runner, index, _batch(*labels))
     hook.after_train_epoch(runner)

@@ -11,6 +11,7 @@ from mmcv.transforms import BaseTransform
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
+from tfinet_mm.datasets.transforms.consistency import check_pair
 from tfinet_mm.errors import ImageFormatError
 from tfinet_mm.registry import TRANSFORMS
 from tfinet_mm.structures import (
@@ -53,13 +54,17 @@ class PackPairInputs(BaseTransform):
     ``gt_weight_from`` and ``gt_weight_to`` ((1, H, W) float32; where there are
     weights) and the metainfo.
 
-    Works on what mmseg's ``ConcatCDInput`` gives as well.
+    Works on what mmseg's ``ConcatCDInput`` gives as well. Before it packs a pair, it checks that
+    image and maps fit together, see :mod:`tfinet_mm.datasets.transforms.consistency`.
 
     Args:
         meta_keys: Keys that go to the metainfo, as far as they are there.
 
     Raises:
-        ImageFormatError: The image isn't (H, W, 2B).
+        ImageFormatError: The image isn't (H, W, 2B), or the one after isn't in it.
+        LabelFormatError: Maps differ from the image in size, are no whole numbers, or were moved
+            otherwise than one another.
+        LabelValueError: A map holds a value that has no meaning.
     """
 
     FIELDS = (
@@ -87,6 +92,12 @@ class PackPairInputs(BaseTransform):
                 'tfinet_mm.LoadImagePair. With mmseg.apis.inference_model give a list of pairs: '
                 'inference_model(model, [(before, after)])'
             )
+        if 'img2' in results:
+            raise ImageFormatError(
+                'the image after (img2) was loaded on its own and is not in img; put '
+                'mmseg.ConcatCDInput before packing, or load pairs with tfinet_mm.LoadImagePair'
+            )
+        check_pair(results)
         image = np.ascontiguousarray(results['img'].transpose(2, 0, 1))
         sample = SegDataSample()
         for key, name, dtype in self.FIELDS:

@@ -12,10 +12,12 @@ from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
 from tfinet_mm.datasets.annotations import read_pair_labels
+from tfinet_mm.datasets.transforms.consistency import COMBINATIONS, label_combinations
 from tfinet_mm.errors import ImageFormatError, LabelFormatError
-from tfinet_mm.io.images import join_dates, read_image, select_bands
+from tfinet_mm.io.images import declared_nodata, join_dates, read_image, select_bands
 from tfinet_mm.registry import TRANSFORMS
 from tfinet_mm.structures import SEG_CHANGE, SEG_FROM, SEG_TO
+from tfinet_mm.utils.config.values import is_number, is_whole
 
 LABEL_PATHS = ('seg_map_path', 'seg_map_path_from', 'seg_map_path_to')
 
@@ -38,25 +40,28 @@ class LoadImagePair(BaseTransform):
         value_range: (low, high), the stored values that become 0 and 255;
             what lies outside is clipped. Needed for everything but 8 bit,
             where by default the values stay as they are.
+        nodata_value: Stored value that pixels get which the file declares as
+            nodata. Without it, such pixels are an error where ``value_range``
+            would turn them into 0 or 255 (a nodata of -9999, say).
 
     Raises:
         ImageFormatError: An image is damaged, has other bands or another depth
             than asked for, or the two differ in size or type.
+        ValueError: An option is no list of bands, no range or no number.
     """
 
     def __init__(
         self,
         bands: Sequence[int] | None = None,
         value_range: Sequence[float] | None = None,
+        nodata_value: float | None = None,
     ) -> None:
         """See the class."""
-        self.bands = None if bands is None else [int(band) for band in bands]
-        self.value_range = None
-        if value_range is not None:
-            low, high = value_range
-            if not high > low:
-                raise ValueError(f'value_range has to be (low, high), got {tuple(value_range)}')
-            self.value_range = (float(low), float(high))
+        self.bands = _checked_bands(bands)
+        self.value_range = _checked_range(value_range)
+        if nodata_value is not None and not is_number(nodata_value):
+            raise ValueError(f'nodata_value has to be a finite number, got {nodata_value!r}')
+        self.nodata_value = nodata_value
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Load the images that ``img_path`` names."""
@@ -95,15 +100,45 @@ class LoadImagePair(BaseTransform):
             ImageFormatError: See the class.
         """
         if not isinstance(image, np.ndarray):
-            return read_image(image, self.bands, window)
+            values = read_image(image, self.bands, window)
+            if self.value_range is None and self.nodata_value is None:
+                return values
+            return self._without_nodata(values, name)
         values = image[..., None] if image.ndim == 2 else image
         if values.ndim != 3 or 0 in values.shape:
             raise ImageFormatError(
                 f'{name} is an array of shape {image.shape}, expected (height, width, bands); '
                 'give several images as a list'
             )
+        if values.dtype.kind not in 'buif':
+            raise ImageFormatError(
+                f'{name} is an array of type {values.dtype}, expected numbers (uint8, or others '
+                'with value_range)'
+            )
         chosen = [number - 1 for number in select_bands(name, values.shape[2], self.bands)]
         return np.ascontiguousarray(values[..., chosen])
+
+    def _without_nodata(self, values: np.ndarray, path: str) -> np.ndarray:
+        """Fill pixels that a file declares as nodata, or refuse those that would be clipped."""
+        for band, nodata in enumerate(declared_nodata(path, self.bands)):
+            if nodata is None:
+                continue
+            missing = np.isnan(values[..., band]) if np.isnan(nodata) else None
+            missing = values[..., band] == nodata if missing is None else missing
+            if not missing.any():
+                continue
+            if self.nodata_value is not None:
+                values[..., band][missing] = self.nodata_value
+                continue
+            low, high = self.value_range or (-np.inf, np.inf)
+            if not low <= nodata <= high:
+                raise ImageFormatError(
+                    f'{path} declares {nodata:g} as nodata, which {100 * missing.mean():.2f} % of '
+                    f'its pixels hold and value_range=({low:g}, {high:g}) would make a grey value; '
+                    'set the stored value that replaces them, such as the mean: '
+                    'LoadImagePair(..., nodata_value=...)'
+                )
+        return values
 
     def combine(self, results: dict[str, Any], images: Sequence[np.ndarray]) -> dict[str, Any]:
         """Do the rest for images that have been read, with the bands wanted.
@@ -130,6 +165,11 @@ class LoadImagePair(BaseTransform):
         return results
 
     def _to_byte_range(self, image: np.ndarray, path: str) -> np.ndarray:
+        if image.dtype.kind not in 'buif':
+            raise ImageFormatError(
+                f'{path} holds values of type {image.dtype}, expected whole or real numbers; '
+                'convert it (of complex numbers, to their magnitude)'
+            )
         if self.value_range is None:
             if image.dtype == np.uint8:
                 return image
@@ -151,7 +191,34 @@ class LoadImagePair(BaseTransform):
 
     def __repr__(self) -> str:
         """Name and options."""
-        return f'{type(self).__name__}(bands={self.bands}, value_range={self.value_range})'
+        return (
+            f'{type(self).__name__}(bands={self.bands}, value_range={self.value_range}, '
+            f'nodata_value={self.nodata_value})'
+        )
+
+
+def _checked_bands(bands: Any) -> list[int] | None:
+    if bands is None:
+        return None
+    listed = isinstance(bands, Sequence) and not isinstance(bands, str)
+    if not listed or not bands or not all(is_whole(one) and one >= 1 for one in bands):
+        raise ValueError(
+            f'bands has to be a list of whole numbers counted from 1, like [4, 3, 2], got {bands!r}'
+        )
+    return [int(band) for band in bands]
+
+
+def _checked_range(value_range: Any) -> tuple[float, float] | None:
+    if value_range is None:
+        return None
+    listed = isinstance(value_range, Sequence) and not isinstance(value_range, str)
+    fits = listed and len(value_range) == 2 and all(is_number(one) for one in value_range)
+    if not fits or not value_range[1] > value_range[0]:
+        raise ValueError(
+            'value_range has to be (low, high), two finite numbers of which the second is larger, '
+            f'got {value_range!r}'
+        )
+    return float(value_range[0]), float(value_range[1])
 
 
 @TRANSFORMS.register_module()
@@ -169,7 +236,8 @@ class LoadPairAnnotations(BaseTransform):
     ``gt_seg_map`` (1 changed, 0 unchanged, 255 ignored), ``gt_seg_map_from``
     and ``gt_seg_map_to`` (0..K-1, 255 unknown). ``label_storages`` tells how
     each file was stored, ``label_conflicts`` how many pixels are ignored because
-    the files contradict each other.
+    the files contradict each other, ``label_unknown`` how many because their
+    colours are of no class, ``label_combinations`` which values occur at one pixel.
 
     Raises:
         LabelFormatError: A label can't be read, or differs in size from the image
@@ -198,6 +266,11 @@ class LoadPairAnnotations(BaseTransform):
             results[key] = values
             if key not in fields:
                 fields.append(key)
+        maps = (loaded.change, loaded.cover_from, loaded.cover_to)
+        if all(one is not None for one in maps):
+            classes = results['label_spec'].table.num_classes
+            results[COMBINATIONS] = label_combinations(*maps, classes)  # type: ignore[arg-type]
+        results['label_unknown'] = loaded.unknown
         results['label_storages'] = loaded.storages
         results['label_conflicts'] = loaded.conflicts
         if loaded.conflicts and not self._warned:

@@ -8,6 +8,7 @@ from typing import Any
 from mmcv.transforms import BaseTransform
 from mmcv.transforms.utils import cache_randomness
 
+from tfinet_mm.datasets.transforms.consistency import COMBINATIONS
 from tfinet_mm.io.images import join_dates, split_dates
 from tfinet_mm.registry import TRANSFORMS
 from tfinet_mm.structures import SEG_FROM, SEG_TO, WEIGHT_FROM, WEIGHT_TO
@@ -58,6 +59,8 @@ class ExchangeDates(BaseTransform):
         for first, second in self.PAIRS:
             if first in results and second in results:
                 results[first], results[second] = results[second], results[first]
+        if COMBINATIONS in results:
+            results[COMBINATIONS] = frozenset((c, to, fr) for c, fr, to in results[COMBINATIONS])
         if 'img_path' in results:
             results['img_path'] = list(reversed(results['img_path']))
         results['exchanged'] = not results.get('exchanged', False)

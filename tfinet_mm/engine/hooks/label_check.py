@@ -22,19 +22,41 @@ FIELDS = {
 }
 
 
+UNCHANGED, CHANGED, DIFFERENT, SEVERAL = 'unchanged', 'changed', 'different', 'several'
+NEEDED = {
+    UNCHANGED: (
+        'no pixel of the training pairs is unchanged, so that a network learns to call everything '
+        'changed: does a value other than 0 stand for unchanged (unchanged_value=255), or do the '
+        'labels hold the land cover everywhere (label_semantics="land_cover" and change masks)?'
+    ),
+    CHANGED: (
+        'no pixel of the training pairs is changed, so that a network learns to call nothing '
+        'changed: is 255 of the masks changed rather than ignored (change_storage="0/255")?'
+    ),
+    DIFFERENT: (
+        'every changed pixel of the training pairs has one class on both dates: are both labels of '
+        'one date, or are they change masks?'
+    ),
+}
+"""What has to occur in the pairs besides labels, and the error where it doesn't."""
+
+
 @HOOKS.register_module()
 class LabelCheckHook(Hook):
-    """Raise an error early in a training if no pixel had a label.
+    """Raise an error early in a training if its labels teach nothing.
 
     A loss over ignored pixels only is 0, so such a training would run to its
-    end and learn nothing. Labels are checked until one is found, usually in
-    the first pair. Missing labels are an error
+    end and learn nothing. Without unchanged pixels, without changed pixels, or
+    with one class on both dates at all changed pixels, it would learn one answer.
+    Labels are checked until all of these are found, usually in the first pairs.
+    Missing ones are an error
 
     - after ``iterations`` iterations, where no pixel had any label, or pixels
       changed and none of them had a land cover;
     - after the first pass over the data, in a loop of epochs or of iterations,
-      where any of the three label maps had none. (Land cover may be labelled in
-      few pairs, where few of them changed.)
+      where any of the three label maps had none, no pixel was unchanged or
+      changed, or none changed its class though there are several. (Land cover
+      may be labelled in few pairs, where few of them changed.)
 
     Args:
         iterations: Number of iterations before the first check, which comes after
@@ -42,7 +64,8 @@ class LabelCheckHook(Hook):
 
     Raises:
         LabelValueError: Every pixel of every pair, on all ranks, was ignored in
-            one of the label maps; the message names the map and the first file.
+            one of the label maps, or all of them are of one kind; the message names
+            the map and the first file.
         ValueError: ``iterations`` is below 1.
     """
 
@@ -51,7 +74,7 @@ class LabelCheckHook(Hook):
             raise ValueError(f'iterations must be 1 or more, got {iterations}')
         self.iterations = iterations
         self._missing = set(FIELDS)
-        self._changed = False
+        self._seen_kinds: set[str] = set()
         self._first = 'unknown file'
         self._seen = 0
         self._done = False
@@ -74,10 +97,9 @@ class LabelCheckHook(Hook):
         for field in list(self._missing):
             if any((getattr(s, field).data != IGNORE_INDEX).any() for s in samples if field in s):
                 self._missing.discard(field)
-        if self._missing and not self._changed:
-            self._changed = any(
-                (getattr(s, GT_CHANGE).data == 1).any() for s in samples if GT_CHANGE in s
-            )
+        if not self._seen_kinds.issuperset(KINDS):
+            for sample in samples:
+                self._seen_kinds |= _kinds(sample)
         # All ranks must compare at the same iterations, whatever each has found.
         one_pass = math.inf if runner is None else len(runner.train_dataloader)
         if self._seen >= one_pass:
@@ -93,15 +115,21 @@ class LabelCheckHook(Hook):
     def _check(self, whole_pass: bool) -> None:
         """Compare the findings of the ranks, and refuse to train where no pixel has a label."""
         found = torch.tensor(
-            [*(field not in self._missing for field in FIELDS), self._changed], dtype=torch.long
+            [
+                *(field not in self._missing for field in FIELDS),
+                *(kind in self._seen_kinds for kind in KINDS),
+            ],
+            dtype=torch.long,
         )
         all_reduce(found)
-        *counts, changed = found.tolist()
+        counts, kinds = found.tolist()[: len(FIELDS)], found.tolist()[len(FIELDS) :]
+        seen = {kind for kind, count in zip(KINDS, kinds, strict=True) if count}
         missing = [what for what, count in zip(FIELDS.values(), counts, strict=True) if not count]
-        if not missing:
+        if not missing and (whole_pass or seen.issuperset(KINDS)):
             self._done = True
+            self._check_kinds(seen)
             return
-        if not whole_pass and any(counts) and not (changed and not any(counts[1:])):
+        if not whole_pass and any(counts) and not (CHANGED in seen and not any(counts[1:])):
             return
         self._done = True
         raise LabelValueError(
@@ -110,3 +138,39 @@ class LabelCheckHook(Hook):
             'to learn from. Run tools/check_dataset.py on the config'
             + ('' if whole_pass else ', or look later with label_check=dict(iterations=...)')
         )
+
+    def _check_kinds(self, seen: set[str]) -> None:
+        """Refuse pairs whose pixels are all of one kind."""
+        needed = [UNCHANGED, CHANGED]
+        # Of one class alone, before and after can't differ.
+        needed += [DIFFERENT] if SEVERAL in seen else []
+        for kind in needed:
+            if kind not in seen:
+                raise LabelValueError(
+                    f'{NEEDED[kind]} The first file is {self._first}; run tools/check_dataset.py '
+                    'on the config'
+                )
+
+
+KINDS = (UNCHANGED, CHANGED, DIFFERENT, SEVERAL)
+
+
+def _kinds(sample: Any) -> set[str]:
+    """Return which kinds of pixels a sample has: unchanged, changed, of a changed class, ..."""
+    found: set[str] = set()
+    if GT_CHANGE not in sample:
+        return found
+    change = getattr(sample, GT_CHANGE).data
+    changed = change == 1
+    if (change == 0).any():
+        found.add(UNCHANGED)
+    if changed.any():
+        found.add(CHANGED)
+    if GT_FROM in sample and GT_TO in sample:
+        before, after = getattr(sample, GT_FROM).data, getattr(sample, GT_TO).data
+        known = changed & (before != IGNORE_INDEX) & (after != IGNORE_INDEX)
+        if (known & (before != after)).any():
+            found.add(DIFFERENT)
+        if (known & (before > 0)).any() or DIFFERENT in found:
+            found.add(SEVERAL)
+    return found

@@ -1,0 +1,74 @@
+"""How labels are stored, decided once for a data set and asserted at each of its files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tfinet_mm.structures import IGNORE_INDEX
+
+STATED_STORAGES = ('auto', 'index', 'palette', 'rgb')
+"""Storages of semantic labels that an option can state."""
+
+SEMANTIC_STORAGES = (*STATED_STORAGES, 'colours')
+CHANGE_STORAGES = ('auto', '0/1', '0/255', 'palette', 'semantic')
+UNKNOWN_COLOURS = ('error', 'ignore')
+
+
+@dataclass(frozen=True)
+class LabelStorage:
+    """Storage of the labels of one role of a data set: the before, the after, or the change.
+
+    Attributes:
+        name: Of semantic labels 'index' (values are class indices, whatever a palette says),
+            'palette' (colours of the stored palette), 'rgb' (colours), 'colours' (either of
+            these two); of change masks '0/1' (255 ignored), '0/255' (255 changed), 'palette'
+            (black unchanged, white changed), 'semantic' (a semantic label, changed where it has
+            a class). 'auto' decides from a single file.
+        unchanged_value: Index that stands for "unchanged": 0, or 255 where nothing is ignored.
+        tolerance: Difference of a colour from a class colour, in the band that differs most
+            (0..255), up to which it is that class.
+        unknown_colours: 'error', or 'ignore' to leave pixels of no class colour out (255).
+        reason: What the decision rests on, for the log; empty where it was stated.
+
+    Raises:
+        ValueError: An option has an unknown value.
+    """
+
+    name: str = 'auto'
+    unchanged_value: int = 0
+    tolerance: int = 0
+    unknown_colours: str = 'error'
+    reason: str = ''
+
+    def __post_init__(self) -> None:
+        """Check the options."""
+        known = dict.fromkeys((*SEMANTIC_STORAGES, *CHANGE_STORAGES))
+        if self.name not in known:
+            raise ValueError(f'label storage has to be one of {tuple(known)}, got {self.name!r}')
+        if self.unchanged_value not in (0, IGNORE_INDEX):
+            raise ValueError(f'unchanged_value has to be 0 or 255, got {self.unchanged_value!r}')
+        whole = isinstance(self.tolerance, int) and not isinstance(self.tolerance, bool)
+        if not whole or not 0 <= self.tolerance < 128:
+            raise ValueError(
+                f'colour_tolerance has to be a whole number from 0 to 127, got {self.tolerance!r}'
+            )
+        if self.unknown_colours not in UNKNOWN_COLOURS:
+            raise ValueError(
+                f'unknown_colours has to be one of {UNKNOWN_COLOURS}, got {self.unknown_colours!r}'
+            )
+
+    def __str__(self) -> str:
+        """Return the storage in words, for the log."""
+        return f'{self.name} ({self.reason or "as stated"})'
+
+
+def as_storage(storage: str | LabelStorage, known: tuple[str, ...], what: str) -> LabelStorage:
+    """Return a name as storage, if it is one of ``known``.
+
+    Raises:
+        ValueError: It isn't; the message calls it ``what``.
+    """
+    name = storage.name if isinstance(storage, LabelStorage) else storage
+    if name not in known:
+        raise ValueError(f'{what} has to be one of {known}, got {name!r}')
+    return storage if isinstance(storage, LabelStorage) else LabelStorage(storage)
