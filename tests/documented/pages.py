@@ -24,7 +24,9 @@ PARSED_ONLY = {
         'tests/tools/test_pseudo_label.py'
     ),
     r'tools/slurm_\w+\.sh': 'a cluster: tests/tools/test_dist.py has a stand-in for srun',
-    r'predict\.py .*--(jobs|executor)': 'several processes, or a cluster: tests/apis/test_command_jobs.py',
+    r'predict\.py .*--(jobs|executor)': (
+        'several processes, or a cluster: tests/apis/test_command_jobs.py'
+    ),
     r'equal_time/run\.py': 'trains every network: tests/projects/test_equal_time.py',
     r'pretrain/run\.py': 'hours of training: in small in tests/projects/test_pretrain.py',
     r'pretrain/score_real\.py': 'downloaded data: made-up pairs in tests/projects/test_pretrain.py',
