@@ -77,6 +77,18 @@ def test_options_of_scenes(words, expected):
     assert reading_options(parse_args([*CALL, *words.split()])) == expected
 
 
+def test_the_names_of_before_are_taken_and_not_shown(capsys):
+    args = parse_args([*CALL, '--as', 'picture', '--value-range', '0', '3000'])
+    assert args.input_type == 'picture'
+    assert args.stretch == parse_args([*CALL, '--stretch', '0', '3000']).stretch
+    with pytest.raises(SystemExit):
+        parse_args(['--help'])
+    shown = capsys.readouterr().out
+    assert '--input-type' in shown
+    assert '--as ' not in shown
+    assert '--value-range' not in shown
+
+
 @pytest.mark.parametrize(
     ('words', 'message'),
     [

@@ -62,6 +62,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         choices=KINDS,
         help='scenes on the ground or plain pictures (default: georeferenced rasters are scenes)',
     )
+    # The names of before, for scripts that still have them.
+    parser.add_argument('--as', dest='input_type', choices=KINDS, help=argparse.SUPPRESS)
     parser.add_argument(
         '--key-pattern',
         type=_pattern,
@@ -195,6 +197,7 @@ def _add_images(group: Any) -> None:
         help='values that become 0 and 255: LOW HIGH; for a scene also LOW,HIGH for each band, '
         'percentiles, or before=... after=...',
     )
+    group.add_argument('--value-range', dest='stretch', nargs=2, help=argparse.SUPPRESS)
 
 
 def _add_scenes(group: Any) -> None:

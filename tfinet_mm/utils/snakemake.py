@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import os
 import pkgutil
-import shlex
 import signal
 import subprocess
 import sys
@@ -35,6 +34,9 @@ def thread_words(threads: int | None = None) -> str:
         found['OMP_NUM_THREADS'] = str(threads)
     unset = [word for name, value in found.items() if value is None for word in ('-u', name)]
     kept = [f'{name}={value}' for name, value in found.items() if value is not None]
+    # A prediction without jobs doesn't need it, nor that its file can be read.
+    import shlex
+
     return shlex.join([*unset, *kept])
 
 
