@@ -11,7 +11,7 @@ from __future__ import annotations
 import os
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -212,17 +212,48 @@ def read_raster(
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
             with rasterio.open(path) as raster:
-                numbers = select_bands(path, raster.count, bands)
+                colours = _colours(raster)
+                found = raster.count if colours is None else 3
+                numbers = select_bands(path, found, bands)
+                if colours is not None and set(numbers) == {1}:
+                    raise ImageFormatError(
+                        f'{path} stores numbers of colours in one band, with a colour table, '
+                        f'which is read as red, green and blue (bands 1 to 3); got '
+                        f'bands={numbers}. Leave the option bands (--bands) out, or write the '
+                        'colours to a file of three bands: gdal_translate -expand rgb'
+                    )
                 box = None
                 if window is not None:
                     checked = check_window(path, window, raster.width, raster.height)
                     box = rasterio.windows.Window(*checked)
-                values = raster.read(numbers, window=box)
+                if colours is None:
+                    values = raster.read(numbers, window=box)
+                else:
+                    # A number without a colour is black, as in GDAL.
+                    stored = np.minimum(raster.read(1, window=box), len(colours) - 1)
+                    values = colours[stored][..., [n - 1 for n in numbers]].transpose(2, 0, 1)
     except rasterio.errors.RasterioError as error:
         raise ImageFormatError(
             f'{path} can not be read as an image ({error}); is it damaged?'
         ) from error
     return np.ascontiguousarray(values.transpose(1, 2, 0))
+
+
+def _colours(raster: Any) -> np.ndarray | None:
+    """Return the colour table (N, 3) of a raster that stores numbers of colours.
+
+    The last entry is black, for numbers that have no colour.
+    """
+    if raster.colorinterp[0].name != 'palette' or raster.count > 2:
+        return None
+    try:
+        table = raster.colormap(1)
+    except ValueError:
+        return None
+    colours = np.zeros((max(table) + 2, 3), np.uint8)
+    for number, colour in table.items():
+        colours[number] = colour[:3]
+    return colours
 
 
 def join_dates(before: np.ndarray, after: np.ndarray) -> np.ndarray:

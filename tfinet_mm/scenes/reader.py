@@ -15,7 +15,8 @@ import numpy as np
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, check_window, import_rasterio
 from tfinet_mm.scenes.dates import SceneDate
-from tfinet_mm.scenes.grid import common_grid
+from tfinet_mm.scenes.grid import beside, common_grid
+from tfinet_mm.scenes.stretch import Stretch, check_tags, tags_differ
 
 VIEWERS = ('.aux.xml', '.ovr')
 """Endings of files that a viewer puts beside a raster."""
@@ -51,6 +52,13 @@ class ScenePair:
         same_grid: Take pixel (0, 0) of both as the same place and ignore the
             georeference of ``after``; both must be of one size.
 
+        ignore_scale: Take stored numbers as they are, whatever scale and offset
+            the bands of the files state.
+
+    A stretch counts in the stored numbers of ``before``. Where ``after`` states
+    another scale or offset, its numbers are converted to those of ``before``,
+    unless ``stretch`` is given for each date.
+
     Two files that both lack a CRS count as one pixel grid if size and
     transform are equal, as they are in files without any georeference.
 
@@ -80,6 +88,7 @@ class ScenePair:
         after_crs: Any = None,
         same_grid: bool = False,
         nodata: float | Mapping[str, float] | None = None,
+        ignore_scale: bool = False,
     ) -> None:
         self._files = contextlib.ExitStack()
         with contextlib.ExitStack() as files:
@@ -93,14 +102,16 @@ class ScenePair:
             _check_bands(dates[0], dates[1])
             _check_georeference(dates[0], dates[1], same_grid)
             self.bands = len(dates[0].bands)
-            self.stretches = tuple(
-                date.stretch(_of_date(stretch, date.role), percentiles) for date in dates
-            )
+            self.stretches = _stretches(dates, stretch, percentiles, ignore_scale)
+            base, other = dates[::-1] if grid == 'after' else dates
+            other.grid = beside(other.grid, base.grid)
             self.grid = common_grid(
                 dates[0].grid, dates[1].grid, grid, tuple(f' ({date.path})' for date in dates)
             )
             for date in dates:
                 date.place(self.grid, resampling, files)
+            if not _is_made(stretch):
+                _warn_of_constant_bands(*dates)
             self._files = files.pop_all()
         self._dates = dates
 
@@ -130,11 +141,12 @@ class ScenePair:
             The pair (2B, h, w), before's bands then after's, in 0..255: uint8
             where both dates are taken as they are, else float32; invalid pixels
             are 0. And a mask (h, w) bool of the pixels that are valid on both
-            dates: inside both scenes, not transparent, not nodata (a pixel is
-            nodata where all bands of the file are) and finite in each band read.
+            dates: inside both scenes, not masked, not transparent, not nodata (in any
+            band read; of 8 bit in all bands of the file) and finite in each band read.
 
         Raises:
             ImageFormatError: The window reaches over the grid.
+            SceneError: A file is damaged there; the message names file, window and band.
         """
         size = self.grid.width, self.grid.height
         box = check_window('the common grid', window or (0, 0, *size), *size)
@@ -221,6 +233,38 @@ def _check_bands(before: SceneDate, after: SceneDate) -> None:
         )
 
 
+def _is_made(stretch: Any) -> bool:
+    return isinstance(stretch, Mapping) and all(
+        isinstance(value, Stretch) for value in stretch.values()
+    )
+
+
+def _stretches(
+    dates: Sequence[SceneDate], wanted: Any, percentiles: Any, ignore_scale: bool
+) -> tuple[Stretch, ...]:
+    """Return the stretch of each date, in its own stored numbers."""
+    found = tuple(date.stretch(_of_date(wanted, date.role), percentiles) for date in dates)
+    if ignore_scale or isinstance(wanted, Mapping | Stretch) or wanted == 'percentiles':
+        return found
+    before, after = dates
+    if not tags_differ(before.tags, after.tags):
+        return found
+    check_tags(before.tags, after.tags, (before.name, after.name))
+    return found[0], found[1].converted(before.tags, after.tags)
+
+
+def _warn_of_constant_bands(before: SceneDate, after: SceneDate) -> None:
+    first, second = before.constant_bands(), after.constant_bands()
+    for date, own, other in ((before, first, second), (after, second, first)):
+        for position in sorted(set(own) - set(other)):
+            warnings.warn(
+                f'band {date.bands[position]} of {date.name} is {own[position]:g} in all valid '
+                'pixels that were looked at, and varies on the other date, which the network sees '
+                'as change; check the file, or choose other bands (--bands)',
+                stacklevel=4,
+            )
+
+
 def _check_georeference(before: SceneDate, after: SceneDate, same_grid: bool) -> None:
     sizes = [f'{date.grid.width} x {date.grid.height}' for date in (before, after)]
     if same_grid:
@@ -231,6 +275,14 @@ def _check_georeference(before: SceneDate, after: SceneDate, same_grid: bool) ->
             )
         after.grid = before.grid
         return
+    for date in (before, after):
+        if date.placed_by:
+            raise SceneError(
+                f'{date.name} is placed on the ground by {date.placed_by} alone, expected a '
+                'transform and a CRS; warp it first: gdalwarp -t_srs EPSG:... IN OUT (with -tps, '
+                '-rpc or -geoloc as needed). If both files show the same pixels, state '
+                'same_grid=True (--same-grid), or predict them as pictures (--input-type picture)'
+            )
     missing = [date for date in (before, after) if date.grid.crs is None]
     if not missing or (len(missing) == 2 and before.grid == after.grid):
         return
