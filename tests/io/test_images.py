@@ -167,3 +167,20 @@ def test_joining_and_splitting_dates(bands, dtype):
     assert np.array_equal(pair, np.concatenate([before, after], axis=2))
     for half, expected in zip(split_dates(pair), (before, after), strict=True):
         assert np.array_equal(half.reshape(expected.shape), expected)
+
+
+def test_a_tiff_of_numbers_of_colours_gives_its_colours(tmp_path):
+    rasterio = pytest.importorskip('rasterio')
+    numbers = np.random.default_rng(0).integers(0, 5, (6, 7)).astype(np.uint8)
+    colours = np.random.default_rng(1).integers(0, 256, (5, 3))
+    path = tmp_path / 'palette.tif'
+    size = dict(count=1, height=6, width=7, dtype='uint8')
+    with rasterio.open(path, 'w', driver='GTiff', **size) as file:
+        file.write(numbers, 1)
+        file.write_colormap(1, {number: tuple(map(int, c)) for number, c in enumerate(colours)})
+    np.testing.assert_array_equal(read_image(path), colours[numbers])
+    np.testing.assert_array_equal(
+        read_image(path, bands=[3, 1], window=(1, 2, 3, 4)), colours[numbers[2:6, 1:4]][..., [2, 0]]
+    )
+    with pytest.raises(ImageFormatError, match=r'colour table.*-expand rgb'):
+        read_image(path, bands=[1, 1, 1])

@@ -230,7 +230,8 @@ def read_raster(
                     values = raster.read(numbers, window=box)
                 else:
                     # A number without a colour is black, as in GDAL.
-                    stored = np.minimum(raster.read(1, window=box), len(colours) - 1)
+                    stored = raster.read(1, window=box).astype(np.int64)
+                    stored = stored.clip(0, len(colours) - 1)
                     values = colours[stored][..., [n - 1 for n in numbers]].transpose(2, 0, 1)
     except rasterio.errors.RasterioError as error:
         raise ImageFormatError(

@@ -126,7 +126,7 @@ class SceneDate:
         return alpha
 
     def _is_picture(self, alpha: int) -> bool:
-        boxes = sample_windows(self._raster)
+        boxes = sample_windows(self._raster.width, self._raster.height)
         parts = [self._read(self._raster, [alpha], window=box).ravel() for box in boxes]
         values = np.concatenate(parts)
         between = (values > 0) & (values < values.max(initial=0))
@@ -171,15 +171,16 @@ class SceneDate:
             return percentile_stretch(*self._picture(), percentiles, self.name)
         return stated_stretch(wanted, len(self.bands), self.name)
 
-    def constant_bands(self) -> dict[int, float]:
+    def constant_bands(self, target: SceneGrid) -> dict[int, float]:
         """Return the position and the value of each band that is the same in all valid pixels.
 
-        A few windows are read; a reduced picture of the whole file only where they are constant.
+        A few windows of ``target`` are read; a reduced picture of it only where they are constant.
+        Nothing outside it is: a file may be damaged where nobody reads it.
         """
-        found = self._constant(
-            [self._values(self._raster, window=box) for box in sample_windows(self._raster)]
-        )
-        return self._constant([self._picture()]) if found else {}
+        boxes = sample_windows(target.width, target.height)
+        if not self._constant([self.read(box) for box in boxes]):
+            return {}
+        return self._constant([self.picture(target, target.reduced(SAMPLE_SIDE))])
 
     def _constant(self, parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[int, float]:
         seen = np.concatenate([values[:, valid] for values, valid in parts], axis=1)

@@ -163,7 +163,7 @@ def common_grid(
             f"expected grid='before', 'after' or the size of a pixel as a number, got {grid!r}"
         )
     left, top, right, bottom = 0, 0, base.width, base.height
-    columns, rows = outline_in(base, other, names)
+    columns, rows = outline_in(base, other)
     # The outline of a place around a pole, or across 180 degrees, doesn't enclose it.
     columns, rows = map(np.concatenate, zip((columns, rows), inside_of(base, other), strict=True))
     if columns.size:
@@ -320,6 +320,29 @@ def warp_crs(source: SceneGrid, target: SceneGrid) -> Any:
     return type(source.crs).from_user_input(f'{text} +lon_wrap={middle:.12g} +type=crs')
 
 
+def check_systems(before: SceneGrid, after: SceneGrid, names: tuple[str, str]) -> None:
+    """Refuse two CRS between which PROJ knows no way.
+
+    Args:
+        before: Grid of the first scene.
+        after: Grid of the second.
+        names: Date and file of both, for messages.
+
+    Raises:
+        SceneError: They are of two planets, or one has local coordinates.
+    """
+    x, y = (np.array([value]) for value in after.centre())
+    try:
+        _transform(after.crs, before.crs, x, y)
+    except SceneError as error:
+        raise SceneError(
+            f'{names[0]} and {names[1]} have CRS between which coordinates can not be '
+            f'transformed, {_crs_name(before.crs)} and {_crs_name(after.crs)} (local coordinates, '
+            'or another planet); give files of one place, or state the CRS of a wrong one: '
+            'before_crs, after_crs (--before-crs, --after-crs)'
+        ) from error
+
+
 def check_warp(source: SceneGrid, target: SceneGrid, name: str) -> None:
     """Refuse a warp that would lose a part of the common ground.
 
@@ -331,7 +354,7 @@ def check_warp(source: SceneGrid, target: SceneGrid, name: str) -> None:
         name: Date and file, for messages.
 
     Raises:
-        SceneError: More than a hundredth of the points doesn't come back.
+        SceneError: More than a hundredth of the points come back outside the source.
     """
     if source.crs == target.crs:
         return
@@ -341,13 +364,7 @@ def check_warp(source: SceneGrid, target: SceneGrid, name: str) -> None:
     back = _transform(target.crs, warp_crs(source, target), *there)
     with np.errstate(invalid='ignore'):
         landed = _is_inside(target, *there)
-        found = apply_affine(~source.transform, *back)
-        off = np.hypot(found[0] - columns, found[1] - rows)
-        lost = landed & ~(off <= 1 + 1e-3 * max(source.width, source.height))
-    circle = turn(source.crs)
-    if circle is not None:
-        # All longitudes are one point at a pole.
-        lost &= np.abs(y) < circle / 4 * (1 - 1e-6)
+        lost = landed & ~_is_inside(source, *back, margin=1)
     if lost.sum() > LOST_SHARE * landed.sum():
         raise SceneError(
             f'{name} can not be warped to the grid of the result: {lost.sum()} of {landed.sum()} '
@@ -370,12 +387,11 @@ def _lattice(grid: SceneGrid) -> tuple[np.ndarray, np.ndarray]:
     return columns.ravel(), rows.ravel()
 
 
-def _is_inside(grid: SceneGrid, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+def _is_inside(grid: SceneGrid, x: np.ndarray, y: np.ndarray, margin: float = 0) -> np.ndarray:
+    """Return whether points lie in a grid, or up to ``margin`` pixels beside it."""
     columns, rows = apply_affine(~grid.transform, x, y)
-    inside: np.ndarray = (
-        (columns >= 0) & (columns <= grid.width) & (rows >= 0) & (rows <= grid.height)
-    )
-    return inside
+    inside: np.ndarray = (columns >= -margin) & (columns <= grid.width + margin)
+    return inside & (rows >= -margin) & (rows <= grid.height + margin)
 
 
 def inside_of(base: SceneGrid, other: SceneGrid) -> tuple[np.ndarray, np.ndarray]:
@@ -392,7 +408,7 @@ def inside_of(base: SceneGrid, other: SceneGrid) -> tuple[np.ndarray, np.ndarray
 
 
 def _transform(
-    source: Any, target: Any, x: np.ndarray, y: np.ndarray, names: tuple[str, ...] = ('', '')
+    source: Any, target: Any, x: np.ndarray, y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Transform points; infinite where there is no answer."""
     if source == target:
@@ -405,10 +421,8 @@ def _transform(
         found = transform(source, target, x.tolist(), y.tolist())
     except (CPLE_BaseError, RasterioError) as error:
         raise SceneError(
-            f'before{names[0]} and after{names[1]} have CRS between which coordinates can not be '
-            f'transformed: {_crs_name(source)} and {_crs_name(target)} (another planet, or local '
-            'coordinates); give files of one place, or state the CRS of a wrong one: '
-            'before_crs, after_crs (--before-crs, --after-crs)'
+            'coordinates can not be transformed between the CRS of the scenes, '
+            f'{_crs_name(source)} and {_crs_name(target)}'
         ) from error
     return np.asarray(found[0]), np.asarray(found[1])
 
@@ -418,20 +432,18 @@ def _crs_name(crs: Any) -> str:
 
 
 def moved(
-    source: SceneGrid, target: SceneGrid, x: np.ndarray, y: np.ndarray, names: Any = ('', '')
+    source: SceneGrid, target: SceneGrid, x: np.ndarray, y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return points in the CRS of ``target``, without those that have no place there."""
-    x, y = _transform(source.crs, target.crs, x, y, names)
+    x, y = _transform(source.crs, target.crs, x, y)
     finite = np.isfinite(x) & np.isfinite(y)
     return x[finite], y[finite]
 
 
-def outline_in(
-    base: SceneGrid, other: SceneGrid, names: tuple[str, ...] = ('', '')
-) -> tuple[np.ndarray, np.ndarray]:
+def outline_in(base: SceneGrid, other: SceneGrid) -> tuple[np.ndarray, np.ndarray]:
     """Return the outline of ``other`` in columns and rows of ``base``."""
     x, y = other.outline()
     if base.crs != other.crs:
-        x, y = moved(other, base, x, y, names)
+        x, y = moved(other, base, x, y)
         x = near(x, base)
     return apply_affine(~base.transform, x, y)

@@ -15,7 +15,7 @@ import numpy as np
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, check_window, import_rasterio
 from tfinet_mm.scenes.dates import SceneDate
-from tfinet_mm.scenes.grid import beside, common_grid
+from tfinet_mm.scenes.grid import SceneGrid, beside, check_systems, common_grid
 from tfinet_mm.scenes.stretch import Stretch, check_tags, tags_differ
 
 VIEWERS = ('.aux.xml', '.ovr')
@@ -103,6 +103,7 @@ class ScenePair:
             _check_georeference(dates[0], dates[1], same_grid)
             self.bands = len(dates[0].bands)
             self.stretches = _stretches(dates, stretch, percentiles, ignore_scale)
+            check_systems(dates[0].grid, dates[1].grid, (dates[0].name, dates[1].name))
             base, other = dates[::-1] if grid == 'after' else dates
             other.grid = beside(other.grid, base.grid)
             self.grid = common_grid(
@@ -111,7 +112,7 @@ class ScenePair:
             for date in dates:
                 date.place(self.grid, resampling, files)
             if not _is_made(stretch):
-                _warn_of_constant_bands(*dates)
+                _warn_of_constant_bands(dates[0], dates[1], self.grid)
             self._files = files.pop_all()
         self._dates = dates
 
@@ -253,15 +254,15 @@ def _stretches(
     return found[0], found[1].converted(before.tags, after.tags)
 
 
-def _warn_of_constant_bands(before: SceneDate, after: SceneDate) -> None:
-    first, second = before.constant_bands(), after.constant_bands()
+def _warn_of_constant_bands(before: SceneDate, after: SceneDate, grid: SceneGrid) -> None:
+    first, second = before.constant_bands(grid), after.constant_bands(grid)
     for date, own, other in ((before, first, second), (after, second, first)):
         for position in sorted(set(own) - set(other)):
             warnings.warn(
                 f'band {date.bands[position]} of {date.name} is {own[position]:g} in all valid '
                 'pixels that were looked at, and varies on the other date, which the network sees '
                 'as change; check the file, or choose other bands (--bands)',
-                stacklevel=4,
+                stacklevel=3,
             )
 
 

@@ -25,6 +25,8 @@ NUMPY_TYPES = (
     *('uint8', 'int8', 'uint16', 'int16', 'uint32', 'int32', 'uint64', 'int64'),
     *('float32', 'float64'),
 )
+# Options of a VRT source that is 255 wherever it has data.
+CONSTANT = dict(ScaleOffset=255, ScaleRatio=0)
 GDAL_TYPES = (
     *('Byte', 'Int8', 'UInt16', 'Int16', 'UInt32', 'Int32', 'UInt64', 'Int64'),
     *('Float32', 'Float64'),
@@ -141,14 +143,19 @@ def raster_window(window: Window) -> Any:
     return RasterWindow(*window)
 
 
-def sample_windows(raster: Any) -> list[Window]:
-    """Return a few small windows all over a raster, quick to read at any size."""
-    width, height = (min(SAMPLE_WINDOW, side) for side in (raster.width, raster.height))
-    lefts = np.linspace(0, raster.width - width, SAMPLE_WINDOWS).astype(int).tolist()
-    tops = np.linspace(0, raster.height - height, SAMPLE_WINDOWS).astype(int).tolist()
-    return [
-        Window(left, top, width, height) for top in sorted(set(tops)) for left in sorted(set(lefts))
-    ]
+def sample_windows(width: int, height: int) -> list[Window]:
+    """Return a few small windows all over a raster, quick to read at any size.
+
+    Example:
+        >>> [tuple(window) for window in sample_windows(1000, 60)]
+        [(0, 0, 64, 60), (468, 0, 64, 60), (936, 0, 64, 60)]
+    """
+    sides = min(SAMPLE_WINDOW, width), min(SAMPLE_WINDOW, height)
+    lefts, tops = (
+        sorted(set(np.linspace(0, whole - side, SAMPLE_WINDOWS).astype(int).tolist()))
+        for whole, side in zip((width, height), sides, strict=True)
+    )
+    return [Window(left, top, *sides) for top in tops for left in lefts]
 
 
 def as_vrt(raster: Any, **changes: Any) -> ElementTree.Element:
@@ -238,7 +245,8 @@ def expanded(
     limits = {} if number is None else dict(NODATA=number)
     parts: list[tuple[str, Any, dict[str, Any]]] = []
     if number is not None or any(colour[3] < 255 for colour in table.values()):
-        parts.append((raster.name, 1, dict(ColorTableComponent=4) | limits))
+        shown = dict(ColorTableComponent=4) if own else dict(CONSTANT)
+        parts.append((raster.name, 1, shown | limits))
     if own and raster.count == 2:
         parts.append((raster.name, 2, {}))
     if own and any(flag.name == 'per_dataset' for flag in raster.mask_flag_enums[0]):
@@ -284,7 +292,7 @@ def with_validity(
     shown = [
         (
             number,
-            dict(ScaleOffset=255, ScaleRatio=0) | ({} if value is None else dict(NODATA=value)),
+            CONSTANT | ({} if value is None else dict(NODATA=value)),
         )
         for number, value in zip(bands, nodata, strict=True)
     ]
