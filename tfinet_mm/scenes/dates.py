@@ -332,9 +332,10 @@ def _equal(values: np.ndarray, nodata: float | None) -> np.ndarray:
         return np.zeros(values.shape, bool)
     if math.isnan(nodata):
         return np.isnan(values) if values.dtype.kind == 'f' else np.zeros(values.shape, bool)
-    # A float32 file states its nodata in decimals.
-    wanted = np.float32(nodata) if values.dtype == np.float32 else nodata
-    return values == wanted
+    # A float32 file states its nodata in decimals, which may be beyond float32.
+    with np.errstate(over='ignore'):
+        wanted = np.float32(nodata) if values.dtype == np.float32 else nodata
+    return np.asarray(values == wanted)
 
 
 def _kept(raster: Any, files: contextlib.ExitStack) -> Any:

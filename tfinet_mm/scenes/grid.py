@@ -171,14 +171,40 @@ def common_grid(
         right = min(right, math.floor(columns.max() + PIXEL_TOLERANCE))
         top = max(top, math.ceil(rows.min() - PIXEL_TOLERANCE))
         bottom = min(bottom, math.floor(rows.max() + PIXEL_TOLERANCE))
+    covers = f'before{names[0]} covers {before.describe()}, after{names[1]} {after.describe()}'
     if not columns.size or right <= left or bottom <= top:
         raise SceneError(
-            "the scenes don't overlap by a whole pixel: "
-            f'before{names[0]} covers {before.describe()}, after{names[1]} '
-            f'{after.describe()}; give two scenes of one place, or replace a wrong CRS by '
-            'before_crs or after_crs (--before-crs, --after-crs)'
+            f"the scenes don't overlap by a whole pixel: {covers}; give two scenes of one "
+            'place, or replace a wrong CRS by before_crs or after_crs (--before-crs, --after-crs)'
         )
+    _check_one_piece(base, other, (left, right), (top, bottom), covers)
     return base.cut(Window(left, top, right - left, bottom - top))
+
+
+def _check_one_piece(
+    base: SceneGrid,
+    other: SceneGrid,
+    columns: tuple[int, int],
+    rows: tuple[int, int],
+    covers: str,
+) -> None:
+    """Refuse two scenes in degrees that overlap in another turn of the circle as well."""
+    circle = turn(base.crs)
+    if circle is None or base.crs != other.crs:
+        return
+    for turns in (-1, 1):
+        old = other.transform
+        place = type(old)(old.a, old.b, old.c + turns * circle, old.d, old.e, old.f)
+        x, y = outline_in(base, replace(other, transform=place))
+        left, right = max(float(x.min()), 0.0), min(float(x.max()), float(base.width))
+        lost = max(min(right, columns[0]) - left, right - max(left, columns[1]))
+        common = min(float(y.max()), rows[1]) - max(float(y.min()), rows[0])
+        # Scenes around the globe may repeat a column.
+        if lost > 1 + PIXEL_TOLERANCE and common > PIXEL_TOLERANCE:
+            raise SceneError(
+                f'the scenes overlap in two pieces, on both sides of the 180th meridian: {covers}; '
+                'write both in longitudes of one range: gdalwarp -te -180 -90 180 90'
+            )
 
 
 def _squares(scene: SceneGrid, size: float) -> SceneGrid:
