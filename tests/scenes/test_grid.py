@@ -39,7 +39,7 @@ def test_no_overlap_names_both_extents(x):
         common_grid(before, after)
 
 
-@pytest.mark.parametrize('grid', ['both', 0, -1.0, float('nan'), 1001])
+@pytest.mark.parametrize('grid', ['both', 0, -1.0, float('nan'), 1001, None, [10]])
 def test_grids_that_are_none(grid):
     scene = SceneGrid(CRS.from_string(UTM33), Affine(10, 0, 5000, 0, -10, 9000), 100, 100)
     with pytest.raises(SceneError, match='expected'):

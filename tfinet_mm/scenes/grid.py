@@ -5,6 +5,7 @@ rasterio, the extra ``geo``, is imported where it is used.
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass, replace
 from typing import Any
@@ -155,13 +156,10 @@ def common_grid(
         (5900.0, 8500.0, 10, 50)
     """
     base, other = (after, before) if grid == 'after' else (before, after)
-    if not isinstance(grid, str):
-        base = _squares(before, float(grid))
-        _check_fineness(base, before, after, float(grid))
-    elif grid not in ('before', 'after'):
-        raise SceneError(
-            f"expected grid='before', 'after' or the size of a pixel as a number, got {grid!r}"
-        )
+    if grid not in ('before', 'after'):
+        size = _size(grid)
+        base = _squares(before, size)
+        _check_fineness(base, before, after, size)
     left, top, right, bottom = 0, 0, base.width, base.height
     columns, rows = outline_in(base, other)
     # The outline of a place around a pole, or across 180 degrees, doesn't enclose it.
@@ -205,6 +203,16 @@ def _check_one_piece(
                 f'the scenes overlap in two pieces, on both sides of the 180th meridian: {covers}; '
                 'write both in longitudes of one range: gdalwarp -te -180 -90 180 90'
             )
+
+
+def _size(grid: Any) -> float:
+    """Return the option grid as a size of pixels."""
+    if not isinstance(grid, str):
+        with contextlib.suppress(TypeError, ValueError):
+            return float(grid)
+    raise SceneError(
+        f"expected grid='before', 'after' or the size of a pixel as a number, got {grid!r}"
+    )
 
 
 def _squares(scene: SceneGrid, size: float) -> SceneGrid:

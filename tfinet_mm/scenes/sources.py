@@ -54,7 +54,8 @@ def open_source(role: str, path: PathLike) -> Any:
             raster = rasterio.open(path)
     except rasterio.errors.RasterioError as error:
         raise SceneError(
-            f'{path} can not be read as a raster ({error}); expected a file that GDAL opens'
+            f'{role} ({path}) can not be read as a raster ({_cause(error)}); expected a file that '
+            'GDAL opens: copy or download it again'
         ) from error
     kinds = sorted({kind for kind in raster.dtypes if kind.startswith('complex')})
     if kinds:
