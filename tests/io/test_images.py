@@ -184,3 +184,12 @@ def test_a_tiff_of_numbers_of_colours_gives_its_colours(tmp_path):
     )
     with pytest.raises(ImageFormatError, match=r'colour table.*-expand rgb'):
         read_image(path, bands=[1, 1, 1])
+
+
+def test_a_gif_is_named(tmp_path):
+    pytest.importorskip('rasterio')
+    path = tmp_path / 'gif.tif'
+    Image.fromarray(np.zeros((4, 5, 3), np.uint8)).quantize(4).save(path, 'GIF')
+    for bands in (None, [1, 1, 1]):
+        with pytest.raises(ImageFormatError, match=r'gif\.tif is a GIF file'):
+            read_image(path, bands)

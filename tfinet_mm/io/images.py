@@ -212,6 +212,12 @@ def read_raster(
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
             with rasterio.open(path) as raster:
+                if raster.driver == 'GIF':
+                    raise ImageFormatError(
+                        f'{path} is a GIF file, of at most 256 colours, expected TIFF, PNG, JPEG '
+                        'or another format of full colours; give the original, or convert it: '
+                        'gdal_translate -expand rgb'
+                    )
                 colours = _colours(raster)
                 found = raster.count if colours is None else 3
                 numbers = select_bands(path, found, bands)
