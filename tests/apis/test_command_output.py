@@ -3,8 +3,10 @@
 import hashlib
 import json
 import os
+import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from hashing import hashed_files
@@ -18,7 +20,12 @@ from tfinet_mm.apis.command_output import (
     is_georeferenced,
     list_pairs,
 )
-from tfinet_mm.errors import FolderInUseError, ManifestError, UnmatchedPairError
+from tfinet_mm.errors import (
+    FolderInUseError,
+    ManifestError,
+    MissingExtraError,
+    UnmatchedPairError,
+)
 from tfinet_mm.structures import SECOND
 
 SETTINGS = dict(
@@ -249,7 +256,7 @@ def test_a_finished_folder_may_be_read_only(out, a, make_pair):
             claim(out, [a, other])
 
 
-def test_rasters_on_the_ground_are_scenes(tmp_path):
+def test_rasters_on_the_ground_are_scenes(tmp_path, monkeypatch):
     rasterio = pytest.importorskip('rasterio')
     transform = rasterio.Affine(10, 0, 5, 0, -10, 9)
     for name, driver, options in (
@@ -286,6 +293,15 @@ def test_rasters_on_the_ground_are_scenes(tmp_path):
     damaged = tmp_path / 'damaged.tif'
     damaged.write_bytes(b'II*\0')
     assert not is_georeferenced(str(damaged))
+    # A world file can't be left out of account, even where nothing can read it.
+    picture = tmp_path / 'picture.png'
+    cv2.imwrite(str(picture), np.zeros((4, 4, 3), np.uint8))
+    monkeypatch.setitem(sys.modules, 'rasterio', None)
+    assert not is_georeferenced(str(picture))
+    (tmp_path / 'picture.pgw').write_text('10\n0\n0\n-10\n5\n5\n')
+    with pytest.raises(MissingExtraError, match=r'picture\.pgw places .*--input-type picture'):
+        is_georeferenced(str(picture))
+    monkeypatch.undo()
     with pytest.raises(FileNotFoundError, match=r'none\.tif'):
         list_pairs(f'{one}/crs.tif', f'{one}/none.tif')
     (tmp_path / '1/crs.tif').rename(tmp_path / 'label1.tif')

@@ -293,3 +293,77 @@ def test_real_pictures_as_a_scene(member, tmp_path):
     main([*map(str, member()), *pair, '--out', str(tmp_path), *options])
     probability = read(tmp_path / 'test_7', 'change_prob')
     assert np.isfinite(probability).all()
+
+
+@pytest.mark.filterwarnings('ignore::rasterio.errors.NotGeoreferencedWarning')
+@pytest.mark.parametrize('ending', ['.pgw', '.PGW', '.wld', '.png.aux.xml'])
+def test_pictures_with_a_world_file_are_scenes(member, tmp_path, ending, capsys):
+    """They lie 12 pixels apart, and are compared where they overlap."""
+    ground = noise(1, width=92)
+    for name, left in (('before', 0), ('after', 12)):
+        picture = ground[:, :, left : left + 80].transpose(1, 2, 0)
+        cv2.imwrite(str(tmp_path / f'{name}.png'), picture[..., ::-1])
+        x, y = EAST + 10 * left, NORTH
+        text = f'10\n0\n0\n-10\n{x + 5}\n{y - 5}\n'
+        if ending.endswith('xml'):
+            text = f'<PAMDataset><GeoTransform>{x}, 10, 0, {y}, 0, -10</GeoTransform></PAMDataset>'
+        (tmp_path / f'{name}{ending}').write_text(text)
+    out = tmp_path / 'out'
+    pair = [str(tmp_path / f'{name}.png') for name in ('before', 'after')]
+    crs = ['--before-crs', 'EPSG:32633', '--after-crs', 'EPSG:32633']
+    main([*map(str, member()), *pair, '--out', str(out), *crs, '--no-polygons'])
+    folder = out / 'before'
+    assert read(folder, 'change').shape == (60, 68)
+    before, after = (cv2.imread(str(folder / f'{name}.jpg')) for name in ('before', 'after'))
+    assert np.abs(before.astype(int) - after).mean() < 1
+    # Without a CRS they are refused, and stated as pictures they are compared as they are.
+    with pytest.raises((SceneError, SystemExit)):
+        main([*map(str, member()), *pair, '--out', str(tmp_path / 'other')])
+    picture = ['--input-type', 'picture', '--out', str(tmp_path / 'pictures')]
+    main([*map(str, member()), *pair, *picture])
+    assert (tmp_path / 'pictures' / 'change_prob' / 'before.png').is_file()
+
+
+@pytest.mark.filterwarnings('ignore::rasterio.errors.NotGeoreferencedWarning')
+def test_files_placed_by_control_points_are_no_pictures(member, tmp_path):
+    points = [
+        rasterio.control.GroundControlPoint(row, column, EAST + 10 * column, NORTH - 10 * row)
+        for row, column in ((0, 0), (0, 80), (60, 0), (60, 80))
+    ]
+    for name in ('before', 'after'):
+        size = dict(count=3, height=60, width=80, dtype='uint8')
+        with rasterio.open(tmp_path / f'{name}.tif', 'w', driver='GTiff', **size) as file:
+            file.write(noise(1))
+            file.gcps = (points, rasterio.crs.CRS.from_epsg(32633))
+    pair = [str(tmp_path / f'{name}.tif') for name in ('before', 'after')]
+    call = [*map(str, member()), *pair, '--out', str(tmp_path / 'out'), '--no-polygons']
+    with pytest.raises((SceneError, SystemExit)) as error:
+        main(call)
+    assert '4 ground control points' in str(error.value)
+    main([*call, '--same-grid'])
+    assert read(tmp_path / 'out' / 'before', 'change').shape == (60, 80)
+
+
+def test_a_scene_of_one_pixel(member, raster, tmp_path):
+    pair = [raster(f'{seed}.tif', noise(seed, 1, 1)) for seed in (1, 2)]
+    main([*map(str, member()), *pair, '--out', str(tmp_path / 'out')])
+    for name in RASTERS:
+        assert read(tmp_path / 'out' / '1', name).shape == (1, 1)
+    assert np.isfinite(read(tmp_path / 'out' / '1', 'change_prob')).all()
+
+
+def test_scale_and_offset_may_be_ignored(member, raster, tmp_path):
+    """Numbers of the second date are 20 higher, and its offset takes that back."""
+    values = noise(1, low=1, high=200)
+    pair = [raster('one.tif', values), raster('two.tif', values + np.uint8(20))]
+    with rasterio.open(pair[1], 'r+') as file:
+        file.offsets = (-20.0,) * 3
+    call = [*map(str, member()), *pair, '--no-polygons', '--out']
+    differences = []
+    for name, options in (('tags', []), ('stored', ['--ignore-scale'])):
+        main([*call, str(tmp_path / name), *options])
+        folder = tmp_path / name / 'one'
+        before, after = (cv2.imread(str(folder / f'{date}.jpg')) for date in ('before', 'after'))
+        differences.append(np.abs(before.astype(int) - after).mean())
+    assert differences[0] < 1
+    assert differences[1] > 15

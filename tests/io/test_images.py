@@ -242,3 +242,29 @@ def test_random_bytes_are_named(tmp_path, start, suffix):
         for read in (read_image, image_size):
             with pytest.raises(ImageFormatError, match=rf'/{number}\{suffix} '):
                 read(path)
+
+
+def test_a_tiff_of_numbers_of_colours_gives_its_colours(tmp_path):
+    rasterio = pytest.importorskip('rasterio')
+    numbers = np.random.default_rng(0).integers(0, 5, (6, 7)).astype(np.uint8)
+    colours = np.random.default_rng(1).integers(0, 256, (5, 3))
+    path = tmp_path / 'palette.tif'
+    size = dict(count=1, height=6, width=7, dtype='uint8')
+    with rasterio.open(path, 'w', driver='GTiff', **size) as file:
+        file.write(numbers, 1)
+        file.write_colormap(1, {number: tuple(map(int, c)) for number, c in enumerate(colours)})
+    np.testing.assert_array_equal(read_image(path), colours[numbers])
+    np.testing.assert_array_equal(
+        read_image(path, bands=[3, 1], window=(1, 2, 3, 4)), colours[numbers[2:6, 1:4]][..., [2, 0]]
+    )
+    with pytest.raises(ImageFormatError, match=r'colour table.*-expand rgb'):
+        read_image(path, bands=[1, 1, 1])
+
+
+def test_a_gif_is_named(tmp_path):
+    pytest.importorskip('rasterio')
+    path = tmp_path / 'gif.tif'
+    Image.fromarray(np.zeros((4, 5, 3), np.uint8)).quantize(4).save(path, 'GIF')
+    for bands in (None, [1, 1, 1]):
+        with pytest.raises(ImageFormatError, match=r'gif\.tif is a GIF file'):
+            read_image(path, bands)

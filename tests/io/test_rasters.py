@@ -87,3 +87,11 @@ def test_a_missing_package_names_the_extra(monkeypatch):
         MissingExtraError, match=r'Areas needs pyproj.*pip install "tfinet-mm\[geo\]"'
     ):
         import_geo('pyproj.crs', 'Areas')
+
+
+def test_one_pixel_is_read_as_it_was_written(tmp_path):
+    """GDAL doesn't open a file of one byte."""
+    with raw_writer(tmp_path / 'one.img', 'uint8', 1, 1) as append:
+        append(np.array([[7]], np.uint8))
+    with open_raster(tmp_path / 'one.img') as raster:
+        assert read_rows(raster, 0, 1).tolist() == [[7]]

@@ -3,7 +3,7 @@ import pytest
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import Window
-from tfinet_mm.scenes.grid import SceneGrid, common_grid, outline_in, pixel_offset
+from tfinet_mm.scenes.grid import SceneGrid, beside, common_grid, outline_in, pixel_offset
 
 pytest.importorskip('rasterio')
 from rasterio import Affine
@@ -39,7 +39,7 @@ def test_no_overlap_names_both_extents(x):
         common_grid(before, after)
 
 
-@pytest.mark.parametrize('grid', ['both', 0, -1.0, float('nan'), 1001])
+@pytest.mark.parametrize('grid', ['both', 0, -1.0, float('nan'), 1001, None, [10]])
 def test_grids_that_are_none(grid):
     scene = SceneGrid(CRS.from_string(UTM33), Affine(10, 0, 5000, 0, -10, 9000), 100, 100)
     with pytest.raises(SceneError, match='expected'):
@@ -83,3 +83,38 @@ def test_an_outline_follows_edges_that_bend():
     assert top.argmin() == 32
     # Meridian convergence 3 deg * sin(60 deg) over half of 6 deg * 111.4 km * cos(60 deg): 3.8 km.
     assert top.max() - top.min() == pytest.approx(3800, rel=0.02)
+
+
+def test_a_size_that_makes_billions_of_pixels_is_refused():
+    scene = SceneGrid(CRS.from_epsg(32633), Affine(10, 0, 5000, 0, -10, 9000), 40, 40)
+    with pytest.raises(SceneError, match=r'grid=0.001 \(--grid\) makes 400000 x 400000 pixels'):
+        common_grid(scene, scene, 0.001)
+    # As many of a scene that has them, or of a fine one, are as they should be.
+    assert common_grid(scene, scene, 0.02).width == 20_000
+    large = SceneGrid(CRS.from_epsg(32633), Affine(1, 0, 5000, 0, -1, 9000), 50_000, 50_000)
+    assert common_grid(large, large, 0.5).width == 100_000
+
+
+def test_longitudes_of_two_turns_of_the_circle():
+    """Longitudes of both dates count in one turn of the circle, wherever it starts."""
+    degrees = CRS.from_epsg(4326)
+    east = SceneGrid(degrees, Affine(0.5, 0, 179, 0, -0.5, 10), 8, 4)
+    for turns in (-1, 0, 1):
+        other = SceneGrid(degrees, Affine(0.5, 0, 180 + 360 * turns, 0, -0.5, 10), 8, 4)
+        overlap = common_grid(east, beside(other, east))
+        assert (overlap.transform.c, overlap.width, overlap.height) == (180, 6, 4)
+
+
+def test_an_overlap_in_two_pieces_is_refused():
+    """Longitudes 0 to 360 and -180 to 180 have 180 to 360 in common too."""
+    degrees = CRS.from_epsg(4326)
+    one, two = (SceneGrid(degrees, Affine(1, 0, x, 0, -1, 90), 360, 180) for x in (-180, 0))
+    for pair in ((one, two), (two, one)):
+        with pytest.raises(SceneError, match=r'two pieces.*180th.*before covers'):
+            common_grid(*pair)
+    assert common_grid(one, one).width == 360
+    # Pixel centres on both ends: the last column repeats the first.
+    centred = SceneGrid(degrees, Affine(1, 0, -180.5, 0, -1, 90), 361, 180)
+    assert common_grid(centred, centred).width == 361
+    part = SceneGrid(degrees, Affine(1, 0, 100, 0, -1, 90), 60, 60)
+    assert common_grid(two, part).width == common_grid(part, one).width == 60

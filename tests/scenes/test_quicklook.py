@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tfinet_mm.scenes import reader
+from tfinet_mm.scenes.dates import SceneDate
 from tfinet_mm.scenes.quicklook import write_quicklooks
 from tfinet_mm.scenes.reader import ScenePair
 
@@ -56,15 +56,15 @@ def test_the_whole_scene_is_not_read(scene, monkeypatch):
     values = ground(EAST, NORTH, 1, 400, 300)
     pair = [scene(name, values, size=1, tiled=True) for name in 'ab']
     shapes = []
-    plain = reader._Date._values
+    plain = SceneDate._values
 
-    def noted(self, view, alpha, **where):
-        made = plain(self, view, alpha, **where)
+    def noted(self, raster, **where):
+        made = plain(self, raster, **where)
         shapes.append(made[0].shape)
         return made
 
-    monkeypatch.setattr(reader._Date, '_values', noted)
     with ScenePair(*pair, after_crs='EPSG:32633') as both:
+        monkeypatch.setattr(SceneDate, '_values', noted)
         both.picture(50)
     assert shapes == [(1, 50, 38)] * 2
 

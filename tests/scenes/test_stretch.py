@@ -62,3 +62,9 @@ def test_percentiles_that_cannot_be_taken():
 def test_bytes_are_taken_as_they_are():
     values = np.arange(6, dtype=np.uint8).reshape(1, 2, 3)
     assert Stretch('none')(values) is values
+
+
+@pytest.mark.parametrize('percentiles', [(2,), (1, 2, 3), 5, ('a', 'b'), None])
+def test_percentiles_that_are_no_two_numbers(percentiles):
+    with pytest.raises(SceneError, match='--percentiles'):
+        percentile_stretch(np.ones((1, 2, 2)), np.ones((2, 2), bool), percentiles, 'before')

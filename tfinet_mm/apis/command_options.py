@@ -234,6 +234,11 @@ def _add_scenes(group: Any) -> None:
         help='both files show the same pixels, whatever georeference they have',
     )
     group.add_argument(
+        '--ignore-scale',
+        action='store_true',
+        help='take stored numbers as they are, whatever scale and offset the files state',
+    )
+    group.add_argument(
         '--min-area',
         type=float,
         metavar='M2',
@@ -250,6 +255,7 @@ READING_SCENES = (
     'before_crs',
     'after_crs',
     'same_grid',
+    'ignore_scale',
 )
 SCENE_OPTIONS = (*READING_SCENES, 'min_area', 'no_polygons')
 """Options that pictures don't have."""

@@ -14,10 +14,11 @@ import numpy as np
 
 from tfinet_mm.apis.result import SCDResult
 from tfinet_mm.datasets.file_index import list_folder, match_folders
-from tfinet_mm.errors import ManifestError
+from tfinet_mm.errors import ManifestError, MissingExtraError
 from tfinet_mm.models.identity import INFORMATIVE
 from tfinet_mm.scenes import results
 from tfinet_mm.scenes.reader import input_files
+from tfinet_mm.scenes.sources import unusual_place
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.files import sample_file
 from tfinet_mm.utils.fingerprints import fingerprints, joined
@@ -160,25 +161,47 @@ def _read_table(path: Path) -> list[tuple[str, str, str]]:
 
 
 def is_georeferenced(path: str) -> bool:
-    """Return whether a raster file has a CRS, or a transform to coordinates.
+    """Return whether a file is placed on the ground, by itself or by a file beside it.
+
+    A CRS, a transform to coordinates and control points (GCPs, RPCs) count; PNG and
+    other pictures have them in a world file (``.pgw``) or in GDAL's ``.aux.xml``.
 
     The answer is False for files that rasterio can't read, so that reading them
     as pictures reports the fault.
     """
-    if not path.lower().endswith(RASTER_SUFFIXES):
+    beside = None if path.lower().endswith(RASTER_SUFFIXES) else _place_file(path)
+    if beside is None and not path.lower().endswith(RASTER_SUFFIXES):
         return False
     try:
         import rasterio
         from rasterio.errors import NotGeoreferencedWarning, RasterioError
-    except ImportError:
-        return False
+    except ImportError as error:
+        if beside is None:
+            return False
+        raise MissingExtraError(
+            f'{beside} places {path} on the ground, which needs rasterio: pip install '
+            '"tfinet-mm[geo]"; or predict plain pictures with --input-type picture'
+        ) from error
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
             with rasterio.open(path) as raster:
-                return bool(raster.crs) or not raster.transform.is_identity
+                placed = bool(raster.crs) or not raster.transform.is_identity
+                return placed or unusual_place(raster) is not None
     except RasterioError:
         return False
+
+
+def _place_file(path: str) -> str | None:
+    """Return the file beside a picture that places it: a world file, or ``.aux.xml``.
+
+    World files of PNG are ``.pgw``, ``.pngw`` or ``.wld``, those of others accordingly.
+    """
+    stem, suffix = os.path.splitext(path)
+    letters = suffix[1:]
+    endings = (f'.{letters[0]}{letters[-1]}w', f'{suffix}w', '.wld') if letters else ()
+    names = [stem + change(ending) for ending in endings for change in (str.lower, str.upper)]
+    return next((name for name in (*names, f'{path}.aux.xml') if os.path.isfile(name)), None)
 
 
 def write_result(out: Path, name: str, result: SCDResult) -> None:

@@ -344,7 +344,21 @@ def read_raster(
 ) -> np.ndarray:
     """Read a raster file through rasterio; arguments and result as :func:`read_image`."""
     with open_rasterio(path) as raster:
-        numbers = select_bands(path, raster.count, bands)
+        if raster.driver == 'GIF':
+            raise ImageFormatError(
+                f'{path} is a GIF file, of at most 256 colours, expected TIFF, PNG, JPEG or '
+                'another format of full colours; give the original, or convert it: '
+                'gdal_translate -expand rgb'
+            )
+        colours = _colours(raster)
+        numbers = select_bands(path, raster.count if colours is None else 3, bands)
+        if colours is not None and set(numbers) == {1}:
+            raise ImageFormatError(
+                f'{path} stores numbers of colours in one band, with a colour table, which is read '
+                f'as red, green and blue (bands 1 to 3); got bands={numbers}. Leave the option '
+                'bands (--bands) out, or write the colours to a file of three bands: '
+                'gdal_translate -expand rgb'
+            )
         box = None
         height, width = raster.height, raster.width
         if window is not None:
@@ -352,8 +366,30 @@ def read_raster(
             box = import_rasterio(path).windows.Window(*checked)
             height, width = checked.height, checked.width
         check_size(path, height, width, len(numbers), raster.dtypes[0])
-        values = raster.read(numbers, window=box)
+        if colours is None:
+            values = raster.read(numbers, window=box)
+        else:
+            # A number without a colour is black, as in GDAL.
+            stored = raster.read(1, window=box).astype(np.int64).clip(0, len(colours) - 1)
+            values = colours[stored][..., [n - 1 for n in numbers]].transpose(2, 0, 1)
     return np.ascontiguousarray(values.transpose(1, 2, 0))
+
+
+def _colours(raster: Any) -> np.ndarray | None:
+    """Return the colour table (N, 3) of a raster that stores numbers of colours.
+
+    The last entry is black, for numbers that have no colour.
+    """
+    if raster.colorinterp[0].name != 'palette' or raster.count > 2:
+        return None
+    try:
+        table = raster.colormap(1)
+    except ValueError:
+        return None
+    colours = np.zeros((max(table) + 2, 3), np.uint8)
+    for number, colour in table.items():
+        colours[number] = colour[:3]
+    return colours
 
 
 def check_size(path: PathLike, height: int, width: int, bands: int, dtype: str) -> None:

@@ -151,3 +151,6 @@ def raw_writer(path: Path, dtype: str, height: int, width: int) -> Iterator[Any]
     stored = np.dtype(dtype).newbyteorder('<')
     with path.open('wb') as file:
         yield lambda rows: file.write(np.ascontiguousarray(rows, stored).data)
+        if file.tell() == 1:
+            # GDAL doesn't open a file of one byte.
+            file.write(b'\0')

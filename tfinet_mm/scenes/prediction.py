@@ -33,7 +33,7 @@ from tfinet_mm.version import __version__
 STAGING_FOLDER = '.staging'
 # GDAL's cache: twice the bytes of a row of windows, plus this for the pixels around it.
 CACHE_BASE = 128 << 20
-UNSHOWN = ('before_crs', 'after_crs', 'same_grid', 'nodata')
+UNSHOWN = ('before_crs', 'after_crs', 'same_grid', 'nodata', 'ignore_scale')
 
 
 def predict_scene(

@@ -9,14 +9,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
-from xml.etree import ElementTree
 
 import numpy as np
 
 from tfinet_mm.errors import SceneError
-from tfinet_mm.io.images import PathLike, Window, check_window, import_rasterio
-from tfinet_mm.scenes.grid import SceneGrid, common_grid, outline_in, pixel_offset
-from tfinet_mm.scenes.stretch import SAMPLE_SIDE, Stretch, percentile_stretch, stated_stretch
+from tfinet_mm.io.images import PathLike, check_window, import_rasterio
+from tfinet_mm.scenes.dates import SceneDate
+from tfinet_mm.scenes.grid import SceneGrid, beside, check_systems, common_grid
+from tfinet_mm.scenes.stretch import Stretch, check_tags, tags_differ
 
 VIEWERS = ('.aux.xml', '.ovr')
 """Endings of files that a viewer puts beside a raster."""
@@ -52,6 +52,13 @@ class ScenePair:
         same_grid: Take pixel (0, 0) of both as the same place and ignore the
             georeference of ``after``; both must be of one size.
 
+        ignore_scale: Take stored numbers as they are, whatever scale and offset
+            the bands of the files state.
+
+    A stretch counts in the stored numbers of ``before``. Where ``after`` states
+    another scale or offset, its numbers are converted to those of ``before``,
+    unless ``stretch`` is given for each date.
+
     Two files that both lack a CRS count as one pixel grid if size and
     transform are equal, as they are in files without any georeference.
 
@@ -81,11 +88,12 @@ class ScenePair:
         after_crs: Any = None,
         same_grid: bool = False,
         nodata: float | Mapping[str, float] | None = None,
+        ignore_scale: bool = False,
     ) -> None:
         self._files = contextlib.ExitStack()
         with contextlib.ExitStack() as files:
             dates = [
-                _Date(role, path, crs, _of_date(bands, role), _of_date(nodata, role), files)
+                SceneDate(role, path, crs, _of_date(bands, role), _of_date(nodata, role), files)
                 for role, path, crs in (
                     ('before', before, before_crs),
                     ('after', after, after_crs),
@@ -94,14 +102,17 @@ class ScenePair:
             _check_bands(dates[0], dates[1])
             _check_georeference(dates[0], dates[1], same_grid)
             self.bands = len(dates[0].bands)
-            self.stretches = tuple(
-                date.stretch(_of_date(stretch, date.role), percentiles) for date in dates
-            )
+            self.stretches = _stretches(dates, stretch, percentiles, ignore_scale)
+            check_systems(dates[0].grid, dates[1].grid, (dates[0].name, dates[1].name))
+            base, other = dates[::-1] if grid == 'after' else dates
+            other.grid = beside(other.grid, base.grid)
             self.grid = common_grid(
                 dates[0].grid, dates[1].grid, grid, tuple(f' ({date.path})' for date in dates)
             )
             for date in dates:
                 date.place(self.grid, resampling, files)
+            if not _is_made(stretch):
+                _warn_of_constant_bands(dates[0], dates[1], self.grid)
             self._files = files.pop_all()
         self._dates = dates
 
@@ -131,11 +142,12 @@ class ScenePair:
             The pair (2B, h, w), before's bands then after's, in 0..255: uint8
             where both dates are taken as they are, else float32; invalid pixels
             are 0. And a mask (h, w) bool of the pixels that are valid on both
-            dates: inside both scenes, not transparent, not nodata (a pixel is
-            nodata where all bands of the file are) and finite in each band read.
+            dates: inside both scenes, not masked, not transparent, not nodata (in any
+            band read; of 8 bit in all bands of the file) and finite in each band read.
 
         Raises:
             ImageFormatError: The window reaches over the grid.
+            SceneError: A file is damaged there; the message names file, window and band.
         """
         size = self.grid.width, self.grid.height
         box = check_window('the common grid', window or (0, 0, *size), *size)
@@ -200,236 +212,6 @@ def input_files(path: PathLike) -> list[str]:
     return found
 
 
-class _Date:
-    """Open file of one date of a pair."""
-
-    def __init__(
-        self,
-        role: str,
-        path: PathLike,
-        crs: Any,
-        bands: Sequence[int] | None,
-        nodata: float | None,
-        files: contextlib.ExitStack,
-    ) -> None:
-        rasterio = import_rasterio(path)
-        if not Path(path).is_file():
-            raise FileNotFoundError(f'{role}: there is no file {path}')
-        self.role, self.path = role, path
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
-                self._raster = _kept(rasterio.open(path), files)
-            known = self._raster.crs if crs is None else rasterio.crs.CRS.from_user_input(crs)
-        except rasterio.errors.CRSError as error:
-            raise SceneError(
-                f'{role}_crs={crs!r} is no CRS ({error}); expected one such as EPSG:32633'
-            ) from error
-        except rasterio.errors.RasterioError as error:
-            raise SceneError(
-                f'{path} can not be read as a raster ({error}); expected a file that GDAL opens'
-            ) from error
-        self.grid = SceneGrid(
-            known or None, self._raster.transform, self._raster.width, self._raster.height
-        )
-        roles = [interpretation.name for interpretation in self._raster.colorinterp]
-        alpha = roles.index('alpha') + 1 if 'alpha' in roles else None
-        self.bands = self._select(bands, alpha)
-        # RGB and infrared are often stored with the fourth marked as transparency.
-        self._alpha = None if alpha in self.bands else alpha
-        if nodata is not None and self._alpha not in (None, self._raster.count):
-            raise SceneError(
-                f'{role} ({path}) has transparency in band {alpha}, before other bands, so nodata '
-                'can not be stated in its place; write a copy without that band'
-            )
-        if alpha in self.bands or nodata is not None:
-            self._raster = _kept(
-                _virtual(self._raster, self.grid, None, nodata, self._alpha is not None), files
-            )
-            self._alpha = None
-        self.nodata = self._raster.nodata
-        self._offset: tuple[int, int] | None = None
-        self._view, self._view_alpha = self._raster, self._alpha
-        self.resampling: str | None = None
-
-    def _select(self, bands: Sequence[int] | None, alpha: int | None) -> list[int]:
-        found = self._raster.count
-        if bands is None:
-            return [number for number in range(1, found + 1) if number != alpha]
-        numbers = [int(number) for number in bands]
-        if not numbers or not all(1 <= number <= found for number in numbers):
-            raise SceneError(
-                f'{self.role} ({self.path}) has the bands 1 to {found}, asked for '
-                f'bands={numbers}; they are counted from 1'
-            )
-        return numbers
-
-    def stretch(self, wanted: Any, percentiles: tuple[float, float]) -> Stretch:
-        """Return the stretch that the option asks for."""
-        name = f'{self.role} ({self.path})'
-        kinds = sorted({self._raster.dtypes[number - 1] for number in self.bands})
-        if isinstance(wanted, Stretch):
-            return wanted
-        if wanted is None:
-            if kinds == ['uint8']:
-                return Stretch('none')
-            raise SceneError(
-                f'{name} stores {", ".join(kinds)} values, expected uint8 (0..255); state the '
-                'values that become 0 and 255: --stretch LOW HIGH, LOW,HIGH for each band, or '
-                'percentiles (from Python stretch=(low, high), one (low, high) for each band, '
-                "or 'percentiles')"
-            )
-        if isinstance(wanted, str):
-            if wanted != 'percentiles':
-                raise SceneError(
-                    'expected --stretch LOW HIGH or --stretch percentiles (from Python '
-                    f"stretch=(low, high) or 'percentiles'), got {wanted!r}"
-                )
-            return percentile_stretch(*self._picture(), percentiles, name)
-        return stated_stretch(wanted, len(self.bands), name)
-
-    def _picture(self) -> tuple[np.ndarray, np.ndarray]:
-        """Return the whole file at reduced size, from overviews where it has them."""
-        factor = min(1.0, SAMPLE_SIDE / max(self.grid.width, self.grid.height))
-        shape = tuple(max(round(side * factor), 1) for side in (self.grid.height, self.grid.width))
-        return self._values(self._raster, self._alpha, out_shape=shape)
-
-    def picture(self, target: SceneGrid, small: SceneGrid) -> tuple[np.ndarray, np.ndarray]:
-        """Return values and validity on ``small``, which is ``target`` in larger pixels."""
-        from rasterio.warp import reproject
-
-        columns, rows = outline_in(self.grid, target)
-        left, top = (max(round(float(side.min())), 0) for side in (columns, rows))
-        right = min(round(float(columns.max())), self.grid.width)
-        bottom = min(round(float(rows.max())), self.grid.height)
-        warped = np.zeros((len(self.bands), small.height, small.width), self._raster.dtypes[0])
-        shown = np.zeros(warped.shape[1:], np.uint8)
-        if right <= left or bottom <= top:
-            return warped, shown > 0
-        box = Window(left, top, right - left, bottom - top)
-        cut = self.grid.cut(box)
-        if pixel_offset(target, self.grid) is not None:
-            shape = small.height, small.width
-            return self._values(
-                self._raster, self._alpha, window=_raster_window(box), out_shape=shape
-            )
-        # Read about as many pixels as are wanted; only warping gives exactly those.
-        factor = max(min(box.width / small.width, box.height / small.height), 1.0)
-        cut = cut.in_pixels(*(max(round(side / factor), 1) for side in (box.width, box.height)))
-        values, valid = self._values(
-            self._raster,
-            self._alpha,
-            window=_raster_window(box),
-            out_shape=(cut.height, cut.width),
-        )
-        warped = warped.astype(values.dtype)
-        for source, target_values in ((values, warped), (valid.astype(np.uint8), shown)):
-            reproject(
-                source,
-                target_values,
-                src_transform=cut.transform,
-                src_crs=cut.crs,
-                dst_transform=small.transform,
-                dst_crs=small.crs,
-            )
-        return warped, shown > 0
-
-    def place(self, target: SceneGrid, resampling: str, files: contextlib.ExitStack) -> None:
-        """Make :meth:`read` return windows of ``target``."""
-        from rasterio.enums import Resampling
-        from rasterio.vrt import WarpedVRT
-
-        names = [method.name for method in Resampling]
-        if resampling not in names:
-            raise SceneError(f'expected resampling as one of {", ".join(names)}; got {resampling}')
-        self._offset = pixel_offset(target, self.grid)
-        if self._offset is not None:
-            return
-        own = self._raster.crs, self._raster.transform
-        if own != (self.grid.crs, self.grid.transform):
-            moved = _virtual(self._raster, self.grid, self._alpha, self.nodata)
-            self._raster = _kept(moved, files)
-        options: dict[str, Any] = {} if self._alpha else {'add_alpha': True}
-        self._view = _kept(
-            WarpedVRT(
-                self._raster,
-                crs=target.crs,
-                transform=target.transform,
-                width=target.width,
-                height=target.height,
-                resampling=Resampling[resampling],
-                # Error of positions in pixels: a pixel hardly depends on the window it is read in.
-                tolerance=0.001,
-                UNIFIED_SRC_NODATA='YES',
-                **options,
-            ),
-            files,
-        )
-        self._view_alpha = self._alpha or self._view.count
-        self._offset = 0, 0
-        self.resampling = resampling
-
-    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """Return values (B, h, w) as stored and their validity (h, w) bool in a window."""
-        left, top = self._offset or (0, 0)
-        box = window._replace(left=window.left + left, top=window.top + top)
-        return self._values(self._view, self._view_alpha, window=_raster_window(box))
-
-    def _values(self, view: Any, alpha: int | None, **where: Any) -> tuple[np.ndarray, np.ndarray]:
-        values = view.read(self.bands, **where)
-        mask = view.read(alpha, **where) if alpha else view.dataset_mask(**where)
-        valid = mask > 0
-        if values.dtype.kind == 'f':
-            valid &= np.isfinite(values).all(axis=0)
-            values = np.where(valid, values, 0)
-        return values, valid
-
-
-def _kept(raster: Any, files: contextlib.ExitStack) -> Any:
-    """Return an open raster, and close it with the others.
-
-    Not entered as a context: rasterio would leave the GDAL environment of the
-    thread that closes it, which may be another one.
-    """
-    files.callback(raster.close)
-    return raster
-
-
-def _raster_window(window: Window) -> Any:
-    from rasterio.windows import Window as RasterWindow
-
-    return RasterWindow(*window)
-
-
-def _virtual(
-    raster: Any,
-    grid: SceneGrid,
-    alpha: int | None,
-    nodata: float | None,
-    without_last: bool = False,
-) -> Any:
-    """Return the same raster placed by ``grid``, its bands unmarked without ``alpha``."""
-    import rasterio
-    import rasterio.shutil
-    from rasterio.io import MemoryFile
-
-    with MemoryFile(ext='.vrt') as memory:
-        rasterio.shutil.copy(raster, memory.name, driver='VRT')
-        with rasterio.open(memory.name, 'r+') as copy:
-            copy.crs, copy.transform = grid.crs, grid.transform
-            if nodata is not None:
-                copy.nodata = nodata
-        root = ElementTree.fromstring(memory.read())
-    bands = root.findall('VRTRasterBand')
-    if without_last:
-        root.remove(bands.pop())
-    for band in bands:
-        colour = band.find('ColorInterp')
-        if alpha is None and colour is not None and colour.text == 'Alpha':
-            band.remove(colour)
-    return rasterio.open(ElementTree.tostring(root, encoding='unicode'))
-
-
 def _of_date(option: Any, role: str) -> Any:
     """Return the part of an option for one date."""
     if not isinstance(option, Mapping):
@@ -442,7 +224,7 @@ def _of_date(option: Any, role: str) -> Any:
     return option.get(role)
 
 
-def _check_bands(before: _Date, after: _Date) -> None:
+def _check_bands(before: SceneDate, after: SceneDate) -> None:
     if len(before.bands) != len(after.bands):
         raise SceneError(
             f'before ({before.path}) has the bands {before.bands} and after ({after.path}) '
@@ -452,7 +234,39 @@ def _check_bands(before: _Date, after: _Date) -> None:
         )
 
 
-def _check_georeference(before: _Date, after: _Date, same_grid: bool) -> None:
+def _is_made(stretch: Any) -> bool:
+    return isinstance(stretch, Mapping) and all(
+        isinstance(value, Stretch) for value in stretch.values()
+    )
+
+
+def _stretches(
+    dates: Sequence[SceneDate], wanted: Any, percentiles: Any, ignore_scale: bool
+) -> tuple[Stretch, ...]:
+    """Return the stretch of each date, in its own stored numbers."""
+    found = tuple(date.stretch(_of_date(wanted, date.role), percentiles) for date in dates)
+    if ignore_scale or isinstance(wanted, Mapping | Stretch) or wanted == 'percentiles':
+        return found
+    before, after = dates
+    if not tags_differ(before.tags, after.tags):
+        return found
+    check_tags(before.tags, after.tags, (before.name, after.name))
+    return found[0], found[1].converted(before.tags, after.tags)
+
+
+def _warn_of_constant_bands(before: SceneDate, after: SceneDate, grid: SceneGrid) -> None:
+    first, second = before.constant_bands(grid), after.constant_bands(grid)
+    for date, own, other in ((before, first, second), (after, second, first)):
+        for position in sorted(set(own) - set(other)):
+            warnings.warn(
+                f'band {date.bands[position]} of {date.name} is {own[position]:g} in all valid '
+                'pixels that were looked at, and varies on the other date, which the network sees '
+                'as change; check the file, or choose other bands (--bands)',
+                stacklevel=3,
+            )
+
+
+def _check_georeference(before: SceneDate, after: SceneDate, same_grid: bool) -> None:
     sizes = [f'{date.grid.width} x {date.grid.height}' for date in (before, after)]
     if same_grid:
         if sizes[0] != sizes[1]:
@@ -462,6 +276,14 @@ def _check_georeference(before: _Date, after: _Date, same_grid: bool) -> None:
             )
         after.grid = before.grid
         return
+    for date in (before, after):
+        if date.placed_by:
+            raise SceneError(
+                f'{date.name} is placed on the ground by {date.placed_by} alone, expected a '
+                'transform and a CRS; warp it first: gdalwarp -t_srs EPSG:... IN OUT (with -tps, '
+                '-rpc or -geoloc as needed). If both files show the same pixels, state '
+                'same_grid=True (--same-grid), or predict them as pictures (--input-type picture)'
+            )
     missing = [date for date in (before, after) if date.grid.crs is None]
     if not missing or (len(missing) == 2 and before.grid == after.grid):
         return

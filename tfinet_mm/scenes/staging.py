@@ -91,8 +91,7 @@ class Staging:
             self.manifest.write(wanted)
             found = wanted
         if found == wanted and all(
-            self.path(name).is_file()
-            and self.path(name).stat().st_size == self._pixels() * np.dtype(kind).itemsize
+            self.path(name).is_file() and self.path(name).stat().st_size == self._bytes(kind)
             for name, kind in STAGED.items()
         ):
             return
@@ -100,12 +99,13 @@ class Staging:
         self.folder.mkdir(parents=True)
         for name, kind in STAGED.items():
             with self.path(name).open('wb') as file:
-                file.truncate(self._pixels() * np.dtype(kind).itemsize)
+                file.truncate(self._bytes(kind))
             write_raw_header(self.path(name), np.dtype(kind).name, self.height, self.width)
         self.manifest.write(wanted)
 
-    def _pixels(self) -> int:
-        return self.width * self.height
+    def _bytes(self, kind: Any) -> int:
+        # GDAL doesn't open a file of one byte.
+        return max(self.width * self.height * np.dtype(kind).itemsize, 2)
 
     def write(self, top: int, maps: Mapping[str, np.ndarray]) -> None:
         """Write rows of all maps, and wait until they are on the disk.

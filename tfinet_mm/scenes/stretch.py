@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,6 +13,11 @@ from tfinet_mm.errors import SceneError
 
 # Pixels on the longer side of the picture that percentiles are taken from.
 SAMPLE_SIDE = 1024
+
+
+Tags = tuple[float, float]
+"""Scale and offset of a band."""
+UNTAGGED: Tags = (1.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -49,9 +55,82 @@ class Stretch:
         scale = np.divide(255.0, span, out=np.zeros_like(span), where=span > 0)
         return np.clip((values - low) * scale, 0, 255).astype(np.float32)
 
+    def converted(self, before: Sequence[Tags], after: Sequence[Tags]) -> Stretch:
+        """Return the stretch of numbers of ``before`` as one of the numbers of ``after``.
+
+        Args:
+            before: (scale, offset) of each band; scale times number plus offset is its value.
+            after: The same of the other date.
+
+        Example:
+            >>> Stretch('stated', (0.0,), (3000.0,)).converted([(0.1, 0)], [(0.1, -100.0)])
+            Stretch(kind='stated', low=(1000.0,), high=(4000.0,), percentiles=None)
+        """
+        limits = [(0.0,) * len(before), (255.0,) * len(before)]
+        if self.kind != 'none':
+            limits = [self.low, self.high]
+        low, high = (
+            tuple(
+                (number * scale + offset - other_offset) / other_scale
+                for number, (scale, offset), (other_scale, other_offset) in zip(
+                    numbers, before, after, strict=True
+                )
+            )
+            for numbers in limits
+        )
+        return Stretch('stated', low, high)
+
     def metadata(self) -> dict[str, Any]:
         """Return the stretch as plain values, for the metadata of results."""
         return {key: value for key, value in asdict(self).items() if value not in ((), None)}
+
+
+def tags_differ(before: Sequence[Tags], after: Sequence[Tags]) -> bool:
+    """Return whether one number means different values on two dates."""
+    return not all(
+        math.isclose(one[0], two[0], rel_tol=1e-6)
+        and abs(one[1] - two[1]) <= 1e-3 * abs(one[0] or 1)
+        for one, two in zip(before, after, strict=True)
+    )
+
+
+def check_tags(before: Sequence[Tags], after: Sequence[Tags], names: tuple[str, str]) -> None:
+    """Refuse scales and offsets between which numbers can't be converted.
+
+    Args:
+        before: (scale, offset) of each band.
+        after: The same of the other date.
+        names: Names of both scenes in messages.
+
+    Raises:
+        SceneError: A scale isn't above 0 or a number isn't finite, or one date has another
+            scale and the other none at all.
+    """
+    settle = (
+        'ignore_scale=True (--ignore-scale) takes the stored numbers as they are, and '
+        '--stretch before=LOW,HIGH after=LOW,HIGH states them for each date'
+    )
+    stated = [
+        f'{name} states {_tag_text(tags)}'
+        for name, tags in zip(names, (before, after), strict=True)
+    ]
+    both = [*before, *after]
+    if not all(math.isfinite(scale + offset) and scale > 0 for scale, offset in both):
+        raise SceneError(
+            f'{" and ".join(stated)}, expected a finite scale above 0 and a finite offset; {settle}'
+        )
+    for one, two in ((before, after), (after, before)):
+        if all(tag == UNTAGGED for tag in one) and any(tag[0] != 1 for tag in two):
+            raise SceneError(
+                f'{" and ".join(stated)} (the same as no tags), so their numbers can not be '
+                f'compared; set the missing tags (gdal_edit -scale -offset), or: {settle}'
+            )
+
+
+def _tag_text(tags: Sequence[Tags]) -> str:
+    """Return scales and offsets, once where they are the same in all bands."""
+    kinds = sorted(set(tags))
+    return ', '.join(f'scale {scale:g} and offset {offset:g}' for scale, offset in kinds)
 
 
 def stated_stretch(limits: Sequence[Any], bands: int, name: str) -> Stretch:
@@ -94,7 +173,13 @@ def percentile_stretch(
     Raises:
         SceneError: The percentiles are out of order, or no pixel is valid.
     """
-    low, high = percentiles
+    try:
+        low, high = (float(value) for value in percentiles)
+    except (TypeError, ValueError):
+        raise SceneError(
+            f'expected percentiles (--percentiles) as two numbers such as (2, 98), got '
+            f'{percentiles!r}'
+        ) from None
     if not 0 <= low < high <= 100:
         raise SceneError(
             f'expected two percentiles in rising order from 0 to 100, got ({low:g}, {high:g})'

@@ -1,0 +1,379 @@
+"""Read the raster of one date on the grid of a pair."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from tfinet_mm.errors import SceneError
+from tfinet_mm.io.images import PathLike, Window
+from tfinet_mm.scenes.grid import (
+    SceneGrid,
+    check_grid,
+    check_warp,
+    outline_in,
+    pixel_offset,
+    warp_crs,
+)
+from tfinet_mm.scenes.sources import (
+    colour_table,
+    expanded,
+    open_source,
+    raster_window,
+    reading,
+    replaced,
+    sample_windows,
+    unusual_place,
+    with_validity,
+)
+from tfinet_mm.scenes.stretch import SAMPLE_SIDE, Stretch, percentile_stretch, stated_stretch
+
+# Share of partly transparent pixels from which a band is no mask, but a picture marked as one.
+PICTURE_SHARE = 0.5
+
+
+class SceneDate:
+    """Open file of one date of a pair.
+
+    Args:
+        role: 'before' or 'after'.
+        path: The file.
+        crs: CRS in place of the file's own.
+        bands: Numbers of the bands to read, counted from 1; None for all but transparency.
+        nodata: Value of pixels without data, in place of the file's own marks.
+        files: Closes what is opened.
+
+    Attributes:
+        grid: Its pixels on the ground.
+        placed_by: What places it in place of a transform, such as control points; else None.
+        tags: Scale and offset of each band that is read.
+    """
+
+    def __init__(
+        self,
+        role: str,
+        path: PathLike,
+        crs: Any,
+        bands: Sequence[int] | None,
+        nodata: float | None,
+        files: contextlib.ExitStack,
+    ) -> None:
+        self.role, self.path, self.name = role, path, f'{role} ({path})'
+        self._raster = _kept(open_source(role, path), files)
+        self.placed_by = unusual_place(self._raster)
+        known = self._raster.crs if crs is None else _crs(role, crs)
+        raster = self._raster
+        self.grid = SceneGrid(known or None, raster.transform, raster.width, raster.height)
+        check_grid(self.grid, self.name)
+        if nodata is not None:
+            nodata = _number(nodata, raster.dtypes, self.name)
+        table = colour_table(raster)
+        if table is not None:
+            self._refuse_numbers_of_colours(bands)
+            self._raster = _kept(expanded(raster, self.grid, table, nodata), files)
+            nodata = None
+        alpha = self._alpha_band(bands)
+        self.bands = self._select(bands, alpha)
+        found = self._raster
+        self.tags = [(found.scales[number - 1], found.offsets[number - 1]) for number in self.bands]
+        # RGB and infrared are often stored with the fourth marked as transparency.
+        unmarked = alpha is not None and (alpha in self.bands or self._is_picture(alpha))
+        self._alpha = None if unmarked else alpha
+        if nodata is not None and self._alpha not in (None, self._raster.count):
+            raise SceneError(
+                f'{self.name} has transparency in band {alpha}, before other bands, so nodata '
+                'can not be stated in its place; write a copy without that band'
+            )
+        if unmarked or nodata is not None:
+            place = self.grid.crs, self.grid.transform
+            moved = replaced(self._raster, *place, None, nodata, self._alpha is not None)
+            self._raster = _kept(moved, files)
+            self._alpha = None
+        self._strict = any(self._raster.dtypes[number - 1] != 'uint8' for number in self.bands)
+        self._masked = self._alpha is None and any(
+            flag.name == 'per_dataset' for flag in self._raster.mask_flag_enums[0]
+        )
+        self._nodata = [self._raster.nodatavals[number - 1] for number in self.bands]
+        self._offset: tuple[int, int] | None = None
+        self._view, self._view_alpha, self._view_bands = self._raster, self._alpha, self.bands
+        self.resampling: str | None = None
+
+    def _refuse_numbers_of_colours(self, bands: Sequence[int] | None) -> None:
+        if bands is not None and set(bands) == {1}:
+            raise SceneError(
+                f'{self.name} stores numbers of colours in one band, with a colour table, which '
+                f'is read as red, green and blue (bands 1 to 3); got bands={list(bands)}. Leave '
+                'the option bands (--bands) out, or write the colours to a file of three bands: '
+                'gdal_translate -expand rgb'
+            )
+
+    def _alpha_band(self, bands: Sequence[int] | None) -> int | None:
+        """Return the number of the transparency band; refuse a picture that is marked as one."""
+        roles = [interpretation.name for interpretation in self._raster.colorinterp]
+        if 'alpha' not in roles or len(roles) == 1:
+            return None
+        alpha = roles.index('alpha') + 1
+        if bands is None and self._is_picture(alpha):
+            raise SceneError(
+                f'{self.name} marks band {alpha} as transparency, but most of its pixels are '
+                'partly transparent, as if it were a picture (often infrared); choose the bands '
+                'with the option bands (--bands), for example bands=[1, 2, 3]'
+            )
+        return alpha
+
+    def _is_picture(self, alpha: int) -> bool:
+        boxes = sample_windows(self._raster.width, self._raster.height)
+        parts = [self._read(self._raster, [alpha], window=box).ravel() for box in boxes]
+        values = np.concatenate(parts)
+        between = (values > 0) & (values < values.max(initial=0))
+        return bool(between.mean() > PICTURE_SHARE and len(np.unique(values)) > 2)
+
+    def _select(self, bands: Sequence[int] | None, alpha: int | None) -> list[int]:
+        found = self._raster.count
+        if bands is None:
+            return [number for number in range(1, found + 1) if number != alpha]
+        try:
+            numbers = [int(number) for number in bands]
+            whole = all(number == given for number, given in zip(numbers, bands, strict=True))
+        except (TypeError, ValueError):
+            numbers, whole = [], False
+        if not whole or not numbers or not all(1 <= number <= found for number in numbers):
+            raise SceneError(
+                f'{self.role} ({self.path}) has the bands 1 to {found}, asked for '
+                f'bands={bands}; they are whole numbers counted from 1'
+            )
+        return numbers
+
+    def stretch(self, wanted: Any, percentiles: tuple[float, float]) -> Stretch:
+        """Return the stretch that the option asks for."""
+        kinds = sorted({self._raster.dtypes[number - 1] for number in self.bands})
+        if isinstance(wanted, Stretch):
+            return wanted
+        if wanted is None:
+            if kinds == ['uint8']:
+                return Stretch('none')
+            raise SceneError(
+                f'{self.name} stores {", ".join(kinds)} values, expected uint8 (0..255); state the '
+                'values that become 0 and 255: --stretch LOW HIGH, LOW,HIGH for each band, or '
+                'percentiles (from Python stretch=(low, high), one (low, high) for each band, '
+                "or 'percentiles')"
+            )
+        if isinstance(wanted, str):
+            if wanted != 'percentiles':
+                raise SceneError(
+                    'expected --stretch LOW HIGH or --stretch percentiles (from Python '
+                    f"stretch=(low, high) or 'percentiles'), got {wanted!r}"
+                )
+            return percentile_stretch(*self._picture(), percentiles, self.name)
+        return stated_stretch(wanted, len(self.bands), self.name)
+
+    def constant_bands(self, target: SceneGrid) -> dict[int, float]:
+        """Return the position and the value of each band that is the same in all valid pixels.
+
+        A few windows of ``target`` are read; a reduced picture of it only where they are constant.
+        Nothing outside it is: a file may be damaged where nobody reads it.
+        """
+        boxes = sample_windows(target.width, target.height)
+        if not self._constant([self.read(box) for box in boxes]):
+            return {}
+        return self._constant([self.picture(target, target.reduced(SAMPLE_SIDE))])
+
+    def _constant(self, parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[int, float]:
+        seen = np.concatenate([values[:, valid] for values, valid in parts], axis=1)
+        if not seen.size:
+            return {}
+        same = (seen == seen[:, :1]).all(axis=1)
+        return {int(position): float(seen[position, 0]) for position in np.flatnonzero(same)}
+
+    def _picture(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the whole file at reduced size, from overviews where it has them."""
+        factor = min(1.0, SAMPLE_SIDE / max(self.grid.width, self.grid.height))
+        shape = tuple(max(round(side * factor), 1) for side in (self.grid.height, self.grid.width))
+        return self._values(self._raster, out_shape=shape)
+
+    def picture(self, target: SceneGrid, small: SceneGrid) -> tuple[np.ndarray, np.ndarray]:
+        """Return values and validity on ``small``, which is ``target`` in larger pixels."""
+        from rasterio.warp import reproject
+
+        columns, rows = outline_in(self.grid, target)
+        left, top = (max(round(float(side.min())), 0) for side in (columns, rows))
+        right = min(round(float(columns.max())), self.grid.width)
+        bottom = min(round(float(rows.max())), self.grid.height)
+        warped = np.zeros((len(self.bands), small.height, small.width), self._raster.dtypes[0])
+        shown = np.zeros(warped.shape[1:], np.uint8)
+        if right <= left or bottom <= top:
+            return warped, shown > 0
+        box = Window(left, top, right - left, bottom - top)
+        cut = self.grid.cut(box)
+        if pixel_offset(target, self.grid) is not None:
+            return self._values(self._raster, window=box, out_shape=(small.height, small.width))
+        # Read about as many pixels as are wanted; only warping gives exactly those.
+        factor = max(min(box.width / small.width, box.height / small.height), 1.0)
+        cut = cut.in_pixels(*(max(round(side / factor), 1) for side in (box.width, box.height)))
+        values, valid = self._values(self._raster, window=box, out_shape=(cut.height, cut.width))
+        warped = warped.astype(values.dtype)
+        for source, target_values in ((values, warped), (valid.astype(np.uint8), shown)):
+            reproject(
+                source,
+                target_values,
+                src_transform=cut.transform,
+                src_crs=warp_crs(cut, small),
+                dst_transform=small.transform,
+                dst_crs=small.crs,
+            )
+        return warped, shown > 0
+
+    def place(self, target: SceneGrid, resampling: str, files: contextlib.ExitStack) -> None:
+        """Make :meth:`read` return windows of ``target``."""
+        from rasterio.enums import Resampling
+        from rasterio.vrt import WarpedVRT
+
+        names = [method.name for method in Resampling]
+        if resampling not in names:
+            raise SceneError(f'expected resampling as one of {", ".join(names)}; got {resampling}')
+        self._offset = pixel_offset(target, self.grid)
+        if self._offset is not None:
+            return
+        place = warp_crs(self.grid, target), self.grid.transform
+        check_warp(self.grid, target, self.name)
+        source = self._raster
+        options: dict[str, Any] = {} if self._alpha else {'add_alpha': True}
+        if self._has_own_validity():
+            made = with_validity(
+                source,
+                *place,
+                self.bands,
+                alpha=self._alpha,
+                masked=self._masked,
+                nodata=self._nodata,
+                strict=self._strict,
+            )
+            source = _kept(made, files)
+            self._view_bands = list(range(1, len(self.bands) + 1))
+            self._view_alpha, options = len(self.bands) + 1, {}
+        elif (source.crs, source.transform) != place:
+            source = _kept(replaced(source, *place, self._alpha, None), files)
+        self._view = _kept(
+            WarpedVRT(
+                source,
+                crs=target.crs,
+                transform=target.transform,
+                width=target.width,
+                height=target.height,
+                resampling=Resampling[resampling],
+                # Error of positions in pixels: a pixel hardly depends on the window it is read in.
+                tolerance=0.001,
+                UNIFIED_SRC_NODATA='YES',
+                **options,
+            ),
+            files,
+        )
+        self._view_alpha = self._view_alpha or self._view.count
+        self._offset = 0, 0
+        self.resampling = resampling
+
+    def _has_own_validity(self) -> bool:
+        """Return whether GDAL would warp by another validity than :meth:`_values` returns."""
+        stated = [value for value in self._nodata if value is not None]
+        if not stated:
+            return False
+        # The same number in all bands; text, since NaN differs from itself.
+        equal = len(stated) == len(self._nodata) and len({repr(value) for value in stated}) == 1
+        marked = bool(self._alpha) or self._masked
+        return marked or not equal or (self._strict and self._raster.count > 1)
+
+    def read(self, window: Window) -> tuple[np.ndarray, np.ndarray]:
+        """Return values (B, h, w) as stored and their validity (h, w) bool in a window."""
+        left, top = self._offset or (0, 0)
+        box = window._replace(left=window.left + left, top=window.top + top)
+        if self._view is self._raster:
+            return self._values(self._raster, window=box)
+        values = self._read(self._view, self._view_bands, window=box)
+        valid = self._read(self._view, self._view_alpha, window=box) > 0
+        return _finite(values, valid)
+
+    def _values(self, raster: Any, **where: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Return values of the file's own pixels and their validity."""
+        values = self._read(raster, self.bands, **where)
+        stated = any(value is not None for value in self._nodata)
+        valid = np.ones(values.shape[1:], bool)
+        if self._alpha:
+            valid = self._read(raster, self._alpha, **where) > 0
+        elif self._masked or (stated and not self._strict):
+            valid = self._read(raster, None, **where) > 0
+        if stated and (self._strict or self._masked or self._alpha):
+            hits = np.stack(list(map(_equal, values, self._nodata)))
+            # Nodata of 8 bit is often a number that single bands have in valid pixels too.
+            valid &= ~(hits.any(axis=0) if self._strict else hits.all(axis=0))
+        return _finite(values, valid)
+
+    def _read(self, raster: Any, bands: Any, window: Window | None = None, **where: Any) -> Any:
+        """Read bands, or the mask of the file for None."""
+        if window is not None:
+            where['window'] = raster_window(window)
+        numbers = [bands] if isinstance(bands, int) else bands or self.bands
+        with reading(self.name, raster, numbers, window):
+            return raster.dataset_mask(**where) if bands is None else raster.read(bands, **where)
+
+
+def _finite(values: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    if values.dtype.kind == 'f':
+        valid = valid & np.isfinite(values).all(axis=0)
+        values = np.where(valid, values, 0)
+    return values, valid
+
+
+def _equal(values: np.ndarray, nodata: float | None) -> np.ndarray:
+    if nodata is None:
+        return np.zeros(values.shape, bool)
+    if math.isnan(nodata):
+        return np.isnan(values) if values.dtype.kind == 'f' else np.zeros(values.shape, bool)
+    # A float32 file states its nodata in decimals, which may be beyond float32.
+    with np.errstate(over='ignore'):
+        wanted = np.float32(nodata) if values.dtype == np.float32 else nodata
+    return np.asarray(values == wanted)
+
+
+def _kept(raster: Any, files: contextlib.ExitStack) -> Any:
+    """Return an open raster, and close it with the others.
+
+    Not entered as a context: rasterio would leave the GDAL environment of the
+    thread that closes it, which may be another one.
+    """
+    files.callback(raster.close)
+    return raster
+
+
+def _crs(role: str, crs: Any) -> Any:
+    import rasterio
+
+    try:
+        return rasterio.crs.CRS.from_user_input(crs)
+    except rasterio.errors.CRSError as error:
+        raise SceneError(
+            f'{role}_crs={crs!r} is no CRS ({error}); expected one such as EPSG:32633'
+        ) from error
+
+
+def _number(nodata: Any, kinds: Sequence[str], name: str) -> float:
+    """Return the option nodata, if all bands can hold it."""
+    try:
+        value = float(nodata)
+    except (TypeError, ValueError):
+        raise SceneError(
+            f'expected nodata (--nodata) of {name} as a number, got {nodata!r}'
+        ) from None
+    for kind in sorted(set(kinds)):
+        if np.dtype(kind).kind == 'f':
+            continue
+        limits = np.iinfo(kind)
+        if not (limits.min <= value <= limits.max and value == int(value)):
+            raise SceneError(
+                f'{name} stores {kind} values, which are never nodata={nodata}; expected a whole '
+                f'number from {limits.min} to {limits.max} (--nodata)'
+            )
+    return value
