@@ -16,6 +16,7 @@ PAGES = {
     'weights_card': 'tfinet_mm/weights/tfinet_lite0_fpn_generated.md',
     'projects': 'projects/README.md',
     'equal_time': 'projects/equal_time/README.md',
+    'speed': 'projects/speed/README.md',
     'ablations': 'projects/ablations/README.md',
     'recipe_study': 'projects/recipe_study/README.md',
     'naive_baselines': 'projects/naive_baselines/README.md',
