@@ -104,7 +104,7 @@ def test_land_cover_takes_the_change_from_its_mask_only(files):
     assert loaded.conflicts == 0
     assert loaded.storages == {'from': 'index', 'to': 'index', 'change': '0/255'}
     del info['seg_map_path']
-    with pytest.raises(LabelFormatError, match='from which no change'):
+    with pytest.raises(LabelFormatError, match='from which change can not be derived'):
         read_pair_labels(info, spec)
 
 

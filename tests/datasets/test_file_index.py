@@ -85,7 +85,7 @@ def test_two_ways_to_write_one_name_are_refused(twice):
 def test_list_files_of_other_encodings_are_named(tmp_path, encoding):
     path = tmp_path / 'list.txt'
     path.write_bytes('Zürich\n'.encode(encoding))
-    with pytest.raises(ValueError, match=r'list\.txt is no text in UTF-8; save it as UTF-8'):
+    with pytest.raises(ValueError, match=r'list\.txt is not text in UTF-8; save it as UTF-8'):
         read_list_file(path)
 
 
@@ -136,7 +136,7 @@ def test_key_pattern_brings_names_of_two_years_together():
     pairs = match_folders(folders, key_pattern=r'-\d{4}')
     assert [pair['after'] for pair in pairs] == ['3', '4']
     assert pairs[0]['name'] == 't-2006-1'
-    with pytest.raises(UnmatchedPairError, match='make it match less'):
+    with pytest.raises(UnmatchedPairError, match='make the pattern match less'):
         match_folders(folders, key_pattern=r'-\d+')
 
 

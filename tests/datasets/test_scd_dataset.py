@@ -164,7 +164,7 @@ def test_folds_part_the_sorted_names(make_scd, tmp_path):
     )
     assert held_out == ['04', '09']
     assert sorted(held_out + rest) == names
-    with pytest.raises(ValueError, match='none of 11 pairs is left'):
+    with pytest.raises(ValueError, match='no pair of 11 is left'):
         SECONDDataset(data_root=str(tmp_path), fold=dict(every=20, start=15, keep='held_out'))
 
 

@@ -136,7 +136,7 @@ def test_labels_keep_their_size_where_the_image_was_resized_before(make_scd, tmp
         resized | dict(img_shape=(16, 33)),
         LoadImagePair()(dict(info)) | dict(img_shape=(10, 16)),
     ):
-        with pytest.raises(LabelFormatError, match='loaded before anything but a Resize'):
+        with pytest.raises(LabelFormatError, match='Only a Resize for testing may come before'):
             LoadPairAnnotations()(dict(cut))
 
 
