@@ -221,7 +221,7 @@ def test_palette_masks_among_grey_ones_of_0_and_1_are_refused(save):
     with pytest.raises(LabelFormatError, match=r'a\.png .*by its palette, .*b\.png'):
         decide_change_storage([inverted, grey])
     storage = decide_change_storage([grey, inverted])  # It stops at the first one.
-    with pytest.raises(LabelFormatError, match='other pixels are white'):
+    with pytest.raises(LabelFormatError, match='shows other pixels in white'):
         read_mask(inverted, storage)
 
 

@@ -69,7 +69,7 @@ def test_read_only_and_flipped_arrays_without_warning():
         ([0, 2], [0, 7], 'prediction holds 7, expected 0..2;'),
         ([0, 2], [255, 0], 'prediction holds 255'),
         ([0, 2, 1], [0, 2], 'one size'),
-        ([0, 1], [0.2, 0.9], 'integer maps'),
+        ([0, 1], [0.2, 0.9], 'must hold integers'),
     ],
 )
 def test_wrong_maps_are_named(annotation, prediction, message):

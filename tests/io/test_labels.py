@@ -239,7 +239,7 @@ def test_damaged_and_missing_files(save, tmp_path):
     with pytest.raises(LabelFormatError, match=r'label\.png can not be read'):
         read_semantic_label(path, SECOND)
     path.write_text('text')
-    with pytest.raises(LabelFormatError, match='not what its name says'):
+    with pytest.raises(LabelFormatError, match='not of the type of its name'):
         read_semantic_label(path, SECOND)
     with pytest.raises(FileNotFoundError):
         read_semantic_label(tmp_path / 'none.png', SECOND)
