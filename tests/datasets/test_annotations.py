@@ -17,7 +17,7 @@ def as_map(*values):
 
 
 def slow_combination(label_from, label_to, mask):
-    """One pixel, in plain words."""
+    """Return change and land cover of one pixel, rule by rule."""
     if mask is None:
         if 255 in (label_from, label_to):
             change = 255

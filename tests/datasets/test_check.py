@@ -111,7 +111,7 @@ def test_an_all_ignored_data_set_is_an_error(make_scd, tmp_path):
 
 
 def test_change_without_any_class_is_an_error(make_scd, tmp_path):
-    """Masks say what changed, and no label says into what."""
+    """The masks mark changed pixels, but the labels have no class there."""
     make_scd(storage='index', mask='0/255')
     overwrite(tmp_path, ('label1', 'label2'), 255)
     prefix = dict(seg_map_path='change')
@@ -306,6 +306,6 @@ def test_colours_of_no_class_are_counted_where_they_are_ignored(make_scd, tmp_pa
     for folder in ('label1', 'label2'):
         Image.fromarray(label).save(tmp_path / folder / 'a.png')
     report = check(tmp_path, colour_tolerance=5, unknown_colours='ignore')
-    assert report.unknown == 2  # One pixel of either file.
+    assert report.unknown == 2  # One pixel in each file.
     assert report.change_counts.tolist() == [1, 6, 1]
     assert any('2 pixels of label files' in message for _, message in found(report, 'warning'))

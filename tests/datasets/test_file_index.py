@@ -103,7 +103,7 @@ def test_a_link_to_a_folder_above_it_is_not_followed(tmp_path, target):
     (tmp_path / 'd' / 'sub' / 'again').symlink_to(tmp_path / 'other')
     below = {'a', 'sub/b', 'linked/c', 'sub/again/c'}
     if target == '../..':
-        # Above the folder itself, whose other contents are seen once.
+        # A folder above the listed one, whose other contents are listed once.
         below |= {'sub/loop/other/c'}
     assert set(list_folder(tmp_path / 'd', ('.png',))) == below
 
@@ -190,7 +190,7 @@ def test_names_match_in_any_unicode_form(tmp_path):
     pairs = match_folders({'before': other, 'after': composed})
     found = {pair['name']: (pair['before'], pair['after']) for pair in pairs}
     assert found == {decomposed('Zürich'): ('3', '1'), 'b': ('4', '2')}
-    # In a list file as well, with and without suffix.
+    # List files too may use either form, with and without suffix.
     for listed in ('Zürich', 'Zürich.png', decomposed('Zürich')):
         assert select_listed([listed], other, ('.png',), 'l') == [decomposed('Zürich')]
     with pytest.raises(ValueError, match='more than once'):
@@ -227,7 +227,7 @@ def test_a_list_with_many_repetitions_is_refused_in_time():
     start = time.process_time()
     with pytest.raises(ValueError, match='names 40000 pairs more than once'):
         select_listed(names, dict.fromkeys(names, ''), ('.png',), 'list.txt')
-    # Counting each name in the whole list would take minutes.
+    # It would take minutes to count each name in the whole list.
     assert time.process_time() - start < 10
 
 

@@ -1,4 +1,4 @@
-"""Counting against loops over pixels."""
+"""Test the counts against loops over pixels."""
 
 import warnings
 
@@ -18,7 +18,7 @@ from tfinet_mm.evaluation import (
 
 
 def random_maps(seed, num_classes=3, shape=(17, 23)):
-    """Annotation and prediction of both dates, unchanged in the same places on both."""
+    """Return annotations and predictions of both dates, with the same unchanged pixels."""
     rng = np.random.default_rng(seed)
     maps = []
     for _ in range(2):

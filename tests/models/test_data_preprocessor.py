@@ -84,7 +84,7 @@ def test_training_pads_images_and_all_label_maps_together(options, target):
             assert field.shape == target
             assert (field[inside] == value).all()
             assert (field[~inside] == 255).all()
-        # What the loader gave is left as it was.
+        # The data of the loader is left unchanged.
         assert data['data_samples'][index].gt_sem_seg.data.shape == (1, *size)
         assert 'pad_shape' not in data['data_samples'][index]
 

@@ -87,7 +87,8 @@ class MapFolders:
         if self.zero != 'unchanged' and len(self.folders) == 2:
             raise ValueError(
                 f'if 0 means {self.zero!r}, change can not be derived from the maps of '
-                f'{self.root}; name the folder of its change masks as a third one after {self.folders}'
+                f'{self.root}; name the folder of its change masks as a third one after '
+                f'{self.folders}'
             )
 
     def list(self, role: str) -> dict[str, Mapping[str, str]]:

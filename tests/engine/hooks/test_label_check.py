@@ -89,7 +89,7 @@ def test_one_class_alone_may_replace_itself():
 
 
 class _Nothing(BaseModel):
-    """A model that learns from any labels."""
+    """Model that trains on any labels."""
 
     def __init__(self):
         super().__init__()
@@ -142,7 +142,7 @@ def test_speaks_in_the_first_iterations_of_many_pairs(tmp_path, labels):
 
 @pytest.mark.parametrize('labels', [(0, 255, 255), (1, 2, 255)])
 def test_waits_for_land_cover_that_may_come_later(labels):
-    """Nothing changed so far, or one date is labelled: the first pass decides."""
+    """Without change so far, or with one date labelled, the first pass decides."""
     runner = SimpleNamespace(train_dataloader=range(20))
     hook = LabelCheckHook(iterations=2)
     for index in range(10):
