@@ -1,4 +1,4 @@
-"""The parts of the benchmark, each against something whose answer is known."""
+"""Test the parts of the benchmark against known results."""
 
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def test_a_row_of_inference_and_of_training(small):
     for row in rows:
         assert row.pairs_per_second == pytest.approx(2 / (row.milliseconds / 1000))
         assert row.peak_mib > 0
-    # Three times: forward, and the gradients of inputs and of weights, but for the first layer.
+    # Three times: forward, gradients of inputs (but not of the first layer) and of weights.
     assert 2.8 < rows[1].gflop / rows[0].gflop < 3
     with pytest.raises(ValueError, match='validate'):
         measure_model(small, 'validate')

@@ -1,4 +1,4 @@
-"""Counts against sums worked out by hand, and against the published network's."""
+"""Test counts against sums worked by hand and against the published network."""
 
 from pathlib import Path
 
@@ -55,7 +55,7 @@ def test_parts_in_a_list():
 def test_training_counts_the_backward_pass():
     layer = nn.Linear(4, 5)
     inputs = torch.zeros(3, 4)
-    # Forward and the gradient of the weights; nothing asks for that of the inputs.
+    # Forward and the gradient of the weights; that of the inputs isn't needed.
     assert count_flop(lambda: layer(inputs).sum().backward()) == 2 * (2 * 3 * 4 * 5)
 
 

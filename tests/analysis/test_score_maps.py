@@ -1,4 +1,4 @@
-"""Scores of anybody's maps: both SeKs, by hand and by plain loops; every convention and storage."""
+"""Test scores of maps of any program: both SeKs, by hand and by loops, and every storage."""
 
 import json
 import math
@@ -36,7 +36,7 @@ def save(folder, maps, storage='index', suffix='.png'):
 
 
 def drawn(seed, number=5, side=24):
-    """Land cover of both dates, 1..3, and change, by name."""
+    """Return land cover of both dates, 1..3, and change, by name."""
     rng = np.random.default_rng(seed)
     return {
         f'p{i}': (*rng.integers(1, 4, (2, side, side)), rng.random((side, side)) < 0.4)
@@ -45,7 +45,7 @@ def drawn(seed, number=5, side=24):
 
 
 def changes(maps):
-    """Semantic change of each date by name."""
+    """Return the semantic change of each date by name."""
     return [{name: one[date] * one[2] for name, one in maps.items()} for date in (0, 1)]
 
 
@@ -55,7 +55,7 @@ def write(root, maps, **options):
 
 
 def sek(annotated, predicted):
-    """SeK in percent over hashable classes, 0 = unchanged, by counting and as published."""
+    """Return SeK in percent over hashable classes, 0 = unchanged, by the published formula."""
     counts = Counter(zip(annotated, predicted, strict=True))
     unchanged = counts.pop((0, 0), 0)
     total = sum(counts.values())
@@ -101,7 +101,7 @@ def test_both_seks_as_counted_one_by_one(tmp_path):
 
 
 def test_both_seks_by_hand(tmp_path):
-    # Ten pixels: 4 unchanged and found so; 4 of 1 -> 2 found; one 1 -> 2 found as 1 -> 3; one
+    # Ten pixels: 4 unchanged, predicted as such; 4 of 1 -> 2 found; one 1 -> 2 found as 1 -> 3; one
     # 2 -> 3 missed. By date: the changed pixels are [1 1] * 5, [2 2] * 4, [2 3], [2 0], [3 0].
     # po = 9 / 12; rows 1, 2, 3: 5, 6, 1; columns 0, 1, 2, 3: 2, 5, 4, 1;
     # pe = (25 + 24 + 1) / 144; IoU = 10 / 12.
@@ -124,7 +124,7 @@ def test_both_seks_by_hand(tmp_path):
 
 @pytest.fixture
 def reference(tmp_path):
-    """Scores of maps stored as index, 0 = unchanged, and what they are made of."""
+    """Return the scores of maps stored as index, 0 = unchanged, and the maps."""
     true, guess = drawn(3), drawn(4)
     write(tmp_path / 'labels', true)
     write(tmp_path / 'maps', guess)
@@ -164,7 +164,7 @@ def test_land_cover_of_every_pixel_with_change_masks(reference, tmp_path, zero, 
 
 
 def test_the_masks_of_a_folder_are_stored_in_one_way(tmp_path):
-    """A mask of 0 and 255 beside one with a 1 is ignored at 255, not changed there."""
+    """In a mask of 0 and 255, 255 is ignored if another mask of the folder holds 1."""
     maps, masks = {'a': [[1, 2, 1]], 'b': [[2, 1, 2]]}, {'a': [[0, 1, 255]], 'b': [[0, 0, 255]]}
     for folder in ('maps/label1', 'maps/label2', 'labels/label1', 'labels/label2'):
         save(tmp_path / folder, maps)

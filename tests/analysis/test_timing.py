@@ -1,4 +1,4 @@
-"""Time and memory of calls whose time and memory are known."""
+"""Test time and memory of calls with known time and memory."""
 
 import time
 

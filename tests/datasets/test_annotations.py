@@ -17,7 +17,7 @@ def as_map(*values):
 
 
 def slow_combination(label_from, label_to, mask):
-    """One pixel, in plain words."""
+    """Return change and land cover of one pixel, rule by rule."""
     if mask is None:
         if 255 in (label_from, label_to):
             change = 255
@@ -104,7 +104,7 @@ def test_land_cover_takes_the_change_from_its_mask_only(files):
     assert loaded.conflicts == 0
     assert loaded.storages == {'from': 'index', 'to': 'index', 'change': '0/255'}
     del info['seg_map_path']
-    with pytest.raises(LabelFormatError, match='from which no change'):
+    with pytest.raises(LabelFormatError, match='from which change can not be derived'):
         read_pair_labels(info, spec)
 
 

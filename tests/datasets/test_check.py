@@ -111,12 +111,12 @@ def test_an_all_ignored_data_set_is_an_error(make_scd, tmp_path):
 
 
 def test_change_without_any_class_is_an_error(make_scd, tmp_path):
-    """Masks say what changed, and no label says into what."""
+    """The masks mark changed pixels, but the labels have no class there."""
     make_scd(storage='index', mask='0/255')
     overwrite(tmp_path, ('label1', 'label2'), 255)
     prefix = dict(seg_map_path='change')
     report = check(tmp_path, data_prefix=prefix, label_storage='index')
-    assert ('', 'no pixel has a land-cover class: only ignored labels') in found(report, 'error')
+    assert ('', 'no pixel has a land-cover class; every label is ignored') in found(report, 'error')
 
 
 def test_a_one_in_any_mask_makes_255_ignored_in_all(make_scd, tmp_path):
@@ -156,7 +156,7 @@ def test_things_worth_a_look(make_scd, tmp_path):
     assert f'{conflicts} pixels (' in messages
     assert "b: its images are the same as those of 'a'" in messages
     assert 'c: both dates are the same image' in messages
-    assert 'labels (from) are stored in different ways: 2 rgb, 1 palette' in messages
+    assert 'labels (from) are stored in several ways: 2 rgb, 1 palette' in messages
 
 
 def test_indices_and_colours_in_one_folder_stop(make_scd, tmp_path):
@@ -175,7 +175,7 @@ def test_absent_classes(make_scd, tmp_path):
             label = np.asarray(Image.open(path))
             Image.fromarray(np.where(label == 6, np.uint8(5), label)).save(path)
     assert found(check(tmp_path), 'warning') == [
-        ('', "no pixel is of the classes ['sports field']")
+        ('', "no pixel has one of the classes ['sports field']")
     ]
 
 
@@ -193,7 +193,7 @@ def test_without_labels(make_scd, tmp_path):
     report = check(tmp_path, data_prefix=none, test_mode=True)
     assert report.ok
     assert found(report, 'warning') == [
-        ('', 'no pair has labels: it can be predicted on, not scored')
+        ('', 'no pair has labels, so that predictions can not be scored')
     ]
 
 
@@ -278,7 +278,7 @@ def test_labels_that_teach_nothing_of_transitions(make_scd, tmp_path):
         (tmp_path / 'label2' / f'{name}.png').write_bytes(
             (tmp_path / 'label1' / f'{name}.png').read_bytes()
         )
-    assert 'one class on both dates' in found(check(tmp_path), 'error')[0][1]
+    assert 'the same class on both dates' in found(check(tmp_path), 'error')[0][1]
 
 
 def test_labels_that_contradict_each_other_more_than_they_change(make_scd, tmp_path):
@@ -295,7 +295,7 @@ def test_change_masks_alone_are_said_to_be_refused(make_scd, tmp_path):
     make_scd(mask='0/255')
     prefix = dict(seg_map_path='change', seg_map_path_from=None, seg_map_path_to=None)
     report = check(tmp_path, data_prefix=prefix, test_mode=True)
-    assert 'there are change masks and no land cover' in found(report, 'error')[0][1]
+    assert 'there are change masks but no land cover' in found(report, 'error')[0][1]
 
 
 def test_colours_of_no_class_are_counted_where_they_are_ignored(make_scd, tmp_path):
@@ -306,6 +306,6 @@ def test_colours_of_no_class_are_counted_where_they_are_ignored(make_scd, tmp_pa
     for folder in ('label1', 'label2'):
         Image.fromarray(label).save(tmp_path / folder / 'a.png')
     report = check(tmp_path, colour_tolerance=5, unknown_colours='ignore')
-    assert report.unknown == 2  # One pixel of either file.
+    assert report.unknown == 2  # One pixel in each file.
     assert report.change_counts.tolist() == [1, 6, 1]
     assert any('2 pixels of label files' in message for _, message in found(report, 'warning'))

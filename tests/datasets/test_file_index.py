@@ -85,7 +85,7 @@ def test_two_ways_to_write_one_name_are_refused(twice):
 def test_list_files_of_other_encodings_are_named(tmp_path, encoding):
     path = tmp_path / 'list.txt'
     path.write_bytes('Zürich\n'.encode(encoding))
-    with pytest.raises(ValueError, match=r'list\.txt is no text in UTF-8; save it as UTF-8'):
+    with pytest.raises(ValueError, match=r'list\.txt is not text in UTF-8; save it as UTF-8'):
         read_list_file(path)
 
 
@@ -103,7 +103,7 @@ def test_a_link_to_a_folder_above_it_is_not_followed(tmp_path, target):
     (tmp_path / 'd' / 'sub' / 'again').symlink_to(tmp_path / 'other')
     below = {'a', 'sub/b', 'linked/c', 'sub/again/c'}
     if target == '../..':
-        # Above the folder itself, whose other contents are seen once.
+        # A folder above the listed one, whose other contents are listed once.
         below |= {'sub/loop/other/c'}
     assert set(list_folder(tmp_path / 'd', ('.png',))) == below
 
@@ -136,7 +136,7 @@ def test_key_pattern_brings_names_of_two_years_together():
     pairs = match_folders(folders, key_pattern=r'-\d{4}')
     assert [pair['after'] for pair in pairs] == ['3', '4']
     assert pairs[0]['name'] == 't-2006-1'
-    with pytest.raises(UnmatchedPairError, match='make it match less'):
+    with pytest.raises(UnmatchedPairError, match='make the pattern match less'):
         match_folders(folders, key_pattern=r'-\d+')
 
 
@@ -190,7 +190,7 @@ def test_names_match_in_any_unicode_form(tmp_path):
     pairs = match_folders({'before': other, 'after': composed})
     found = {pair['name']: (pair['before'], pair['after']) for pair in pairs}
     assert found == {decomposed('Zürich'): ('3', '1'), 'b': ('4', '2')}
-    # In a list file as well, with and without suffix.
+    # List files too may use either form, with and without suffix.
     for listed in ('Zürich', 'Zürich.png', decomposed('Zürich')):
         assert select_listed([listed], other, ('.png',), 'l') == [decomposed('Zürich')]
     with pytest.raises(ValueError, match='more than once'):
@@ -227,7 +227,7 @@ def test_a_list_with_many_repetitions_is_refused_in_time():
     start = time.process_time()
     with pytest.raises(ValueError, match='names 40000 pairs more than once'):
         select_listed(names, dict.fromkeys(names, ''), ('.png',), 'list.txt')
-    # Counting each name in the whole list would take minutes.
+    # It would take minutes to count each name in the whole list.
     assert time.process_time() - start < 10
 
 

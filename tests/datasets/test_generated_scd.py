@@ -1,4 +1,4 @@
-"""Pairs that are generated when they are asked for."""
+"""Test pairs that are generated on access."""
 
 import numpy as np
 import pytest

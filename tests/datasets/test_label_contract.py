@@ -1,4 +1,4 @@
-"""Decisions on whole data sets, against files that Pillow and rasterio wrote and worked maps."""
+"""Test the storage decided for data sets, with files written by Pillow and rasterio."""
 
 import json
 import os
@@ -55,7 +55,7 @@ def test_plain_storages(save):
     assert names(decide(index, palette)) == {'from': 'index', 'to': 'index'}
     assert names(decide(colours, grey)) == {'from': 'colours', 'to': 'index'}
     assert decide(colours)['from'].reason == '3 RGB files'
-    # Palettes in the class colours agree with either of the others.
+    # Palettes in the class colours agree with indices and with colours.
     assert names(decide([*colours, *palette])) == {'from': 'colours', 'to': 'colours'}
     assert names(decide([*index, *palette])) == {'from': 'index', 'to': 'index'}
 
@@ -67,7 +67,7 @@ def test_indices_and_colours_do_not_mix(save):
 
 
 def quantised(save, labels, colours):
-    """RGB labels whose colours a program reduced, each file by itself."""
+    """Write RGB labels that a program reduced to a palette, each file alone."""
     return [
         save(f'{n}.png', np.asarray(image), np.array(image.getpalette()).reshape(-1, 3))
         for n, image in enumerate(
@@ -85,7 +85,7 @@ def test_quantised_class_colours_are_read_by_colour(save):
 
 
 def test_quantised_foreign_colours_are_refused(save):
-    """Each file has its own order of colours that no class has: the indices mean nothing."""
+    """Each file has its own order of colours of no class, so indices have no fixed meaning."""
     rng = np.random.default_rng(0)
     foreign = rng.integers(3, 250, (7, 3)).astype(np.uint8)
     labels = [
@@ -95,7 +95,7 @@ def test_quantised_foreign_colours_are_refused(save):
     files = quantised(save, labels, foreign)
     with pytest.raises(LabelFormatError, match='palettes that differ do not tell'):
         decide(files)
-    # The same where each date is of one file only.
+    # The same with a single file for each date.
     with pytest.raises(LabelFormatError, match='palettes that differ do not tell'):
         decide(files[:1], files[1:2])
     assert decide(files, storage='index')['from'].name == 'index'
@@ -138,9 +138,9 @@ def test_change_masks_are_no_land_cover(save, bits):
 def test_one_class_may_be_all_there_is(save):
     one = [save('o.png', np.array([[0, 1, 1]], np.uint8))]
     few = [save('f.png', np.array([[0, 2, 3]], np.uint8))]
-    # Forest turns into other things, and into no forest.
+    # Forest changes into other classes, and no other class into forest.
     assert names(decide(one, few)) == {'from': 'index', 'to': 'index'}
-    # Class colours say that it is no mask, and so does a table of one class.
+    # Class colours, or a table of one class, show that it isn't a mask.
     assert decide([save('p.png', np.array([[0, 1, 1]], np.uint8), COLOURS)])['from'].name == 'index'
     single = ClassTable(('unchanged', 'building'), ((0, 0, 0), (255, 0, 0)))
     assert decide(one, table=single)['from'].name == 'index'
@@ -155,7 +155,7 @@ def test_255_for_unchanged_has_to_be_said(save):
     assert np.array_equal(read_semantic_label(files[0], SECOND, storage).values, LABEL)
     with pytest.raises(LabelValueError, match='as 0, but unchanged_value=255'):
         read_semantic_label(save('b.png', LABEL), SECOND, storage)
-    # A mask of its own says what is unchanged.
+    # A change mask marks the unchanged pixels.
     mask = [save('m.png', (LABEL > 0).astype(np.uint8))]
     assert decide(files, change=mask)['from'].name == 'index'
 
@@ -191,7 +191,7 @@ def test_reading_stops_at_the_first_mask_that_settles_it(save, monkeypatch):
 
 @pytest.mark.parametrize('white_first', [False, True])
 def test_palette_masks_are_read_by_black_and_white(save, white_first):
-    """A program that reduces colours puts the commoner one first."""
+    """A program that reduces colours puts the more frequent one first."""
     mask = np.zeros((20, 20), bool)
     mask[3:5, 3:8] = True
     palette = [(255, 255, 255), (0, 0, 0)] if white_first else [(0, 0, 0), (255, 255, 255)]
@@ -210,7 +210,7 @@ def test_palettes_that_do_not_tell_what_changed_are_refused(save):
     with pytest.raises(LabelFormatError, match=r'a\.png is a change mask with the palette'):
         decide_change_storage([path])
     assert read_mask(path, '0/1').tolist() == [[0, 1]]
-    # Of black and red, the first is unchanged.
+    # With black and red, the first one, black, is unchanged.
     red = save('b.png', np.array([[0, 1]], np.uint8), [(0, 0, 0), (255, 0, 0)])
     assert decide_change_storage([red]).name == '0/1'
 
@@ -221,7 +221,7 @@ def test_palette_masks_among_grey_ones_of_0_and_1_are_refused(save):
     with pytest.raises(LabelFormatError, match=r'a\.png .*by its palette, .*b\.png'):
         decide_change_storage([inverted, grey])
     storage = decide_change_storage([grey, inverted])  # It stops at the first one.
-    with pytest.raises(LabelFormatError, match='other pixels are white'):
+    with pytest.raises(LabelFormatError, match='shows other pixels in white'):
         read_mask(inverted, storage)
 
 
@@ -252,7 +252,7 @@ def test_windows_are_read_as_their_data_set_decides(tmp_path):
     )
     found = {dataset.get_data_info(i)['sample_id']: dataset[i]['gt_seg_map'] for i in range(4)}
     assert found['a_x0_y0'].sum() == 1
-    # All of it is 255, which the rest of the file says is ignored.
+    # The window holds only 255, which is ignored because the file holds 1.
     assert (found['a_x4_y0'] == 255).all()
     assert (found['a_x4_y2'] == 255).all()
 
@@ -279,8 +279,8 @@ def test_a_fold_is_decided_by_all_pairs(make_scd, tmp_path):
 def test_smoothed_colours_need_a_word(make_scd, tmp_path):
     make_scd(['a'], sizes=(2, 4))
     image = COLOURS[LABEL]
-    image[0, 1] = (4, 2, 250)  # Water, a little off.
-    image[0, 2] = (60, 120, 60)  # Between two classes.
+    image[0, 1] = (4, 2, 250)  # Near the colour of water.
+    image[0, 2] = (60, 120, 60)  # Halfway between two classes.
     for folder in ('label1', 'label2'):
         Image.fromarray(image).save(tmp_path / folder / 'a.png')
     load = dict(data_root=str(tmp_path), pipeline=LOAD)

@@ -78,7 +78,7 @@ def test_without_a_fold(release):
     root, _ = release
     assert names(LandsatSCDDataset(data_root=str(root))) == ORIGINALS
     included = names(LandsatSCDDataset(data_root=str(root), augmented='include'))
-    # The copy whose source is missing can't be told to be on the right side.
+    # A copy without its source can't be assigned to a split.
     assert set(included) == {*ORIGINALS, *COPIES} - {'9_9rotate180'}
     tested = LandsatSCDDataset(data_root=str(root), augmented='include', test_mode=True)
     assert names(tested) == ORIGINALS

@@ -148,7 +148,7 @@ def test_arguments_that_do_not_fit(make_scd, tmp_path, options, message):
 def test_a_pipeline_in_a_wrong_order_is_named(make_scd, tmp_path):
     make_scd()
     load = dict(type='tfinet_mm.LoadImagePair')
-    # It always flips.
+    # This transform always flips.
     flip = dict(type='tfinet_mm.RandomFlipOrRotate', probs=(0, 1, 0, 0, 0, 0))
     dataset = SECONDDataset(data_root=str(tmp_path), pipeline=[flip, load])
     with pytest.raises(ConfigError, match=r'pipeline RandomFlipOrRotate, LoadImagePair fails on '):
@@ -164,7 +164,7 @@ def test_folds_part_the_sorted_names(make_scd, tmp_path):
     )
     assert held_out == ['04', '09']
     assert sorted(held_out + rest) == names
-    with pytest.raises(ValueError, match='none of 11 pairs is left'):
+    with pytest.raises(ValueError, match='no pair of 11 is left'):
         SECONDDataset(data_root=str(tmp_path), fold=dict(every=20, start=15, keep='held_out'))
 
 
@@ -321,7 +321,7 @@ def test_linked_folders(make_scd, tmp_path):
     prefix = dict(seg_map_path_to='again')
     with pytest.raises(ValueError, match=r'same labels: .* are the folder'):
         SECONDDataset(data_root=str(tmp_path), data_prefix=prefix)
-    # Links of all files into a store, as data versioning leaves them.
+    # All files are links into a store, as data versioning creates them.
     for folder in ('im1', 'im2', 'label1', 'label2'):
         (tmp_path / 'store').mkdir(exist_ok=True)
         for name in 'abc':

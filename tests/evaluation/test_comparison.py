@@ -12,7 +12,7 @@ from tfinet_mm.utils.json_text import json_text
 
 
 def report(right, pairs=40):
-    """A report over pixels of which ``right`` of 100 changed ones were found, with their class."""
+    """Return a report in which ``right`` of 100 changed pixels were found with their class."""
     annotated = np.ones((3, 200), np.uint8)
     annotated[0, 100:] = 0
     found = annotated[0].copy()
@@ -27,7 +27,7 @@ def test_what_a_test_writes_is_compared(tmp_path):
     lines = compare_scores({name: read_scores(tmp_path / name) for name in 'ab'}).splitlines()
     assert [line.split()[0] for line in lines] == ['pairs', 'a', 'b', 'difference']
     assert lines[1].split()[1] == '40'
-    # F1 of 50 and 80 hits of 100 without false ones, by hand.
+    # F1 of 50 and of 80 hits among 100, without false alarms, by hand.
     assert [line.split()[-1] for line in lines[1:]] == ['66.67', '88.89', '+22.22']
     assert [line.split()[-2] for line in lines[1:]] == ['50.00', '80.00', '+30.00']
     assert len({len(line) for line in lines}) == 1

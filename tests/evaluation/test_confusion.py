@@ -1,4 +1,4 @@
-"""Counting against loops over pixels."""
+"""Test the counts against loops over pixels."""
 
 import warnings
 
@@ -18,7 +18,7 @@ from tfinet_mm.evaluation import (
 
 
 def random_maps(seed, num_classes=3, shape=(17, 23)):
-    """Annotation and prediction of both dates, unchanged in the same places on both."""
+    """Return annotations and predictions of both dates, with the same unchanged pixels."""
     rng = np.random.default_rng(seed)
     maps = []
     for _ in range(2):
@@ -69,7 +69,7 @@ def test_read_only_and_flipped_arrays_without_warning():
         ([0, 2], [0, 7], 'prediction holds 7, expected 0..2;'),
         ([0, 2], [255, 0], 'prediction holds 255'),
         ([0, 2, 1], [0, 2], 'one size'),
-        ([0, 1], [0.2, 0.9], 'integer maps'),
+        ([0, 1], [0.2, 0.9], 'must hold integers'),
     ],
 )
 def test_wrong_maps_are_named(annotation, prediction, message):

@@ -1,4 +1,4 @@
-"""Scores against worked numbers and against slow loops over pixels."""
+"""Test scores against worked numbers and against slow loops over pixels."""
 
 import doctest
 import math
@@ -22,7 +22,7 @@ WORKED = [[50, 3, 2], [4, 20, 1], [1, 2, 17]]
 
 
 def slow_scores(counts):
-    """Every score by its definition over a list of (annotation, prediction) of single pixels."""
+    """Compute each score by its definition from a list of (annotation, prediction) of pixels."""
     pixels = [
         (a, p) for a in range(len(counts)) for p in range(len(counts)) for _ in range(counts[a][p])
     ]
@@ -119,7 +119,7 @@ def test_against_slow_loop(seed):
 @pytest.mark.parametrize(
     ('counts', 'expected'),
     [
-        # Nothing at all; nothing changed and nothing predicted; all of it missed; one class only.
+        # No pixels; no change annotated or predicted; all change missed; one class only.
         (np.zeros((3, 3), int), {}),
         ([[9, 0, 0], [0, 0, 0], [0, 0, 0]], {'OA': 100, 'IoU_unchanged': 100, 'mIoU': 50}),
         ([[0, 0], [5, 0]], {}),
@@ -206,7 +206,7 @@ def test_class_scores():
     scores = class_scores(WORKED)
     np.testing.assert_allclose(scores['IoU'], [100 * 50 / 60, 100 * 20 / 30, 100 * 17 / 23])
     np.testing.assert_allclose(scores['F1'], [100 * 100 / 110, 80, 85])
-    # A class that neither side has.
+    # A class that is neither annotated nor predicted.
     assert class_scores([[5, 0], [0, 0]])['IoU'].tolist() == [100, 0]
 
 
@@ -221,7 +221,7 @@ def test_binary_scores():
             'OA': 85,
         }
     )
-    with pytest.raises(ConfusionMatrixError, match='two classes'):
+    with pytest.raises(ConfusionMatrixError, match=r'matrix \(2, 2\)'):
         binary_scores(np.zeros((3, 3), int))
 
 

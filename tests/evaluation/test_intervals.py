@@ -1,4 +1,4 @@
-"""Intervals of scores, against SciPy's bootstrap and scores written out here."""
+"""Test intervals of scores against SciPy's bootstrap and scores computed here."""
 
 import runpy
 from pathlib import Path
@@ -16,7 +16,7 @@ TABLE = ClassTable(('unchanged', 'water', 'built'), ((0, 0, 0), (0, 0, 255), (25
 
 
 def sek(matrix):
-    """SeK in percent, as its publication writes it."""
+    """Return SeK in percent by its published formula."""
     iou = matrix[1:, 1:].sum() / (matrix.sum() - matrix[0, 0])
     q = matrix.astype(float)
     q[0, 0] = 0
@@ -47,8 +47,8 @@ def test_as_scipy_draws_them(name, number):
     counts = drawn_pairs(number)
     intervals = score_intervals(collected(counts), TABLE, resamples=300, seed=3)
 
-    def statistic(places):
-        return SCORES[name](sum((counts[i] for i in places), SCDConfusion.zeros(2)))
+    def statistic(indices):
+        return SCORES[name](sum((counts[i] for i in indices), SCDConfusion.zeros(2)))
 
     expected = bootstrap(
         (np.arange(number),),

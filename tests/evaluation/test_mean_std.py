@@ -1,4 +1,4 @@
-"""Mean and standard deviation over runs, against worked numbers."""
+"""Test mean and standard deviation over runs against worked numbers."""
 
 import pytest
 

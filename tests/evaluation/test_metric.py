@@ -1,4 +1,4 @@
-"""The metric: independent of batches, ranks and padding; clear about what is wrong."""
+"""Test that the metric doesn't depend on batches, ranks and padding, and its errors."""
 
 import json
 import runpy
@@ -37,14 +37,14 @@ def scored(batches, size, **options):
 
 
 def counted(index):
-    """Counts of one pair."""
+    """Return the counts of one pair."""
     sample = pair(index)
     maps = [sample[name]['data'] for name in (*HELPERS['GT'], *HELPERS['PRED'])]
     return SCDConfusion.from_maps(*maps, 6)
 
 
 def expected_scores(size):
-    """Scores of the counts added up by hand."""
+    """Return the scores of the sum of the counts."""
     return scd_scores(sum((counted(index) for index in range(size)), SCDConfusion.zeros(6)).scd)
 
 
@@ -80,7 +80,7 @@ CASES = [
 
 @pytest.fixture(scope='module')
 def two_ranks(tmp_path_factory):
-    """Folder with what two processes made of every case."""
+    """Return a folder with the results of two processes for every case."""
     folder = tmp_path_factory.mktemp('two_ranks')
     (folder / 'cases.json').write_text(json.dumps(CASES))
     processes = [
@@ -108,7 +108,7 @@ def test_two_ranks_give_what_one_gives(two_ranks, number):
 
 
 def intervals(size):
-    """What the report says of the intervals, of pairs collected here one after the other."""
+    """Return the intervals of the report for pairs that are collected here one by one."""
     pairs = PairCounts(6)
     for index in range(size):
         pairs.add(counted(index))

@@ -1,4 +1,4 @@
-"""Counts of single pairs: the sums they give, their size, their order."""
+"""Test the sums, the memory and the order of the counts of pairs."""
 
 import numpy as np
 import pytest
@@ -7,7 +7,7 @@ from tfinet_mm.evaluation import PairCounts, SCDConfusion
 
 
 def drawn_pairs(number, num_classes=2, seed=0, side=40):
-    """Counts of pairs of random maps, of which most agree."""
+    """Return counts of pairs of random maps that agree at most pixels."""
     rng = np.random.default_rng(seed)
     pairs = []
     for _ in range(number):

@@ -1,4 +1,4 @@
-"""The paired test, against SciPy's permutation test and bootstrap."""
+"""Test the paired test against SciPy's permutation test and bootstrap."""
 
 import runpy
 from pathlib import Path
@@ -20,7 +20,7 @@ SECOND = 5
 
 
 def methods(number):
-    """Counts of pairs by two methods."""
+    """Return the counts of pairs by two methods."""
     return drawn_pairs(number, seed=1), drawn_pairs(number, seed=SECOND)
 
 
@@ -31,9 +31,9 @@ def difference(first, second):
 
 def by_scipy(first, second, **options):
     both = [*first, *second]
-    places = np.arange(len(first)), np.arange(len(first), len(both))
+    indices = np.arange(len(first)), np.arange(len(first), len(both))
     return permutation_test(
-        places,
+        indices,
         lambda x, y: difference([both[int(i)] for i in x], [both[int(i)] for i in y]),
         permutation_type='samples',
         vectorized=False,
@@ -69,7 +69,7 @@ def test_the_interval_of_the_difference_as_scipy_draws_it():
     )['SeK']
     expected = bootstrap(
         (np.arange(24),),
-        lambda places: difference([first[i] for i in places], [second[i] for i in places]),
+        lambda indices: difference([first[i] for i in indices], [second[i] for i in indices]),
         vectorized=False,
         method='percentile',
         n_resamples=300,

@@ -1,4 +1,4 @@
-"""The printed table and the JSON report."""
+"""Test the printed table and the JSON report."""
 
 import json
 
@@ -98,9 +98,9 @@ def test_intervals_stand_below_and_beside_the_scores(counts):
     assert blocks[0] == [
         'Scores over 7 pairs, in percent, with 95 % confidence intervals (20 draws of pairs)'
     ]
-    place = blocks[1][0].split().index('SeK')
-    assert blocks[1][2].split()[1:][place] == '5.25'
-    assert blocks[1][3].split()[1:][place] == '55.50'
+    index = blocks[1][0].split().index('SeK')
+    assert blocks[1][2].split()[1:][index] == '5.25'
+    assert blocks[1][3].split()[1:][index] == '55.50'
     assert '85.11 [80.00, 90.12]' in blocks[4][2]
     report = json.loads(json.dumps(scores_report(counts, TABLE, 7, intervals)))['intervals']
     assert report['scores']['SeK'] == [5.25, 55.5]

@@ -1,4 +1,4 @@
-"""Scores that are 0 / 0: those that the formulas, written out, make NaN."""
+"""Test the scores that are 0 / 0 against NaN of the written-out formulas."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ TABLE = ClassTable(('unchanged', 'water', 'built'), ((0, 0, 0), (0, 0, 255), (25
 
 
 def counts(annotation, prediction):
-    """Counts of maps of both dates alike."""
+    """Return the counts of a pair with the same maps on both dates."""
     annotation, prediction = np.array(annotation), np.array(prediction)
     change, found = (annotation > 0).astype(int), (prediction > 0).astype(int)
     cover = np.where(annotation > 0, annotation - 1, 255)
@@ -18,7 +18,7 @@ def counts(annotation, prediction):
 
 
 def nan_scores(one):
-    """Names of the scores that are NaN by the formulas as published."""
+    """Return the names of the scores that are NaN by the published formulas."""
 
     def semantic(matrix):
         h = matrix.astype(float)

@@ -1,4 +1,4 @@
-"""Scores a few pairs on one rank of a gloo group; run by test_metric.py.
+"""Score a few pairs on one rank of a gloo group; run by test_metric.py.
 
 python two_ranks.py FOLDER RANK RANKS
 
@@ -24,7 +24,7 @@ PRED = ('pred_sem_seg', 'pred_sem_seg_from', 'pred_sem_seg_to')
 
 
 def pair(index):
-    """Data sample number ``index``, as the evaluator passes it on."""
+    """Return data sample number ``index`` in the form that the evaluator passes."""
     generator = torch.Generator().manual_seed(index)
 
     def draw(high):

@@ -185,13 +185,13 @@ def test_palette_that_does_not_contradict_the_table_gives_indices(save, palette)
 
 
 def test_palette_that_contradicts_the_table_is_refused_and_can_be_forced(save):
-    # In VOC's colours entry 1 is what SECOND calls building (5).
+    # Entry 1 of VOC's palette has the colour of SECOND's building (5).
     path = save(LABEL, VOC)
     with pytest.raises(LabelFormatError, match=r'label_storage="index".*label_storage="palette"'):
         read_semantic_label(path, SECOND)
     forced = read_semantic_label(path, SECOND, storage='index')
     assert np.array_equal(forced.values, LABEL)
-    # The same of a file that uses only that entry: its other files can't be told apart.
+    # The same for a file that uses only that entry, since other files may use more.
     with pytest.raises(LabelFormatError, match='contradicts'):
         read_semantic_label(save(np.ones((2, 2), np.uint8), VOC, 'one.png'), SECOND)
     with pytest.raises(LabelValueError, match='not in the class table'):
@@ -239,7 +239,7 @@ def test_damaged_and_missing_files(save, tmp_path):
     with pytest.raises(LabelFormatError, match=r'label\.png can not be read'):
         read_semantic_label(path, SECOND)
     path.write_text('text')
-    with pytest.raises(LabelFormatError, match='not what its name says'):
+    with pytest.raises(LabelFormatError, match='not of the type of its name'):
         read_semantic_label(path, SECOND)
     with pytest.raises(FileNotFoundError):
         read_semantic_label(tmp_path / 'none.png', SECOND)
@@ -360,7 +360,7 @@ def test_storage_without_loss_is_read(tmp_path, suffix, bands, options):
 def test_webp_by_its_compression(save, tmp_path):
     Image.fromarray(COLOURS[SMOOTH]).save(tmp_path / 'a.webp', lossless=True)
     assert np.array_equal(read_semantic_label(tmp_path / 'a.webp', SECOND).values, SMOOTH)
-    # One colour comes back as it was, and still nothing vouches for the rest.
+    # Refused even if the only colour of a file is restored exactly.
     for number, pixels in enumerate((COLOURS[SMOOTH], np.full((16, 16, 3), 255, np.uint8))):
         path = tmp_path / f'{number}.webp'
         Image.fromarray(pixels).save(path, quality=90)
@@ -403,7 +403,7 @@ def small_png(path, values, bits):
 def test_grey_of_few_bits_holds_indices(tmp_path, bits, highest):
     values = np.minimum(LABEL, highest).astype(np.uint8)
     path = small_png(tmp_path / 'a.png', values, bits)
-    # What Pillow makes of it: levels of 0..255.
+    # Pillow spreads the values over 0..255.
     assert np.asarray(Image.open(path)).max() > highest
     assert np.array_equal(read_semantic_label(path, SECOND).values, values)
     assert np.array_equal(
@@ -428,7 +428,7 @@ def test_declared_nodata_is_ignored(tmp_path):
     assert read_semantic_label(path, SECOND).values.tolist() == [[0, 1, 255, 6]]
     with pytest.raises(LabelValueError, match='as -9999'):
         read_semantic_label(save_raster(tmp_path / 'b.tif', values), SECOND)
-    # 0 stays "unchanged", a class can't be none.
+    # 0 stays "unchanged", but a class can't be nodata.
     zero = save_raster(tmp_path / 'c.tif', LABEL, nodata=0)
     assert np.array_equal(read_semantic_label(zero, SECOND).values, LABEL)
     with pytest.raises(LabelFormatError, match="value 2 as nodata, which is the class 'ground'"):

@@ -31,7 +31,7 @@ def test_what_is_appended_is_read_by_gdal(tmp_path, dtype):
 
 
 def test_a_file_that_was_cut_off_is_refused(tmp_path):
-    """GDAL on its own reads the missing pixels as zeros."""
+    """GDAL alone reads the missing pixels as zeros."""
     path = tmp_path / 'a.img'
     with raw_writer(path, 'uint16', 7, 5) as write:
         write(np.ones((6, 5)))

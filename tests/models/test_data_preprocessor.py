@@ -84,7 +84,7 @@ def test_training_pads_images_and_all_label_maps_together(options, target):
             assert field.shape == target
             assert (field[inside] == value).all()
             assert (field[~inside] == 255).all()
-        # What the loader gave is left as it was.
+        # The data of the loader is left unchanged.
         assert data['data_samples'][index].gt_sem_seg.data.shape == (1, *size)
         assert 'pad_shape' not in data['data_samples'][index]
 
@@ -170,16 +170,16 @@ def test_mean_and_std_are_no_weights():
     ('options', 'message'),
     [
         (dict(mean=None), 'mean and std'),
-        (dict(mean=[1, 2], std=[1]), 'one finite number a channel'),
+        (dict(mean=[1, 2], std=[1]), 'one finite number for each channel'),
         (dict(std=[1, 0, 1]), 'above 0'),
         (dict(std=[1, -1, 1]), 'above 0'),
-        (dict(std=[1, math.nan, 1]), 'one finite number a channel'),
-        (dict(std=[1, math.inf, 1]), 'one finite number a channel'),
-        (dict(mean=[0, math.nan, 0]), 'one finite number a channel'),
+        (dict(std=[1, math.nan, 1]), 'one finite number for each channel'),
+        (dict(std=[1, math.inf, 1]), 'one finite number for each channel'),
+        (dict(mean=[0, math.nan, 0]), 'one finite number for each channel'),
         (dict(mean='abc'), 'mean=abc'),
-        (dict(mean=['1', '2', '3']), 'one finite number a channel'),
-        (dict(mean=0, std=1), 'one finite number a channel'),
-        (dict(mean=[], std=[]), 'one finite number a channel'),
+        (dict(mean=['1', '2', '3']), 'one finite number for each channel'),
+        (dict(mean=0, std=1), 'one finite number for each channel'),
+        (dict(mean=[], std=[]), 'one finite number for each channel'),
         (dict(size=(4, 0)), 'size'),
         (dict(size_divisor=0), 'size_divisor must be a whole number above 0, got 0'),
         (dict(size_divisor=2.5), 'size_divisor'),

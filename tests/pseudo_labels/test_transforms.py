@@ -299,7 +299,7 @@ class TestBadFolders:
     def test_stored_as_rgb_or_grey(self, pair, tmp_path):
         _, pseudo, load = pair
         write_label(self.path(tmp_path), pseudo['to'], 'rgb')
-        with pytest.raises(LabelFormatError, match='RGB image, but palette was asked for'):
+        with pytest.raises(LabelFormatError, match='the storage is stated as palette'):
             load()
         write_label(self.path(tmp_path), pseudo['to'], 'index')
         with pytest.raises(LabelFormatError, match='no palette'):

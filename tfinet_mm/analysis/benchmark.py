@@ -1,4 +1,4 @@
-"""Time and memory of inference, training and data loading."""
+"""Measure time and memory of inference, training and data loading."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from tfinet_mm.utils.device import resolve_precision
 
 @dataclass(frozen=True)
 class Measurement:
-    """One row of the table.
+    """One row of the table of measurements.
 
     Attributes:
-        mode: What ran: inference, train, or a kind of data loading.
-        setting: Type of numbers and memory layout, or how data was loaded.
+        mode: Measured task: 'inference', 'train' or 'data'.
+        setting: Type of numbers and memory layout, or the way of loading data.
         milliseconds: Median time of a step, in ms.
         pairs_per_second: Pairs in a step divided by that time.
-        peak_mib: Highest memory above what was in use before the model was
-            built, in MiB: of the GPU where there is one, else of the process.
-            None where it wasn't measured.
-        gflop: 10^9 operations of a pair, see
+        peak_mib: Peak memory, less the memory in use before the model was built, in
+            MiB: of the GPU if there is one, else of the process. None if it wasn't
+            measured.
+        gflop: Operations for a pair in 10^9, see
             :func:`~tfinet_mm.analysis.complexity.count_flop`. None for data.
     """
 
@@ -55,14 +55,14 @@ class Measurement:
 def synthetic_batch(
     batch_size: int, shape: tuple[int, int], bands: int = 3, num_classes: int = 6, seed: int = 0
 ) -> dict[str, list[Any]]:
-    """Return a batch as a train pipeline packs it, of random numbers.
+    """Return a batch of random numbers in the form of a train pipeline.
 
     Args:
         batch_size: Number of pairs N.
         shape: Height and width in pixels.
         bands: Bands B of each date.
         num_classes: Number K of land-cover classes.
-        seed: Of the random numbers.
+        seed: Seed of the random numbers.
 
     Returns:
         ``inputs``, N uint8 tensors (2B, H, W), and ``data_samples``, N samples
@@ -86,7 +86,7 @@ def synthetic_batch(
 def build_model(
     cfg: Config, dtype: str = 'float32', channels_last: bool | None = None
 ) -> BaseModel:
-    """Build a config's model for measuring, with random weights, on the machine's device.
+    """Build the model of a config for measuring, with random weights, on the machine's device.
 
     Args:
         cfg: The config.
@@ -95,10 +95,10 @@ def build_model(
         channels_last: Memory layout; None leaves it to the config.
 
     Returns:
-        The model, without synchronised batch norm.
+        The model, with plain instead of synchronised batch norm.
 
     Raises:
-        ValueError: The model has no autocast, and the type is not float32.
+        ValueError: The type isn't float32, but the model has no autocast.
     """
     cfg = copy.deepcopy(cfg)
     if dtype != 'float32' or cfg.model.get('autocast') is not None:
@@ -125,18 +125,18 @@ def measure_model(
         mode: ``'inference'`` (preprocessing, network, prediction maps) or
             ``'train'`` (preprocessing, network, losses, backward, optimizer).
         dtype: ``'float32'``, ``'bfloat16'``, ``'float16'``, or ``'auto'`` for the
-            fastest of this machine; training in float16 scales the loss.
+            fastest type of this machine; training in float16 scales the loss.
         channels_last: Memory layout; None leaves it to the config.
         shape: Height and width in pixels.
-        batch_size: Pairs a step.
-        bands: Bands of each date.
-        repeats: Timed steps.
+        batch_size: Number of pairs in a step.
+        bands: Number of bands of each date.
+        repeats: Number of timed steps.
 
     Returns:
         The row of the table.
 
     Raises:
-        ValueError: The mode is unknown, or can't run in this type.
+        ValueError: The mode is unknown, or can't run in this type of numbers.
     """
     if mode not in ('inference', 'train'):
         raise ValueError(f"the mode must be 'inference' or 'train', got {mode!r}")
@@ -180,13 +180,14 @@ def measure_data(cfg: Config, pairs: int = 64) -> Iterator[Measurement]:
 
     Args:
         cfg: The config.
-        pairs: Number of pairs to load each way.
+        pairs: Number of pairs to load in each way.
 
     Yields:
-        First one process loading pair by pair, then the config's data loader.
+        First the row of one process that loads pair by pair, then that of the config's
+        data loader.
 
     Raises:
-        FileNotFoundError: The data isn't there.
+        FileNotFoundError: The files of the data set are missing.
     """
     loader_cfg = copy.deepcopy(cfg.train_dataloader)
     dataset = MMENGINE_DATASETS.build(loader_cfg.dataset)
@@ -210,7 +211,7 @@ def measure_data(cfg: Config, pairs: int = 64) -> Iterator[Measurement]:
 
 
 def format_measurements(rows: Sequence[Measurement]) -> str:
-    """Return the table as Markdown that also reads well in a terminal."""
+    """Return the table as Markdown, aligned for a terminal."""
     header = ('mode', 'setting', 'ms a step', 'pairs a second', 'peak MiB', 'GFLOP a pair')
     cells = [
         (
@@ -243,7 +244,7 @@ def _seconds(function: Callable[..., Any], *arguments: Any) -> float:
 
 
 def _forever(loader: Any, first: Iterator[Any]) -> Iterator[Any]:
-    """Batches of a loader, again and again, going on from an iterator."""
+    """Yield batches from an iterator, then from the loader again and again."""
     yield from first
     while True:
         yield from loader

@@ -15,7 +15,7 @@ class Part(NamedTuple):
 
     Attributes:
         name: Name of the part, empty for the whole network.
-        parameters: Number of trainable and frozen parameters.
+        parameters: Number of parameters, trainable and frozen.
         flop: Floating point operations, two for each multiply-add.
     """
 
@@ -25,13 +25,13 @@ class Part(NamedTuple):
 
 
 def count_flop(function: Callable[[], Any]) -> int:
-    """Floating point operations of a call, two for each multiply-add.
+    """Count the floating point operations of a call, two for each multiply-add.
 
     torch counts convolutions, matrix products and attention, forward and
     backward; additions, norms and resizing, a few percent, are left out.
 
     Args:
-        function: What to call; the call is made once.
+        function: Function to call, once.
 
     Returns:
         The number of operations.
@@ -48,16 +48,16 @@ def count_flop(function: Callable[[], Any]) -> int:
 
 
 def count_parts(model: nn.Module, inputs: torch.Tensor) -> list[Part]:
-    """Parameters and operations of a network and of each of its direct children.
+    """Count parameters and operations of a network and of each of its direct children.
 
     Args:
-        model: The network, called as MMEngine does, with ``mode='tensor'``.
+        model: The network, called with ``mode='tensor'`` as MMEngine does.
         inputs: Normalised pairs, (N, 2B, H, W); the operations are those of
             the whole batch.
 
     Returns:
-        The whole network first, then its children that have parameters; of a
-        list of modules, as the members of an ensemble are, each.
+        The whole network first, then its children that have parameters. A list of
+        modules, such as the members of an ensemble, has one part for each module.
     """
     training = model.training
     model.eval()
@@ -82,7 +82,7 @@ def count_parts(model: nn.Module, inputs: torch.Tensor) -> list[Part]:
 def _children(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
     for name, child in model.named_children():
         if isinstance(child, nn.ModuleList):
-            # Nothing calls the list itself.
+            # The list itself is never called, so it has no operations.
             yield from ((f'{name}.{index}', one) for index, one in enumerate(child))
         else:
             yield name, child

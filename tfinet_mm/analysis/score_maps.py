@@ -1,4 +1,4 @@
-"""Score maps that any program wrote against labels, pair by pair."""
+"""Score maps of any program against labels, pair by pair."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class MapFolders:
     """Folders of the maps of both dates, and the meaning of their values.
 
     Attributes:
-        root: Folder that the others are in.
+        root: Folder that the others are relative to.
         folders: Folders of the maps before and after, and of change masks if there are any.
         zero: Meaning of index 0: 'unchanged' (a class where something changed, 0 elsewhere);
             'class' (land cover of every pixel, 0 the first class, no colour of "unchanged");
@@ -81,18 +81,18 @@ class MapFolders:
                 raise ValueError(f'{name} has to be one of {known}, got {value!r}')
         if len(self.folders) not in (2, 3):
             raise ValueError(
-                'maps have the folders of before and after, and perhaps of change masks, got '
-                f'{self.folders}'
+                'expected the folders of the maps before and after, optionally also of change '
+                f'masks, got {self.folders}'
             )
         if self.zero != 'unchanged' and len(self.folders) == 2:
             raise ValueError(
-                f'where 0 stands for {self.zero!r}, no change follows from the maps of '
+                f'if 0 means {self.zero!r}, change can not be derived from the maps of '
                 f'{self.root}; name the folder of its change masks as a third one after '
                 f'{self.folders}'
             )
 
     def list(self, role: str) -> dict[str, Mapping[str, str]]:
-        """Return the files by name of each folder, under names that begin with a role."""
+        """Return the files by name of each folder, under keys that begin with a role."""
         names = [f'{role} {part}' for part in (*DATES, CHANGE)]
         return {
             name: list_folder(self.root / folder, SUFFIXES)
@@ -105,7 +105,7 @@ class PairMaps(NamedTuple):
 
     Attributes:
         change: 1 changed, 0 unchanged, 255 ignored.
-        before: Classes of the first date, in the values of the function that read them.
+        before: Classes of the first date, in the values that the reading function returns.
         after: Classes of the second date.
         odd: Number of pixels with a class on one date only.
     """
@@ -122,7 +122,7 @@ class MapScores:
 
     Attributes:
         pairs: Counts of each pair, in the order of ``names``.
-        counts: Those of all pairs.
+        counts: Sum of the counts of all pairs.
         names: Names of the pairs.
         storages: Storages found in the files of the predictions and of the labels.
         one_sided: Number of pixels with a class on one date only, in the predictions and in the
@@ -148,15 +148,15 @@ def count_maps(
 
     Args:
         predictions: Folders of the predicted maps.
-        labels: Folders of the annotation.
+        labels: Folders of the annotated maps.
         table: Classes of both, index 0 for "unchanged".
         key_pattern: Regular expression of the part to remove from the names of files before
             they are matched.
-        list_file: File of the names of pairs to score, one a line; by default all.
-        workers: Threads that read files.
+        list_file: File with the names of the pairs to score, one a line; by default all.
+        workers: Number of threads that read files.
 
     Returns:
-        The counts, pair by pair, in the order of names.
+        The counts of each pair in the order of their names, and their sum.
 
     Raises:
         FileNotFoundError: A folder is missing or has no maps.
@@ -174,8 +174,8 @@ def count_maps(
         folders,
         key_pattern,
         only,
-        advice='Every map needs labels of the same name, up to its suffix, and the other way '
-        'round; add the missing files, remove the differing part of the names with --key-pattern, '
+        advice='Every map needs labels of the same name, apart from its suffix, and vice versa; '
+        'add the missing files, remove the differing part of the names with --key-pattern, '
         'or list the pairs to score in a file (--list)',
     )
     for first, second in combinations(folders, 2):
@@ -220,7 +220,7 @@ def _decided(
     matched: Sequence[Mapping[str, str]], side: str, maps: MapFolders, table: ClassTable
 ) -> LabelSpec:
     """Return the meaning of the files of one side, with a storage for each folder."""
-    # Without an index, and a colour, of "unchanged", the others count from 0.
+    # Without an index and a colour of "unchanged", the other classes count from 0.
     listed = table if maps.zero != 'class' else ClassTable(table.names[1:], table.palette[1:])
     semantics = 'semantic_change' if maps.zero == 'unchanged' else 'land_cover'
     spec = LabelSpec(listed, semantics, maps.storage, maps.change_storage)
@@ -278,8 +278,8 @@ def _read(
         if one.shape != arrays[0].shape:
             raise LabelFormatError(
                 f'{path} has {one.shape[1]} x {one.shape[0]} pixels, {files[0]} has '
-                f'{arrays[0].shape[1]} x {arrays[0].shape[0]}; the maps of a pair show the same '
-                'pixels'
+                f'{arrays[0].shape[1]} x {arrays[0].shape[0]}; write all maps of a pair at one '
+                'size'
             )
     return arrays[0], arrays[1], mask
 
@@ -287,7 +287,7 @@ def _read(
 def _read_labels(
     pair: Mapping[str, str], maps: MapFolders, spec: LabelSpec, found: set[str]
 ) -> PairMaps:
-    """Return change 0, 1, 255 and land cover 0..K-1, 255 unknown."""
+    """Return the maps of labels: change 0, 1, 255 and land cover 0..K-1, 255 unknown."""
     before, after, mask = _read(pair, 'labels', maps, spec, found)
     if maps.zero == 'unchanged':
         return PairMaps(*combine_semantic_change(before, after, mask))
@@ -300,7 +300,7 @@ def _read_labels(
 def _read_predictions(
     pair: Mapping[str, str], maps: MapFolders, spec: LabelSpec, found: set[str]
 ) -> PairMaps:
-    """Return change 0, 1 and semantic change 0..K."""
+    """Return the maps of predictions: change 0, 1 and semantic change 0..K."""
     before, after, mask = _read(pair, 'predictions', maps, spec, found)
     for name, one in zip((*DATES, CHANGE), (before, after, mask), strict=True):
         if one is not None and (share := np.mean(one == IGNORE_INDEX)):
@@ -326,7 +326,7 @@ def format_comparison(
         tests: Comparison of each score by its name.
         names: Names of the two methods.
         number: Number of pairs.
-        about: Method of the intervals and p-values.
+        about: Method of the intervals and p-values, for the title.
 
     Example:
         >>> tests = {'SeK': PairedTest(20.0, 21.5, 1.5, (0.25, 2.5), 0.0312, True)}

@@ -1,4 +1,4 @@
-"""Time and memory of a call."""
+"""Measure time and memory of a call."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ MIB = 2**20
 def timed(
     function: Callable[[], Any], warmup: int = 1, repeats: int = 5, seconds: float = 30.0
 ) -> list[float]:
-    """Call a function some times and time it.
+    """Call a function several times and time each call.
 
     Args:
-        function: What to call.
-        warmup: Calls before the clock starts.
-        repeats: Timed calls.
-        seconds: No further call is begun after this time; one is always made.
+        function: Function to call.
+        warmup: Number of calls before the timed ones.
+        repeats: Greatest number of timed calls.
+        seconds: Time after which no further call begins; one is always made.
 
     Returns:
-        Seconds of each timed call.
+        Duration of each timed call in seconds.
     """
     for _ in range(warmup):
         function()
@@ -44,7 +44,7 @@ def timed(
 
 
 class PeakMemory:
-    """Highest memory in use since the object was made, above what was in use then."""
+    """Peak memory since the object was made, less the memory in use at that time."""
 
     def __init__(self) -> None:
         gc.collect()
@@ -56,26 +56,26 @@ class PeakMemory:
         # Memory that was freed but kept by the allocator would hide growth.
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL('libc.so.6').malloc_trim(0)
-        # Linux forgets the peak so far when asked; elsewhere the peak is that of the process.
+        # Linux can reset the peak; elsewhere the peak is that of the whole process.
         with contextlib.suppress(OSError):
             Path('/proc/self/clear_refs').write_text('5')
         self._before = _resident_peak()
 
     def mib(self) -> float:
-        """Return the growth in MiB."""
+        """Return the peak in MiB."""
         if torch.cuda.is_available():
             return (torch.cuda.max_memory_allocated() - self._before) / MIB
         return (_resident_peak() - self._before) / MIB
 
 
 def _synchronize() -> None:
-    """Wait for a GPU to finish, if there is one."""
+    """Wait for the GPU to finish, if there is one."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
 def _resident_peak() -> int:
-    """Highest resident memory of this process in bytes."""
+    """Return the peak resident memory of this process in bytes."""
     with contextlib.suppress(OSError):
         for line in Path('/proc/self/status').read_text().splitlines():
             if line.startswith('VmHWM:'):

@@ -1,4 +1,4 @@
-"""From the label files of a pair to what is trained on: change and land cover of each date."""
+"""Turn the label files of a pair into its change and the land cover of each date."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ class LabelSpec:
         colour_tolerance: Largest difference of a colour from a class colour, 0..127.
         unknown_colours: 'error', or 'ignore' for pixels of no class colour.
         storages: Storage of each role as the data set decided it, see
-            :mod:`tfinet_mm.datasets.label_contract`; a role without is decided file by file.
+            :mod:`tfinet_mm.datasets.label_contract`. A role that is missing here is decided for
+            each file alone.
 
     Raises:
         ValueError: An option has an unknown value.
@@ -64,7 +65,7 @@ class LabelSpec:
     storages: Mapping[str, LabelStorage] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check the options that no reader checks before the first file is read."""
+        """Check the options now, since the readers check them only at the first file."""
         for name, value, known in (
             ('label_semantics', self.semantics, SEMANTICS),
             ('label_storage', self.storage, STATED_STORAGES),
@@ -74,10 +75,10 @@ class LabelSpec:
         ):
             if value not in known:
                 raise ValueError(f'{name} has to be one of {known}, got {value!r}')
-        self.semantic_storage()  # It checks the tolerance.
+        self.semantic_storage()  # This checks the tolerance.
 
     def semantic_storage(self, role: str = '') -> LabelStorage:
-        """Return how the semantic labels of a role are stored, as decided or else as stated."""
+        """Return the storage of the semantic labels of a role, as decided or else as stated."""
         stated = LabelStorage(
             self.storage, self.unchanged_value, self.colour_tolerance, self.unknown_colours
         )
@@ -103,15 +104,15 @@ class PairLabels(NamedTuple):
 
 @dataclass
 class LoadedLabels:
-    """Label maps as read from a pair's files, with what was found out about these.
+    """Label maps of a pair, with the facts that were found while its files were read.
 
     Attributes:
         change: See :class:`PairLabels`; None for a pair without labels.
         cover_from: See :class:`PairLabels`; None without semantic labels.
         cover_to: See :class:`PairLabels`; None without semantic labels.
         conflicts: See :class:`PairLabels`.
-        storages: Storage found of each file: keys 'from', 'to', 'change'.
-        unknown: Number of pixels ignored because their colours are of no class.
+        storages: Storage found in each file: keys 'from', 'to', 'change'.
+        unknown: Number of pixels ignored because their colours belong to no class.
     """
 
     change: np.ndarray | None = None
@@ -123,7 +124,7 @@ class LoadedLabels:
 
 
 def to_land_cover(label: np.ndarray) -> np.ndarray:
-    """Land cover 0..K-1 from label indices 0..K: index 0 and 255 become 255.
+    """Return the land cover 0..K-1 of label indices 0..K; the indices 0 and 255 become 255.
 
     Example:
         >>> import numpy as np
@@ -143,14 +144,14 @@ def combine_semantic_change(
 
     "Changed" is ``label > 0``, never ``label_from != label_to``: a building
     replaced by another has one class on both dates and did change. Pixels about
-    which the files contradict each other (a class on one date only, or another
-    change mask) are ignored in all three maps. Where a label is 255, the change
-    is the mask's, or ignored where there is none.
+    which the files contradict each other (a class on one date only, or a change
+    mask that differs) are ignored in all three maps. Where a label is 255, the
+    mask decides the change; without a mask the pixel is ignored.
 
     Args:
         label_from: Indices 0..K and 255 of the first date, (H, W) uint8.
-        label_to: The same of the second date.
-        mask: Change mask 0, 1, 255, or None to derive it.
+        label_to: The same for the second date.
+        mask: Change mask (H, W) uint8 of 0, 1 and 255, or None to derive it.
 
     Example:
         >>> import numpy as np
@@ -182,15 +183,15 @@ def read_pair_labels(info: dict[str, Any], spec: LabelSpec) -> LoadedLabels:
     Args:
         info: Entry of a data set: ``seg_map_path``, ``seg_map_path_from`` and
             ``seg_map_path_to`` (each may be missing or None) and ``window``.
-        spec: What the files mean.
+        spec: Meaning of the values in the files.
 
     Returns:
-        The maps of the files there are: none of them for a pair without labels.
+        The maps of the files that the pair has; all None for a pair without labels.
 
     Raises:
         FileNotFoundError: A file is missing.
-        LabelFormatError: A file can't be read as what it should be, the files
-            differ in size, or land cover comes without a change mask.
+        LabelFormatError: A file isn't stored as expected, the files differ in
+            size, or land cover comes without a change mask.
         LabelValueError: A file holds a value that has no meaning.
     """
     window = info.get('window')
@@ -219,9 +220,9 @@ def read_pair_labels(info: dict[str, Any], spec: LabelSpec) -> LoadedLabels:
         return loaded
     if mask is None:
         raise LabelFormatError(
-            f'{path_from} and {path_to} hold land cover of every pixel, from which no change '
-            'follows (a building replaced by a building is one); give the change masks as '
-            'data_prefix["seg_map_path"]'
+            f'{path_from} and {path_to} hold land cover of every pixel, from which change '
+            'can not be derived (a building that replaced another keeps its class); give change '
+            'masks as data_prefix["seg_map_path"]'
         )
     loaded.cover_from, loaded.cover_to = to_land_cover(before.values), to_land_cover(after.values)
     return loaded
@@ -256,7 +257,7 @@ def _read_semantic_pair(
 
 
 def transition_table(number: int) -> ClassTable:
-    """Return a class table for labels of ``number`` transitions, read by index only."""
+    """Return a class table for labels of ``number`` transitions, which are read as indices."""
     return ClassTable(
         tuple(f'transition {index}' for index in range(number)),
         tuple((index, index, index) for index in range(number)),
@@ -269,5 +270,6 @@ def _check_sizes(labels: list[tuple[str, LabelMap]]) -> None:
             f'{path} {label.values.shape[1]} x {label.values.shape[0]}' for path, label in labels
         )
         raise LabelFormatError(
-            f'the labels of a pair have to be of one size, got (width x height) {listed}'
+            f'the labels of a pair have to be of one size, got (width x height) {listed}; export '
+            'them on the grid of the images'
         )

@@ -1,4 +1,4 @@
-"""Walking a whole data set before it is trained on: what it holds, and what is wrong with it."""
+"""Check a whole data set before training: count its contents and report its problems."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NOTHING = re.compile(
     r'valid|mask|other|clutter|no.?data|\bno\b|\bno[-_]|^rest$|^n/?a$|^bg$',
     re.IGNORECASE,
 )
-"""Names of what is no land cover: unchanged, no information, unlabelled, background, ..."""
+"""Names that mean no land cover: unchanged, no information, unlabelled, background, ..."""
 
 
 @dataclass(frozen=True)
@@ -32,10 +32,10 @@ class Problem:
     """Something wrong with a data set.
 
     Attributes:
-        level: 'error': training or testing would be wrong or stop; 'warning':
-            worth a look.
+        level: 'error' if training or testing would stop or give wrong results; 'warning'
+            if a person should look at it.
         where: The pair, or '' for the data set as a whole.
-        message: What is wrong, with the file, and the fix.
+        message: The finding, with the file and the fix.
     """
 
     level: str
@@ -51,15 +51,15 @@ class DatasetReport:
         table: The classes.
         pairs: Number of pairs, or of windows where tiles are read in windows.
         sizes: Number of pairs of each (height, width).
-        decided: For 'from', 'to' and 'change' the storage that the data set decided, in words.
-        storages: For 'from', 'to' and 'change' the number of files of each storage.
-        class_counts: Labelled pixels of each class, (2, K) for from and to.
+        decided: Storage decided for all files of 'from', 'to' and 'change', in words.
+        storages: Number of files of each storage, for 'from', 'to' and 'change'.
+        class_counts: Labelled pixels of each class, (2, K): before, after.
         from_to: Changed pixels by class before (row) and after (column), (K, K).
         change_counts: Unchanged, changed, and ignored pixels, (3,).
         conflicts: Pixels ignored because labels contradict each other.
-        unknown: Pixels of label files ignored because their colours are of no class.
-        digests: A pair of each content of images, by the content's hash.
-        problems: What is wrong, worst first.
+        unknown: Pixels of label files ignored because their colours belong to no class.
+        digests: First pair with each content of images, by the hash of the content.
+        problems: Problems found, errors first.
     """
 
     table: ClassTable
@@ -84,7 +84,7 @@ class DatasetReport:
 
     @property
     def ok(self) -> bool:
-        """Whether no error was found; warnings are fine."""
+        """True if no error was found; warnings are allowed."""
         return all(problem.level != ERROR for problem in self.problems)
 
     @property
@@ -94,7 +94,7 @@ class DatasetReport:
         return int(self.change_counts[1]) / known if known else 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all of it, ready for JSON, shares in percent."""
+        """Return the report as a dictionary for JSON, shares in percent."""
         return dict(
             pairs=self.pairs,
             sizes={f'{height}x{width}': number for (height, width), number in self.sizes.items()},
@@ -134,10 +134,10 @@ class PairFacts:
 
 
 class PairInspector:
-    """Loads pairs as their data set's pipeline would, and counts what is in them.
+    """Load pairs as the pipeline of their data set does, and count their pixels.
 
     Args:
-        dataset: The data set; of its pipeline the loading transforms are used.
+        dataset: The data set; only the loading transforms of its pipeline are used.
     """
 
     def __init__(self, dataset: SCDDataset) -> None:
@@ -148,7 +148,7 @@ class PairInspector:
         self.load_labels = _first(loaders, LoadPairAnnotations) or LoadPairAnnotations()
 
     def __call__(self, index: int) -> PairFacts:
-        """Inspect one pair; what is wrong with it becomes a problem, not an exception."""
+        """Inspect one pair, and return errors of its files as problems instead of raising them."""
         info = self.dataset.get_data_info(index)
         facts = PairFacts(info['sample_id'])
         # Both are tried, so that one damaged image doesn't hide a damaged label.
@@ -169,7 +169,7 @@ class PairInspector:
         if np.array_equal(image[..., :bands], image[..., bands:]):
             message = f'both dates are the same image: {", ".join(results["img_path"])}'
             facts.problems.append(Problem(WARNING, facts.sample_id, message))
-        # Windows without information are all alike, which is no leak.
+        # Windows of one value are equal to each other without being a leak.
         if image.min() != image.max():
             facts.digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
 
@@ -185,7 +185,7 @@ class PairInspector:
             [np.count_nonzero(change == value) for value in (0, 1, IGNORE_INDEX)], np.int64
         )
         if facts.change_counts[:2].sum() == 0:
-            message = 'every pixel of its change map is ignored, so nothing is learnt from it'
+            message = 'every pixel of its change map is ignored, so it teaches nothing'
             facts.problems.append(Problem(WARNING, facts.sample_id, message))
         if SEG_FROM not in results:
             return
@@ -214,7 +214,7 @@ def _inspect(index: int) -> PairFacts:
 
 
 def inspect_pairs(dataset: SCDDataset, workers: int = 0) -> Iterator[PairFacts]:
-    """Inspect all pairs in their order, by ``workers`` processes (0: in this one)."""
+    """Inspect all pairs in their order, in ``workers`` processes (0: in this process)."""
     if workers < 1:
         yield from map(PairInspector(dataset), range(len(dataset)))
         return
@@ -228,18 +228,18 @@ def check_dataset(
     batch_size: int = 1,
     progress: Callable[[Iterable[PairFacts]], Iterable[PairFacts]] | None = None,
 ) -> DatasetReport:
-    """Load every pair of a data set and report what it holds and what is wrong.
+    """Load every pair of a data set and report its contents and its problems.
 
     Args:
         dataset: The data set.
         workers: Number of processes beside this one.
-        batch_size: Of its dataloader; batches in testing need equal sizes.
-        progress: Wraps the pairs to show how far it is; the default draws a bar.
+        batch_size: Batch size of the dataloader; a batch in testing needs pairs of one size.
+        progress: Wraps the pairs to show the progress; the default draws a bar.
 
     Returns:
-        The report. Its errors are what would stop training or make it wrong: a
-        file that can't be read or holds unknown values, no change or no class
-        anywhere, all pixels ignored, masks that can be meant in two ways.
+        The report. An error is a finding that would stop training or make its result
+        wrong: a file that can't be read or holds unknown values, no change or no class
+        anywhere, all pixels ignored, masks that can be read in two ways.
     """
     storages = dataset.label_spec.storages
     decided = {role: str(storage) for role, storage in storages.items()}
@@ -279,7 +279,8 @@ def _overall_problems(
 ) -> Iterator[Problem]:
     if not labelled:
         if not any(problem.level == ERROR for problem in report.problems):
-            yield Problem(WARNING, '', 'no pair has labels: it can be predicted on, not scored')
+            message = 'no pair has labels, so that predictions can not be scored'
+            yield Problem(WARNING, '', message)
     else:
         yield from _label_problems(report)
     yield from _storage_problems(report, dataset)
@@ -303,19 +304,19 @@ def _storage_problems(report: DatasetReport, dataset: SCDDataset) -> Iterator[Pr
         yield Problem(
             WARNING,
             '',
-            f'{masks["0/255"]} change masks hold 0 and 255 only, others of the data set a 1: their '
-            '255 is ignored. If it means changed in those files, store all masks alike; '
-            'change_storage="0/1" (255 ignored) in the config says that it is meant',
+            f'{masks["0/255"]} change masks hold 0 and 255 only, other masks of the data set hold '
+            '1, so 255 is ignored. If 255 means changed in those files, store all masks in one '
+            'way; if it does mean ignored, set change_storage="0/1" in the config',
         )
     for role, found in report.storages.items():
         if len(found) > 1 and (role != 'change' or stated == 'semantic'):
             listed = ', '.join(f'{number} {name}' for name, number in found.most_common())
-            message = f'labels ({role}) are stored in different ways: {listed}; is that meant?'
+            message = f'labels ({role}) are stored in several ways: {listed}; store them in one way'
             yield Problem(WARNING, '', message)
     if report.unknown:
         message = (
-            f'{report.unknown} pixels of label files are ignored because their colours are of no '
-            'class (unknown_colours="ignore")'
+            f'{report.unknown} pixels of label files are ignored because their colours belong '
+            'to no class (unknown_colours="ignore")'
         )
         yield Problem(WARNING, '', message)
     first = dataset.class_table.names[0]
@@ -326,9 +327,10 @@ def _storage_problems(report: DatasetReport, dataset: SCDDataset) -> Iterator[Pr
             'unchanged' if dataset.label_spec.semantics == 'semantic_change' else 'no information'
         )
         message = (
-            f'the first of semantic_classes, {first!r}, has the name of a land cover, but index 0 '
-            f'(and its colour) counts as {meaning}: {100 * others / (others + known):.1f} % of the '
-            f'pixels. If {first!r} is a class, put a name and a colour for {meaning} in front of '
+            f'the first of semantic_classes, {first!r}, is named like a land cover, but index 0 '
+            f'(and its colour) means {meaning} in '
+            f'{100 * others / (others + known):.1f} % of the pixels. If {first!r} is a class, put '
+            f'a name and a colour for {meaning} in front of '
             'semantic_classes and semantic_palette, and store indices from 1 on (RGB labels need '
             'no conversion)'
         )
@@ -342,14 +344,14 @@ def _label_problems(report: DatasetReport) -> Iterator[Problem]:
         yield Problem(ERROR, '', message)
     elif changed == 0:
         message = (
-            'no pixel of any pair is changed: a change mask or labels of another storage, or the '
-            'wrong folder, read as "all unchanged"?'
+            'no pixel of any pair is changed; check the folders of labels and masks, and the '
+            'options that state their storage (label_storage, change_storage)'
         )
         yield Problem(ERROR, '', message)
     elif unchanged == 0:
         message = (
-            'every pixel of every pair is changed: are these labels of the land cover everywhere '
-            '(label_semantics="land_cover" and a change mask)?'
+            'every pixel of every pair is changed; if the labels hold the land cover of every '
+            'pixel, set label_semantics="land_cover" and give change masks'
         )
         yield Problem(ERROR, '', message)
     if {'from', 'to'} & set(report.storages):
@@ -361,35 +363,35 @@ def _label_problems(report: DatasetReport) -> Iterator[Problem]:
             if not number
         ]
         if len(absent) == report.table.num_classes and changed:
-            yield Problem(ERROR, '', 'no pixel has a land-cover class: only ignored labels')
+            yield Problem(ERROR, '', 'no pixel has a land-cover class; every label is ignored')
         elif absent and changed:
-            yield Problem(WARNING, '', f'no pixel is of the classes {absent}')
+            yield Problem(WARNING, '', f'no pixel has one of the classes {absent}')
         pairs = int(report.from_to.sum())
-        alike = unchanged and pairs and pairs == int(np.trace(report.from_to))
-        if alike and report.table.num_classes > 1:
+        unmoved = unchanged and pairs and pairs == int(np.trace(report.from_to))
+        if unmoved and report.table.num_classes > 1:
             message = (
-                'every changed pixel has one class on both dates: are both labels of one date, or '
-                'are they change masks?'
+                'every changed pixel has the same class on both dates; check that the label '
+                'folders are of different dates and hold classes, not change masks'
             )
             yield Problem(ERROR, '', message)
     else:
         message = (
-            'there are change masks and no land cover: training and the scores of semantic change '
-            'need it (data_prefix seg_map_path_from, seg_map_path_to)'
+            'there are change masks but no land cover, which training and the scores of semantic '
+            'change need; name its folders in data_prefix (seg_map_path_from, seg_map_path_to)'
         )
         yield Problem(ERROR, '', message)
     if report.conflicts > changed:
         message = (
             f'the label files contradict each other at {report.conflicts} pixels, more than are '
-            f'changed ({changed}): is index 0 a class rather than "unchanged", or are the labels '
-            'of one date those of other pairs?'
+            f'changed ({changed}); check that index 0 means "unchanged" and that the labels of '
+            'both dates belong to the same pairs'
         )
         yield Problem(ERROR, '', message)
     elif report.conflicts:
         total = unchanged + changed + ignored
         message = (
             f'{report.conflicts} pixels ({100 * report.conflicts / total:.3f} %) are ignored '
-            'because one label file has them changed and another unchanged'
+            'because they are changed in one label file and unchanged in another'
         )
         yield Problem(WARNING, '', message)
 
@@ -399,11 +401,11 @@ def _sizes(report: DatasetReport) -> str:
 
 
 def find_leaks(reports: Mapping[str, DatasetReport]) -> list[Problem]:
-    """Return pairs of images that are in the training split and in another one as well.
+    """Find pairs of images that are in the training split and in another split as well.
 
     Args:
-        reports: By the name of the split, "train" or "train (1 of 2)"; each
-            other one is compared with all of training.
+        reports: Reports by the name of the split. The splits "train", or "train (1 of 2)"
+            and so on, are together compared with each other split.
 
     Returns:
         One error for each other split that shares images with training.
@@ -421,19 +423,20 @@ def find_leaks(reports: Mapping[str, DatasetReport]) -> list[Problem]:
             listed = ', '.join(repr(sample) for sample in shared[:10])
             message = (
                 f'{len(shared)} of {report.pairs} pairs of {name} are trained on as well, so '
-                f'their scores mean nothing: {listed}{", ..." if len(shared) > 10 else ""}'
+                'that their scores mean nothing; remove them from one of the splits: '
+                f'{listed}{", ..." if len(shared) > 10 else ""}'
             )
             problems.append(Problem(ERROR, '', message))
     return problems
 
 
 def find_other_masks(reports: Mapping[str, DatasetReport]) -> list[Problem]:
-    """Return splits whose change masks have 255 for changed where those of training ignore it.
+    """Find splits in whose change masks 255 means changed while training ignores it.
 
-    Masks of 0, 1 and 255 in which 1 doesn't happen to occur look like masks of 0 and 255.
+    Masks of 0, 1 and 255 in which 1 doesn't occur look like masks of 0 and 255.
 
     Args:
-        reports: By the name of the split.
+        reports: Reports by the name of the split.
 
     Returns:
         A warning for each such split.
@@ -447,8 +450,8 @@ def find_other_masks(reports: Mapping[str, DatasetReport]) -> list[Problem]:
         Problem(
             WARNING,
             '',
-            f'the change masks of {name} hold 255 and no 1, so 255 is changed there, and ignored '
-            f'in {ignoring[0]}; say what it means in both: change_storage="0/1" or "0/255"',
+            f'the change masks of {name} hold 255 and no 1, so 255 means changed there, but it is '
+            f'ignored in {ignoring[0]}; set change_storage="0/1" or "0/255" for both',
         )
         for name, report in reports.items()
         if ignoring and report.decided.get('change', '').startswith('0/255 (no 1')
@@ -460,14 +463,14 @@ def _first(transforms: Iterable[Any], kind: type) -> Any:
 
 
 def leaf_datasets(dataset: Any) -> list[SCDDataset]:
-    """Return the data sets that wrappers (concatenation, repetition) are made of.
+    """Return the data sets inside wrappers (concatenation, repetition).
 
     Raises:
-        TypeError: One isn't a data set of this package.
+        TypeError: One of them isn't an :class:`SCDDataset`.
     """
     if isinstance(dataset, SCDDataset):
         return [dataset]
     inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
     if inner == [None]:
-        raise TypeError(f'expected a data set of this package, got {type(dataset).__name__}')
+        raise TypeError(f'expected an SCDDataset or a wrapper, got {type(dataset).__name__}')
     return [leaf for one in inner for leaf in leaf_datasets(one)]

@@ -18,14 +18,14 @@ SHOWN = 10
 
 ADVICE = (
     'Every pair needs a file of the same name (or matching by key_pattern) in each folder; '
-    'complete them, or list the whole pairs in a file (ann_file)'
+    'add the missing files, or list the complete pairs in a file (ann_file)'
 )
 
 
 class FolderFiles(Mapping[str, str]):
     """Files of a folder: path by name, sorted by name.
 
-    Paths are put together on access, since those of a large data set would take more memory
+    Paths are built on access, since the paths of a large data set would take more memory
     than everything else.
 
     Args:
@@ -74,12 +74,12 @@ def list_folder(folder: PathLike, suffixes: Sequence[str]) -> FolderFiles:
 
     Args:
         folder: Where to look.
-        suffixes: Endings such as '.png', of any case. Hidden files are left out, and so is
-            ``lost+found``, which file systems keep.
+        suffixes: Endings such as '.png', in upper or lower case. Hidden files are skipped, and
+            so is ``lost+found``, which file systems create.
 
     Returns:
-        Path of each file by its name: the path below the folder, with slashes,
-        without the suffix. Sorted by name.
+        Path of each file by its name, sorted by name. The name is the path below the
+        folder, with slashes and without the suffix.
 
     Raises:
         FileNotFoundError: There is no such folder, or no such file in it.
@@ -91,7 +91,7 @@ def list_folder(folder: PathLike, suffixes: Sequence[str]) -> FolderFiles:
         raise FileNotFoundError(f'no such folder: {root}')
     wanted = tuple(suffix.lower() for suffix in suffixes)
     endings: dict[str, str] = {}
-    # One text for all files of an ending.
+    # Files with the same ending share one string.
     shared: dict[str, str] = {}
     links: set[str] = set()
     others: set[str] = set()
@@ -142,12 +142,12 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:
-        # A link to itself; it is reported where its file is needed.
+        # A link to itself, which is reported once its file is needed.
         return False
 
 
 def strip_suffix(name: str, suffixes: Sequence[str]) -> str | None:
-    """Return the name without the suffix it ends in (lower case), or None without any."""
+    """Return the name without its suffix, in upper or lower case; None if it ends in none."""
     lower = name.lower()
     for suffix in suffixes:
         if suffix and lower.endswith(suffix.lower()):
@@ -156,11 +156,11 @@ def strip_suffix(name: str, suffixes: Sequence[str]) -> str | None:
 
 
 def read_list_file(path: PathLike) -> list[str]:
-    """Return the names of a list file: one a line, blank lines and lines from # on left out.
+    """Return the names of a list file, one a line, without blank lines and those that start with #.
 
     Raises:
-        FileNotFoundError: There is no such file; folders are never listed instead.
-        ValueError: The file is no text, has no names, or one of them twice.
+        FileNotFoundError: There is no such file.
+        ValueError: The file isn't UTF-8 text, has no names, or names a pair twice.
     """
     if not isinstance(path, str | os.PathLike) or not os.path.isfile(path):
         raise FileNotFoundError(
@@ -172,7 +172,7 @@ def read_list_file(path: PathLike) -> list[str]:
         lines = Path(path).read_text(encoding='utf-8-sig').split('\n')
     except UnicodeDecodeError:
         raise ValueError(
-            f'the list file {path} is no text in UTF-8; save it as UTF-8, one name a line'
+            f'the list file {path} is not text in UTF-8; save it as UTF-8, one name a line'
         ) from None
     names = [line.strip() for line in lines]
     names = [name for name in names if name and not name.startswith('#')]
@@ -180,13 +180,14 @@ def read_list_file(path: PathLike) -> list[str]:
         raise ValueError(f'the list file {path} has no names, expected one a line')
     if twice := _repeated(names):
         raise ValueError(
-            f'the list file {path} names {len(twice)} pairs more than once: {_some(twice)}'
+            f'the list file {path} names {len(twice)} pairs more than once: {_some(twice)}; name '
+            'each pair once'
         )
     return names
 
 
 def _repeated(names: Sequence[str]) -> list[str]:
-    """Return the names that are there more than once, sorted."""
+    """Return the names that occur more than once, sorted."""
     if len(set(names)) == len(names):
         return []
     return sorted(name for name, number in Counter(names).items() if number > 1)
@@ -197,12 +198,12 @@ def select_listed(
 ) -> list[str]:
     """Return the keys of ``available`` that a list file names, with or without suffix.
 
-    Letters with accents may be composed or decomposed (NFC, NFD) in the list as in the names, and
-    blanks at the ends of a name may be left out.
+    Letters with accents may be composed or decomposed (NFC, NFD), both in the list and in the
+    names of files. The list may omit blanks at the ends of a name.
 
     Raises:
-        UnmatchedPairError: Some have no file.
-        ValueError: Two of the names mean one file.
+        UnmatchedPairError: A listed name has no file.
+        ValueError: Two of the listed names mean the same file.
     """
     composed: dict[str, str] | None = None
     selected, missing = [], []
@@ -226,7 +227,7 @@ def select_listed(
     if twice := _repeated(selected):
         raise ValueError(
             f'the list file {path} names {len(twice)} pairs more than once, with and without '
-            f'suffix or "./": {_some(twice)}'
+            f'suffix or "./": {_some(twice)}; name each pair once'
         )
     if missing:
         raise UnmatchedPairError(
@@ -242,7 +243,7 @@ def _nfc(name: str) -> str:
 
 
 def _composed(names: Iterable[str]) -> dict[str, str]:
-    """Return names by their composed form without blanks around, if no two share it."""
+    """Return names by their composed form without blanks at the ends, where it is unique."""
     found: dict[str, str] = {}
     twice = set()
     for name in names:
@@ -268,7 +269,7 @@ class MatchedPairs(Sequence[dict[str, str]]):
         folders: Mapping[str, Mapping[str, str]],
         keyed: Mapping[str, Mapping[str, str] | None],
     ) -> None:
-        """Take names and keys of the pairs, and each role's name by key where they differ."""
+        """Keep names and keys of the pairs, and the names by key of the roles where they differ."""
         self.names = names
         self.folders = folders
         self._keys = keys
@@ -286,7 +287,7 @@ class MatchedPairs(Sequence[dict[str, str]]):
     def __getitem__(self, index: slice) -> MatchedPairs: ...
 
     def __getitem__(self, index: int | slice) -> dict[str, str] | MatchedPairs:
-        """Return the path in each role, and ``name``; of a slice, the pairs."""
+        """Return the path in each role, and ``name``; for a slice, the pairs."""
         if isinstance(index, slice):
             return MatchedPairs(self.names[index], self._keys[index], self.folders, self._keyed)
         return {
@@ -302,10 +303,10 @@ class MatchedPairs(Sequence[dict[str, str]]):
     def choose(self, names: Iterable[str]) -> MatchedPairs:
         """Return the pairs of these names, in the order of the pairs."""
         wanted = set(names)
-        places = [place for place, name in enumerate(self.names) if name in wanted]
+        indices = [index for index, name in enumerate(self.names) if name in wanted]
         return MatchedPairs(
-            [self.names[place] for place in places],
-            [self._keys[place] for place in places],
+            [self.names[index] for index in indices],
+            [self._keys[index] for index in indices],
             self.folders,
             self._keyed,
         )
@@ -316,20 +317,20 @@ class MatchedPairs(Sequence[dict[str, str]]):
             path
             for role, files in self.folders.items()
             if isinstance(files, FolderFiles) and files.links
-            for place in range(len(self))
-            if (name := self.own_name(place, role)) in files.links
+            for index in range(len(self))
+            if (name := self.own_name(index, role)) in files.links
             and not os.path.exists(path := files[name])
         ]
 
     def one_file(self, first: str, second: str) -> list[int]:
-        """Return the indices of pairs with the same file in two roles, links followed."""
+        """Return the indices of the pairs that have the same file in two roles, links followed."""
         folders = [self.folders[role] for role in (first, second)]
         if all(isinstance(files, FolderFiles) for files in folders):
             one, two = (files for files in folders if isinstance(files, FolderFiles))
             if not (one.links or two.links or one.folders & two.folders):
                 return []
         found = zip(self._real_paths(first), self._real_paths(second), strict=True)
-        return [place for place, (one, two) in enumerate(found) if one == two]
+        return [index for index, (one, two) in enumerate(found) if one == two]
 
     def _real_paths(self, role: str) -> list[str]:
         """Return the path of each pair's file in a role, links followed."""
@@ -337,8 +338,8 @@ class MatchedPairs(Sequence[dict[str, str]]):
             files = self.folders[role]
             folders: dict[str, str] = {}
             paths = []
-            for place in range(len(self)):
-                name = self.own_name(place, role)
+            for index in range(len(self)):
+                name = self.own_name(index, role)
                 path = files[name]
                 if isinstance(files, FolderFiles) and name not in files.links:
                     where, _, last = path.rpartition(os.sep)
@@ -357,28 +358,28 @@ def match_folders(
     only: Sequence[str] | None = None,
     advice: str = ADVICE,
 ) -> MatchedPairs:
-    """Bring the files of several folders together by their names.
+    """Match the files of several folders by their names.
 
-    Names match in their composed Unicode form (NFC), unless two files of a folder differ in
-    their form only.
+    Names are compared in their composed Unicode form (NFC), unless two files of a folder
+    differ in that form only.
 
     Args:
-        folders: For each role (first one: the images before) the files by name,
-            as :func:`list_folder` gives them.
+        folders: Files by name for each role, as :func:`list_folder` returns them; the
+            first role is that of the images before.
         key_pattern: Regular expression of the part to remove from the names before
             they are matched (a year, a resolution). A dictionary has one for each
-            role; a file whose name the pattern doesn't match isn't of this role.
-        only: Names in the first folder to bring together, by default all of
-            every folder. Files of other names are no error then.
-        advice: Advice at the end of the message if names are missing.
+            role; files whose names the pattern doesn't match don't belong to the role.
+        only: Names in the first folder to match, by default all names of all
+            folders. If given, files of other names are skipped.
+        advice: End of the message about missing names.
 
     Returns:
-        For each pair the path in each role, and ``name``, that of the first
+        The pairs, each with the path in each role and ``name``, the name in the first
         folder. Sorted by name, or in the order of ``only``.
 
     Raises:
-        UnmatchedPairError: A name is missing in a folder; all are counted and
-            the first ones listed.
+        UnmatchedPairError: A name is missing in a folder; the message counts the missing
+            names and lists the first ones.
     """
     first = next(iter(folders))
     patterns = {
@@ -401,7 +402,8 @@ def match_folders(
             names = [name for name in names if name in by_name]
         elif foreign := [name for name in names if name not in by_name]:
             raise UnmatchedPairError(
-                f'{first}: its key_pattern {patterns[first]!r} does not match {_some(foreign)}'
+                f'{first}: its key_pattern {patterns[first]!r} does not match {_some(foreign)}; '
+                'correct the pattern, or list other names'
             )
         keys = [by_name[name] for name in names]
     known = {role: (folders[role] if one is None else one).keys() for role, one in keyed.items()}
@@ -424,7 +426,7 @@ def match_folders(
 
 
 def _forms_differ_in_more(files: Mapping[str, str]) -> bool:
-    """Return whether no two names differ in their Unicode form only."""
+    """Return True unless two names differ in their Unicode form only."""
     forms = {name: _nfc(name) for name in files if not name.isascii()}
     repeated = len(set(forms.values())) < len(forms)
     return not repeated and all(form == name or form not in files for name, form in forms.items())
@@ -433,7 +435,7 @@ def _forms_differ_in_more(files: Mapping[str, str]) -> bool:
 def _by_key(
     role: str, files: Mapping[str, str], pattern: str | None, chooses: bool, normal: bool
 ) -> dict[str, str] | None:
-    """Return the names by what they are compared by; None where that is the names themselves."""
+    """Return the names by their keys for matching; None if the names are the keys."""
     if pattern is None and (
         not normal or all(name.isascii() or _nfc(name) == name for name in files)
     ):
@@ -449,29 +451,29 @@ def _by_key(
         if key in keyed:
             raise UnmatchedPairError(
                 f'{role}: the files {files[keyed[key]]} and {files[name]} have the same name '
-                f'{key!r} once key_pattern {pattern!r} is taken out; make it match less, or, where '
-                'one folder holds both dates, give each role its own: '
+                f'{key!r} once key_pattern {pattern!r} is removed; make the pattern match less, '
+                'or, if one folder holds both dates, give each role its own: '
                 "key_pattern=dict(img_path_from='_pre', img_path_to='_post', ...)"
             )
         keyed[key] = name
     if not keyed:
         raise UnmatchedPairError(
             f'{role}: its key_pattern {pattern!r} is found in none of {len(files)} names, such as '
-            f'{next(iter(files))!r}'
+            f'{next(iter(files))!r}; correct the pattern'
         )
     return keyed
 
 
 def fold_members(sources: Sequence[str], every: int, start: int | Sequence[int] = 0) -> set[str]:
-    """Return the names that a regular split holds out: every n-th in sorted order.
+    """Return the names that a fold holds out: every n-th in sorted order.
 
     Args:
         sources: Names, in any order, repeated where several pairs show one scene.
-        every: Distance of the names held out.
-        start: Index of the first, or several of them.
+        every: Distance between the names held out, 2 or more.
+        start: Index of the first name held out, or several of them.
 
     Raises:
-        ValueError: ``every`` is under 2, or a start not in 0 .. every - 1.
+        ValueError: ``every`` is below 2, or a start isn't in 0 .. every - 1.
 
     Example:
         >>> sorted(fold_members(['e', 'd', 'c', 'b', 'a'], every=2, start=1))
@@ -489,14 +491,14 @@ def fold_members(sources: Sequence[str], every: int, start: int | Sequence[int] 
 def tile_windows(
     width: int, height: int, window: tuple[int, int], stride: tuple[int, int], edge: str = 'shift'
 ) -> Iterator[Window]:
-    """Windows that cover a tile, row by row.
+    """Yield the windows that cover a tile, row by row.
 
     Args:
         width: Width of the tile in pixels.
         height: Height of the tile in pixels.
-        window: (height, width) of a window; a smaller tile is one window of its size.
-        stride: (vertical, horizontal) distance of windows.
-        edge: What to do where the last window would reach over the border:
+        window: (height, width) of a window in pixels; a smaller tile is one window of its size.
+        stride: (vertical, horizontal) distance between windows in pixels.
+        edge: Treatment of the last window where it would reach over the border:
             'shift' moves it inwards, so that windows overlap; 'drop' leaves it out.
 
     Example:

@@ -1,10 +1,10 @@
-"""Decide how the labels of a data set are stored, once and from all of its files.
+"""Decide the storage of the labels of a data set, once and from all of its files.
 
-A single file often can't tell: a window of a 0/1/255 mask in which 1 doesn't occur looks like
-0/255, a palette may be in the order of the classes or of the colours' numbers. So headers of all
-files are read, pixels only as far as headers leave a question open, and every file is read in the
-storage that was decided. The decision is kept in the user's cache, under what tells whether the
-files are untouched.
+A single file is often ambiguous: a window of a 0/1/255 mask in which 1 doesn't occur looks like
+0/255, and the entries of a palette may be in the order of the classes or in another one. So the
+headers of all files are read, pixels only where headers aren't enough, and every file is then read
+in the storage that was decided. The decision is kept in the user's cache, under a key that changes
+when a file does.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ from tfinet_mm.utils.files import whole_file
 from tfinet_mm.utils.fingerprints import content_hash, untouched
 
 VERSION = 1
-"""Raise it when the same files may be decided otherwise, so that old decisions are left alone."""
+"""Version of the rules of decision; raise it with them, so that old decisions aren't reused."""
 SAMPLE = 64
-"""Files of which the palette's use is looked at."""
+"""Number of files in which the used entries of palettes are counted."""
 INDEX, COLOURS, EITHER = 'index', 'colours', 'either'
 
 Found = TypeVar('Found')
@@ -45,16 +45,16 @@ def decide_storage(spec: LabelSpec, files: Mapping[str, Sequence[str]]) -> Label
     """Return the meaning of label files with the storage of each role decided.
 
     Args:
-        spec: What the config states; 'auto' leaves the storage to be found.
-        files: Label files of all pairs for the roles 'from', 'to' and 'change', as far as there
-            are any.
+        spec: Meaning that the config states; its storage 'auto' is decided here.
+        files: Label files of all pairs for the roles 'from', 'to' and 'change'; roles without
+            files may be missing.
 
     Returns:
         The spec with ``storages`` filled in.
 
     Raises:
         LabelFormatError: The files of a role are stored in ways that contradict each other, or
-            can be meant in more than one way; the message names files and the option that decides.
+            can be read in more than one way; the message names files and the option to set.
     """
     files = {role: list(dict.fromkeys(paths)) for role, paths in files.items() if paths}
     key = _key(spec, files)
@@ -79,7 +79,7 @@ def _decide(spec: LabelSpec, files: Mapping[str, Sequence[str]]) -> dict[str, La
         storages[CHANGE] = decide_change_storage(files[CHANGE], spec.change_storage)
     stated = spec.semantic_storage()
     if spec.transitions is not None:
-        # One file of both dates, whose values are no classes yet.
+        # One file for both dates; its values are transitions, not classes.
         semantic.pop(TO, None)
         storages[FROM] = storages[TO] = LabelStorage('index', reason='numbers of transitions')
         semantic.pop(FROM, None)
@@ -95,12 +95,13 @@ def _decide(spec: LabelSpec, files: Mapping[str, Sequence[str]]) -> dict[str, La
 def decide_map_storage(spec: LabelSpec, files: Mapping[str, Sequence[str]]) -> LabelSpec:
     """Return the meaning of predicted maps with the storage of each role decided.
 
-    Predictions may lack classes, or hold a single one, so :func:`decide_storage` would take some
-    for change masks. Nothing is kept in the cache.
+    Predictions may lack classes or hold a single one, and :func:`decide_storage` would mistake
+    such maps for change masks. Nothing is kept in the cache.
 
     Args:
-        spec: What the options state.
-        files: Maps of all pairs for the roles 'from', 'to' and 'change', as far as there are any.
+        spec: Meaning that the options state.
+        files: Maps of all pairs for the roles 'from', 'to' and 'change'; roles without files may
+            be missing.
 
     Raises:
         LabelFormatError: The files of a role are stored in ways that contradict each other.
@@ -120,13 +121,16 @@ def decide_map_storage(spec: LabelSpec, files: Mapping[str, Sequence[str]]) -> L
 
 @dataclass
 class RoleFacts:
-    """Storage of the semantic labels of one role, as headers and some pixels show it.
+    """Evidence in headers and some pixels for the storage of the semantic labels of one role.
 
     Attributes:
         role: 'from', 'to' or 'change'.
         paths: All files.
         table: The classes.
+        kinds: Number of files of each kind: 'grey', 'palette', 'rgb'.
+        examples: A file of each kind.
         palettes: Files of each stored palette.
+        verdicts: A file for each of 'index', 'colours' and 'either' that was found.
     """
 
     role: str
@@ -136,14 +140,13 @@ class RoleFacts:
     examples: dict[str, str] = field(default_factory=dict)
     palettes: dict[bytes, list[str]] = field(default_factory=dict)
     verdicts: dict[str, str] = field(default_factory=dict)
-    """A file for each of 'index', 'colours' and 'either'."""
 
     def __post_init__(self) -> None:
-        """Look at the headers of all files, and at pixels where they leave a question open."""
+        """Read the headers of all files, and pixels where headers aren't enough."""
         colour = []
         for path, header in zip(self.paths, read_label_headers(self.paths), strict=True):
             if header is None:
-                continue  # Reading its pixels will say why.
+                continue  # The reader of its pixels raises the error.
             self.kinds[header.kind] += 1
             self.examples.setdefault(header.kind, path)
             if header.kind == PALETTE:
@@ -159,7 +162,7 @@ class RoleFacts:
 
     @property
     def trusted(self) -> bool:
-        """Whether class colours, in a palette or as RGB, confirm what the values mean."""
+        """True if class colours, in a palette or as RGB, confirm the meaning of the values."""
         return INDEX not in self.verdicts
 
     def decide(self) -> str:
@@ -172,12 +175,12 @@ class RoleFacts:
             raise LabelFormatError(
                 f'{self.verdicts[INDEX]} holds class indices, {self.verdicts[COLOURS]} colours; '
                 f'the labels of a data set ({self.role}: {self.reason()}) have to be stored in '
-                'one way. Convert the fewer ones, or take them out of the folder (ann_file)'
+                'one way. Convert the smaller group, or leave it out by a list file (ann_file)'
             )
         return COLOURS if COLOURS in self.verdicts else INDEX
 
     def reason(self) -> str:
-        """Return how many files are stored in which way, for the log."""
+        """Return the number of files of each kind as text, for the log."""
         words = {GREY: 'grey', PALETTE: 'palette', COLOUR: 'RGB'}
         counted = ' and '.join(f'{number} {words[kind]}' for kind, number in self.kinds.items())
         return f'{counted or "no readable"} file{"s" * (self.kinds.total() != 1)}'
@@ -187,11 +190,11 @@ class RoleFacts:
             raise LabelFormatError(
                 f'{path} has 1 bit a pixel, which can not tell {self.table.num_classes} classes '
                 'apart: it looks like a change mask, which belongs to data_prefix["seg_map_path"]; '
-                'if 1 does mean the first class, say label_storage="index"'
+                'if 1 does mean the first class, set label_storage="index"'
             )
 
     def _judge_palettes(self) -> None:
-        """Decide for each palette, by the entries in use, whether indices or colours count."""
+        """Decide for each palette from its used entries if indices or colours are the classes."""
         files = [(palette, path) for palette, paths in self.palettes.items() for path in paths]
         step = max(1, len(files) // SAMPLE)
         sampled = files[::step]
@@ -220,7 +223,7 @@ class RoleFacts:
         return EITHER if agree else INDEX
 
     def _judge_colours(self, paths: Sequence[str]) -> str:
-        """Return 'index' where all RGB files are grey with values up to K, else 'colours'."""
+        """Return 'index' if all RGB files are grey with values up to K, else 'colours'."""
         values: set[int] = set()
         for present in _look(_grey_values, paths):
             if present is None:
@@ -242,7 +245,7 @@ def _present(path: str) -> np.ndarray | None:
 
 
 def _grey_values(path: str) -> np.ndarray | None:
-    """Return the grey values of an RGB file, none if it holds colours, None if it can't be read."""
+    """Return the grey values of an RGB file: empty for colours, None if it can't be read."""
     try:
         pixels = read_stored_label(path).pixels
     except (TFINetError, OSError):
@@ -253,10 +256,10 @@ def _grey_values(path: str) -> np.ndarray | None:
 
 
 def _look(look: Callable[..., Found], items: Sequence[object]) -> Iterator[Found]:
-    """Look at items in their order, by several threads, and at no more than are asked for."""
+    """Yield ``look(item)`` of each item in order, by several threads; stop with the caller."""
     threads = os.cpu_count() or 1
     with ThreadPoolExecutor(threads) as pool:
-        # First one alone, which is enough in most data sets.
+        # The first item alone, since it is enough in most data sets.
         start, size = 0, 1
         while start < len(items):
             yield from pool.map(look, items[start : start + size])
@@ -264,14 +267,14 @@ def _look(look: Callable[..., Found], items: Sequence[object]) -> Iterator[Found
 
 
 def role_facts(table: ClassTable, files: Mapping[str, Sequence[str]]) -> dict[str, RoleFacts]:
-    """Return how the files of each role look."""
+    """Return the evidence in the files of each role."""
     return {role: RoleFacts(role, paths, table) for role, paths in files.items()}
 
 
 def semantic_storages(
     stated: LabelStorage, found: Mapping[str, RoleFacts]
 ) -> dict[str, LabelStorage]:
-    """Return the storage of each role, as its files show it.
+    """Return the storage of each role that its files show.
 
     Raises:
         LabelFormatError: The files are stored in ways that contradict each other.
@@ -284,10 +287,10 @@ def semantic_storages(
 
 
 def check_foreign_palettes(roles: Sequence[RoleFacts]) -> None:
-    """Refuse palettes that differ from file to file and have none of the class colours.
+    """Refuse palettes that differ between files and hold colours of no class.
 
-    A program that reduces RGB to a palette orders each file's colours by its own contents, so
-    that an index means another class in each. Both dates share one class table.
+    A program that reduces RGB to a palette may order the colours of each file differently, so
+    that one index means different classes. Both dates share one class table.
 
     Raises:
         LabelFormatError: Two palettes have different foreign colours at one index.
@@ -302,16 +305,16 @@ def check_foreign_palettes(roles: Sequence[RoleFacts]) -> None:
                 if first != colour:
                     raise LabelFormatError(
                         f'{path} has the palette colour {first} at index {index}, {paths[0]} has '
-                        f'{colour}: neither is of the class table '
+                        f'{colour}: neither is in the class table '
                         f'{dict(zip(facts.table.names, facts.table.palette, strict=True))}, and '
-                        'palettes that differ do not tell which index is which class. State the '
-                        'colours (semantic_palette), or say label_storage="index" if the indices '
+                        'palettes that differ do not tell the class of an index. State the '
+                        'colours (semantic_palette), or set label_storage="index" if the indices '
                         'are the classes in every file'
                     )
 
 
 def _foreign_entries(palette: bytes, table: ClassTable) -> dict[int, tuple[int, ...]]:
-    """Return the entries 0..K of a palette that are no class colours, unless it says nothing."""
+    """Return the entries 0..K of a palette that are no class colours; none of a grey ramp."""
     colours = [tuple(colour) for colour in np.frombuffer(palette, np.uint8).reshape(-1, 3).tolist()]
     while colours and colours[-1] == (0, 0, 0):
         colours.pop()  # Writers fill the rest with black.
@@ -324,10 +327,10 @@ def _foreign_entries(palette: bytes, table: ClassTable) -> dict[int, tuple[int, 
 def _check_values(
     spec: LabelSpec, found: Mapping[str, RoleFacts], storages: Mapping[str, LabelStorage]
 ) -> None:
-    """Refuse labels whose indices as a whole can't be what the config says.
+    """Refuse labels whose indices as a whole contradict the config.
 
     Raises:
-        LabelFormatError: They are change masks, or hold 255 for "unchanged".
+        LabelFormatError: They look like change masks, or hold 255 for "unchanged".
     """
     table = spec.table
     masked = CHANGE in storages
@@ -346,14 +349,14 @@ def _check_values(
             raise LabelFormatError(
                 f'{facts.paths[0]} and the other labels ({role}) hold only 0 and 255: they look '
                 'like change masks, not like class indices. A change mask belongs to '
-                'data_prefix["seg_map_path"]; if 255 does mean ignored here, say so with '
+                'data_prefix["seg_map_path"]; if 255 does mean ignored here, set '
                 'label_storage="index"'
             )
         if needs_zero and IGNORE_INDEX in values and 0 not in values:
             raise LabelFormatError(
                 f'{facts.paths[0]} and the other labels ({role}) hold 255 and never 0, so that no '
-                'pixel would be unchanged; if 255 stands for unchanged, say unchanged_value=255, '
-                'if it means ignored, give change masks as data_prefix["seg_map_path"]'
+                'pixel would be unchanged; if 255 means unchanged, set unchanged_value=255, if '
+                'it means ignored, give change masks as data_prefix["seg_map_path"]'
             )
         if table.num_classes > 1 and 1 in values and values <= {0, 1, IGNORE_INDEX}:
             mask_like[role] = facts.paths
@@ -370,22 +373,22 @@ def _check_mask_like(
     other: RoleFacts,
     storage: LabelStorage,
 ) -> None:
-    """Refuse labels of one class only where the other date has several, that one among them."""
+    """Refuse labels that hold class 1 only while the other date holds it and others."""
 
     def several(values: set[int]) -> bool:
         classes = values - {0, IGNORE_INDEX}
         return 1 in classes and len(classes) >= 3
 
     values = _union(other.paths, spec.table, storage, several)
-    # Class colours on the other date say that there are labels, of one class in few pairs.
+    # Class colours on the other date show that these are labels, of one class in few pairs.
     same = not other.trusted and values <= {0, 1, IGNORE_INDEX}
     same = same and all(_look(_same_pixels, list(zip(paths, other.paths, strict=False))))
     if several(values) or same:
         raise LabelFormatError(
             f'{paths[0]} and the other labels ({role}) hold no other class than 1 '
             f'({spec.table.names[1]!r} of {spec.table.num_classes}): they look like change masks, '
-            'which belong to data_prefix["seg_map_path"]. If all that changed is of that class, '
-            'say label_storage="index"'
+            'which belong to data_prefix["seg_map_path"]. If every changed pixel is of that class, '
+            'set label_storage="index"'
         )
 
 
@@ -403,7 +406,7 @@ def _union(
     storage: LabelStorage,
     enough: Callable[[set[int]], bool],
 ) -> set[int]:
-    """Return the classes that occur in files, as far as they have to be read to know enough."""
+    """Return the classes that occur in files, read until ``enough`` is true of them."""
 
     def classes(path: str) -> set[int]:
         try:
@@ -423,14 +426,14 @@ def _union(
 
 
 def decide_change_storage(paths: Sequence[str], stated: str = 'auto') -> LabelStorage:
-    """Return how the change masks of a data set are stored.
+    """Return the storage of the change masks of a data set.
 
-    Masks are read until one holds a 1, which settles what 255 means; where all of them hold 0
-    and 255 only, that is all of them.
+    Masks are read until one holds a 1, which settles the meaning of 255. If none does, all of
+    them are read.
 
     Args:
         paths: All files.
-        stated: What the config says.
+        stated: Storage that the config states.
 
     Raises:
         LabelFormatError: Masks are stored in ways that contradict each other.
@@ -450,7 +453,7 @@ def decide_change_storage(paths: Sequence[str], stated: str = 'auto') -> LabelSt
     if '0/1' in seen and 'palette' in seen:
         raise LabelFormatError(
             f'{seen["palette"]} is a mask of black and white by its palette, {seen["0/1"]} one of '
-            f'0 and 1; the masks of a data set have to be stored in one way. Convert them, or say '
+            f'0 and 1; the masks of a data set have to be stored in one way. Convert them, or set '
             f'{WAYS}'
         )
     if '0/1' in seen:
@@ -499,7 +502,7 @@ def _read_kept(key: str) -> dict[str, LabelStorage] | None:
         stored = json.loads(_kept_file(key).read_text(encoding='utf-8'))
         return {role: LabelStorage(**values) for role, values in stored.items()}
     except (OSError, ValueError, TypeError, AttributeError, RuntimeError):
-        return None  # Not there, cut, or of another version: it is decided again.
+        return None  # Missing, incomplete or of another version: decide again.
 
 
 def _keep(key: str, storages: Mapping[str, LabelStorage]) -> None:
@@ -508,4 +511,4 @@ def _keep(key: str, storages: Mapping[str, LabelStorage]) -> None:
         with whole_file(_kept_file(key)) as partial:
             partial.write_text(text, encoding='utf-8')
     except (OSError, RuntimeError):
-        pass  # A home that can't be written to only costs time.
+        pass  # Without a cache the storage is decided again each time.

@@ -39,7 +39,7 @@ IMAGE_ROLES = ('img_path_from', 'img_path_to')
 SEMANTIC_ROLES = ('seg_map_path_from', 'seg_map_path_to')
 CHANGE_ROLE = 'seg_map_path'
 LABEL_ROLES = {FROM: SEMANTIC_ROLES[0], TO: SEMANTIC_ROLES[1], CHANGE: CHANGE_ROLE}
-"""Keys of ``data_prefix`` of the label files of each role."""
+"""Key of ``data_prefix`` for the label files of each role."""
 KEEP = ('held_out', 'rest')
 DEFAULT_PREFIX = dict(
     img_path_from='im1', img_path_to='im2', seg_map_path_from='label1', seg_map_path_to='label2'
@@ -70,14 +70,14 @@ class PairEntries(Sequence[dict[str, Any]]):
     def __getitem__(self, index: slice) -> PairEntries: ...
 
     def __getitem__(self, index: int | slice) -> dict[str, Any] | PairEntries:
-        """Return an entry; of a slice, the entries."""
+        """Return an entry; for a slice, the entries."""
         if isinstance(index, slice):
             return PairEntries(self.pairs[index])
         pair = self.pairs[index]
         return _entry(pair['name'], pair)
 
     def record(self, index: int) -> dict[str, Any]:
-        """Return a record for :func:`read_record`, with each text once and without folders."""
+        """Return a record for :func:`read_record`, without folders and with each name once."""
         name = self.pairs.names[index]
         files = {}
         for role, folder in self.pairs.folders.items():
@@ -112,7 +112,7 @@ def _entry(name: str, paths: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _is_constant(path: str, known: dict[str, bool]) -> bool:
-    """Return whether a label file has a single value, as without any change."""
+    """Return whether all pixels of a label file have one value, as without change."""
     real = os.path.realpath(path)
     if real not in known:
         pixels = read_stored_label(path).pixels
@@ -133,23 +133,23 @@ class SCDDataset(BaseDataset):
     * ``sample_id``: name of the before image below its folder, without suffix,
       with ``_x{left}_y{top}`` for a window of a tile;
     * ``window``: (left, top, width, height) or None for the whole image;
-    * ``label_spec``: what the label files mean, for the transform that reads them.
+    * ``label_spec``: the meaning of the label files, for the transform that reads them.
 
     Args:
         data_root: Folder that the other paths are relative to.
         data_prefix: Folders under the keys ``img_path_from``, ``img_path_to``,
             ``seg_map_path_from``, ``seg_map_path_to`` and ``seg_map_path``
             (change masks). Keys left out have the defaults im1, im2, label1,
-            label2 and no mask. None switches a folder off: without any labels
-            the data set serves for prediction and needs ``test_mode``.
+            label2 and no mask. None means no such folder; a data set without labels
+            is for prediction and needs ``test_mode``.
         ann_file: List file, one name a line, with or without suffix. Empty
-            takes every file of the folders, which then have to hold the same names.
+            takes all files of the folders, which then need the same names in each.
         img_suffix: Suffix, or several, of the images; or a dictionary of them for each key
             of ``data_prefix`` if one folder holds both dates:
             ``dict(img_path_from='_pre.png', img_path_to='_post.png')``.
         seg_map_suffix: Suffix, or several, of the labels and masks; or a dictionary.
         semantic_classes: K + 1 names, the first for "unchanged". The default
-            is that of the class, or of ``metainfo``.
+            is the one of ``metainfo``, or else of the Python class.
         semantic_palette: K + 1 RGB colours in the same order.
         label_semantics: 'semantic_change' (classes where something changed) or
             'land_cover' (classes everywhere, and a change mask), see
@@ -157,22 +157,22 @@ class SCDDataset(BaseDataset):
         label_storage: 'auto' (decided from all files), 'index', 'palette' or 'rgb'.
         change_storage: 'auto' (decided from all files), '0/1', '0/255', 'palette' or 'semantic'.
         unchanged_value: Index for "unchanged" in semantic labels: 0, or 255.
-        colour_tolerance: Largest difference (0..127, in the band that differs most) from a class
-            colour up to which a colour is that class.
+        colour_tolerance: Largest difference (0..127, in the band that differs most) at which a
+            colour still counts as a class colour.
         unknown_colours: 'error', or 'ignore' for pixels of no class colour, such as smoothed edges.
         key_pattern: Regular expression of the part to remove from names before files
             are matched (a year, a resolution). A dictionary has one for each key of
-            ``data_prefix``, and selects the files of the folder that it matches.
+            ``data_prefix``; only the files that the pattern matches are taken.
         fold: ``dict(every=10, start=0, keep='held_out' or 'rest')`` takes
-            every tenth pair of the sorted names, or all others.
-        window: (height, width) of windows that each tile is read in.
-        stride: Distance of windows, by default their size.
-        window_edge: 'shift' moves the last windows of a tile inwards so that
-            all of it is seen; 'drop' leaves them out so that nothing is seen twice.
-        metainfo: More metainfo of the data set.
-        test_mode: For validation, testing and prediction.
-        indices: The first so many pairs, the last for a number below 0, or
-            those of a list of numbers.
+            every tenth pair of the sorted names, or all other pairs.
+        window: (height, width) in pixels of the windows in which each tile is read.
+        stride: (vertical, horizontal) distance between windows in pixels, by default their size.
+        window_edge: 'shift' moves the last windows of a tile inwards, so that they cover
+            all of it; 'drop' leaves them out, so that no pixel is in two windows.
+        metainfo: Further metainfo of the data set.
+        test_mode: True for validation, testing and prediction.
+        indices: Number of pairs to take from the start, or from the end if it is below 0;
+            or a list of the indices of pairs.
         **kwargs: As for MMEngine's ``BaseDataset`` (pipeline, max_refetch, ...).
 
     Raises:
@@ -280,15 +280,16 @@ class SCDDataset(BaseDataset):
             raise ValueError(f'data_prefix has {semantic[0]} only; give both dates or neither')
         if not semantic and not test_mode:
             raise ValueError(
-                'data_prefix has no semantic labels, which training needs; a data set to predict '
-                'on says test_mode=True'
+                'data_prefix has no semantic labels, which training needs; set test_mode=True for '
+                'a data set to predict on'
             )
         if semantic and self.label_spec.semantics == 'land_cover' and CHANGE_ROLE not in folders:
             raise ValueError(
                 "label_semantics='land_cover' needs change masks in data_prefix['seg_map_path']: "
-                'no change follows from land cover alone (a building replaced by a building)'
+                'change can not be derived from land cover alone (a building that replaced another '
+                'keeps its class)'
             )
-        # In the order of roles, so that the before images give the names.
+        # In the order of roles, so that the images before come first and name the pairs.
         return {
             role: folders[role]
             for role in (*IMAGE_ROLES, *SEMANTIC_ROLES, CHANGE_ROLE)
@@ -300,7 +301,7 @@ class SCDDataset(BaseDataset):
         return name
 
     def select_names(self, names: Sequence[str]) -> list[str]:
-        """Return the pairs that take part, by the fold; subclasses may leave more out."""
+        """Return the names of the pairs that the fold selects; subclasses may leave more out."""
         if self.fold is None:
             return list(names)
         sources = {name: self.source_name(name) for name in names}
@@ -312,7 +313,7 @@ class SCDDataset(BaseDataset):
 
     @property
     def held_out(self) -> bool:
-        """Whether these are pairs to validate or test on, by the fold or else by ``test_mode``."""
+        """True for pairs to validate or test on, by the fold or else by ``test_mode``."""
         return self.test_mode if self.fold is None else self.fold.get('keep') == 'held_out'
 
     def suffixes(self, role: str) -> tuple[str, ...]:
@@ -334,8 +335,8 @@ class SCDDataset(BaseDataset):
         )
 
     def load_data_list(self) -> Sequence[dict[str, Any]]:
-        """Find the pairs; see the class for what an entry holds."""
-        # A missing list file has to be said before any folder is walked through.
+        """Find the pairs; the class describes the fields of an entry."""
+        # Read first, so that a missing list file is reported before folders are walked through.
         listed = read_list_file(self.ann_file) if self.ann_file else None
         folders: dict[str, FolderFiles] = {}
         for role, folder in self.data_prefix.items():
@@ -344,7 +345,8 @@ class SCDDataset(BaseDataset):
             except FileNotFoundError as error:
                 raise FileNotFoundError(
                     f'{error} (data_prefix[{role!r}] of {type(self).__name__}, data_root '
-                    f'{self.data_root!r}); None instead of a folder switches labels off'
+                    f'{self.data_root!r}); correct the path, or give None instead '
+                    'of a folder of labels that does not exist'
                 ) from error
         only = None
         if listed is not None:
@@ -354,7 +356,7 @@ class SCDDataset(BaseDataset):
         selected = pairs.choose(self.select_names(pairs.names))
         if not selected:
             raise ValueError(
-                f'none of {len(pairs)} pairs is left: fold={self.fold}; check the fold and the '
+                f'no pair of {len(pairs)} is left by fold={self.fold}; correct the fold, or the '
                 'options that leave pairs out'
             )
         self._check_files(selected)
@@ -371,11 +373,14 @@ class SCDDataset(BaseDataset):
             entries = [one for entry in entries for one in self._windows(entry)]
         wanted = self._indices if isinstance(self._indices, Sequence) else ()
         if outside := [one for one in wanted if not -len(entries) <= one < len(entries)]:
-            raise ValueError(f'indices has {outside[0]}, but the data set has {len(entries)} pairs')
+            raise ValueError(
+                f'indices has {outside[0]}, but the data set has {len(entries)} pairs; '
+                'indices count from 0'
+            )
         return entries
 
     def _decide_labels(self, pairs: MatchedPairs) -> None:
-        """Decide how labels are stored, from all pairs, also those that the fold leaves out."""
+        """Decide the storage of labels from all pairs, including those that the fold leaves out."""
         files = {
             role: [pair[key] for pair in pairs]
             for role, key in LABEL_ROLES.items()
@@ -401,29 +406,29 @@ class SCDDataset(BaseDataset):
         for first, second in combinations(self.data_prefix, 2):
             if self.may_share_files(first, second):
                 continue
-            places = pairs.one_file(first, second)
+            indices = pairs.one_file(first, second)
             if IMAGE_ROLES[0] not in (first, second) and IMAGE_ROLES[1] not in (first, second):
                 # Data versioning stores equal files once, such as all labels without change.
-                alike: dict[str, bool] = {}
-                places = [
-                    place
-                    for place in places
-                    if len(places) == len(pairs) or not _is_constant(pairs[place][first], alike)
+                known: dict[str, bool] = {}
+                indices = [
+                    index
+                    for index in indices
+                    if len(indices) == len(pairs) or not _is_constant(pairs[index][first], known)
                 ]
-            if places:
-                raise ValueError(self._one_file_message(pairs, first, second, places))
+            if indices:
+                raise ValueError(self._one_file_message(pairs, first, second, indices))
 
     def _one_file_message(
-        self, pairs: MatchedPairs, first: str, second: str, places: Sequence[int]
+        self, pairs: MatchedPairs, first: str, second: str, indices: Sequence[int]
     ) -> str:
         folders = [self.data_prefix[role] for role in (first, second)]
         roles = f'data_prefix {first} and {second}'
         if len({os.path.realpath(folder) for folder in folders}) == 1:
             found = f'{roles} are the folder {folders[0]}'
         else:
-            pair = pairs[places[0]]
+            pair = pairs[indices[0]]
             found = (
-                f'{roles} hold one file in {len(places)} of {len(pairs)} pairs, such as '
+                f'{roles} hold one file in {len(indices)} of {len(pairs)} pairs, such as '
                 f'{pair[first]} and {pair[second]}'
             )
         what = {
@@ -431,7 +436,7 @@ class SCDDataset(BaseDataset):
             frozenset(SEMANTIC_ROLES): 'both dates would have the same labels',
         }.get(frozenset((first, second)), 'one file would be read in two roles')
         return (
-            f'{what}: {found}. Give each its own folder; if one folder holds both, select the '
+            f'{what}: {found}. Give each its own folder. If one folder holds both, select the '
             f"files by their suffix, as in img_suffix=dict({first}='_pre.png', "
             f"{second}='_post.png'), or by a key_pattern for each"
         )
@@ -451,28 +456,28 @@ class SCDDataset(BaseDataset):
         ]
 
     def _serialize_data(self) -> tuple[np.ndarray, np.ndarray]:
-        """Keep names in place of paths, which takes a tenth of MMEngine's memory."""
+        """Store names instead of paths, which takes a tenth of the memory of MMEngine's way."""
         entries = self.data_list
         if not isinstance(entries, PairEntries) or not len(entries):
             return super()._serialize_data()
         kept = bytearray()
         ends = np.empty(len(entries), np.int64)
-        for place in range(len(entries)):
-            kept += pickle.dumps(entries.record(place), protocol=4)
-            ends[place] = len(kept)
+        for index in range(len(entries)):
+            kept += pickle.dumps(entries.record(index), protocol=4)
+            ends[index] = len(kept)
         self.data_list = []
         return np.frombuffer(kept, np.uint8), ends
 
     def prepare_data(self, idx: int) -> Any:
-        """Load a pair by the pipeline.
+        """Load a pair through the pipeline.
 
         Raises:
-            ConfigError: A transform can't work after those before it.
+            ConfigError: A transform fails on the result of the transforms before it.
         """
         try:
             return super().prepare_data(idx)
         except Exception as error:
-            # In a wrong order, transforms fail by what they don't find.
+            # Transforms in a wrong order fail with a KeyError or the like.
             if is_expected(error) or not self._failed_in_pipeline(error):
                 raise
             steps = ', '.join(type(one).__name__ for one in self.pipeline.transforms)
@@ -490,7 +495,7 @@ class SCDDataset(BaseDataset):
         return False
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """Return an entry of the data set, with what all of them share."""
+        """Return an entry of the data set, with the fields that all entries share."""
         info = super().get_data_info(idx)
         if (record := info.pop(RECORD, None)) is not None:
             prefixes = {role: os.path.join(one, '') for role, one in self.data_prefix.items()}
@@ -519,7 +524,7 @@ def _checked_fold(fold: Mapping[str, Any] | None) -> dict[str, Any] | None:
 
 
 def _by_role(suffix: Any, name: str, roles: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return the suffixes of each role, '.png' for one that a dictionary lacks."""
+    """Return the suffixes of each role; a role that a dictionary lacks has '.png'."""
     if not isinstance(suffix, Mapping):
         return dict.fromkeys(roles, _as_suffixes(suffix, name))
     if unknown := set(suffix) - set(roles):
@@ -528,7 +533,7 @@ def _by_role(suffix: Any, name: str, roles: Sequence[str]) -> dict[str, tuple[st
 
 
 def _as_suffixes(suffix: Any, name: str) -> tuple[str, ...]:
-    """Return one suffix or several; refuse those without a mark where the name ends."""
+    """Return one suffix or several; refuse those without a dot or another mark."""
     suffixes = (suffix,) if isinstance(suffix, str) else suffix
     listed = isinstance(suffixes, Sequence) and len(suffixes) > 0
     if not listed or not all(isinstance(one, str) and one for one in suffixes):
@@ -539,7 +544,7 @@ def _as_suffixes(suffix: Any, name: str) -> tuple[str, ...]:
     for one in suffixes:
         if one.isalnum():
             raise ValueError(
-                f"{name}={one!r} has no dot, so that names would keep theirs; set {name}='.{one}'"
+                f"{name}={one!r} has no dot, so names of pairs would keep one; set {name}='.{one}'"
             )
     return tuple(suffixes)
 
@@ -560,13 +565,13 @@ def _checked_pattern(pattern: Any) -> str | dict[str, str] | None:
 
 
 def _checked_indices(indices: Any) -> Any:
-    """Return a number of pairs, or a list of their numbers; None takes all."""
+    """Return a number of pairs, or a list of their indices; None takes all."""
     numbers = list(indices) if isinstance(indices, Sequence) else [indices]
     fine = all(is_whole(one) for one in numbers)
     if indices is not None and (not numbers or not fine or indices == 0):
         raise ValueError(
             'indices has to be a number of pairs other than 0 (below 0 takes the last ones), or a '
-            f'list of numbers of pairs, got {indices!r}'
+            f'list of indices of pairs, got {indices!r}'
         )
     return indices
 

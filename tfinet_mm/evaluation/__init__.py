@@ -1,4 +1,4 @@
-"""Scores: pure functions of confusion matrices, and the MMEngine metric over them."""
+"""Compute scores: pure functions of confusion matrices, and an MMEngine metric."""
 
 from tfinet_mm.evaluation.confusion import (
     SCDConfusion,

@@ -1,4 +1,4 @@
-"""Scores of several evaluations beside each other."""
+"""Compare the scores of several evaluations in a table."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ COLUMNS = {
     'IoU_changed': 'IoU of change',
     'change/F1': 'F1 of change',
 }
-"""The scores that are compared, and what they are called."""
+"""Scores that are compared, with the titles of their columns."""
 
 
 def read_scores(path: str | Path) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def read_scores(path: str | Path) -> dict[str, Any]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ReportError: It holds something else.
+        ReportError: The file isn't one that ``tools/test.py --json`` wrote.
     """
     try:
         report = json.loads(Path(path).read_text(encoding='utf-8'))
@@ -39,13 +39,14 @@ def read_scores(path: str | Path) -> dict[str, Any]:
 
 
 def compare_scores(reports: Mapping[str, Mapping[str, Any]]) -> str:
-    """Set the scores of evaluations in a table, a line each.
+    """Return a table of the scores of evaluations, one line each.
 
     Args:
-        reports: What :func:`read_scores` returns, by the name of its line.
+        reports: Results of :func:`read_scores` by the names of their lines.
 
     Returns:
-        Lines of text, in percent; of two evaluations of as many pairs also their difference.
+        Lines of text, in percent. Two evaluations of the same number of pairs also get a line
+        of differences, second minus first.
 
     Example:
         >>> scores = dict.fromkeys(COLUMNS, 20.0)

@@ -1,9 +1,9 @@
-"""Integer confusion matrices of label maps, and what one pair adds to them.
+"""Count label maps in integer confusion matrices.
 
 Maps hold semantic change: 0 = unchanged, 1..K = the class of a changed pixel,
-and in annotations 255 = left out. Rows are the annotation, columns the
-prediction. Everything works on NumPy arrays and on tensors, there on the
-tensors' own device; matrices come back as NumPy int64, so that sums over a data
+and in annotations 255 = ignored. Rows are the annotation, columns the
+prediction. All functions take NumPy arrays or tensors, and count tensors on
+their own device. They return NumPy arrays of int64, so that sums over a data
 set are exact and don't depend on the order.
 """
 
@@ -23,7 +23,7 @@ LabelMap: TypeAlias = np.ndarray | Tensor
 
 
 def _alike(*maps: LabelMap) -> list[Tensor]:
-    """Return the maps as flat int64 tensors on the device of the last."""
+    """Return maps of one shape as flat int64 tensors on the device of the last one."""
     shapes = [tuple(m.shape) for m in maps]
     if len(set(shapes)) > 1:
         raise LabelValueError(
@@ -36,7 +36,7 @@ def _alike(*maps: LabelMap) -> list[Tensor]:
         tensor = one if isinstance(one, Tensor) else torch.from_numpy(np.array(one))
         if tensor.is_floating_point():
             raise LabelValueError(
-                f'label maps are integer maps, got values of {tensor.dtype}; '
+                f'label maps must hold integers, got values of {tensor.dtype}; '
                 'take the argmax or the threshold of probabilities first'
             )
         tensors.append(tensor)
@@ -49,7 +49,7 @@ def _check_range(what: str, values: Tensor, num_classes: int, ignore_index: int)
         return
     for extreme in map(int, values.aminmax()):
         if not 0 <= extreme < num_classes:
-            also = f' or {ignore_index} (left out)' if what != 'prediction' else ''
+            also = f' or {ignore_index} (ignored)' if what != 'prediction' else ''
             raise LabelValueError(
                 f'the {what} holds {extreme}, expected 0..{num_classes - 1}{also}; '
                 'check the number of classes of data set and model'
@@ -66,10 +66,10 @@ def confusion_matrix(
 
     Args:
         annotation: Integer map of any shape, 0..num_classes-1 or ``ignore_index``.
-        prediction: Integer map of the same shape; any value where the
-            annotation is ``ignore_index``, else 0..num_classes-1.
-        num_classes: Number of classes, here with "unchanged" where it is one.
-        ignore_index: Annotation of the pixels that are left out.
+        prediction: Integer map of the same shape, 0..num_classes-1; any value where
+            the annotation is ``ignore_index``.
+        num_classes: Number of classes, "unchanged" included if it is one of them.
+        ignore_index: Annotation of the pixels that aren't counted.
 
     Returns:
         Counts (num_classes, num_classes) of int64, rows annotation.
@@ -86,7 +86,7 @@ def confusion_matrix(
     """
     annotated, predicted = _alike(annotation, prediction)
     ignored = annotated == ignore_index
-    # Class 0 for now, and a bin of their own below: many times faster than picking pixels out.
+    # Class 0 for now, and a bin of their own below: many times faster than selecting pixels.
     annotated, predicted = (m.masked_fill(ignored, 0) for m in (annotated, predicted))
     _check_range('annotation', annotated, num_classes, ignore_index)
     _check_range('prediction', predicted, num_classes, ignore_index)
@@ -103,10 +103,10 @@ def scd_confusion(
     prediction_to: LabelMap,
     num_classes: int,
 ) -> np.ndarray:
-    """Return the matrix that :func:`~tfinet_mm.evaluation.scd_scores` takes: both dates added up.
+    """Return the matrix for :func:`~tfinet_mm.evaluation.scd_scores`, the sum of both dates.
 
     Args:
-        annotation_from: Semantic change of the first date, 0..K, 255 left out.
+        annotation_from: Semantic change of the first date, 0..K, 255 ignored.
         annotation_to: That of the second date, of the same shape.
         prediction_from: Predicted semantic change of the first date, 0..K.
         prediction_to: That of the second date.
@@ -130,15 +130,15 @@ def from_to_confusion(
     prediction_to: LabelMap,
     num_classes: int,
 ) -> np.ndarray:
-    """Return the matrix over transitions that :func:`~tfinet_mm.evaluation.from_to_scores` takes.
+    """Return the matrix of transitions for :func:`~tfinet_mm.evaluation.from_to_scores`.
 
-    A transition is (from - 1) * K + to, 1..K*K; unchanged is 0. A pixel is left
-    out where the annotation of either date is 255, or is 0 on one date only
-    (such an annotation contradicts itself). A pixel that is predicted unchanged
-    on either date is predicted unchanged.
+    A transition is (from - 1) * K + to, 1..K*K; unchanged is 0. A pixel is ignored
+    if the annotation of either date is 255, or is 0 on one date only (such an
+    annotation contradicts itself). A pixel that is predicted as unchanged on
+    either date counts as predicted unchanged.
 
     Args:
-        annotation_from: Semantic change of the first date, 0..K, 255 left out.
+        annotation_from: Semantic change of the first date, 0..K, 255 ignored.
         annotation_to: That of the second date, of the same shape.
         prediction_from: Predicted semantic change of the first date, 0..K.
         prediction_to: That of the second date.
@@ -164,7 +164,7 @@ def from_to_confusion(
     ann_from, ann_to, pred_from, pred_to = (
         m.masked_fill(ignored, 0) for m in (ann_from, ann_to, pred_from, pred_to)
     )
-    # Codes of classes out of range would be those of other transitions, so look before coding.
+    # A class out of range would get the code of another transition, so check before coding.
     for what, one in (
         ('annotation', ann_from),
         ('annotation', ann_to),
@@ -175,17 +175,17 @@ def from_to_confusion(
     changed = (pred_from > 0) & (pred_to > 0)
     annotated = torch.where(ann_from > 0, (ann_from - 1) * num_classes + ann_to, 0)
     predicted = torch.where(changed, (pred_from - 1) * num_classes + pred_to, 0)
-    # Not 255: with 16 classes or more that is the number of a transition.
+    # Not 255, which is the code of a transition with 16 classes or more.
     annotated.masked_fill_(ignored, -1)
     return confusion_matrix(annotated, predicted, num_classes**2 + 1, ignore_index=-1)
 
 
 @dataclass(frozen=True)
 class SCDConfusion:
-    """All the counts that scores need, of one pair or summed over many.
+    """Counts for all scores, of one pair or summed over many.
 
     Attributes:
-        change: Counts (2, 2) of changed and unchanged, each pixel once.
+        change: Counts (2, 2) of unchanged and changed, each pixel once.
         date_from: Counts (K+1, K+1) of the first date.
         date_to: Counts (K+1, K+1) of the second date.
         from_to: Counts (K*K+1, K*K+1) of transitions.
@@ -198,7 +198,7 @@ class SCDConfusion:
 
     @classmethod
     def zeros(cls, num_classes: int) -> SCDConfusion:
-        """Nothing counted yet, for K land-cover classes."""
+        """Return counts of 0, for K land-cover classes."""
         sides = (2, num_classes + 1, num_classes + 1, num_classes**2 + 1)
         return cls(*(np.zeros((side, side), np.int64) for side in sides))
 
@@ -216,14 +216,13 @@ class SCDConfusion:
         """Count one pair from the maps of a data sample.
 
         Args:
-            change: Annotated change (H, W), 1 changed, 0 unchanged, 255 left out.
+            change: Annotated change (H, W), 1 changed, 0 unchanged, 255 ignored.
             land_cover_from: Annotated land cover of the first date (H, W),
-                0..K-1, 255 unknown; shifted to semantic change here, so land
-                cover of unchanged pixels isn't scored.
+                0..K-1, 255 unknown. The land cover of unchanged pixels isn't scored.
             land_cover_to: That of the second date.
             predicted_change: Predicted change (H, W), 1 or 0.
             predicted_from: Predicted semantic change of the first date (H, W),
-                0..K; set to 0 where no change is predicted.
+                0..K; counted as 0 where no change is predicted.
             predicted_to: That of the second date.
             num_classes: Number K of land-cover classes.
 
@@ -237,7 +236,7 @@ class SCDConfusion:
             change, land_cover_from, land_cover_to, predicted_change, predicted_from, predicted_to
         )
         binary = confusion_matrix(change, pred_change, 2)
-        # Before the shift by one, which would turn a wrong 254 into "left out".
+        # Before the shift by one, which would turn a wrong 254 into 255, ignored.
         for cover in (ann_from, ann_to):
             known = cover.masked_fill(cover == IGNORE_INDEX, 0)
             _check_range('annotated land cover', known, num_classes, IGNORE_INDEX)
@@ -252,22 +251,22 @@ class SCDConfusion:
 
     @property
     def scd(self) -> np.ndarray:
-        """Counts (K+1, K+1) of both dates together."""
+        """Counts (K+1, K+1), the sum of both dates."""
         return self.date_from + self.date_to
 
     def __add__(self, other: SCDConfusion) -> SCDConfusion:
-        """Return the counts of both."""
+        """Return the sum of the counts."""
         return SCDConfusion(*(a + b for a, b in zip(self._parts(), other._parts(), strict=True)))
 
     def _parts(self) -> list[np.ndarray]:
         return [getattr(self, field.name) for field in fields(self)]
 
     def flatten(self) -> np.ndarray:
-        """Return all counts as one vector of int64, to be summed over ranks in one go."""
+        """Return all counts as one vector of int64, to sum over ranks in one call."""
         return np.concatenate([part.ravel() for part in self._parts()])
 
     def unflatten(self, vector: np.ndarray) -> SCDConfusion:
-        """Return counts of the shapes of these, from a vector as :meth:`flatten` makes it."""
+        """Return counts in the shapes of these, from a vector that :meth:`flatten` made."""
         parts = self._parts()
         pieces = np.split(vector, np.cumsum([part.size for part in parts])[:-1])
         return SCDConfusion(*(p.reshape(q.shape) for p, q in zip(pieces, parts, strict=True)))

@@ -1,4 +1,4 @@
-"""Scores of semantic change detection, as pure functions of one confusion matrix.
+"""Compute scores of semantic change detection from one confusion matrix.
 
 Rows are the annotation, columns the prediction, class 0 is "unchanged", and
 every score is in percent. **A score that is undefined (0 / 0) is 0**, so an
@@ -8,8 +8,8 @@ zeros and no warning.
 The formulas are those of the benchmark of SECOND (Yang et al., Asymmetric
 Siamese Networks for Semantic Change Detection in Aerial Images, TGRS 2022) with
 the F1 of semantic change (Ding et al., Bi-Temporal Semantic Reasoning for the
-Semantic Change Detection in HR Remote Sensing Images, TGRS 2022). How the
-matrices come about is said in :mod:`tfinet_mm.evaluation.confusion`.
+Semantic Change Detection in HR Remote Sensing Images, TGRS 2022). The matrices
+are counted by :mod:`tfinet_mm.evaluation.confusion`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,8 @@ def as_confusion(confusion: Any) -> np.ndarray:
         )
     if (array < 0).any():
         raise ConfusionMatrixError(
-            f'a confusion matrix counts pixels, got the negative number {array.min()}'
+            f'a confusion matrix counts pixels, got the negative number {array.min()}; expected '
+            'numbers of 0 or more'
         )
     return array.astype(np.int64)
 
@@ -61,8 +62,8 @@ def _ratio(numerator: float, denominator: float) -> float:
 
 
 def _kappa(counts: np.ndarray) -> float:
-    """Cohen's kappa (po - pe) / (1 - pe), -1..1; both sides times n * n to stay in integers."""
-    # Python's integers: n * n of a data set of 10000 x 10000 tiles is more than int64 holds.
+    """Return Cohen's kappa (po - pe) / (1 - pe), -1..1, from integers: both sides times n * n."""
+    # Python's integers, since n * n overflows int64 for a data set of 10000 x 10000 tiles.
     total, agreed = int(counts.sum()), int(np.trace(counts))
     by_chance = sum(
         int(r) * int(c) for r, c in zip(counts.sum(axis=1), counts.sum(axis=0), strict=True)
@@ -110,7 +111,8 @@ def scd_scores(confusion: Any) -> dict[str, float]:
         Kappa = (po - pe) / (1 - pe), po and pe those of Q
         SeK   = Kappa * exp(IoU_changed - 1)
         Score = 0.3 mIoU + 0.7 SeK
-        Precision_scd = sum_i H[i, i] / sum_i column_i;  Recall_scd: the same over row_i
+        Precision_scd = sum_i H[i, i] / sum_i column_i
+        Recall_scd    = sum_i H[i, i] / sum_i row_i
         Fscd  = 2 P R / (P + R)
 
     Args:
@@ -119,7 +121,7 @@ def scd_scores(confusion: Any) -> dict[str, float]:
 
     Returns:
         The ten scores in percent, 0..100 (Kappa, SeK and Score can be below 0),
-        0 where one is undefined.
+        0 for a score that is undefined.
 
     Raises:
         ConfusionMatrixError: See :func:`as_confusion`.
@@ -139,7 +141,7 @@ def from_to_side(confusion: np.ndarray) -> int:
     """Return the number K of land-cover classes of a from-to matrix of side K * K + 1.
 
     Raises:
-        ConfusionMatrixError: The side is no K * K + 1, so this isn't a from-to matrix.
+        ConfusionMatrixError: The side isn't K * K + 1.
     """
     side = confusion.shape[0]
     classes = math.isqrt(side - 1)
@@ -152,11 +154,11 @@ def from_to_side(confusion: np.ndarray) -> int:
 
 
 def from_to_scores(confusion: Any) -> dict[str, float]:
-    """SeK and Fscd over from-to classes, by the formulas of :func:`scd_scores`.
+    """Return SeK and Fscd over transitions, by the formulas of :func:`scd_scores`.
 
-    Stricter than those: a changed pixel counts as right only where both dates
-    are, and a second convention in use for SeK. The numbers of the two
-    conventions must not be compared.
+    They are stricter: a changed pixel counts as right only if the classes of both
+    dates are. Some papers report this SeK, so the numbers of the two conventions
+    must not be compared.
 
     Args:
         confusion: Counts (K*K+1, K*K+1), rows annotation, columns prediction,
@@ -166,7 +168,7 @@ def from_to_scores(confusion: Any) -> dict[str, float]:
         ``SeK_from_to`` and ``Fscd_from_to`` in percent, 0 where undefined.
 
     Raises:
-        ConfusionMatrixError: See :func:`as_confusion`, or the side is no K * K + 1.
+        ConfusionMatrixError: See :func:`as_confusion`, or the side isn't K * K + 1.
 
     Example:
         >>> from_to_scores([[60, 10], [5, 25]])['Fscd_from_to']  # K = 1
@@ -179,7 +181,7 @@ def from_to_scores(confusion: Any) -> dict[str, float]:
 
 
 def from_to_shares(confusion: Any) -> dict[str, np.ndarray]:
-    """Return the share of the area that each transition has, as annotated and as predicted.
+    """Return the share of each transition in all pixels, as annotated and as predicted.
 
     Args:
         confusion: Counts (K*K+1, K*K+1) as for :func:`from_to_scores`.
@@ -201,11 +203,11 @@ def from_to_shares(confusion: Any) -> dict[str, np.ndarray]:
 
 
 def class_scores(confusion: Any) -> dict[str, np.ndarray]:
-    """IoU and F1 of every class of a matrix, "unchanged" included.
+    """Return IoU and F1 of every class of a matrix, "unchanged" included.
 
     Args:
-        confusion: Counts (C, C), rows annotation, columns prediction; that of
-            one date for the scores of this date.
+        confusion: Counts (C, C), rows annotation, columns prediction, of one
+            date or of both.
 
     Returns:
         ``IoU`` and ``F1``, each (C,) in percent, 0 for a class that is neither
@@ -228,7 +230,7 @@ def class_scores(confusion: Any) -> dict[str, np.ndarray]:
 
 
 def binary_scores(confusion: Any) -> dict[str, float]:
-    """Return scores of change as such, whatever the classes.
+    """Return the scores of change against unchanged, whatever the classes.
 
     Args:
         confusion: Counts (2, 2), rows annotation, columns prediction, 1 = changed.
@@ -248,7 +250,8 @@ def binary_scores(confusion: Any) -> dict[str, float]:
     counts = as_confusion(confusion)
     if counts.shape != (2, 2):
         raise ConfusionMatrixError(
-            f'change has the two classes unchanged and changed, got a matrix of {counts.shape}'
+            f'expected a matrix (2, 2) of unchanged and changed, got {counts.shape}; pass '
+            'SCDConfusion.change'
         )
     right, false, missed = counts[1, 1], counts[0, 1], counts[1, 0]
     scores = dict(

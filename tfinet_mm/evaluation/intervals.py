@@ -1,9 +1,9 @@
 """Compute confidence intervals of scores over pairs by the percentile bootstrap (Efron, 1979).
 
 Each draw takes as many pairs as there are, with replacement, and scores the sum of
-their counts. The interval holds the middle of the scores of many draws. It estimates
-how much the scores would differ on other pairs of the same kind, and says nothing
-about another training of the same network.
+their counts. The interval covers the middle of the scores of many draws. It estimates
+the spread of the scores on other pairs of the same kind, not the spread over several
+trainings of the same network.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ RESAMPLES = 1000
 """Default number of draws of pairs."""
 
 LEVEL = 0.95
-"""Share of the draws that an interval holds."""
+"""Share of the draws that an interval covers, 0..1."""
 
 BLOCK = 1 << 23
 """Greatest number of weights of pairs in memory at once."""
 
 FEW = 8
-"""Number of pairs up to which draws repeat so often that each distinct one is scored once."""
+"""Number of pairs up to which draws repeat often, so that each distinct draw is scored once."""
 
 
 def block_rows(pairs: int) -> int:
-    """Return the number of draws of so many pairs that are summed at once."""
+    """Return the number of draws that are summed at once, for a number of pairs."""
     return max(1, min(256, BLOCK // max(1, pairs)))
 
 
@@ -44,7 +44,7 @@ class ScoreIntervals:
         pairs: Number of pairs that were drawn from.
         resamples: Number of draws.
         seed: Seed of the draws.
-        level: Share of the draws between the bounds.
+        level: Share of the draws between the bounds, 0..1.
     """
 
     bounds: Mapping[str, tuple[float, float]]
@@ -67,7 +67,7 @@ def drawn_weights(pairs: int, resamples: int, seed: int) -> Iterator[np.ndarray]
     """Draw pairs with replacement, and count how often each was drawn.
 
     Args:
-        pairs: Number of pairs, and of those drawn each time.
+        pairs: Number of pairs, which is also the size of each draw.
         resamples: Number of draws.
         seed: Seed of the draws.
 

@@ -1,4 +1,4 @@
-"""Scores of several runs as one cell of a table."""
+"""Format the scores of several runs as one cell of a table."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 
 def mean_and_std(values: Sequence[float], signed: bool = False) -> str:
-    """Return mean and sample standard deviation, as a table shows them.
+    """Return mean and sample standard deviation as text, with two decimals.
 
     Args:
-        values: A number a run; none gives an empty cell, one has no standard deviation.
-        signed: Put a sign before the mean of positive numbers, as for differences.
+        values: One number for each run. Without any the text is empty, and a single number has
+            no standard deviation.
+        signed: True for a sign in front of positive means, as for differences.
 
     Example:
         >>> mean_and_std([20.0, 21.0, 22.0])

@@ -1,4 +1,4 @@
-"""The MMEngine metric: sums counts over pairs and ranks, then scores them once."""
+"""Sum counts over pairs and ranks in an MMEngine metric, and score them once."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ from tfinet_mm.visualization.prediction_files import PredictionFiles
 
 @dataclass(frozen=True)
 class RankReport:
-    """Message of a rank to the others, so that padding of the sampler is found.
+    """Message of a rank to the other ranks, by which the padding of the sampler is found.
 
     Attributes:
-        count: Number of samples it has scored.
+        count: Number of samples that the rank has scored.
         first: Name of its first sample, None if it has none.
         last: Name of its last sample.
     """
@@ -55,23 +55,23 @@ class RankReport:
 
 
 def padded_ranks(reports: Sequence[RankReport], size: int) -> list[int]:
-    """Find the ranks whose last sample only fills the sampler up.
+    """Find the ranks whose last sample is padding by the sampler.
 
     MMEngine's DefaultSampler (and torch's DistributedSampler) gives sample i of
-    rank r the position i * ranks + r in the data set and, to give every rank as
-    many, starts again from position 0 after the last. That is less than one
-    sample a rank, so only last samples can be such repetitions.
+    rank r the position i * ranks + r in the data set. To give every rank the same
+    number, it starts again from position 0 after the last. Each rank gets at most
+    one repeated sample, so only last samples can be padding.
 
     Args:
-        reports: One report a rank, in the order of ranks.
+        reports: One report for each rank, in the order of ranks.
         size: Number of samples of the data set.
 
     Returns:
         The ranks whose last sample must not count.
 
     Raises:
-        SampleCountError: The samples can't be explained so: some are missing,
-            or the sampler hands them out in another way.
+        SampleCountError: Padding doesn't explain the number of samples: some are
+            missing, or the sampler distributes them in another way.
 
     Example:
         >>> padded_ranks([RankReport(2, 'a', 'c'), RankReport(2, 'b', 'a')], size=3)
@@ -96,8 +96,8 @@ def padded_ranks(reports: Sequence[RankReport], size: int) -> list[int]:
         if last != source:
             raise SampleCountError(
                 f'the last sample of rank {rank}, {last!r}, should repeat {source!r} to fill up '
-                'the sampler, but does not; samples handed out in this order cannot be scored '
-                "once each, use MMEngine's DefaultSampler"
+                'the sampler, but does not; samples in this order can not be scored once each, '
+                "so use MMEngine's DefaultSampler"
             )
     return list(padded)
 
@@ -109,9 +109,9 @@ class SCDMetric(BaseMetric):
     Sums integer confusion matrices, so that the result depends neither on batch
     size nor on the number of ranks or the padding of the sampler. For the
     confidence intervals it also keeps the counts of each pair that aren't 0, about
-    a kilobyte. The class names come from the
-    data set's metainfo. See :class:`~tfinet_mm.evaluation.SCDConfusion` for what
-    is counted and :mod:`~tfinet_mm.evaluation.functional` for the formulas.
+    a kilobyte for each. The class names come from the metainfo of the data set.
+    :class:`~tfinet_mm.evaluation.SCDConfusion` describes the counts, and
+    :mod:`~tfinet_mm.evaluation.functional` has the formulas.
 
     The returned metrics are ``OA``, ``IoU_unchanged``, ``IoU_changed``, ``mIoU``,
     ``Kappa``, ``SeK``, ``Score``, ``Precision_scd``, ``Recall_scd``, ``Fscd``,
@@ -121,14 +121,14 @@ class SCDMetric(BaseMetric):
 
     Args:
         out_file: JSON file for all scores, the per-class ones and the matrices;
-            written by the first rank, over an older one. None writes none.
+            written by the first rank, replacing an older one. None writes no file.
         per_class: Also return ``IoU_from/NAME``, ``F1_from/NAME``,
             ``IoU_to/NAME`` and ``F1_to/NAME`` of every class. Off by default to
-            keep logs readable: the printed table and the JSON have them anyway.
-        prefix: Put before the name of each metric, with a "/".
+            keep logs readable: the printed table and the JSON always have them.
+        prefix: Text in front of the name of each metric, joined by "/".
         output_dir: Folder to write the predicted maps to, ``label1``, ``label2``
-            and ``change`` as ``tfinet_mm.PredictionWriterHook`` does; what
-            ``--out`` of mmseg's ``tools/test.py`` sets. None writes none.
+            and ``change`` as ``tfinet_mm.PredictionWriterHook`` does. ``--out`` of
+            mmseg's ``tools/test.py`` sets this option. None writes no maps.
         keep_results: Not used; mmseg's tool sets it with ``output_dir``.
         resamples: Draws of pairs for the confidence intervals; 0 for none. See
             :func:`~tfinet_mm.evaluation.bootstrap_intervals`.
@@ -148,7 +148,7 @@ class SCDMetric(BaseMetric):
         *('Precision_scd', 'Recall_scd', 'Fscd', 'SeK_from_to', 'Fscd_from_to'),
         *('change/precision', 'change/recall', 'change/F1'),
     )
-    """Names of the metrics that are returned whatever the classes."""
+    """Names of the metrics that are returned for any classes."""
 
     def __init__(
         self,
@@ -160,7 +160,7 @@ class SCDMetric(BaseMetric):
         resamples: int = RESAMPLES,
         seed: int = 0,
     ) -> None:
-        # MMEngine warns of metrics without a prefix, but plain names are meant here.
+        # MMEngine warns of metrics without a prefix, which this metric has on purpose.
         super().__init__(prefix=prefix or 'scd')
         self.prefix = prefix
         self.out_file = out_file
@@ -177,7 +177,7 @@ class SCDMetric(BaseMetric):
     def _reset(self) -> None:
         self._table: ClassTable | None = None
         self._earlier: SCDConfusion | None = None
-        # Apart from the sum, since it may turn out to be the sampler's padding.
+        # Kept apart from the sum, since it may be padding of the sampler.
         self._latest: SCDConfusion | None = None
         self._pairs: PairCounts | None = None
         self._report = RankReport(0)
@@ -225,7 +225,7 @@ class SCDMetric(BaseMetric):
             )
 
     def _write(self, files: PredictionFiles, sample: dict[str, Any]) -> None:
-        """Write the maps of a sample, over no image, label or other sample's maps."""
+        """Write the maps of a sample, but never over images, labels or maps of other samples."""
         name = str(sample.get('sample_id') or '')
         if not name or name in self._written:
             raise ValueError(
@@ -280,8 +280,8 @@ class SCDMetric(BaseMetric):
         """Score pooled counts; the first rank prints the table and writes the JSON.
 
         Args:
-            results: One element: the counts over the data set, its size, and the counts of
-                each pair.
+            results: A single tuple: the counts over the data set, its number of pairs, and the
+                counts of each pair.
 
         Returns:
             The metrics without prefix; see the class.
@@ -304,7 +304,7 @@ class SCDMetric(BaseMetric):
 
 
 def _label_map(sample: dict[str, Any], field: str, name: str) -> Tensor:
-    """Return the map (H, W) of a field of a data sample, itself a dictionary or PixelData."""
+    """Return the map (H, W) of a field of a data sample, a dictionary or PixelData."""
     value = sample.get(field)
     if value is None:
         if field in (GT_CHANGE, GT_FROM, GT_TO):

@@ -1,7 +1,7 @@
-"""Keep the counts of single pairs of a whole data set in little memory.
+"""Keep the counts of each pair of a whole data set in little memory.
 
-Scores come from the sum of the counts of all pairs; confidence intervals need the
-sums over other draws of pairs. Only the counts that aren't 0 are kept: 12 bytes
+Scores come from the sum of the counts of all pairs; confidence intervals need
+sums over many draws of pairs. Only the counts that aren't 0 are kept: 12 bytes
 each, about a kilobyte for a pair with 6 classes.
 """
 
@@ -16,14 +16,14 @@ import numpy as np
 from tfinet_mm.evaluation.confusion import SCDConfusion
 
 CHUNK = 1 << 22
-"""Greatest size of a dense block (pairs, counts) while pairs are summed."""
+"""Greatest number of elements of a dense block (pairs, counts) while pairs are summed."""
 
 
 class PackedCounts(NamedTuple):
     """Counts of pairs in the form that processes exchange.
 
     Attributes:
-        lengths: Number of counts other than 0 of each pair, (pairs,) int64.
+        lengths: Number of counts of each pair that aren't 0, (pairs,) int64.
         indices: Index of each count in :meth:`SCDConfusion.flatten`, uint32.
         values: The counts, uint64.
     """
@@ -34,7 +34,7 @@ class PackedCounts(NamedTuple):
 
 
 class PairCounts:
-    """Counts of single pairs, in the order in which they were added.
+    """Counts of each pair, in the order in which the pairs were added.
 
     Args:
         num_classes: Number K of land-cover classes.
@@ -91,8 +91,8 @@ class PairCounts:
     def merge(cls, parts: Iterable[PackedCounts], num_classes: int) -> PairCounts:
         """Return the pairs of all processes, sorted by their counts.
 
-        The order, and so the draws of pairs, don't depend on the distribution of the pairs over
-        processes and batches.
+        The order doesn't depend on the distribution of the pairs over processes and batches, so
+        the draws of pairs don't either.
         """
         rows = []
         for lengths, indices, values in parts:
@@ -112,10 +112,10 @@ class PairCounts:
         """Sum the counts of the pairs, each times its weight.
 
         Args:
-            weights: Whole numbers (sums, pairs): how often each pair counts in each sum.
+            weights: Whole numbers (sums, pairs), the weight of each pair in each sum.
 
-        Returns:
-            The counts of one sum after the other, exact up to 2 ** 53 pixels.
+        Yields:
+            The counts of each sum, exact up to 2 ** 53 pixels.
         """
         lengths, indices, values = self.pack()
         used, columns = np.unique(indices, return_inverse=True)

@@ -1,9 +1,9 @@
 """Compare two methods on the same pairs.
 
-The difference of a score has a confidence interval, from draws of pairs that are
-the same for both methods, and a p-value, from a permutation test: if the methods
-were equally good, exchanging their predictions of some pairs would change the
-difference only by chance (Pitman, 1937).
+The difference of a score gets a confidence interval from draws of pairs, the same
+draws for both methods, and a p-value from a permutation test: if the methods were
+equally good, exchanging their predictions of some pairs would change the difference
+only by chance (Pitman, 1937).
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ class PairedTest:
         second: Score of the second method.
         difference: Second minus first.
         interval: Confidence interval of the difference; None for fewer than two pairs.
-        p_value: Probability of a difference at least as large, either way, if the methods were
-            equally good; above 0, at most 1.
+        p_value: Probability of a difference at least as large, in either direction, if the
+            methods were equally good; above 0, at most 1.
         exact: True if all exchanges were tried, False for a sample of them.
     """
 
@@ -63,11 +63,11 @@ def paired_tests(
         first: Counts of each pair by the first method.
         second: Those of the second one, in the same order.
         score: Function from pooled counts to scores, the same names each time.
-        resamples: Draws of pairs for the intervals; 0 for none.
-        permutations: Exchanges of predictions, drawn by chance. If there are no more in all
+        resamples: Number of draws of pairs for the intervals; 0 for none.
+        permutations: Number of random exchanges of predictions. If there are no more in all
             (2 to the power of the number of pairs), each is tried once instead.
         seed: Seed of the draws and the exchanges.
-        level: Share of the draws that an interval holds.
+        level: Share of the draws that an interval covers, above 0 and below 1.
 
     Returns:
         The comparison of each score, by its name.
@@ -100,7 +100,7 @@ def paired_tests(
             tried += 1
             for name, value in changes.items():
                 extreme[name] += abs(value) >= abs(observed[name]) - TIE
-    # Of drawn exchanges, the one that was observed is one more.
+    # The observed difference counts as one more of the random exchanges.
     added = int(not exact)
 
     drawn: dict[str, list[float]] = {name: [] for name in observed}
@@ -136,12 +136,12 @@ def _differences(
     others: np.ndarray,
     score: Callable[[SCDConfusion], Mapping[str, float]],
 ) -> Iterator[dict[str, float]]:
-    """Return score of the second minus that of the first, each of weighted pairs of both.
+    """Yield the scores of the second method minus those of the first, from weighted pairs.
 
     Args:
         both: Pairs of the first method, then those of the second.
-        own: Weights (rows, pairs) of the pairs of a method in its own sum.
-        others: Those of the pairs of the other method in it.
+        own: Weights (rows, pairs) of a method's pairs in its own sum.
+        others: Weights (rows, pairs) of the other method's pairs in that sum.
         score: Function from pooled counts to scores.
     """
     sums = zip(

@@ -1,4 +1,4 @@
-"""One readable table, and one JSON file, of all scores of a data set."""
+"""Report all scores of a data set as a table and for a JSON file."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ OVERALL_LINES = (
 
 
 def overall_scores(counts: SCDConfusion) -> dict[str, float]:
-    """Return the scores that sum a data set up, in percent.
+    """Return the scores of a data set over all classes, in percent.
 
     Args:
         counts: Counts over the whole data set.
@@ -50,7 +50,7 @@ def overall_scores(counts: SCDConfusion) -> dict[str, float]:
 
 
 def per_class_scores(counts: SCDConfusion, table: ClassTable) -> dict[str, dict[str, Any]]:
-    """IoU and F1 of every class on each date.
+    """Return IoU and F1 of every class on each date.
 
     Args:
         counts: Counts over the whole data set.
@@ -131,13 +131,13 @@ def scores_report(
     num_samples: int,
     intervals: ScoreIntervals | None = None,
 ) -> dict[str, Any]:
-    """Return everything that is known about one evaluation, ready for JSON.
+    """Return all results of an evaluation, for JSON.
 
     Args:
         counts: Counts over the whole data set.
         table: Classes of the data set.
         num_samples: Number of pairs that were scored.
-        intervals: Those that :func:`score_intervals` returns.
+        intervals: Intervals from :func:`score_intervals`, or None.
 
     Returns:
         ``num_samples``; ``classes``, K + 1 names; ``scores``, see
@@ -176,12 +176,12 @@ def format_table(
         counts: Counts over the whole data set.
         table: Classes of the data set.
         num_samples: Number of pairs that were scored.
-        intervals: Those that :func:`score_intervals` returns.
+        intervals: Intervals from :func:`score_intervals`, or None.
 
     Returns:
-        Several lines of plain text: the overall scores, below each its interval, then IoU and F1
-        of each class and date with theirs in brackets, then the area of each transition, and last
-        the scores that are undefined. "-" stands for a class or a transition that is neither
+        Several lines of plain text: the overall scores with their intervals below, then IoU and F1
+        of each class and date with their intervals in brackets, then the share of each transition,
+        and last the scores that are undefined. "-" means a class or a transition that is neither
         annotated nor predicted.
 
     Example:
@@ -277,7 +277,7 @@ def _columns(
 
 
 def _grid(header: list[str], rows: list[list[str]], left: int = 1) -> str:
-    """Columns as wide as they must be, the first ``left`` of them flush left."""
+    """Return text in columns of the least width, the first ``left`` of them flush left."""
     lines = [header, *rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(header))]
     return '\n'.join(

@@ -1,4 +1,4 @@
-"""Find the scores that are 0 / 0, and the reason."""
+"""Find the scores that are 0 / 0, with the reasons."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NONE_ANNOTATED = 'no pixel is annotated as changed'
 NONE_PREDICTED = 'no pixel is predicted as changed'
 ONE_CLASS = (
     'all changed pixels are of one class, in the annotation and in the prediction, so that chance '
-    'agrees as well as the prediction does'
+    'agrees as well as the prediction'
 )
 
 
@@ -24,9 +24,9 @@ def undefined_scores(counts: SCDConfusion) -> dict[str, str]:
         counts: Counts over the whole data set.
 
     Returns:
-        Reason by the name of the score in :func:`~tfinet_mm.evaluation.overall_scores`.
+        Reason for each score, by its name in :func:`~tfinet_mm.evaluation.overall_scores`.
         ``Score`` and ``mIoU`` are defined if any pixel is annotated, even if one of their terms
-        is in the result.
+        is undefined.
 
     Example:
         >>> undefined_scores(SCDConfusion(*(np.diag([9, 0]) for _ in range(4))))['SeK']
@@ -53,7 +53,7 @@ def undefined_scores(counts: SCDConfusion) -> dict[str, str]:
 def _change_reasons(
     matrix: np.ndarray, iou: str, precision: str, recall: str, both: str
 ) -> dict[str, str]:
-    """Return the reasons of those of four scores of change that are undefined, by their names."""
+    """Return the reasons of undefined scores among four scores of change, by their names."""
     annotated, predicted = matrix[1:].any(), matrix[:, 1:].any()
     if not annotated and not predicted:
         return dict.fromkeys((iou, precision, recall, both), NO_CHANGE)

@@ -1,4 +1,4 @@
-"""Reading change masks: 0/1, 0/255, with or without 255 = ignored, grey or with a palette."""
+"""Read change masks: 0/1 or 0/255, with or without 255 = ignored, grey or with a palette."""
 
 from __future__ import annotations
 
@@ -39,13 +39,16 @@ def read_change_mask(
         path: PNG, BMP, WebP or TIFF file of one band, a palette, or three equal bands.
         storage: '0/1': 255 is ignored. '0/255': 255 is changed, and 1 is an error. 'palette':
             the colours of the palette count, black unchanged and white changed. 'auto' decides
-            from the whole file: a palette of black and white by its colours; values 0 and 1,
-            with 255 = ignored where 1 occurs as well; or 0 and 255, 255 = changed.
-        window: (left, top, width, height) in pixels, by default all of it.
+            from the whole file: a palette of black and white counts by its colours; if 1
+            occurs, 1 is changed and 255 ignored; else 255 is changed.
+        window: (left, top, width, height) in pixels, by default the whole file.
+
+    Returns:
+        The mask (H, W) uint8, and the values found.
 
     Raises:
         FileNotFoundError: There is no such file.
-        LabelFormatError: It holds colours, isn't stored in that way, or can be meant either way.
+        LabelFormatError: It holds colours, isn't in that storage, or is ambiguous.
         LabelValueError: It holds other values; the message names them and
             their share of the pixels.
     """
@@ -69,7 +72,7 @@ def read_change_mask(
         raise LabelValueError(
             f'{path} holds {share(np.isin(values, outside))} of its pixels as '
             f'{enumerated(outside)}, expected a change mask of the values {ALLOWED[name]}; '
-            'change_storage="semantic" takes every class of a semantic label for changed'
+            'change_storage="semantic" reads every class of a semantic label as changed'
         )
     found = '/'.join(str(value) for value in sorted({0, *(int(v) for v in present if v < 256)}))
     lookup = np.zeros(256, np.uint8)
@@ -85,7 +88,7 @@ def read_change_mask(
 
 
 def _check_decided(path: PathLike, stored: StoredLabel, name: str) -> None:
-    """Refuse a file that would say otherwise, alone, than the data set it belongs to."""
+    """Refuse a file whose palette contradicts the storage decided for its data set."""
     if stored.palette is None and not stored.inverted:
         return
     found, _ = mask_evidence(path, stored)
@@ -93,29 +96,29 @@ def _check_decided(path: PathLike, stored: StoredLabel, name: str) -> None:
         by_colour = mask_levels(path, stored, by_colour=True) == 255
         if not np.array_equal(by_colour, stored.pixels == (1 if name == '0/1' else 255)):
             raise LabelFormatError(
-                f'{path} has a palette in which other pixels are white than have the value for '
-                f'changed; other masks of the data set are stored as {name}. Store all of them '
-                f'alike, or say {WAYS}'
+                f'{path} has a palette that shows other pixels in white than those with the value '
+                f'for changed; the masks of the data set are stored as {name}. Store all of them '
+                f'in one way, or set {WAYS}'
             )
 
 
 def mask_evidence(path: PathLike, stored: StoredLabel) -> tuple[str, np.ndarray]:
-    """Return how a mask is stored, as far as this file tells, and the values it holds.
+    """Return the storage of a mask that this file alone shows, and the values it holds.
 
     Args:
         path: The file, for messages.
         stored: All of its pixels.
 
     Returns:
-        '0' (nothing but 0), '0/1', '0/255' or 'palette', and the sorted values.
+        '0' (only 0 occurs), '0/1', '0/255' or 'palette', and the sorted values.
 
     Raises:
-        LabelFormatError: It holds colours, or can be meant either way.
+        LabelFormatError: It holds colours, or is ambiguous.
     """
     if stored.inverted and stored.palette is None:
         raise LabelFormatError(
-            f'{path} says that its value 0 is shown white (MINISWHITE), so white might be changed '
-            f'or unchanged; say which: {WAYS}'
+            f'{path} declares that its value 0 is white (MINISWHITE), so white might be changed or '
+            f'unchanged; set {WAYS}'
         )
     by_colour = stored.palette is not None and _palette_counts(path, stored)
     values = mask_levels(path, stored, by_colour)
@@ -124,8 +127,7 @@ def mask_evidence(path: PathLike, stored: StoredLabel) -> tuple[str, np.ndarray]
         return 'palette', present
     if stored.nodata == IGNORE_INDEX and IGNORE_INDEX in present and 1 not in present:
         raise LabelFormatError(
-            f'{path} declares 255 as nodata and holds it where 1 would be expected; say what 255 '
-            f'means: {WAYS}'
+            f'{path} declares 255 as nodata and holds it where 1 would be expected; set {WAYS}'
         )
     if 1 in present:
         return '0/1', present
@@ -133,7 +135,7 @@ def mask_evidence(path: PathLike, stored: StoredLabel) -> tuple[str, np.ndarray]
 
 
 def mask_levels(path: PathLike, stored: StoredLabel, by_colour: bool) -> np.ndarray:
-    """Return the values of a mask (H, W), white as 255, by its colours or as they are stored.
+    """Return the values of a mask (H, W), white as 255, from its colours or as stored.
 
     Raises:
         LabelFormatError: It holds colours other than grey, or (by colour) than black and white.
@@ -144,7 +146,7 @@ def mask_levels(path: PathLike, stored: StoredLabel, by_colour: bool) -> np.ndar
             raise LabelFormatError(
                 f'{path} holds colours, expected a change mask (0/1 or 0/255); semantic labels '
                 'belong to seg_map_path_from and seg_map_path_to, and change_storage="semantic" '
-                'takes every class of such a label for changed'
+                'reads every class of such a label as changed'
             )
         return np.ascontiguousarray(pixels[..., 0])
     if by_colour and stored.palette is not None:
@@ -152,7 +154,7 @@ def mask_levels(path: PathLike, stored: StoredLabel, by_colour: bool) -> np.ndar
         if not set(used.values()) <= {BLACK, WHITE}:
             raise LabelFormatError(
                 f'{path} has the palette colours {sorted(set(used.values()))}, expected a change '
-                f'mask of black (unchanged) and white (changed); otherwise say {WAYS}'
+                f'mask of black (unchanged) and white (changed); otherwise set {WAYS}'
             )
         lookup = np.zeros(256, np.uint8)
         for index, colour in used.items():
@@ -160,7 +162,7 @@ def mask_levels(path: PathLike, stored: StoredLabel, by_colour: bool) -> np.ndar
         return lookup[pixels]
     white = (1 << stored.bits) - 1
     if 1 < white < 255 and stored.palette is None and not (pixels == 1).any():
-        # Of 2 and 4 bits; a value of 1 says that the others aren't levels of grey.
+        # Files of 2 and 4 bits; if 1 occurs, the other values aren't levels of grey.
         return np.where(pixels == white, np.uint8(255), pixels)
     return pixels
 
@@ -170,19 +172,19 @@ def _used_colours(path: PathLike, stored: StoredLabel) -> dict[int, tuple[int, .
     present = present_values(stored.pixels)
     if len(present) and present[-1] >= len(palette) and present[-1] != IGNORE_INDEX:
         raise LabelFormatError(
-            f'{path} holds index {present[-1]}, but its palette has {len(palette)} colours only; '
-            'is it damaged?'
+            f'{path} holds index {present[-1]}, but its palette has only {len(palette)} colours; '
+            'export the mask again'
         )
     return {int(i): tuple(int(v) for v in palette[i]) for i in present if i < len(palette)}
 
 
 def _palette_counts(path: PathLike, stored: StoredLabel) -> bool:
-    """Return whether the colours of a mask's palette count rather than its indices.
+    """Return whether the colours of a mask's palette count, rather than its indices.
 
-    A writer that reduces colours may put white first: its index 0 is then changed.
+    A program that reduces colours may put white first; then index 0 means changed.
 
     Raises:
-        LabelFormatError: Neither the colours nor the indices say which pixels changed.
+        LabelFormatError: Neither the colours nor the indices show the changed pixels.
     """
     used = _used_colours(path, stored)
     if all(colour == (index,) * 3 for index, colour in used.items()):
@@ -195,22 +197,22 @@ def _palette_counts(path: PathLike, stored: StoredLabel) -> bool:
         return False
     raise LabelFormatError(
         f'{path} is a change mask with the palette colours {dict(sorted(used.items())[:5])}, '
-        'neither black and white nor black in front: they do not tell what changed. Say which '
-        f'counts: {WAYS}'
+        'neither black and white nor with black first, so the changed pixels are unknown; set '
+        f'{WAYS}'
     )
 
 
 def _nodata_pixels(
     path: PathLike, values: np.ndarray, stored: StoredLabel, name: str
 ) -> np.ndarray | None:
-    """Return the pixels that a file declares to be none, or None where there are none."""
+    """Return the pixels (H, W) that a file declares as nodata, or None without any."""
     ignored = stored.missing
     if stored.nodata is not None and stored.nodata not in ALLOWED[name]:
         if stored.pixels.ndim == 2 and (found := values == stored.nodata).any():
             ignored = found if ignored is None else ignored | found
     elif stored.nodata == 1:
         raise LabelFormatError(
-            f'{path} declares its value 1 as nodata, expected that to mean changed; take the '
-            'declaration out (gdal_edit.py -unsetnodata)'
+            f'{path} declares its value 1 as nodata, but 1 has to mean changed; remove the '
+            'declaration (gdal_edit.py -unsetnodata)'
         )
     return ignored

@@ -2,8 +2,8 @@
 
 PNG, JPEG, BMP and WebP files are decoded by OpenCV, all others (TIFF above all)
 by rasterio, the extra ``geo``. The first bytes of a file decide between the two,
-not its name. Values are returned as they are stored; nothing is cut to 8 bit or
-to three bands.
+not its name. Values are returned as they are stored, not reduced to 8 bit or to
+three bands.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
 JPEG_MAGIC = b'\xff\xd8\xff'
 COMMON_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp')
 DEFLATE_RATIO = 1032
-"""Bytes that one byte of a PNG's data can stand for at most."""
+"""Most bytes that one byte of a PNG's compressed data can hold."""
 MOST_BYTES = 1 << 36
-"""Bytes of an image that is never meant to be read as one array, 64 GiB."""
+"""Most bytes of an image that may be read as one array, 64 GiB."""
 DECODE_ERRORS = (
     OSError,
     SyntaxError,
@@ -86,7 +86,7 @@ def import_rasterio(path: PathLike) -> ModuleType:
         import rasterio.windows
     except ImportError as error:
         raise MissingExtraError(
-            f'{path} is no PNG, JPEG, BMP or WebP file and needs rasterio to be read: '
+            f'{path} is not a PNG, JPEG, BMP or WebP file and needs rasterio to be read: '
             'pip install "tfinet-mm[geo]"'
         ) from error
     return rasterio
@@ -104,7 +104,7 @@ def read_head(path: PathLike) -> bytes:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ImageFormatError: It is a pipe or a device, which would block.
+        ImageFormatError: It is a pipe, a socket or a device, which would block.
     """
     check_regular(path)
     with open(path, 'rb') as file:
@@ -112,7 +112,7 @@ def read_head(path: PathLike) -> bytes:
 
 
 def check_regular(path: PathLike) -> None:
-    """Refuse what has a name in a folder but is neither a file nor a folder.
+    """Refuse paths that are neither a file nor a folder.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -121,7 +121,7 @@ def check_regular(path: PathLike) -> None:
     mode = os.stat(path).st_mode
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise ImageFormatError(
-            f'{path} is a pipe, a socket or a device, expected a file; replace it by one'
+            f'{path} is a pipe, a socket or a device, expected a file; replace it by a file'
         )
 
 
@@ -129,17 +129,17 @@ def check_regular(path: PathLike) -> None:
 def open_picture(
     path: PathLike, what: str = 'an image', error: type[TFINetError] = ImageFormatError
 ) -> Iterator[Image.Image]:
-    """Open a PNG, JPEG, BMP or WebP file with Pillow, of any size that its bytes can hold.
+    """Open a PNG, JPEG, BMP or WebP file with Pillow, without Pillow's limit of pixels.
 
-    Pillow's own limit takes tiles of more than 178 million pixels for an attack.
+    That limit would refuse tiles of more than 178 million pixels.
 
     Args:
         path: The file.
-        what: What it can't be read as, in a message.
-        error: Type of the error that damage ends in.
+        what: Kind of image in messages, such as 'a label'.
+        error: Type of the error for a damaged file.
 
     Yields:
-        The image, of which only the header has been read.
+        The image; only its header has been read.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -164,25 +164,27 @@ def open_picture(
     except TFINetError:
         raise
     except DECODE_ERRORS as problem:
-        raise error(f'{path} can not be read as {what} ({problem}); is it damaged?') from problem
+        raise error(
+            f'{path} can not be read as {what} ({problem}); copy or export it again'
+        ) from problem
 
 
 def _check_claimed_size(path: PathLike, image: Image.Image, error: type[TFINetError]) -> None:
     width, height = image.size
-    # One bit a pixel is the least that a PNG stores; a row is at least two bytes.
+    # A PNG stores at least one bit for each pixel, and at least two bytes for each row.
     least = height * (1 + (width + 7) // 8)
     if least > DEFLATE_RATIO * os.stat(path).st_size:
         raise error(
             f'{path} claims to be {width} x {height} pixels, which its '
-            f'{os.stat(path).st_size} bytes can not hold; is it damaged?'
+            f'{os.stat(path).st_size} bytes can not hold; copy or download it again'
         )
 
 
 def check_complete(data: bytes, path: PathLike) -> None:
     """Refuse a PNG or JPEG file that was cut off.
 
-    Decoders treat such files differently: some return an image that is partly grey, some the
-    thumbnail in a camera's notes. An end marker inside texts or thumbnails doesn't count.
+    Decoders treat such files differently: some return an image that is partly grey, others the
+    thumbnail in a camera's metadata. An end marker inside metadata or thumbnails doesn't count.
 
     Raises:
         ImageFormatError: The file ends before its image does.
@@ -201,7 +203,7 @@ def check_complete(data: bytes, path: PathLike) -> None:
 
 
 def _has_png_end(data: bytes) -> bool:
-    """Return whether the chunks of a PNG, each with its length in front, reach IEND."""
+    """Return whether the chunks of a PNG, each led by its length, reach IEND."""
     at = len(PNG_MAGIC)
     while at + 12 <= len(data):
         length, kind = struct.unpack_from('>I4s', data, at)
@@ -212,11 +214,11 @@ def _has_png_end(data: bytes) -> bool:
 
 
 def _jpeg_scan(data: bytes) -> int | None:
-    """Return where the first scan of a JPEG starts, behind its segments, or None if it has none."""
+    """Return the offset in bytes of the first scan of a JPEG, or None if it has none."""
     at = 2
     while at + 4 <= len(data):
         if data[at] != 0xFF:
-            # Damaged inside of a segment: decoders look for the next marker, and so does this.
+            # A damaged segment: search the next marker, as decoders do.
             at = data.find(b'\xff', at)
             if at < 0:
                 return None
@@ -239,7 +241,7 @@ def image_size(path: PathLike) -> tuple[int, int]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ImageFormatError: The file is no image.
+        ImageFormatError: The file isn't an image.
     """
     if not is_common_format(read_head(path)):
         with open_rasterio(path) as raster:
@@ -253,7 +255,7 @@ def image_size(path: PathLike) -> tuple[int, int]:
 def open_rasterio(
     path: PathLike, what: str = 'an image', error: type[TFINetError] = ImageFormatError
 ) -> Iterator[Any]:
-    """Open a raster file with rasterio; arguments and errors as :func:`open_picture`."""
+    """Open a raster file with rasterio; arguments and errors are those of :func:`open_picture`."""
     rasterio = _checked_rasterio(path)
     base = importlib.import_module('rasterio._err').CPLE_BaseError
     try:
@@ -264,14 +266,16 @@ def open_rasterio(
     except TFINetError:
         raise
     except (rasterio.errors.RasterioError, base, MemoryError) as problem:
-        raise error(f'{path} can not be read as {what} ({problem}); is it damaged?') from problem
+        raise error(
+            f'{path} can not be read as {what} ({problem}); copy or export it again'
+        ) from problem
 
 
 def _checked_rasterio(path: PathLike) -> ModuleType:
     if str(path).lower().endswith(COMMON_SUFFIXES):
         raise ImageFormatError(
-            f'{path} is not what its name says, a PNG, JPEG, BMP or WebP file: it starts with '
-            f'{read_head(path)!r}; is it damaged?'
+            f'{path} is named like a PNG, JPEG, BMP or WebP file, but starts with '
+            f'{read_head(path)!r}; rename it by its type, or download it again'
         )
     return import_rasterio(path)
 
@@ -288,9 +292,8 @@ def read_image(
         bands: Numbers of the bands to read, counted from 1 as GDAL does, in
             the order wanted; a band may be repeated. The default is a plain
             RGB image: all bands of a file that has exactly three.
-        window: (left, top, width, height) in pixels; all of it has to lie in
-            the image. TIFF files are read in the window only. The default is
-            the whole image.
+        window: (left, top, width, height) in pixels, all inside the image. Of
+            TIFF files only the window is read. The default is the whole image.
 
     Returns:
         Array (H, W, B) with the values and the type that the file stores
@@ -324,10 +327,10 @@ def _decode(path: PathLike) -> np.ndarray:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except (cv2.error, MemoryError) as error:
         raise ImageFormatError(
-            f'{path} can not be decoded as an image ({error}); is it damaged?'
+            f'{path} can not be decoded as an image ({error}); copy or download it again'
         ) from error
     if image is None:
-        raise ImageFormatError(f'{path} can not be decoded as an image; is it damaged?')
+        raise ImageFormatError(f'{path} can not be decoded as an image; copy or download it again')
     if image.ndim == 2:
         return image[..., None]
     if image.shape[2] == 3:
@@ -342,7 +345,7 @@ def read_raster(
     bands: Sequence[int] | None = None,
     window: Sequence[int] | None = None,
 ) -> np.ndarray:
-    """Read a raster file through rasterio; arguments and result as :func:`read_image`."""
+    """Read a raster file with rasterio; arguments and result are those of :func:`read_image`."""
     with open_rasterio(path) as raster:
         if raster.driver == 'GIF':
             raise ImageFormatError(
@@ -393,10 +396,10 @@ def _colours(raster: Any) -> np.ndarray | None:
 
 
 def check_size(path: PathLike, height: int, width: int, bands: int, dtype: str) -> None:
-    """Refuse an image that no memory holds as one array.
+    """Refuse an image that is too large for one array.
 
     Raises:
-        ImageFormatError: It has more than 64 GiB.
+        ImageFormatError: It would take more than 64 GiB.
     """
     size = height * width * bands * np.dtype(dtype).itemsize
     if size > MOST_BYTES:
@@ -408,7 +411,7 @@ def check_size(path: PathLike, height: int, width: int, bands: int, dtype: str) 
 
 
 def join_dates(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Return two images (H, W, B) of one shape and type as one (H, W, 2B)."""
+    """Join two images (H, W, B) of the same shape and type to one (H, W, 2B)."""
     if before.dtype in (np.uint8, np.uint16, np.float32):
         # Several times faster than np.concatenate along the last axis.
         return cv2.merge([before, after])
@@ -416,7 +419,7 @@ def join_dates(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 
 def split_dates(pair: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the images of both dates, (H, W, B) each, of a pair (H, W, 2B)."""
+    """Split a pair (H, W, 2B) into the images of both dates, (H, W, B) each."""
     bands = pair.shape[2] // 2
     if pair.dtype in (np.uint8, np.uint16, np.float32) and bands > 1:
         channels = cv2.split(pair)
@@ -428,8 +431,11 @@ def declared_nodata(path: PathLike, bands: Sequence[int] | None = None) -> list[
     """Return the nodata value that a raster file declares for each of its bands.
 
     Args:
-        path: The file; PNG, JPEG, BMP and WebP files declare none.
-        bands: Numbers of the bands, by default all.
+        path: The file.
+        bands: Numbers of the bands, counted from 1, by default all.
+
+    Returns:
+        A value, or None, for each band; an empty list for PNG, JPEG, BMP and WebP files.
     """
     if is_common_format(read_head(path)):
         return []
@@ -439,15 +445,16 @@ def declared_nodata(path: PathLike, bands: Sequence[int] | None = None) -> list[
 
 
 def select_bands(path: PathLike, found: int, bands: Sequence[int] | None) -> list[int]:
-    """Return the numbers of the bands to take of an image, counted from 1.
+    """Return the numbers of the bands to read of an image, counted from 1.
 
     Args:
         path: Name of the image in messages.
         found: Number of its bands.
-        bands: The bands wanted, in order; None for all of a plain RGB image.
+        bands: The bands wanted, in order; None for all bands of an RGB image.
 
     Raises:
-        ImageFormatError: It lacks one of them, or None is given and it isn't RGB.
+        ImageFormatError: The image lacks one of them, or has other than three bands if
+            ``bands`` is None.
     """
     if bands is None:
         if found == 3:
@@ -463,17 +470,23 @@ def select_bands(path: PathLike, found: int, bands: Sequence[int] | None) -> lis
     numbers = list(bands)
     if not numbers or not all(is_whole(one) and 1 <= one <= found for one in numbers):
         raise ImageFormatError(
-            f'{path} has the bands 1 to {found}, asked for bands={numbers}; expected whole '
-            'numbers, counted from 1'
+            f'{path} has the bands 1 to {found}, got bands={numbers}; give whole numbers of that '
+            'range'
         )
     return numbers
 
 
 def check_window(path: PathLike, window: Sequence[int], width: int, height: int) -> Window:
-    """Return the window as a :class:`Window`, if all of it lies in an image of that size.
+    """Return a window as :class:`Window`, if it lies inside the image.
+
+    Args:
+        path: Name of the image in messages.
+        window: (left, top, width, height) in pixels.
+        width: Width of the image in pixels.
+        height: Height of the image in pixels.
 
     Raises:
-        ImageFormatError: It reaches over the image's border.
+        ImageFormatError: The window reaches over the border of the image.
     """
     box = Window(*(int(value) for value in window))
     if (
@@ -483,7 +496,7 @@ def check_window(path: PathLike, window: Sequence[int], width: int, height: int)
         or box.top + box.height > height
     ):
         raise ImageFormatError(
-            f'{path} is {width} x {height} pixels (width x height), which the window '
-            f'(left, top, width, height) = {tuple(box)} does not fit into'
+            f'{path} is {width} x {height} pixels (width x height), but the window (left, top, '
+            f'width, height) = {tuple(box)} is not inside; give a window inside the image'
         )
     return box

@@ -24,7 +24,7 @@ from tfinet_mm.io.images import (
     read_head,
 )
 
-# Pillow spreads grey values of few bits over 0..255; these factors take that back.
+# Pillow spreads grey values of few bits over 0..255; these factors undo that.
 SPREAD = {'L;2': (2, 85), 'L;4': (4, 17)}
 LOSSY_COMPRESSIONS = ('JPEG', 'YCbCr JPEG', 'JPEG2000', 'JP2000', 'JXL', 'WEBP', 'LERC')
 LOSSY_DRIVERS = ('JPEG', 'ECW', 'MrSID', 'AVIF', 'HEIF')
@@ -37,9 +37,9 @@ class StoredLabel(NamedTuple):
         pixels: (H, W) indices or grey values, or (H, W, 3) colours.
         palette: (P, 3) colours of a palette file, else None.
         bits: Bits of a grey value or an index: 1, 2, 4, 8 or more.
-        nodata: Value that the file declares to be none, or None.
-        missing: (H, W) bool, the pixels that a mask in the file leaves out, or None.
-        inverted: Whether a grey file says that 0 is white.
+        nodata: Value that the file declares as nodata, or None.
+        missing: (H, W) bool, the pixels that a mask in the file excludes, or None.
+        inverted: True if a grey file declares that 0 is white.
     """
 
     pixels: np.ndarray
@@ -53,11 +53,11 @@ class StoredLabel(NamedTuple):
 def read_stored_label(path: PathLike, window: Sequence[int] | None = None) -> StoredLabel:
     """Read a label file as it is stored, without turning indices into colours.
 
-    PNG, BMP and WebP are read by Pillow, TIFF by rasterio (in the window only).
+    PNG, BMP and WebP files are read by Pillow, TIFF files by rasterio (the window only).
 
     Args:
         path: The file.
-        window: (left, top, width, height) in pixels, by default all of it.
+        window: (left, top, width, height) in pixels, by default the whole file.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -106,7 +106,7 @@ def is_lossy_webp(path: PathLike) -> bool:
         kind, length = data[at : at + 4], int.from_bytes(data[at + 4 : at + 8], 'little')
         if kind == b'VP8 ':
             return True
-        # A frame of an animation holds chunks behind 16 bytes of its own.
+        # A frame of an animation holds its chunks after 16 bytes of its own.
         at += 8 + (16 if kind == b'ANMF' else length + length % 2)
     return False
 
@@ -135,8 +135,8 @@ def _without_alpha(pixels: np.ndarray, path: PathLike) -> np.ndarray:
     if (pixels[..., 3] != 255).any():
         share = 100 * float((pixels[..., 3] != 255).mean())
         raise LabelFormatError(
-            f'{path} is transparent in {share:.2f} % of its pixels, which says nothing about '
-            'their class; save it as RGB, with 255 or the class colours where it is transparent'
+            f'{path} is transparent in {share:.2f} % of its pixels, so their class '
+            'is unknown; save it as RGB, with 255 or the class colours where it is transparent'
         )
     return pixels[..., :3]
 
@@ -144,7 +144,8 @@ def _without_alpha(pixels: np.ndarray, path: PathLike) -> np.ndarray:
 def _read_raster_label(path: PathLike, window: Sequence[int] | None) -> StoredLabel:
     if Path(path).suffix.lower() in ('.png', '.bmp', '.webp'):
         raise LabelFormatError(
-            f'{path} is not what its name says: it starts with {read_head(path)!r}; is it damaged?'
+            f'{path} is not of the type of its name: it starts with {read_head(path)!r}; rename '
+            'it by its type, or export it again'
         )
     with open_rasterio(path, 'a label', LabelFormatError) as raster:
         _check_lossless(path, raster)
@@ -189,7 +190,7 @@ def _image_structure(raster: Any) -> dict[str, str]:
 
 
 def _check_lossless(path: PathLike, raster: Any) -> None:
-    """Refuse rasters compressed with loss, and mosaics of such."""
+    """Refuse rasters compressed with loss, and mosaics of such rasters."""
     structure = _image_structure(raster)
     compression = structure.get('COMPRESSION', '')
     reversible = structure.get('COMPRESSION_REVERSIBILITY', '')
@@ -197,7 +198,7 @@ def _check_lossless(path: PathLike, raster: Any) -> None:
     # An error of half a step changes no whole number.
     lossy = raster.driver in LOSSY_DRIVERS or reversible.startswith('LOSSY') or error > 0.5
     if compression.startswith(LOSSY_COMPRESSIONS) and not reversible.startswith('LOSSLESS'):
-        # LERC says by how much it may be wrong; of the others GDAL says when nothing is lost.
+        # LERC states its largest error; for the others GDAL states if nothing is lost.
         lossy = lossy or not compression.startswith('LERC')
     if lossy:
         raise lossy_error(path, f'compressed with loss ({compression or raster.driver})')
@@ -221,16 +222,16 @@ def _check_plain_numbers(path: PathLike, raster: Any) -> None:
         )
     if any(scale != 1 for scale in raster.scales) or any(raster.offsets):
         raise LabelFormatError(
-            f'{path} says that its values are to be scaled ({raster.scales[0]} * value + '
+            f'{path} declares that its values are to be scaled ({raster.scales[0]} * value + '
             f'{raster.offsets[0]}), expected classes as they are stored; remove the scale and the '
             'offset (gdal_edit.py -scale 1 -offset 0)'
         )
 
 
 def present_values(pixels: np.ndarray) -> np.ndarray:
-    """Return the values present in an integer map, sorted; fast for 8 bit."""
+    """Return the sorted values that occur in an integer map; fast for 8 bit."""
     if pixels.dtype == np.uint8:
-        # np.bincount would need eight bytes a pixel.
+        # np.bincount would need eight bytes for each pixel.
         counts = cv2.calcHist([np.ascontiguousarray(pixels)], [0], None, [256], [0, 256])
         return np.flatnonzero(counts)
     return np.unique(pixels)
@@ -249,6 +250,6 @@ def share(mask: np.ndarray) -> str:
 
 
 def enumerated(values: Sequence[int] | np.ndarray, limit: int = 10) -> str:
-    """Return the first values of a list, for a message."""
+    """Return the first ``limit`` values of a list, for a message."""
     listed = ', '.join(str(int(value)) for value in values[:limit])
     return f'{listed}, ...' if len(values) > limit else listed

@@ -1,4 +1,4 @@
-"""How label files store their values, as far as their headers say: fast enough for all of them."""
+"""Read the storage of label files from their headers, fast enough for whole data sets."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ from tfinet_mm.io.images import (
 from tfinet_mm.io.label_files import raster_palette
 
 GREY, PALETTE, COLOUR = 'grey', 'palette', 'rgb'
-# Palettes come before the pixels; most writers put nothing else of length in front of them.
+# Palettes come before the pixels; most writers put nothing long in front of them.
 HEAD_BYTES = 1200
 CHUNK = 256
-"""Files that a thread looks at before it asks for more."""
+"""Number of files that a thread reads at a time."""
 
 
 class LabelHeader(NamedTuple):
-    """How a label file stores its values, as its header says.
+    """Storage of the values of a label file, according to its header.
 
     Attributes:
         kind: 'grey', 'palette' or 'rgb'.
-        bits: Bits of a value of one band.
-        palette: Bytes of the stored colours, three each; empty without a palette.
+        bits: Bits of a value in one band.
+        palette: Stored colours, three bytes each; empty without a palette.
     """
 
     kind: str
@@ -45,33 +45,34 @@ class LabelHeader(NamedTuple):
     palette: bytes = b''
 
     def colours(self) -> np.ndarray:
-        """Return the stored palette (P, 3) uint8."""
+        """Return the stored palette as (P, 3) uint8."""
         return np.frombuffer(self.palette, np.uint8).reshape(-1, 3)
 
 
 def read_label_header(path: PathLike) -> LabelHeader | None:
-    """Return how a label file stores its values, without reading its pixels.
+    """Return the header of a label file, without reading its pixels.
 
     Args:
         path: PNG, BMP, WebP or TIFF file.
 
     Returns:
-        The header, or None where the file can't hold a label: the reader of its pixels says why.
+        The header, or None if the file can't hold a label; the reader of its pixels then
+        raises the error.
     """
     try:
-        # Three calls of the system: half a million files are looked at in seconds.
+        # Only three system calls, so that half a million files take seconds.
         file = os.open(path, os.O_RDONLY | getattr(os, 'O_NONBLOCK', 0))
         try:
             head = os.read(file, HEAD_BYTES)
         finally:
             os.close(file)
         if head.startswith(PNG_MAGIC):
-            # Everything in front of the pixels is the same in most files of a folder.
+            # The chunks in front of the pixels are cached: most files of a folder share them.
             end = head.find(b'IDAT')
             return _png_header(head[8 : end - 4]) if end > 0 else _long_png_header(path)
         if head.startswith(JPEG_MAGIC):
             return None
-        # What isn't a file would block.
+        # A pipe or a device would block.
         check_regular(path)
         if is_common_format(head):
             return _pillow_header(path)
@@ -135,6 +136,6 @@ def _headers(paths: Sequence[PathLike]) -> list[LabelHeader | None]:
 def read_label_headers(paths: Sequence[PathLike]) -> list[LabelHeader | None]:
     """Return the header of each file, in order, see :func:`read_label_header`."""
     chunks = [paths[start : start + CHUNK] for start in range(0, len(paths), CHUNK)]
-    # Slow disks answer several questions at once.
+    # Slow disks answer several requests at once.
     with ThreadPoolExecutor(min(16, 4 * (os.cpu_count() or 1))) as threads:
         return list(chain.from_iterable(threads.map(_headers, chunks)))

@@ -1,4 +1,4 @@
-"""How labels are stored, decided once for a data set and asserted at each of its files."""
+"""Describe the storage of labels, decided once for a data set and asserted for each file."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ UNKNOWN_COLOURS = ('error', 'ignore')
 
 @dataclass(frozen=True)
 class LabelStorage:
-    """Storage of the labels of one role of a data set: the before, the after, or the change.
+    """Storage of the labels of one role of a data set: before, after or change.
 
     Attributes:
         name: Of semantic labels 'index' (values are class indices, whatever a palette says),
             'palette' (colours of the stored palette), 'rgb' (colours), 'colours' (either of
             these two); of change masks '0/1' (255 ignored), '0/255' (255 changed), 'palette'
             (black unchanged, white changed), 'semantic' (a semantic label, changed where it has
-            a class). 'auto' decides from a single file.
-        unchanged_value: Index that stands for "unchanged": 0, or 255 where nothing is ignored.
-        tolerance: Difference of a colour from a class colour, in the band that differs most
-            (0..255), up to which it is that class.
-        unknown_colours: 'error', or 'ignore' to leave pixels of no class colour out (255).
-        reason: What the decision rests on, for the log; empty where it was stated.
+            a class). 'auto' decides for each file alone.
+        unchanged_value: Index that means "unchanged": 0, or 255 if no pixel is ignored.
+        tolerance: Largest difference (0..127, in the band that differs most) at which a colour
+            still counts as a class colour.
+        unknown_colours: 'error', or 'ignore' to ignore pixels of no class colour (255).
+        reason: Reason of the decision, for the log; empty if the storage was stated.
 
     Raises:
         ValueError: An option has an unknown value.
@@ -63,10 +63,15 @@ class LabelStorage:
 
 
 def as_storage(storage: str | LabelStorage, known: tuple[str, ...], what: str) -> LabelStorage:
-    """Return a name as storage, if it is one of ``known``.
+    """Return a storage, from its name if that is given.
+
+    Args:
+        storage: Storage, or its name.
+        known: Names that are allowed.
+        what: Name of the option in the message.
 
     Raises:
-        ValueError: It isn't; the message calls it ``what``.
+        ValueError: The name isn't one of ``known``.
     """
     name = storage.name if isinstance(storage, LabelStorage) else storage
     if name not in known:

@@ -1,4 +1,4 @@
-"""Normalising, padding and stacking pairs with all their label maps."""
+"""Normalise, pad and stack pairs with all their label maps."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ class PairDataPreprocessor(BaseDataPreprocessor):
 
     In training, pairs of different sizes are padded on the right and at the
     bottom: images with ``pad_val`` after normalising, every ground-truth map with
-    255 and weights of pixels with 0, so that padding is never learnt from. In
+    255 and weights of pixels with 0, so that padding adds no loss. In
     testing the pairs of a batch have to be of one size, ground truth is left as
-    it is, and ``padding_size`` tells what to cut off predictions.
+    it is, and ``padding_size`` is the part to cut off predictions.
 
     The metainfo of each sample gets ``img_shape`` (H, W) before padding,
     ``pad_shape`` (H, W) after it, and ``padding_size`` (left, right, top, bottom).
@@ -44,17 +44,17 @@ class PairDataPreprocessor(BaseDataPreprocessor):
     Args:
         mean: Mean of each channel on the scale 0..255: B values, used for both
             dates, or 2B; None leaves values as they are.
-        std: Standard deviation of each channel, as ``mean``.
+        std: Standard deviation of each channel, in number and scale as ``mean``.
         size: Least (height, width) to pad to in training; the default is the
             largest of the batch.
-        size_divisor: Pad in training to a multiple of this.
-        pad_val: Padding of normalised images; 0 is the mean colour.
-        seg_pad_val: Padding of ground-truth maps.
+        size_divisor: Divisor of the padded height and width in training.
+        pad_val: Value of the padding of normalised images; 0 is the mean colour.
+        seg_pad_val: Value of the padding of ground-truth maps.
         bgr_to_rgb: Exchange the first and third channel of each date, for
             pipelines that load BGR as mmcv's ``LoadImageFromFile`` does.
         test_cfg: ``dict(size=...)`` or ``dict(size_divisor=...)`` to pad in
-            testing; by default nothing is padded there.
-        non_blocking: Copy to the device without waiting.
+            testing; by default nothing is padded.
+        non_blocking: True to copy to the device without waiting.
 
     Raises:
         ValueError: An option is out of range, or the inputs don't fit it.
@@ -211,13 +211,13 @@ def check_sample(sample: Any, shape: tuple[int, int], training: bool) -> None:
     Args:
         sample: Data sample of a pair.
         shape: (H, W) of its image.
-        training: Whether maps have to be of the image's size; in testing they may be of the size
-            that was stored (``ori_shape``).
+        training: True if maps need the size of the image; in testing they may have the stored
+            size (``ori_shape``).
 
     Raises:
         LabelFormatError: A map is of another size, or of real numbers.
-        LabelValueError: A map of change holds other values than 0, 1, 255, one of land cover a
-            value outside of 0..255.
+        LabelValueError: A change map holds other values than 0, 1 and 255, or a map of land
+            cover holds values outside 0..255.
     """
     name = getattr(sample, 'sample_id', 'a pair') if hasattr(sample, 'metainfo') else 'a pair'
     fitting = {shape}
@@ -231,7 +231,7 @@ def check_sample(sample: Any, shape: tuple[int, int], training: bool) -> None:
         if sizes[key] not in fitting or len(set(sizes.values())) > 1:
             raise LabelFormatError(
                 f'{key} is {sizes[key]} (H, W) in {name}, but its image is {shape}; a transform of '
-                'the pipeline treats them differently: is the map in seg_fields?'
+                'the pipeline treats them differently; list the map in seg_fields'
             )
         if key in (GT_CHANGE, GT_FROM, GT_TO):
             _check_ground_truth(key, field.data, name)
@@ -254,8 +254,8 @@ def _check_ground_truth(key: str, values: Tensor, name: str) -> None:
     if wrong:
         raise LabelValueError(
             f'{key} of {name} holds values from {low} to {high}, expected '
-            f'{"0, 1" if key == GT_CHANGE else "classes from 0 on"} and 255 (ignored); was it '
-            'loaded with tfinet_mm.LoadPairAnnotations?'
+            f'{"0, 1" if key == GT_CHANGE else "classes from 0 on"} and 255 (ignored); load it '
+            'with tfinet_mm.LoadPairAnnotations'
         )
 
 
@@ -272,7 +272,7 @@ def _checked_size(size: Sequence[int] | None) -> tuple[int, int] | None:
     if size is None:
         return None
     if len(size) != 2 or min(size) < 1:
-        raise ValueError(f'size has to be (height, width), got {tuple(size)}')
+        raise ValueError(f'size has to be (height, width) of 1 pixel or more, got {tuple(size)}')
     return int(size[0]), int(size[1])
 
 
@@ -286,6 +286,6 @@ def _check_numbers(mean: Any, std: Any) -> None:
         or min(std) <= 0
     ):
         raise ValueError(
-            'mean and std need one finite number a channel, std above 0; got '
+            'mean and std need one finite number for each channel, std above 0; got '
             f'mean={mean} and std={std}'
         )

@@ -17,7 +17,7 @@ from tfinet_mm.structures import SECOND, ClassTable
 
 
 def pair(classes=6, side=32, seed=0):
-    """A pair as it is loaded: classes where something changed, in blocks of 4 x 4 pixels."""
+    """Return a pair as loaded: classes where something changed, in blocks of 4 x 4 pixels."""
     rng = np.random.default_rng(seed)
     small = rng.integers(0, 2, (side // 4, side // 4)).astype(np.uint8)
     change = small.repeat(4, 0).repeat(4, 1)
@@ -71,7 +71,7 @@ def test_padding_and_ignoring_more_pass():
 
 
 def test_a_transform_that_crops_one_map_only_is_refused():
-    """mmcv's CenterCrop knows gt_seg_map alone."""
+    """mmcv's CenterCrop crops no label map but gt_seg_map."""
     results = CenterCrop(crop_size=16)(pair())
     assert results['gt_seg_map_from'].shape == (32, 32)
     with pytest.raises(LabelFormatError, match=r'x y: the image is \(16, 16\).*gt_seg_map_from'):
@@ -92,7 +92,7 @@ def test_a_flip_of_one_map_only_is_refused():
     results['gt_seg_map_to'] = results['gt_seg_map_to'][::-1].copy()
     with pytest.raises(LabelFormatError, match='none were loaded'):
         PackPairInputs()(results)
-    # A transform that changes labels on purpose says so.
+    # A transform that changes labels on purpose removes the combinations.
     del results['label_combinations']
     PackPairInputs()(results)
     flipped = MMCVRandomFlip(prob=1.0, direction='horizontal')(pair())
@@ -128,7 +128,7 @@ def test_one_date_alone_is_refused():
 
 
 def test_the_order_of_test_pipelines_of_mmseg_passes():
-    """An image resized before its labels were loaded: these keep the stored size."""
+    """Labels keep the stored size if the image was resized before they were loaded."""
     results = pair()
     results |= dict(
         img=np.zeros((48, 48, 6), np.uint8), ori_shape=(32, 32), scale_factor=(1.5, 1.5)

@@ -101,7 +101,7 @@ def test_nodata_is_never_clipped_to_a_grey_value(raster):
         LoadImagePair(**load)(float_pair(raster, -9999))
     filled = LoadImagePair(**load, nodata_value=20)(float_pair(raster, -9999))
     assert filled['img'][..., 0].tolist() == [[0, 50], [100, 200]]
-    # A nodata inside of the range is a value as any other: black borders of 8-bit pictures.
+    # Nodata inside the range is a value like any other, such as black borders of 8-bit pictures.
     inside = LoadImagePair(**load)(float_pair(raster, 30))
     assert inside['img'][..., 1].tolist() == [[0, 50], [150, 200]]
     with pytest.raises(ValueError, match='nodata_value has to be'):
@@ -125,7 +125,7 @@ def test_labels_of_another_size_than_the_image_are_both_named(make_scd, tmp_path
 
 
 def test_labels_keep_their_size_where_the_image_was_resized_before(make_scd, tmp_path):
-    """The order of mmseg's test pipelines: predictions are scored at the stored size."""
+    """In the order of mmseg's test pipelines, predictions are scored at the stored size."""
     make_scd(names=['a'])
     info = entries(tmp_path)[0]
     resized = Resize(scale=(33, 18))(LoadImagePair()(dict(info)))
@@ -136,7 +136,7 @@ def test_labels_keep_their_size_where_the_image_was_resized_before(make_scd, tmp
         resized | dict(img_shape=(16, 33)),
         LoadImagePair()(dict(info)) | dict(img_shape=(10, 16)),
     ):
-        with pytest.raises(LabelFormatError, match='loaded before anything but a Resize'):
+        with pytest.raises(LabelFormatError, match='Only a Resize for testing may come before'):
             LoadPairAnnotations()(dict(cut))
 
 

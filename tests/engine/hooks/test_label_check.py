@@ -45,10 +45,10 @@ def test_one_labelled_pixel_is_enough():
     [
         (
             (255, 255, 255),
-            r'whether it changed or the land cover before or .* 100 % are 255',
+            r'change or land cover before or .* 100 % are 255',
         ),
-        ((0, 255, 255), r'with the land cover before or the land cover after: .*label1/a b\.png'),
-        ((1, 2, 255), r'with the land cover after: '),
+        ((0, 255, 255), r'with land cover before or land cover after: .*label1/a b\.png'),
+        ((1, 2, 255), r'with land cover after: '),
     ],
 )
 def test_nothing_to_learn_from(labels, message):
@@ -76,7 +76,7 @@ def _whole(change, before, after):
     [
         ([_whole(1, 3, 2), _batch(255, 1, 1)], r'no pixel .* is unchanged.*unchanged_value=255'),
         ([_whole(0, 3, 2)], r'no pixel .* is changed.*change_storage="0/255"'),
-        ([_batch(1, 3, 3), _batch(1, 0, 0)], 'one class on both dates'),
+        ([_batch(1, 3, 3), _batch(1, 0, 0)], 'the same class on both dates'),
     ],
 )
 def test_pairs_of_one_kind_stop(batches, message):
@@ -89,7 +89,7 @@ def test_one_class_alone_may_replace_itself():
 
 
 class _Nothing(BaseModel):
-    """A model that learns from any labels."""
+    """Model that trains on any labels."""
 
     def __init__(self):
         super().__init__()
@@ -130,7 +130,7 @@ def _train(tmp_path, labels, max_iters, **options):
 def test_speaks_after_one_pass_of_a_loop_of_iterations(tmp_path):
     ran, message = _train(tmp_path, [(0, 255, 255)] * 3, 1000)
     assert ran == 3
-    assert 'the land cover before or the land cover after' in message
+    assert 'land cover before or land cover after' in message
 
 
 @pytest.mark.parametrize('labels', [(255, 255, 255), (1, 255, 255)])
@@ -142,7 +142,7 @@ def test_speaks_in_the_first_iterations_of_many_pairs(tmp_path, labels):
 
 @pytest.mark.parametrize('labels', [(0, 255, 255), (1, 2, 255)])
 def test_waits_for_land_cover_that_may_come_later(labels):
-    """Nothing changed so far, or one date is labelled: the first pass decides."""
+    """Without change so far, or with one date labelled, the first pass decides."""
     runner = SimpleNamespace(train_dataloader=range(20))
     hook = LabelCheckHook(iterations=2)
     for index in range(10):

@@ -1,4 +1,4 @@
-"""Weights of pixels reach the losses of any head of mmseg."""
+"""Test that weights of pixels reach the losses of any head of mmseg."""
 
 import copy
 import math
@@ -157,7 +157,7 @@ def test_only_labelled_pixels_with_weight_count():
     model, batch = build(), samples((32, 32))
     others = samples((32, 32))
     for sample, other in zip(batch, others, strict=True):
-        # What a rotation by mmseg writes into the corners of every map in seg_fields.
+        # A rotation by mmseg writes this into the corners of every map in seg_fields.
         other.gt_weight_from.data[other.gt_sem_seg_from.data == 255] = 255.0
         sample.gt_weight_to.data[..., :16] = 0
         other.gt_weight_to.data[..., :16] = 0

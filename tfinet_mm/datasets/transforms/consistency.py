@@ -1,4 +1,4 @@
-"""What must hold of a pair when it is packed, whatever transforms stood before."""
+"""Check the image and the maps of a pair when it is packed, after all transforms."""
 
 from __future__ import annotations
 
@@ -31,13 +31,16 @@ Combinations = frozenset[tuple[int, int, int]]
 def label_combinations(
     change: np.ndarray, cover_from: np.ndarray, cover_to: np.ndarray, classes: int
 ) -> Combinations:
-    """Return which values of the three maps occur at one pixel.
+    """Return the combinations of values of the three maps that occur at one pixel.
 
     Args:
         change: (H, W) uint8 of 0, 1, 255.
         cover_from: (H, W) uint8 of 0..K-1, 255.
-        cover_to: The same of the second date.
+        cover_to: The same for the second date.
         classes: Number K of classes.
+
+    Returns:
+        Triples (change, from, to), 255 for ignored or unknown.
 
     Example:
         >>> import numpy as np
@@ -64,14 +67,14 @@ def _decoded(codes: np.ndarray, classes: int) -> Combinations:
 def _codes(
     change: np.ndarray, cover_from: np.ndarray, cover_to: np.ndarray, classes: int
 ) -> np.ndarray:
-    """Return the numbers of the combinations that occur; a larger one for values out of range."""
+    """Return the codes of the combinations that occur; a larger code if a value is out of range."""
     rows = max(1, BLOCK_PIXELS // max(1, change.shape[1]))
     if change.shape[0] > rows:
         # In blocks of rows that stay in the processor's cache.
         cuts = [slice(top, top + rows) for top in range(0, len(change), rows)]
         parts = [_codes(change[c], cover_from[c], cover_to[c], classes) for c in cuts]
         return np.unique(np.concatenate(parts))
-    # Change counts 0, 1, 2 for 255; a class 0..K-1, K for 255.
+    # Ranks: change 0, 1, and 2 for 255; a class 0..K-1, and K for 255.
     side = classes + 1
     if 3 * side * side < 256:
         # One byte holds all three, and sums above its range stay at 255.
@@ -92,7 +95,7 @@ def _codes(
 
 @lru_cache(maxsize=64)
 def _ranks(ignored: int, factor: int) -> np.ndarray:
-    """Return the table of values times a factor, 255 behind the last of them, others as 255."""
+    """Return the table from values to rank times factor; 255 ranks last, other values give 255."""
     table = np.full(256, 255, np.uint8)
     table[:ignored] = np.arange(ignored) * factor
     table[255] = ignored * factor
@@ -107,12 +110,13 @@ def check_pair(results: dict[str, Any]) -> None:
     """Refuse a pair whose image and maps can't be trained on or scored together.
 
     Args:
-        results: Of a pipeline: ``img`` (H, W, 2B), and of the label maps and weights those that
-            there are.
+        results: Dictionary of a pipeline: ``img`` (H, W, 2B), and the label maps and weights
+            that the pair has.
 
     Raises:
-        LabelFormatError: Maps differ in size, are no whole numbers, one land cover lacks the
-            other, or a transform made combinations of change and land cover that weren't there.
+        LabelFormatError: Maps differ in size, aren't whole numbers, the land cover of one date
+            is missing, or a transform made combinations of change and land cover that weren't
+            loaded.
         LabelValueError: A map holds a value that has no meaning.
     """
     maps = {key: results[key] for key in (*LABEL_KEYS, *WEIGHT_KEYS) if key in results}
@@ -130,7 +134,7 @@ def check_pair(results: dict[str, Any]) -> None:
     labels = {key: maps[key] for key in LABEL_KEYS if key in maps}
     bytewise = len(labels) == 3 and all(one.dtype == np.uint8 for one in labels.values())
     if table is not None and bytewise:
-        # In one pass, twice as fast as one map after the other.
+        # One pass is twice as fast as one map after the other.
         change, before, after = (np.ascontiguousarray(one) for one in labels.values())
         codes = _codes(change, before, after, table.num_classes)
         if codes[-1] < 3 * (table.num_classes + 1) ** 2:
@@ -183,16 +187,16 @@ def _check_values(name: str, key: str, values: np.ndarray, table: ClassTable | N
         raise LabelValueError(
             f'{name}: {key} holds {share:.2f} % of its pixels as '
             f'{", ".join(str(int(v)) for v in outside[:10])} when it is packed, expected 0 to '
-            f'{highest} or 255 (ignored); was it loaded with tfinet_mm.LoadPairAnnotations, and '
-            'does every transform move labels without mixing them (nearest neighbour)?'
+            f'{highest} or 255 (ignored); load it with tfinet_mm.LoadPairAnnotations, and use '
+            'transforms that move labels without mixing them (nearest neighbour)'
         )
 
 
 def _check_combinations(name: str, found: Combinations, loaded: Combinations | None) -> None:
-    """Refuse labels that fit together otherwise than when they were loaded.
+    """Refuse combinations of labels that weren't loaded.
 
-    Transforms may move pixels and may ignore some; a class or a change that comes from nowhere
-    says that a map was moved, mixed or filled up otherwise than another one.
+    Transforms may move pixels and may ignore some. A new combination shows that one map was
+    moved, mixed or filled differently from another.
     """
     if loaded is None:
         return
@@ -202,8 +206,8 @@ def _check_combinations(name: str, found: Combinations, loaded: Combinations | N
                 f'{name}: pixels with change {one[0]}, land cover {one[1]} before and {one[2]} '
                 'after are packed (255 is ignored), but none were loaded: a transform moves, mixes '
                 'or fills the maps differently (mmseg.RandomRotFlip mixes classes where it '
-                'rotates). Use RandomFlipOrRotate; a transform that changes labels on purpose '
-                f'takes {COMBINATIONS!r} out of its results'
+                'rotates). Use RandomFlipOrRotate; a transform that changes labels on purpose has '
+                f'to remove {COMBINATIONS!r} from its results'
             )
 
 

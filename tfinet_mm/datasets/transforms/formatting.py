@@ -1,4 +1,4 @@
-"""From the dictionary of a pipeline to what a model takes."""
+"""Pack the dictionary of a pipeline as the input of a model."""
 
 from __future__ import annotations
 
@@ -50,20 +50,21 @@ class PackPairInputs(BaseTransform):
 
     ``inputs`` is a tensor (2B, H, W), uint8 or float32; ``data_samples`` a
     SegDataSample with ``gt_sem_seg``, ``gt_sem_seg_from`` and
-    ``gt_sem_seg_to`` (each (1, H, W) int64; those of them that were loaded),
-    ``gt_weight_from`` and ``gt_weight_to`` ((1, H, W) float32; where there are
+    ``gt_sem_seg_to`` (each (1, H, W) int64; those that were loaded),
+    ``gt_weight_from`` and ``gt_weight_to`` ((1, H, W) float32; if there are
     weights) and the metainfo.
 
-    Works on what mmseg's ``ConcatCDInput`` gives as well. Before it packs a pair, it checks that
-    image and maps fit together, see :mod:`tfinet_mm.datasets.transforms.consistency`.
+    The result of mmseg's ``ConcatCDInput`` can be packed as well. Before a pair is packed, its
+    image and maps are checked, see :mod:`tfinet_mm.datasets.transforms.consistency`.
 
     Args:
-        meta_keys: Keys that go to the metainfo, as far as they are there.
+        meta_keys: Keys that go to the metainfo; missing ones are skipped.
 
     Raises:
-        ImageFormatError: The image isn't (H, W, 2B), or the one after isn't in it.
-        LabelFormatError: Maps differ from the image in size, are no whole numbers, or were moved
-            otherwise than one another.
+        ValueError: There is no image.
+        ImageFormatError: The image isn't (H, W, 2B), or lacks the image after.
+        LabelFormatError: Maps differ from the image in size, aren't whole numbers, or were moved
+            differently from each other.
         LabelValueError: A map holds a value that has no meaning.
     """
 
@@ -108,5 +109,5 @@ class PackPairInputs(BaseTransform):
         return dict(inputs=torch.from_numpy(image), data_samples=sample)
 
     def __repr__(self) -> str:
-        """Name and options."""
+        """Return the name and the options."""
         return f'{type(self).__name__}(meta_keys={self.meta_keys})'

@@ -1,4 +1,4 @@
-"""Loading the images and the labels of a pair."""
+"""Load the images and the labels of a pair."""
 
 from __future__ import annotations
 
@@ -26,28 +26,29 @@ LABEL_PATHS = ('seg_map_path', 'seg_map_path_from', 'seg_map_path_to')
 class LoadImagePair(BaseTransform):
     """Load both images of a pair as one array, the bands of the first date first.
 
-    Required keys: ``img_path`` ([before, after]), optionally ``window``. The two are
-    files, or arrays (H, W, B) of what files would hold, in RGB order; so
-    ``mmseg.apis.inference_model(model, [(before, after)])`` works.
+    Required keys: ``img_path`` ([before, after]), optionally ``window``. Both are
+    files, or arrays (H, W, B) in RGB order with the values that files would hold, so
+    that ``mmseg.apis.inference_model(model, [(before, after)])`` works.
 
     Added keys: ``img`` (H, W, 2B), uint8 or float32 in 0..255, RGB order;
     ``img_shape``, ``ori_shape``, ``pad_shape`` (H, W); ``flip``,
-    ``flip_direction``, ``rotation``, ``exchanged`` (nothing done yet).
+    ``flip_direction``, ``rotation``, ``exchanged`` (their values before augmentation).
 
     Args:
         bands: Bands of each image, counted from 1, in the order wanted. The
             default takes images of exactly three bands.
         value_range: (low, high), the stored values that become 0 and 255;
-            what lies outside is clipped. Needed for everything but 8 bit,
-            where by default the values stay as they are.
-        nodata_value: Stored value that pixels get which the file declares as
-            nodata. Without it, such pixels are an error where ``value_range``
-            would turn them into 0 or 255 (a nodata of -9999, say).
+            values outside are clipped. Values of 8 bit stay as they are by
+            default; all other types need a range.
+        nodata_value: Stored value for pixels that the file declares as nodata.
+            Without it, such pixels are an error if ``value_range`` would clip
+            them to 0 or 255 (a nodata of -9999, for example).
 
     Raises:
         ImageFormatError: An image is damaged, has other bands or another depth
             than asked for, or the two differ in size or type.
-        ValueError: An option is no list of bands, no range or no number.
+        ValueError: ``bands`` is no list of bands, ``value_range`` no range, or
+            ``nodata_value`` no finite number.
     """
 
     def __init__(
@@ -89,12 +90,15 @@ class LoadImagePair(BaseTransform):
         name: str,
         window: Sequence[int] | None = None,
     ) -> np.ndarray:
-        """Read one image, or choose the bands of an array.
+        """Read an image from a file, or select the bands of an array.
 
         Args:
             image: File, or (H, W, B), or (H, W) for one band.
-            name: What messages call it.
-            window: Of a file, what to read.
+            name: Name of the image in messages.
+            window: (left, top, width, height) in pixels to read of a file, by default all.
+
+        Returns:
+            Array (H, W, B) with the stored values.
 
         Raises:
             ImageFormatError: See the class.
@@ -108,7 +112,7 @@ class LoadImagePair(BaseTransform):
         if values.ndim != 3 or 0 in values.shape:
             raise ImageFormatError(
                 f'{name} is an array of shape {image.shape}, expected (height, width, bands); '
-                'give several images as a list'
+                'give each image as an array of its own'
             )
         if values.dtype.kind not in 'buif':
             raise ImageFormatError(
@@ -119,7 +123,7 @@ class LoadImagePair(BaseTransform):
         return np.ascontiguousarray(values[..., chosen])
 
     def _without_nodata(self, values: np.ndarray, path: str) -> np.ndarray:
-        """Fill pixels that a file declares as nodata, or refuse those that would be clipped."""
+        """Fill the pixels that a file declares as nodata; refuse them if they would be clipped."""
         for band, nodata in enumerate(declared_nodata(path, self.bands)):
             if nodata is None:
                 continue
@@ -134,18 +138,24 @@ class LoadImagePair(BaseTransform):
             if not low <= nodata <= high:
                 raise ImageFormatError(
                     f'{path} declares {nodata:g} as nodata, which {100 * missing.mean():.2f} % of '
-                    f'its pixels hold and value_range=({low:g}, {high:g}) would make a grey value; '
-                    'set the stored value that replaces them, such as the mean: '
+                    f'its pixels hold and value_range=({low:g}, {high:g}) would clip; set the '
+                    'stored value that replaces them, such as the mean: '
                     'LoadImagePair(..., nodata_value=...)'
                 )
         return values
 
     def combine(self, results: dict[str, Any], images: Sequence[np.ndarray]) -> dict[str, Any]:
-        """Do the rest for images that have been read, with the bands wanted.
+        """Join two images that have been read, and scale their values.
 
         Args:
-            results: With ``img_path``, two names for messages.
-            images: Before and after, each (H, W, B).
+            results: Dictionary of the pipeline; ``img_path`` has two names for messages.
+            images: Before and after, each (H, W, B) with the bands wanted.
+
+        Returns:
+            ``results`` with the keys that the class adds.
+
+        Raises:
+            ImageFormatError: See the class.
         """
         paths = results['img_path']
         before, after = images
@@ -175,7 +185,7 @@ class LoadImagePair(BaseTransform):
                 return image
             raise ImageFormatError(
                 f'{path} holds values of type {image.dtype} from {image.min()} to {image.max()}, '
-                'and no range is stated that becomes 0 to 255; say it in the pipeline: '
+                'expected 8 bit or a range that becomes 0 to 255; state it in the pipeline: '
                 "dict(type='tfinet_mm.LoadImagePair', value_range=(low, high)), one range for the "
                 'whole data set, such as the 1st and 99th percentile; SCDInferencer has an option '
                 'of this name, tfinet-predict --stretch LOW HIGH'
@@ -190,7 +200,7 @@ class LoadImagePair(BaseTransform):
         return np.clip(scaled, 0, 255, out=scaled)
 
     def __repr__(self) -> str:
-        """Name and options."""
+        """Return the name and the options."""
         return (
             f'{type(self).__name__}(bands={self.bands}, value_range={self.value_range}, '
             f'nodata_value={self.nodata_value})'
@@ -225,23 +235,24 @@ def _checked_range(value_range: Any) -> tuple[float, float] | None:
 class LoadPairAnnotations(BaseTransform):
     """Load the labels that a pair has: change and the land cover of each date.
 
-    Files of any storage are read as ``label_spec`` says, see
-    :mod:`tfinet_mm.io.labels`. A pair without labels passes through, and
-    so does one that no data set gave: ``mmseg.apis.inference_model`` runs the
-    test pipeline on images alone.
+    Files of any storage are read as ``label_spec`` states, see
+    :mod:`tfinet_mm.io.labels`. A pair without labels passes unchanged, and so
+    does a pair that comes from no data set: ``mmseg.apis.inference_model`` runs
+    the test pipeline on images alone.
 
-    Required keys: ``label_spec``, and of the label paths those there are.
+    Required keys: ``label_spec``, and the label paths that the pair has.
 
     Added keys, each (H, W) uint8 and listed in ``seg_fields``:
     ``gt_seg_map`` (1 changed, 0 unchanged, 255 ignored), ``gt_seg_map_from``
-    and ``gt_seg_map_to`` (0..K-1, 255 unknown). ``label_storages`` tells how
-    each file was stored, ``label_conflicts`` how many pixels are ignored because
-    the files contradict each other, ``label_unknown`` how many because their
-    colours are of no class, ``label_combinations`` which values occur at one pixel.
+    and ``gt_seg_map_to`` (0..K-1, 255 unknown). Also added: ``label_storages``, the
+    storage of each file; ``label_conflicts``, the number of pixels ignored because
+    the files contradict each other; ``label_unknown``, the number ignored because
+    their colours belong to no class; ``label_combinations``, the combinations of
+    values that occur at one pixel.
 
     Raises:
         LabelFormatError: A label can't be read, or differs in size from the image
-            (as stored, where it was resized before).
+            (from the stored image, if it was resized before).
         LabelValueError: A label holds values that have no meaning.
     """
 
@@ -277,9 +288,9 @@ class LoadPairAnnotations(BaseTransform):
             self._warned = True
             print_log(
                 f'{loaded.conflicts} of {loaded.change.size if loaded.change is not None else 0} '
-                f'pixels of {results.get("seg_map_path_from")} are ignored: they are changed by '
-                'one label file and unchanged by another. This is said once; '
-                'tools/check_dataset.py counts all of them',
+                f'pixels of {results.get("seg_map_path_from")} are ignored: they are changed in '
+                'one label file and unchanged in another. Further pairs are not reported; '
+                'tools/check_dataset.py counts all such pixels',
                 logger='current',
                 level=logging.WARNING,
             )
@@ -293,19 +304,19 @@ class LoadPairAnnotations(BaseTransform):
         raise LabelFormatError(
             f'{path} is {values.shape[1]} x {values.shape[0]} pixels (width x height), but its '
             f'image {results["img_path"][0]} is {shape[1]} x {shape[0]} here; they have to '
-            'be equal, and labels loaded before anything but a Resize for testing'
+            'be equal. Only a Resize for testing may come before the labels are loaded'
         )
 
     def __repr__(self) -> str:
-        """Name."""
+        """Return the name."""
         return f'{type(self).__name__}()'
 
 
 def _only_resized(shape: tuple[int, ...], results: dict[str, Any]) -> bool:
-    """Return whether labels fit the image as it was stored, which was only resized since.
+    """Return whether labels fit the stored image, and the image was only resized since.
 
     mmseg's test pipelines resize before they load labels: predictions are
-    brought back to ``ori_shape`` and scored there.
+    resized back to ``ori_shape`` and scored at that size.
     """
     if 'scale_factor' not in results or shape != tuple(results.get('ori_shape', ())):
         return False

@@ -16,9 +16,9 @@ from tfinet_mm.registry import HOOKS
 from tfinet_mm.structures import GT_CHANGE, GT_FROM, GT_TO, IGNORE_INDEX
 
 FIELDS = {
-    GT_CHANGE: 'whether it changed',
-    GT_FROM: 'the land cover before',
-    GT_TO: 'the land cover after',
+    GT_CHANGE: 'change',
+    GT_FROM: 'land cover before',
+    GT_TO: 'land cover after',
 }
 
 
@@ -26,19 +26,19 @@ UNCHANGED, CHANGED, DIFFERENT, SEVERAL = 'unchanged', 'changed', 'different', 's
 NEEDED = {
     UNCHANGED: (
         'no pixel of the training pairs is unchanged, so that a network learns to call everything '
-        'changed: does a value other than 0 stand for unchanged (unchanged_value=255), or do the '
-        'labels hold the land cover everywhere (label_semantics="land_cover" and change masks)?'
+        'changed. If 255 means unchanged, set unchanged_value=255; if the labels hold the land '
+        'cover of every pixel, set label_semantics="land_cover" and give change masks.'
     ),
     CHANGED: (
         'no pixel of the training pairs is changed, so that a network learns to call nothing '
-        'changed: is 255 of the masks changed rather than ignored (change_storage="0/255")?'
+        'changed. If 255 means changed in the masks, set change_storage="0/255".'
     ),
     DIFFERENT: (
-        'every changed pixel of the training pairs has one class on both dates: are both labels of '
-        'one date, or are they change masks?'
+        'every changed pixel of the training pairs has the same class on both dates. Check that '
+        'the label folders are of different dates and hold classes, not change masks.'
     ),
 }
-"""What has to occur in the pairs besides labels, and the error where it doesn't."""
+"""Kinds of pixels that the pairs need besides labels, and the error if one is missing."""
 
 
 @HOOKS.register_module()
@@ -47,16 +47,16 @@ class LabelCheckHook(Hook):
 
     A loss over ignored pixels only is 0, so such a training would run to its
     end and learn nothing. Without unchanged pixels, without changed pixels, or
-    with one class on both dates at all changed pixels, it would learn one answer.
+    if all changed pixels keep their class, it would learn a single answer.
     Labels are checked until all of these are found, usually in the first pairs.
-    Missing ones are an error
+    The hook raises an error
 
-    - after ``iterations`` iterations, where no pixel had any label, or pixels
+    - after ``iterations`` iterations, if no pixel had any label, or if pixels
       changed and none of them had a land cover;
     - after the first pass over the data, in a loop of epochs or of iterations,
-      where any of the three label maps had none, no pixel was unchanged or
-      changed, or none changed its class though there are several. (Land cover
-      may be labelled in few pairs, where few of them changed.)
+      if one of the three label maps had no labels, if no pixel was unchanged or
+      none changed, or if no pixel changed its class though there are several
+      classes. (Land cover may be labelled in few pairs, if few pairs changed.)
 
     Args:
         iterations: Number of iterations before the first check, which comes after
@@ -64,8 +64,8 @@ class LabelCheckHook(Hook):
 
     Raises:
         LabelValueError: Every pixel of every pair, on all ranks, was ignored in
-            one of the label maps, or all of them are of one kind; the message names
-            the map and the first file.
+            one of the label maps, or a kind of pixels is missing; the message names
+            the map or the kind, and the first file.
         ValueError: ``iterations`` is below 1.
     """
 
@@ -86,7 +86,7 @@ class LabelCheckHook(Hook):
         data_batch: dict[str, Any] | None = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
-        """Look for a label in the batch, and compare the findings of the ranks when due."""
+        """Look for labels in the batch, and check those of all ranks when it is time."""
         if self._done or data_batch is None:
             return
         samples: Sequence[Any] = data_batch.get('data_samples') or []
@@ -108,12 +108,12 @@ class LabelCheckHook(Hook):
             self._check(whole_pass=False)
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Compare the findings of the ranks, once."""
+        """Check the labels of all ranks, once."""
         if self._seen and not self._done:
             self._check(whole_pass=True)
 
     def _check(self, whole_pass: bool) -> None:
-        """Compare the findings of the ranks, and refuse to train where no pixel has a label."""
+        """Join the findings of all ranks, and refuse to train if no pixel has a label."""
         found = torch.tensor(
             [
                 *(field not in self._missing for field in FIELDS),
@@ -136,13 +136,13 @@ class LabelCheckHook(Hook):
             f'no pixel of the training pairs is labelled with {" or ".join(missing)}: 100 % '
             f'are {IGNORE_INDEX} (ignored), the first file is {self._first}; expected labels '
             'to learn from. Run tools/check_dataset.py on the config'
-            + ('' if whole_pass else ', or look later with label_check=dict(iterations=...)')
+            + ('' if whole_pass else ', or check later with label_check=dict(iterations=...)')
         )
 
     def _check_kinds(self, seen: set[str]) -> None:
-        """Refuse pairs whose pixels are all of one kind."""
+        """Refuse to train if a needed kind of pixels is missing."""
         needed = [UNCHANGED, CHANGED]
-        # Of one class alone, before and after can't differ.
+        # With a single class, before and after can't differ.
         needed += [DIFFERENT] if SEVERAL in seen else []
         for kind in needed:
             if kind not in seen:
@@ -156,7 +156,7 @@ KINDS = (UNCHANGED, CHANGED, DIFFERENT, SEVERAL)
 
 
 def _kinds(sample: Any) -> set[str]:
-    """Return which kinds of pixels a sample has: unchanged, changed, of a changed class, ..."""
+    """Return the kinds of pixels in a sample: unchanged, changed, of a changed class, ..."""
     found: set[str] = set()
     if GT_CHANGE not in sample:
         return found

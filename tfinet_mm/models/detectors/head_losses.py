@@ -1,8 +1,8 @@
-"""Losses of mmseg's heads on the labels of a pair, with a weight for each pixel where there is one.
+"""Compute losses of mmseg's heads on the labels of a pair, with optional weights of pixels.
 
-mmseg's heads take a weight of each pixel from one place only, their pixel
-sampler. So weights come in as a sampler that stands in for the head's own while
-its losses are computed: resizing, several losses and their names stay mmseg's.
+The only source from which mmseg's heads take weights of pixels is their pixel
+sampler. So a sampler with the weights replaces the head's own while its losses
+are computed. Resizing, several losses and their names are left to mmseg.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Padding = tuple[int, int, int, int]
 """Pixels to add: left, right, top, bottom."""
 
 WEIGHTS = {GT_FROM: WEIGHT_FROM, GT_TO: WEIGHT_TO}
-"""The field of weights that belongs to a field of labels."""
+"""Field of weights for each field of labels."""
 
 _taking_weights: WeakSet[nn.Module] = WeakSet()
 
@@ -33,14 +33,14 @@ _taking_weights: WeakSet[nn.Module] = WeakSet()
 def label_views(
     data_samples: Sequence[SegDataSample] | None, field: str, padding: Padding
 ) -> list[SegDataSample]:
-    """Return samples that show one label as ``gt_sem_seg``, where mmseg's heads look for it.
+    """Return new samples that hold one label as ``gt_sem_seg``, the field of mmseg's heads.
 
-    They are new samples; the given ones are not changed.
+    The given samples are not changed.
 
     Args:
-        data_samples: One a pair.
+        data_samples: One sample for each pair.
         field: Name of the label, of shape (1, H, W) in each sample.
-        padding: Pixels that were added to the images; they are ignored.
+        padding: Pixels that were added to the images; their labels are ignored.
 
     Raises:
         ValueError: A sample lacks the label.
@@ -49,8 +49,8 @@ def label_views(
     for sample in data_samples or [None]:
         if sample is None or field not in sample:
             raise ValueError(
-                f'training needs the label {field} in every data sample; '
-                'is tfinet_mm.LoadPairAnnotations in the train pipeline?'
+                f'training needs the label {field} in every data sample, which this batch lacks; '
+                'load it with tfinet_mm.LoadPairAnnotations in the train pipeline'
             )
         label = F.pad(getattr(sample, field).data, padding, value=IGNORE_INDEX)
         views.append(SegDataSample(metainfo=sample.metainfo, gt_sem_seg=PixelData(data=label)))
@@ -63,8 +63,8 @@ def pixel_weights(
     """Return the weights of the pixels of one label.
 
     Args:
-        data_samples: One a pair, each with the label.
-        field: Name of the label; see :data:`WEIGHTS` for that of its weights.
+        data_samples: One sample for each pair, with the label.
+        field: Name of the label; :data:`WEIGHTS` has the name of its weights.
         padding: Pixels that were added to the images.
 
     Returns:
@@ -86,9 +86,9 @@ def pixel_weights(
         if weight.shape != label.shape:
             raise ValueError(
                 f'{name} is {tuple(weight.shape)}, but {field} is {tuple(label.shape)}; a '
-                'transform treats them differently: is the map of weights in seg_fields?'
+                'transform treats them differently; list the map of weights in seg_fields'
             )
-        # Transforms that fill corners write 255 into every map they know as a label.
+        # Transforms that fill corners write 255 into every map in seg_fields, weights too.
         weight = weight.masked_fill(label == IGNORE_INDEX, 0)
         weights.append(F.pad(weight, padding).squeeze(0))
     stacked = torch.stack(weights)
@@ -110,15 +110,15 @@ def head_losses(
     """Return the losses of one head by name.
 
     Args:
-        prefix: Text before each name, followed by a dot.
+        prefix: Text in front of each name, joined by a dot.
         head: A head of mmseg, a ``BaseDecodeHead``.
         logits: Output of the head.
-        views: Samples with the label as ``gt_sem_seg``, one a pair.
-        weight: Weight of each pixel (N, H, W). Each loss defines its weighted
-            mean: ``SemanticCELoss`` divides by the sum of weights.
+        views: Samples with the label as ``gt_sem_seg``, one for each pair.
+        weight: Weight of each pixel (N, H, W), 0 or more. Each loss defines its
+            weighted mean: ``SemanticCELoss`` divides by the sum of weights.
 
     Raises:
-        ValueError: There are weights, and the head or one of its losses takes none.
+        ValueError: Weights are given, but the head or one of its losses takes none.
     """
     if weight is None:
         losses = head.loss_by_feat(logits, views)
@@ -135,7 +135,7 @@ def head_losses(
 
 
 class _WeightSampler:
-    """Pixel sampler that returns known weights, times those of the head's own sampler."""
+    """Pixel sampler that returns given weights, times those of the head's own sampler."""
 
     def __init__(self, weight: Tensor, sampler: Any) -> None:
         self.weight = weight
@@ -163,8 +163,8 @@ def _weighing(head: Any, weight: Tensor) -> Iterator[_WeightSampler]:
 def _check_takes_weights(head: Any, device: torch.device) -> None:
     """Refuse a head with a loss that ignores the weights of pixels, after one trial.
 
-    Several of mmseg's losses accept weights and leave them unused, or want one for
-    each sample, so their signature doesn't tell.
+    Several of mmseg's losses accept weights without using them, or take one for each
+    sample, so their signature isn't enough.
     """
     if head in _taking_weights:
         return
