@@ -73,7 +73,7 @@ def list_folder(folder: PathLike, suffixes: Sequence[str]) -> FolderFiles:
     """Return all files of a folder and its sub-folders that end in one of the suffixes.
 
     Args:
-        folder: Where to look.
+        folder: Folder to list.
         suffixes: Endings such as '.png', in upper or lower case. Hidden files are skipped, and
             so is ``lost+found``, which file systems create.
 

@@ -217,7 +217,7 @@ def keep(
         confidence: Their confidence in 0..LEVELS, (H, W) uint16.
         thresholds: Least confidence of each class in 0..LEVELS, (K,).
         change: P(changed) in 0..LEVELS, (H, W) uint16.
-        max_change_prob: Where P(changed) is above this, 0..1, no class is kept.
+        max_change_prob: Highest P(changed), 0..1, at which a class is kept.
 
     Returns:
         (H, W) uint8, 0 where no class is kept.

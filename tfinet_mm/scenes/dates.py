@@ -49,7 +49,8 @@ class SceneDate:
 
     Attributes:
         grid: Its pixels on the ground.
-        placed_by: What places it in place of a transform, such as control points; else None.
+        placed_by: Name of the means that places it without a transform, such as control points,
+            or None.
         tags: Scale and offset of each band that is read.
     """
 

@@ -275,7 +275,7 @@ def with_validity(
         transform: Its transform there.
         bands: The bands, counted from 1.
         alpha: Number of its transparency band, if any.
-        masked: Whether the file has a mask.
+        masked: The file has a mask.
         nodata: The value without data of each of ``bands``.
         strict: A pixel is not valid where any band is nodata; else where all are.
     """
