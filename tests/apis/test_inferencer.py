@@ -265,7 +265,7 @@ def test_pictures_that_do_not_fit(member, image, tmp_path):
         (good, image(2, 41), ImageFormatError, r'agree in width, height.*56 x 41'),
         (good, image(2, bands=4), ImageFormatError, 'the image after has 4 bands, expected 3'),
         (good[..., 0], good, ImageFormatError, r'the image before has 1 band,.*SCDInferencer'),
-        (good / 255, good / 255, ImageFormatError, r'float64 from 0.0 to .*expected 8 bit.*SCDInferencer'),
+        (good / 255, good / 255, ImageFormatError, r'float64 from 0.*8 bit.*SCDInferencer'),
         (good[None], good, ImageFormatError, r'shape \(1, 40, 56, 3\).*as a list'),
         (good[:0], good[:0], ImageFormatError, r'shape \(0, 56, 3\)'),
         ([good], [], ValueError, 'got 1 before and 0 after'),

@@ -112,7 +112,7 @@ class LoadImagePair(BaseTransform):
         if values.ndim != 3 or 0 in values.shape:
             raise ImageFormatError(
                 f'{name} is an array of shape {image.shape}, expected (height, width, bands); '
-                'give each image as an array of its own'
+                'give several images as a list of arrays'
             )
         if values.dtype.kind not in 'buif':
             raise ImageFormatError(
