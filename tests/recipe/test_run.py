@@ -74,7 +74,7 @@ def test_all_stages_run_once_and_in_order(done_before, done):
 
 
 def test_commands_are_printed_to_be_copied(short):
-    """What is printed before a stage does the same when it is pasted into a shell."""
+    """Paste the line that is printed before a stage into a shell: it does the same."""
     printed = short.run('--until', 'train/one')
     assert short.calls == ['train one']
     assert '[1/3] train/one\n' in printed

@@ -110,7 +110,7 @@ def test_nodata_of_either_date(scene, smooth, network, staged, tmp_path):
     shown = [window for window in windows if not invalid[window.slices()].all()]
     assert len(shown) < len(windows)
     assert sum(shape[0] for shape in inferencer.seen) == len(shown)
-    # Next to the wedge it looks as it would if the scene went on: within the sight of two
+    # Next to the wedge the result is as if the scene continued: within the sight of two
     # pixels it sees its own surroundings repeated, not black.
     predict_scene(
         network(), *(scene(f'f{i}', smooth(HEIGHT, WIDTH, i)) for i in (1, 2)), tmp_path / 'full'

@@ -20,7 +20,7 @@ from tfinet_mm.apis.loading import (
     inference_steps,
     read_config,
 )
-from tfinet_mm.apis.views import default_views
+from tfinet_mm.apis.views import list_views
 from tfinet_mm.checkpoints.addresses import read_checkpoint
 from tfinet_mm.checkpoints.contents import trained_classes
 from tfinet_mm.checkpoints.shipped import SUFFIX
@@ -122,7 +122,7 @@ def _config_of_predicting(cfg: Config) -> dict[str, Any]:
         test_pipeline=with_paths(inference_steps(cfg)),
     )
     if cfg.get('default_tta') is not None:
-        default_views(cfg.default_tta)
+        list_views(cfg.default_tta, 'default_tta')
     kept = {key: _without_training(value) for key, value in plain.items() if value is not None}
     try:
         return json.loads(json.dumps(kept, allow_nan=False))

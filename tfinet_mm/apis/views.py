@@ -34,13 +34,15 @@ def find_augmentation(cfg: Config, tta: Augmentation) -> dict[str, Any] | None:
         either of which may be missing; None for predictions as they are.
 
     Raises:
-        ValueError: ``default_tta`` of the config isn't such a dictionary.
+        ValueError: ``tta``, or ``default_tta`` of the config, isn't a dictionary of these,
+            or a transform or a scale can't be.
     """
     if tta is None:
         return _default_augmentation(cfg)
     if tta is False:
         return None
     if isinstance(tta, Mapping):
+        list_views(tta, 'tta')
         return dict(tta)
     if tta is True:
         return {k: v for k, v in (cfg.get('tta_model') or {}).items() if k in VIEW_KEYS}
@@ -51,7 +53,7 @@ def _default_augmentation(cfg: Config) -> dict[str, Any] | None:
     default = cfg.get('default_tta')
     if default is None:
         return None
-    views = default_views(default)
+    views = list_views(default, 'default_tta')
     if len(views) > 1 and get_dist_info()[0] == 0:
         print_log(
             f'Each prediction is the mean of {len(views)} views ({", ".join(views)}), as the '
@@ -61,18 +63,26 @@ def _default_augmentation(cfg: Config) -> dict[str, Any] | None:
     return dict(default)
 
 
-def default_views(default: Any) -> list[str]:
-    """Return the names of the views that ``default_tta`` of a config asks for.
+def list_views(views: Any, name: str) -> list[str]:
+    """Return the names of the views that a dictionary asks for.
+
+    Args:
+        views: ``transforms``, six by default, and ``scales``, 1 by default.
+        name: Name of the option, for the message.
 
     Raises:
-        ValueError: It isn't a dictionary of ``transforms`` and ``scales``, or one can't be.
+        ValueError: It isn't such a dictionary, or a transform or a scale can't be.
+
+    Example:
+        >>> list_views(dict(transforms=['identity'], scales=[0.5, 1.0]), 'default_tta')
+        ['identity x 0.5', 'identity']
     """
-    if not isinstance(default, Mapping) or set(default) - set(VIEW_KEYS):
+    if not isinstance(views, Mapping) or set(views) - set(VIEW_KEYS):
         raise ValueError(
-            'default_tta must be a dictionary of transforms and scales, such as '
-            f"dict(transforms=['identity'], scales=[0.5, 1.0, 2.0]), got {default!r}"
+            f'{name} must be a dictionary of transforms and scales, such as '
+            f"dict(transforms=['identity'], scales=[0.5, 1.0, 2.0]), got {views!r}"
         )
     return view_names(
-        check_transforms(default.get('transforms', TTA_TRANSFORMS)),
-        check_scales(default.get('scales', (1.0,))),
+        check_transforms(views.get('transforms', TTA_TRANSFORMS)),
+        check_scales(views.get('scales', (1.0,))),
     )
