@@ -57,6 +57,8 @@ def test_scores_are_those_of_the_summed_counts():
         'change/precision',
         'change/recall',
         'change/F1',
+        'change/IoU',
+        'change/OA',
     ]
 
 
