@@ -31,7 +31,7 @@ from tfinet_mm.errors import ConfigError
 from tfinet_mm.io.images import image_size
 from tfinet_mm.io.label_files import read_stored_label
 from tfinet_mm.registry import DATASETS
-from tfinet_mm.structures import ClassTable
+from tfinet_mm.structures import CHANGE_ONLY, ClassTable
 from tfinet_mm.utils.command import is_expected, message_of
 from tfinet_mm.utils.config.values import is_whole
 
@@ -140,8 +140,9 @@ class SCDDataset(BaseDataset):
         data_prefix: Folders under the keys ``img_path_from``, ``img_path_to``,
             ``seg_map_path_from``, ``seg_map_path_to`` and ``seg_map_path``
             (change masks). Keys left out have the defaults im1, im2, label1,
-            label2 and no mask. None means no such folder; a data set without labels
-            is for prediction and needs ``test_mode``.
+            label2 and no mask. None means no such folder. Change masks alone train and
+            score change; a data set without any labels is for prediction and needs
+            ``test_mode``.
         ann_file: List file, one name a line, with or without suffix. Empty
             takes all files of the folders, which then need the same names in each.
         img_suffix: Suffix, or several, of the images; or a dictionary of them for each key
@@ -149,7 +150,8 @@ class SCDDataset(BaseDataset):
             ``dict(img_path_from='_pre.png', img_path_to='_post.png')``.
         seg_map_suffix: Suffix, or several, of the labels and masks; or a dictionary.
         semantic_classes: K + 1 names, the first for "unchanged". The default
-            is the one of ``metainfo``, or else of the Python class.
+            is the one of ``metainfo``, or else of the Python class, or else, with change
+            masks alone, "unchanged" and "changed".
         semantic_palette: K + 1 RGB colours in the same order.
         label_semantics: 'semantic_change' (classes where something changed) or
             'land_cover' (classes everywhere, and a change mask), see
@@ -210,7 +212,9 @@ class SCDDataset(BaseDataset):
         **kwargs: Any,
     ) -> None:
         """See the class."""
-        self.class_table = self._class_table(metainfo, semantic_classes, semantic_palette)
+        self.class_table = self._class_table(
+            metainfo, semantic_classes, semantic_palette, data_prefix
+        )
         self._suffixes = {
             **_by_role(img_suffix, 'img_suffix', IMAGE_ROLES),
             **_by_role(seg_map_suffix, 'seg_map_suffix', (*SEMANTIC_ROLES, CHANGE_ROLE)),
@@ -243,6 +247,7 @@ class SCDDataset(BaseDataset):
         metainfo: Mapping[str, Any] | None,
         classes: Sequence[str] | None,
         palette: Sequence[Sequence[int]] | None,
+        prefix: Mapping[str, str | None] | None,
     ) -> ClassTable:
         if metainfo is not None and not isinstance(metainfo, Mapping):
             raise ValueError(f'metainfo has to be a dictionary, got {metainfo!r}')
@@ -251,6 +256,8 @@ class SCDDataset(BaseDataset):
             stated['semantic_classes'] = classes
         if palette is not None:
             stated['semantic_palette'] = palette
+        if not {'semantic_classes', 'semantic_palette'} & set(stated) and _only_change(prefix):
+            return CHANGE_ONLY
         return ClassTable.from_metainfo(stated)
 
     def _label_spec(self, semantics: str, storage: str, change_storage: str) -> LabelSpec:
@@ -278,10 +285,11 @@ class SCDDataset(BaseDataset):
         semantic = [role for role in SEMANTIC_ROLES if role in folders]
         if len(semantic) == 1:
             raise ValueError(f'data_prefix has {semantic[0]} only; give both dates or neither')
-        if not semantic and not test_mode:
+        if not semantic and CHANGE_ROLE not in folders and not test_mode:
             raise ValueError(
-                'data_prefix has no semantic labels, which training needs; set test_mode=True for '
-                'a data set to predict on'
+                'data_prefix has no labels, which training needs: semantic labels of both dates '
+                '(seg_map_path_from, seg_map_path_to), change masks (seg_map_path) or both; set '
+                'test_mode=True for a data set to predict on'
             )
         if semantic and self.label_spec.semantics == 'land_cover' and CHANGE_ROLE not in folders:
             raise ValueError(
@@ -295,6 +303,11 @@ class SCDDataset(BaseDataset):
             for role in (*IMAGE_ROLES, *SEMANTIC_ROLES, CHANGE_ROLE)
             if role in folders
         }
+
+    @property
+    def change_only(self) -> bool:
+        """True if the pairs have change masks and no land cover."""
+        return _only_change({role: self.data_prefix.get(role) for role in LABEL_ROLES.values()})
 
     def source_name(self, name: str) -> str:
         """Return the scene that a pair shows; a fold never splits the pairs of a scene."""
@@ -503,6 +516,14 @@ class SCDDataset(BaseDataset):
         info['label_spec'] = self.label_spec
         info['seg_fields'] = []
         return info
+
+
+def _only_change(prefix: Mapping[str, str | None] | None) -> bool:
+    """Return whether folders include change masks and explicitly no semantic labels."""
+    folders = prefix if isinstance(prefix, Mapping) else {}
+    return folders.get(CHANGE_ROLE) is not None and all(
+        folders.get(role, '') is None for role in SEMANTIC_ROLES
+    )
 
 
 def _checked_fold(fold: Mapping[str, Any] | None) -> dict[str, Any] | None:

@@ -11,9 +11,17 @@ from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from tfinet_mm.checkpoints.weights import unwrapped
 from tfinet_mm.errors import LabelValueError
 from tfinet_mm.registry import HOOKS
-from tfinet_mm.structures import GT_CHANGE, GT_FROM, GT_TO, IGNORE_INDEX
+from tfinet_mm.structures import (
+    ALL_ROLES,
+    GT_CHANGE,
+    GT_FROM,
+    GT_TO,
+    IGNORE_INDEX,
+    LAND_COVER_ROLE,
+)
 
 FIELDS = {
     GT_CHANGE: 'change',
@@ -58,6 +66,9 @@ class LabelCheckHook(Hook):
       none changed, or if no pixel changed its class though there are several
       classes. (Land cover may be labelled in few pairs, if few pairs changed.)
 
+    Land cover isn't looked for in a training of change alone, see
+    :class:`~tfinet_mm.engine.hooks.LandCoverHook`.
+
     Args:
         iterations: Number of iterations before the first check, which comes after
             one pass over the data at the latest.
@@ -74,6 +85,7 @@ class LabelCheckHook(Hook):
             raise ValueError(f'iterations must be 1 or more, got {iterations}')
         self.iterations = iterations
         self._missing = set(FIELDS)
+        self._needed = tuple(FIELDS)
         self._seen_kinds: set[str] = set()
         self._first = 'unknown file'
         self._seen = 0
@@ -89,6 +101,8 @@ class LabelCheckHook(Hook):
         """Look for labels in the batch, and check those of all ranks when it is time."""
         if self._done or data_batch is None:
             return
+        if not self._seen and runner is not None:
+            self._needed = needed_fields(runner)
         samples: Sequence[Any] = data_batch.get('data_samples') or []
         if samples and not self._seen:
             meta = samples[0].metainfo
@@ -124,12 +138,14 @@ class LabelCheckHook(Hook):
         all_reduce(found)
         counts, kinds = found.tolist()[: len(FIELDS)], found.tolist()[len(FIELDS) :]
         seen = {kind for kind, count in zip(KINDS, kinds, strict=True) if count}
-        missing = [what for what, count in zip(FIELDS.values(), counts, strict=True) if not count]
+        count_of = dict(zip(FIELDS, counts, strict=True))
+        missing = [FIELDS[field] for field in self._needed if not count_of[field]]
+        covered = len(self._needed) == 1 or any(counts[1:])
         if not missing and (whole_pass or seen.issuperset(KINDS)):
             self._done = True
             self._check_kinds(seen)
             return
-        if not whole_pass and any(counts) and not (CHANGED in seen and not any(counts[1:])):
+        if not whole_pass and any(counts) and not (CHANGED in seen and not covered):
             return
         self._done = True
         raise LabelValueError(
@@ -150,6 +166,12 @@ class LabelCheckHook(Hook):
                     f'{NEEDED[kind]} The first file is {self._first}; run tools/check_dataset.py '
                     'on the config'
                 )
+
+
+def needed_fields(runner: Runner) -> tuple[str, ...]:
+    """Return the fields of labels that a training needs: all, or change alone."""
+    roles = getattr(unwrapped(runner.model), 'trained_roles', ALL_ROLES)
+    return tuple(FIELDS) if LAND_COVER_ROLE in roles else (GT_CHANGE,)
 
 
 KINDS = (UNCHANGED, CHANGED, DIFFERENT, SEVERAL)
