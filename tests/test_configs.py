@@ -34,7 +34,7 @@ CONFIGS = sorted(
     if '_base_' not in path.parts and not path.stem.startswith(('ensemble_', 'recipe_'))
 )
 CONFIGS += sorted(ABLATIONS + path.name for path in (ROOT / ABLATIONS).glob('*.py'))
-NUM_CLASSES = {'landsat': 4, 'hrscd': 5}
+NUM_CLASSES = {'landsat': 4, 'hrscd': 5, 'change-masks': 1}
 # Training a step takes seconds on the others, so daily tests take one of each kind.
 LARGE = {'senseearth/pspnet_hrnet40_lightweight.py'}
 DAILY = [
@@ -76,7 +76,7 @@ def make_sample(num_classes, size):
 
 def test_the_configs_a_user_expects_are_there():
     expected = {'tfinet_r18.py', 'published/tfinet_r18.py', 'demo/tfinet_r18_synthetic.py'}
-    expected |= {'demo/tfinet_lite0_fpn_finetune.py'}
+    expected |= {'demo/tfinet_lite0_fpn_finetune.py', 'tfinet_lite0_fpn_change-masks.py'}
     expected |= {f'tfinet_hrnet{width}.py' for width in (18, 40)}
     expected |= {f'tfinet_hrnet18_{data}.py' for data in ('landsat-scd', 'hrscd')}
     expected |= {

@@ -122,7 +122,8 @@ def layer_that_needs_two(loader: DataLoader[Any], model: nn.Module) -> str | Non
     try:
         with preserved_randomness(), _watched(network, found), torch.no_grad():
             data = collate([loader.dataset[_first(loader.dataset)]])
-            data['data_samples'] = with_land_cover(data['data_samples'])
+            if 'data_samples' in data:
+                data['data_samples'] = with_land_cover(data['data_samples'])
             network._run_forward(network.data_preprocessor(data, True), mode='loss')
     except Exception as error:
         print_log(

@@ -170,7 +170,8 @@ class LabelCheckHook(Hook):
 
 def needed_fields(runner: Runner) -> tuple[str, ...]:
     """Return the fields of labels that a training needs: all, or change alone."""
-    roles = getattr(unwrapped(runner.model), 'trained_roles', ALL_ROLES)
+    model: Any = getattr(runner, 'model', None)
+    roles = getattr(unwrapped(model), 'trained_roles', ALL_ROLES)
     return tuple(FIELDS) if LAND_COVER_ROLE in roles else (GT_CHANGE,)
 
 

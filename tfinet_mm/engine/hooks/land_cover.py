@@ -79,7 +79,6 @@ class LandCoverHook(Hook):
     def before_test(self, runner: Runner) -> None:
         """Warn of predictions of land cover that were never trained."""
         network: Any = unwrapped(runner.model)
-        network = getattr(network, 'module', network)
         tested = getattr(network, 'trained_roles', self._tested)
         if LAND_COVER_ROLE in self._tested and LAND_COVER_ROLE in tested:
             return
