@@ -469,11 +469,12 @@ def test_the_schedule_of_senseearth(name):
 
 @pytest.mark.parametrize('name', CONFIGS)
 def test_hooks_of_every_run(name):
-    """The best checkpoint is chosen by Score, and classes are compared before a run starts."""
+    """Score, or change without land cover, chooses the best checkpoint; classes are compared."""
     cfg = _load(name)
     types = [hook.type for hook in cfg.default_hooks.values()]
     assert {'tfinet_mm.ClassCheckHook', 'tfinet_mm.LabelCheckHook'} <= set(types)
-    assert cfg.default_hooks.checkpoint.save_best == 'Score'
+    best = 'change/IoU' if 'change-masks' in name else 'Score'
+    assert cfg.default_hooks.checkpoint.save_best == best
     assert cfg.default_hooks.checkpoint.rule == 'greater'
 
 

@@ -48,6 +48,12 @@ def change_only_pairs(dataset: Any) -> tuple[int, int]:
     return sum(one for one, _ in found), sum(every for _, every in found)
 
 
+def roles_of(dataset: Any) -> tuple[str, ...]:
+    """Return what a data set trains: ``'land_cover'`` and ``'change'``, or change alone."""
+    change_only, pairs = change_only_pairs(dataset)
+    return (CHANGE_ROLE,) if change_only and change_only == pairs else ALL_ROLES
+
+
 def set_trained_roles(model: nn.Module, dataset: Any) -> tuple[str, ...]:
     """Let a detector train change alone if no pair of a data set has land cover.
 
@@ -56,10 +62,9 @@ def set_trained_roles(model: nn.Module, dataset: Any) -> tuple[str, ...]:
         dataset: The data set of the training.
 
     Returns:
-        What is trained: ``'land_cover'`` and ``'change'``, or the latter alone.
+        What is trained, see :func:`roles_of`.
     """
-    change_only, pairs = change_only_pairs(dataset)
-    roles = (CHANGE_ROLE,) if change_only and change_only == pairs else ALL_ROLES
+    roles = roles_of(dataset)
     network: Any = unwrapped(model)
     if hasattr(network, 'trained_roles'):
         network.trained_roles = roles

@@ -11,11 +11,10 @@ from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from tfinet_mm.checkpoints.weights import unwrapped
+from tfinet_mm.engine.land_cover import roles_of
 from tfinet_mm.errors import LabelValueError
 from tfinet_mm.registry import HOOKS
 from tfinet_mm.structures import (
-    ALL_ROLES,
     GT_CHANGE,
     GT_FROM,
     GT_TO,
@@ -170,9 +169,9 @@ class LabelCheckHook(Hook):
 
 def needed_fields(runner: Runner) -> tuple[str, ...]:
     """Return the fields of labels that a training needs: all, or change alone."""
-    model: Any = getattr(runner, 'model', None)
-    roles = getattr(unwrapped(model), 'trained_roles', ALL_ROLES)
-    return tuple(FIELDS) if LAND_COVER_ROLE in roles else (GT_CHANGE,)
+    dataset = getattr(runner.train_dataloader, 'dataset', None)
+    land_cover = dataset is None or LAND_COVER_ROLE in roles_of(dataset)
+    return tuple(FIELDS) if land_cover else (GT_CHANGE,)
 
 
 KINDS = (UNCHANGED, CHANGED, DIFFERENT, SEVERAL)
