@@ -30,6 +30,7 @@ val_dataloader = dict(**loader, batch_size=1, dataset=pairs)
 test_dataloader = dict(**loader, batch_size=1, dataset=pairs)
 train_cfg = dict(max_epochs=2)
 randomness = dict(seed=1)
+custom_hooks = [dict(type='tfinet_mm.MeanTeacherHook', warmup=1, by_epoch=False, threshold=0.2)]
 """
 # Training pairs with land cover beside those of the base, whose classes they share.
 MIXED = """
@@ -59,7 +60,6 @@ val_dataloader = held_out
 test_dataloader = held_out
 train_cfg = dict(max_epochs=1)
 val_evaluator = dict(resamples=10)
-custom_hooks = [dict(type='tfinet_mm.MeanTeacherHook', warmup=1, by_epoch=False, threshold=0.2)]
 """
 
 
@@ -126,7 +126,9 @@ def test_change_is_trained_scored_and_predicted_from_masks_alone(
     out = run(tools / 'train.py', change_config, '--work-dir', tmp_path / 'work')
     assert 'Land cover is not annotated in any training pair: only change is trained' in out
     assert 'save_best=Score: no validation pair has annotated land cover' in out
+    assert 'MeanTeacherHook labels land cover, which no training pair has' in out
     assert 'semantic_from' not in out
+    assert 'pseudo_share' not in out
     assert 'change.loss_bce' in out
     (best,) = (tmp_path / 'work').glob('best_change_IoU_epoch_*.pth')
     assert load_checkpoint_file(best)['meta']['trained_roles'] == ['change']
