@@ -39,13 +39,17 @@ class LabelSpec:
             'rgb', see :func:`~tfinet_mm.io.labels.read_semantic_label`.
         change_storage: Storage of the change mask: 'auto', '0/1', '0/255', 'palette', see
             :func:`~tfinet_mm.io.change_masks.read_change_mask`, or 'semantic':
-            a semantic label, changed wherever it holds a class.
+            a semantic label, changed wherever it holds a class; or 'soft': grey levels or
+            probabilities, see :func:`~tfinet_mm.io.soft_masks.read_soft_mask`.
         transitions: For one label file of transitions t = 0..T for both dates,
             the classes (from, to) of each t; else None.
         unchanged_value: Index that stands for "unchanged" in semantic labels: 0, or 255, of
             labels in which nothing is ignored.
         colour_tolerance: Largest difference of a colour from a class colour, 0..127.
         unknown_colours: 'error', or 'ignore' for pixels of no class colour.
+        mask_threshold: Level (above 0, at most 1) from which a soft mask means changed.
+        mask_margin: Distance (at least 0, below 0.5) from the threshold up to which a level of
+            a soft mask is ignored; 0 ignores none.
         storages: Storage of each role as the data set decided it, see
             :mod:`tfinet_mm.datasets.label_contract`. A role that is missing here is decided for
             each file alone.
@@ -62,6 +66,8 @@ class LabelSpec:
     unchanged_value: int = 0
     colour_tolerance: int = 0
     unknown_colours: str = 'error'
+    mask_threshold: float = 0.5
+    mask_margin: float = 0.0
     storages: Mapping[str, LabelStorage] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -76,6 +82,7 @@ class LabelSpec:
             if value not in known:
                 raise ValueError(f'{name} has to be one of {known}, got {value!r}')
         self.semantic_storage()  # This checks the tolerance.
+        self.mask_storage()
 
     def semantic_storage(self, role: str = '') -> LabelStorage:
         """Return the storage of the semantic labels of a role, as decided or else as stated."""
@@ -83,6 +90,13 @@ class LabelSpec:
             self.storage, self.unchanged_value, self.colour_tolerance, self.unknown_colours
         )
         return self.storages.get(role, stated)
+
+    def mask_storage(self) -> LabelStorage:
+        """Return the storage of change masks, as decided or else as stated."""
+        stated = LabelStorage(
+            self.change_storage, threshold=self.mask_threshold, margin=self.mask_margin
+        )
+        return self.storages.get(CHANGE, stated)
 
 
 class PairLabels(NamedTuple):
@@ -230,7 +244,7 @@ def read_pair_labels(info: dict[str, Any], spec: LabelSpec) -> LoadedLabels:
 
 def _read_mask(path: str, spec: LabelSpec, window: Any) -> LabelMap:
     if spec.change_storage != 'semantic':
-        return read_change_mask(path, spec.storages.get(CHANGE, spec.change_storage), window)
+        return read_change_mask(path, spec.mask_storage(), window)
     label = read_semantic_label(path, spec.table, spec.semantic_storage(CHANGE), window)
     changed = (label.values > 0).astype(np.uint8)
     changed[label.values == IGNORE_INDEX] = IGNORE_INDEX

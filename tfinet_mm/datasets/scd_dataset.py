@@ -157,7 +157,11 @@ class SCDDataset(BaseDataset):
             'land_cover' (classes everywhere, and a change mask), see
             :class:`~tfinet_mm.datasets.annotations.LabelSpec`.
         label_storage: 'auto' (decided from all files), 'index', 'palette' or 'rgb'.
-        change_storage: 'auto' (decided from all files), '0/1', '0/255', 'palette' or 'semantic'.
+        change_storage: 'auto' (decided from all files), '0/1', '0/255', 'palette', 'semantic'
+            or 'soft' (grey levels 0..255 or real numbers 0..1).
+        mask_threshold: Level (above 0, at most 1) from which a soft mask means changed.
+        mask_margin: Distance (at least 0, below 0.5) from the threshold up to which a level of
+            a soft mask is ignored; 0 ignores none.
         unchanged_value: Index for "unchanged" in semantic labels: 0, or 255.
         colour_tolerance: Largest difference (0..127, in the band that differs most) at which a
             colour still counts as a class colour.
@@ -201,6 +205,8 @@ class SCDDataset(BaseDataset):
         unchanged_value: int = 0,
         colour_tolerance: int = 0,
         unknown_colours: str = 'error',
+        mask_threshold: float = 0.5,
+        mask_margin: float = 0.0,
         key_pattern: str | Mapping[str, str] | None = None,
         fold: Mapping[str, Any] | None = None,
         window: Sequence[int] | int | None = None,
@@ -231,6 +237,8 @@ class SCDDataset(BaseDataset):
             unchanged_value=unchanged_value,
             colour_tolerance=colour_tolerance,
             unknown_colours=unknown_colours,
+            mask_threshold=mask_threshold,
+            mask_margin=mask_margin,
         )
         super().__init__(
             ann_file=ann_file,

@@ -50,7 +50,9 @@ class StoredLabel(NamedTuple):
     inverted: bool = False
 
 
-def read_stored_label(path: PathLike, window: Sequence[int] | None = None) -> StoredLabel:
+def read_stored_label(
+    path: PathLike, window: Sequence[int] | None = None, real_numbers: bool = False
+) -> StoredLabel:
     """Read a label file as it is stored, without turning indices into colours.
 
     PNG, BMP and WebP files are read by Pillow, TIFF files by rasterio (the window only).
@@ -58,6 +60,7 @@ def read_stored_label(path: PathLike, window: Sequence[int] | None = None) -> St
     Args:
         path: The file.
         window: (left, top, width, height) in pixels, by default the whole file.
+        real_numbers: Read rasters of real numbers too, which soft masks may hold.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -71,7 +74,7 @@ def read_stored_label(path: PathLike, window: Sequence[int] | None = None) -> St
     if head.startswith(JPEG_MAGIC):
         raise lossy_error(path, 'a JPEG file')
     if not is_common_format(head):
-        return _read_raster_label(path, window)
+        return _read_raster_label(path, window, real_numbers)
     if head.startswith(b'RIFF') and is_lossy_webp(path):
         raise lossy_error(path, 'a WebP file compressed with loss')
     with open_picture(path, 'a label', LabelFormatError) as image:
@@ -141,7 +144,9 @@ def _without_alpha(pixels: np.ndarray, path: PathLike) -> np.ndarray:
     return pixels[..., :3]
 
 
-def _read_raster_label(path: PathLike, window: Sequence[int] | None) -> StoredLabel:
+def _read_raster_label(
+    path: PathLike, window: Sequence[int] | None, real_numbers: bool
+) -> StoredLabel:
     if Path(path).suffix.lower() in ('.png', '.bmp', '.webp'):
         raise LabelFormatError(
             f'{path} is not of the type of its name: it starts with {read_head(path)!r}; rename '
@@ -149,7 +154,7 @@ def _read_raster_label(path: PathLike, window: Sequence[int] | None) -> StoredLa
         )
     with open_rasterio(path, 'a label', LabelFormatError) as raster:
         _check_lossless(path, raster)
-        _check_plain_numbers(path, raster)
+        _check_plain_numbers(path, raster, real_numbers)
         box, size = None, (raster.height, raster.width)
         if window is not None:
             checked = check_window(path, window, raster.width, raster.height)
@@ -213,12 +218,16 @@ def _check_lossless(path: PathLike, raster: Any) -> None:
                     _check_lossless(source, inner)
 
 
-def _check_plain_numbers(path: PathLike, raster: Any) -> None:
+def _check_plain_numbers(path: PathLike, raster: Any, real_numbers: bool) -> None:
     dtype = np.dtype(raster.dtypes[0])
-    if dtype.kind not in 'ui' or raster.count not in (1, 3, 4):
+    kinds = 'uif' if real_numbers and raster.count == 1 else 'ui'
+    if dtype.kind not in kinds or raster.count not in (1, 3, 4):
+        soft = dtype.kind == 'f' and raster.count == 1
         raise LabelFormatError(
             f'{path} has {raster.count} bands of type {raster.dtypes[0]}, expected a label as one '
             'band of whole numbers or as three bands of colours; convert it to one of these'
+            + ', or set change_storage="soft" if it is a change mask of probabilities'
+            * soft
         )
     if any(scale != 1 for scale in raster.scales) or any(raster.offsets):
         raise LabelFormatError(
