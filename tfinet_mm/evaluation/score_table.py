@@ -72,8 +72,8 @@ def land_cover_note(counts: SCDConfusion, num_samples: int) -> str | None:
             'Only change is scored: no pair has annotated land cover, which all other scores need'
         )
     return (
-        f'{num_samples - change_only} of {num_samples} pairs have annotated land cover: the '
-        f'scores {", ".join(CHANGE_SCORES)} are over all pairs, all others over those'
+        f'{num_samples - change_only} of {num_samples} pairs have annotated land cover: scores of '
+        'change/ are over all pairs, all others over those'
     )
 
 
