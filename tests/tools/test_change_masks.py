@@ -215,6 +215,7 @@ def test_two_ranks(mixed, change_config, mixed_config, run, tools, tmp_path):
 CASE = ROOT.parent / 'shared/cases/06-change-mask-only'
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CASE.exists(), reason='needs the collected cases')
 def test_the_case_of_masks_in_a_config_with_land_cover(run, tools, load_tool, tmp_path):
     environment = {'CASE_DIR': str(tmp_path), 'PWD': str(ROOT)}
