@@ -145,8 +145,8 @@ def describe_training(dataset: Any, roles: Sequence[str]) -> str | None:
     change_only, pairs = change_only_pairs(dataset)
     if LAND_COVER_ROLE not in roles:
         return (
-            'Land cover is not annotated in any training pair: only change is trained. The losses '
-            'of land cover are left out, and its predictions mean nothing'
+            'Land cover is not annotated in any training pair: only change is trained, and the '
+            'losses of land cover are left out'
         )
     if change_only:
         return (

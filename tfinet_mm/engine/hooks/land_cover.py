@@ -57,7 +57,7 @@ class LandCoverHook(Hook):
         if LAND_COVER_ROLE not in self._roles:
             check_wrapper(runner.model)
         if (said := describe_training(dataset, self._roles)) is not None:
-            print_log(said, logger='current', level=logging.WARNING)
+            print_log(said, logger='current', level=logging.INFO)
         choose_best_by_change(runner)
 
     def before_train_iter(
