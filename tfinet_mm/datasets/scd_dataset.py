@@ -315,7 +315,9 @@ class SCDDataset(BaseDataset):
     @property
     def change_only(self) -> bool:
         """True if the pairs have change masks and no land cover."""
-        return _only_change({role: self.data_prefix.get(role) for role in LABEL_ROLES.values()})
+        folders = {role: self.data_prefix.get(role) for role in LABEL_ROLES.values()}
+        # A file of transitions holds land cover, whatever its role.
+        return _only_change(folders) and self.label_spec.transitions is None
 
     def source_name(self, name: str) -> str:
         """Return the scene that a pair shows; a fold never splits the pairs of a scene."""
