@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -17,10 +17,11 @@ from tfinet_mm.io.images import (
     check_regular,
     check_size,
     check_window,
+    decode_picture,
     import_rasterio,
     is_common_format,
-    open_picture,
     open_rasterio,
+    open_regular,
     read_head,
 )
 
@@ -67,14 +68,20 @@ def read_stored_label(path: PathLike, window: Sequence[int] | None = None) -> St
     check_regular(path)
     if Path(path).is_dir():
         raise LabelFormatError(f'{path} is a folder, expected a label file')
-    head = read_head(path)
-    if head.startswith(JPEG_MAGIC):
-        raise lossy_error(path, 'a JPEG file')
-    if not is_common_format(head):
-        return _read_raster_label(path, window)
-    if head.startswith(b'RIFF') and is_lossy_webp(path):
-        raise lossy_error(path, 'a WebP file compressed with loss')
-    with open_picture(path, 'a label', LabelFormatError) as image:
+    with open_regular(path) as (file, head):
+        if head.startswith(JPEG_MAGIC):
+            raise lossy_error(path, 'a JPEG file')
+        if is_common_format(head):
+            if head.startswith(b'RIFF') and is_lossy_webp(path):
+                raise lossy_error(path, 'a WebP file compressed with loss')
+            return _read_picture_label(path, file, head, window)
+    return _read_raster_label(path, window)
+
+
+def _read_picture_label(
+    path: PathLike, file: BinaryIO, head: bytes, window: Sequence[int] | None
+) -> StoredLabel:
+    with decode_picture(path, file, head, 'a label', LabelFormatError) as image:
         tiles = getattr(image, 'tile', None)
         bits, factor = SPREAD.get(tiles[0][3], (8, 1)) if tiles else (8, 1)
         if window is not None:
