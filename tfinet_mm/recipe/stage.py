@@ -18,10 +18,10 @@ from datetime import timedelta
 from pathlib import Path
 
 from tfinet_mm.errors import FolderInUseError, StageError, TFINetError
-from tfinet_mm.recipe.best import choose_best
 from tfinet_mm.recipe.state import BEGUN, Plan
 from tfinet_mm.recipe.table import write_results
 from tfinet_mm.utils.command import run_command
+from tfinet_mm.utils.files import whole_file
 
 
 def run_stage(plan: Plan, name: str) -> None:
@@ -55,7 +55,7 @@ def run_stage(plan: Plan, name: str) -> None:
                 _run(stage.command, manifest.held)
                 how = 'ended with exit code 0, but '
                 if stage.kind in ('train', 'retrain'):
-                    state['note'] = choose_best(plan.path(name), Path(str(stage.result)))
+                    state['note'] = link_best(plan.path(name), Path(str(stage.result)))
                     print(f'    {state["note"]}')
                 if not stage.has_result():
                     raise StageError(f'{stage.result} is missing or truncated')
@@ -81,6 +81,49 @@ def shown_command(command: Sequence[str]) -> str:
         found = shutil.which('python')
         program = 'python' if found and os.path.samefile(found, sys.executable) else sys.executable
     return shlex.join([program, *words])
+
+
+def link_best(folder: Path, link: Path) -> str:
+    """Give the best checkpoint of a training a name that doesn't depend on the epoch.
+
+    That is the ``best_*.pth`` with the highest score: a run that was killed may leave more than
+    one. Where the training validated nothing it is the newest.
+
+    Args:
+        folder: The training's folder.
+        link: Path that becomes a symbolic link to the checkpoint, or a copy where there are no
+            links.
+
+    Returns:
+        A sentence that names the checkpoint.
+
+    Raises:
+        StageError: The training has written no checkpoint.
+    """
+    found, text = sorted(folder.glob('best_*.pth')), 'the best checkpoint is'
+    # One alone needs no torch, which takes seconds to import.
+    if len(found) > 1:
+        found = [max(found, key=_best_score)]
+    elif not found:
+        from tfinet_mm.engine.resume import newest_checkpoint
+
+        # Trainings may leave the optimizer out.
+        if (newest := newest_checkpoint(folder, needed=('state_dict',))) is None:
+            raise StageError(f'the training has written no checkpoint to {folder}')
+        found, text = [newest], 'nothing was validated; the newest checkpoint is'
+    with whole_file(link) as partial:
+        try:
+            partial.symlink_to(os.path.relpath(found[0].resolve(), link.parent.resolve()))
+        except OSError:
+            shutil.copyfile(found[0], partial)
+    return f'{text} {found[0]}'
+
+
+def _best_score(path: Path) -> float:
+    from tfinet_mm.checkpoints.addresses import read_checkpoint
+
+    runtime = read_checkpoint(path).get('message_hub', {}).get('runtime_info', {})
+    return float(runtime.get('best_score', float('-inf')))
 
 
 def _run(command: Sequence[str], held: Sequence[int]) -> None:

@@ -52,7 +52,8 @@ def add_executor_options(parser: Any, jobs: str) -> None:
     parser.add_argument(
         '--executor',
         metavar='NAME',
-        help=f'executor of Snakemake that runs the {jobs}: local, slurm or another that is installed',
+        help=f'executor of Snakemake that runs the {jobs}: local, slurm or another that is '
+        'installed',
     )
     parser.add_argument(
         '--jobs',
