@@ -55,7 +55,8 @@ def run_stage(plan: Plan, name: str) -> None:
                 _run(stage.command, manifest.held)
                 how = 'ended with exit code 0, but '
                 if stage.kind in ('train', 'retrain'):
-                    state['note'] = link_best(plan.path(name), Path(str(stage.result)))
+                    folder = Path(plan.work_dir, name)
+                    state['note'] = link_best(folder, Path(str(stage.result)))
                     print(f'    {state["note"]}')
                 if not stage.has_result():
                     raise StageError(f'{stage.result} is missing or truncated')

@@ -90,10 +90,6 @@ class Plan:
         stages = {name: Stage(**stage) for name, stage in content.pop('stages').items()}
         return cls(**content, stages=stages)
 
-    def path(self, name: str) -> Path:
-        """Return the folder that a stage writes to."""
-        return Path(self.work_dir, name)
-
     def log(self, name: str) -> Path:
         """Return the file with the output of a stage."""
         return Path(self.work_dir, 'logs', f'{name}.log')
@@ -150,10 +146,11 @@ class Plan:
             number = 1
             while (target := Path(self.work_dir, 'replaced', name, str(number))).exists():
                 number += 1
-            stage = self.stages[name]
-            # What a preparation makes is the user's.
-            made = [] if stage.kind == 'prepare' else [self.path(name), Path(str(stage.result))]
-            for path in (*made, self.log(name)):
+            stage, made = self.stages[name], [self.log(name)]
+            if stage.kind != 'prepare':
+                # What a preparation makes is the user's.
+                made += [Path(self.work_dir, name), Path(str(stage.result))]
+            for path in made:
                 if os.path.lexists(path):
                     target.mkdir(parents=True, exist_ok=True)
                     shutil.move(path, target / path.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -59,10 +60,9 @@ def format_results(results: dict[str, Any]) -> str:
         f'| --- | --- |{" ---: |" * len(SCORES)}',
         *_rows(results['tests']),
     ]
-    kinds: dict[str, float] = {}
+    kinds: defaultdict[str, float] = defaultdict(float)
     for name, spent in results['seconds'].items():
-        kind = name.partition('/')[0].replace('test_tta', 'test')
-        kinds[kind] = kinds.get(kind, 0.0) + spent
+        kinds[name.partition('/')[0].removesuffix('_tta')] += spent
     parts = ', '.join(f'{kind} {_clock(spent)}' for kind, spent in kinds.items())
     total = f'Time: {_clock(sum(kinds.values()))}'
     return '\n'.join([*lines, '', f'{total} ({parts}).' if parts else f'{total}.', ''])
