@@ -16,7 +16,8 @@ from tfinet_mm.checkpoints.shipped import DEFAULT, is_shipped
 from tfinet_mm.checkpoints.shipped import SUFFIX as WEIGHTS_SUFFIX
 from tfinet_mm.engine.options import add_launch_options
 from tfinet_mm.engine.precision import add_amp_option
-from tfinet_mm.utils.command import add_config_options, add_traceback_option, count
+from tfinet_mm.utils.command import add_config_options, add_traceback_option
+from tfinet_mm.utils.snakemake import add_executor_options
 
 Value = TypeVar('Value')
 
@@ -83,7 +84,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     _add_network(parser.add_argument_group('the network'))
     _add_images(parser.add_argument_group('the images'))
     _add_scenes(parser.add_argument_group('scenes'))
-    _add_jobs(parser.add_argument_group('a job for each pair'))
+    add_executor_options(parser.add_argument_group('a job for each pair'), 'jobs')
     add_launch_options(parser)
     add_traceback_option(parser)
     # Elsewhere, "--" comes before words that begin with a dash.
@@ -166,20 +167,6 @@ def _add_network(group: Any) -> None:
         '--workers', type=int, default=2, help='threads that read ahead (default: 2)'
     )
     add_config_options(group)
-
-
-def _add_jobs(group: Any) -> None:
-    group.add_argument(
-        '--executor',
-        metavar='NAME',
-        help='executor of Snakemake that runs the jobs: local, slurm or another that is installed',
-    )
-    group.add_argument(
-        '--jobs',
-        type=count,
-        metavar='N',
-        help='jobs that run at once (default: 1 on this machine, elsewhere as many as can)',
-    )
 
 
 def _add_images(group: Any) -> None:
