@@ -337,8 +337,8 @@ def read_sample(folder: str | Path) -> dict[str, Any]:
 
 
 def _scene_folder(folder: Path, found: dict[str, Any]) -> Path | None:
-    """Return the folder of the scene, where it or the sample in it was moved too."""
-    for place in (Path(found['scene']), folder.parent):
+    """Return the folder of the scene: that around the sample, or else where it was."""
+    for place in (folder.resolve().parent, Path(found['scene'])):
         with suppress(OSError):
             if all((place / name).is_file() for name in MAPS):
                 return place
