@@ -114,7 +114,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     args = parse_args(argv)
     if args.word == 'estimate':
         made = estimate_scene(args.folder, args.labels, allow_missing=args.allow_missing)
-        print(format_estimate(made, matrices=False), end='')
+        print(format_estimate(made, matrices=False))
+        print(f'With the error matrix: {read_sample(args.folder)["folder"] / "estimate.md"}')
         return
     unchanged, changed = args.expected
     design = Design(

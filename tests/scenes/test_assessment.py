@@ -20,7 +20,7 @@ from tfinet_mm.errors import AssessmentError, ManifestError
 from tfinet_mm.evaluation.assessment import StratifiedSample
 from tfinet_mm.scenes.areas import PixelAreas
 from tfinet_mm.scenes.assessment.drawing import draw_pixels
-from tfinet_mm.scenes.assessment.estimate import estimate_scene
+from tfinet_mm.scenes.assessment.estimate import estimate_scene, read_estimate
 from tfinet_mm.scenes.assessment.sample import Design, sample_scene
 from tfinet_mm.scenes.assessment.strata import choose_strata, count_cells
 from tfinet_mm.scenes.grid import SceneGrid
@@ -221,6 +221,14 @@ def test_files_are_what_acatama_reads(predicted):
     assert sorted(columns[list(info['fields']).index('id')]) == list(range(1, 301))
     assert info['geometry_type'] == 'Point'
     assert len(pyogrio.list_layers(folder / 'points.gpkg')) == 1
+    root = ElementTree.fromstring((folder / 'points.qml').read_text())
+    form = {
+        one.get('name'): [
+            option.get('value') for option in one.iter('Option') if option.get('value')
+        ]
+        for one in root.findall('fieldConfiguration/field')
+    }
+    assert form == dict(ref_from=[*CLASSES], ref_to=[*CLASSES], ref_changed=['0', '1'])
 
 
 def test_chips_show_both_dates_around_the_point(predicted, truth):
@@ -316,6 +324,9 @@ def test_labels_of_qgis_the_page_and_acatama_give_the_same(scene, truth, tmp_pat
             assert abs(one['area']['value'] - whole) < 3.5 * one['area']['error'] + 1
     by_page = estimate_scene(scene, write_csv(tmp_path / 'labels.csv', truth, scene))
     assert by_page['classes'] == made['classes']
+    text = (tmp_path / 'labels.csv').read_text().replace('"a, ""b"""', '').replace(',', ';')
+    (tmp_path / 'semicolons.csv').write_text(text)
+    assert estimate_scene(scene, tmp_path / 'semicolons.csv')['classes'] == made['classes']
     assert by_page['land_cover'] == covers
 
     meta = json.loads((scene / 'assessment' / 'sample.json').read_text())
@@ -351,6 +362,13 @@ def test_labels_of_qgis_the_page_and_acatama_give_the_same(scene, truth, tmp_pat
         matrix[int(row['stratum']) - 1, one - 1] += 1
     assert matrix.tolist() == made['counts']
     page = (scene / 'assessment' / 'estimate.md').read_text()
+    with (scene / 'assessment' / 'error_matrix.csv').open(newline='') as file:
+        rows = list(csv.DictReader(file))
+    shares = [float(one[name]) for one in rows for name in one if name.endswith('of area)')]
+    assert sum(shares) == pytest.approx(1)
+    assert [[int(one[name]) for name in one if '(points)' in name] for one in rows] == (
+        made['counts']
+    )
     assert page.startswith('Areas with 95 % intervals from 300 points\n')
     with (scene / 'assessment' / 'estimate.csv').open(newline='') as file:
         rows = list(csv.DictReader(file))
@@ -426,6 +444,9 @@ def test_points_that_were_moved(scene, truth, tmp_path):
     (tmp_path / 'no.gpkg').write_text('no points')
     with pytest.raises(AssessmentError, match='can not be read as points'):
         estimate_scene(scene, tmp_path / 'no.gpkg')
+    (tmp_path / 'latin.csv').write_bytes('id,ref_from,ref_to\n1,Wälder,water'.encode('latin-1'))
+    with pytest.raises(AssessmentError, match='expected CSV in UTF-8'):
+        estimate_scene(scene, tmp_path / 'latin.csv')
     with pytest.raises(FileNotFoundError, match='with labels'):
         estimate_scene(scene, tmp_path / 'nowhere.csv')
 
@@ -448,8 +469,13 @@ def test_a_sample_is_drawn_once(scene, truth):
     with pytest.raises(ManifestError, match=r'design\.seed was 0, is 1'):
         sample_scene(scene, design=other)
     key = read_key(scene)
+    estimate_scene(scene, write_csv(scene / 'labels.csv', truth, scene))
+    assert read_estimate(scene)['points'] == 300
     sample_scene(scene, design=other, overwrite=True)
     assert read_key(scene) != key
+    # Nothing of the earlier sample stays.
+    assert read_estimate(scene) is None
+    assert not (scene / 'assessment' / 'chips').exists()
     assert pyogrio.read_info(points)['fields'].tolist()[-1] == 'note'
     filled = scene / 'filled.gpkg'
     fill_in(truth, scene, filled)

@@ -79,6 +79,9 @@ def draw_pixels(
         for top, rows in row_blocks(raster.height, raster.width, block_pixels):
             block = read_rows(raster, top, rows).ravel()
             counts = np.bincount(block, minlength=len(plans) + 1)[1:]
+            areas = None
+            if pixel_areas.constant is None:
+                areas = np.broadcast_to(pixel_areas.rows(top, rows), (rows, raster.width))
             for index, (ranks, chances) in enumerate(plans):
                 order = orders[index]
                 first, last = np.searchsorted(
@@ -90,8 +93,7 @@ def draw_pixels(
                 spots = np.flatnonzero(block == index + 1)[ranks[here] - seen[index]]
                 row, column = np.divmod(spots, raster.width)
                 places[index][here] = np.stack([row + top, column], axis=1)
-                if pixel_areas.constant is None:
-                    areas = np.broadcast_to(pixel_areas.rows(top, rows), (rows, raster.width))
+                if areas is not None:
                     accepted[index][here] = chances[here] < areas[row, column] / largest
             seen += counts
     if not np.array_equal(seen, pixels):

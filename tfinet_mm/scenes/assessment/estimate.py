@@ -16,7 +16,7 @@ from tfinet_mm.scenes.assessment.labels import NAMED, Label, read_labels
 from tfinet_mm.scenes.assessment.sample import KEY_FILE, MAPS, POINTS_FILE, read_sample
 from tfinet_mm.scenes.assessment.strata import Strata
 from tfinet_mm.utils.files import whole_file
-from tfinet_mm.utils.fingerprints import fingerprints
+from tfinet_mm.utils.fingerprints import fingerprints, remember
 from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.utils.manifest import read_json
 
@@ -36,8 +36,8 @@ def estimate_scene(
         allow_missing: Leave out points without label, which otherwise are refused.
 
     Returns:
-        The content of ``estimate.json``, which is written to the folder with ``estimate.csv``
-        and ``estimate.md``.
+        The content of ``estimate.json``, which is written to the folder with ``estimate.csv``,
+        ``error_matrix.csv`` and ``estimate.md``.
 
     Raises:
         FileNotFoundError: There is no such file of labels.
@@ -97,6 +97,8 @@ def read_estimate(scene: Path) -> dict[str, Any] | None:
     found = read_json(path, ('maps', 'classes', 'points'), 'run tfinet assess estimate again')
     if found is None:
         return None
+    # So that maps that are untouched needn't be read.
+    remember(found)
     entries = fingerprints(scene / name for name in MAPS)
     for name, entry in zip(MAPS, entries, strict=True):
         if entry['sha256'] != found['maps'][name]['sha256']:
@@ -220,6 +222,14 @@ def _write(folder: Path, made: Mapping[str, Any]) -> None:
                 row[f'{kind}{ending}'] = '' if one[kind] is None else one[kind][name]
         rows.append(row)
     write_table(folder / 'estimate.csv', rows)
+    names = [one['name'] for one in made['classes']]
+    matrix = [
+        dict(stratum=name)
+        | {f'{other} (points)': number for other, number in zip(names, points, strict=True)}
+        | {f'{other} (share of area)': one for other, one in zip(names, shares, strict=True)}
+        for name, points, shares in zip(names, made['counts'], made['proportions'], strict=False)
+    ]
+    write_table(folder / 'error_matrix.csv', matrix)
     with whole_file(folder / 'estimate.md') as partial:
         partial.write_text(format_estimate(made), encoding='utf-8')
     with whole_file(folder / ESTIMATE_FILE) as partial:

@@ -11,6 +11,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 
+from tfinet_mm.errors import AssessmentError
 from tfinet_mm.io.rasters import import_geo
 from tfinet_mm.scenes.assessment.strata import NOT_SEEN, Strata
 from tfinet_mm.utils.files import whole_file
@@ -80,9 +81,42 @@ def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
-    """Return the rows of a CSV file."""
-    with path.open(encoding='utf-8-sig', newline='') as file:
-        return list(csv.DictReader(file))
+    """Return the rows of a CSV file, whose separator is a comma or, as some programs save it, ';'.
+
+    Raises:
+        AssessmentError: It is no text in UTF-8, or no table.
+    """
+    try:
+        with path.open(encoding='utf-8-sig', newline='') as file:
+            separator = ';' if ';' in file.readline() else ','
+            file.seek(0)
+            return list(csv.DictReader(file, delimiter=separator))
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise AssessmentError(
+            f'{path} can not be read as a table ({error}); expected CSV in UTF-8'
+        ) from error
+
+
+def write_form(path: Path, classes: Sequence[str]) -> None:
+    """Write the form of the points in QGIS: classes are chosen from a list.
+
+    Args:
+        path: File of the name of the points, with the suffix ``.qml``.
+        classes: The K land-cover classes.
+    """
+    root = ElementTree.Element('qgis', version='3.22.0', styleCategories='Forms')
+    fields = ElementTree.SubElement(root, 'fieldConfiguration')
+    choices = dict(ref_from=classes, ref_to=classes, ref_changed=['0', '1'])
+    for name, values in choices.items():
+        field = ElementTree.SubElement(fields, 'field', name=name)
+        widget = ElementTree.SubElement(field, 'editWidget', type='ValueMap')
+        config = ElementTree.SubElement(ElementTree.SubElement(widget, 'config'), 'Option')
+        config.set('type', 'Map')
+        known = ElementTree.SubElement(config, 'Option', name='map', type='List')
+        for value in values:
+            entry = ElementTree.SubElement(known, 'Option', type='Map')
+            ElementTree.SubElement(entry, 'Option', name=value, type='QString', value=value)
+    _write_qml(path, root)
 
 
 def write_style(path: Path, strata: Strata) -> None:
@@ -110,6 +144,11 @@ def write_style(path: Path, strata: Strata) -> None:
             alpha='255',
             label=one.name,
         )
+    _write_qml(path, root)
+
+
+def _write_qml(path: Path, root: ElementTree.Element) -> None:
+    """Write a style that QGIS applies to the file of the same name."""
     with whole_file(path) as partial:
         partial.write_text(
             "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n"

@@ -177,9 +177,9 @@ def _coded(row: Mapping[str, Any], strata: Strata) -> Label | None:
     text = _text(row[ACATAMA])
     if not text:
         return None
-    code = int(float(text))
+    code = int(text.partition('.')[0]) if text.partition('.')[0].isdecimal() else 0
     if not 1 <= code <= len(strata.items):
-        raise AssessmentError(f'unknown code {code}')
+        raise AssessmentError(f'unknown code {text!r}')
     one = strata.items[code - 1]
     return Label(code, one.members[0] if len(one.members) == 1 else None)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shutil
 import tempfile
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ from tfinet_mm.evaluation.assessment import ALLOCATIONS, LEAST_POINTS, allocate,
 from tfinet_mm.scenes.areas import PixelAreas
 from tfinet_mm.scenes.assessment.chips import open_images, write_chips
 from tfinet_mm.scenes.assessment.drawing import Drawn, draw_pixels
-from tfinet_mm.scenes.assessment.files import write_points, write_style, write_table
+from tfinet_mm.scenes.assessment.files import write_form, write_points, write_style, write_table
 from tfinet_mm.scenes.assessment.labels import any_label
 from tfinet_mm.scenes.assessment.strata import (
     NOT_SEEN,
@@ -42,6 +43,13 @@ POINTS_FILE, KEY_FILE, STRATA_FILE = 'points.gpkg', 'key.csv', 'strata.tif'
 MAPS = 'transition.tif', 'land_cover_from.tif'
 """Maps of the scene that the strata are made of."""
 FEWEST_CHIP_PIXELS = 9
+MADE_LATER = (*('label.html', 'estimate.json', 'estimate.csv', 'estimate.md', 'error_matrix.csv'),)
+"""Files of an earlier sample that another one makes invalid."""
+KEYS = (
+    *('settings', 'scene', 'classes', 'palette', 'strata', 'mapped', 'unit', 'area_method'),
+    *('points', 'chip', 'pixel_size', 'files', 'software'),
+)
+"""Keys of ``sample.json``."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +144,9 @@ def sample_scene(
                 'away, or choose another folder (--out)'
             )
         run.path.unlink(missing_ok=True)
+        for name in MADE_LATER:
+            (out / name).unlink(missing_ok=True)
+        shutil.rmtree(out / 'chips', ignore_errors=True)
         run.write(dict(settings=settings, **_make(results, out, design, before, after)))
     return out
 
@@ -196,6 +207,7 @@ def _make(
             places = zip(drawn.rows.tolist(), drawn.columns.tolist(), strict=True)
             write_chips(pair, out, dict(zip(numbers, places, strict=True)), design.chip)
     write_points(out / POINTS_FILE, numbers, x, y, grid.crs, bool(design.chip))
+    write_form(out / Path(POINTS_FILE).with_suffix('.qml'), results.classes.land_cover)
     write_table(out / KEY_FILE, _key(results, strata, drawn, x, y))
     rows = [
         dict(
@@ -309,7 +321,7 @@ def read_sample(folder: str | Path) -> dict[str, Any]:
     if (folder / FOLDER / SAMPLE_FILE).is_file():
         folder /= FOLDER
     with RunManifest(folder, SAMPLE_FILE, 'points') as run:
-        found = run.read(['settings', 'strata', 'files', 'points'], 'draw the sample again')
+        found = run.read(KEYS, 'draw the sample again')
         if found is None:
             raise AssessmentError(
                 f'{folder} holds no sample, there is no {SAMPLE_FILE}; draw one first: '
