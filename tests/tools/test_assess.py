@@ -101,6 +101,8 @@ def test_from_the_sample_to_the_report(assess, scene, tmp_path):
         f'| water to tree | 4.00 | {area:.2f} | {1.96 * error:.2f} | {users:.1f} ± {half:.1f} % '
         '| 100.0 ± 0.0 % |'
     )
+    # The map has unchanged land and a change; what neither it nor a label has isn't shown.
+    assert 'other change' not in printed
     assert 'Error matrix' in (scene / 'assessment' / 'estimate.md').read_text(encoding='utf-8')
 
     page = tfinet_mm.report.write_report(tmp_path / 'out').read_text(encoding='utf-8')
@@ -109,6 +111,7 @@ def test_from_the_sample_to_the_report(assess, scene, tmp_path):
     row = re.search(r'<span>water to tree</span>.*?</tr>', section, re.DOTALL)[0]
     cells = re.findall(r'<td class="num">(.*?)</td>', row)
     low, high = area - 1.96 * error, area + 1.96 * error
+    assert 'other change' not in section
     assert cells[:3] == ['4.00', f'{area:.2f}', f'{low:.2f} to {high:.2f}']
     assert '<a href="#assessed">' in page
 

@@ -247,7 +247,13 @@ def format_estimate(made: Mapping[str, Any], matrices: bool = True) -> str:
         f"| class | mapped, {unit} | area, {unit} | ± | user's accuracy | producer's accuracy |",
         '| --- | ---: | ---: | ---: | ---: | ---: |',
     ]
-    for one in (*made['classes'], made['change']):
+    # A class that neither the map nor a label has is left out.
+    shown = [
+        index
+        for index, one in enumerate(made['classes'])
+        if one['mapped_area'] or one['area']['value']
+    ]
+    for one in (*(made['classes'][index] for index in shown), made['change']):
         area = one['area']
         cells = [
             one['name'],
@@ -272,7 +278,7 @@ def format_estimate(made: Mapping[str, Any], matrices: bool = True) -> str:
                 cells += [_number(area['value'], unit), _number(area['high'] - area['value'], unit)]
             lines.append(f'| {" | ".join(cells)} |')
     if matrices:
-        names = [one['name'] for one in made['classes']]
+        names = [made['classes'][index]['name'] for index in shown]
         shares = [[f'{100 * one:.2f}' for one in row] for row in made['proportions']]
         for title, rows in (
             ('Error matrix: points by stratum of the map (row) and label (column)', made['counts']),
@@ -281,7 +287,7 @@ def format_estimate(made: Mapping[str, Any], matrices: bool = True) -> str:
             lines += ['', title, '', f'| | {" | ".join(names)} |']
             lines.append(f'| --- |{" ---: |" * len(names)}')
             for name, row in zip(names, rows, strict=False):
-                lines.append(f'| {name} | {" | ".join(map(str, row))} |')
+                lines.append(f'| {name} | {" | ".join(str(row[index]) for index in shown)} |')
     return '\n'.join(lines) + '\n'
 
 

@@ -203,6 +203,8 @@ def choose_strata(table: ClassTable, areas: np.ndarray, min_share: float) -> Str
         if rest:
             members = tuple(cells[cell] for cell in rest)
             other = Stratum(OTHER[changed], changed, members, OTHER_COLOURS[changed])
+            if len(members) == 1:
+                other = _single(table, changed, members[0])
             (items if areas[rest].any() else nowhere).append(other)
     every = (*items, *nowhere)
     if len(every) > MOST_STRATA:
