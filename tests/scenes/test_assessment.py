@@ -465,6 +465,11 @@ def test_a_sample_is_drawn_once(scene, truth):
     written = points.stat().st_mtime_ns
     assert sample_scene(scene, design=DESIGN) == scene / 'assessment'
     assert points.stat().st_mtime_ns == written
+    before = read_key(scene)
+    points.unlink()
+    sample_scene(scene, design=DESIGN)
+    assert points.is_file()
+    assert read_key(scene) == before
     other = Design(points=300, minimum=20, min_share=0.03, chip=0, seed=1)
     with pytest.raises(ManifestError, match=r'design\.seed was 0, is 1'):
         sample_scene(scene, design=other)

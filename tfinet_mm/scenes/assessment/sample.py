@@ -136,7 +136,8 @@ def sample_scene(
         found = run.read(['settings']) if run.path.is_file() else None
         if found is not None and not overwrite:
             run.check(found['settings'], settings)
-            return out
+            if all((out / name).is_file() for name in (POINTS_FILE, KEY_FILE, STRATA_FILE)):
+                return out
         run.lock()
         if any_label(out / POINTS_FILE):
             raise AssessmentError(
