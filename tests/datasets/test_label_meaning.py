@@ -1,12 +1,10 @@
 """Test the options that state the meaning of label values, on files with worked values."""
 
-import logging
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from tfinet_mm.datasets import SCDDataset
+from tfinet_mm.datasets import SCDDataset, scd_dataset
 from tfinet_mm.datasets.check import check_dataset
 from tfinet_mm.errors import LabelFormatError, LabelValueError
 from tfinet_mm.io import label_bands, label_files
@@ -361,17 +359,21 @@ def test_a_mask_contradicts_the_difference(build):
 
 
 @pytest.mark.parametrize('semantics', ['semantic_change', 'land_cover'])
-def test_land_cover_of_one_date_and_a_mask(build, caplog, semantics):
+def test_land_cover_of_one_date_and_a_mask(build, monkeypatch, semantics):
+    said = []
+    monkeypatch.setattr(scd_dataset, 'print_log', lambda text, **_: said.append(text))
     labels = dict(label1=row(0, 2, 3, 0), change=row(0, 1, 0, 1))
     prefix = dict(seg_map_path='change', seg_map_path_to=None)
-    with caplog.at_level(logging.INFO):
-        dataset = build(labels, data_prefix=prefix, label_semantics=semantics)
+    dataset = build(labels, data_prefix=prefix, label_semantics=semantics)
     contradicted = semantics == 'semantic_change'
     change, before, after = maps(dataset)
     assert change == ([0, 1, NO, NO] if contradicted else [0, 1, 0, 1])
     assert before == ([NO, 1, NO, NO] if contradicted else [NO, 1, 2, NO])
     assert after == [NO] * 4
     assert dataset[0]['label_conflicts'] == (2 if contradicted else 0)
+    assert 'the land cover after is not labelled' in said[-1]
+    problems = [p.message for p in check_dataset(dataset, progress=iter).problems]
+    assert any('land cover is labelled at one date only (from)' in one for one in problems)
     with pytest.raises(ValueError, match='both dates or neither'):
         build(labels, data_prefix=dict(seg_map_path_to=None))
 

@@ -151,6 +151,8 @@ class LabelSpec:
         words = rules_in_words(self.rules.get(role, ValueRules()), self.table)
         if self.transitions is not None:
             words += some(self.transitions.words(self.table))
+        if self.change_storage == 'difference':
+            words.append('changed where both dates differ')
         if self.no_data:
             words.append(f'ignored where an image is {no_data_in_words(self.no_data)}')
         return words

@@ -325,6 +325,13 @@ def _storage_problems(report: DatasetReport, dataset: SCDDataset) -> Iterator[Pr
         )
         yield Problem(WARNING, '', message)
     yield from _unused_transitions(report, dataset)
+    if len(dates := {'from', 'to'} & set(report.storages)) == 1:
+        message = (
+            f'land cover is labelled at one date only ({dates.pop()}), and is unknown at the '
+            'other. Change is scored everywhere; scores of semantic change count changed pixels of '
+            'the labelled date, and from-to scores have none'
+        )
+        yield Problem(WARNING, '', message)
     first = dataset.class_table.names[0]
     known = int(report.class_counts.sum()) // 2
     others = int(report.change_counts.sum()) - known

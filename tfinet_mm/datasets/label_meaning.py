@@ -313,6 +313,8 @@ def label_options(
             f"label_semantics='land_cover', got {semantics!r}"
         )
     bands = parse_bands(label_bands, roles, together)
+    if together:
+        zero = None  # It counts the classes of the table, not the values in the files.
     rules = {
         role: ValueRules(zero, mapped, band=bands.get(role, 0))
         if role != ROLES[2] or change_storage == 'semantic'
