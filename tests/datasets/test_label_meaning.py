@@ -6,6 +6,7 @@ from PIL import Image
 
 from tfinet_mm.datasets import SCDDataset, scd_dataset
 from tfinet_mm.datasets.check import check_dataset
+from tfinet_mm.datasets.label_meaning import parse_label_map
 from tfinet_mm.errors import LabelFormatError, LabelValueError
 from tfinet_mm.io import label_bands, label_files
 
@@ -319,6 +320,11 @@ def test_label_map_merges_drops_and_skips_holes(build):
     assert "40 is 'road'; 7 is 'water'; 99 is ignored" in decided(dataset)['from']
     with pytest.raises(LabelValueError, match=r'as 99, expected .*values 40, 7 of label_map'):
         build(labels, **options, label_map=table['label_map'])[0]
+
+
+def test_numbers_as_text_from_the_command_line_and_json():
+    names = ('unchanged', 'water')
+    assert parse_label_map({'40': 'water', '-1': None}, (), names) == ((40, 1), (-1, -1))
 
 
 @pytest.mark.parametrize(
