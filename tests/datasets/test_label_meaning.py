@@ -331,7 +331,11 @@ def test_numbers_as_text_from_the_command_line_and_json():
     ('options', 'message'),
     [
         (dict(zero_is='water'), 'zero_is has to be one of'),
-        (dict(zero_is='class'), 'leaves no value for unchanged pixels'),
+        (dict(zero_is='class'), "lists 'unchanged', but zero_is='class'"),
+        (
+            dict(FROM_ZERO, label_semantics='semantic_change'),
+            'leaves no value for unchanged pixels',
+        ),
         (dict(zero_is='unchanged', label_semantics='land_cover'), 'contradicts label_semantics'),
         (dict(label_map={3: 'sand'}), r"label_map\[3\] names the class 'sand'"),
         (dict(label_map={3: 4}), 'names the class 4'),

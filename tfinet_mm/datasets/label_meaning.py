@@ -17,6 +17,8 @@ WORD = 'ignored'
 CHANGES = dict(unchanged=0, changed=1, ignored=IGNORE_INDEX)
 STATED = 12
 """Number of entries of a table that the log states."""
+NO_CLASSES = ('unchanged', 'no change', 'nochange', 'unlabelled', 'unlabeled', 'ignored', 'no data')
+"""Names that can't be land covers."""
 UNCHANGED_COLOURS = ((255, 255, 255), (0, 0, 0), (254, 254, 254), (1, 1, 1))
 """Colours for "unchanged" where a palette has none; the first one that is no class colour."""
 
@@ -59,6 +61,9 @@ def with_unchanged(classes: Any, palette: Any) -> tuple[Any, Any]:
     Args:
         classes: K names of ``semantic_classes``.
         palette: K colours of ``semantic_palette``.
+
+    Raises:
+        ValueError: One of the names means "unchanged" or "no information".
     """
     listed = all(
         isinstance(one, Sequence) and not isinstance(one, str) for one in (classes, palette)
@@ -67,8 +72,13 @@ def with_unchanged(classes: Any, palette: Any) -> tuple[Any, Any]:
         return classes, palette  # The class table says what is wrong.
     taken = {tuple(one) for one in palette if isinstance(one, Sequence)}
     free = next(colour for colour in (*UNCHANGED_COLOURS, None) if colour not in taken)
-    name = 'unchanged' if 'unchanged' not in classes else 'not changed'
-    return [name, *classes], [free, *palette]
+    for name in classes:
+        if str(name).lower().replace('-', ' ').replace('_', ' ') in NO_CLASSES:
+            raise ValueError(
+                f"semantic_classes lists {name!r}, but zero_is='class' means that index 0 and all "
+                'others are land covers; leave the name and its colour out'
+            )
+    return ['unchanged', *classes], [free, *palette]
 
 
 def checked_zero(

@@ -283,8 +283,7 @@ class LoadPairAnnotations(BaseTransform):
         ):
             if values is None:
                 continue
-            file = path or results.get('seg_map_path_from') or results.get('seg_map_path_to')
-            self._check_size(values, file, results)
+            self._check_size(values, path or _semantic_path(results), results)
             results[key] = values
             if key not in fields:
                 fields.append(key)
@@ -305,7 +304,7 @@ class LoadPairAnnotations(BaseTransform):
             self._warned = True
             print_log(
                 f'{loaded.conflicts} of {loaded.change.size if loaded.change is not None else 0} '
-                f'pixels of {results.get("seg_map_path_from")} are ignored: they are changed in '
+                f'pixels of {_semantic_path(results)} are ignored: they are changed in '
                 'one label file and unchanged in another. Further pairs are not reported; '
                 'tools/check_dataset.py counts all such pixels',
                 logger='current',
@@ -338,6 +337,10 @@ class LoadPairAnnotations(BaseTransform):
     def __repr__(self) -> str:
         """Return the name."""
         return f'{type(self).__name__}()'
+
+
+def _semantic_path(results: dict[str, Any]) -> str | None:
+    return results.get('seg_map_path_from') or results.get('seg_map_path_to')
 
 
 def no_data_pixels(
