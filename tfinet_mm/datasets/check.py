@@ -58,6 +58,7 @@ class DatasetReport:
         change_counts: Unchanged, changed, and ignored pixels, (3,).
         conflicts: Pixels ignored because labels contradict each other.
         unknown: Pixels of label files ignored because their colours belong to no class.
+        transitions: Places of the types that occur in the table ``transitions``.
         digests: First pair with each content of images, by the hash of the content.
         problems: Problems found, errors first.
     """
@@ -72,6 +73,7 @@ class DatasetReport:
     change_counts: np.ndarray = field(default_factory=lambda: np.zeros(3, np.int64))
     conflicts: int = 0
     unknown: int = 0
+    transitions: set[int] = field(default_factory=set)
     digests: dict[bytes, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
@@ -130,6 +132,7 @@ class PairFacts:
     change_counts: np.ndarray | None = None
     conflicts: int = 0
     unknown: int = 0
+    transitions: tuple[int, ...] = ()
     digest: bytes = b''
 
 
@@ -177,6 +180,7 @@ class PairInspector:
         facts.storages = results['label_storages']
         facts.conflicts = results['label_conflicts']
         facts.unknown = results['label_unknown']
+        facts.transitions = results['label_transitions']
         if SEG_CHANGE not in results:
             return
         facts.labelled = True
@@ -259,6 +263,7 @@ def _add(report: DatasetReport, facts: PairFacts) -> None:
     report.problems += facts.problems
     report.conflicts += facts.conflicts
     report.unknown += facts.unknown
+    report.transitions.update(facts.transitions)
     if facts.size is not None:
         report.sizes[facts.size] += 1
     for role, storage in facts.storages.items():
@@ -316,23 +321,46 @@ def _storage_problems(report: DatasetReport, dataset: SCDDataset) -> Iterator[Pr
     if report.unknown:
         message = (
             f'{report.unknown} pixels of label files are ignored because their colours belong '
-            'to no class (unknown_colours="ignore")'
+            'to no class (unknown_colours="ignore"), or no band of a one-hot label is set'
+        )
+        yield Problem(WARNING, '', message)
+    yield from _unused_transitions(report, dataset)
+    if len(dates := {'from', 'to'} & set(report.storages)) == 1:
+        message = (
+            f'land cover is labelled at one date only ({dates.pop()}), and is unknown at the '
+            'other. Change is scored everywhere; scores of semantic change count changed pixels of '
+            'the labelled date, and from-to scores have none'
         )
         yield Problem(WARNING, '', message)
     first = dataset.class_table.names[0]
     known = int(report.class_counts.sum()) // 2
     others = int(report.change_counts.sum()) - known
-    if {'from', 'to'} & set(report.storages) and others and not NOTHING.search(first):
+    stated_zero = any(one.zero_is for one in dataset.label_spec.rules.values())
+    labelled = {'from', 'to'} & set(report.storages) and not stated_zero
+    if labelled and others and not NOTHING.search(first):
         meaning = (
             'unchanged' if dataset.label_spec.semantics == 'semantic_change' else 'no information'
         )
+        zero = 'unchanged' if meaning == 'unchanged' else 'unknown'
         message = (
             f'the first of semantic_classes, {first!r}, is named like a land cover, but index 0 '
             f'(and its colour) means {meaning} in '
-            f'{100 * others / (others + known):.1f} % of the pixels. If {first!r} is a class, put '
-            f'a name and a colour for {meaning} in front of '
-            'semantic_classes and semantic_palette, and store indices from 1 on (RGB labels need '
-            'no conversion)'
+            f'{100 * others / (others + known):.1f} % of the pixels. If {first!r} is a class, set '
+            'zero_is="class" (with label_semantics="land_cover" if labels have the class of every '
+            f'pixel); if it does mean {meaning}, set zero_is={zero!r}'
+        )
+        yield Problem(WARNING, '', message)
+
+
+def _unused_transitions(report: DatasetReport, dataset: SCDDataset) -> Iterator[Problem]:
+    table = dataset.label_spec.transitions
+    if table is None or not report.transitions:
+        return
+    unused = [key for at, key in enumerate(table.keys) if at not in report.transitions]
+    if unused:
+        message = (
+            f'no label holds the types {", ".join(str(key) for key in unused)} of transitions; '
+            'check the table, unless these types are rare'
         )
         yield Problem(WARNING, '', message)
 

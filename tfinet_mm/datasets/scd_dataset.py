@@ -27,9 +27,11 @@ from tfinet_mm.datasets.file_index import (
     tile_windows,
 )
 from tfinet_mm.datasets.label_contract import decide_storage
+from tfinet_mm.datasets.label_meaning import label_options, with_unchanged
 from tfinet_mm.errors import ConfigError
 from tfinet_mm.io.images import image_size
 from tfinet_mm.io.label_files import read_stored_label
+from tfinet_mm.io.label_storage import ValueRules
 from tfinet_mm.registry import DATASETS
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.command import is_expected, message_of
@@ -40,6 +42,7 @@ SEMANTIC_ROLES = ('seg_map_path_from', 'seg_map_path_to')
 CHANGE_ROLE = 'seg_map_path'
 LABEL_ROLES = {FROM: SEMANTIC_ROLES[0], TO: SEMANTIC_ROLES[1], CHANGE: CHANGE_ROLE}
 """Key of ``data_prefix`` for the label files of each role."""
+ROLE_OF_KEY = {key: role for role, key in LABEL_ROLES.items()}
 KEEP = ('held_out', 'rest')
 DEFAULT_PREFIX = dict(
     img_path_from='im1', img_path_to='im2', seg_map_path_from='label1', seg_map_path_to='label2'
@@ -154,9 +157,28 @@ class SCDDataset(BaseDataset):
         label_semantics: 'semantic_change' (classes where something changed) or
             'land_cover' (classes everywhere, and a change mask), see
             :class:`~tfinet_mm.datasets.annotations.LabelSpec`.
-        label_storage: 'auto' (decided from all files), 'index', 'palette' or 'rgb'.
-        change_storage: 'auto' (decided from all files), '0/1', '0/255', 'palette' or 'semantic'.
+        label_storage: 'auto' (decided from all files), 'index', 'palette', 'rgb' or 'one_hot' (a
+            band of 0 and 1 for each class); or a dictionary of them.
+        change_storage: 'auto' (decided from all files), '0/1', '0/255', 'palette', 'semantic' (a
+            semantic label is the mask) or 'difference' (no mask: changed where the classes of
+            both dates differ; for land cover of every pixel).
         unchanged_value: Index for "unchanged" in semantic labels: 0, or 255.
+        zero_is: Meaning of index 0 in semantic labels. 'class': classes are counted from 0, and
+            ``semantic_classes`` and ``semantic_palette`` have K entries without "unchanged".
+            'unchanged' and 'unknown' say that 0 is no class. None: 'unchanged' for labels of
+            changed pixels, 'unknown' for land cover of every pixel.
+        label_map: Class (name, or index in ``semantic_classes``) of each value or colour that has
+            another one than its own; None or 'ignored' for no information.
+        ignore_values: Values or colours of semantic labels that mean no information.
+        change_map: Meaning of each value or colour of change masks: 'unchanged', 'changed' or
+            'ignored'.
+        label_bands: Band, counted from 1, of the label file for each label key of
+            ``data_prefix``. Keys without a folder take the one that is given.
+        transitions: Pair of classes (before, after) for each value or colour of one label map a
+            pair, see :func:`~tfinet_mm.datasets.label_meaning.parse_transitions`. One label
+            folder is given in ``data_prefix``, under any key.
+        no_data: Stored value or colour of image pixels without data. Labels are ignored where
+            either image has it.
         colour_tolerance: Largest difference (0..127, in the band that differs most) at which a
             colour still counts as a class colour.
         unknown_colours: 'error', or 'ignore' for pixels of no class colour, such as smoothed edges.
@@ -194,9 +216,16 @@ class SCDDataset(BaseDataset):
         semantic_classes: Sequence[str] | None = None,
         semantic_palette: Sequence[Sequence[int]] | None = None,
         label_semantics: str = 'semantic_change',
-        label_storage: str = 'auto',
+        label_storage: str | Mapping[str, str] = 'auto',
         change_storage: str = 'auto',
         unchanged_value: int = 0,
+        zero_is: str | None = None,
+        label_map: Mapping[Any, Any] | None = None,
+        ignore_values: Sequence[Any] | int = (),
+        change_map: Mapping[Any, str] | None = None,
+        label_bands: Mapping[str, int] | None = None,
+        transitions: Mapping[Any, Any] | None = None,
+        no_data: Sequence[Any] | float | None = None,
         colour_tolerance: int = 0,
         unknown_colours: str = 'error',
         key_pattern: str | Mapping[str, str] | None = None,
@@ -210,7 +239,9 @@ class SCDDataset(BaseDataset):
         **kwargs: Any,
     ) -> None:
         """See the class."""
-        self.class_table = self._class_table(metainfo, semantic_classes, semantic_palette)
+        self.class_table = self._class_table(
+            metainfo, semantic_classes, semantic_palette, zero_is == 'class'
+        )
         self._suffixes = {
             **_by_role(img_suffix, 'img_suffix', IMAGE_ROLES),
             **_by_role(seg_map_suffix, 'seg_map_suffix', (*SEMANTIC_ROLES, CHANGE_ROLE)),
@@ -223,10 +254,24 @@ class SCDDataset(BaseDataset):
             raise ValueError(f'window_edge has to be shift or drop, got {window_edge!r}')
         self.window_edge = window_edge
         self.label_spec = replace(
-            self._label_spec(label_semantics, label_storage, change_storage),
+            self._label_spec(label_semantics, _storage_by_role(label_storage), change_storage),
             unchanged_value=unchanged_value,
             colour_tolerance=colour_tolerance,
             unknown_colours=unknown_colours,
+            **label_options(
+                self.class_table,
+                ROLE_OF_KEY,
+                label_semantics,
+                change_storage,
+                unchanged_value,
+                zero_is=zero_is,
+                label_map=label_map,
+                ignore_values=ignore_values,
+                change_map=change_map,
+                label_bands=label_bands,
+                transitions=transitions,
+                no_data=no_data,
+            ),
         )
         super().__init__(
             ann_file=ann_file,
@@ -243,6 +288,7 @@ class SCDDataset(BaseDataset):
         metainfo: Mapping[str, Any] | None,
         classes: Sequence[str] | None,
         palette: Sequence[Sequence[int]] | None,
+        counted_from_zero: bool,
     ) -> ClassTable:
         if metainfo is not None and not isinstance(metainfo, Mapping):
             raise ValueError(f'metainfo has to be a dictionary, got {metainfo!r}')
@@ -251,9 +297,18 @@ class SCDDataset(BaseDataset):
             stated['semantic_classes'] = classes
         if palette is not None:
             stated['semantic_palette'] = palette
+        keys = ('semantic_classes', 'semantic_palette')
+        if (
+            counted_from_zero
+            and set(keys) <= set(stated)
+            and stated[keys[0]] is not (self.METAINFO.get(keys[0]))
+        ):
+            stated.update(zip(keys, with_unchanged(*(stated[key] for key in keys)), strict=True))
         return ClassTable.from_metainfo(stated)
 
-    def _label_spec(self, semantics: str, storage: str, change_storage: str) -> LabelSpec:
+    def _label_spec(
+        self, semantics: str, storage: str | Mapping[str, str], change_storage: str
+    ) -> LabelSpec:
         """Return what the label files mean; subclasses with other labels override it."""
         return LabelSpec(self.class_table, semantics, storage, change_storage)
 
@@ -271,23 +326,41 @@ class SCDDataset(BaseDataset):
             raise ValueError(
                 f'data_prefix has the unknown keys {sorted(unknown)}, expected {sorted(known)}'
             )
-        merged = {**self.default_prefix(), **(prefix or {})}
+        merged = self._shared_prefix(prefix or {})
         folders = {key: str(value) for key, value in merged.items() if value is not None}
         if missing := [role for role in IMAGE_ROLES if role not in folders]:
             raise ValueError(f'data_prefix lacks {missing}: both dates need a folder of images')
         semantic = [role for role in SEMANTIC_ROLES if role in folders]
-        if len(semantic) == 1:
-            raise ValueError(f'data_prefix has {semantic[0]} only; give both dates or neither')
+        masked = CHANGE_ROLE in folders
+        if len(semantic) == 1 and not masked:
+            raise ValueError(
+                f'data_prefix has {semantic[0]} only; give both dates or neither, or change masks '
+                f'({CHANGE_ROLE}) beside the land cover of one date'
+            )
         if not semantic and not test_mode:
             raise ValueError(
                 'data_prefix has no semantic labels, which training needs; set test_mode=True for '
                 'a data set to predict on'
             )
-        if semantic and self.label_spec.semantics == 'land_cover' and CHANGE_ROLE not in folders:
+        spec = self.label_spec
+        differs = spec.change_storage == 'difference'
+        if semantic and spec.semantics == 'land_cover' and not (masked or differs):
             raise ValueError(
                 "label_semantics='land_cover' needs change masks in data_prefix['seg_map_path']: "
                 'change can not be derived from land cover alone (a building that replaced another '
-                'keeps its class)'
+                'keeps its class). If every change is a change of class, set '
+                "change_storage='difference'"
+            )
+        if differs and masked:
+            raise ValueError(
+                "change_storage='difference' derives the change from the land cover, but "
+                'data_prefix has change masks (seg_map_path); remove one of the two'
+            )
+        no_zero = any(one.zero_is == 'unknown' for one in spec.rules.values())
+        if semantic and no_zero and spec.semantics == 'semantic_change' and not masked:
+            raise ValueError(
+                "zero_is='unknown' leaves no value for unchanged pixels; give change masks in "
+                "data_prefix['seg_map_path'], or leave the option out if 0 is unchanged"
             )
         # In the order of roles, so that the images before come first and name the pairs.
         return {
@@ -295,6 +368,45 @@ class SCDDataset(BaseDataset):
             for role in (*IMAGE_ROLES, *SEMANTIC_ROLES, CHANGE_ROLE)
             if role in folders
         }
+
+    def _shared_prefix(self, prefix: Mapping[str, str | None]) -> dict[str, str | None]:
+        """Return the folder of each role, where one label file may serve several roles.
+
+        Raises:
+            ValueError: The file of transitions or of bands has no folder, or several.
+        """
+        spec, merged = self.label_spec, {**self.default_prefix(), **prefix}
+        stated = {role: one for role in ROLE_OF_KEY if (one := prefix.get(role)) is not None}
+        if spec.transitions is not None:
+            if not stated and not any(role in prefix for role in ROLE_OF_KEY):
+                stated = {role: one for role in SEMANTIC_ROLES if (one := merged.get(role))}
+            wanted: tuple[str, ...] = SEMANTIC_ROLES
+            merged = {role: one for role, one in merged.items() if role not in ROLE_OF_KEY}
+            if not stated:
+                return merged
+        else:
+            wanted = tuple(
+                role
+                for role, one in ROLE_OF_KEY.items()
+                if spec.rules.get(one, ValueRules()).band and role not in prefix
+            )
+            if not wanted:
+                return merged
+        if len(set(stated.values())) != 1:
+            option = 'label_bands' if spec.transitions is None else 'transitions'
+            raise ValueError(
+                f'{option} reads one label file for each pair, but data_prefix has '
+                f'{stated or "no folder of labels"}; give one folder, as in '
+                "data_prefix=dict(seg_map_path='label')"
+            )
+        source = next(iter(stated))
+        for role in wanted:
+            merged[role] = stated[source]
+            if role not in stated:
+                self._suffixes[role] = self._suffixes[source]
+                if isinstance(self.key_pattern, dict) and source in self.key_pattern:
+                    self.key_pattern.setdefault(role, self.key_pattern[source])
+        return merged
 
     def source_name(self, name: str) -> str:
         """Return the scene that a pair shows; a fold never splits the pairs of a scene."""
@@ -323,11 +435,14 @@ class SCDDataset(BaseDataset):
     def may_share_files(self, first: str, second: str) -> bool:
         """Return whether two roles, keys of ``data_prefix``, may read one file.
 
-        A label file of transitions holds both dates, and ``change_storage='semantic'`` takes the
-        change from a semantic label.
+        A label file of transitions holds both dates, a file of several bands has one for each
+        role, and ``change_storage='semantic'`` takes the change from a semantic label.
         """
+        spec, both = self.label_spec, (ROLE_OF_KEY.get(first), ROLE_OF_KEY.get(second))
+        if all(role and spec.rules.get(role, ValueRules()).band for role in both):
+            return True
         if {first, second} == set(SEMANTIC_ROLES):
-            return self.label_spec.transitions is not None
+            return spec.transitions is not None
         return (
             CHANGE_ROLE in (first, second)
             and not {first, second} & set(IMAGE_ROLES)
@@ -394,6 +509,14 @@ class SCDDataset(BaseDataset):
                 logger='current',
                 level=logging.INFO,
             )
+        if len(files) == 2 and CHANGE in files:
+            date = 'before' if FROM not in files else 'after'
+            print_log(
+                f'{type(self).__name__} {self.data_root}: the land cover {date} is not labelled, '
+                'so it is unknown at every pixel',
+                logger='current',
+                level=logging.INFO,
+            )
 
     def _check_files(self, pairs: MatchedPairs) -> None:
         """Refuse links to missing files, and pairs that read one file in two roles."""
@@ -435,9 +558,14 @@ class SCDDataset(BaseDataset):
             frozenset(IMAGE_ROLES): 'both dates would show the same images',
             frozenset(SEMANTIC_ROLES): 'both dates would have the same labels',
         }.get(frozenset((first, second)), 'one file would be read in two roles')
+        bands = (
+            ' If each is a band of one file, set label_bands.'
+            if {first, second} <= set(ROLE_OF_KEY)
+            else ''
+        )
         return (
-            f'{what}: {found}. Give each its own folder. If one folder holds both, select the '
-            f"files by their suffix, as in img_suffix=dict({first}='_pre.png', "
+            f'{what}: {found}. Give each its own folder.{bands} If one folder holds both, select '
+            f"the files by their suffix, as in img_suffix=dict({first}='_pre.png', "
             f"{second}='_post.png'), or by a key_pattern for each"
         )
 
@@ -521,6 +649,17 @@ def _checked_fold(fold: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if not all(is_whole(one) for one in numbers):
         raise ValueError(f'every and start of a fold have to be whole numbers, got {dict(fold)}')
     return dict(fold)
+
+
+def _storage_by_role(storage: Any) -> Any:
+    """Return the storage of labels with the roles in place of the keys of ``data_prefix``."""
+    if not isinstance(storage, Mapping):
+        return storage
+    if unknown := set(storage) - set(ROLE_OF_KEY):
+        raise ValueError(
+            f'label_storage has the unknown keys {sorted(unknown)}, expected {tuple(ROLE_OF_KEY)}'
+        )
+    return {ROLE_OF_KEY[key]: one for key, one in storage.items()}
 
 
 def _by_role(suffix: Any, name: str, roles: Sequence[str]) -> dict[str, tuple[str, ...]]:

@@ -56,6 +56,16 @@ def test_nothing_to_learn_from(labels, message):
         _epoch(_batch(*labels), _batch(*labels))
 
 
+def test_a_date_without_label_files_needs_no_labels():
+    batch = _batch(1, 2, 255)
+    batch['data_samples'][0].set_metainfo({'seg_map_path_to': None})
+    _epoch(batch)
+    batch = _batch(1, 255, 255)
+    batch['data_samples'][0].set_metainfo({'seg_map_path_to': None})
+    with pytest.raises(LabelValueError, match='land cover before'):
+        _epoch(batch)
+
+
 def test_looks_at_the_first_epoch_only():
     hook = _epoch(_batch(1, 3, 2))
     hook.after_train_iter(None, 0, _batch(255, 255, 255))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -58,6 +58,8 @@ class LabelCheckHook(Hook):
       none changed, or if no pixel changed its class though there are several
       classes. (Land cover may be labelled in few pairs, if few pairs changed.)
 
+    A date without label files, beside files of the other date, isn't expected to have labels.
+
     Args:
         iterations: Number of iterations before the first check, which comes after
             one pass over the data at the latest.
@@ -97,6 +99,8 @@ class LabelCheckHook(Hook):
         for field in list(self._missing):
             if any((getattr(s, field).data != IGNORE_INDEX).any() for s in samples if field in s):
                 self._missing.discard(field)
+        for sample in samples:
+            self._missing.difference_update(_unlabelled(sample.metainfo))
         if not self._seen_kinds.issuperset(KINDS):
             for sample in samples:
                 self._seen_kinds |= _kinds(sample)
@@ -153,6 +157,13 @@ class LabelCheckHook(Hook):
 
 
 KINDS = (UNCHANGED, CHANGED, DIFFERENT, SEVERAL)
+
+
+def _unlabelled(meta: Mapping[str, Any]) -> set[str]:
+    """Return the land cover that a pair has no file of, though it has one of the other date."""
+    paths = {GT_FROM: 'seg_map_path_from', GT_TO: 'seg_map_path_to'}
+    without = {field for field, key in paths.items() if meta.get(key, '') is None}
+    return without if len(without) == 1 else set()
 
 
 def _kinds(sample: Any) -> set[str]:
