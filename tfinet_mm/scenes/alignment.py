@@ -32,17 +32,10 @@ def find_correction(registration: Registration, grid: SceneGrid) -> tuple[float,
 
     Returns:
         The numbers a, b, c, d, e, f of a map from a place (x, y) of after to that of before,
-        ``(a x + b y + c, d x + e y + f)``, in the CRS of the grid; None where after needs none.
-
-    Raises:
-        SceneError: The shift isn't known.
+        ``(a x + b y + c, d x + e y + f)``, in the CRS of the grid; None where after needs none,
+        or where its shift isn't known.
     """
-    if registration.model is None:
-        raise SceneError(
-            f'align=True (--align) is not possible, since {registration.describe()}. Leave the '
-            'option out, or align the files with another program'
-        )
-    if registration.largest <= LEAST_SHIFT:
+    if registration.model is None or registration.largest <= LEAST_SHIFT:
         return None
     # Content of before's pixel p is at p + model(p) in after.
     there = np.eye(3)

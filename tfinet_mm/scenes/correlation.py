@@ -106,16 +106,15 @@ def _edges(bands: np.ndarray) -> np.ndarray:
     total = np.zeros(bands.shape[1:], np.float32)
     for band in bands:
         smooth = cv2.GaussianBlur(band.astype(np.float32), (0, 0), BLUR)
-        across, down = _sobel(smooth)
+        across, down = _slopes(np.asarray(smooth))
         total += across * across + down * down
     return np.sqrt(total)
 
 
-def _sobel(band: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    options = dict(ksize=3, scale=1 / 8)
+def _slopes(band: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (
-        cv2.Sobel(band, cv2.CV_32F, 1, 0, **options),
-        cv2.Sobel(band, cv2.CV_32F, 0, 1, **options),
+        np.asarray(cv2.Sobel(band, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)),
+        np.asarray(cv2.Sobel(band, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)),
     )
 
 

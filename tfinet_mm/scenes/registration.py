@@ -255,7 +255,8 @@ def _measure(pair: PairReader) -> Patches:
                 rows.append((*middle, *shift))
                 break
     table = np.array(rows, np.float64).reshape(-1, 5).T
-    return Patches(*table, used=np.zeros(len(rows), bool))
+    column, row, right, down, quality = table
+    return Patches(column, row, right, down, quality, np.zeros(len(rows), bool))
 
 
 def _agree(patches: Patches, clear: np.ndarray) -> tuple[np.ndarray, np.ndarray, bool]:

@@ -69,9 +69,7 @@ def _table(registration: Registration, grid: SceneGrid) -> tuple[np.ndarray, dic
     """Return the points (N, 2) in the CRS of the grid, and the fields."""
     patches = registration.patches
     x, y = apply_affine(grid.transform, patches.column, patches.row)
-    ends = apply_affine(
-        grid.transform, patches.column + patches.right, patches.row + patches.down
-    )
+    ends = apply_affine(grid.transform, patches.column + patches.right, patches.row + patches.down)
     fields = dict(
         right_px=patches.right,
         up_px=-patches.down,
