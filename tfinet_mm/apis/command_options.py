@@ -245,6 +245,16 @@ def _add_scenes(group: Any) -> None:
         help='smallest polygon in square metres (default: 0, all)',
     )
     group.add_argument('--no-polygons', action='store_true', help='write rasters and areas only')
+    group.add_argument(
+        '--align',
+        action='store_true',
+        help='move after onto before by the shift that is measured between them',
+    )
+    group.add_argument(
+        '--no-registration',
+        action='store_true',
+        help='do not measure how far after lies from before',
+    )
 
 
 READING_SCENES = (
@@ -257,7 +267,7 @@ READING_SCENES = (
     'same_grid',
     'ignore_scale',
 )
-SCENE_OPTIONS = (*READING_SCENES, 'min_area', 'no_polygons')
+SCENE_OPTIONS = (*READING_SCENES, 'min_area', 'no_polygons', 'align', 'no_registration')
 """Options that pictures don't have."""
 READING_OPTIONS = ('bands', 'stretch', *READING_SCENES)
 """Options of :class:`~tfinet_mm.scenes.reader.ScenePair`."""

@@ -13,6 +13,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from tfinet_mm.scenes.blending import fill_invalid
+
 # Standard deviation, in pixels, of the blur before the edges are taken.
 BLUR = 1.0
 # Edges count on a logarithmic scale from this part of their mean on.
@@ -21,10 +23,12 @@ WEAK_EDGE = 0.2
 LEAST_EDGE = 1e-3
 # Standard deviation of the weight of frequencies, in cycles a pixel.
 BANDWIDTH = 0.15
-# Edges count from this distance to pixels without data on, fully from the second one on.
-BORDER, TAPER = 3.0, 16.0
+# Edges count from this distance to pixels without data on, and fully this much further away.
+BORDER, TAPER = 3.0, 12.0
+# Gaps without data that are thinner than this are filled and count.
+GAP = 4
 # Least share of a patch's weight on pixels with data.
-LEAST_VALID = 0.6
+LEAST_VALID = 0.5
 # Greatest shift, in sides of the patch.
 REACH = 0.25
 # Shifts beyond this many pixels are measured again on the common part of both patches.
@@ -62,10 +66,11 @@ def patch_shift(before: np.ndarray, after: np.ndarray, valid: np.ndarray) -> Pat
         >>> round(shift.right), round(shift.down)
         (4, -2)
     """
-    weight = _hann(valid.shape) * _inside(valid)
+    inside = _inside(valid)
+    weight = _hann(valid.shape) * inside
     if weight.sum() < LEAST_VALID * _hann(valid.shape).sum():
         return None
-    first, second = _edges(before), _edges(after)
+    first, second = (_edges(fill_invalid(date, valid)) for date in (before, after))
     if min(np.average(one, weights=weight) for one in (first, second)) < LEAST_EDGE:
         return None
     reach = int(REACH * min(valid.shape))
@@ -82,7 +87,6 @@ def patch_shift(before: np.ndarray, after: np.ndarray, valid: np.ndarray) -> Pat
         slice(cut[0].start + down, cut[0].stop + down),
         slice(cut[1].start + right, cut[1].stop + right),
     )
-    inside = _inside(valid)
     weight = _hann(first[cut].shape) * inside[cut] * inside[moved]
     rest = _correlate(first[cut], second[moved], weight, 2 * NEAR)
     return PatchShift(right + rest.right, down + rest.down, rest.quality)
@@ -95,6 +99,11 @@ def _hann(shape: tuple[int, ...]) -> np.ndarray:
 
 def _inside(valid: np.ndarray) -> np.ndarray:
     """Return 1 where pixels with data surround a pixel, falling to 0 towards others."""
+    if valid.all():
+        return np.ones(valid.shape, np.float32)
+    empty = np.pad(~valid, GAP, mode='edge').astype(np.uint8)
+    empty = cv2.morphologyEx(empty, cv2.MORPH_OPEN, np.ones((GAP, GAP), np.uint8))
+    valid = empty[GAP:-GAP, GAP:-GAP] == 0
     if valid.all():
         return np.ones(valid.shape, np.float32)
     far = cv2.distanceTransform(valid.astype(np.uint8), cv2.DIST_L2, 5)

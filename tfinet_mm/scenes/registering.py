@@ -109,12 +109,12 @@ def tell_registration(registration: SceneRegistration, align: bool) -> None:
     last = aligned or found
     if last.is_far:
         fix = (
-            'align the files with another program, or look at the layer registration_aligned'
+            'align the files with another program'
             if align
             else 'move after onto before with --align (align=True)'
         )
         warnings.warn(
-            f'after lies up to {last.largest:.1f} px from before, expected at most '
-            f'{WARNING_PIXELS:g}: more makes false change along edges; {fix}',
+            f'after lies up to {last.largest:.1f} px from before, and more than '
+            f'{WARNING_PIXELS:g} px makes false change along edges; {fix}',
             stacklevel=2,
         )

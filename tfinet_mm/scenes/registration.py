@@ -217,8 +217,9 @@ def patch_windows(width: int, height: int) -> list[list[Window]]:
         return []
     fit = [2 * length // side - 1 for length in (width, height)]
     wanted = float(np.clip(width * height / side**2, ENOUGH, MOST))
-    across = int(np.clip(round(math.sqrt(wanted * width / height)), 1, fit[0]))
+    across = int(np.clip(round(math.sqrt(wanted * width / height)), 1, min(fit[0], MOST)))
     down = int(np.clip(round(wanted / across), 1, fit[1]))
+    across, down = min(across, MOST // down), min(down, MOST // across)
     found = []
     for top in _starts(height, side, down):
         for left in _starts(width, side, across):
