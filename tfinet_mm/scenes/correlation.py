@@ -31,8 +31,8 @@ GAP = 4
 LEAST_VALID = 0.5
 # Greatest shift, in sides of the patch.
 REACH = 0.25
-# Shifts beyond this many pixels are measured again on the common part of both patches.
-NEAR = 2
+# Pixels by which the second look, on the common part of both patches, may differ from the first.
+SECOND_REACH = 4
 
 
 class PatchShift(NamedTuple):
@@ -76,7 +76,7 @@ def patch_shift(before: np.ndarray, after: np.ndarray, valid: np.ndarray) -> Pat
     reach = int(REACH * min(valid.shape))
     found = _correlate(first, second, weight, reach)
     right, down = round(found.right), round(found.down)
-    if max(abs(right), abs(down)) <= NEAR:
+    if right == down == 0:
         return found
     # The weight stands still while the content moves, which pulls the peak towards 0.
     cut = (
@@ -88,7 +88,7 @@ def patch_shift(before: np.ndarray, after: np.ndarray, valid: np.ndarray) -> Pat
         slice(cut[1].start + right, cut[1].stop + right),
     )
     weight = _hann(first[cut].shape) * inside[cut] * inside[moved]
-    rest = _correlate(first[cut], second[moved], weight, 2 * NEAR)
+    rest = _correlate(first[cut], second[moved], weight, SECOND_REACH)
     return PatchShift(right + rest.right, down + rest.down, rest.quality)
 
 

@@ -114,7 +114,7 @@ def tell_registration(registration: SceneRegistration, align: bool) -> None:
             else 'move after onto before with --align (align=True)'
         )
         warnings.warn(
-            f'after lies up to {last.largest:.1f} px from before, and more than '
+            f'after lies up to {last.largest:.2f} px from before, and more than '
             f'{WARNING_PIXELS:g} px makes false change along edges; {fix}',
             stacklevel=2,
         )
