@@ -195,6 +195,7 @@ def _inferencer(args: argparse.Namespace, kinds: set[str]) -> SCDInferencer:
         bands=bands,
         value_range=args.stretch if 'picture' in kinds else None,
         cfg_options=args.cfg_options,
+        align=args.align,
     )
 
 
@@ -204,7 +205,7 @@ def _settings(
     """Return everything that the results depend on."""
     images = dict(bands=inferencer.bands, value_range=inferencer.value_range)
     sections: dict[str, dict[str, Any]] = dict(
-        picture=images | dict(window=args.window, overlap=args.overlap),
+        picture=images | dict(window=args.window, overlap=args.overlap, align=args.align),
         scene=images
         | reading_options(args)
         | dict(

@@ -198,6 +198,11 @@ def _add_images(group: Any) -> None:
         'percentiles, or before=... after=...',
     )
     group.add_argument('--value-range', dest='stretch', nargs=2, help=argparse.SUPPRESS)
+    group.add_argument(
+        '--align',
+        action='store_true',
+        help='move after onto before by the shift that is measured between them',
+    )
 
 
 def _add_scenes(group: Any) -> None:
@@ -246,11 +251,6 @@ def _add_scenes(group: Any) -> None:
     )
     group.add_argument('--no-polygons', action='store_true', help='write rasters and areas only')
     group.add_argument(
-        '--align',
-        action='store_true',
-        help='move after onto before by the shift that is measured between them',
-    )
-    group.add_argument(
         '--no-registration',
         action='store_true',
         help='do not measure how far after lies from before',
@@ -267,7 +267,7 @@ READING_SCENES = (
     'same_grid',
     'ignore_scale',
 )
-SCENE_OPTIONS = (*READING_SCENES, 'min_area', 'no_polygons', 'align', 'no_registration')
+SCENE_OPTIONS = (*READING_SCENES, 'min_area', 'no_polygons', 'no_registration')
 """Options that pictures don't have."""
 READING_OPTIONS = ('bands', 'stretch', *READING_SCENES)
 """Options of :class:`~tfinet_mm.scenes.reader.ScenePair`."""

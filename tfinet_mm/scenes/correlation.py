@@ -102,8 +102,8 @@ def _inside(valid: np.ndarray) -> np.ndarray:
     if valid.all():
         return np.ones(valid.shape, np.float32)
     empty = np.pad(~valid, GAP, mode='edge').astype(np.uint8)
-    empty = cv2.morphologyEx(empty, cv2.MORPH_OPEN, np.ones((GAP, GAP), np.uint8))
-    valid = empty[GAP:-GAP, GAP:-GAP] == 0
+    wide = cv2.morphologyEx(empty, cv2.MORPH_OPEN, np.ones((GAP, GAP), np.uint8))
+    valid = np.asarray(wide)[GAP:-GAP, GAP:-GAP] == 0
     if valid.all():
         return np.ones(valid.shape, np.float32)
     far = cv2.distanceTransform(valid.astype(np.uint8), cv2.DIST_L2, 5)
