@@ -90,9 +90,19 @@ def test_metres_of_degrees_and_no_crs(date):
     degree = 2 * math.pi * 6_371_000 / 360
     assert numbers['right_m'] == pytest.approx(-2e-4 * degree / 2, rel=0.03)
     assert numbers['up_m'] == pytest.approx(-3e-4 * degree, rel=0.03)
-    plain = measure(date('a', crs=None), date('b', -2, 3, crs=None))
+    pair = date('a', crs=None), date('b', -2, 3, crs=None)
+    plain = measure(*pair)
     assert plain.metadata()['right_m'] is None
     assert ' px left and ' in plain.describe()
+    # Nothing of this is on Earth, and a warp works all the same.
+    for options in ({}, dict(same_grid=True)):
+        with ScenePair(*pair, **options) as both:
+            correction = find_correction(plain, both.grid)
+        with ScenePair(*pair, **options, correction=correction) as both:
+            assert both.grid.crs is None
+            assert measure_registration(both).largest < 0.05
+            shown, valid = both.picture(80)
+            assert np.abs(np.subtract(*np.split(shown[:, valid].astype(int), 2))).mean() < 5
 
 
 def test_what_can_not_be_measured(date, scene):
