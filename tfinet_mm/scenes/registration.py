@@ -130,8 +130,9 @@ class Registration:
             return f'the shift between the dates can not be measured: {self.reason}'
         right, down = self.shift
         said = (
-            f'after lies {self.ground.name_column(right)} and {self.ground.name_row(down)} of '
-            f'before, from {self.count} of {len(self.patches.used)} patches'
+            f'after lies {self.ground.name_column(right)} and {self.ground.name_row(down)} '
+            f'{"of" if self.ground.is_north_up else "from"} before, '
+            f'from {self.count} of {len(self.patches.used)} patches'
         )
         if self.is_affine:
             return (
