@@ -36,6 +36,7 @@ class PairSummary:
             ``assessment/estimate.json``.
         scores: Scores of this pair, in percent, if it is annotated; see
             :func:`~tfinet_mm.report.statistics.pair_scores`.
+        registration: Sentences about the shift between the dates, where it was measured.
     """
 
     name: str
@@ -49,6 +50,7 @@ class PairSummary:
     scores: Mapping[str, float] | None = None
     unit: str = PIXELS
     assessment: Mapping[str, Any] | None = None
+    registration: str = ''
 
     @property
     def changed(self) -> float:
