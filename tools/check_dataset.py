@@ -23,9 +23,9 @@ from tfinet_mm.datasets.check import (
     check_dataset,
     find_leaks,
     find_other_masks,
+    format_report,
     leaf_datasets,
 )
-from tfinet_mm.datasets.check_report import format_report
 from tfinet_mm.engine.batch_guard import last_batch_note
 from tfinet_mm.engine.options import DATA_KEYS
 from tfinet_mm.utils.command import (

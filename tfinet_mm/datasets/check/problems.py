@@ -1,22 +1,18 @@
-"""Check a whole data set before training: count its contents and report its problems."""
+"""Tell the problems of a data set from the counts of all its pairs."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from tfinet_mm.datasets.scd_dataset import SCDDataset
 from tfinet_mm.datasets.transforms import LoadImagePair, LoadPairAnnotations, PackPairInputs
-from tfinet_mm.errors import TFINetError
-from tfinet_mm.structures import IGNORE_INDEX, SEG_CHANGE, SEG_FROM, SEG_TO, ClassTable
+from tfinet_mm.structures import ClassTable
 
 ERROR, WARNING = 'error', 'warning'
 NOTHING = re.compile(
@@ -116,167 +112,20 @@ class DatasetReport:
         )
 
 
-@dataclass
-class PairFacts:
-    """Contribution of one pair to the report."""
-
-    sample_id: str
-    problems: list[Problem] = field(default_factory=list)
-    size: tuple[int, int] | None = None
-    storages: dict[str, str] = field(default_factory=dict)
-    labelled: bool = False
-    class_counts: np.ndarray | None = None
-    from_to: np.ndarray | None = None
-    change_counts: np.ndarray | None = None
-    conflicts: int = 0
-    unknown: int = 0
-    digest: bytes = b''
-
-
-class PairInspector:
-    """Load pairs as the pipeline of their data set does, and count their pixels.
-
-    Args:
-        dataset: The data set; only the loading transforms of its pipeline are used.
-    """
-
-    def __init__(self, dataset: SCDDataset) -> None:
-        """See the class."""
-        self.dataset = dataset
-        loaders = dataset.pipeline.transforms
-        self.load_images = _first(loaders, LoadImagePair) or LoadImagePair()
-        self.load_labels = _first(loaders, LoadPairAnnotations) or LoadPairAnnotations()
-
-    def __call__(self, index: int) -> PairFacts:
-        """Inspect one pair, and return errors of its files as problems instead of raising them."""
-        info = self.dataset.get_data_info(index)
-        facts = PairFacts(info['sample_id'])
-        # Both are tried, so that one damaged image doesn't hide a damaged label.
-        for load, count in (
-            (self.load_images, self._count_images),
-            (self.load_labels, self._count_labels),
-        ):
-            try:
-                count(load(info), facts)
-            except (TFINetError, OSError) as error:
-                facts.problems.append(Problem(ERROR, facts.sample_id, str(error)))
-        return facts
-
-    def _count_images(self, results: dict[str, Any], facts: PairFacts) -> None:
-        image = results['img']
-        facts.size = tuple(results['img_shape'])
-        bands = image.shape[2] // 2
-        if np.array_equal(image[..., :bands], image[..., bands:]):
-            message = f'both dates are the same image: {", ".join(results["img_path"])}'
-            facts.problems.append(Problem(WARNING, facts.sample_id, message))
-        # Windows of one value are equal to each other without being a leak.
-        if image.min() != image.max():
-            facts.digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
-
-    def _count_labels(self, results: dict[str, Any], facts: PairFacts) -> None:
-        facts.storages = results['label_storages']
-        facts.conflicts = results['label_conflicts']
-        facts.unknown = results['label_unknown']
-        if SEG_CHANGE not in results:
-            return
-        facts.labelled = True
-        change = results[SEG_CHANGE]
-        facts.change_counts = np.array(
-            [np.count_nonzero(change == value) for value in (0, 1, IGNORE_INDEX)], np.int64
-        )
-        if facts.change_counts[:2].sum() == 0:
-            message = 'every pixel of its change map is ignored, so it teaches nothing'
-            facts.problems.append(Problem(WARNING, facts.sample_id, message))
-        if SEG_FROM not in results:
-            return
-        classes = self.dataset.class_table.num_classes
-        before, after = results[SEG_FROM], results[SEG_TO]
-        facts.class_counts = np.stack(
-            [np.bincount(cover.ravel(), minlength=256)[:classes] for cover in (before, after)]
-        )
-        known = (change == 1) & (before != IGNORE_INDEX) & (after != IGNORE_INDEX)
-        transitions = before[known].astype(np.int64) * classes + after[known]
-        facts.from_to = np.bincount(transitions, minlength=classes**2).reshape(classes, classes)
-
-
-_inspector: PairInspector | None = None
-
-
-def _start_worker(dataset: SCDDataset) -> None:
-    global _inspector
-    _inspector = PairInspector(dataset)
-
-
-def _inspect(index: int) -> PairFacts:
-    if _inspector is None:
-        raise RuntimeError('the worker was not started with a data set')
-    return _inspector(index)
-
-
-def inspect_pairs(dataset: SCDDataset, workers: int = 0) -> Iterator[PairFacts]:
-    """Inspect all pairs in their order, in ``workers`` processes (0: in this process)."""
-    if workers < 1:
-        yield from map(PairInspector(dataset), range(len(dataset)))
-        return
-    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(dataset,)) as pool:
-        yield from pool.map(_inspect, range(len(dataset)), chunksize=4)
-
-
-def check_dataset(
-    dataset: SCDDataset,
-    workers: int = 0,
-    batch_size: int = 1,
-    progress: Callable[[Iterable[PairFacts]], Iterable[PairFacts]] | None = None,
-) -> DatasetReport:
-    """Load every pair of a data set and report its contents and its problems.
-
-    Args:
-        dataset: The data set.
-        workers: Number of processes beside this one.
-        batch_size: Batch size of the dataloader; a batch in testing needs pairs of one size.
-        progress: Wraps the pairs to show the progress; the default draws a bar.
-
-    Returns:
-        The report. An error is a finding that would stop training or make its result
-        wrong: a file that can't be read or holds unknown values, no change or no class
-        anywhere, all pixels ignored, masks that can be read in two ways.
-    """
-    storages = dataset.label_spec.storages
-    decided = {role: str(storage) for role, storage in storages.items()}
-    report = DatasetReport(dataset.class_table, decided=decided)
-    shown = progress or (lambda pairs: tqdm(pairs, total=len(dataset), unit='pair', leave=False))
-    labelled = 0
-    for facts in shown(inspect_pairs(dataset, workers)):
-        _add(report, facts)
-        labelled += facts.labelled
-    report.problems += _overall_problems(report, dataset, labelled, batch_size)
-    report.problems.sort(key=lambda problem: (problem.level != ERROR, problem.where != ''))
-    return report
-
-
-def _add(report: DatasetReport, facts: PairFacts) -> None:
-    report.pairs += 1
-    report.problems += facts.problems
-    report.conflicts += facts.conflicts
-    report.unknown += facts.unknown
-    if facts.size is not None:
-        report.sizes[facts.size] += 1
-    for role, storage in facts.storages.items():
-        report.storages.setdefault(role, Counter())[storage] += 1
-    for name in ('class_counts', 'from_to', 'change_counts'):
-        counts = getattr(facts, name)
-        if counts is not None:
-            setattr(report, name, getattr(report, name) + counts)
-    if facts.digest:
-        first = report.digests.setdefault(facts.digest, facts.sample_id)
-        if first != facts.sample_id:
-            message = f'its images are the same as those of {first!r}'
-            report.problems.append(Problem(WARNING, facts.sample_id, message))
-
-
-def _overall_problems(
+def overall_problems(
     report: DatasetReport, dataset: SCDDataset, labelled: int, batch_size: int
 ) -> Iterator[Problem]:
+    """Find the problems of a data set as a whole.
+
+    Args:
+        report: Counts of all pairs, and the problems of each.
+        dataset: The data set.
+        labelled: Number of pairs with labels.
+        batch_size: Batch size of the dataloader.
+
+    Yields:
+        The problems.
+    """
     if not labelled:
         if not any(problem.level == ERROR for problem in report.problems):
             message = 'no pair has labels, so that predictions can not be scored'
@@ -400,36 +249,6 @@ def _sizes(report: DatasetReport) -> str:
     return ', '.join(f'{width} x {height}' for (height, width), _ in report.sizes.most_common(5))
 
 
-def find_leaks(reports: Mapping[str, DatasetReport]) -> list[Problem]:
-    """Find pairs of images that are in the training split and in another split as well.
-
-    Args:
-        reports: Reports by the name of the split. The splits "train", or "train (1 of 2)"
-            and so on, are together compared with each other split.
-
-    Returns:
-        One error for each other split that shares images with training.
-    """
-    train = {
-        digest
-        for name, report in reports.items()
-        if name.split()[0] == 'train'
-        for digest in report.digests
-    }
-    problems = []
-    for name, report in reports.items():
-        shared = sorted(report.digests[digest] for digest in report.digests if digest in train)
-        if name.split()[0] != 'train' and shared:
-            listed = ', '.join(repr(sample) for sample in shared[:10])
-            message = (
-                f'{len(shared)} of {report.pairs} pairs of {name} are trained on as well, so '
-                'that their scores mean nothing; remove them from one of the splits: '
-                f'{listed}{", ..." if len(shared) > 10 else ""}'
-            )
-            problems.append(Problem(ERROR, '', message))
-    return problems
-
-
 def find_other_masks(reports: Mapping[str, DatasetReport]) -> list[Problem]:
     """Find splits in whose change masks 255 means changed while training ignores it.
 
@@ -456,21 +275,3 @@ def find_other_masks(reports: Mapping[str, DatasetReport]) -> list[Problem]:
         for name, report in reports.items()
         if ignoring and report.decided.get('change', '').startswith('0/255 (no 1')
     ]
-
-
-def _first(transforms: Iterable[Any], kind: type) -> Any:
-    return next((one for one in transforms if isinstance(one, kind)), None)
-
-
-def leaf_datasets(dataset: Any) -> list[SCDDataset]:
-    """Return the data sets inside wrappers (concatenation, repetition).
-
-    Raises:
-        TypeError: One of them isn't an :class:`SCDDataset`.
-    """
-    if isinstance(dataset, SCDDataset):
-        return [dataset]
-    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
-    if inner == [None]:
-        raise TypeError(f'expected an SCDDataset or a wrapper, got {type(dataset).__name__}')
-    return [leaf for one in inner for leaf in leaf_datasets(one)]

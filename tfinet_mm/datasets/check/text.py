@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from tfinet_mm.datasets.check import ERROR, WARNING, DatasetReport, Problem
+from tfinet_mm.datasets.check.problems import ERROR, WARNING, DatasetReport, Problem
 
 
 def format_report(report: DatasetReport, title: str, limit: int = 20) -> str:
