@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from tfinet_mm.datasets.scd_dataset import SCDDataset
-from tfinet_mm.datasets.transforms import LoadImagePair, LoadPairAnnotations, PackPairInputs
 from tfinet_mm.structures import ClassTable
 
 ERROR, WARNING = 'error', 'warning'
@@ -39,6 +38,52 @@ class Problem:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """Numbers of one pair that the strangest pairs are chosen by.
+
+    Attributes:
+        index: Its place in the data set.
+        name: Its name.
+        changed: Share of changed pixels, 0..1 of those not ignored; NaN without labels.
+        ignored: Share of ignored pixels, 0..1; NaN without labels.
+        conflicts: Pixels about which its labels contradict each other.
+        alike: Mean difference of the images in grey levels where change is labelled, or NaN.
+        unlike: Mean difference where none is labelled, or NaN.
+    """
+
+    index: int
+    name: str
+    changed: float
+    ignored: float
+    conflicts: int
+    alike: float
+    unlike: float
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Two pairs that show the same images.
+
+    Attributes:
+        split: Name of the split of the later pair.
+        index: Place of the later pair in it.
+        name: Name of the later pair.
+        of_split: Split of the other pair.
+        of_index: Its place there.
+        of_name: Its name.
+        identical: True if all values are equal; False if they only look the same.
+    """
+
+    split: str
+    index: int
+    name: str
+    of_split: str
+    of_index: int
+    of_name: str
+    identical: bool
+
+
 @dataclass
 class DatasetReport:
     """Contents of a data set; numbers of pixels are over all pairs.
@@ -54,7 +99,18 @@ class DatasetReport:
         change_counts: Unchanged, changed, and ignored pixels, (3,).
         conflicts: Pixels ignored because labels contradict each other.
         unknown: Pixels of label files ignored because their colours belong to no class.
+        unlabelled: Changed pixels without a class, (2,): before, after.
+        empty: Number of pairs with labels and without a changed pixel.
+        dropped: Number of pairs that the pipeline returned nothing for.
+        rows: Numbers of each pair.
+        packed: Shape and type of the tensor of each pair, as numbers that count in the order
+            of ``packed_kinds``.
+        packed_kinds: First pair of each shape and type that the pipeline makes.
+        example: For each transition, the pair with most of its pixels, (K, K); -1 for none.
+        most: Number of these pixels, (K, K).
         digests: First pair with each content of images, by the hash of the content.
+        fingerprints: Bits and thumbnails of each pair that can be recognised, by its place.
+        copies: Pairs that show the same images as an earlier one.
         problems: Problems found, errors first.
     """
 
@@ -68,7 +124,17 @@ class DatasetReport:
     change_counts: np.ndarray = field(default_factory=lambda: np.zeros(3, np.int64))
     conflicts: int = 0
     unknown: int = 0
-    digests: dict[bytes, str] = field(default_factory=dict)
+    unlabelled: np.ndarray = field(default_factory=lambda: np.zeros(2, np.int64))
+    empty: int = 0
+    dropped: int = 0
+    rows: list[PairRow] = field(default_factory=list)
+    packed: list[int] = field(default_factory=list)
+    packed_kinds: dict[tuple[tuple[int, ...], str], int] = field(default_factory=dict)
+    example: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    most: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    digests: dict[bytes, int] = field(default_factory=dict)
+    fingerprints: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
+    copies: list[Copy] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -77,6 +143,9 @@ class DatasetReport:
         if not self.class_counts.size:
             self.class_counts = np.zeros((2, classes), np.int64)
             self.from_to = np.zeros((classes, classes), np.int64)
+        if not self.example.size:
+            self.example = np.full((classes, classes), -1, np.int64)
+            self.most = np.zeros((classes, classes), np.int64)
 
     @property
     def ok(self) -> bool:
@@ -88,6 +157,27 @@ class DatasetReport:
         """Share of changed pixels, 0..1, of those that are not ignored."""
         known = int(self.change_counts[:2].sum())
         return int(self.change_counts[1]) / known if known else 0.0
+
+    @property
+    def ignored_share(self) -> float:
+        """Share of ignored pixels of the change maps, 0..1."""
+        return int(self.change_counts[2]) / max(1, int(self.change_counts.sum()))
+
+    @property
+    def unlabelled_shares(self) -> tuple[float, float]:
+        """Shares of the changed pixels without a class, 0..1: before, after."""
+        changed = max(1, int(self.change_counts[1]))
+        return int(self.unlabelled[0]) / changed, int(self.unlabelled[1]) / changed
+
+    def transitions(self) -> list[tuple[str, str, float]]:
+        """Return the transitions that occur, the most frequent first: before, after, share."""
+        names, total = self.table.land_cover, max(1, int(self.from_to.sum()))
+        order = np.argsort(-self.from_to, axis=None, kind='stable')
+        return [
+            (names[row], names[column], int(self.from_to[row, column]) / total)
+            for row, column in (divmod(int(one), len(names)) for one in order)
+            if self.from_to[row, column]
+        ]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as a dictionary for JSON, shares in percent."""
@@ -105,6 +195,22 @@ class DatasetReport:
                 zip(('unchanged', 'changed', 'ignored'), self.change_counts.tolist(), strict=True)
             ),
             change_share=100 * self.change_share,
+            ignored_share=100 * self.ignored_share,
+            empty=self.empty,
+            unlabelled_shares=dict(
+                zip(('from', 'to'), (100 * share for share in self.unlabelled_shares), strict=True)
+            ),
+            transitions=[
+                {'from': before, 'to': after, 'share': 100 * share}
+                for before, after, share in self.transitions()
+            ],
+            packed={
+                f'{"x".join(map(str, shape))} {dtype}': self.packed.count(number)
+                for number, (shape, dtype) in enumerate(self.packed_kinds)
+            },
+            copies=[
+                dict(pair=one.name, of=one.of_name, identical=one.identical) for one in self.copies
+            ],
             conflicts=self.conflicts,
             unknown=self.unknown,
             ok=self.ok,
@@ -133,17 +239,24 @@ def overall_problems(
     else:
         yield from _label_problems(report)
     yield from _storage_problems(report, dataset)
-    plain = all(
-        isinstance(transform, LoadImagePair | LoadPairAnnotations | PackPairInputs)
-        for transform in dataset.pipeline.transforms
-    )
-    if dataset.test_mode and batch_size > 1 and len(report.sizes) > 1 and plain:
+    if dataset.test_mode and batch_size > 1 and len(report.packed_kinds) > 1:
+        parts = range(0, len(report.packed), batch_size)
+        mixed = any(len(set(report.packed[one : one + batch_size])) > 1 for one in parts)
         yield Problem(
-            ERROR,
+            ERROR if mixed else WARNING,
             '',
-            f'pairs differ in size ({_sizes(report)}) but are tested in batches of {batch_size}; '
-            'set batch_size=1 in the dataloader',
+            f'pairs differ in size ({_sizes(report)}) but are tested in batches of {batch_size}'
+            + ('' if mixed else ', which several processes fill with other pairs than one')
+            + '; set batch_size=1 in the dataloader',
         )
+    if report.dropped:
+        message = (
+            f'the pipeline returns None for {report.dropped} of {report.pairs} pairs, so that '
+            + ('a test stops' if dataset.test_mode else 'others are trained on in their place')
+            + '; correct the transform that does'
+        )
+        every = report.dropped == report.pairs
+        yield Problem(ERROR if dataset.test_mode or every else WARNING, '', message)
 
 
 def _storage_problems(report: DatasetReport, dataset: SCDDataset) -> Iterator[Problem]:
@@ -246,7 +359,8 @@ def _label_problems(report: DatasetReport) -> Iterator[Problem]:
 
 
 def _sizes(report: DatasetReport) -> str:
-    return ', '.join(f'{width} x {height}' for (height, width), _ in report.sizes.most_common(5))
+    sizes = dict.fromkeys(shape[-2:] for shape, _ in report.packed_kinds)
+    return ', '.join(f'{width} x {height}' for height, width in list(sizes)[:5])
 
 
 def find_other_masks(reports: Mapping[str, DatasetReport]) -> list[Problem]:

@@ -31,6 +31,16 @@ def format_report(report: DatasetReport, title: str, limit: int = 20) -> str:
         lines.append(
             f'  change     {100 * report.change_share:.2f} % of the pixels, {ignored:.2f} % ignored'
         )
+        lines.append(f'  empty      {report.empty} pairs without a changed pixel')
+    if report.class_counts.any():
+        shares = ' before, '.join(f'{100 * share:.2f} %' for share in report.unlabelled_shares)
+        lines.append(f'  no class   {shares} after, of the changed pixels')
+    if report.copies:
+        same = sum(one.identical for one in report.copies)
+        lines.append(
+            f'  copies     {same} pairs have the images of another one, '
+            f'{len(report.copies) - same} look the same'
+        )
     if report.class_counts.any():
         lines += _class_lines(report)
     lines += _problem_lines(report.problems, limit)
@@ -55,6 +65,9 @@ def _class_lines(report: DatasetReport) -> list[str]:
         + ''.join(f'{value:{cell}.2f}' for value, cell in zip(row, cells, strict=True))
         for name, row in zip(names, matrix, strict=True)
     ]
+    if top := report.transitions()[:5]:
+        listed = ', '.join(f'{before} to {after} {100 * share:.1f}' for before, after, share in top)
+        lines += ['', f'  most frequent, % of changed: {listed}']
     return lines
 
 
