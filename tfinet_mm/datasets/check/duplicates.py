@@ -9,16 +9,12 @@ import numpy as np
 from tfinet_mm.datasets.check.fingerprint import (
     HASH_BITS,
     MAX_BITS,
-    MIN_CORRELATION,
     THUMBNAIL,
     near_copies,
 )
 from tfinet_mm.datasets.check.problems import ERROR, WARNING, Copy, DatasetReport, Problem
 
-RULE = (
-    f'at most {MAX_BITS} of {HASH_BITS} bits of their perceptual hashes differ, and thumbnails of '
-    f'both dates correlate by {MIN_CORRELATION} or more'
-)
+RULE = f'at most {MAX_BITS} of {HASH_BITS} bits of the perceptual hash differ'
 """Rule by which images look the same, in words."""
 
 
@@ -42,8 +38,8 @@ def copy_problems(report: DatasetReport) -> Iterator[Problem]:
     if alike:
         number = len({one.index for one in alike})
         message = (
-            f'{number} pairs look the same as another one ({RULE}); if they are copies, take them '
-            f'out: {_listed(alike)}'
+            f'{number} of {report.pairs} pairs look the same as an earlier one ({RULE}); look at '
+            f'them with --html, and remove copies: {_listed(alike)}'
         )
         yield Problem(WARNING, '', message)
 

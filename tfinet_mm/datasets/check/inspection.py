@@ -278,6 +278,27 @@ def inspect_pairs(dataset: SCDDataset, workers: int = 0) -> Iterator[PairFacts]:
         pool.shutdown(cancel_futures=True)
 
 
+def load_pair(dataset: SCDDataset, index: int) -> dict[str, Any]:
+    """Load the images and labels of a pair as its pipeline does, without augmentation.
+
+    Args:
+        dataset: The data set.
+        index: Place of the pair.
+
+    Returns:
+        Dictionary of the pipeline: ``img`` (H, W, 2B), and the label maps that the pair has.
+
+    Raises:
+        TFINetError, OSError: A file can't be read.
+    """
+    inspector = PairInspector(dataset)
+    results = dataset.get_data_info(index)
+    steps = inspector.steps[: inspector.loading] or [LoadImagePair(), LoadPairAnnotations()]
+    for step in steps:
+        results = step(results)
+    return results
+
+
 def leaf_datasets(dataset: Any) -> list[SCDDataset]:
     """Return the data sets inside wrappers (concatenation, repetition).
 

@@ -37,10 +37,7 @@ def format_report(report: DatasetReport, title: str, limit: int = 20) -> str:
         lines.append(f'  no class   {shares} after, of the changed pixels')
     if report.copies:
         same = sum(one.identical for one in report.copies)
-        lines.append(
-            f'  copies     {same} pairs have the images of another one, '
-            f'{len(report.copies) - same} look the same'
-        )
+        lines.append(f'  copies     {same} identical, {len(report.copies) - same} look the same')
     if report.class_counts.any():
         lines += _class_lines(report)
     lines += _problem_lines(report.problems, limit)
