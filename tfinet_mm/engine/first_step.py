@@ -9,16 +9,17 @@ from typing import Any, TypeAlias
 import torch
 from mmengine.config import Config
 from mmengine.registry import MODELS
-from mmengine.runner import Runner
 from torch import nn
 from torch.utils.data import DataLoader
 
-from tfinet_mm.datasets.check import ERROR, WARNING, DatasetReport, Problem
+from tfinet_mm.datasets.check import ERROR, DatasetReport, Problem
 from tfinet_mm.datasets.scd_dataset import SCDDataset
 from tfinet_mm.engine.band_order import check_band_order
 from tfinet_mm.engine.batch_guard import check_batches
+from tfinet_mm.engine.runner import SCDRunner
 from tfinet_mm.utils.class_names import is_class
 from tfinet_mm.utils.command import is_expected, message_of
+from tfinet_mm.utils.config.building import building
 
 Part: TypeAlias = tuple[SCDDataset, DatasetReport]
 MAX_PIXELS = 1024 * 1024
@@ -39,7 +40,7 @@ def try_first_step(cfg: Config, split: str, dataset: Any, parts: Sequence[Part])
         parts: Each data set in it, inside wrappers, with its report.
 
     Returns:
-        The errors that such a run stops with; a warning if the network can't be built.
+        The errors that such a run stops with.
     """
     training = split == 'train'
     try:
@@ -61,10 +62,10 @@ def try_first_step(cfg: Config, split: str, dataset: Any, parts: Sequence[Part])
             problems += _tried(lambda: preprocessor(loader.collate_fn(batch[:1]), False))
         return problems
     try:
-        network = MODELS.build(copy.deepcopy(model))
+        with building('model', model):
+            network = MODELS.build(copy.deepcopy(model))
     except Exception as error:
-        message = f'the network can not be built, so its first step is not tried: {_said(error)}'
-        return [*problems, Problem(WARNING, '', message)]
+        return [*problems, _problem(error, 'the network can not be built')]
     number = getattr(network, 'num_classes', None)
     fits = all(number in (None, report.table.num_classes) for _, report in parts)
     return problems + _training_step(loader, network, batch, fits)
@@ -75,7 +76,7 @@ def _loader(settings: Mapping[str, Any], dataset: Any) -> DataLoader[Any]:
     # The check has loaded every pair in processes already.
     plain.update(num_workers=0, persistent_workers=False)
     plain.pop('prefetch_factor', None)
-    return Runner.build_dataloader({**plain, 'dataset': dataset}, seed=0)
+    return SCDRunner.build_dataloader({**plain, 'dataset': dataset}, seed=0)
 
 
 def _examples(parts: Sequence[Part]) -> Iterator[dict[str, Any]]:
@@ -99,8 +100,7 @@ def _training_step(
     preprocessor: Any = network.data_preprocessor
     collate: Any = loader.collate_fn
     stopped = _tried(lambda: preprocessor(collate(batch), True))
-    pixels = min(item['inputs'][0].numel() for item in batch)
-    if stopped or pixels > MAX_PIXELS or not fits:
+    if stopped or not fits or batch[0]['inputs'][0].numel() > MAX_PIXELS:
         return problems + stopped
     network.eval()
 

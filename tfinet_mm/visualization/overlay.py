@@ -283,7 +283,7 @@ def cover_panel(
     size: tuple[int, int],
     ignored: np.ndarray | None = None,
 ) -> Image.Image:
-    """Return the land cover of one date over its image, which shows through.
+    """Return the land cover of one date over its image, which shows through, in white outlines.
 
     Args:
         cover: Classes (H, W), 0..K-1; where it is 255 the image stays as it is.
@@ -296,7 +296,16 @@ def cover_panel(
     colours = resized(colourise(cover, table.palette[1:]), size)
     share = np.where(cover == IGNORE_INDEX, 0, COVER_SHARE).astype(np.uint8)
     panel = Image.composite(colours, ground, resized(share, size))
+    panel.paste((255, 255, 255), mask=_outlines(np.asarray(resized(cover, size))))
     return panel if ignored is None else hatched(panel, ignored)
+
+
+def _outlines(labels: np.ndarray) -> Image.Image:
+    """Return a mask of the pixels whose right or lower neighbour has another value."""
+    edges = np.zeros(labels.shape, np.bool_)
+    edges[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    edges[:-1] |= labels[:-1] != labels[1:]
+    return Image.fromarray(edges.astype(np.uint8) * 255)
 
 
 def change_panel(errors: np.ndarray, image: np.ndarray, size: tuple[int, int]) -> Image.Image:

@@ -50,9 +50,12 @@ def reduced_pair(image: np.ndarray) -> np.ndarray:
         (64, 64, 2B) float32, means of cells.
     """
     size = (REDUCED, REDUCED)
-    # cv2 resizes any number of bands, but drops the axis of a single one.
-    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
-    return small.reshape(REDUCED, REDUCED, image.shape[2]).astype(np.float32)
+    # cv2 averages over cells of any size for four bands at most.
+    parts = [
+        cv2.resize(image[..., band : band + 4], size, interpolation=cv2.INTER_AREA)
+        for band in range(0, image.shape[2], 4)
+    ]
+    return np.dstack(parts).astype(np.float32)
 
 
 def fingerprint(reduced: np.ndarray) -> Fingerprint | None:

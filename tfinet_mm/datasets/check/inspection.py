@@ -24,7 +24,6 @@ from tfinet_mm.datasets.check.fingerprint import (
 from tfinet_mm.datasets.check.problems import ERROR, WARNING, Problem
 from tfinet_mm.datasets.scd_dataset import SCDDataset
 from tfinet_mm.datasets.transforms import LoadGeneratedPair, LoadImagePair, LoadPairAnnotations
-from tfinet_mm.errors import TFINetError
 from tfinet_mm.structures import IGNORE_INDEX, SEG_CHANGE, SEG_FROM, SEG_TO
 from tfinet_mm.utils.command import is_expected, message_of
 
@@ -44,7 +43,8 @@ class PairFacts:
         sample_id: Its name.
         problems: Problems found in it.
         size: (height, width) of its images as stored.
-        packed: Shape and type of the tensor that the pipeline makes of it; None if it makes none.
+        packed: Shape and type of the tensor that the pipeline makes of it, () for another
+            result; None after an error.
         dropped: True if the pipeline returned nothing, so that a training takes another pair.
         storages: Storage of each label file.
         labelled: True if it has a change map.
@@ -119,21 +119,24 @@ class PairInspector:
                 continue
             try:
                 results = step(results)
-                if results is None:
-                    facts.dropped = True
-                    return None
-                if isinstance(step, LoadImagePair | LoadGeneratedPair) and facts.size is None:
-                    self._count_images(results, facts)
-                if isinstance(step, LOADERS) and SEG_CHANGE in results and not facts.labelled:
-                    self._count_labels(results, facts)
             except Exception as error:
                 # Labels are tried after a damaged image too, so that it doesn't hide theirs.
                 failed = True
-                facts.problems.append(Problem(ERROR, facts.sample_id, self._explain(step, error)))
+                message = self._explain(step, error).removeprefix(f'{facts.sample_id}: ')
+                facts.problems.append(Problem(ERROR, facts.sample_id, message))
+                continue
+            if results is None:
+                facts.dropped = True
+                return None
+            if isinstance(step, LoadImagePair | LoadGeneratedPair) and facts.size is None:
+                self._count_images(results, facts)
+            if isinstance(step, LOADERS) and SEG_CHANGE in results and not facts.labelled:
+                self._count_labels(results, facts)
         return None if failed else results
 
-    def _explain(self, step: Any, error: Exception) -> str:
-        if isinstance(error, TFINetError | OSError) or is_expected(error):
+    @staticmethod
+    def _explain(step: Any, error: Exception) -> str:
+        if is_expected(error):
             return message_of(error)
         return (
             f'the transform {type(step).__name__} of the pipeline fails: '
@@ -141,9 +144,11 @@ class PairInspector:
         )
 
     def _pack(self, results: Any, facts: PairFacts) -> None:
+        if results is None:
+            return
         inputs = results.get('inputs') if isinstance(results, dict) else None
-        if inputs is not None:
-            facts.packed = (tuple(inputs.shape), str(inputs.dtype))
+        shape = getattr(inputs, 'shape', ())
+        facts.packed = (tuple(shape), str(getattr(inputs, 'dtype', 'no inputs')))
 
     def _count_images(self, results: dict[str, Any], facts: PairFacts) -> None:
         image = results['img']

@@ -359,7 +359,7 @@ def _label_problems(report: DatasetReport) -> Iterator[Problem]:
 
 
 def _sizes(report: DatasetReport) -> str:
-    sizes = dict.fromkeys(shape[-2:] for shape, _ in report.packed_kinds)
+    sizes = dict.fromkeys(shape[-2:] for shape, _ in report.packed_kinds if len(shape) >= 2)
     return ', '.join(f'{width} x {height}' for height, width in list(sizes)[:5])
 
 
