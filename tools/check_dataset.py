@@ -67,6 +67,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         else os.cpu_count(),
         help='processes that load pairs (default: one for each core)',
     )
+    parser.add_argument(
+        '--fast', action='store_true', help='read headers only: sizes and storage of labels'
+    )
     parser.add_argument('--json', metavar='FILE', help='also write the report to a JSON file')
     parser.add_argument(
         '--html', metavar='FILE', help='also write a page that shows the strangest pairs'
@@ -98,7 +101,7 @@ def class_problems(cfg: Config, report: DatasetReport) -> list[Problem]:
     return [Problem(ERROR, '', message)]
 
 
-def check_split(cfg: Config, split: str, workers: int) -> dict[str, Part]:
+def check_split(cfg: Config, split: str, workers: int, fast: bool) -> dict[str, Part]:
     """Check each data set of a split, and return it with its report by its name."""
     loader = cfg[f'{split}_dataloader']
     built = DATASETS.build(loader.dataset)
@@ -109,7 +112,7 @@ def check_split(cfg: Config, split: str, workers: int) -> dict[str, Part]:
     for number, dataset in enumerate(leaves, start=1):
         name = split if len(leaves) == 1 else f'{split} ({number} of {len(leaves)})'
         print(f'checking {name}: {len(dataset)} pairs', file=sys.stderr)
-        report = check_dataset(dataset, workers, loader.get('batch_size', 1))
+        report = check_dataset(dataset, workers, loader.get('batch_size', 1), fast)
         report.problems[:0] = class_problems(cfg, report)
         parts[name] = (dataset, report)
     first = next(iter(parts.values()))[1]
@@ -123,6 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     args = parse_args(arguments)
     if args.workers < 0:
         raise ValueError(f'--workers must be 0 or more, got {args.workers}')
+    if args.html and args.fast:
+        raise ValueError('--html needs the pixels of all pairs; leave --fast out')
     if args.html:
         templates()  # Before minutes are spent on pairs.
     cfg = load_config(args.config, args.cfg_options, only=DATA_KEYS)
@@ -133,7 +138,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if cfg.get(f'{split}_dataloader') is None:
             continue
         try:
-            parts.update(check_split(cfg, split, args.workers))
+            parts.update(check_split(cfg, split, args.workers, args.fast))
         except Exception as error:
             if not is_expected(error, Path(__file__).parent):
                 raise

@@ -81,7 +81,7 @@ FAULTS = {
     ),
     'crop larger than an image': (smaller('train'), crop(64), 'larger than the image'),
     'crop that keeps smaller images': (smaller('train'), crop(64, keep=True), None),
-    'pairs of two sizes': (smaller('train'), {}, None),
+    'pairs of two sizes': (smaller('train', '00000'), {}, None),
     'pairs of two sizes in a batch to validate': (
         smaller('val'),
         dict(val_dataloader=dict(batch_size=2)),

@@ -5,12 +5,13 @@ import subprocess
 import sys
 import time
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from tfinet_mm.datasets import SECONDDataset
-from tfinet_mm.datasets.check import check_dataset
+from tfinet_mm.datasets.check import check_dataset, format_report
 from tfinet_mm.datasets.check.inspection import inspect_pairs
 
 LOAD = [dict(type='tfinet_mm.LoadImagePair'), dict(type='tfinet_mm.LoadPairAnnotations')]
@@ -90,6 +91,26 @@ def test_shares_of_a_pair(make_scd, tmp_path):
     assert sum(share for *_, share in report.transitions()) == pytest.approx(1)
     shares = [share for *_, share in report.transitions()]
     assert shares == sorted(shares, reverse=True)
+
+
+def test_headers_alone_tell_the_sizes(make_scd, tmp_path, monkeypatch):
+    sizes = {'a': (20, 30), 'b': (20, 30), 'c': (9, 40), 'd': (9, 40)}
+    make_scd(list(sizes), sizes=sizes, storage='index')
+    Image.new('L', (30, 21)).save(tmp_path / 'label2' / 'b.png')
+    (tmp_path / 'im2' / 'd.png').write_bytes(b'nonsense')
+    read = []
+    monkeypatch.setattr(
+        cv2, 'imdecode', lambda *words, know=cv2.imdecode: read.append(0) or know(*words)
+    )
+    report = check_dataset(dataset(tmp_path), fast=True, progress=iter)
+    assert report.sizes == {(20, 30): 2, (9, 40): 1}
+    assert list(report.packed_kinds) == [((6, 20, 30), 'torch.uint8')]
+    assert len(read) == 2  # Both images of the first pair.
+    found = {one.where: one.message for one in report.problems}
+    assert set(found) == {'b', 'd'}
+    assert 'label2/b.png 30 x 21' in found['b']
+    assert 'im2/d.png' in found['d']
+    assert 'pixels     not read' in format_report(report, 'train')
 
 
 SLOW = """

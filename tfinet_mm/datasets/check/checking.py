@@ -26,6 +26,7 @@ def check_dataset(
     dataset: SCDDataset,
     workers: int = 0,
     batch_size: int = 1,
+    fast: bool = False,
     progress: Callable[[Iterable[PairFacts]], Iterable[PairFacts]] | None = None,
 ) -> DatasetReport:
     """Load every pair of a data set as training does, and report its contents and its problems.
@@ -34,6 +35,7 @@ def check_dataset(
         dataset: The data set.
         workers: Number of processes beside this one.
         batch_size: Batch size of the dataloader; a batch in testing needs pairs of one size.
+        fast: Read headers only: sizes and storages, and nothing of the content.
         progress: Wraps the pairs to show the progress; the default draws a bar.
 
     Returns:
@@ -46,12 +48,14 @@ def check_dataset(
     report = DatasetReport(dataset.class_table, decided=decided)
     shown = progress or (lambda pairs: tqdm(pairs, total=len(dataset), unit='pair', leave=False))
     labelled = 0
-    for facts in shown(inspect_pairs(dataset, workers)):
+    for facts in shown(inspect_pairs(dataset, workers, fast)):
         _add(report, facts)
         labelled += facts.labelled
-    report.copies += look_alikes(report)
-    report.problems += copy_problems(report)
-    report.problems += overall_problems(report, dataset, labelled, batch_size)
+    report.fast = fast
+    if not fast:
+        report.copies += look_alikes(report)
+        report.problems += copy_problems(report)
+        report.problems += overall_problems(report, dataset, labelled, batch_size)
     report.problems.sort(key=lambda problem: (problem.level != ERROR, problem.where != ''))
     return report
 

@@ -22,8 +22,10 @@ from tfinet_mm.datasets.check.fingerprint import (
     reduced_pair,
 )
 from tfinet_mm.datasets.check.problems import ERROR, WARNING, Problem
-from tfinet_mm.datasets.scd_dataset import SCDDataset
+from tfinet_mm.datasets.scd_dataset import LABEL_ROLES, SCDDataset
 from tfinet_mm.datasets.transforms import LoadGeneratedPair, LoadImagePair, LoadPairAnnotations
+from tfinet_mm.errors import TFINetError
+from tfinet_mm.io.images import image_size
 from tfinet_mm.structures import IGNORE_INDEX, SEG_CHANGE, SEG_FROM, SEG_TO
 from tfinet_mm.utils.command import is_expected, message_of
 
@@ -206,6 +208,45 @@ class PairInspector:
             facts.unlike = float(self._difference[unchanged].mean())
 
 
+class HeaderInspector:
+    """Compare the sizes of the files of a pair, of which headers are read only.
+
+    The first pair is inspected completely, so that a first step can be tried with it.
+
+    Args:
+        dataset: The data set.
+    """
+
+    def __init__(self, dataset: SCDDataset) -> None:
+        """See the class."""
+        self.dataset = dataset
+        self.inspect = PairInspector(dataset)
+
+    def __call__(self, index: int) -> PairFacts:
+        """Inspect one pair, and return what is wrong with its files as problems."""
+        info = self.dataset.get_data_info(index)
+        paths = info.get('img_path')
+        if index == 0 or paths is None:
+            return self.inspect(index)
+        facts = PairFacts(index, info['sample_id'])
+        labels = [info.get(key) for key in LABEL_ROLES.values()]
+        try:
+            sizes = {path: image_size(path) for path in [*paths, *filter(None, labels)]}
+        except (TFINetError, OSError) as error:
+            facts.problems.append(Problem(ERROR, facts.sample_id, str(error)))
+            return facts
+        width, height = sizes[paths[0]]
+        facts.size = (height, width) if info['window'] is None else tuple(info['window'][3:1:-1])
+        if len(set(sizes.values())) > 1:
+            listed = ', '.join(f'{path} {size[0]} x {size[1]}' for path, size in sizes.items())
+            message = (
+                f'its files have to be of one size, got (width x height) {listed}; export them on '
+                'one grid'
+            )
+            facts.problems.append(Problem(ERROR, facts.sample_id, message))
+        return facts
+
+
 def _histogram(values: np.ndarray) -> np.ndarray:
     """Return the number of pixels of each value 0..255, (256,) int64."""
     counts = cv2.calcHist([np.ascontiguousarray(values)], [0], None, [256], [0, 256])
@@ -215,16 +256,16 @@ def _histogram(values: np.ndarray) -> np.ndarray:
     return counts.ravel().astype(np.int64)
 
 
-_inspector: PairInspector | None = None
+_inspector: PairInspector | HeaderInspector | None = None
 
 
-def _start_worker(dataset: SCDDataset) -> None:
+def _start_worker(dataset: SCDDataset, headers: bool) -> None:
     global _inspector
     # The process that shows the progress stops the others.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     cv2.setNumThreads(0)
     torch.set_num_threads(1)
-    _inspector = PairInspector(dataset)
+    _inspector = HeaderInspector(dataset) if headers else PairInspector(dataset)
 
 
 def _inspect(indices: range) -> list[PairFacts]:
@@ -244,7 +285,9 @@ def _seed(index: int) -> None:
     torch.manual_seed(index)
 
 
-def inspect_pairs(dataset: SCDDataset, workers: int = 0) -> Iterator[PairFacts]:
+def inspect_pairs(
+    dataset: SCDDataset, workers: int = 0, headers: bool = False
+) -> Iterator[PairFacts]:
     """Inspect all pairs in their order, in ``workers`` processes (0: in this process).
 
     Random transforms draw the same numbers in every run, whatever ``workers`` is. Memory holds
@@ -253,12 +296,13 @@ def inspect_pairs(dataset: SCDDataset, workers: int = 0) -> Iterator[PairFacts]:
     Args:
         dataset: The data set.
         workers: Number of processes.
+        headers: Read headers only, see :class:`HeaderInspector`.
 
     Yields:
         The facts of each pair.
     """
     if workers < 1:
-        inspector = PairInspector(dataset)
+        inspector = HeaderInspector(dataset) if headers else PairInspector(dataset)
         state = random.getstate(), np.random.get_state(), torch.get_rng_state()  # noqa: NPY002
         try:
             for index in range(len(dataset)):
@@ -269,7 +313,7 @@ def inspect_pairs(dataset: SCDDataset, workers: int = 0) -> Iterator[PairFacts]:
             np.random.set_state(state[1])  # noqa: NPY002
             torch.set_rng_state(state[2])
         return
-    pool = ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(dataset,))
+    pool = ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(dataset, headers))
     waiting: deque[Future[list[PairFacts]]] = deque()
     try:
         for start in range(0, len(dataset), CHUNK):

@@ -111,6 +111,7 @@ class DatasetReport:
         digests: First pair with each content of images, by the hash of the content.
         fingerprints: Bits and thumbnails of each pair that can be recognised, by its place.
         copies: Pairs that show the same images as an earlier one.
+        fast: True if only headers were read, so that all numbers of pixels are of the first pair.
         problems: Problems found, errors first.
     """
 
@@ -135,6 +136,7 @@ class DatasetReport:
     digests: dict[bytes, int] = field(default_factory=dict)
     fingerprints: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
     copies: list[Copy] = field(default_factory=list)
+    fast: bool = False
     problems: list[Problem] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -183,6 +185,7 @@ class DatasetReport:
         """Return the report as a dictionary for JSON, shares in percent."""
         return dict(
             pairs=self.pairs,
+            fast=self.fast,
             sizes={f'{height}x{width}': number for (height, width), number in self.sizes.items()},
             decided=self.decided,
             storages={role: dict(found) for role, found in self.storages.items()},

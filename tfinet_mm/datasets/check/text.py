@@ -22,6 +22,9 @@ def format_report(report: DatasetReport, title: str, limit: int = 20) -> str:
     more = f', and {len(report.sizes) - 5} more' if len(report.sizes) > 5 else ''
     lines.append(f'  sizes      {", ".join(sizes)}{more}')
     lines += [f'  storage    {role}: {words}' for role, words in report.decided.items()]
+    if report.fast:
+        lines.append('  pixels     not read (--fast)')
+        return '\n'.join(lines + _problem_lines(report.problems, limit))
     for role, found in report.storages.items():
         listed = ', '.join(f'{name} ({number})' for name, number in found.most_common())
         lines.append(f'  labels     {role}: {listed}')
