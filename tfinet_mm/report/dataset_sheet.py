@@ -14,7 +14,7 @@ from tfinet_mm.datasets.check import DatasetReport, Problem, StrangePair, load_p
 from tfinet_mm.datasets.scd_dataset import SCDDataset
 from tfinet_mm.errors import TFINetError
 from tfinet_mm.report.encoding import jpeg_uri
-from tfinet_mm.report.templating import static, templates
+from tfinet_mm.report.template_files import static, templates
 from tfinet_mm.structures import IGNORE_INDEX, SEG_CHANGE, SEG_FROM, SEG_TO, ClassTable
 from tfinet_mm.utils.files import whole_file
 from tfinet_mm.version import __version__
@@ -87,7 +87,7 @@ def _split(name: str, report: DatasetReport) -> dict[str, Any]:
         ]
         if report.class_counts.any()
         else [],
-        transitions=report.transitions()[:8],
+        transitions=report.frequent_transitions()[:8],
         problems=report.problems[:MOST_PROBLEMS],
         more=max(0, len(report.problems) - MOST_PROBLEMS),
     )

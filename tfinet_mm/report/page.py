@@ -28,7 +28,7 @@ from tfinet_mm.report.records import (
     ReportData,
 )
 from tfinet_mm.report.statistics import choose_pairs
-from tfinet_mm.report.templating import static, templates
+from tfinet_mm.report.template_files import static, templates
 from tfinet_mm.utils.files import whole_file
 from tfinet_mm.version import __version__
 

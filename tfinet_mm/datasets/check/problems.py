@@ -99,6 +99,8 @@ class DatasetReport:
         change_counts: Unchanged, changed, and ignored pixels, (3,).
         conflicts: Pixels ignored because labels contradict each other.
         unknown: Pixels of label files ignored because their colours belong to no class.
+        digests: First pair with each content of images, by the hash of the content.
+        problems: Problems found, errors first.
         unlabelled: Changed pixels without a class, (2,): before, after.
         empty: Number of pairs with labels and without a changed pixel.
         dropped: Number of pairs that the pipeline returned nothing for.
@@ -108,11 +110,9 @@ class DatasetReport:
         packed_kinds: First pair of each shape and type that the pipeline makes.
         example: For each transition, the pair with most of its pixels, (K, K); -1 for none.
         most: Number of these pixels, (K, K).
-        digests: First pair with each content of images, by the hash of the content.
         fingerprints: Bits and thumbnails of each pair that can be recognised, by its place.
         copies: Pairs that show the same images as an earlier one.
         fast: True if only headers were read, so that all numbers of pixels are of the first pair.
-        problems: Problems found, errors first.
     """
 
     table: ClassTable
@@ -125,6 +125,8 @@ class DatasetReport:
     change_counts: np.ndarray = field(default_factory=lambda: np.zeros(3, np.int64))
     conflicts: int = 0
     unknown: int = 0
+    digests: dict[bytes, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
     unlabelled: np.ndarray = field(default_factory=lambda: np.zeros(2, np.int64))
     empty: int = 0
     dropped: int = 0
@@ -133,11 +135,9 @@ class DatasetReport:
     packed_kinds: dict[tuple[tuple[int, ...], str], int] = field(default_factory=dict)
     example: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     most: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
-    digests: dict[bytes, int] = field(default_factory=dict)
     fingerprints: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
     copies: list[Copy] = field(default_factory=list)
     fast: bool = False
-    problems: list[Problem] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Start from zero pixels of each class."""
@@ -171,7 +171,7 @@ class DatasetReport:
         changed = max(1, int(self.change_counts[1]))
         return int(self.unlabelled[0]) / changed, int(self.unlabelled[1]) / changed
 
-    def transitions(self) -> list[tuple[str, str, float]]:
+    def frequent_transitions(self) -> list[tuple[str, str, float]]:
         """Return the transitions that occur, the most frequent first: before, after, share."""
         names, total = self.table.land_cover, max(1, int(self.from_to.sum()))
         order = np.argsort(-self.from_to, axis=None, kind='stable')
@@ -205,7 +205,7 @@ class DatasetReport:
             ),
             transitions=[
                 {'from': before, 'to': after, 'share': 100 * share}
-                for before, after, share in self.transitions()
+                for before, after, share in self.frequent_transitions()
             ],
             packed={
                 f'{"x".join(map(str, shape))} {dtype}': self.packed.count(number)

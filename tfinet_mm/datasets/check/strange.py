@@ -161,7 +161,7 @@ def _top(
 
 def _rare_transitions(report: DatasetReport, each: int) -> Iterator[Finding]:
     total = int(report.from_to.sum())
-    for before, after, share in report.transitions()[::-1][:each]:
+    for before, after, share in report.frequent_transitions()[::-1][:each]:
         names = report.table.land_cover
         cell = names.index(before), names.index(after)
         yield (

@@ -65,7 +65,7 @@ def _class_lines(report: DatasetReport) -> list[str]:
         + ''.join(f'{value:{cell}.2f}' for value, cell in zip(row, cells, strict=True))
         for name, row in zip(names, matrix, strict=True)
     ]
-    if top := report.transitions()[:5]:
+    if top := report.frequent_transitions()[:5]:
         listed = ', '.join(f'{before} to {after} {100 * share:.1f}' for before, after, share in top)
         lines += ['', f'  most frequent, % of changed: {listed}']
     return lines

@@ -1,4 +1,4 @@
-"""Prepare the templates of pages."""
+"""Read the templates, scripts and styles of the HTML pages."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tfinet_mm.report.numbers import area, percent, plain, whole
 
 
 def templates() -> Any:
-    """Return the environment of the templates, in which every value is escaped.
+    """Return the ``jinja2.Environment`` of the templates, which escapes every value.
 
     Raises:
-        MissingExtraError: jinja2 is missing.
+        MissingExtraError: jinja2 is not installed.
     """
     try:
         import jinja2
@@ -34,5 +34,5 @@ def templates() -> Any:
 
 
 def static(name: str) -> str:
-    """Return the text of a style sheet or a script."""
+    """Return a script or a style sheet as text."""
     return (files('tfinet_mm.report') / 'static' / name).read_text(encoding='utf-8')
