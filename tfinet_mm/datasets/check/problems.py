@@ -99,7 +99,7 @@ class DatasetReport:
         change_counts: Unchanged, changed, and ignored pixels, (3,).
         conflicts: Pixels ignored because labels contradict each other.
         unknown: Pixels of label files ignored because their colours belong to no class.
-        digests: First pair with each content of images, by the hash of the content.
+        digests: Place of the first pair with each content of images, by the hash of the content.
         problems: Problems found, errors first.
         unlabelled: Changed pixels without a class, (2,): before, after.
         empty: Number of pairs with labels and without a changed pixel.
