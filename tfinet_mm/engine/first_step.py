@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 import torch
 from mmengine.config import Config
+from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import MODELS
 from torch import nn
 from torch.utils.data import DataLoader
@@ -29,9 +30,9 @@ MAX_PIXELS = 1024 * 1024
 def try_first_step(cfg: Config, split: str, dataset: Any, parts: Sequence[Part]) -> list[Problem]:
     """Build the data loader and the network of a config, and run them on one batch.
 
-    The batch has a pair of each shape that the pipeline makes, at most two. In training, the
-    network computes its losses on one pair; in validation and testing only the data preprocessor
-    runs, since their networks may be large ensembles.
+    The batch has a pair of each shape that the pipeline makes, two at most, or one twice. In
+    training, the network computes its losses on them; in validation and testing only the data
+    preprocessor runs, since their networks may be large ensembles.
 
     Args:
         cfg: The config; without a complete ``model``, only the loader is built.
@@ -53,7 +54,9 @@ def try_first_step(cfg: Config, split: str, dataset: Any, parts: Sequence[Part])
     model = cfg.get('model') or {}
     if stopped or not items or not model.get('type'):
         return problems + stopped
-    batch = items[: loader.batch_size or 1]
+    size = loader.batch_size or 1
+    # Batch norm needs two pairs in some networks.
+    batch = [*items, copy.deepcopy(items[0])][:2] if size > 1 else items[:1]
     if not training:
         settings = model.get('data_preprocessor')
         if settings is not None and is_class(settings, 'tfinet_mm.PairDataPreprocessor'):
@@ -100,16 +103,18 @@ def _training_step(
     preprocessor: Any = network.data_preprocessor
     collate: Any = loader.collate_fn
     stopped = _tried(lambda: preprocessor(collate(batch), True))
-    if stopped or not fits or batch[0]['inputs'][0].numel() > MAX_PIXELS:
+    large = any(item['inputs'][0].numel() > MAX_PIXELS for item in batch if 'inputs' in item)
+    if problems or stopped or large or not fits:
         return problems + stopped
-    network.eval()
+    # In training, since some networks have outputs that they lack in testing; and as a Runner of
+    # one process does it, whose network has no SyncBN.
+    network = revert_sync_batchnorm(network).train()
 
     def step() -> None:
         with torch.no_grad():
-            data = preprocessor(collate(batch[:1]), True)
-            network._run_forward(data, mode='loss')  # type: ignore[operator]
+            network._run_forward(preprocessor(collate(batch), True), mode='loss')  # type: ignore[operator]
 
-    return problems + _tried(step)
+    return _tried(step)
 
 
 def _tried(step: Any) -> list[Problem]:

@@ -113,6 +113,14 @@ def test_headers_alone_tell_the_sizes(make_scd, tmp_path, monkeypatch):
     assert 'pixels     not read' in format_report(report, 'train')
 
 
+def test_a_killed_process_is_explained(make_scd, tmp_path):
+    make_scd(['a', 'b'])
+    made = dataset(tmp_path)
+    made.pipeline.transforms.append(lambda results: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(RuntimeError, match=r'was killed, .*--workers 1'):
+        list(inspect_pairs(made, 1))
+
+
 SLOW = """
 import sys, time
 from tfinet_mm.datasets import SECONDDataset

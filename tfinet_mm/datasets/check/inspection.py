@@ -8,6 +8,7 @@ import signal
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -322,6 +323,11 @@ def inspect_pairs(
                 yield from waiting.popleft().result()
         while waiting:
             yield from waiting.popleft().result()
+    except BrokenProcessPool as error:
+        raise RuntimeError(
+            f'one of {workers} processes that load pairs was killed, as happens where memory is '
+            'full; use fewer: --workers 1'
+        ) from error
     finally:
         # Ctrl-C, too, waits for the pairs at hand only.
         pool.shutdown(cancel_futures=True)
