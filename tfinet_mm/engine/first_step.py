@@ -87,7 +87,7 @@ def _examples(parts: Sequence[Part]) -> Iterator[dict[str, Any]]:
     kinds = {
         kind: (dataset, index)
         for dataset, report in parts
-        for kind, index in report.packed_kinds.items()
+        for kind, (_, index) in report.packed_kinds.items()
     }
     for dataset, index in list(kinds.values())[:2]:
         if (item := dataset[index]) is not None:

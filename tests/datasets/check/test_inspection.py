@@ -81,6 +81,7 @@ def test_shares_of_a_pair(make_scd, tmp_path):
         Image.fromarray(np.zeros((64, 64), np.uint8)).save(tmp_path / folder / 'b.png')
     report = check_dataset(dataset(tmp_path), progress=iter)
     assert report.empty == 1
+    assert report.to_dict()['packed'] == {'6x64x64 torch.uint8': 2}
     assert report.rows[1].changed == 0
     assert report.rows[0].ignored == pytest.approx((label == 2).mean())
     before, after = made['a']['label_from'], label
@@ -104,7 +105,7 @@ def test_headers_alone_tell_the_sizes(make_scd, tmp_path, monkeypatch):
     )
     report = check_dataset(dataset(tmp_path), fast=True, progress=iter)
     assert report.sizes == {(20, 30): 2, (9, 40): 1}
-    assert list(report.packed_kinds) == [((6, 20, 30), 'torch.uint8')]
+    assert report.packed_kinds == {((6, 20, 30), 'torch.uint8'): (0, 0)}
     assert len(read) == 2  # Both images of the first pair.
     found = {one.where: one.message for one in report.problems}
     assert set(found) == {'b', 'd'}

@@ -70,8 +70,8 @@ def _add(report: DatasetReport, facts: PairFacts) -> None:
     if facts.size is not None:
         report.sizes[facts.size] += 1
     if facts.packed is not None:
-        report.packed_kinds.setdefault(facts.packed, facts.index)
-        report.packed.append(list(report.packed_kinds).index(facts.packed))
+        new = (len(report.packed_kinds), facts.index)
+        report.packed.append(report.packed_kinds.setdefault(facts.packed, new)[0])
     for role, storage in facts.storages.items():
         report.storages.setdefault(role, Counter())[storage] += 1
     for name in ('class_counts', 'unlabelled', 'from_to', 'change_counts'):

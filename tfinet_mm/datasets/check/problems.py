@@ -105,9 +105,8 @@ class DatasetReport:
         empty: Number of pairs with labels and without a changed pixel.
         dropped: Number of pairs that the pipeline returned nothing for.
         rows: Numbers of each pair.
-        packed: Shape and type of the tensor of each pair, as numbers that count in the order
-            of ``packed_kinds``.
-        packed_kinds: First pair of each shape and type that the pipeline makes.
+        packed: Number of the shape and type of the tensor of each pair, see ``packed_kinds``.
+        packed_kinds: Number and first pair of each shape and type that the pipeline makes.
         example: For each transition, the pair with most of its pixels, (K, K); -1 for none.
         most: Number of these pixels, (K, K).
         fingerprints: Bits and thumbnails of each pair that can be recognised, by its place.
@@ -132,7 +131,7 @@ class DatasetReport:
     dropped: int = 0
     rows: list[PairRow] = field(default_factory=list)
     packed: list[int] = field(default_factory=list)
-    packed_kinds: dict[tuple[tuple[int, ...], str], int] = field(default_factory=dict)
+    packed_kinds: dict[tuple[tuple[int, ...], str], tuple[int, int]] = field(default_factory=dict)
     example: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     most: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     fingerprints: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
@@ -183,6 +182,7 @@ class DatasetReport:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as a dictionary for JSON, shares in percent."""
+        counts = Counter(self.packed)
         return dict(
             pairs=self.pairs,
             fast=self.fast,
@@ -208,8 +208,8 @@ class DatasetReport:
                 for before, after, share in self.frequent_transitions()
             ],
             packed={
-                f'{"x".join(map(str, shape))} {dtype}': self.packed.count(number)
-                for number, (shape, dtype) in enumerate(self.packed_kinds)
+                f'{"x".join(map(str, shape))} {dtype}': counts[number]
+                for (shape, dtype), (number, _) in self.packed_kinds.items()
             },
             copies=[
                 dict(pair=one.name, of=one.of_name, identical=one.identical) for one in self.copies
