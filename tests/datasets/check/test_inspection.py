@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tfinet_mm.datasets import SECONDDataset
+from tfinet_mm.datasets import GeneratedSCDDataset, SECONDDataset
 from tfinet_mm.datasets.check import check_dataset, format_report
 from tfinet_mm.datasets.check.inspection import inspect_pairs
 
@@ -112,6 +112,16 @@ def test_headers_alone_tell_the_sizes(make_scd, tmp_path, monkeypatch):
     assert 'label2/b.png 30 x 21' in found['b']
     assert 'im2/d.png' in found['d']
     assert 'pixels     not read' in format_report(report, 'train')
+
+
+def test_generated_pairs_are_checked_too():
+    steps = [dict(type='tfinet_mm.LoadGeneratedPair'), PACK]
+    made = GeneratedSCDDataset(num_pairs=3, world=dict(size=64), pipeline=steps)
+    report = check_dataset(made, progress=iter)
+    assert report.ok, report.problems
+    assert report.storages == {'from': {'generated': 3}, 'to': {'generated': 3}}
+    assert report.class_counts.sum() == 3 * 2 * 64 * 64
+    assert report.packed_kinds == {((6, 64, 64), 'torch.uint8'): (0, 0)}
 
 
 def test_a_killed_process_is_explained(make_scd, tmp_path):

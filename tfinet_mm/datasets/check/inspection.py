@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 import torch
 
+from tfinet_mm.datasets.annotations import FROM, TO
 from tfinet_mm.datasets.check.fingerprint import (
     Fingerprint,
     date_difference,
@@ -168,7 +169,10 @@ class PairInspector:
             facts.digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
 
     def _count_labels(self, results: dict[str, Any], facts: PairFacts) -> None:
-        facts.storages = results.get('label_storages', {})
+        stored = results.get('label_storages')
+        if stored is None and SEG_FROM in results:
+            stored = {FROM: 'generated', TO: 'generated'}
+        facts.storages = stored or {}
         facts.conflicts = results.get('label_conflicts', 0)
         facts.unknown = results.get('label_unknown', 0)
         facts.labelled = True
