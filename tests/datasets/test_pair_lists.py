@@ -1,11 +1,15 @@
 """Test pairs of more than two dates and list files of several paths a line."""
 
+import re
+from pathlib import Path
+
 import pytest
 from PIL import Image
 
 from tfinet_mm.datasets import SCDDataset
 from tfinet_mm.datasets.pair_lists import checked_columns, filled, read_columns
 from tfinet_mm.errors import UnmatchedPairError
+from tfinet_mm.registry import DATASETS
 
 TABLE = dict(
     semantic_classes=['same', 'wet', 'dry'],
@@ -215,6 +219,33 @@ def test_a_link_to_nothing_is_named(listed):
     (listed / 'train/imgs/bj/t3/7.jpg').symlink_to('gone.jpg')
     with pytest.raises(FileNotFoundError, match=r'2 files .* are links to missing files'):
         columns(listed)
+
+
+def test_the_examples_of_the_page(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / 'docs/datasets.md').read_text(encoding='utf-8')
+    section = page[page.index('## More than two dates') : page.index('## Label formats')]
+    dates, paths = re.findall(r'```python\n(.*?)```', section, re.DOTALL)
+    for year in (2015, 2018, 2021):
+        write(tmp_path / f'data/mine/images/{year}/tile 7.png', year % 256)
+        write(tmp_path / f'data/mine/cover/{year}/tile 7.png', 2, 'L')
+        for later in (2018, 2021):
+            write(tmp_path / f'data/mine/change/{year}-{later}/tile 7.png', 0, 'L')
+    monkeypatch.chdir(tmp_path)
+    assert ids(DATASETS.build(_run(dates))) == [
+        f'tile 7_{pair}' for pair in ('2015_2018', '2018_2021', '2015_2021')
+    ]
+    folder = tmp_path / 'data/mine'
+    names = ['im1/12.png', 'im2/12.png', 'change/12.png', 'cover1/12.png', 'cover2/12.png']
+    for name in names:
+        write(folder / 'train' / name, 2 * ('im1' not in name), 'RGB' if 'im' in name else 'L')
+    (folder / 'pairs.txt').write_text(' '.join(names))
+    assert ids(DATASETS.build(_run(paths))) == ['im1/12-im2']
+
+
+def _run(block):
+    made = {}
+    exec(block, made)
+    return made['dataset']
 
 
 def test_helpers():

@@ -40,7 +40,7 @@ from tfinet_mm.io.images import image_size
 from tfinet_mm.io.label_files import read_stored_label
 from tfinet_mm.io.label_storage import ValueRules
 from tfinet_mm.registry import DATASETS
-from tfinet_mm.structures import ClassTable
+from tfinet_mm.structures import IGNORE_INDEX, ClassTable
 from tfinet_mm.utils.command import is_expected, message_of
 from tfinet_mm.utils.config.values import is_whole
 
@@ -433,6 +433,16 @@ class SCDDataset(BaseDataset):
                 if isinstance(self.key_pattern, dict) and source in self.key_pattern:
                     self.key_pattern.setdefault(role, self.key_pattern[source])
         return merged
+
+    @property
+    def labelled_dates(self) -> tuple[str, ...]:
+        """Return the dates whose land cover the labels have: 'from', 'to', both or none."""
+        spec = self.label_spec
+        if spec.transitions is None:
+            return tuple(date for date in (FROM, TO) if LABEL_ROLES[date] in self.data_prefix)
+        covers = {FROM: spec.transitions.before, TO: spec.transitions.after}
+        labelled = any(role in self.data_prefix for role in SEMANTIC_ROLES)
+        return tuple(date for date in covers if labelled and set(covers[date]) - {IGNORE_INDEX})
 
     def source_name(self, name: str) -> str:
         """Return the scene that a pair shows; a fold never splits the pairs of a scene."""
