@@ -1,12 +1,13 @@
 """Write tiny copies of public data sets in the layout of their downloads, with worked labels.
 
 Folders, names of files, bands and stored values are those that the makers of each data set
-document; the names of the classes beside the values are theirs as well. Every image is flat and
-every label is made of four rectangles, so that what each pixel means is known without a reader.
+document; the names of the classes beside the values are theirs as well. Every label is made of
+four rectangles, so that what each pixel means is known without a reader.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -77,6 +78,14 @@ def write(path: Path, array: np.ndarray) -> None:
         Image.fromarray(array).save(path, quality=100)
 
 
+def picture(path: Path, array: np.ndarray) -> None:
+    """Write a flat image with noise of its own; the median of each band stays."""
+    seed = hashlib.blake2b(str(path).encode(), digest_size=8).digest()
+    rng = np.random.default_rng(int.from_bytes(seed, 'big'))
+    noise = rng.choice([-10, 0, 10], (*array.shape[:2], 1), p=[0.3, 0.4, 0.3])
+    write(path, (array + noise).astype(array.dtype))
+
+
 BEFORE, AFTER = flat(60, 70, 80), flat(120, 130, 140)
 
 
@@ -90,8 +99,8 @@ def cnam_cd(root: Path) -> Layout:
     """Write A, B and label, all .tif: the class of changed pixels after the change, 0 elsewhere."""
     names = [f'{number}' for number in range(1, 6)]
     for name in names:
-        write(root / 'cnam_cd/A' / f'{name}.tif', BEFORE)
-        write(root / 'cnam_cd/B' / f'{name}.tif', AFTER)
+        picture(root / 'cnam_cd/A' / f'{name}.tif', BEFORE)
+        picture(root / 'cnam_cd/B' / f'{name}.tif', AFTER)
         write(root / 'cnam_cd/label' / f'{name}.tif', painted(0, 1, 4, 0))
     return Layout(
         ['impervious surface', 'bare ground', 'vegetation', 'water bodies', 'other'],
@@ -115,7 +124,7 @@ def xbd(root: Path) -> Layout:
             ('post', AFTER, painted(0, 4, 1, 2)),
         ):
             stem = f'{name}_{date}_disaster'
-            write(root / 'xbd' / folder / 'images' / f'{stem}.png', image)
+            picture(root / 'xbd' / folder / 'images' / f'{stem}.png', image)
             write(root / 'xbd' / folder / 'targets' / f'{stem}_target.png', label)
             (root / 'xbd' / folder / 'labels').mkdir(exist_ok=True)
             (root / 'xbd' / folder / 'labels' / f'{stem}.json').write_text('{}')
@@ -149,8 +158,8 @@ def hi_ucd(root: Path) -> Layout:
     """Write image/YEAR and mask/YEAR_YEAR, whose bands are before, after and change."""
     for number, split in enumerate(('train', 'val')):
         folder = root / 'hi_ucd' / split
-        write(folder / 'image/2018' / f'{number}.png', BEFORE)
-        write(folder / 'image/2019' / f'{number}.png', AFTER)
+        picture(folder / 'image/2018' / f'{number}.png', BEFORE)
+        picture(folder / 'image/2019' / f'{number}.png', AFTER)
         mask = painted((1, 1, 1), (8, 3, 2), (5, 5, 1), (0, 0, 0))
         write(folder / 'mask/2018_2019' / f'{number}.png', mask)
     return Layout(
@@ -175,7 +184,7 @@ def hi_ucd_mini(root: Path) -> Layout:
     ):
         folder, name = root / 'hi_ucd_mini' / split, f'9_{split}'
         for year, image in zip(years, (BEFORE, AFTER), strict=True):
-            write(folder / f'image/{year}/9/{name}.png', image)
+            picture(folder / f'image/{year}/9/{name}.png', image)
         mask = painted((2, 2, 1), (9, 5, 2), (3, 3, 2), (0, 4, 0))
         write(folder / f'mask_merge/{years[0]}_{years[1]}/9/{name}.png', mask)
         splits[split] = {f'9/{name}'}
@@ -205,7 +214,7 @@ def wusu(root: Path) -> Layout:
             for year, cover in covers.items():
                 for tile in tiles:
                     folder = root / 'wusu' / split / district
-                    write(folder / f'imgs/{district}{year}_{tile}.tif', flat(year, 20, 30, 40))
+                    picture(folder / f'imgs/{district}{year}_{tile}.tif', flat(year, 20, 30, 40))
                     write(folder / f'class/{district}{year}_{tile}.tif', cover)
     dates = ('15_16', '16_18', '15_18')
     held = {'HS_0', 'JA_0'}
@@ -265,7 +274,7 @@ def dynamic_earthnet(root: Path) -> Layout:
             for day in ('01', '02')[: 1 + (index == 0)]:
                 values = (600, 900, 1200 + 300 * (index % 2), 2400)
                 image = flat(*values, dtype=np.uint16)
-                write(root / f'planet/{zone}/26E-183N/{place}/PF-SR/{month}-{day}.tif', image)
+                picture(root / f'planet/{zone}/26E-183N/{place}/PF-SR/{month}-{day}.tif', image)
             # Soil and buildings take turns; the hole has no class in even months.
             label = one_hot(2, 4 if index % 2 == 0 else 0, 5, None if index % 2 == 0 else 1)
             folder = root / f'labels/{place}_{zone}/Labels/Raster/{zone}-122W-40N-L3H-SR'
@@ -331,8 +340,8 @@ def bandon(root: Path) -> Layout:
             lines.append(line)
             first, second, change, cover_from, cover_to = line.split()[:5]
             folder = root / split
-            write(folder / first[1:], BEFORE if a < 3 else AFTER)
-            write(folder / second[1:], AFTER)
+            picture(folder / first[1:], BEFORE if a < 3 else AFTER)
+            picture(folder / second[1:], AFTER)
             write(folder / change[1:], painted(0, 1, 0, 255))
             # The test split comes without labels of buildings.
             if split != 'test':
@@ -361,8 +370,8 @@ def jl1(root: Path) -> Layout:
     """Write pre and post as .tif, and label as .png: eight changes from or to cropland."""
     names = [f'{number}' for number in range(1, 6)]
     for name in names:
-        write(root / 'jl1/train/pre' / f'{name}.tif', BEFORE)
-        write(root / 'jl1/train/post' / f'{name}.tif', AFTER)
+        picture(root / 'jl1/train/pre' / f'{name}.tif', BEFORE)
+        picture(root / 'jl1/train/post' / f'{name}.tif', AFTER)
         write(root / 'jl1/train/label' / f'{name}.png', painted(0, 3, 6, 0))
     return Layout(
         ['cropland', 'road', 'forest and grass', 'building', 'other'],
@@ -388,7 +397,7 @@ def sc_scd7(root: Path) -> Layout:
             ('prev_seg', painted(0, 4, 6, 2)),
             ('curr_seg', painted(0, 2, 6, 2)),
         ):
-            write(folder / role / f'{name}.png', array)
+            (picture if array.ndim == 3 else write)(folder / role / f'{name}.png', array)
         splits.setdefault(split, set()).add(name)
     splits['val'] = {'000001'}
     splits['train'] -= splits['val']
@@ -414,8 +423,8 @@ def fusu(root: Path) -> Layout:
             ('im1_label', painted(4, 6, 14, 0)),
             ('im2_label', painted(4, 17, 14, 3)),
         ):
-            write(root / 'fusu' / folder / f'{name}.png', array)
-        write(root / 'fusu/A/8' / f'{name}_A_8.png', BEFORE)
+            (picture if array.ndim == 3 else write)(root / 'fusu' / folder / f'{name}.png', array)
+        picture(root / 'fusu/A/8' / f'{name}_A_8.png', BEFORE)
     return Layout(
         [
             'traffic land',
@@ -455,7 +464,7 @@ def loveda_pairs(root: Path) -> Layout:
             ('0', BEFORE, painted(2, 3, 5, 0)),
             ('1', AFTER, painted(2, 6, 5, 4)),
         ):
-            write(root / 'img_dir' / split / f'{name}.png', image)
+            picture(root / 'img_dir' / split / f'{name}.png', image)
             write(root / 'ann_dir' / split / f'{name}.png', label)
         splits[split] = {'0-1', '1-0'}
     splits['test'] = splits['val']
