@@ -226,15 +226,15 @@ def test_the_examples_of_the_page(tmp_path, monkeypatch):
     section = page[page.index('## More than two dates') : page.index('## Label formats')]
     dates, paths = re.findall(r'```python\n(.*?)```', section, re.DOTALL)
     for year in (2015, 2018, 2021):
-        write(tmp_path / f'data/mine/images/{year}/tile 7.png', year % 256)
-        write(tmp_path / f'data/mine/cover/{year}/tile 7.png', 2, 'L')
+        write(tmp_path / f'data/series/images/{year}/tile 7.png', year % 256)
+        write(tmp_path / f'data/series/cover/{year}/tile 7.png', 2, 'L')
         for later in (2018, 2021):
-            write(tmp_path / f'data/mine/change/{year}-{later}/tile 7.png', 0, 'L')
+            write(tmp_path / f'data/series/change/{year}-{later}/tile 7.png', 0, 'L')
     monkeypatch.chdir(tmp_path)
     assert ids(DATASETS.build(_run(dates))) == [
         f'tile 7_{pair}' for pair in ('2015_2018', '2018_2021', '2015_2021')
     ]
-    folder = tmp_path / 'data/mine'
+    folder = tmp_path / 'data/listed'
     names = ['im1/12.png', 'im2/12.png', 'change/12.png', 'cover1/12.png', 'cover2/12.png']
     for name in names:
         write(folder / 'train' / name, 2 * ('im1' not in name), 'RGB' if 'im' in name else 'L')
