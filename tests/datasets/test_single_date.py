@@ -75,6 +75,31 @@ def test_zero_may_be_a_class(root):
     assert np.array_equal(result['gt_seg_map_from'], before)
 
 
+def test_images_and_coloured_labels_of_one_folder(tmp_path):
+    """Read DeepGlobe's land/34_sat.jpg and land/34_mask.png, black where nothing is known."""
+    colours = {'12': (0, 0, 255), '34': (0, 255, 0)}
+    for name, colour in colours.items():
+        (tmp_path / 'land').mkdir(exist_ok=True)
+        Image.new('RGB', (2, 2), colour).save(tmp_path / f'land/{name}_sat.jpg')
+        label = Image.new('RGB', (2, 2), colour)
+        label.putpixel((0, 0), (0, 0, 0))
+        label.save(tmp_path / f'land/{name}_mask.png')
+    dataset = build(
+        tmp_path,
+        data_prefix=dict(img_path='land', seg_map_path='land'),
+        img_suffix='_sat.jpg',
+        seg_map_suffix='_mask.png',
+        label_storage='rgb',
+        semantic_classes=['unknown', 'water', 'forest'],
+        semantic_palette=[[0, 0, 0], [0, 0, 255], [0, 255, 0]],
+    )
+    result = dataset[0]
+    assert result['sample_id'] == '12-34'
+    assert result['gt_seg_map'].tolist() == [[255, 1], [1, 1]]
+    assert result['gt_seg_map_from'].tolist() == [[255, 0], [0, 0]]
+    assert result['gt_seg_map_to'].tolist() == [[255, 1], [1, 1]]
+
+
 def test_the_seed_decides_the_pairs(root):
     def pairs(seed):
         dataset = build(root, seed=seed)
