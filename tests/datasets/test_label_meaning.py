@@ -349,6 +349,10 @@ def test_numbers_as_text_from_the_command_line_and_json():
         (dict(change_map={0: 'same'}), r'change_map\[0\] has to be one of'),
         (dict(change_map={0: 'changed'}, change_storage='0/1'), 'both say'),
         (dict(change_storage='difference'), "needs label_semantics='land_cover'"),
+        (
+            dict(label_bands=dict(seg_map_path=1), change_storage='palette'),
+            'is not for bands',
+        ),
         (dict(no_data='white'), 'no_data has to be'),
         (dict(no_data=[]), 'no_data has to be'),
     ],

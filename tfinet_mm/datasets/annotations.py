@@ -305,13 +305,15 @@ def read_pair_labels(info: dict[str, Any], spec: LabelSpec) -> LoadedLabels:
             f'{next(iter(paths.values()))} is the only label of a pair, expected that of the other '
             'date or a change mask; name its folder in data_prefix'
         )
-    # Nothing is known of a date without a label.
-    nothing = np.full(next(iter(values.values())).shape, IGNORE_INDEX, np.uint8)
-    before, after = (values.get(role, nothing) for role in (FROM, TO))
+    for role in (FROM, TO):
+        if role not in values:
+            # Nothing is known of a date without a label.
+            values[role] = np.full(next(iter(values.values())).shape, IGNORE_INDEX, np.uint8)
+    before, after = values[FROM], values[TO]
     if spec.semantics == 'semantic_change':
         combined = combine_semantic_change(before, after, mask)
-        if len(values) == 2 and mask is not None:
-            combined = _one_date(before if FROM in values else after, combined, mask)
+        if len(maps) == 2 and mask is not None:
+            combined = _one_date(before if FROM in maps else after, combined, mask)
         loaded.change, loaded.cover_from, loaded.cover_to, loaded.conflicts = combined
         return loaded
     loaded.cover_from, loaded.cover_to = to_land_cover(before), to_land_cover(after)

@@ -15,6 +15,8 @@ ROLES = ('from', 'to', 'change')
 WORD = 'ignored'
 """Word for "no information" in tables of values."""
 CHANGES = dict(unchanged=0, changed=1, ignored=IGNORE_INDEX)
+BAND_STORAGES = ('auto', '0/1', '0/255', 'semantic')
+"""Storages of change masks that a band of a file may have."""
 STATED = 12
 """Number of entries of a table that the log states."""
 NO_CLASSES = ('unchanged', 'no change', 'nochange', 'unlabelled', 'unlabeled', 'ignored', 'no data')
@@ -323,6 +325,11 @@ def label_options(
             f"label_semantics='land_cover', got {semantics!r}"
         )
     bands = parse_bands(label_bands, roles, together)
+    if bands.get(ROLES[2]) and change_storage not in BAND_STORAGES:
+        raise ValueError(
+            f'label_bands reads change masks from a band, but change_storage={change_storage!r} is '
+            f'not for bands; expected one of {BAND_STORAGES}, or change_map'
+        )
     if together:
         zero = None  # It counts the classes of the table, not the values in the files.
     rules = {
