@@ -175,6 +175,19 @@ def test_lists_of_paths(listed):
     assert len(columns(listed, fold=fold)) == 2  # Both pairs show one place.
 
 
+def test_one_column_serves_both_dates_of_transitions(listed):
+    (listed / 'list.txt').write_text('imgs/bj/t1/7.jpg imgs/bj/t3/7.jpg cover/bj/t3/7.png\n')
+    dataset = columns(
+        listed,
+        ann_columns=[*IMAGES, 'seg_map_path'],
+        transitions={0: None, 1: ('wet', 'dry')},
+        label_storage='auto',
+    )
+    (one,) = entries(dataset)
+    label = str(listed / 'train/cover/bj/t3/7.png')
+    assert [one[role] for role in (*COVERS, 'seg_map_path')] == [label, label, None]
+
+
 def test_listed_files_that_are_missing(listed):
     (listed / 'train/cover/bj/t3/7.png').unlink()
     with pytest.raises(UnmatchedPairError, match=r'2 files named in .*list\.txt do not exist.*t3'):
