@@ -89,6 +89,10 @@ class SceneError(TFINetError, ValueError):
     """Two georeferenced scenes can't be brought to one grid, or read as the network takes them."""
 
 
+class RemoteFileError(TFINetError, OSError):
+    """A file on another machine can't be read: no such address, no access, no answer."""
+
+
 class ConfigError(TFINetError, ValueError):
     """A config can't be read, or has an unknown key or a value that can't be used."""
 

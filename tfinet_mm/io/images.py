@@ -8,7 +8,6 @@ three bands.
 
 from __future__ import annotations
 
-import importlib
 import os
 import stat
 import struct
@@ -22,8 +21,10 @@ import cv2
 import numpy as np
 from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
-from tfinet_mm.errors import ImageFormatError, MissingExtraError, TFINetError
+from tfinet_mm.errors import ImageFormatError, MissingExtraError, RemoteFileError, TFINetError
+from tfinet_mm.io.damage import cause_of, find_damage, read_errors, strict_decoding, unopened
 from tfinet_mm.utils.config.values import is_whole
+from tfinet_mm.utils.places import gdal_path, is_remote, is_virtual
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -97,6 +98,11 @@ def is_common_format(head: bytes) -> bool:
     return head.startswith((PNG_MAGIC, JPEG_MAGIC, b'BM')) or (
         head[:4] == b'RIFF' and head[8:12] == b'WEBP'
     )
+
+
+def _is_common(path: PathLike) -> bool:
+    """Return whether a file is read without GDAL; one in a zip file or at an address never is."""
+    return not is_virtual(path) and is_common_format(read_head(path))
 
 
 def read_head(path: PathLike) -> bytes:
@@ -243,7 +249,7 @@ def image_size(path: PathLike) -> tuple[int, int]:
         FileNotFoundError: There is no such file.
         ImageFormatError: The file isn't an image.
     """
-    if not is_common_format(read_head(path)):
+    if not _is_common(path):
         with open_rasterio(path) as raster:
             return raster.width, raster.height
     with open_picture(path) as picture:
@@ -257,22 +263,29 @@ def open_rasterio(
 ) -> Iterator[Any]:
     """Open a raster file with rasterio; arguments and errors are those of :func:`open_picture`."""
     rasterio = _checked_rasterio(path)
-    base = importlib.import_module('rasterio._err').CPLE_BaseError
+    place = ''
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
-            with rasterio.open(path) as raster:
+            with strict_decoding(), rasterio.open(gdal_path(path)) as raster:
+                place = raster.name
                 yield raster
     except TFINetError:
         raise
-    except (rasterio.errors.RasterioError, base, MemoryError) as problem:
+    except read_errors(MemoryError) as problem:
+        if is_virtual(path) and not place:
+            kind = RemoteFileError if is_remote(path) else error
+            raise kind(f'{path} {unopened(path, problem)}') from problem
+        found = find_damage(place) if place else None
+        where = f': {found}' if found else ''
         raise error(
-            f'{path} can not be read as {what} ({problem}); copy or export it again'
+            f'{path} can not be read as {what}{where} ({cause_of(problem)}); copy or export it '
+            'again'
         ) from problem
 
 
 def _checked_rasterio(path: PathLike) -> ModuleType:
-    if str(path).lower().endswith(COMMON_SUFFIXES):
+    if not is_virtual(path) and str(path).lower().endswith(COMMON_SUFFIXES):
         raise ImageFormatError(
             f'{path} is named like a PNG, JPEG, BMP or WebP file, but starts with '
             f'{read_head(path)!r}; rename it by its type, or download it again'
@@ -305,7 +318,7 @@ def read_image(
             or is smaller than the window.
         MissingExtraError: The file needs rasterio, which is not installed.
     """
-    if is_common_format(read_head(path)):
+    if _is_common(path):
         image = _decode(path)
         numbers = select_bands(path, image.shape[2], bands)
         if window is not None:
@@ -437,7 +450,7 @@ def declared_nodata(path: PathLike, bands: Sequence[int] | None = None) -> list[
     Returns:
         A value, or None, for each band; an empty list for PNG, JPEG, BMP and WebP files.
     """
-    if is_common_format(read_head(path)):
+    if _is_common(path):
         return []
     with open_rasterio(path) as raster:
         values = list(raster.nodatavals)

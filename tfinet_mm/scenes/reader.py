@@ -17,6 +17,7 @@ from tfinet_mm.io.images import PathLike, check_window, import_rasterio
 from tfinet_mm.scenes.dates import SceneDate
 from tfinet_mm.scenes.grid import SceneGrid, beside, check_systems, common_grid
 from tfinet_mm.scenes.stretch import Stretch, check_tags, tags_differ
+from tfinet_mm.utils.places import absolute, gdal_path, is_virtual
 
 VIEWERS = ('.aux.xml', '.ovr')
 """Endings of files that a viewer puts beside a raster."""
@@ -30,7 +31,8 @@ class ScenePair:
     one for each process.
 
     Args:
-        before: The file of the first date; anything that rasterio opens.
+        before: The file of the first date; anything that rasterio opens, a file in a zip file
+            (``a.zip/b.tif``) and an address (``https://...``) included.
         after: The file of the second.
         grid: The grid of the result: ``'before'``, ``'after'``, or the size of
             a pixel in the units of ``before``'s CRS; see :func:`common_grid`.
@@ -195,20 +197,27 @@ class ScenePair:
 def input_files(path: PathLike) -> list[str]:
     """Return a raster's file and those that it takes pixels and masks from, many for a mosaic.
 
-    Statistics and overviews, which viewers add, are left out.
+    Statistics and overviews, which viewers add, are left out. Files in zip files and at addresses
+    are named as :func:`~tfinet_mm.utils.places.absolute` does.
     """
     rasterio = import_rasterio(path)
     found: list[str] = []
-    waiting = [os.path.abspath(path)]
+    waiting = [absolute(path)]
     while waiting:
         one = waiting.pop(0)
-        if one in found or not os.path.isfile(one) or one.lower().endswith(VIEWERS):
+        if one in found or one.lower().endswith(VIEWERS):
+            continue
+        if not os.path.isfile(one) and not is_virtual(one):
             continue
         found.append(one)
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
-            with contextlib.suppress(rasterio.errors.RasterioError), rasterio.open(one) as raster:
-                waiting += map(os.path.abspath, raster.files)
+            with (
+                contextlib.suppress(rasterio.errors.RasterioError),
+                rasterio.open(gdal_path(one)) as raster,
+            ):
+                # The raster itself may have another name here, as in a zip file.
+                waiting += [absolute(name) for name in raster.files if name != gdal_path(one)]
     return found
 
 
