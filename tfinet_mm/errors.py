@@ -117,5 +117,9 @@ class ManifestError(TFINetError, ValueError, FileExistsError):
     """A folder holds results of other settings or inputs, or its manifest can't be read."""
 
 
+class NoSpaceError(TFINetError, OSError):
+    """The disk is full, or a limit on the size of files is reached."""
+
+
 class FolderInUseError(TFINetError, BlockingIOError):
     """Another run is writing to the folder."""
