@@ -35,7 +35,7 @@ def files_of(folder):
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob('*'))
-        if path.suffix in ('.tif', '.jpg', '.csv')
+        if path.suffix in ('.tif', '.jpg', '.csv') and path.name != 'results.csv'
     }
 
 

@@ -59,7 +59,7 @@ def contents(folder):
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob('*'))
-        if path.suffix in ('.tif', '.png', '.jpg', '.csv')
+        if path.suffix in ('.tif', '.png', '.jpg', '.csv') and path.name != 'results.csv'
     }
 
 
