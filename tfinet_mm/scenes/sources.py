@@ -135,7 +135,8 @@ def reading(name: str, searched: Callable[[], Searched]) -> Iterator[None]:
             yield
     except read_errors() as error:
         part = searched()
-        place = find_damage(*part)
+        # A warp may read more of the file than the outline of the window.
+        place = find_damage(*part) or find_damage(part.name, part.bands, reduced=part.reduced)
         if place is None:
             bands = ', '.join(map(str, part.bands))
             place = f'band{"s" * (len(part.bands) > 1)} {bands} in the window {describe(part.box)}'
