@@ -268,7 +268,11 @@ def test_snakemake_runs_the_jobs(call, tmp_path):
         ('a,b\n1,2\n', ValueError, r"pairs.csv lacks the columns \['after', 'before'\]"),
         ('before,after\n', ValueError, 'lists no pairs'),
         ('before,after\n1/a.png,3/a.png\n', FileNotFoundError, r'3/a\.png, line 2 of .*pairs\.csv'),
-        ('before,after\n1/a.png,2/a.png\n1/a.png,2/a.png\n', ValueError, r'twice, in lines 2 and 3'),
+        (
+            'before,after\n1/a.png,2/a.png\n1/a.png,2/a.png\n',
+            ValueError,
+            'twice, in lines 2 and 3',
+        ),
         ('name,before,after\na,1/a.png,2/a.png\na,1/b.png,2/b.png\n', ValueError, 'pairs called a'),
         ('name,before,after\n../a,1/a.png,2/a.png\n', ValueError, 'line 2 .* inside its folder'),
         ('before,after\n1/a.png,\n', ValueError, 'no image after in line 2'),

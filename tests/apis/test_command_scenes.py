@@ -344,11 +344,14 @@ def test_files_placed_by_control_points_are_no_pictures(member, tmp_path):
     assert read(tmp_path / 'out' / 'before', 'change').shape == (60, 80)
 
 
-def test_a_scene_of_one_pixel(member, raster, tmp_path):
-    pair = [raster(f'{seed}.tif', noise(seed, 1, 1)) for seed in (1, 2)]
-    main([*map(str, member()), *pair, '--out', str(tmp_path / 'out')])
+@pytest.mark.parametrize('shape', [(1, 1), (1, 70), (70, 1)])
+def test_a_scene_of_one_pixel_row_or_column(member, raster, tmp_path, shape):
+    pair = [raster(f'{seed}.tif', noise(seed, *shape)) for seed in (1, 2)]
+    main([*map(str, member()), *pair, '--out', str(tmp_path / 'out'), '--window', '32'])
     for name in RASTERS:
-        assert read(tmp_path / 'out' / '1', name).shape == (1, 1)
+        assert read(tmp_path / 'out' / '1', name).shape == shape
+    areas = json.loads((tmp_path / 'out/1/areas.json').read_text())
+    assert sum(areas[key]['pixels'] for key in ('changed', 'unchanged')) == max(shape)
     assert np.isfinite(read(tmp_path / 'out' / '1', 'change_prob')).all()
 
 

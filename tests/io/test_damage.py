@@ -72,9 +72,9 @@ def test_a_file_that_was_cut_off(raster, values):
     data = Path(path).read_bytes()
     Path(path).write_bytes(data[: len(data) * 3 // 4])
     place = r'band \d in the window left \d+, top \d+, width 64, height 64 \(pixels\)'
-    with pytest.raises(SceneError, match=r'before \(.*a\.tif\) can not be read: ' + place):
-        with ScenePair(path, other) as pair:
-            pair.read()
+    named = r'before \(.*a\.tif\) can not be read: ' + place
+    with pytest.raises(SceneError, match=named), ScenePair(path, other) as pair:
+        pair.read()
     with pytest.raises(ImageFormatError, match=r'a\.tif can not be read as an image: ' + place):
         read_image(path)
 
@@ -86,7 +86,9 @@ def test_a_damaged_overview_is_named(raster, values):
     overwrite(path, column=0, row=0, level=1)
     with ScenePair(path, other) as pair:
         pair.read()
-        with pytest.raises(SceneError, match=r'band 1 of the overview of 1/4 size.*gdaladdo -clean'):
+        with pytest.raises(
+            SceneError, match=r'band 1 of the overview of 1/4 size.*gdaladdo -clean'
+        ):
             pair.picture(64)
 
 

@@ -101,11 +101,13 @@ def _predict(args: argparse.Namespace) -> int | None:
         good = [pair for pair in pairs if pair not in bad]
         outcomes = {pair.name: failure(error) for pair, error in bad.items()}
         if args.dry_run:
-            on_first_rank(
-                lambda: _say_left(
-                    unfinished_pairs(run, good, settings, args.overwrite, entries), pairs
+            left = set(
+                on_first_rank(
+                    lambda: unfinished_pairs(run, good, settings, args.overwrite, entries)
                 )
             )
+            if is_first_rank():
+                _say_left([pair for pair in pairs if pair in bad or pair in left], pairs)
             return _status(out, pairs, outcomes, table=False)
         todo = on_first_rank(
             lambda: claim_folder(
@@ -113,8 +115,8 @@ def _predict(args: argparse.Namespace) -> int | None:
             )
         )
         finished = len(good) - len(todo)
-        left = {pair.name for pair in todo}
-        outcomes |= {pair.name: Outcome(FINISHED) for pair in good if pair.name not in left}
+        waiting = {pair.name for pair in todo}
+        outcomes |= {pair.name: Outcome(FINISHED) for pair in good if pair.name not in waiting}
         try:
             if in_jobs and todo:
                 # The jobs may need the memory.

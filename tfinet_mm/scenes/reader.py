@@ -6,7 +6,6 @@ import contextlib
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -17,7 +16,7 @@ from tfinet_mm.io.images import PathLike, check_window, import_rasterio
 from tfinet_mm.scenes.dates import SceneDate
 from tfinet_mm.scenes.grid import SceneGrid, beside, check_systems, common_grid
 from tfinet_mm.scenes.stretch import Stretch, check_tags, tags_differ
-from tfinet_mm.utils.places import absolute, gdal_path, is_virtual
+from tfinet_mm.utils.places import absolute, gdal_path, is_virtual, name
 
 VIEWERS = ('.aux.xml', '.ovr')
 """Endings of files that a viewer puts beside a raster."""
@@ -185,7 +184,7 @@ class ScenePair:
         """Return the origin of the results as plain values: files, bands, stretches, resampling."""
         return {
             date.role: {
-                'file': Path(date.path).name,
+                'file': name(date.path),
                 'bands': date.bands,
                 'stretch': stretch.metadata(),
                 'resampling': date.resampling,
@@ -217,7 +216,7 @@ def input_files(path: PathLike) -> list[str]:
                 rasterio.open(gdal_path(one)) as raster,
             ):
                 # The raster itself may have another name here, as in a zip file.
-                waiting += [absolute(name) for name in raster.files if name != gdal_path(one)]
+                waiting += [absolute(part) for part in raster.files if part != gdal_path(one)]
     return found
 
 

@@ -107,23 +107,23 @@ def naming_file(path: str | Path, *errors: type[Exception]) -> Iterator[None]:
         NoSpaceError: The disk is full.
         OSError: It may not be written, or the library failed.
     """
+    caught: tuple[type[Exception], ...] = (OSError, *errors)
     try:
         yield
     except NoSpaceError:
         raise
-    except OSError as error:
-        if error.errno in NO_SPACE:
-            raise _no_space(error.errno, path) from error
-        if error.errno in FORBIDDEN and _is_part(error.filename, path):
-            said = f'{error.strerror}, where results are to be written; choose another folder'
-            raise OSError(error.errno, said, str(Path(path).parent)) from error
-        if error.errno is None and _free(path) < ALMOST_FULL:
+    except caught as error:
+        number = getattr(error, 'errno', None)
+        if number in NO_SPACE:
+            raise _no_space(number, path) from error
+        if number is None and _free(path) < ALMOST_FULL:
             raise _no_space(errno.ENOSPC, path) from error
+        if isinstance(error, errors):
+            raise OSError(f'{path} could not be written: {error}') from error
+        if number in FORBIDDEN and _is_part(getattr(error, 'filename', None), path):
+            said = f'{os.strerror(number)}, where results are to be written; choose another folder'
+            raise OSError(number, said, str(Path(path).parent)) from error
         raise
-    except errors as error:
-        if _free(path) < ALMOST_FULL:
-            raise _no_space(errno.ENOSPC, path) from error
-        raise OSError(f'{path} could not be written: {error}') from error
 
 
 def _no_space(number: int, path: str | Path) -> NoSpaceError:

@@ -182,35 +182,31 @@ def gdal_path(path: PathLike) -> str:
     if text.startswith(VIRTUAL):
         return text
     found = archived(text)
-    if found is not None:
-        return f'/vsizip/{{{gdal_path(found.archive) if is_remote(text) else found.archive}}}' + (
-            f'/{found.member}' if found.member else ''
-        )
+    if found is not None and found.member:
+        archive = gdal_path(found.archive) if is_remote(text) else found.archive
+        return f'/vsizip/{{{archive}}}/{found.member}'
     if not HTTP.match(text):
         return os.fspath(path)
     options = [option for name, option in CURL_OPTIONS.items() if name not in os.environ]
     return f'/vsicurl?{"&".join([*options, "url="])}{quote(text, safe="")}'
 
 
-def suffix(path: PathLike) -> str:
-    """Return the suffix of a file's name in lower case, of an address without its query.
+def name(path: PathLike) -> str:
+    """Return the name of a file without its folders, of an address without its query.
 
     Example:
-        >>> suffix('https://host/a.TIF?key=1.png')
-        '.tif'
+        >>> name('https://host/x/a.b.tif?key=1')
+        'a.b.tif'
     """
     text = absolute(path)
-    name = urlsplit(text).path if HTTP.match(text) else text
-    return os.path.splitext(name)[1].lower()
+    return os.path.basename(urlsplit(text).path if HTTP.match(text) else text)
+
+
+def suffix(path: PathLike) -> str:
+    """Return the suffix of a file's name in lower case."""
+    return os.path.splitext(name(path))[1].lower()
 
 
 def stem(path: PathLike) -> str:
-    """Return the name of a file without folders and suffix, of an address without its query.
-
-    Example:
-        >>> stem('https://host/x/a.b.tif?key=1')
-        'a.b'
-    """
-    text = absolute(path)
-    name = urlsplit(text).path if HTTP.match(text) else text
-    return os.path.splitext(os.path.basename(name))[0]
+    """Return the name of a file without folders and suffix."""
+    return os.path.splitext(name(path))[0]
