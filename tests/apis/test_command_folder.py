@@ -204,6 +204,9 @@ def test_names_are_unique_whatever_the_order(rows):
     found = row_names(rows, {tuple(map(absolute, rows[1].written)): 't'})
     assert found[1] == 't'
     assert len(set(found)) == len(rows)
+    found = row_names(said, {tuple(map(absolute, rows[1].written)): 'u'})
+    assert found[0] == 'u'
+    assert len(set(found)) == len(rows)
 
 
 def test_pairs_of_one_name_do_not_collide(member, image, saved, tmp_path, capsys):

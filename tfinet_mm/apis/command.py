@@ -229,8 +229,10 @@ def _predict_pairs(
                 _predict_scene(args, inferencer, out, pair)
                 own[pair.name] = Outcome(PREDICTED, time.monotonic() - started)
             except Exception as error:
+                if outcomes is None:
+                    raise
                 own[pair.name] = failure(error, time.monotonic() - started)
-                if outcomes is None or ends_the_run(error):
+                if ends_the_run(error):
                     raise
     finally:
         if outcomes is not None:
@@ -343,8 +345,10 @@ def _predict_pictures(
         return clock - before
 
     def note(index: int, error: Exception) -> None:
+        if not keep_going:
+            raise error
         outcomes[mine[index].name] = failure(error, seconds())
-        if not keep_going or ends_the_run(error):
+        if ends_the_run(error):
             raise error
 
     files = ((pair.before, pair.after) for pair in mine)

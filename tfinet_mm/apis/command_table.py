@@ -118,7 +118,9 @@ def row_names(rows: Sequence[Row], known: Mapping[tuple[str, str], str]) -> list
         >>> row_names(rows, {})
         ['x/a', 'y/a']
     """
-    said = [row.name or known.get((absolute(row.before), absolute(row.after)), '') for row in rows]
+    taken = {row.name.casefold() for row in rows}
+    kept = {paths: name for paths, name in known.items() if name.casefold() not in taken}
+    said = [row.name or kept.get((absolute(row.before), absolute(row.after)), '') for row in rows]
     open_rows = [number for number, name in enumerate(said) if not name]
     for make in (_stem, _path, _hashed):
         for number in open_rows:

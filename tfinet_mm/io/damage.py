@@ -16,8 +16,13 @@ from typing import Any
 from tfinet_mm.utils.places import PathLike, archived, is_remote, members, some
 from tfinet_mm.utils.remote_files import advice
 
-WARNINGS = re.compile('corrupt|premature end|discarding', re.IGNORECASE)
-"""Warnings of decoders that return wrong pixels, as of a JPEG tile with overwritten bytes."""
+WARNINGS = re.compile(
+    r'^(?!.*extraneous bytes).*(corrupt|premature end)', re.IGNORECASE | re.DOTALL
+)
+"""Warnings of decoders that return wrong pixels, as of a JPEG tile with overwritten bytes.
+
+Bytes too many between two parts of a JPEG are harmless, and some cameras write them.
+"""
 LOGGERS = ('rasterio._err', 'rasterio._env')
 MOST_BLOCKS = 4096
 """Number of blocks that are searched for damage."""

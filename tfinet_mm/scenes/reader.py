@@ -71,6 +71,7 @@ class ScenePair:
     Raises:
         FileNotFoundError: There is no such file.
         MissingExtraError: rasterio is not installed.
+        RemoteFileError: A server doesn't answer, or has no such file.
         SceneError: The two don't fit together; the message names the option
             to set.
     """
