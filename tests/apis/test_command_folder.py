@@ -130,7 +130,7 @@ def test_scenes_that_are_bad_in_many_ways(member, raster, image, tmp_path, capsy
     for name, words_in_it in (
         ('header', ('1/header.tif', 'can not be read as a raster')),
         ('tile', ('2/tile.tif', 'band ', 'left 32, top 32, width 32, height 32')),
-        ('missing', ('2/missing.tif', 'No such file')),
+        ('missing', ('there is no file', '2/missing.tif')),
         ('far', ('1/far.tif', '2/far.tif', 'overlap')),
     ):
         error = table(out)[name]['error']

@@ -423,7 +423,9 @@ def read_inputs(
         made: list[dict[str, Any]] = []
         for one in files:
             entry = found[one]
-            if isinstance(entry, Exception):
+            if isinstance(entry, FileNotFoundError) and entry.filename is not None:
+                errors.setdefault(path, FileNotFoundError(f'there is no file {one}'))
+            elif isinstance(entry, Exception):
                 errors.setdefault(path, entry)
             else:
                 made.append(entry)
