@@ -192,6 +192,17 @@ def test_no_server(folder):
         fingerprints(['http://127.0.0.1:9/a.tif'])
 
 
+def test_a_server_that_goes_away(folder, monkeypatch, tmp_path):
+    monkeypatch.setenv('GDAL_HTTP_MAX_RETRY', '0')
+    with serve(folder, tmp_path / 'log') as server:
+        address = f'{server.url}/before.tif'
+        pair = ScenePair(address, folder / 'after.tif')
+    with pytest.raises(RemoteFileError) as error:
+        pair.read((260, 700, 50, 50))
+    place = f'before ({address}) can not be read: band 1 in the window left 256, top 640, width 128'
+    assert str(error.value).startswith(place)
+
+
 def test_the_parts_of_a_mosaic_may_be_remote(folder, server, tmp_path):
     mosaic = tmp_path / 'mosaic.vrt'
     with rasterio.open(folder / 'before.tif') as raster:

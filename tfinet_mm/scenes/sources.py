@@ -135,8 +135,10 @@ def reading(name: str, searched: Callable[[], Searched]) -> Iterator[None]:
             yield
     except read_errors() as error:
         part = searched()
-        # A warp may read more of the file than the outline of the window.
-        place = find_damage(*part) or find_damage(part.name, part.bands, reduced=part.reduced)
+        place = find_damage(*part)
+        if place is None and not is_remote(part.name):
+            # A warp may read more of the file than the outline of the window.
+            place = find_damage(part.name, part.bands, reduced=part.reduced)
         if place is None:
             bands = ', '.join(map(str, part.bands))
             place = f'band{"s" * (len(part.bands) > 1)} {bands} in the window {describe(part.box)}'
