@@ -1,6 +1,7 @@
 """Test the wheel without a checkout: its command, configs, tools and weights."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -69,6 +70,16 @@ def test_two_pictures_become_a_map(tfinet):
     tfinet('predict', 'before.png', 'after.png', '--out', 'maps')
     made = np.array(Image.open(tfinet.place / 'maps' / 'change_prob' / 'before.png'))
     assert made.shape == (72, 96)
+
+
+def test_a_recipe_finds_its_tools(tfinet):
+    (tfinet.place / 'network.py').write_text(
+        "_base_ = 'tfinet_mm::tfinet_lite0_fpn_synthetic.py'\n"
+    )
+    (tfinet.place / 'recipe.py').write_text("members = ['network.py']\n")
+    printed = tfinet('recipe', 'recipe.py', '--dry-run')
+    (tool,) = set(re.findall(r'python\S* (\S+/train\.py)', printed))
+    assert (tfinet.place / tool).is_file()
 
 
 def test_a_config_of_the_package_trains(tfinet):

@@ -93,6 +93,10 @@ class RemoteFileError(TFINetError, OSError):
     """A file on another machine can't be read: no such address, no access, no answer."""
 
 
+class AssessmentError(TFINetError, ValueError):
+    """A sample of points can't be drawn, or its labels don't fit it."""
+
+
 class ConfigError(TFINetError, ValueError):
     """A config can't be read, or has an unknown key or a value that can't be used."""
 

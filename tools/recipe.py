@@ -19,7 +19,7 @@ from tfinet_mm.recipe.config import load_recipe
 from tfinet_mm.recipe.plan import make_plan
 from tfinet_mm.recipe.run import choose_stages, describe, run_recipe
 from tfinet_mm.utils.command import add_traceback_option, count, run_command, seed
-from tfinet_mm.utils.snakemake import executor_options
+from tfinet_mm.utils.snakemake import add_executor_options, executor_options
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -61,17 +61,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         metavar='STAGE',
         help='redo this stage, and then the stages that read its result; may be repeated',
     )
-    add(
-        '--executor',
-        metavar='NAME',
-        help='executor of Snakemake that runs the stages, such as slurm (default: this machine)',
-    )
-    add(
-        '--jobs',
-        type=count,
-        metavar='N',
-        help='stages that run at once (default: 1; with --executor, as many as possible)',
-    )
+    add_executor_options(parser, 'stages')
     add_traceback_option(parser)
     args = parser.parse_args(words[:end])
     if args.gpus > 1 and args.launcher == 'none':

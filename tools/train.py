@@ -18,7 +18,7 @@ from mmengine.config import Config
 from tfinet_mm.checkpoints.addresses import existing_checkpoint
 from tfinet_mm.checkpoints.reading import trust_checkpoints
 from tfinet_mm.engine.launch import finish_launch, join_group, prepare_launch
-from tfinet_mm.engine.options import add_launch_options
+from tfinet_mm.engine.options import add_launch_options, use_pseudo_labels
 from tfinet_mm.engine.precision import add_amp_option, check_training, use_amp
 from tfinet_mm.engine.resume import newest_checkpoint
 from tfinet_mm.engine.runner import build_runner, check_for_other_runners
@@ -44,6 +44,12 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_amp_option(parser)
     parser.add_argument('--seed', type=seed, help='seed of all random numbers')
+    parser.add_argument(
+        '--pseudo-labels',
+        metavar='DIR',
+        help='folder of pseudo labels, for a config with tfinet_mm.LoadPseudoLabels (default: '
+        'that of the config)',
+    )
     add_config_options(
         parser,
         'set values in the config, e.g. train_dataloader.batch_size=4 or model.test_cfg.'
@@ -80,6 +86,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.trust_checkpoint:
         trust_checkpoints()
     cfg = load_config(args.config, args.cfg_options, args.work_dir)
+    if args.pseudo_labels is not None:
+        use_pseudo_labels(cfg, args.pseudo_labels)
     if args.amp:
         use_amp(cfg, args.amp, train=True)
     check_training(cfg)

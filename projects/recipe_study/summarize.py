@@ -19,6 +19,8 @@ from typing import Any
 from tfinet_mm.errors import RecipeError
 from tfinet_mm.evaluation.mean_std import mean_and_std
 from tfinet_mm.utils.command import add_traceback_option, run_command
+from tfinet_mm.utils.fingerprints import INFORMATIVE
+from tfinet_mm.utils.manifest import RunManifest
 
 SUMMARY_SCORES = ('Score', 'SeK', 'mIoU', 'Fscd')
 """Columns of the summary."""
@@ -59,7 +61,7 @@ class Run:
         seed: Seed of its trainings, None where each drew its own.
         tests: Rows of its table by name of their stage.
         labels: Reports of its pseudo labels by name of their stage.
-        stages: Command and configs of every finished stage, None for the others.
+        stages: Options and configs of every finished stage, None for the others.
     """
 
     folder: Path
@@ -78,7 +80,8 @@ def read_runs(folders: Iterable[str | os.PathLike[str]]) -> list[Run]:
     Raises:
         FileNotFoundError: A folder has no ``table.json``.
         RecipeError: There is no folder, a folder or a seed is there twice, a file is no table of a
-            recipe, or the runs are of different recipes.
+            recipe, or the runs have different stages.
+        ManifestError: A stage had other options or configs in two runs.
     """
     runs = [_read_run(Path(folder)) for folder in folders]
     if not runs:
@@ -153,16 +156,15 @@ def _check_same_recipe(runs: Sequence[Run]) -> None:
             if stage is None:
                 continue
             before, expected = seen.setdefault(name, (run, stage))
-            if stage['command'] != expected['command']:
-                raise RecipeError(
-                    f'{before.folder} and {run.folder} are of different recipes: {name} was\n'
-                    f'    {expected["command"]}\nand\n    {stage["command"]}'
-                )
-            if stage['configs'] != expected['configs']:
-                raise RecipeError(
-                    f'{before.folder} and {run.folder} are of different recipes: for {name} the '
-                    f'content of {", ".join(stage["configs"])} was not the same'
-                )
+            # Of one recipe, runs differ in their seed.
+            manifest = RunManifest(
+                before.folder,
+                'table.json',
+                f'results of {name}',
+                f'give runs of one recipe; {run.folder} is of another',
+                (*INFORMATIVE, 'seed'),
+            )
+            manifest.check(expected, stage)
 
 
 def _head(runs: Sequence[Run]) -> str:

@@ -1,4 +1,6 @@
 import pickle
+import sys
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -348,6 +350,28 @@ def test_a_store_may_keep_labels_without_change_once(make_scd, tmp_path):
     Image.fromarray(label).save(tmp_path / 'store.png')
     with pytest.raises(ValueError, match='same labels'):
         SECONDDataset(data_root=str(tmp_path))
+
+
+@pytest.mark.parametrize('storage', ['index', 'palette', 'rgb'])
+def test_a_sample_opens_each_of_its_files_once(make_scd, tmp_path, storage):
+    make_scd(names=['a', 'b'], storage=storage, mask='0/255')
+    pipeline = [dict(type='tfinet_mm.LoadImagePair'), dict(type='tfinet_mm.LoadPairAnnotations')]
+    prefix = dict(seg_map_path='change')
+    dataset = SECONDDataset(data_root=str(tmp_path), data_prefix=prefix, pipeline=pipeline)
+    opened, counting = [], True
+
+    def count(event, args):
+        if counting and event == 'open' and str(args[0]).startswith(str(tmp_path)):
+            opened.append(str(args[0]))
+
+    # A hook of this kind can't be removed, only told to stop.
+    sys.addaudithook(count)
+    for sample in dataset:
+        assert sample['img'].shape[2] == 6
+    counting = False
+    folders = ('im1', 'im2', 'label1', 'label2', 'change')
+    once = {str(tmp_path / folder / f'{name}.png'): 1 for folder in folders for name in 'ab'}
+    assert Counter(opened) == once
 
 
 def test_of_each_pair_little_more_than_its_name_is_kept(tmp_path):

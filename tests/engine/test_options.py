@@ -3,7 +3,8 @@
 import pytest
 from mmengine.config import Config
 
-from tfinet_mm.engine.options import set_hook, use_split, write_scores
+from tfinet_mm.engine.options import set_hook, use_pseudo_labels, use_split, write_scores
+from tfinet_mm.errors import ConfigError
 
 
 @pytest.fixture
@@ -63,3 +64,22 @@ def test_hooks_are_changed_where_they_are_and_added_where_not():
     bare = Config(dict())
     set_hook(bare, 'C', w=4)
     assert bare.custom_hooks == [dict(type='C', w=4)]
+
+
+@pytest.mark.parametrize('kind', ['LoadPseudoLabels', 'tfinet_mm.LoadPseudoLabels'])
+def test_pseudo_labels_of_another_folder(kind):
+    """Also within wrappers of a data set; other keys stay."""
+    loader = dict(type=kind, data_root='elsewhere', weight=0.5)
+    parts = [dict(pipeline=[dict(type='A')]), dict(pipeline=[dict(type='B'), loader])]
+    cfg = Config(dict(train_dataloader=dict(dataset=dict(type='ConcatDataset', datasets=parts))))
+    use_pseudo_labels(cfg, "it's, (here")
+    found = cfg.train_dataloader.dataset.datasets[1].pipeline[1]
+    assert found == dict(type=kind, data_root="it's, (here", weight=0.5)
+
+
+@pytest.mark.parametrize('number', [0, 2])
+def test_pseudo_labels_that_a_config_does_not_read(number):
+    pipeline = [dict(type='tfinet_mm.LoadPseudoLabels', data_root='a')] * number
+    cfg = Config(dict(train_dataloader=dict(dataset=dict(pipeline=pipeline))))
+    with pytest.raises(ConfigError, match=f'has {number} tfinet_mm.LoadPseudoLabels'):
+        use_pseudo_labels(cfg, 'b')

@@ -43,7 +43,7 @@ def test_the_study_stage_by_stage(monkeypatch):
         elif kind == 'retrain':
             network, _, labels = one.partition('_')
             assert f' {FOLDER}/{network}_pseudo.py ' in command
-            assert command.endswith(f'pipeline.2.data_root=w/pseudo_labels/{labels}')
+            assert command.endswith(f' --pseudo-labels w/pseudo_labels/{labels}')
         elif kind == 'pseudo_labels':
             for member in members:
                 assert f' {FOLDER}/{member}.py w/checkpoints/{member}.pth ' in command

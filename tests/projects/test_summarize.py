@@ -7,7 +7,7 @@ import statistics
 import pytest
 from study import PROJECTS, load_study
 
-from tfinet_mm.errors import RecipeError
+from tfinet_mm.errors import ManifestError, RecipeError
 
 STUDY = load_study('recipe_study/summarize.py')
 read_runs, summarize = STUDY.read_runs, STUDY.summarize
@@ -41,9 +41,9 @@ def _report(filled, correct, precision):
     )
 
 
-def _stage(name, **options):
-    command = dict(tool=name.partition('/')[0], options=options, networks=['a'])
-    return dict(command=json.dumps(command), configs={'a.py': 'x'})
+def _stage(name, seed=0, content='x', **options):
+    networks = [dict(name='a', config=dict(file='a.py', sha256=content))]
+    return dict(tool=name.partition('/')[0], options=options, networks=networks, seed=seed)
 
 
 def table(run, seed):
@@ -67,7 +67,7 @@ def table(run, seed):
             for stage, values in REPORTS.items()
         },
         seed=seed,
-        stages={name: _stage(name) for name in stages},
+        stages={name: _stage(name, seed) for name in stages},
     )
 
 
@@ -200,23 +200,24 @@ def test_runs_without_a_seed_are_runs_of_their_own(folders):
         (lambda t: t[1]['stages'].update({'train/c': None}), r'only \S*run_1 has train/c$'),
         (lambda t: t[2]['stages'].pop('test/b'), r'run_0 and \S*run_2 are of .* run_0 has test/b$'),
         (
-            lambda t: t[1]['stages'].update({'train/a': _stage('train/a', amp=True)}),
-            r'recipes: train/a was\n    \{.* "options": \{\}.*\nand\n    \{.*\{"amp": true\}',
+            lambda t: t[1]['stages'].update({'train/a': _stage('train/a', **{'--amp': ''})}),
+            r"run_0 holds results of train/a .*: options.--amp was None, is ''. Give .*run_1 is of",
         ),
         (
             # The first run has no such stage yet; the others still have to agree.
             lambda t: (
                 t[0]['stages'].update({'train/a': None}),
-                t[1]['stages']['train/a'].update(configs={'a.py': 'y'}),
+                t[1]['stages'].update({'train/a': _stage('train/a', content='y')}),
             ),
-            r'run_1 and \S*run_2 are .*for train/a the content of a\.py was not the same',
+            r'run_1 holds results of train/a .*networks\[0\].config was a.py .*run_2 is of',
         ),
         (lambda t: t[1].pop('stages'), r'run_1/table.json is no table .*start the recipe again'),
     ],
 )
 def test_runs_that_do_not_belong_together_are_refused(folders, change, message):
     made = [str(folder) for folder in folders(change)]
-    with pytest.raises(RecipeError, match=message.replace(' run_0 has', r' \S*run_0 has')):
+    expected = message.replace(' run_0 has', r' \S*run_0 has')
+    with pytest.raises((RecipeError, ManifestError), match=expected):
         read_runs(made)
 
 
@@ -243,7 +244,7 @@ def runs(tmp_path):
     for seed, sek in ((0, 10.0), (1, 12.0)):
         scores = dict(Score=30.0, SeK=sek, mIoU=50.0, Fscd=40.0)
         test = dict(stage='test/a', group='members', networks=['a'], tta=False, scores=scores)
-        stages = {'test/a': dict(command='test', configs={})}
+        stages = {'test/a': _stage('test/a', seed)}
         folder = tmp_path / f'seed_{seed}'
         folder.mkdir()
         table = dict(tests=[test], pseudo_labels={}, seed=seed, stages=stages)

@@ -173,7 +173,7 @@ def test_labels_and_others_that_cannot_be(read, text, message):
             "members = ['nets/a.py']\npseudo_labels = dict(tta=True)",
             'must be dict(method=..., ...)',
         ),
-        ("members = ['nets/a.py']\ntrain_options = '--amp'", "a list of words, like ['--amp']"),
+        ("members = ['nets/a.py']\ntrain_options = '--amp'", 'a list, each a word or a number'),
         (
             "members = ['nets/a.py']\ntests = dict(members=['tat'])",
             "must be a list, each one of 'plain', 'tta', got",
@@ -185,7 +185,7 @@ def test_labels_and_others_that_cannot_be(read, text, message):
         ),
         (
             "members = ['nets/a.py']\nprepare = [dict(name='x', command=[])]",
-            'command of each of prepare must be a list of words, got []',
+            'command of each of prepare must be a list, each a word or a number, got []',
         ),
     ],
 )

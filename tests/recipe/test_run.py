@@ -58,7 +58,8 @@ def test_all_stages_run_once_and_in_order(done_before, done):
     assert (done_before / 'calls').read_text().splitlines() == ALL
     # The output of a stage is in its log, under the command and the time.
     log = (done.path / 'work/logs/train/one.log').read_text()
-    assert re.search(r'^# \d{4}-\d\d-\d\d \d\d:\d\d:\d\d \S+ \S+ one\.py', log, re.MULTILINE)
+    when = r'\d{4}-\d\d-\d\d \d\d:\d\d:\d\d'
+    assert re.search(rf'^    # {when}\n    \S+ \S+ one\.py', log, re.MULTILINE)
     assert 'training in work/train/one' in log
     best = done.path / 'work/checkpoints/one.pth'
     assert best.resolve() == done.path / 'work/train/one/best_Score_epoch_1.pth'

@@ -1,7 +1,6 @@
 """Test every tool on a config in MMEngine's new style: classes for names, bases by import."""
 
 import json
-import re
 
 import pytest
 import torch
@@ -80,8 +79,7 @@ def test_a_tool_runs(folder, load_tool, name, capsys):
         assert len(list((folder / 'maps').rglob('*.png'))) == 6
         assert json.loads((folder / 'scores.json').read_text())['scores']
     elif name == 'recipe':
-        (option,) = set(re.findall(r'train_dataloader\S*data_root=', printed))
-        assert option == 'train_dataloader.dataset.pipeline.2.data_root='
+        assert '--pseudo-labels' in printed
 
 
 @pytest.mark.parametrize('sources', [('lazy_network.py', 'w/epoch_1.pth'), ('w/epoch_1.pth',)])

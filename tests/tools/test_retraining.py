@@ -10,6 +10,7 @@ from mmengine.registry import DefaultScope
 from PIL import Image
 
 from tfinet_mm.checkpoints.reading import load_checkpoint_file
+from tfinet_mm.engine.options import use_pseudo_labels
 from tfinet_mm.registry import DATASETS, MODELS
 from tfinet_mm.structures import SECOND
 
@@ -19,7 +20,7 @@ train_dataloader = dict(dataset=dict(pipeline=[
     dict(type='tfinet_mm.LoadImagePair'),
     dict(type='tfinet_mm.LoadPairAnnotations'),
     dict(
-        type='tfinet_mm.LoadPseudoLabels', data_root={pseudo!r}, min_confidence={least},
+        type='tfinet_mm.LoadPseudoLabels', data_root='elsewhere', min_confidence={least},
         weight='confidence'),
     dict(type='tfinet_mm.RandomFlipOrRotate'),
     dict(type='tfinet_mm.PackPairInputs'),
@@ -54,8 +55,9 @@ def test_re_training_reads_what_was_written(tools, run, tiny, checkpoint, tmp_pa
     stored = np.stack([np.array(Image.open(path)) for path in (pseudo / 'confidence1').iterdir()])
     least = float(np.median(stored[(stored > 0) & (stored < 255)])) / 255
     config = tmp_path / 're train.py'
-    config.write_text(RETRAIN.format(base=str(tiny), pseudo=str(pseudo), least=least))
+    config.write_text(RETRAIN.format(base=str(tiny), least=least))
     cfg = Config.fromfile(config)
+    use_pseudo_labels(cfg, pseudo)
     # Each pair without random transforms.
     pipeline = [step for step in cfg.train_dataloader.dataset.pipeline if 'Random' not in step.type]
     with DefaultScope.overwrite_default_scope('mmseg'):
@@ -76,7 +78,8 @@ def test_re_training_reads_what_was_written(tools, run, tiny, checkpoint, tmp_pa
             filled += int(here.sum())
             below += int(((label == 0) & (guess > 0) & ~here).sum())
     assert min(filled, below) > 100
-    output = run(tools / 'train.py', config, '--work-dir', tmp_path / 'work')
+    options = ('--work-dir', tmp_path / 'work', '--pseudo-labels', pseudo)
+    output = run(tools / 'train.py', config, *options)
     assert 'Epoch(train) [1][2/2]' in output
     assert 'semantic_to.loss_ce' in output
 

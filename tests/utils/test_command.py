@@ -2,6 +2,7 @@ import argparse
 import json
 import os
 import sys
+import warnings
 
 import pytest
 from mmengine.logging import MMLogger
@@ -51,6 +52,23 @@ def test_an_expected_error_is_one_line(error, capsys):
         run_command(raising(error))
     assert end.value.code == 2
     assert capsys.readouterr().err == f'{type(error).__name__}: no CRS\n'
+
+
+def test_a_warning_is_one_line_without_source(capsys):
+    def main():
+        warnings.warn('band 2 is 7 in all pixels', stacklevel=1)
+        # As of another package, whose source line tells where to look.
+        warnings.warn_explicit('deprecated', UserWarning, '/elsewhere/module.py', 12)
+
+    shown = warnings.showwarning
+    with warnings.catch_warnings(record=True) as others:
+        warnings.simplefilter('always')
+        run_command(main)
+    assert capsys.readouterr().err == 'warning: band 2 is 7 in all pixels\n'
+    assert [(str(one.message), one.filename) for one in others] == [
+        ('deprecated', '/elsewhere/module.py')
+    ]
+    assert warnings.showwarning is shown
 
 
 @pytest.mark.parametrize('main', [bug, raising(AttributeError('x')), raising(KeyError('x'))])

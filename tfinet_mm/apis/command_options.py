@@ -17,8 +17,9 @@ from tfinet_mm.checkpoints.shipped import DEFAULT, is_shipped
 from tfinet_mm.checkpoints.shipped import SUFFIX as WEIGHTS_SUFFIX
 from tfinet_mm.engine.options import add_launch_options
 from tfinet_mm.engine.precision import add_amp_option
-from tfinet_mm.utils.command import add_config_options, add_traceback_option, count
+from tfinet_mm.utils.command import add_config_options, add_traceback_option
 from tfinet_mm.utils.places import suffix
+from tfinet_mm.utils.snakemake import add_executor_options
 
 Value = TypeVar('Value')
 
@@ -86,7 +87,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     _add_network(parser.add_argument_group('the network'))
     _add_images(parser.add_argument_group('the images'))
     _add_scenes(parser.add_argument_group('scenes'))
-    _add_jobs(parser.add_argument_group('a job for each pair'))
+    add_executor_options(parser.add_argument_group('a job for each pair'), 'jobs')
     add_launch_options(parser)
     add_traceback_option(parser)
     # Elsewhere, "--" comes before words that begin with a dash.
@@ -171,20 +172,6 @@ def _add_network(group: Any) -> None:
     add_config_options(group)
 
 
-def _add_jobs(group: Any) -> None:
-    group.add_argument(
-        '--executor',
-        metavar='NAME',
-        help='executor of Snakemake that runs the jobs: local, slurm or another that is installed',
-    )
-    group.add_argument(
-        '--jobs',
-        type=count,
-        metavar='N',
-        help='jobs that run at once (default: 1 on this machine, elsewhere as many as can)',
-    )
-
-
 def _add_images(group: Any) -> None:
     group.add_argument(
         '--bands',
@@ -201,6 +188,11 @@ def _add_images(group: Any) -> None:
         'percentiles, or before=... after=...',
     )
     group.add_argument('--value-range', dest='stretch', nargs=2, help=argparse.SUPPRESS)
+    group.add_argument(
+        '--align',
+        action='store_true',
+        help='move after onto before by the shift that is measured between them',
+    )
 
 
 def _add_scenes(group: Any) -> None:
@@ -248,6 +240,11 @@ def _add_scenes(group: Any) -> None:
         help='smallest polygon in square metres (default: 0, all)',
     )
     group.add_argument('--no-polygons', action='store_true', help='write rasters and areas only')
+    group.add_argument(
+        '--no-registration',
+        action='store_true',
+        help='do not measure how far after lies from before',
+    )
 
 
 READING_SCENES = (
@@ -260,7 +257,7 @@ READING_SCENES = (
     'same_grid',
     'ignore_scale',
 )
-SCENE_OPTIONS = (*READING_SCENES, 'min_area', 'no_polygons')
+SCENE_OPTIONS = (*READING_SCENES, 'min_area', 'no_polygons', 'no_registration')
 """Options that pictures don't have."""
 READING_OPTIONS = ('bands', 'stretch', *READING_SCENES)
 """Options of :class:`~tfinet_mm.scenes.reader.ScenePair`."""

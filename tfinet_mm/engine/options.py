@@ -5,12 +5,13 @@ from __future__ import annotations
 import argparse
 import copy
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmengine.config import Config
 
 from tfinet_mm.engine.launch import LAUNCHERS
+from tfinet_mm.errors import ConfigError
 from tfinet_mm.utils.class_names import is_class, written_name
 
 DATA_KEYS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
@@ -95,3 +96,33 @@ def write_scores(cfg: Config, file: str | os.PathLike[str]) -> None:
         )
     for metric in metrics:
         metric.out_file = str(file)
+
+
+def use_pseudo_labels(cfg: Config, folder: str | os.PathLike[str]) -> None:
+    """Train on the pseudo labels of a folder.
+
+    Args:
+        cfg: The config to change.
+        folder: Folder that ``tools/pseudo_label.py`` writes.
+
+    Raises:
+        ConfigError: The data to train on are read without pseudo labels, or with several.
+    """
+    loaders = list(_pseudo_label_loaders(cfg.get('train_dataloader')))
+    if len(loaders) != 1:
+        raise ConfigError(
+            f'{cfg.filename} has {len(loaders)} tfinet_mm.LoadPseudoLabels in its '
+            'train_dataloader, to train on the pseudo labels of a folder it needs one, after '
+            'LoadPairAnnotations'
+        )
+    loaders[0]['data_root'] = os.fspath(folder)
+
+
+def _pseudo_label_loaders(part: Any) -> Iterator[Any]:
+    """Yield every LoadPseudoLabels at any depth of a part of a config."""
+    if isinstance(part, Mapping):
+        if is_class(part, 'tfinet_mm.LoadPseudoLabels'):
+            yield part
+        part = list(part.values())
+    for one in part if isinstance(part, list | tuple) else ():
+        yield from _pseudo_label_loaders(one)

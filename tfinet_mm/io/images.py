@@ -15,7 +15,7 @@ import warnings
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import cv2
 import numpy as np
@@ -100,11 +100,6 @@ def is_common_format(head: bytes) -> bool:
     )
 
 
-def _is_common(path: PathLike) -> bool:
-    """Return whether a file is read without GDAL; one in a zip file or at an address never is."""
-    return not is_virtual(path) and is_common_format(read_head(path))
-
-
 def read_head(path: PathLike) -> bytes:
     """Return the first 12 bytes of a file, which tell its format.
 
@@ -112,9 +107,43 @@ def read_head(path: PathLike) -> bytes:
         FileNotFoundError: There is no such file.
         ImageFormatError: It is a pipe, a socket or a device, which would block.
     """
+    with open_regular(path) as (_, head):
+        return head
+
+
+@contextmanager
+def open_regular(path: PathLike) -> Iterator[tuple[BinaryIO, bytes]]:
+    """Open a file once, to tell its format and then to read it.
+
+    On a network drive, opening a small file takes longer than reading it.
+
+    Yields:
+        The file, at its start, and its first 12 bytes.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ImageFormatError: It is a pipe, a socket or a device, which would block.
+    """
     check_regular(path)
     with open(path, 'rb') as file:
-        return file.read(12)
+        head = file.read(12)
+        file.seek(0)
+        yield file, head
+
+
+@contextmanager
+def _open_common(path: PathLike) -> Iterator[tuple[BinaryIO, bytes] | None]:
+    """Open a file that is read without GDAL, as :func:`open_regular` does, once.
+
+    Yields:
+        The file and its first bytes; None where GDAL reads it, as it does everything in a zip
+        file or at an address.
+    """
+    if is_virtual(path):
+        yield None
+        return
+    with open_regular(path) as (file, head):
+        yield (file, head) if is_common_format(head) else None
 
 
 def check_regular(path: PathLike) -> None:
@@ -152,7 +181,27 @@ def open_picture(
         ImageFormatError: It is damaged, or a PNG that claims more pixels than its bytes can hold
             (or ``error``).
     """
-    head = read_head(path)
+    with open_regular(path) as (file, head), decode_picture(path, file, head, what, error) as image:
+        yield image
+
+
+@contextmanager
+def decode_picture(
+    path: PathLike,
+    file: BinaryIO,
+    head: bytes,
+    what: str = 'an image',
+    error: type[TFINetError] = ImageFormatError,
+) -> Iterator[Image.Image]:
+    """Decode an open PNG, JPEG, BMP or WebP file like :func:`open_picture`.
+
+    Args:
+        path: Name of the file in messages.
+        file: The file, at its start.
+        head: Its first 12 bytes.
+        what: Kind of image in messages.
+        error: Type of the error for a damaged file.
+    """
     kinds = (
         (PNG_MAGIC, PngImagePlugin.PngImageFile),
         (JPEG_MAGIC, JpegImagePlugin.jpeg_factory),
@@ -161,7 +210,7 @@ def open_picture(
     )
     opener = next(opener for magic, opener in kinds if head.startswith(magic))
     try:
-        with warnings.catch_warnings(), open(path, 'rb') as file:
+        with warnings.catch_warnings():
             warnings.simplefilter('ignore', Image.DecompressionBombWarning)
             with opener(file, os.fspath(path)) as image:
                 if head.startswith(PNG_MAGIC):
@@ -249,12 +298,13 @@ def image_size(path: PathLike) -> tuple[int, int]:
         FileNotFoundError: There is no such file.
         ImageFormatError: The file isn't an image.
     """
-    if not _is_common(path):
-        with open_rasterio(path) as raster:
-            return raster.width, raster.height
-    with open_picture(path) as picture:
-        width, height = picture.size
-    return width, height
+    with _open_common(path) as opened:
+        if opened is not None:
+            with decode_picture(path, *opened) as picture:
+                width, height = picture.size
+            return width, height
+    with open_rasterio(path) as raster:
+        return raster.width, raster.height
 
 
 @contextmanager
@@ -318,8 +368,11 @@ def read_image(
             or is smaller than the window.
         MissingExtraError: The file needs rasterio, which is not installed.
     """
-    if _is_common(path):
-        image = _decode(path)
+    # Read the bytes here, since OpenCV can't open non-ASCII names on every system.
+    with _open_common(path) as opened:
+        data = None if opened is None else opened[0].read()
+    if data is not None:
+        image = _decode(data, path)
         numbers = select_bands(path, image.shape[2], bands)
         if window is not None:
             box = check_window(path, window, image.shape[1], image.shape[0])
@@ -330,11 +383,8 @@ def read_image(
     return read_raster(path, bands, window)
 
 
-def _decode(path: PathLike) -> np.ndarray:
-    """Decode a whole file with OpenCV to (H, W, B) in RGB(A) order."""
-    # Read the bytes first, since OpenCV can't open non-ASCII names on every system.
-    with open(path, 'rb') as file:
-        data = file.read()
+def _decode(data: bytes, path: PathLike) -> np.ndarray:
+    """Decode the bytes of a whole file with OpenCV to (H, W, B) in RGB(A) order."""
     check_complete(data, path)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -450,8 +500,9 @@ def declared_nodata(path: PathLike, bands: Sequence[int] | None = None) -> list[
     Returns:
         A value, or None, for each band; an empty list for PNG, JPEG, BMP and WebP files.
     """
-    if _is_common(path):
-        return []
+    with _open_common(path) as opened:
+        if opened is not None:
+            return []
     with open_rasterio(path) as raster:
         values = list(raster.nodatavals)
     return values if bands is None else [values[number - 1] for number in bands]

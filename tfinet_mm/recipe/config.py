@@ -19,15 +19,11 @@ LONGEST_NAME = 100
 """Bytes of a name; files get more letters, and file systems allow 255."""
 
 
-def _words(value: Any) -> str | None:
-    kinds = str | int | float
-    right = isinstance(value, list | tuple) and all(isinstance(one, kinds) for one in value)
-    return None if right else "a list of words, like ['--amp']"
-
+WORDS = list_of(of_kind(str, int, float, words='a word or a number'))
 
 # The types of keys, each with the rule for its values.
-Words = Annotated[tuple[str, ...], _words]
-Command = Annotated[Words, lambda value: _words(value) if value else 'a list of words']
+Words = Annotated[tuple[str, ...], WORDS]
+Command = Annotated[Words, lambda value: WORDS(value or None)]
 Ways = Annotated[tuple[str, ...], list_of(one_of('plain', 'tta'))]
 Name = Annotated[str, of_kind(str, words='a word')]
 File = Annotated[str, of_kind(str, words='the name of a file')]
@@ -97,9 +93,7 @@ class Recipe:
     members: List[Member] = ()
     prepare: List[Preparation] = ()
     others: List[Network] = ()
-    pseudo_labels: Annotated[
-        tuple[PseudoLabels, ...], of_kind(list, tuple, Mapping, words='a list')
-    ] = ()
+    pseudo_labels: List[PseudoLabels] = ()
     retrain: List[Retrained] = ()
     tests: Annotated[Tests, of_kind(Mapping, words="like dict(members=['plain'])")] = Tests()
     train_options: Words = ()
@@ -123,14 +117,16 @@ def load_recipe(path: str | os.PathLike[str]) -> Recipe:
         for key, value in read_config_file(path).to_dict().items()
         if key in known or isinstance(value, Mapping | list) or nearest(key, known)
     }
+    if isinstance(cfg.get('pseudo_labels'), Mapping):
+        cfg['pseudo_labels'] = [cfg['pseudo_labels']]
     said: Any = _entry(Recipe, cfg, str(path))
-    labels = said.pseudo_labels
-    labels = [labels] if isinstance(labels, Mapping) else labels
-    recipe = Recipe(
+    recipe = replace(
+        said,
         prepare=tuple(_entry(Preparation, one, 'each of prepare') for one in said.prepare),
-        pseudo_labels=tuple(_entry(PseudoLabels, one, 'pseudo_labels') for one in labels),
+        pseudo_labels=tuple(
+            _entry(PseudoLabels, one, 'pseudo_labels') for one in said.pseudo_labels
+        ),
         tests=_entry(Tests, cfg.get('tests', {}), 'tests'),
-        test_options=said.test_options,
         **{
             group: tuple(_network(kind, one, group, path, said) for one in getattr(said, group))
             for group, kind in (('members', Member), ('others', Network), ('retrain', Retrained))

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from pprint import pformat
 from typing import Any
 
 from mmengine.config import Config
 
-import tfinet_mm
+from tfinet_mm.engine.options import use_pseudo_labels
 from tfinet_mm.errors import RecipeError
 from tfinet_mm.recipe.config import Member, Network, Preparation, PseudoLabels, Recipe
 from tfinet_mm.recipe.state import Plan, Stage
-from tfinet_mm.utils.class_names import class_name
 from tfinet_mm.utils.config.reading import read_config_file
 from tfinet_mm.utils.fingerprints import content_hash
+from tfinet_mm.utils.project_files import project_folder
 from tfinet_mm.utils.snakemake import thread_words
 
-TOOLS = Path(tfinet_mm.__file__).resolve().parents[1] / 'tools'
+TOOLS = project_folder('tools')
 
 
 def make_plan(
@@ -35,8 +34,8 @@ def make_plan(
         seed: Seed of every training.
 
     Raises:
-        RecipeError: A network to train again reads no pseudo labels, or there
-            is a seed and one of the recipe's own.
+        ConfigError: A network to train again reads no pseudo labels.
+        RecipeError: There is a seed, and one of the recipe's own.
     """
     return _Planner(recipe, shown_path(work_dir), gpus, seed).plan
 
@@ -45,7 +44,11 @@ class _Planner:
     def __init__(self, recipe: Recipe, work_dir: str, gpus: int, seed: int | None) -> None:
         self.recipe, self.gpus = recipe, gpus
         self.plan = Plan(work_dir, os.getcwd(), seed, thread_words())
-        self.contents: dict[Path, str] = {}
+        self.configs = {
+            # With all that it inherits.
+            path: dict(file=shown_path(path), sha256=content_hash(read_config_file(path).to_dict()))
+            for path in {one.config for one in (*recipe.members, *recipe.others, *recipe.retrain)}
+        }
         before = [self._prepare(one) for one in recipe.prepare]
         trained = [self._train(one, before, 'members') for one in recipe.members]
         self._ensemble('members', recipe.members, trained)
@@ -82,16 +85,7 @@ class _Planner:
         self, tool: str, networks: Sequence[Network], options: Sequence[str], **settings: Any
     ) -> dict[str, Any]:
         """Return what tells whether a stage was done with something else: see :class:`Stage`."""
-        for path in {one.config for one in networks} - self.contents.keys():
-            # With all that it inherits.
-            self.contents[path] = content_hash(read_config_file(path).to_dict())
-        found = [
-            dict(
-                name=one.name,
-                config=dict(file=shown_path(one.config), sha256=self.contents[one.config]),
-            )
-            for one in networks
-        ]
+        found = [dict(name=one.name, config=self.configs[one.config]) for one in networks]
         return dict(tool=tool, options=_by_name(options), networks=found, **settings)
 
     def _prepare(self, one: Preparation) -> str:
@@ -106,42 +100,24 @@ class _Planner:
         again, seed = group == 'retrained', self.plan.seed
         stage = f'{"retrain" if again else "train"}/{network.name}'
         config, best = self._model(network)
-        options = list(network.train_options)
         settings: dict[str, Any] = dict(seed=seed)
-        if seed is not None and any(word.partition('=')[0] == '--seed' for word in options):
+        chosen = [] if seed is None else ['--seed', str(seed)]
+        if chosen and any(word.partition('=')[0] == '--seed' for word in network.train_options):
             raise RecipeError(
-                f'the recipe gives {network.name} a seed of its own, "{" ".join(options)}"; leave '
-                'it out there, or run without a seed'
+                f'the recipe gives {network.name} a seed of its own, '
+                f'"{" ".join(network.train_options)}"; leave it out there, or run without a seed'
             )
         if again:
             settings['labels'] = needs[0]
-            # --cfg-options may be given once only.
-            at = options.index('--cfg-options') if '--cfg-options' in options else len(options)
-            options[at : at + 1] = ['--cfg-options', self._reads_labels(network, needs[0])]
-        seeds = [] if seed is None else ['--seed', str(seed)]
-        folder = self._at(stage)
-        command = self._tool(
-            'train', [config], ['--work-dir', folder, '--resume', *seeds, *options]
-        )
+            # Refuses a network that reads none.
+            use_pseudo_labels(read_config_file(network.config), self._at(needs[0]))
+            chosen += ['--pseudo-labels', self._at(needs[0])]
+        words = ['--work-dir', self._at(stage), '--resume', *chosen, *network.train_options]
+        command = self._tool('train', [config], words)
         made_from = self._made_from('train', [network], network.train_options, **settings)
-        self._add(stage, command, made_from, [*needs], best, [folder, best])
+        self._add(stage, command, made_from, [*needs], best)
         self._test(group, network.name, [config, best], [network], [stage])
         return stage
-
-    def _reads_labels(self, network: Network, labels: str) -> str:
-        """Return the option that lets a config read the pseudo labels of a stage."""
-        loader = read_config_file(network.config).get('train_dataloader') or {}
-        paths = list(_pseudo_label_loaders(loader, 'train_dataloader'))
-        if len(paths) != 1:
-            raise RecipeError(
-                f'{network.config} has {len(paths)} tfinet_mm.LoadPseudoLabels in its '
-                'train_dataloader, to train again with pseudo labels it needs one, after '
-                'LoadPairAnnotations'
-            )
-        path = self._at(labels)
-        # Unquoted, the option would read a comma or a bracket as a list.
-        path = path if re.fullmatch(r'[\w./+@%~-]+', path) else repr(path)
-        return f'{paths[0]}.data_root={path}'
 
     def _label(self, labels: PseudoLabels, trained: Sequence[str]) -> str:
         stage = f'pseudo_labels/{labels.name}' if labels.name else 'pseudo_labels'
@@ -151,7 +127,7 @@ class _Planner:
         command = self._tool('pseudo_label', [first], [*pairs, '--out', root, *options])
         made_from = self._made_from('pseudo_label', members, options)
         result = os.path.join(root, 'report.json')
-        return self._add(stage, command, made_from, [*trained], result, [root])
+        return self._add(stage, command, made_from, [*trained], result)
 
     def _ensemble(self, name: str, networks: Sequence[Member], needs: Sequence[str]) -> None:
         """Write the config of an ensemble into the plan, and add the stages that test it."""
@@ -179,7 +155,7 @@ class _Planner:
             command = self._tool('test', model, [*places, *options])
             made_from = self._made_from('test', networks, options, **settings)
             test = dict(group=group, networks=[one.name for one in networks], tta=way == 'tta')
-            self._add(f'{kind}/{name}', command, made_from, [*needs], scores, [folder], test)
+            self._add(f'{kind}/{name}', command, made_from, [*needs], scores, test)
 
 
 def ensemble_config(networks: Sequence[Member], checkpoints: Sequence[Path]) -> str:
@@ -204,10 +180,10 @@ def ensemble_config(networks: Sequence[Member], checkpoints: Sequence[Path]) -> 
         cfg = read_config_file(first)
         cfg.model = dict(type='tfinet_mm.SCDEnsemble', members=members)
         return f'# Written by tools/recipe.py.\n{cfg.pretty_text}'
+    model = dict(_delete_=True, type='tfinet_mm.SCDEnsemble', members=members)
     return (
         f'# Written by tools/recipe.py.\n_base_ = {str(first.resolve())!r}\n'
-        f'model = dict(\n    _delete_=True,\n    type={"tfinet_mm.SCDEnsemble"!r},\n'
-        f'    members={pformat(members, width=96, sort_dicts=False)},\n)\n'
+        f'model = {pformat(model, width=96, sort_dicts=False)}\n'
     )
 
 
@@ -226,12 +202,3 @@ def _by_name(options: Sequence[str]) -> dict[str, str]:
             name, _, word = word.partition('=')
         found.setdefault(name, []).append(word)
     return {name: ' '.join(filter(None, words)) for name, words in found.items()}
-
-
-def _pseudo_label_loaders(value: object, path: str) -> Iterator[str]:
-    """Yield the dotted paths of every LoadPseudoLabels in a part of a config."""
-    if isinstance(value, dict) and class_name(value.get('type', '')) == 'LoadPseudoLabels':
-        yield path
-    if isinstance(value, dict | list | tuple):
-        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
-            yield from _pseudo_label_loaders(item, f'{path}.{key}')

@@ -100,6 +100,8 @@ def run_recipe(
                 Path(path).parent.mkdir(parents=True, exist_ok=True)
                 write_whole(path, content.encode())
             run.write(asdict(plan))
+            for name in left:
+                plan.log(name).parent.mkdir(parents=True, exist_ok=True)
             targets = [f'stages/{name}/done' for name in left]
             snakefile = Path(__file__).with_name('Snakefile')
             if code := run_snakemake(snakefile, run.path, targets, options, run.held):

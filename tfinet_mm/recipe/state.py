@@ -33,8 +33,8 @@ class Stage:
         made_from: Options, and configs by their content. They must not change once the stage has
             begun. They don't depend on paths or on the number of processes.
         needs: Names of the stages whose results it reads.
-        result: File or folder that exists once the stage is done.
-        outputs: Paths that it writes, moved away before it runs again; the folder first.
+        result: File or folder that exists once the stage is done. All but a preparation write it,
+            and everything else, into ``checkpoints`` and a folder of the stage's name.
         test: ``group``, ``networks`` and ``tta`` of a row of the table.
     """
 
@@ -43,7 +43,6 @@ class Stage:
     made_from: dict[str, Any]
     needs: list[str]
     result: str | None
-    outputs: list[str] = field(default_factory=list)
     test: dict[str, Any] | None = None
 
     @property
@@ -147,7 +146,11 @@ class Plan:
             number = 1
             while (target := Path(self.work_dir, 'replaced', name, str(number))).exists():
                 number += 1
-            for path in (*map(Path, self.stages[name].outputs), self.log(name)):
+            stage, made = self.stages[name], [self.log(name)]
+            if stage.kind != 'prepare':
+                # What a preparation makes is the user's.
+                made += [Path(self.work_dir, name), Path(str(stage.result))]
+            for path in made:
                 if os.path.lexists(path):
                     target.mkdir(parents=True, exist_ok=True)
                     shutil.move(path, target / path.name)

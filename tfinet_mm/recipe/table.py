@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -31,9 +32,8 @@ def collect_results(plan: Plan) -> dict[str, Any]:
         ``scores`` in the order of the plan; ``seconds`` of each stage by name;
         ``best`` checkpoint of each training by the name of its stage;
         ``pseudo_labels``, the reports of ``tools/pseudo_label.py`` by the name
-        of their stage; ``seed`` of the trainings; ``stages``, by name what each
-        was done with, None for those to come: ``command``, its options without the
-        seed, and hashes of its ``configs``.
+        of their stage; ``seed`` of the trainings; ``stages``, by name what each was
+        made from (see :class:`~tfinet_mm.recipe.state.Stage`), None for those to come.
     """
     done = {name: state for name in plan.stages if (state := plan.state(name)) and state['done']}
     tests, labels = [], {}
@@ -49,23 +49,7 @@ def collect_results(plan: Plan) -> dict[str, Any]:
         best={name: state['note'] for name, state in done.items() if state['note']},
         pseudo_labels=labels,
         seed=plan.seed,
-        stages={
-            name: _done_with(done[name]['made_from']) if name in done else None
-            for name in plan.stages
-        },
-    )
-
-
-def _done_with(made_from: dict[str, Any]) -> dict[str, Any]:
-    settings = {key: made_from[key] for key in made_from if key not in ('networks', 'seed')}
-    networks = {one['name']: one['config'] for one in made_from.get('networks', ())}
-    files = {name: Path(config['file']) for name, config in networks.items()}
-    return dict(
-        command=json_text(settings | dict(networks=[*networks]), indent=None),
-        configs={
-            file.name if file.stem == name else f'{file.name} of {name}': networks[name]['sha256']
-            for name, file in files.items()
-        },
+        stages={name: done[name]['made_from'] if name in done else None for name in plan.stages},
     )
 
 
@@ -76,10 +60,9 @@ def format_results(results: dict[str, Any]) -> str:
         f'| --- | --- |{" ---: |" * len(SCORES)}',
         *_rows(results['tests']),
     ]
-    kinds: dict[str, float] = {}
+    kinds: defaultdict[str, float] = defaultdict(float)
     for name, spent in results['seconds'].items():
-        kind = name.partition('/')[0].replace('test_tta', 'test')
-        kinds[kind] = kinds.get(kind, 0.0) + spent
+        kinds[name.partition('/')[0].removesuffix('_tta')] += spent
     parts = ', '.join(f'{kind} {_clock(spent)}' for kind, spent in kinds.items())
     total = f'Time: {_clock(sum(kinds.values()))}'
     return '\n'.join([*lines, '', f'{total} ({parts}).' if parts else f'{total}.', ''])

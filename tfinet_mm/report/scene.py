@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from tfinet_mm.errors import ReportError
+from tfinet_mm.errors import AssessmentError, ReportError
 from tfinet_mm.io.rasters import read_rows, row_blocks
 from tfinet_mm.report.records import (
     HECTARES,
@@ -19,6 +22,7 @@ from tfinet_mm.report.records import (
     Polygon,
 )
 from tfinet_mm.report.statistics import BINS, count_probabilities
+from tfinet_mm.scenes.assessment.estimate import read_estimate
 from tfinet_mm.scenes.result_rasters import from_and_to
 from tfinet_mm.scenes.results import SceneResults
 from tfinet_mm.structures import ClassTable
@@ -60,7 +64,27 @@ def scene_summary(folder: Path, name: str, table: ClassTable) -> PairSummary:
         areas.nodata,
         histogram=histogram,
         unit=HECTARES if areas.unit == 'ha' else PIXELS,
+        assessment=_assessment(folder),
+        registration=_registration(results.scene.get('registration')),
     )
+
+
+def _assessment(folder: Path) -> dict[str, Any] | None:
+    """Return the assessment of a scene; warn of one that is of other maps, and leave it out."""
+    try:
+        return read_estimate(folder)
+    except AssessmentError as error:
+        warnings.warn(f'left out of the report: {error}', stacklevel=2)
+        return None
+
+
+def _registration(measured: Mapping[str, Any] | None) -> str:
+    """Return what ``scene.json`` says about the registration as text."""
+    if not measured:
+        return ''
+    said = f'Registration: {measured["found"]["text"]}.'
+    aligned = measured.get('aligned')
+    return f'{said} Aligned: {aligned["text"]}.' if aligned else said
 
 
 def scene_view(folder: Path, table: ClassTable, max_side: int, max_polygons: int) -> PairView:

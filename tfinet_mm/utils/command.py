@@ -11,6 +11,7 @@ import os
 import select
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -83,9 +84,11 @@ def _run(main: Callable[[], int | None]) -> None:
             stream.reconfigure(errors='backslashreplace')  # type: ignore[union-attr]
     # A line of the log that can't be printed is not worth a traceback either.
     log_tracebacks, logging.raiseExceptions = logging.raiseExceptions, False
+    folder = Path(main.__code__.co_filename).parent
     try:
-        status = main()
-        _flush(sys.stdout)
+        with _plain_warnings([PACKAGE, folder.resolve()]):
+            status = main()
+            _flush(sys.stdout)
     except KeyboardInterrupt:
         print('stopped', file=sys.stderr)
         sys.exit(STOPPED)
@@ -95,7 +98,7 @@ def _run(main: Callable[[], int | None]) -> None:
             _discard(sys.stdout)
             sys.exit(UNREAD)
         _tell_launcher(error)
-        if not is_expected(error, Path(main.__code__.co_filename).parent):
+        if not is_expected(error, folder):
             raise
         print(_report(error), file=sys.stderr, flush=True)
         sys.exit(FAILED)
@@ -103,6 +106,24 @@ def _run(main: Callable[[], int | None]) -> None:
         logging.raiseExceptions = log_tracebacks
     if status:
         sys.exit(status)
+
+
+@contextlib.contextmanager
+def _plain_warnings(folders: Sequence[Path]) -> Iterator[None]:
+    """Print the warnings of the code in ``folders`` as one line, without file and source line."""
+    shown = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], filename: str, *rest: Any) -> None:
+        if any(Path(filename).is_relative_to(folder) for folder in folders):
+            print(f'warning: {message}', file=sys.stderr, flush=True)
+        else:
+            shown(message, category, filename, *rest)
+
+    warnings.showwarning = show  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        warnings.showwarning = shown
 
 
 def is_expected(error: BaseException, folder: Path | None = None) -> bool:

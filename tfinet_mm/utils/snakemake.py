@@ -12,8 +12,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from tfinet_mm.errors import MissingExtraError
+from tfinet_mm.utils.command import count
 
 STOP_S = 20
 """Seconds that Snakemake gets to end what it started, jobs of a cluster too."""
@@ -38,6 +40,27 @@ def thread_words(threads: int | None = None) -> str:
     import shlex
 
     return shlex.join([*unset, *kept])
+
+
+def add_executor_options(parser: Any, jobs: str) -> None:
+    """Add ``--executor`` and ``--jobs`` to a parser, or to a group of one.
+
+    Args:
+        parser: The parser, or the group.
+        jobs: Name of the jobs, in the plural, for the help.
+    """
+    parser.add_argument(
+        '--executor',
+        metavar='NAME',
+        help=f'executor of Snakemake that runs the {jobs}: local, slurm or another that is '
+        'installed',
+    )
+    parser.add_argument(
+        '--jobs',
+        type=count,
+        metavar='N',
+        help=f'{jobs} that run at once (default: 1 on this machine, elsewhere as many as can)',
+    )
 
 
 def check_snakemake(executor: str | None = None) -> None:

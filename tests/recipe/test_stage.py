@@ -3,7 +3,7 @@
 import pytest
 
 from tfinet_mm.errors import StageError
-from tfinet_mm.recipe.best import choose_best
+from tfinet_mm.recipe.stage import link_best
 
 
 def test_the_highest_score_counts(tmp_path, checkpoint):
@@ -13,8 +13,8 @@ def test_the_highest_score_counts(tmp_path, checkpoint):
     for name, score in (('best_Score_epoch_9', 20.0), ('best_Score_epoch_12', 19.5)):
         checkpoint(folder / f'{name}.pth', score)
     checkpoint(folder / 'epoch_14.pth')
-    text = choose_best(folder, tmp_path / 'new' / 'one.pth')
-    assert text == f'the best checkpoint is {folder / "best_Score_epoch_9.pth"} (20.00)'
+    text = link_best(folder, tmp_path / 'new' / 'one.pth')
+    assert text == f'the best checkpoint is {folder / "best_Score_epoch_9.pth"}'
     link = tmp_path / 'new' / 'one.pth'
     assert link.is_symlink()
     assert link.resolve() == folder / 'best_Score_epoch_9.pth'
@@ -27,7 +27,7 @@ def test_the_highest_score_counts(tmp_path, checkpoint):
 def test_without_validation_the_newest(tmp_path, checkpoint):
     for epoch in (2, 10):
         checkpoint(tmp_path / f'epoch_{epoch}.pth')
-    text = choose_best(tmp_path, tmp_path / 'checkpoints' / 'one.pth')
+    text = link_best(tmp_path, tmp_path / 'checkpoints' / 'one.pth')
     assert text.startswith('nothing was validated')
     assert (tmp_path / 'checkpoints' / 'one.pth').resolve() == tmp_path / 'epoch_10.pth'
 
@@ -38,7 +38,7 @@ def test_a_copy_where_there_are_no_links(tmp_path, checkpoint, monkeypatch):
 
     monkeypatch.setattr('pathlib.Path.symlink_to', refuse)
     checkpoint(tmp_path / 'best_Score_epoch_1.pth', 1.0)
-    choose_best(tmp_path, tmp_path / 'checkpoints' / 'one.pth')
+    link_best(tmp_path, tmp_path / 'checkpoints' / 'one.pth')
     copy = tmp_path / 'checkpoints' / 'one.pth'
     assert not copy.is_symlink()
     assert copy.read_bytes() == (tmp_path / 'best_Score_epoch_1.pth').read_bytes()
@@ -46,4 +46,4 @@ def test_a_copy_where_there_are_no_links(tmp_path, checkpoint, monkeypatch):
 
 def test_no_checkpoint_is_an_error(tmp_path):
     with pytest.raises(StageError, match='written no checkpoint to'):
-        choose_best(tmp_path, tmp_path / 'one.pth')
+        link_best(tmp_path, tmp_path / 'one.pth')
