@@ -257,7 +257,8 @@ def test_a_misplaced_date_is_told_and_aligned(member, raster, tmp_path, capsys):
     ground = noise(1, 200, 200)
     pair = [raster('a.tif', ground), raster('b.tif', ground, x=EAST + 20)]
     call = [*map(str, member()), *pair, '--no-polygons', '--window', '64', '--out']
-    with pytest.warns(UserWarning, match=r'up to 2\.0\d px from before'):
+    told = r'after \(.*b\.tif\) lies up to 2\.0\d px from before \(.*a\.tif\)'
+    with pytest.warns(UserWarning, match=told):
         main([*call, str(tmp_path / 'out')])
     line = 'Registration: after lies 2.00 px (20.01 m) east and 0.00 px (0.00 m) '
     assert line in capsys.readouterr().out

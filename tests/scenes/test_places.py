@@ -155,6 +155,31 @@ def test_a_remote_scene_is_predicted_and_recognised(folder, server, network, tmp
         predict_scene(again, *paths, tmp_path / 'remote', polygons=False)
 
 
+def test_a_scene_in_a_zip_file_and_on_a_server_is_aligned(
+    folder, server, network, raster, smooth, tmp_path
+):
+    """The second file has the ground of the first, and a place 3 pixels too far east."""
+    ground = smooth(160, 160)
+    plain = raster('a.tif', ground), raster('b.tif', ground, x=500_030)
+    packed = folder / 'apart.zip'
+    with zipfile.ZipFile(packed, 'w', zipfile.ZIP_DEFLATED) as archive:
+        for path in plain:
+            archive.write(path, os.path.basename(path))
+    places = dict(
+        plain=plain,
+        zip=[f'{packed}/a.tif', f'{packed}/b.tif'],
+        http=[f'{server.url}/apart.zip/a.tif', f'{server.url}/apart.zip/b.tif'],
+    )
+    told = {}
+    for name, paths in places.items():
+        predict_scene(network(), *paths, tmp_path / name, polygons=False, align=True)
+        assert results(tmp_path / name) == results(tmp_path / 'plain')
+        told[name] = json.loads((tmp_path / name / 'scene.json').read_text())['registration']
+        assert told[name] == told['plain']
+    assert told['plain']['found']['right_px'] == pytest.approx(3, abs=0.05)
+    assert told['plain']['aligned']['right_px'] == pytest.approx(0, abs=0.05)
+
+
 def test_a_remote_file_that_nothing_identifies_is_said(server):
     path = f'{server.url}/after.tif?noetag'
     with pytest.warns(UserWarning, match=r'after\.tif\?noetag is compared by its address alone'):

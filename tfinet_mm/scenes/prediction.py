@@ -159,7 +159,7 @@ def predict_scene(
             missing = sorted(set(range(len(plan.tops))) - staging.finished())
             if registration:
                 registered = complete_registration(pair, registered)
-                tell_registration(registered, align)
+                tell_registration(registered, align, before, after)
             return _Prepared(settings, stretches, plan, missing, registered)
 
     # Opened here, so that the folder is locked until the results are written.
