@@ -16,6 +16,7 @@ from tfinet_mm.scenes.prediction import predict_scene
 rasterio = pytest.importorskip('rasterio')
 pytest.importorskip('pyogrio')
 EAST, NORTH = 500_000, 5_000_000
+DATES = ('before', 'after')
 RASTERS = ('change_prob', 'change', 'land_cover_from', 'land_cover_to', 'transition')
 
 
@@ -236,6 +237,10 @@ def test_options_that_have_no_meaning(member, image, saved, tmp_path):
     call = [*map(str, member()), *pair, '--out', str(tmp_path / 'out')]
     with pytest.raises(ValueError, match=r'--grid, --min-area is for scenes.*--input-type scene'):
         main([*call, '--grid', 'after', '--min-area', '9'])
+    with pytest.raises(ValueError, match='--no-registration is for scenes'):
+        main([*call, '--no-registration'])
+    with pytest.raises(ValueError, match='give one of the two'):
+        main([*call, '--align', '--no-registration', '--input-type', 'scene'])
     with pytest.raises(ValueError, match='--bands 3 2 1'):
         main([*call, '--bands', 'before=1', 'after=2'])
     for stretch in (['percentiles'], ['0,1', '0,2', '0,3'], ['9', '0'], ['before=0,9']):
@@ -245,6 +250,27 @@ def test_options_that_have_no_meaning(member, image, saved, tmp_path):
     with rasterio.open(tmp_path / 'out' / '1' / 'change.tif') as file:
         assert file.crs is None
         assert file.shape == (40, 56)
+
+
+def test_a_misplaced_date_is_told_and_aligned(member, raster, tmp_path, capsys):
+    """The second file has the ground of the first, and a place 20 m too far east."""
+    ground = noise(1, 200, 200)
+    pair = [raster('a.tif', ground), raster('b.tif', ground, x=EAST + 20)]
+    call = [*map(str, member()), *pair, '--no-polygons', '--window', '64', '--out']
+    with pytest.warns(UserWarning, match=r'up to 2\.0\d px from before'):
+        main([*call, str(tmp_path / 'out')])
+    line = 'Registration: after lies 2.00 px (20.01 m) east and 0.00 px (0.00 m) '
+    assert line in capsys.readouterr().out
+    with pytest.raises(ValueError, match=r'scene\.align was False, is True'):
+        main([*call, str(tmp_path / 'out'), '--align'])
+    main([*call, str(tmp_path / 'aligned'), '--align', '--report'])
+    said = 'Aligned by one shift: after lies 0.00 px (0.00 m) '
+    assert said in capsys.readouterr().out
+    # The same pixels on both dates, and those of before in the result.
+    shown = [cv2.imread(str(tmp_path / 'aligned' / 'a' / f'{name}.jpg')) for name in DATES]
+    assert shown[0].shape == (200, 200, 3)
+    np.testing.assert_array_equal(*shown)
+    assert 'Aligned: after lies 0.00 px' in (tmp_path / 'aligned' / 'report.html').read_text()
 
 
 def test_going_on_after_a_stop_while_results_are_written(member, raster, tmp_path, monkeypatch):

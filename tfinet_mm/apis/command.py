@@ -154,6 +154,10 @@ def _check_options(args: argparse.Namespace, kinds: set[str]) -> None:
             f'{", ".join(said)} is for scenes, and none of the pairs is georeferenced; with '
             '--input-type scene they count as scenes'
         )
+    if args.align and args.no_registration:
+        raise ValueError(
+            '--align needs the shift that --no-registration leaves out; give one of the two'
+        )
     if isinstance(args.bands, dict) and 'picture' in kinds:
         raise ValueError(
             'the bands of pictures are the same for both dates: --bands 3 2 1; for scenes '
@@ -191,6 +195,7 @@ def _inferencer(args: argparse.Namespace, kinds: set[str]) -> SCDInferencer:
         bands=bands,
         value_range=args.stretch if 'picture' in kinds else None,
         cfg_options=args.cfg_options,
+        align=args.align,
     )
 
 
@@ -200,7 +205,7 @@ def _settings(
     """Return everything that the results depend on."""
     images = dict(bands=inferencer.bands, value_range=inferencer.value_range)
     sections: dict[str, dict[str, Any]] = dict(
-        picture=images | dict(window=args.window, overlap=args.overlap),
+        picture=images | dict(window=args.window, overlap=args.overlap, align=args.align),
         scene=images
         | reading_options(args)
         | dict(
@@ -209,6 +214,8 @@ def _settings(
             batch_size=inferencer.batch_size,
             min_area=args.min_area or 0.0,
             polygons=not args.no_polygons,
+            registration=not args.no_registration,
+            align=args.align,
         ),
     )
     return inferencer.settings | {kind: sections[kind] for kind in sorted(kinds)}
@@ -243,6 +250,8 @@ def _predict_scene(
         progress=True,
         polygons=not args.no_polygons,
         min_area=args.min_area or 0.0,
+        registration=not args.no_registration,
+        align=args.align,
         **reading_options(args),
     )
 

@@ -185,6 +185,11 @@ def _add_images(group: Any) -> None:
         'percentiles, or before=... after=...',
     )
     group.add_argument('--value-range', dest='stretch', nargs=2, help=argparse.SUPPRESS)
+    group.add_argument(
+        '--align',
+        action='store_true',
+        help='move after onto before by the shift that is measured between them',
+    )
 
 
 def _add_scenes(group: Any) -> None:
@@ -232,6 +237,11 @@ def _add_scenes(group: Any) -> None:
         help='smallest polygon in square metres (default: 0, all)',
     )
     group.add_argument('--no-polygons', action='store_true', help='write rasters and areas only')
+    group.add_argument(
+        '--no-registration',
+        action='store_true',
+        help='do not measure how far after lies from before',
+    )
 
 
 READING_SCENES = (
@@ -244,7 +254,7 @@ READING_SCENES = (
     'same_grid',
     'ignore_scale',
 )
-SCENE_OPTIONS = (*READING_SCENES, 'min_area', 'no_polygons')
+SCENE_OPTIONS = (*READING_SCENES, 'min_area', 'no_polygons', 'no_registration')
 """Options that pictures don't have."""
 READING_OPTIONS = ('bands', 'stretch', *READING_SCENES)
 """Options of :class:`~tfinet_mm.scenes.reader.ScenePair`."""

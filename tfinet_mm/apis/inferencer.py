@@ -14,6 +14,7 @@ import torch
 from mmengine.config import Config
 from mmseg.structures import SegDataSample
 
+from tfinet_mm.apis.aligned_pictures import align_pictures
 from tfinet_mm.apis.loading import (
     ConfigLike,
     build_model,
@@ -85,6 +86,8 @@ class SCDInferencer:
         class_table: Names and colours of the classes; by default those of the
             checkpoint, or else of the config's data set.
         cfg_options: Values by dotted key that replace the config's.
+        align: Move each image after onto the one before by the shift that is measured
+            between them. For scenes, give it to :func:`~tfinet_mm.apis.predict_scene`.
 
     Attributes:
         model: The network.
@@ -123,6 +126,7 @@ class SCDInferencer:
         value_range: Sequence[float] | None = None,
         class_table: ClassTable | None = None,
         cfg_options: Mapping[str, Any] | None = None,
+        align: bool = False,
     ) -> None:
         """See the class."""
         if batch_size < 1:
@@ -151,6 +155,7 @@ class SCDInferencer:
         names = [type(transform).__name__ for transform in self._transforms]
         self.other_transforms = [name for name in names if name != 'PackPairInputs']
         self.batch_size = batch_size
+        self._align = align
         self.model.to(self.device)
         self._stepper: Any = self.model
         augmentation = find_augmentation(cfg, tta)
@@ -299,6 +304,8 @@ class SCDInferencer:
         stem = os.path.splitext(os.path.basename(names[0]))[0]
         sample_id = 'pair' if isinstance(before, np.ndarray) else stem
         results = self._loader.combine(dict(img_path=names, sample_id=sample_id), images)
+        if self._align:
+            results['img'] = align_pictures(results['img'], sample_id)
         shown = split_dates(results['img'])
         for transform in self._transforms:
             results = transform(results)

@@ -259,6 +259,7 @@ def _pair(
             shown=[width, height],
             scores=None if summary.scores is None else dict(summary.scores),
             areas=_areas(summary),
+            registration=summary.registration,
             **_maps(view, data),
             polygons=[
                 [one.before, one.after, round(one.area, 6), one.probability, list(one.box)]

@@ -34,6 +34,7 @@ class PairSummary:
         unit: Unit of the areas, ``'px'`` or ``'ha'``.
         scores: Scores of this pair, in percent, if it is annotated; see
             :func:`~tfinet_mm.report.statistics.pair_scores`.
+        registration: Sentences about the shift between the dates, where it was measured.
     """
 
     name: str
@@ -46,6 +47,7 @@ class PairSummary:
     histogram_changed: np.ndarray | None = None
     scores: Mapping[str, float] | None = None
     unit: str = PIXELS
+    registration: str = ''
 
     @property
     def changed(self) -> float:

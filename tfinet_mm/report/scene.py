@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -60,7 +62,17 @@ def scene_summary(folder: Path, name: str, table: ClassTable) -> PairSummary:
         areas.nodata,
         histogram=histogram,
         unit=HECTARES if areas.unit == 'ha' else PIXELS,
+        registration=_registration(results.scene.get('registration')),
     )
+
+
+def _registration(measured: Mapping[str, Any] | None) -> str:
+    """Return what ``scene.json`` says about the registration as text."""
+    if not measured:
+        return ''
+    said = f'Registration: {measured["found"]["text"]}.'
+    aligned = measured.get('aligned')
+    return f'{said} Aligned: {aligned["text"]}.' if aligned else said
 
 
 def scene_view(folder: Path, table: ClassTable, max_side: int, max_polygons: int) -> PairView:

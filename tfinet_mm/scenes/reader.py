@@ -14,6 +14,7 @@ import numpy as np
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, check_window, import_rasterio
+from tfinet_mm.scenes.alignment import corrected
 from tfinet_mm.scenes.dates import SceneDate
 from tfinet_mm.scenes.grid import SceneGrid, beside, check_systems, common_grid
 from tfinet_mm.scenes.stretch import Stretch, check_tags, tags_differ
@@ -51,9 +52,10 @@ class ScenePair:
             transparency of the files; or ``{'before': ..., 'after': ...}``.
         same_grid: Take pixel (0, 0) of both as the same place and ignore the
             georeference of ``after``; both must be of one size.
-
         ignore_scale: Take stored numbers as they are, whatever scale and offset
             the bands of the files state.
+        correction: Move of ``after`` onto ``before``, six numbers of
+            :func:`~tfinet_mm.scenes.alignment.find_correction`.
 
     A stretch counts in the stored numbers of ``before``. Where ``after`` states
     another scale or offset, its numbers are converted to those of ``before``,
@@ -89,6 +91,7 @@ class ScenePair:
         same_grid: bool = False,
         nodata: float | Mapping[str, float] | None = None,
         ignore_scale: bool = False,
+        correction: Sequence[float] | None = None,
     ) -> None:
         self._files = contextlib.ExitStack()
         with contextlib.ExitStack() as files:
@@ -106,9 +109,12 @@ class ScenePair:
             check_systems(dates[0].grid, dates[1].grid, (dates[0].name, dates[1].name))
             base, other = dates[::-1] if grid == 'after' else dates
             other.grid = beside(other.grid, base.grid)
-            self.grid = common_grid(
-                dates[0].grid, dates[1].grid, grid, tuple(f' ({date.path})' for date in dates)
-            )
+            names = tuple(f' ({date.path})' for date in dates)
+            self.grid = common_grid(dates[0].grid, dates[1].grid, grid, names)
+            if correction is not None:
+                dates[1].grid = corrected(dates[1].grid, self.grid, correction, dates[1].name)
+                self.grid = common_grid(dates[0].grid, dates[1].grid, grid, names)
+            self._correction = correction
             for date in dates:
                 date.place(self.grid, resampling, files)
             if not _is_made(stretch):
@@ -180,8 +186,11 @@ class ScenePair:
         return pair, valid
 
     def metadata(self) -> dict[str, Any]:
-        """Return the origin of the results as plain values: files, bands, stretches, resampling."""
-        return {
+        """Return the origin of the results as plain values: files, bands, stretches, resampling.
+
+        With a correction, the entry of after has it.
+        """
+        found: dict[str, Any] = {
             date.role: {
                 'file': Path(date.path).name,
                 'bands': date.bands,
@@ -190,6 +199,9 @@ class ScenePair:
             }
             for date, stretch in zip(self._dates, self.stretches, strict=True)
         }
+        if self._correction is not None:
+            found['after']['correction'] = list(self._correction)
+        return found
 
 
 def input_files(path: PathLike) -> list[str]:

@@ -168,7 +168,9 @@ class Staging:
 
 def scene_manifest(folder: str | Path, name: str) -> RunManifest:
     """Return the manifest of a scene's folder, or of the staging folder in it."""
-    return RunManifest(folder, name, 'predictions', informative=INFORMATIVE)
+    # A correction is measured again by each run, with the rounding of its machine.
+    informative = (*INFORMATIVE, 'correction')
+    return RunManifest(folder, name, 'predictions', informative=informative)
 
 
 def _read_json(path: Path) -> Any:
