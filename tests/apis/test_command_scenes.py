@@ -66,7 +66,7 @@ def test_two_rasters_to_maps_polygons_and_areas(member, raster, tmp_path, capsys
     assert scene['grid']['transform'] == [10, 0, EAST, 0, -10, NORTH]
     changed = int(read(folder, 'change').sum())
     assert 0 < changed < 4800
-    assert scene['pixels'] == dict(valid=4800, changed=changed, nodata=0)
+    assert scene['pixels'] == dict(valid=4800, changed=changed, not_seen=0)
     assert scene['settings']['min_area'] == 300
     assert scene['seconds'] >= scene['seconds_predicting'] > 0
     manifest = json.loads((out / 'manifest.json').read_text())
@@ -133,7 +133,7 @@ def test_two_crss_and_sizes_of_pixels(member, raster, tmp_path):
     assert 0 < invalid.mean() < 0.35
     scene = json.loads((folder / 'scene.json').read_text())
     assert scene['pixels']['valid'] == (~invalid).sum()
-    assert scene['pixels']['nodata'] == invalid.sum()
+    assert scene['pixels']['not_seen'] == invalid.sum()
     np.testing.assert_array_equal(read(folder, 'change') == 255, invalid)
     for name in ('land_cover_from', 'land_cover_to'):
         np.testing.assert_array_equal(read(folder, name) == 0, invalid)

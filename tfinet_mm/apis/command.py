@@ -29,8 +29,11 @@ from tfinet_mm.checkpoints.reading import trust_checkpoints
 from tfinet_mm.engine.launch import finish_launch, join_cpu_group, rank_device
 from tfinet_mm.errors import JobError
 from tfinet_mm.report import check_report, write_report
+from tfinet_mm.scenes.quality import quality_sources
+from tfinet_mm.scenes.reader import input_files
 from tfinet_mm.utils.command import run_command
 from tfinet_mm.utils.dist import is_first_rank, on_first_rank, one_rank_reads
+from tfinet_mm.utils.fingerprints import fingerprints, joined
 from tfinet_mm.utils.snakemake import check_snakemake
 
 
@@ -208,6 +211,7 @@ def _settings(
         picture=images | dict(window=args.window, overlap=args.overlap, align=args.align),
         scene=images
         | reading_options(args)
+        | _quality_settings(args)
         | dict(
             window=inferencer.window,
             overlap=inferencer.overlap if args.overlap is None else args.overlap,
@@ -219,6 +223,22 @@ def _settings(
         ),
     )
     return inferencer.settings | {kind: sections[kind] for kind in sorted(kinds)}
+
+
+def _quality_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the quality bands by content, and the bad values as text."""
+    if args.quality is None:
+        return {}
+    bad = args.bad_values
+    return dict(
+        quality={
+            name: joined(fingerprints(input_files(source.path))) | dict(band=source.band)
+            for name, source in quality_sources(args.quality).items()
+        },
+        bad_values={date: one.describe() for date, one in bad.items()}
+        if isinstance(bad, dict)
+        else bad and bad.describe(),
+    )
 
 
 def _predict_pictures(
