@@ -10,7 +10,7 @@ from conftest import SHARED
 
 from tfinet_mm.apis import SCDInferencer
 from tfinet_mm.apis.command import main
-from tfinet_mm.errors import SceneError
+from tfinet_mm.errors import ManifestError, SceneError
 from tfinet_mm.scenes.prediction import predict_scene
 
 rasterio = pytest.importorskip('rasterio')
@@ -216,7 +216,32 @@ def test_a_folder_of_scenes_and_pictures(member, raster, image, saved, tmp_path,
     other = tmp_path / 'other'
     main([*call[:-1], str(other), '--window', '32', '--workers', '3'])
     assert files_of(other) == files_of(out)
-    assert len(files_of(out)) == 2 * 8
+    assert len(files_of(out)) == 2 * 9
+
+
+def test_clouds_are_not_seen(member, raster, tmp_path, capsys):
+    """A cloud of 6 x 4 pixels of 20 m on one date, in the second band of its file."""
+    pair = [raster(f'{seed}.tif', noise(seed)) for seed in (1, 2)]
+    classes = np.full((2, 30, 40), 5, np.uint8)
+    classes[1, 10:14, 20:26] = 9
+    quality = raster('scl.tif', classes, size=20.0)
+    out = tmp_path / 'out'
+    call = [*map(str, member()), *pair, '--out', str(out), '--no-registration']
+    clouds = ['--quality', f'after={quality}:2', '--bad-values', 'scl']
+    main([*call, *clouds, '--report'])
+    # 24 pixels of 0.04 ha.
+    said = 'not seen: 0.96 ha (2.0 %): bad quality after 0.96'
+    assert said in capsys.readouterr().out
+    assert said.replace('not', 'Not') in (out / 'report.html').read_text(encoding='utf-8')
+    expected = np.zeros((60, 80), bool)
+    expected[20:28, 40:52] = True
+    np.testing.assert_array_equal(read(out / '1', 'valid'), np.where(expected, 7, 1))
+    np.testing.assert_array_equal(read(out / '1', 'change') == 255, expected)
+    main([*call, *clouds])
+    assert 'Predicted 0 pairs, 1 were finished' in capsys.readouterr().out
+    raster('scl.tif', classes[::-1], size=20.0)
+    with pytest.raises(ManifestError, match='quality'):
+        main([*call, *clouds])
 
 
 def test_the_stretch_of_pictures(member, raster, tmp_path):
