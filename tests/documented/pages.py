@@ -27,6 +27,9 @@ PARSED_ONLY = {
     r'predict\.py .*--(jobs|executor)': (
         'several processes, or a cluster: tests/apis/test_command_jobs.py'
     ),
+    r'predict .*--quality': (
+        "maps of the reader's clouds: tests/apis/test_command_scenes.py has some"
+    ),
     r'equal_time/run\.py': 'trains every network: tests/projects/test_equal_time.py',
     r'pretrain/run\.py': 'hours of training: in small in tests/projects/test_pretrain.py',
     r'pretrain/score_real\.py': 'downloaded data: made-up pairs in tests/projects/test_pretrain.py',
