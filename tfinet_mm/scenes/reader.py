@@ -20,6 +20,7 @@ from tfinet_mm.scenes.grid import SceneGrid, beside, check_systems, common_grid
 from tfinet_mm.scenes.quality import QualityBand
 from tfinet_mm.scenes.stretch import Stretch, check_tags, tags_differ
 from tfinet_mm.scenes.validity import BAD_QUALITY, BOTH_SEEN, NO_DATA, SEEN, combine
+from tfinet_mm.scenes.value_ranges import warn_of_ranges
 
 VIEWERS = ('.aux.xml', '.ovr')
 """Endings of files that a viewer puts beside a raster."""
@@ -133,6 +134,7 @@ class ScenePair:
                 date.place(self.grid, resampling, files)
             if not _is_made(stretch):
                 _warn_of_constant_bands(dates[0], dates[1], self.grid)
+                warn_of_ranges(dates, self.stretches, self.grid)
             self._files = files.pop_all()
         self._dates, self._qualities = dates, qualities
 
