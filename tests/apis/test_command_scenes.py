@@ -93,7 +93,7 @@ def test_a_scene_that_lost_a_file_and_a_replaced_one(member, raster, tmp_path, c
     call = [*map(str, member()), *pair, '--out', str(tmp_path / 'out')]
     main(call)
     made = files_of(tmp_path / 'out')
-    for name in ('change.tif', 'areas.csv', 'changes.gpkg', 'before.jpg'):
+    for name in ('change.tif', 'areas.csv', 'changes.gpkg', 'registration.gpkg', 'before.jpg'):
         (tmp_path / 'out' / '1' / name).unlink()
         main(call)
         assert 'Predicted 1 pairs, 0 were finished' in capsys.readouterr().out

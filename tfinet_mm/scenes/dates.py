@@ -18,6 +18,7 @@ from tfinet_mm.scenes.grid import (
     check_warp,
     outline_in,
     pixel_offset,
+    plane_crs,
     warp_crs,
 )
 from tfinet_mm.scenes.quality import QualityBand
@@ -239,7 +240,7 @@ class SceneDate:
                 src_transform=cut.transform,
                 src_crs=warp_crs(cut, small),
                 dst_transform=small.transform,
-                dst_crs=small.crs,
+                dst_crs=small.crs or plane_crs(),
             )
         return warped, shown > 0
 
@@ -276,7 +277,7 @@ class SceneDate:
         self._view = _kept(
             WarpedVRT(
                 source,
-                crs=target.crs,
+                crs=target.crs or plane_crs(),
                 transform=target.transform,
                 width=target.width,
                 height=target.height,
