@@ -89,6 +89,10 @@ class SceneError(TFINetError, ValueError):
     """Two georeferenced scenes can't be brought to one grid, or read as the network takes them."""
 
 
+class AssessmentError(TFINetError, ValueError):
+    """A sample of points can't be drawn, or its labels don't fit it."""
+
+
 class ConfigError(TFINetError, ValueError):
     """A config can't be read, or has an unknown key or a value that can't be used."""
 

@@ -8,6 +8,8 @@ from tfinet_mm.datasets.annotations import (
     read_pair_labels,
     to_land_cover,
 )
+from tfinet_mm.datasets.label_meaning import parse_transitions
+from tfinet_mm.datasets.landsat_scd import TRANSITIONS
 from tfinet_mm.errors import LabelFormatError, LabelValueError
 from tfinet_mm.structures import LANDSAT_SCD, SECOND, to_semantic_change
 
@@ -124,14 +126,14 @@ def test_transitions_give_both_dates(files):
     info = files(seg_map_path_from=as_map(*range(10), 255))
     info['seg_map_path_to'] = info['seg_map_path_from']
     spec = LabelSpec(
-        LANDSAT_SCD, transitions=(tuple(p[0] for p in pairs), tuple(p[1] for p in pairs))
+        LANDSAT_SCD, transitions=parse_transitions(TRANSITIONS, LANDSAT_SCD.names, shift=0)
     )
     loaded = read_pair_labels(info, spec)
     assert loaded.cover_from[0].tolist() == [255, *[p[0] - 1 for p in pairs[1:]], 255]
     assert loaded.cover_to[0].tolist() == [255, *[p[1] - 1 for p in pairs[1:]], 255]
     assert loaded.change[0].tolist() == [0, *[1] * 9, 255]
     info.update(files(seg_map_path_from=as_map(0, 10)))
-    with pytest.raises(LabelValueError, match=r'as 10, expected .* 0 to 9'):
+    with pytest.raises(LabelValueError, match=r'as the value 10, which transitions does not list'):
         read_pair_labels(info, spec)
 
 

@@ -259,7 +259,7 @@ def test_a_land_cover_at_index_0_is_said(make_scd, tmp_path, semantics):
     report = check(tmp_path, data_prefix=prefix, label_semantics=semantics, **ZERO)
     (warning,) = [message for _, message in found(report, 'warning') if "'water'" in message]
     assert '50.0 % of the pixels' in warning
-    assert 'in front of semantic_classes' in warning
+    assert 'zero_is="class"' in warning
 
 
 def test_names_of_nothing():

@@ -7,7 +7,8 @@ from mmengine.runner import Runner
 
 from tfinet_mm.datasets import GeneratedSCDDataset, StreamSampler
 from tfinet_mm.datasets.synthetic.world import WorldConfig, generate_scene
-from tfinet_mm.registry import DATASETS
+from tfinet_mm.errors import LabelFormatError
+from tfinet_mm.registry import DATASETS, TRANSFORMS
 
 PIPELINE = [dict(type='tfinet_mm.LoadGeneratedPair'), dict(type='tfinet_mm.PackPairInputs')]
 
@@ -97,3 +98,14 @@ def test_a_data_loader_streams_it():
     loader.sampler.set_epoch(1)
     names = [sample.sample_id for batch in loader for sample in batch['data_samples']]
     assert names == ['00000004', '00000005', '00000000', '00000001']
+
+
+def test_maps_that_a_transform_moves_apart_are_refused():
+    dataset = _dataset(pipeline=PIPELINE[:1])
+    results = dataset[0]
+    pack = TRANSFORMS.build(PIPELINE[1])
+    pack(dict(results))
+    # Flipped alone, the change falls on pixels whose class stayed.
+    results['gt_seg_map'] = results['gt_seg_map'][:, ::-1].copy()
+    with pytest.raises(LabelFormatError, match=r'are packed .* but none were loaded'):
+        pack(results)

@@ -487,3 +487,6 @@ def test_a_file_that_is_being_written_is_refused(tmp_path, monkeypatch):
 def test_the_order_of_keys_does_not_count():
     assert content_hash(dict(a=1, b=(1, 2))) == content_hash(dict(b=[1, 2], a=1))
     assert content_hash([1, 2]) != content_hash([2, 1])
+    colours = {(255, 0, 0): 'a', 'b': [{(0, 0, 1): 2}]}
+    assert content_hash(colours) == content_hash(dict(reversed(colours.items())))
+    assert content_hash(colours) != content_hash({**colours, (255, 0, 0): 'c'})

@@ -3,25 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
 
+from tfinet_mm.datasets.label_meaning import (
+    ROLES,
+    NoData,
+    TransitionTable,
+    no_data_in_words,
+    rules_in_words,
+    some,
+)
 from tfinet_mm.errors import LabelFormatError
 from tfinet_mm.io.change_masks import read_change_mask
+from tfinet_mm.io.label_bands import read_label_bands
+from tfinet_mm.io.label_files import StoredLabel, present_values, read_stored_label
 from tfinet_mm.io.label_storage import (
     CHANGE_STORAGES,
-    STATED_STORAGES,
+    DATASET_STORAGES,
     UNKNOWN_COLOURS,
     LabelStorage,
+    ValueRules,
 )
+from tfinet_mm.io.label_values import table_positions
 from tfinet_mm.io.labels import LabelMap, read_semantic_label
 from tfinet_mm.structures import IGNORE_INDEX, ClassTable
 
 SEMANTICS = ('semantic_change', 'land_cover')
-FROM, TO, CHANGE = 'from', 'to', 'change'
+FROM, TO, CHANGE = ROLES
 """Roles of label files: land cover before, land cover after, change."""
 
 
@@ -35,13 +47,13 @@ class LabelSpec:
             changed and 0 elsewhere (SECOND). 'land_cover': labels hold the
             class of every pixel, 0 where there is no information (HRSCD); then
             the change comes from a mask of its own.
-        storage: Storage of the semantic labels: 'auto', 'index', 'palette' or
-            'rgb', see :func:`~tfinet_mm.io.labels.read_semantic_label`.
+        storage: Storage of the semantic labels: 'auto', 'index', 'palette', 'rgb' or 'one_hot',
+            see :func:`~tfinet_mm.io.labels.read_semantic_label`; or one for each role.
         change_storage: Storage of the change mask: 'auto', '0/1', '0/255', 'palette', see
-            :func:`~tfinet_mm.io.change_masks.read_change_mask`, or 'semantic':
-            a semantic label, changed wherever it holds a class.
-        transitions: For one label file of transitions t = 0..T for both dates,
-            the classes (from, to) of each t; else None.
+            :func:`~tfinet_mm.io.change_masks.read_change_mask`; 'semantic':
+            a semantic label, changed wherever it holds a class; 'difference': no mask, changed
+            where the land cover of both dates differs.
+        transitions: For one label file of types of transition, the table of them; else None.
         unchanged_value: Index that stands for "unchanged" in semantic labels: 0, or 255, of
             labels in which nothing is ignored.
         colour_tolerance: Largest difference of a colour from a class colour, 0..127.
@@ -49,6 +61,9 @@ class LabelSpec:
         storages: Storage of each role as the data set decided it, see
             :mod:`tfinet_mm.datasets.label_contract`. A role that is missing here is decided for
             each file alone.
+        rules: Meaning of the values of each role, as the user states it.
+        no_data: Values of image pixels without data, see
+            :func:`~tfinet_mm.datasets.label_meaning.parse_no_data`.
 
     Raises:
         ValueError: An option has an unknown value.
@@ -56,33 +71,91 @@ class LabelSpec:
 
     table: ClassTable
     semantics: str = 'semantic_change'
-    storage: str = 'auto'
+    storage: str | Mapping[str, str] = 'auto'
     change_storage: str = 'auto'
-    transitions: tuple[tuple[int, ...], tuple[int, ...]] | None = None
+    transitions: TransitionTable | None = None
     unchanged_value: int = 0
     colour_tolerance: int = 0
     unknown_colours: str = 'error'
     storages: Mapping[str, LabelStorage] = field(default_factory=dict)
+    rules: Mapping[str, ValueRules] = field(default_factory=dict)
+    no_data: tuple[NoData, ...] = ()
 
     def __post_init__(self) -> None:
         """Check the options now, since the readers check them only at the first file."""
+        stated = self.storage.values() if isinstance(self.storage, Mapping) else [self.storage]
         for name, value, known in (
             ('label_semantics', self.semantics, SEMANTICS),
-            ('label_storage', self.storage, STATED_STORAGES),
+            *(('label_storage', one, DATASET_STORAGES) for one in stated),
             ('change_storage', self.change_storage, CHANGE_STORAGES),
             ('unchanged_value', self.unchanged_value, (0, IGNORE_INDEX)),
             ('unknown_colours', self.unknown_colours, UNKNOWN_COLOURS),
         ):
             if value not in known:
                 raise ValueError(f'{name} has to be one of {known}, got {value!r}')
-        self.semantic_storage()  # This checks the tolerance.
+        for role in (FROM, TO, CHANGE):
+            self.semantic_storage(role)  # This checks the tolerance.
 
     def semantic_storage(self, role: str = '') -> LabelStorage:
-        """Return the storage of the semantic labels of a role, as decided or else as stated."""
-        stated = LabelStorage(
-            self.storage, self.unchanged_value, self.colour_tolerance, self.unknown_colours
+        """Return the storage of the semantic labels of a role, as decided or else as stated.
+
+        Raises:
+            ValueError: The stated storage contradicts the rules of the role.
+        """
+        rules = self.rules.get(role, ValueRules())
+        if role in self.storages:
+            return replace(self.storages[role], rules=rules)
+        stated = self.storage if isinstance(self.storage, str) else self.storage.get(role, 'auto')
+        allowed = ('auto', 'palette', 'rgb') if rules.by_colour else ('auto', 'index', 'one_hot')
+        if (rules.mapped and stated not in allowed) or (
+            rules.band and stated not in ('auto', 'index')
+        ):
+            what = 'label_map and ignore_values' if rules.mapped else 'label_bands'
+            raise ValueError(
+                f'label_storage={stated!r} contradicts {what}, which '
+                f'{"name colours" if rules.by_colour else "are of numbers"}; expected one of '
+                f'{allowed if rules.mapped else ("auto", "index")}'
+            )
+        if stated == 'auto' and rules.by_colour:
+            stated = 'colours'
+        elif stated == 'auto' and (rules.mapped or rules.band):
+            stated = 'index'
+        return LabelStorage(
+            stated,
+            self.unchanged_value,
+            self.colour_tolerance,
+            self.unknown_colours,
+            rules=rules,
         )
-        return self.storages.get(role, stated)
+
+    def mask_storage(self) -> LabelStorage:
+        """Return the storage of change masks, as decided or else as stated."""
+        rules = self.rules.get(CHANGE, ValueRules())
+        if CHANGE in self.storages:
+            return replace(self.storages[CHANGE], rules=rules)
+        name = 'change_map' if rules.change else self.change_storage
+        return LabelStorage(
+            name,
+            tolerance=self.colour_tolerance,
+            unknown_colours=self.unknown_colours,
+            rules=rules,
+        )
+
+    @property
+    def shift(self) -> int:
+        """Return 1 if semantic labels count their classes from 0, else 0."""
+        return self.rules.get(FROM, ValueRules()).shift
+
+    def stated(self, role: str) -> list[str]:
+        """Return in words what the user states about the values of a role, for the log."""
+        words = rules_in_words(self.rules.get(role, ValueRules()), self.table)
+        if self.transitions is not None:
+            words += some(self.transitions.words(self.table))
+        if self.change_storage == 'difference':
+            words.append('changed where both dates differ')
+        if self.no_data:
+            words.append(f'ignored where an image is {no_data_in_words(self.no_data)}')
+        return words
 
 
 class PairLabels(NamedTuple):
@@ -112,7 +185,9 @@ class LoadedLabels:
         cover_to: See :class:`PairLabels`; None without semantic labels.
         conflicts: See :class:`PairLabels`.
         storages: Storage found in each file: keys 'from', 'to', 'change'.
-        unknown: Number of pixels ignored because their colours belong to no class.
+        unknown: Number of pixels ignored because their colours belong to no class, or no band of
+            a one-hot label is set.
+        transitions: Places in the table of transitions of the types that occur.
     """
 
     change: np.ndarray | None = None
@@ -121,6 +196,7 @@ class LoadedLabels:
     conflicts: int = 0
     storages: dict[str, str] = field(default_factory=dict)
     unknown: int = 0
+    transitions: tuple[int, ...] = ()
 
 
 def to_land_cover(label: np.ndarray) -> np.ndarray:
@@ -195,72 +271,132 @@ def read_pair_labels(info: dict[str, Any], spec: LabelSpec) -> LoadedLabels:
         LabelValueError: A file holds a value that has no meaning.
     """
     window = info.get('window')
-    path_from, path_to = info.get('seg_map_path_from'), info.get('seg_map_path_to')
+    paths = {
+        role: info[key]
+        for role, key in (
+            (CHANGE, 'seg_map_path'),
+            (FROM, 'seg_map_path_from'),
+            (TO, 'seg_map_path_to'),
+        )
+        if info.get(key)
+    }
+    if spec.transitions is not None:
+        path = next(iter(paths.values()), None)
+        return LoadedLabels() if path is None else _read_transitions(path, spec, window)
+    stored = _read_once(paths, spec, window)
     loaded = LoadedLabels()
-    mask = None
-    if info.get('seg_map_path'):
-        mask = _read_mask(info['seg_map_path'], spec, window)
-        loaded.storages[CHANGE] = mask.storage
-        loaded.unknown += mask.unknown
-        loaded.change = mask.values
-    if not (path_from and path_to):
+    maps: dict[str, LabelMap] = {}
+    for role, path in paths.items():
+        if role == CHANGE:
+            maps[role] = _read_mask(path, spec, window, stored.get(role))
+        else:
+            storage = spec.semantic_storage(role)
+            maps[role] = read_semantic_label(path, spec.table, storage, window, stored.get(role))
+        loaded.storages[role] = maps[role].storage
+        loaded.unknown += maps[role].unknown
+    _check_sizes([(paths[role], one) for role, one in maps.items()])
+    values = {role: one.values for role, one in maps.items()}
+    mask = values.get(CHANGE)
+    loaded.change = mask
+    if FROM not in maps and TO not in maps:
         return loaded
-    before, after = _read_semantic_pair(path_from, path_to, spec, window)
-    loaded.storages.update({FROM: before.storage, TO: after.storage})
-    loaded.unknown += before.unknown + after.unknown
-    _check_sizes(
-        [(path_from, before), (path_to, after)]
-        + ([(info['seg_map_path'], mask)] if mask is not None else [])
-    )
-    if spec.semantics == 'semantic_change':
-        maps = combine_semantic_change(
-            before.values, after.values, None if mask is None else mask.values
-        )
-        loaded.change, loaded.cover_from, loaded.cover_to, loaded.conflicts = maps
-        return loaded
-    if mask is None:
+    if len(maps) == 1:
         raise LabelFormatError(
-            f'{path_from} and {path_to} hold land cover of every pixel, from which change '
-            'can not be derived (a building that replaced another keeps its class); give change '
-            'masks as data_prefix["seg_map_path"]'
+            f'{next(iter(paths.values()))} is the only label of a pair, expected that of the other '
+            'date or a change mask; name its folder in data_prefix'
         )
-    loaded.cover_from, loaded.cover_to = to_land_cover(before.values), to_land_cover(after.values)
+    for role in (FROM, TO):
+        if role not in values:
+            # Nothing is known of a date without a label.
+            values[role] = np.full(next(iter(values.values())).shape, IGNORE_INDEX, np.uint8)
+    before, after = values[FROM], values[TO]
+    if spec.semantics == 'semantic_change':
+        combined = combine_semantic_change(before, after, mask)
+        if len(maps) == 2 and mask is not None:
+            combined = _one_date(before if FROM in maps else after, combined, mask)
+        loaded.change, loaded.cover_from, loaded.cover_to, loaded.conflicts = combined
+        return loaded
+    loaded.cover_from, loaded.cover_to = to_land_cover(before), to_land_cover(after)
+    if mask is None and spec.change_storage == 'difference':
+        loaded.change = difference(loaded.cover_from, loaded.cover_to)
+    elif mask is None:
+        raise LabelFormatError(
+            f'{paths[FROM]} and {paths[TO]} hold land cover of every pixel, from which change '
+            'can not be derived (a building that replaced another keeps its class); give change '
+            'masks as data_prefix["seg_map_path"], or set change_storage="difference" if every '
+            'change is a change of class'
+        )
     return loaded
 
 
-def _read_mask(path: str, spec: LabelSpec, window: Any) -> LabelMap:
+def difference(cover_from: np.ndarray, cover_to: np.ndarray) -> np.ndarray:
+    """Return the change between two maps of land cover, 255 where one of them is unknown.
+
+    Example:
+        >>> import numpy as np
+        >>> difference(np.array([0, 1, 255], np.uint8), np.array([0, 2, 2], np.uint8))
+        array([  0,   1, 255], dtype=uint8)
+    """
+    change = (cover_from != cover_to).astype(np.uint8)
+    change[(cover_from == IGNORE_INDEX) | (cover_to == IGNORE_INDEX)] = IGNORE_INDEX
+    return change
+
+
+def _one_date(label: np.ndarray, combined: PairLabels, mask: np.ndarray) -> PairLabels:
+    """Ignore pixels about which a mask and the only label of a pair contradict each other."""
+    conflict = (label != IGNORE_INDEX) & (mask != IGNORE_INDEX) & ((label > 0) != (mask == 1))
+    for values in combined[:3]:
+        values[conflict] = IGNORE_INDEX
+    return combined._replace(conflicts=int(np.count_nonzero(conflict)))
+
+
+def _read_once(paths: Mapping[str, str], spec: LabelSpec, window: Any) -> dict[str, StoredLabel]:
+    """Read the files that several roles share, or of which a role takes a band, once each."""
+    together: dict[str, list[str]] = {}
+    for role, path in paths.items():
+        together.setdefault(path, []).append(role)
+    stored: dict[str, StoredLabel] = {}
+    for path, roles in together.items():
+        bands = {role: spec.rules.get(role, ValueRules()).band for role in roles}
+        if all(bands.values()):
+            found = read_label_bands(path, list(bands.values()), window)
+            stored.update(zip(bands, found, strict=True))
+        elif len(roles) > 1 and set(roles) <= set(spec.storages):
+            stored.update(dict.fromkeys(roles, read_stored_label(path, window)))
+    return stored
+
+
+def _read_mask(path: str, spec: LabelSpec, window: Any, stored: StoredLabel | None) -> LabelMap:
     if spec.change_storage != 'semantic':
-        return read_change_mask(path, spec.storages.get(CHANGE, spec.change_storage), window)
-    label = read_semantic_label(path, spec.table, spec.semantic_storage(CHANGE), window)
+        return read_change_mask(path, spec.mask_storage(), window, stored)
+    label = read_semantic_label(path, spec.table, spec.semantic_storage(CHANGE), window, stored)
     changed = (label.values > 0).astype(np.uint8)
     changed[label.values == IGNORE_INDEX] = IGNORE_INDEX
     return LabelMap(changed, label.storage, label.unknown)
 
 
-def _read_semantic_pair(
-    path_from: str, path_to: str, spec: LabelSpec, window: Any
-) -> tuple[LabelMap, LabelMap]:
-    if spec.transitions is None:
-        return (
-            read_semantic_label(path_from, spec.table, spec.semantic_storage(FROM), window),
-            read_semantic_label(path_to, spec.table, spec.semantic_storage(TO), window),
-        )
-    label = read_semantic_label(
-        path_from, transition_table(len(spec.transitions[0])), 'index', window
+def _read_transitions(path: str, spec: LabelSpec, window: Any) -> LoadedLabels:
+    """Read change and land cover of a pair from one map of types of transition."""
+    table = spec.transitions
+    assert table is not None
+    band = spec.rules.get(FROM, ValueRules()).band
+    stored = read_label_bands(path, [band], window)[0] if band else read_stored_label(path, window)
+    places, unknown = table_positions(
+        path, stored, table.keys, 'transitions', spec.colour_tolerance, spec.unknown_colours
     )
-    lookups = np.full((2, 256), IGNORE_INDEX, np.uint8)
-    lookups[:, : len(spec.transitions[0])] = spec.transitions
-    return (
-        LabelMap(lookups[0][label.values], label.storage),
-        LabelMap(lookups[1][label.values], label.storage),
+    change, before, after = (
+        np.array([*meaning, IGNORE_INDEX], np.uint8)[places]
+        for meaning in (table.change, table.before, table.after)
     )
-
-
-def transition_table(number: int) -> ClassTable:
-    """Return a class table for labels of ``number`` transitions, which are read as indices."""
-    return ClassTable(
-        tuple(f'transition {index}' for index in range(number)),
-        tuple((index, index, index) for index in range(number)),
+    found = 'rgb' if stored.pixels.ndim == 3 else 'index' if stored.palette is None else 'palette'
+    present = present_values(places)
+    return LoadedLabels(
+        change,
+        before,
+        after,
+        storages={FROM: found, TO: found},
+        unknown=unknown,
+        transitions=tuple(int(one) for one in present if one < len(table.keys)),
     )
 
 

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,15 +24,16 @@ import numpy as np
 from tfinet_mm.datasets.annotations import CHANGE, FROM, TO, LabelSpec
 from tfinet_mm.errors import LabelFormatError, TFINetError
 from tfinet_mm.io.change_masks import WAYS, mask_evidence
+from tfinet_mm.io.label_bands import read_label_bands
 from tfinet_mm.io.label_files import is_grey, present_values, read_stored_label
 from tfinet_mm.io.label_headers import COLOUR, GREY, PALETTE, LabelHeader, read_label_headers
-from tfinet_mm.io.label_storage import LabelStorage
+from tfinet_mm.io.label_storage import LabelStorage, ValueRules
 from tfinet_mm.io.labels import palette_lookup, read_semantic_label
 from tfinet_mm.structures import IGNORE_INDEX, ClassTable
 from tfinet_mm.utils.files import whole_file
 from tfinet_mm.utils.fingerprints import content_hash, untouched
 
-VERSION = 1
+VERSION = 2
 """Version of the rules of decision; raise it with them, so that old decisions aren't reused."""
 SAMPLE = 64
 """Number of files in which the used entries of palettes are counted."""
@@ -76,20 +78,41 @@ def _decide(spec: LabelSpec, files: Mapping[str, Sequence[str]]) -> dict[str, La
     if CHANGE in files and spec.change_storage == 'semantic':
         semantic[CHANGE] = files[CHANGE]
     elif CHANGE in files:
-        storages[CHANGE] = decide_change_storage(files[CHANGE], spec.change_storage)
-    stated = spec.semantic_storage()
+        storages[CHANGE] = _mask_storage(spec, files[CHANGE])
     if spec.transitions is not None:
         # One file for both dates; its values are transitions, not classes.
-        semantic.pop(TO, None)
-        storages[FROM] = storages[TO] = LabelStorage('index', reason='numbers of transitions')
-        semantic.pop(FROM, None)
+        by_colour = isinstance(spec.transitions.keys[0], tuple)
+        number = len(spec.transitions.keys)
+        storage = LabelStorage(
+            'colours' if by_colour else 'index', reason=f'{number} types of transition'
+        )
+        storages = dict.fromkeys(semantic, storage)
+        semantic = {}
+    found: dict[str, RoleFacts] = {}
+    for role, paths in semantic.items():
+        stated = spec.semantic_storage(role)
+        if stated.name == 'auto':
+            found[role] = RoleFacts(role, paths, spec.table, stated.rules)
+        else:
+            storages[role] = stated
+    if found:
+        decided = semantic_storages(spec.semantic_storage(), found)
+        decided = {role: replace(one, rules=found[role].rules) for role, one in decided.items()}
+        storages.update(decided)
+        _check_values(spec, found, storages)
+    return {role: _with_statement(spec, role, storage) for role, storage in storages.items()}
+
+
+def _mask_storage(spec: LabelSpec, paths: Sequence[str]) -> LabelStorage:
+    stated = spec.mask_storage()
     if stated.name != 'auto':
-        storages.update(dict.fromkeys(semantic, stated))
-        return storages
-    found = role_facts(spec.table, semantic)
-    storages.update(semantic_storages(stated, found))
-    _check_values(spec, found, storages)
-    return storages
+        return stated
+    return decide_change_storage(paths, band=stated.rules.band)
+
+
+def _with_statement(spec: LabelSpec, role: str, storage: LabelStorage) -> LabelStorage:
+    """Return a storage that says what the user states; the rules stay in the spec."""
+    return replace(storage, words='; '.join(spec.stated(role)), rules=ValueRules())
 
 
 def decide_map_storage(spec: LabelSpec, files: Mapping[str, Sequence[str]]) -> LabelSpec:
@@ -108,7 +131,7 @@ def decide_map_storage(spec: LabelSpec, files: Mapping[str, Sequence[str]]) -> L
     """
     semantic = {role: paths for role, paths in files.items() if role != CHANGE}
     stated = spec.semantic_storage()
-    storages = dict.fromkeys(semantic, stated)
+    storages: dict[str, LabelStorage] = dict.fromkeys(semantic, stated)
     if stated.name == 'auto':
         storages = semantic_storages(stated, role_facts(spec.table, semantic))
     if CHANGE in files:
@@ -127,6 +150,7 @@ class RoleFacts:
         role: 'from', 'to' or 'change'.
         paths: All files.
         table: The classes.
+        rules: Meaning of the values that the user states.
         kinds: Number of files of each kind: 'grey', 'palette', 'rgb'.
         examples: A file of each kind.
         palettes: Files of each stored palette.
@@ -136,6 +160,7 @@ class RoleFacts:
     role: str
     paths: Sequence[str]
     table: ClassTable
+    rules: ValueRules = field(default_factory=ValueRules)
     kinds: Counter[str] = field(default_factory=Counter)
     examples: dict[str, str] = field(default_factory=dict)
     palettes: dict[bytes, list[str]] = field(default_factory=dict)
@@ -213,12 +238,14 @@ class RoleFacts:
 
     def _judge_palette(self, path: str, palette: bytes, present: np.ndarray) -> str:
         colours = np.frombuffer(palette, np.uint8).reshape(-1, 3)
-        if palette_lookup(path, colours, present, self.table) is not None:
+        shift = self.rules.shift
+        storage = LabelStorage(rules=self.rules)
+        if palette_lookup(path, colours, present, self.table, storage) is not None:
             return COLOURS
         agree = all(
-            index < len(colours) and tuple(colours[index]) == self.table.palette[index]
+            index < len(colours) and tuple(colours[index]) == self.table.palette[index + shift]
             for index in present
-            if index <= self.table.num_classes
+            if index + shift <= self.table.num_classes
         )
         return EITHER if agree else INDEX
 
@@ -232,7 +259,7 @@ class RoleFacts:
                 return COLOURS
             values.update(present.tolist())
         known = {(v, v, v) in self.table.palette for v in values}
-        small = 0 < max(values, default=0) <= self.table.num_classes
+        small = 0 < max(values, default=0) <= self.table.num_classes - self.rules.shift
         return INDEX if small and False in known else COLOURS
 
 
@@ -334,14 +361,15 @@ def _check_values(
     """
     table = spec.table
     masked = CHANGE in storages
-    needs_zero = spec.semantics == 'semantic_change' and not masked
+    needs_zero = spec.semantics == 'semantic_change' and not masked and not spec.shift
     mask_like = {}
+    shift = spec.shift
     for role, facts in found.items():
         if facts.trusted or storages[role].name != INDEX:
             continue
 
         def enough(values: set[int]) -> bool:
-            plain = table.num_classes < 2 or any(2 <= v < IGNORE_INDEX for v in values)
+            plain = table.num_classes - shift < 2 or any(2 <= v < IGNORE_INDEX for v in values)
             return plain and (0 in values or not needs_zero)
 
         values = _union(facts.paths, table, storages[role], enough)
@@ -358,7 +386,7 @@ def _check_values(
                 'pixel would be unchanged; if 255 means unchanged, set unchanged_value=255, if '
                 'it means ignored, give change masks as data_prefix["seg_map_path"]'
             )
-        if table.num_classes > 1 and 1 in values and values <= {0, 1, IGNORE_INDEX}:
+        if table.num_classes - shift > 1 and 1 in values and values <= {0, 1, IGNORE_INDEX}:
             mask_like[role] = facts.paths
     for role, paths in mask_like.items():
         others = [one for one in (FROM, TO) if one in found and one != role]
@@ -384,10 +412,11 @@ def _check_mask_like(
     same = not other.trusted and values <= {0, 1, IGNORE_INDEX}
     same = same and all(_look(_same_pixels, list(zip(paths, other.paths, strict=False))))
     if several(values) or same:
+        name = spec.table.names[1 + spec.shift]
         raise LabelFormatError(
             f'{paths[0]} and the other labels ({role}) hold no other class than 1 '
-            f'({spec.table.names[1]!r} of {spec.table.num_classes}): they look like change masks, '
-            'which belong to data_prefix["seg_map_path"]. If every changed pixel is of that class, '
+            f'({name!r} of {spec.table.num_classes}): they look like change masks, which belong '
+            'to data_prefix["seg_map_path"]. If every changed pixel is of that class, '
             'set label_storage="index"'
         )
 
@@ -407,12 +436,17 @@ def _union(
     enough: Callable[[set[int]], bool],
 ) -> set[int]:
     """Return the classes that occur in files, read until ``enough`` is true of them."""
+    shift = storage.rules.shift
+    if storage.rules.zero_is == 'unknown':
+        storage = replace(storage, rules=replace(storage.rules, zero_is=None))
 
     def classes(path: str) -> set[int]:
         try:
-            return set(present_values(read_semantic_label(path, table, storage).values).tolist())
+            present = present_values(read_semantic_label(path, table, storage).values)
         except (TFINetError, OSError):
             return set()
+        # Classes as they are counted in files.
+        return {int(v) if v == IGNORE_INDEX else int(v) - shift for v in present}
 
     values: set[int] = set()
     for found in _look(classes, paths):
@@ -425,7 +459,9 @@ def _union(
 # --------------------------------------------------------------------------------- change masks
 
 
-def decide_change_storage(paths: Sequence[str], stated: str = 'auto') -> LabelStorage:
+def decide_change_storage(
+    paths: Sequence[str], stated: str = 'auto', band: int = 0
+) -> LabelStorage:
     """Return the storage of the change masks of a data set.
 
     Masks are read until one holds a 1, which settles the meaning of 255. If none does, all of
@@ -434,6 +470,7 @@ def decide_change_storage(paths: Sequence[str], stated: str = 'auto') -> LabelSt
     Args:
         paths: All files.
         stated: Storage that the config states.
+        band: Band of the files that holds the mask, counted from 1; 0 for files of one band.
 
     Raises:
         LabelFormatError: Masks are stored in ways that contradict each other.
@@ -442,7 +479,8 @@ def decide_change_storage(paths: Sequence[str], stated: str = 'auto') -> LabelSt
         return LabelStorage(stated)
     seen: dict[str, str] = {}
     counts: Counter[str] = Counter()
-    for path, verdict in zip(paths, _look(_mask_verdict, paths), strict=False):
+    look = partial(_mask_verdict, band=band) if band else _mask_verdict
+    for path, verdict in zip(paths, _look(look, paths), strict=False):
         if verdict is None:
             continue
         counts[verdict] += 1
@@ -467,9 +505,9 @@ def decide_change_storage(paths: Sequence[str], stated: str = 'auto') -> LabelSt
     return LabelStorage('0/1', reason=f'nothing but 0 in {counts.total()} files')
 
 
-def _mask_verdict(path: str) -> str | None:
+def _mask_verdict(path: str, band: int = 0) -> str | None:
     try:
-        stored = read_stored_label(path)
+        stored = read_label_bands(path, [band])[0] if band else read_stored_label(path)
     except (TFINetError, OSError):
         return None
     if stored.pixels.ndim == 3 and not is_grey(stored.pixels):
@@ -506,7 +544,10 @@ def _read_kept(key: str) -> dict[str, LabelStorage] | None:
 
 
 def _keep(key: str, storages: Mapping[str, LabelStorage]) -> None:
-    text = json.dumps({role: asdict(storage) for role, storage in storages.items()}, indent=1)
+    kept = {role: asdict(storage) for role, storage in storages.items()}
+    for storage in kept.values():
+        del storage['rules']  # Part of the spec, and empty here.
+    text = json.dumps(kept, indent=1)
     try:
         with whole_file(_kept_file(key)) as partial:
             partial.write_text(text, encoding='utf-8')

@@ -6,13 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfinet_mm.datasets.annotations import LabelSpec
 from tfinet_mm.datasets.scd_dataset import SEMANTIC_ROLES, SCDDataset
 from tfinet_mm.registry import DATASETS
 from tfinet_mm.structures import LANDSAT_SCD
 
-TRANSITIONS = ((0, 1, 1, 2, 2, 2, 3, 3, 4, 4), (0, 2, 3, 1, 3, 4, 1, 2, 1, 2))
-"""Classes (from, to) of the ten transitions t = 0..9 that the release stores."""
+CHANGED = ((1, 2), (1, 3), (2, 1), (2, 3), (2, 4), (3, 1), (3, 2), (4, 1), (4, 2))
+TRANSITIONS = {0: None, **dict(enumerate(CHANGED, start=1)), 255: 'ignored'}
+"""Classes (before, after) of the ten transitions t = 0..9 that the release stores."""
 
 COPY = re.compile(r'[-_ ]?(rotate|crop|zhedang)[^/]*$', re.IGNORECASE)
 """End of the name of an augmented copy, after the name of its source."""
@@ -51,6 +51,8 @@ class LandsatSCDDataset(SCDDataset):
                 raise ValueError(f'{name} has to be one of {known}, got {value!r}')
         self.labels = labels
         self.augmented = augmented
+        if labels == 'transition':
+            kwargs = dict(transitions=TRANSITIONS) | kwargs
         super().__init__(**kwargs)
 
     def default_prefix(self) -> dict[str, str]:
@@ -59,10 +61,6 @@ class LandsatSCDDataset(SCDDataset):
         return dict(
             img_path_from='A', img_path_to='B', **dict(zip(SEMANTIC_ROLES, names, strict=True))
         )
-
-    def _label_spec(self, semantics: str, storage: str, change_storage: str) -> LabelSpec:
-        transitions = TRANSITIONS if self.labels == 'transition' else None
-        return LabelSpec(self.class_table, semantics, storage, change_storage, transitions)
 
     def source_name(self, name: str) -> str:
         """Return the name of the source of an augmented copy; other names stay as they are.
@@ -82,11 +80,11 @@ class LandsatSCDDataset(SCDDataset):
     def _checked_prefix(
         self, prefix: Mapping[str, str | None] | None, test_mode: bool
     ) -> dict[str, str]:
-        folders = super()._checked_prefix(prefix, test_mode)
-        semantic = [folders.get(role) for role in SEMANTIC_ROLES]
+        merged = {**self.default_prefix(), **(prefix if isinstance(prefix, Mapping) else {})}
+        semantic = [merged.get(role) for role in SEMANTIC_ROLES]
         if self.labels == 'transition' and semantic[0] != semantic[1]:
             raise ValueError(
                 "labels='transition' reads both dates from one folder, but data_prefix has "
                 f"{semantic}; give the same folder twice, or set labels='per_date'"
             )
-        return folders
+        return super()._checked_prefix(prefix, test_mode)

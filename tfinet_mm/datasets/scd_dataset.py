@@ -27,11 +27,20 @@ from tfinet_mm.datasets.file_index import (
     tile_windows,
 )
 from tfinet_mm.datasets.label_contract import decide_storage
+from tfinet_mm.datasets.label_meaning import label_options, with_unchanged
+from tfinet_mm.datasets.pair_lists import (
+    ListedPairs,
+    checked_columns,
+    checked_dates,
+    match_dates,
+    read_columns,
+)
 from tfinet_mm.errors import ConfigError
 from tfinet_mm.io.images import image_size
 from tfinet_mm.io.label_files import read_stored_label
+from tfinet_mm.io.label_storage import ValueRules
 from tfinet_mm.registry import DATASETS
-from tfinet_mm.structures import ClassTable
+from tfinet_mm.structures import IGNORE_INDEX, ClassTable
 from tfinet_mm.utils.command import is_expected, message_of
 from tfinet_mm.utils.config.values import is_whole
 
@@ -40,6 +49,8 @@ SEMANTIC_ROLES = ('seg_map_path_from', 'seg_map_path_to')
 CHANGE_ROLE = 'seg_map_path'
 LABEL_ROLES = {FROM: SEMANTIC_ROLES[0], TO: SEMANTIC_ROLES[1], CHANGE: CHANGE_ROLE}
 """Key of ``data_prefix`` for the label files of each role."""
+ROLE_OF_KEY = {key: role for role, key in LABEL_ROLES.items()}
+ROLES = (*IMAGE_ROLES, *SEMANTIC_ROLES, CHANGE_ROLE)
 KEEP = ('held_out', 'rest')
 DEFAULT_PREFIX = dict(
     img_path_from='im1', img_path_to='im2', seg_map_path_from='label1', seg_map_path_to='label2'
@@ -154,15 +165,41 @@ class SCDDataset(BaseDataset):
         label_semantics: 'semantic_change' (classes where something changed) or
             'land_cover' (classes everywhere, and a change mask), see
             :class:`~tfinet_mm.datasets.annotations.LabelSpec`.
-        label_storage: 'auto' (decided from all files), 'index', 'palette' or 'rgb'.
-        change_storage: 'auto' (decided from all files), '0/1', '0/255', 'palette' or 'semantic'.
+        label_storage: 'auto' (decided from all files), 'index', 'palette', 'rgb' or 'one_hot' (a
+            band of 0 and 1 for each class); or a dictionary of them.
+        change_storage: 'auto' (decided from all files), '0/1', '0/255', 'palette', 'semantic' (a
+            semantic label is the mask) or 'difference' (no mask: changed where the classes of
+            both dates differ; for land cover of every pixel).
         unchanged_value: Index for "unchanged" in semantic labels: 0, or 255.
+        zero_is: Meaning of index 0 in semantic labels. 'class': classes are counted from 0, and
+            ``semantic_classes`` and ``semantic_palette`` have K entries without "unchanged".
+            'unchanged' and 'unknown' say that 0 is no class. None: 'unchanged' for labels of
+            changed pixels, 'unknown' for land cover of every pixel.
+        label_map: Class (name, or index in ``semantic_classes``) of each value or colour that has
+            another one than its own; None or 'ignored' for no information.
+        ignore_values: Values or colours of semantic labels that mean no information.
+        change_map: Meaning of each value or colour of change masks: 'unchanged', 'changed' or
+            'ignored'.
+        label_bands: Band, counted from 1, of the label file for each label key of
+            ``data_prefix``. Keys without a folder take the one that is given.
+        transitions: Pair of classes (before, after) for each value or colour of one label map a
+            pair, see :func:`~tfinet_mm.datasets.label_meaning.parse_transitions`. One label
+            folder is given in ``data_prefix``, under any key.
+        no_data: Stored value or colour of image pixels without data. Labels are ignored where
+            either image has it.
         colour_tolerance: Largest difference (0..127, in the band that differs most) at which a
             colour still counts as a class colour.
         unknown_colours: 'error', or 'ignore' for pixels of no class colour, such as smoothed edges.
         key_pattern: Regular expression of the part to remove from names before files
             are matched (a year, a resolution). A dictionary has one for each key of
             ``data_prefix``; only the files that the pattern matches are taken.
+        ann_columns: Roles of the columns of ``ann_file``, keys of ``data_prefix`` or None to skip
+            a column, if its lines are paths instead of names, see
+            :func:`~tfinet_mm.datasets.pair_lists.read_columns`. Other roles have no files.
+        dates: Pairs of dates, ``[('2015', '2016'), ('2016', '2018')]``, of a data set of more than
+            two dates. They replace ``{before}`` and ``{after}`` in ``data_prefix``, suffixes and
+            ``key_pattern``, see :func:`~tfinet_mm.datasets.pair_lists.match_dates`. The lines of
+            ``ann_file`` are then places.
         fold: ``dict(every=10, start=0, keep='held_out' or 'rest')`` takes
             every tenth pair of the sorted names, or all other pairs.
         window: (height, width) in pixels of the windows in which each tile is read.
@@ -194,12 +231,21 @@ class SCDDataset(BaseDataset):
         semantic_classes: Sequence[str] | None = None,
         semantic_palette: Sequence[Sequence[int]] | None = None,
         label_semantics: str = 'semantic_change',
-        label_storage: str = 'auto',
+        label_storage: str | Mapping[str, str] = 'auto',
         change_storage: str = 'auto',
         unchanged_value: int = 0,
+        zero_is: str | None = None,
+        label_map: Mapping[Any, Any] | None = None,
+        ignore_values: Sequence[Any] | int = (),
+        change_map: Mapping[Any, str] | None = None,
+        label_bands: Mapping[str, int] | None = None,
+        transitions: Mapping[Any, Any] | None = None,
+        no_data: Sequence[Any] | float | None = None,
         colour_tolerance: int = 0,
         unknown_colours: str = 'error',
         key_pattern: str | Mapping[str, str] | None = None,
+        ann_columns: Sequence[str | None] | None = None,
+        dates: Sequence[Sequence[str]] | None = None,
         fold: Mapping[str, Any] | None = None,
         window: Sequence[int] | int | None = None,
         stride: Sequence[int] | int | None = None,
@@ -210,12 +256,19 @@ class SCDDataset(BaseDataset):
         **kwargs: Any,
     ) -> None:
         """See the class."""
-        self.class_table = self._class_table(metainfo, semantic_classes, semantic_palette)
+        self.class_table = self._class_table(
+            metainfo, semantic_classes, semantic_palette, zero_is == 'class'
+        )
         self._suffixes = {
             **_by_role(img_suffix, 'img_suffix', IMAGE_ROLES),
             **_by_role(seg_map_suffix, 'seg_map_suffix', (*SEMANTIC_ROLES, CHANGE_ROLE)),
         }
         self.key_pattern = _checked_pattern(key_pattern)
+        self.ann_columns = checked_columns(ann_columns, ROLES, ann_file)
+        self.dates = checked_dates(dates)
+        if self.dates is not None and self.ann_columns is not None:
+            raise ValueError('dates and ann_columns both say which files are a pair; give one')
+        self._places: dict[str, str] = {}
         self.fold = _checked_fold(fold)
         self.window = _as_size(window, 'window')
         self.stride = _as_size(stride, 'stride') or self.window
@@ -223,10 +276,24 @@ class SCDDataset(BaseDataset):
             raise ValueError(f'window_edge has to be shift or drop, got {window_edge!r}')
         self.window_edge = window_edge
         self.label_spec = replace(
-            self._label_spec(label_semantics, label_storage, change_storage),
+            self._label_spec(label_semantics, _storage_by_role(label_storage), change_storage),
             unchanged_value=unchanged_value,
             colour_tolerance=colour_tolerance,
             unknown_colours=unknown_colours,
+            **label_options(
+                self.class_table,
+                ROLE_OF_KEY,
+                label_semantics,
+                change_storage,
+                unchanged_value,
+                zero_is=zero_is,
+                label_map=label_map,
+                ignore_values=ignore_values,
+                change_map=change_map,
+                label_bands=label_bands,
+                transitions=transitions,
+                no_data=no_data,
+            ),
         )
         super().__init__(
             ann_file=ann_file,
@@ -243,6 +310,7 @@ class SCDDataset(BaseDataset):
         metainfo: Mapping[str, Any] | None,
         classes: Sequence[str] | None,
         palette: Sequence[Sequence[int]] | None,
+        counted_from_zero: bool,
     ) -> ClassTable:
         if metainfo is not None and not isinstance(metainfo, Mapping):
             raise ValueError(f'metainfo has to be a dictionary, got {metainfo!r}')
@@ -251,9 +319,18 @@ class SCDDataset(BaseDataset):
             stated['semantic_classes'] = classes
         if palette is not None:
             stated['semantic_palette'] = palette
+        keys = ('semantic_classes', 'semantic_palette')
+        if (
+            counted_from_zero
+            and set(keys) <= set(stated)
+            and stated[keys[0]] is not (self.METAINFO.get(keys[0]))
+        ):
+            stated.update(zip(keys, with_unchanged(*(stated[key] for key in keys)), strict=True))
         return ClassTable.from_metainfo(stated)
 
-    def _label_spec(self, semantics: str, storage: str, change_storage: str) -> LabelSpec:
+    def _label_spec(
+        self, semantics: str, storage: str | Mapping[str, str], change_storage: str
+    ) -> LabelSpec:
         """Return what the label files mean; subclasses with other labels override it."""
         return LabelSpec(self.class_table, semantics, storage, change_storage)
 
@@ -271,23 +348,45 @@ class SCDDataset(BaseDataset):
             raise ValueError(
                 f'data_prefix has the unknown keys {sorted(unknown)}, expected {sorted(known)}'
             )
-        merged = {**self.default_prefix(), **(prefix or {})}
+        given = dict(prefix or {})
+        if self.ann_columns is not None:
+            listed = {role: given.get(role, '') for role in ROLES if role in self.ann_columns}
+            given = {**dict.fromkeys(ROLES), **listed}
+        merged = self._shared_prefix(given)
         folders = {key: str(value) for key, value in merged.items() if value is not None}
         if missing := [role for role in IMAGE_ROLES if role not in folders]:
             raise ValueError(f'data_prefix lacks {missing}: both dates need a folder of images')
         semantic = [role for role in SEMANTIC_ROLES if role in folders]
-        if len(semantic) == 1:
-            raise ValueError(f'data_prefix has {semantic[0]} only; give both dates or neither')
+        masked = CHANGE_ROLE in folders
+        if len(semantic) == 1 and not masked:
+            raise ValueError(
+                f'data_prefix has {semantic[0]} only; give both dates or neither, or change masks '
+                f'({CHANGE_ROLE}) beside the land cover of one date'
+            )
         if not semantic and not test_mode:
             raise ValueError(
                 'data_prefix has no semantic labels, which training needs; set test_mode=True for '
                 'a data set to predict on'
             )
-        if semantic and self.label_spec.semantics == 'land_cover' and CHANGE_ROLE not in folders:
+        spec = self.label_spec
+        differs = spec.change_storage == 'difference'
+        if semantic and spec.semantics == 'land_cover' and not (masked or differs):
             raise ValueError(
                 "label_semantics='land_cover' needs change masks in data_prefix['seg_map_path']: "
                 'change can not be derived from land cover alone (a building that replaced another '
-                'keeps its class)'
+                'keeps its class). If every change is a change of class, set '
+                "change_storage='difference'"
+            )
+        if differs and masked:
+            raise ValueError(
+                "change_storage='difference' derives the change from the land cover, but "
+                'data_prefix has change masks (seg_map_path); remove one of the two'
+            )
+        no_zero = any(one.zero_is == 'unknown' for one in spec.rules.values())
+        if semantic and no_zero and spec.semantics == 'semantic_change' and not masked:
+            raise ValueError(
+                "zero_is='unknown' leaves no value for unchanged pixels; give change masks in "
+                "data_prefix['seg_map_path'], or leave the option out if 0 is unchanged"
             )
         # In the order of roles, so that the images before come first and name the pairs.
         return {
@@ -296,9 +395,58 @@ class SCDDataset(BaseDataset):
             if role in folders
         }
 
+    def _shared_prefix(self, prefix: Mapping[str, str | None]) -> dict[str, str | None]:
+        """Return the folder of each role, where one label file may serve several roles.
+
+        Raises:
+            ValueError: The file of transitions or of bands has no folder, or several.
+        """
+        spec, merged = self.label_spec, {**self.default_prefix(), **prefix}
+        stated = {role: one for role in ROLE_OF_KEY if (one := prefix.get(role)) is not None}
+        if spec.transitions is not None:
+            if not stated and not any(role in prefix for role in ROLE_OF_KEY):
+                stated = {role: one for role in SEMANTIC_ROLES if (one := merged.get(role))}
+            wanted: tuple[str, ...] = SEMANTIC_ROLES
+            merged = {role: one for role, one in merged.items() if role not in ROLE_OF_KEY}
+            if not stated:
+                return merged
+        else:
+            wanted = tuple(
+                role
+                for role, one in ROLE_OF_KEY.items()
+                if spec.rules.get(one, ValueRules()).band and role not in prefix
+            )
+            if not wanted:
+                return merged
+        if len(set(stated.values())) != 1:
+            option = 'label_bands' if spec.transitions is None else 'transitions'
+            raise ValueError(
+                f'{option} reads one label file for each pair, but data_prefix has '
+                f'{stated or "no folder of labels"}; give one folder, as in '
+                "data_prefix=dict(seg_map_path='label')"
+            )
+        source = next(iter(stated))
+        for role in wanted:
+            merged[role] = stated[source]
+            if role not in stated:
+                self._suffixes[role] = self._suffixes[source]
+                if isinstance(self.key_pattern, dict) and source in self.key_pattern:
+                    self.key_pattern.setdefault(role, self.key_pattern[source])
+        return merged
+
+    @property
+    def labelled_dates(self) -> tuple[str, ...]:
+        """Return the dates whose land cover the labels have: 'from', 'to', both or none."""
+        spec = self.label_spec
+        if spec.transitions is None:
+            return tuple(date for date in (FROM, TO) if LABEL_ROLES[date] in self.data_prefix)
+        covers = {FROM: spec.transitions.before, TO: spec.transitions.after}
+        labelled = any(role in self.data_prefix for role in SEMANTIC_ROLES)
+        return tuple(date for date in covers if labelled and set(covers[date]) - {IGNORE_INDEX})
+
     def source_name(self, name: str) -> str:
         """Return the scene that a pair shows; a fold never splits the pairs of a scene."""
-        return name
+        return self._places.get(name, name)
 
     def select_names(self, names: Sequence[str]) -> list[str]:
         """Return the names of the pairs that the fold selects; subclasses may leave more out."""
@@ -323,11 +471,14 @@ class SCDDataset(BaseDataset):
     def may_share_files(self, first: str, second: str) -> bool:
         """Return whether two roles, keys of ``data_prefix``, may read one file.
 
-        A label file of transitions holds both dates, and ``change_storage='semantic'`` takes the
-        change from a semantic label.
+        A label file of transitions holds both dates, a file of several bands has one for each
+        role, and ``change_storage='semantic'`` takes the change from a semantic label.
         """
+        spec, both = self.label_spec, (ROLE_OF_KEY.get(first), ROLE_OF_KEY.get(second))
+        if all(role and spec.rules.get(role, ValueRules()).band for role in both):
+            return True
         if {first, second} == set(SEMANTIC_ROLES):
-            return self.label_spec.transitions is not None
+            return spec.transitions is not None
         return (
             CHANGE_ROLE in (first, second)
             and not {first, second} & set(IMAGE_ROLES)
@@ -336,23 +487,8 @@ class SCDDataset(BaseDataset):
 
     def load_data_list(self) -> Sequence[dict[str, Any]]:
         """Find the pairs; the class describes the fields of an entry."""
-        # Read first, so that a missing list file is reported before folders are walked through.
-        listed = read_list_file(self.ann_file) if self.ann_file else None
-        folders: dict[str, FolderFiles] = {}
-        for role, folder in self.data_prefix.items():
-            try:
-                folders[role] = list_folder(folder, self.suffixes(role))
-            except FileNotFoundError as error:
-                raise FileNotFoundError(
-                    f'{error} (data_prefix[{role!r}] of {type(self).__name__}, data_root '
-                    f'{self.data_root!r}); correct the path, or give None instead '
-                    'of a folder of labels that does not exist'
-                ) from error
-        only = None
-        if listed is not None:
-            first = IMAGE_ROLES[0]
-            only = select_listed(listed, folders[first], self.suffixes(first), self.ann_file)
-        pairs = match_folders(folders, self.key_pattern, only)
+        pairs = self._find_pairs()
+        self._places = pairs.places if isinstance(pairs, ListedPairs) else {}
         selected = pairs.choose(self.select_names(pairs.names))
         if not selected:
             raise ValueError(
@@ -368,7 +504,11 @@ class SCDDataset(BaseDataset):
                 logger='current',
                 level=logging.INFO,
             )
-        entries: Sequence[dict[str, Any]] = PairEntries(selected)
+        entries: Sequence[dict[str, Any]]
+        if isinstance(selected, MatchedPairs):
+            entries = PairEntries(selected)
+        else:
+            entries = [_entry(pair['name'], pair) for pair in selected]
         if self.window is not None:
             entries = [one for entry in entries for one in self._windows(entry)]
         wanted = self._indices if isinstance(self._indices, Sequence) else ()
@@ -379,7 +519,38 @@ class SCDDataset(BaseDataset):
             )
         return entries
 
-    def _decide_labels(self, pairs: MatchedPairs) -> None:
+    def _find_pairs(self) -> MatchedPairs | ListedPairs:
+        """Find the files of all pairs, those that the fold leaves out as well."""
+        if self.ann_columns is not None:
+            return read_columns(self.ann_file, self.ann_columns, self.data_prefix)
+        if self.dates is not None:
+            suffixes = {role: self.suffixes(role) for role in self.data_prefix}
+            return match_dates(
+                self.dates, self.data_prefix, suffixes, self.key_pattern, self._list, self.ann_file
+            )
+        # Read first, so that a missing list file is reported before folders are walked through.
+        listed = read_list_file(self.ann_file) if self.ann_file else None
+        folders = {
+            role: self._list(role, folder, self.suffixes(role))
+            for role, folder in self.data_prefix.items()
+        }
+        only = None
+        if listed is not None:
+            first = IMAGE_ROLES[0]
+            only = select_listed(listed, folders[first], self.suffixes(first), self.ann_file)
+        return match_folders(folders, self.key_pattern, only)
+
+    def _list(self, role: str, folder: str, suffixes: Sequence[str]) -> FolderFiles:
+        try:
+            return list_folder(folder, suffixes)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f'{error} (data_prefix[{role!r}] of {type(self).__name__}, data_root '
+                f'{self.data_root!r}); correct the path, or give None instead '
+                'of a folder of labels that does not exist'
+            ) from error
+
+    def _decide_labels(self, pairs: MatchedPairs | ListedPairs) -> None:
         """Decide the storage of labels from all pairs, including those that the fold leaves out."""
         files = {
             role: [pair[key] for pair in pairs]
@@ -394,8 +565,16 @@ class SCDDataset(BaseDataset):
                 logger='current',
                 level=logging.INFO,
             )
+        if len(files) == 2 and CHANGE in files:
+            date = 'before' if FROM not in files else 'after'
+            print_log(
+                f'{type(self).__name__} {self.data_root}: the land cover {date} is not labelled, '
+                'so it is unknown at every pixel',
+                logger='current',
+                level=logging.INFO,
+            )
 
-    def _check_files(self, pairs: MatchedPairs) -> None:
+    def _check_files(self, pairs: MatchedPairs | ListedPairs) -> None:
         """Refuse links to missing files, and pairs that read one file in two roles."""
         if missing := pairs.missing_links():
             raise FileNotFoundError(
@@ -419,7 +598,7 @@ class SCDDataset(BaseDataset):
                 raise ValueError(self._one_file_message(pairs, first, second, indices))
 
     def _one_file_message(
-        self, pairs: MatchedPairs, first: str, second: str, indices: Sequence[int]
+        self, pairs: MatchedPairs | ListedPairs, first: str, second: str, indices: Sequence[int]
     ) -> str:
         folders = [self.data_prefix[role] for role in (first, second)]
         roles = f'data_prefix {first} and {second}'
@@ -435,9 +614,14 @@ class SCDDataset(BaseDataset):
             frozenset(IMAGE_ROLES): 'both dates would show the same images',
             frozenset(SEMANTIC_ROLES): 'both dates would have the same labels',
         }.get(frozenset((first, second)), 'one file would be read in two roles')
+        bands = (
+            ' If each is a band of one file, set label_bands.'
+            if {first, second} <= set(ROLE_OF_KEY)
+            else ''
+        )
         return (
-            f'{what}: {found}. Give each its own folder. If one folder holds both, select the '
-            f"files by their suffix, as in img_suffix=dict({first}='_pre.png', "
+            f'{what}: {found}. Give each its own folder.{bands} If one folder holds both, select '
+            f"the files by their suffix, as in img_suffix=dict({first}='_pre.png', "
             f"{second}='_post.png'), or by a key_pattern for each"
         )
 
@@ -521,6 +705,17 @@ def _checked_fold(fold: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if not all(is_whole(one) for one in numbers):
         raise ValueError(f'every and start of a fold have to be whole numbers, got {dict(fold)}')
     return dict(fold)
+
+
+def _storage_by_role(storage: Any) -> Any:
+    """Return the storage of labels with the roles in place of the keys of ``data_prefix``."""
+    if not isinstance(storage, Mapping):
+        return storage
+    if unknown := set(storage) - set(ROLE_OF_KEY):
+        raise ValueError(
+            f'label_storage has the unknown keys {sorted(unknown)}, expected {tuple(ROLE_OF_KEY)}'
+        )
+    return {ROLE_OF_KEY[key]: one for key, one in storage.items()}
 
 
 def _by_role(suffix: Any, name: str, roles: Sequence[str]) -> dict[str, tuple[str, ...]]:

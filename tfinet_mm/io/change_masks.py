@@ -8,6 +8,7 @@ import numpy as np
 
 from tfinet_mm.errors import LabelFormatError, LabelValueError
 from tfinet_mm.io.images import PathLike, check_window
+from tfinet_mm.io.label_bands import read_label_bands
 from tfinet_mm.io.label_files import (
     StoredLabel,
     enumerated,
@@ -17,6 +18,7 @@ from tfinet_mm.io.label_files import (
     share,
 )
 from tfinet_mm.io.label_storage import LabelStorage, as_storage
+from tfinet_mm.io.label_values import table_positions
 from tfinet_mm.io.labels import LabelMap
 from tfinet_mm.structures import IGNORE_INDEX
 
@@ -32,6 +34,7 @@ def read_change_mask(
     path: PathLike,
     storage: str | LabelStorage = 'auto',
     window: Sequence[int] | None = None,
+    stored: StoredLabel | None = None,
 ) -> LabelMap:
     """Read a change mask as 0 (unchanged), 1 (changed), 255 (ignored).
 
@@ -42,6 +45,7 @@ def read_change_mask(
             from the whole file: a palette of black and white counts by its colours; if 1
             occurs, 1 is changed and 255 ignored; else 255 is changed.
         window: (left, top, width, height) in pixels, by default the whole file.
+        stored: Pixels of the window, if they have been read.
 
     Returns:
         The mask (H, W) uint8, and the values found.
@@ -52,10 +56,17 @@ def read_change_mask(
         LabelValueError: It holds other values; the message names them and
             their share of the pixels.
     """
-    options = as_storage(storage, ('auto', *ALLOWED), 'change mask storage')
+    options = as_storage(storage, ('auto', 'change_map', *ALLOWED), 'change mask storage')
     name = options.name
-    # A window may lack the values that tell 0/1 from 0/255.
-    stored = read_stored_label(path, None if name == 'auto' else window)
+    known = stored is not None
+    if stored is None and options.rules.band:
+        known = True
+        (stored,) = read_label_bands(path, [options.rules.band], window)
+    if options.rules.change:
+        return _read_mapped(path, stored or read_stored_label(path, window), options)
+    if stored is None:
+        # A window may lack the values that tell 0/1 from 0/255.
+        stored = read_stored_label(path, None if name == 'auto' else window)
     if name == 'auto':
         name, _ = mask_evidence(path, stored)
         name = '0/1' if name == '0' else name
@@ -81,10 +92,21 @@ def read_change_mask(
     result = lookup[values.astype(np.uint8, copy=False)]
     if ignored is not None:
         result[ignored] = IGNORE_INDEX
-    if window is not None and options.name == 'auto':
+    if window is not None and options.name == 'auto' and not known:
         box = check_window(path, window, result.shape[1], result.shape[0])
         result = np.ascontiguousarray(result[box.slices()])
     return LabelMap(result, found)
+
+
+def _read_mapped(path: PathLike, stored: StoredLabel, options: LabelStorage) -> LabelMap:
+    """Read a mask whose values the user states (change_map)."""
+    keys = [key for key, _ in options.rules.change]
+    places, unknown = table_positions(
+        path, stored, keys, 'change_map', options.tolerance, options.unknown_colours
+    )
+    meanings = [meaning for _, meaning in options.rules.change]
+    lookup = np.array([*meanings, IGNORE_INDEX], np.uint8)
+    return LabelMap(lookup[places], 'change_map', unknown)
 
 
 def _check_decided(path: PathLike, stored: StoredLabel, name: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
@@ -149,6 +149,38 @@ def _without_alpha(pixels: np.ndarray, path: PathLike) -> np.ndarray:
 
 
 def _read_raster_label(path: PathLike, window: Sequence[int] | None) -> StoredLabel:
+    def usual(found: int) -> Sequence[int]:
+        if found not in (1, 3, 4):
+            raise LabelFormatError(
+                f'{path} has {found} bands, expected a label as one band of whole numbers or as '
+                'three bands of colours; set label_bands if its bands are of different roles, or '
+                'label_storage="one_hot" if it has a band for each class'
+            )
+        return range(1, found + 1)
+
+    stored = read_raster_bands(path, window, usual)
+    if len(stored) == 1:
+        return stored[0]
+    pixels = np.stack([one.pixels for one in stored], axis=2)
+    colours = stored[0]._replace(pixels=pixels, palette=None, bits=8)
+    if len(stored) == 4:
+        return colours._replace(pixels=_without_alpha(pixels, path), missing=None)
+    return colours
+
+
+def read_raster_bands(
+    path: PathLike, window: Sequence[int] | None, choose: Callable[[int], Sequence[int]]
+) -> list[StoredLabel]:
+    """Read bands of a label through rasterio, each as it is stored.
+
+    Args:
+        path: TIFF file or another raster.
+        window: (left, top, width, height) in pixels, by default the whole file.
+        choose: Returns the bands to read, counted from 1, of their number in the file.
+
+    Raises:
+        LabelFormatError: The file is damaged, compressed with loss, or holds no whole numbers.
+    """
     if Path(path).suffix.lower() in ('.png', '.bmp', '.webp'):
         raise LabelFormatError(
             f'{path} is not of the type of its name: it starts with {read_head(path)!r}; rename '
@@ -156,32 +188,32 @@ def _read_raster_label(path: PathLike, window: Sequence[int] | None) -> StoredLa
         )
     with open_rasterio(path, 'a label', LabelFormatError) as raster:
         _check_lossless(path, raster)
+        bands = list(choose(raster.count))
         _check_plain_numbers(path, raster)
         box, size = None, (raster.height, raster.width)
         if window is not None:
             checked = check_window(path, window, raster.width, raster.height)
             box = import_rasterio(path).windows.Window(*checked)
             size = (checked.height, checked.width)
-        check_size(path, *size, raster.count, raster.dtypes[0])
-        pixels = raster.read(window=box)
+        check_size(path, *size, len(bands), raster.dtypes[0])
+        pixels = raster.read(bands, window=box)
         missing = None
-        if any(flag.name == 'per_dataset' for flag in raster.mask_flag_enums[0]):
+        flags = {flag.name for flag in raster.mask_flag_enums[0]}
+        # A mask beside the bands, not the transparency that a fourth band may hold.
+        if 'per_dataset' in flags and 'alpha' not in flags:
             missing = raster.dataset_mask(window=box) == 0
         tags = raster.tags(1, ns='IMAGE_STRUCTURE')
         facts: dict[str, Any] = dict(
             palette=raster_palette(raster),
             bits=int(tags.get('NBITS', 8 * pixels.dtype.itemsize)),
-            nodata=raster.nodatavals[0],
             missing=missing if missing is not None and missing.any() else None,
             inverted=_image_structure(raster).get('MINISWHITE') == 'YES',
         )
-    if len(pixels) == 1:
-        return StoredLabel(pixels[0], **facts)
-    facts.update(palette=None, bits=8)
-    pixels = pixels.transpose(1, 2, 0)
-    if pixels.shape[2] == 4:
-        pixels, facts['missing'] = _without_alpha(pixels, path), None
-    return StoredLabel(pixels, **facts)
+        nodata = [raster.nodatavals[band - 1] for band in bands]
+    return [
+        StoredLabel(values, nodata=value, **facts)
+        for values, value in zip(pixels, nodata, strict=True)
+    ]
 
 
 def raster_palette(raster: Any) -> np.ndarray | None:
@@ -222,7 +254,7 @@ def _check_lossless(path: PathLike, raster: Any) -> None:
 
 def _check_plain_numbers(path: PathLike, raster: Any) -> None:
     dtype = np.dtype(raster.dtypes[0])
-    if dtype.kind not in 'ui' or raster.count not in (1, 3, 4):
+    if dtype.kind not in 'ui':
         raise LabelFormatError(
             f'{path} has {raster.count} bands of type {raster.dtypes[0]}, expected a label as one '
             'band of whole numbers or as three bands of colours; convert it to one of these'

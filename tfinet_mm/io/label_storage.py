@@ -9,9 +9,47 @@ from tfinet_mm.structures import IGNORE_INDEX
 STATED_STORAGES = ('auto', 'index', 'palette', 'rgb')
 """Storages of semantic labels that an option can state."""
 
-SEMANTIC_STORAGES = (*STATED_STORAGES, 'colours')
-CHANGE_STORAGES = ('auto', '0/1', '0/255', 'palette', 'semantic')
+DATASET_STORAGES = (*STATED_STORAGES, 'one_hot')
+"""Storages of semantic labels that the option of a data set can state."""
+SEMANTIC_STORAGES = (*DATASET_STORAGES, 'colours')
+CHANGE_STORAGES = ('auto', '0/1', '0/255', 'palette', 'semantic', 'difference')
 UNKNOWN_COLOURS = ('error', 'ignore')
+ZERO_MEANINGS = ('unchanged', 'unknown', 'class')
+IGNORED = -1
+"""Stands for "ignored" in the tables of :class:`ValueRules`."""
+
+Value = int | tuple[int, int, int]
+"""Stored value of a label file, or RGB colour."""
+
+
+@dataclass(frozen=True)
+class ValueRules:
+    """Meaning of the values in the label files of one role, as the user states it.
+
+    Attributes:
+        zero_is: 'class' if classes are counted from 0, so that index 0 is the first class;
+            'unknown' or 'unchanged' for what index 0 stands for. None leaves 0 as it is.
+        mapped: (value or colour, index) pairs: files hold the value where the index is meant.
+            The index counts as those in the files do; :data:`IGNORED` ignores the pixels.
+        change: (value or colour, 0, 1 or 255) pairs of a change mask with other values than 0/1
+            and 0/255; no other values are allowed.
+        band: Band of the file, counted from 1; 0 for files of one band or of colours.
+    """
+
+    zero_is: str | None = None
+    mapped: tuple[tuple[Value, int], ...] = ()
+    change: tuple[tuple[Value, int], ...] = ()
+    band: int = 0
+
+    @property
+    def shift(self) -> int:
+        """Return the number to add to a class in a file to have its index in the class table."""
+        return int(self.zero_is == 'class')
+
+    @property
+    def by_colour(self) -> bool:
+        """Return whether ``mapped`` is a table of colours."""
+        return bool(self.mapped) and isinstance(self.mapped[0][0], tuple)
 
 
 @dataclass(frozen=True)
@@ -21,14 +59,18 @@ class LabelStorage:
     Attributes:
         name: Of semantic labels 'index' (values are class indices, whatever a palette says),
             'palette' (colours of the stored palette), 'rgb' (colours), 'colours' (either of
-            these two); of change masks '0/1' (255 ignored), '0/255' (255 changed), 'palette'
-            (black unchanged, white changed), 'semantic' (a semantic label, changed where it has
-            a class). 'auto' decides for each file alone.
+            these two), 'one_hot' (a band for each class); of change masks '0/1' (255 ignored),
+            '0/255' (255 changed), 'palette' (black unchanged, white changed), 'semantic' (a
+            semantic label, changed where it has a class), 'difference' (no mask: changed where
+            land cover differs), 'change_map' (the values of ``rules.change``). 'auto' decides
+            for each file alone.
         unchanged_value: Index that means "unchanged": 0, or 255 if no pixel is ignored.
         tolerance: Largest difference (0..127, in the band that differs most) at which a colour
             still counts as a class colour.
         unknown_colours: 'error', or 'ignore' to ignore pixels of no class colour (255).
         reason: Reason of the decision, for the log; empty if the storage was stated.
+        words: Meaning of the values that the user states, in words, for the log.
+        rules: The same for the reader.
 
     Raises:
         ValueError: An option has an unknown value.
@@ -39,10 +81,12 @@ class LabelStorage:
     tolerance: int = 0
     unknown_colours: str = 'error'
     reason: str = ''
+    words: str = ''
+    rules: ValueRules = ValueRules()
 
     def __post_init__(self) -> None:
         """Check the options."""
-        known = dict.fromkeys((*SEMANTIC_STORAGES, *CHANGE_STORAGES))
+        known = dict.fromkeys((*SEMANTIC_STORAGES, *CHANGE_STORAGES, 'change_map'))
         if self.name not in known:
             raise ValueError(f'label storage has to be one of {tuple(known)}, got {self.name!r}')
         if self.unchanged_value not in (0, IGNORE_INDEX):
@@ -59,7 +103,8 @@ class LabelStorage:
 
     def __str__(self) -> str:
         """Return the storage in words, for the log."""
-        return f'{self.name} ({self.reason or "as stated"})'
+        words = f'; {self.words}' * bool(self.words)
+        return f'{self.name} ({self.reason or "as stated"}{words})'
 
 
 def as_storage(storage: str | LabelStorage, known: tuple[str, ...], what: str) -> LabelStorage:

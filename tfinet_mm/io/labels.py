@@ -28,6 +28,7 @@ import numpy as np
 
 from tfinet_mm.errors import LabelFormatError, LabelValueError
 from tfinet_mm.io.images import PathLike
+from tfinet_mm.io.label_bands import read_label_bands, read_one_hot
 from tfinet_mm.io.label_files import (
     StoredLabel,
     enumerated,
@@ -36,7 +37,8 @@ from tfinet_mm.io.label_files import (
     read_stored_label,
     share,
 )
-from tfinet_mm.io.label_storage import SEMANTIC_STORAGES, LabelStorage, as_storage
+from tfinet_mm.io.label_storage import IGNORED, SEMANTIC_STORAGES, LabelStorage, as_storage
+from tfinet_mm.io.label_values import colour_code, mapped_classes
 from tfinet_mm.structures import IGNORE_INDEX, ClassTable
 
 UNKNOWN = 254
@@ -64,6 +66,7 @@ def read_semantic_label(
     table: ClassTable,
     storage: str | LabelStorage = 'auto',
     window: Sequence[int] | None = None,
+    stored: StoredLabel | None = None,
 ) -> LabelMap:
     """Read a semantic label of any storage as class indices.
 
@@ -75,9 +78,10 @@ def read_semantic_label(
         table: The classes, index 0 for "unchanged" (or "no information").
         storage: 'index' takes grey or palette values as class indices whatever their colours;
             'palette' maps the colours of the stored palette; 'rgb' maps colours; 'colours' does
-            one of these two; 'auto' recognises the storage from the file. Or the storage that
-            the data set decided.
+            one of these two; 'one_hot' takes a band of 0 and 1 for each class; 'auto' recognises
+            the storage from the file. Or the storage that the data set decided.
         window: (left, top, width, height) in pixels, by default all of it.
+        stored: Pixels of the window, if they have been read.
 
     Returns:
         Indices 0..K, 255 where ignored, and the storage found.
@@ -89,14 +93,34 @@ def read_semantic_label(
             the message names them and their share of the pixels.
     """
     options = as_storage(storage, SEMANTIC_STORAGES, 'label storage')
+    if options.name == 'one_hot':
+        classes, unset = read_one_hot(path, table, options, window)
+        return LabelMap(classes, 'one_hot', unset)
+    if stored is None and options.rules.band:
+        (stored,) = read_label_bands(path, [options.rules.band], window)
+    if stored is None:
+        stored = read_stored_label(path, window)
+    label = _without_missing(_read_label(path, stored, table, options, window), stored)
+    if options.rules.zero_is == 'unknown':
+        ignored = np.where(label.values == 0, np.uint8(IGNORE_INDEX), label.values)
+        return label._replace(values=ignored)
+    return label
+
+
+def _read_label(
+    path: PathLike,
+    stored: StoredLabel,
+    table: ClassTable,
+    options: LabelStorage,
+    window: Sequence[int] | None,
+) -> LabelMap:
     name = options.name
-    stored = read_stored_label(path, window)
     if stored.pixels.ndim == 3:
         if name == 'palette':
             raise LabelFormatError(
                 f'{path} is an RGB image, but the storage is stated as palette; set rgb'
             )
-        return _without_missing(_read_colours(path, stored, table, options), stored)
+        return _read_colours(path, stored, table, options)
     if name in ('rgb', 'colours') and stored.palette is None:
         raise LabelFormatError(
             f'{path} has one band, but {"RGB " * (name == "rgb")}colours are expected; set '
@@ -112,14 +136,13 @@ def read_semantic_label(
         whole = stored if window is None or name != 'auto' else read_stored_label(path)
         lookup = palette_lookup(path, stored.palette, present_values(whole.pixels), table, options)
         if lookup is not None:
-            return _without_missing(LabelMap(lookup[stored.pixels], 'palette'), stored)
+            return LabelMap(lookup[stored.pixels], 'palette')
     elif name == 'palette':
         raise LabelFormatError(
             f'{path} has no palette, but the storage is stated as palette; set index'
         )
     found = 'index' if stored.palette is None else 'palette'
-    values = _check_indices(path, stored, table, options)
-    return _without_missing(LabelMap(values, found), stored)
+    return LabelMap(_check_indices(path, stored, table, options), found)
 
 
 def _without_missing(label: LabelMap, stored: StoredLabel) -> LabelMap:
@@ -133,6 +156,8 @@ def _without_missing(label: LabelMap, stored: StoredLabel) -> LabelMap:
 def _check_indices(
     path: PathLike, stored: StoredLabel, table: ClassTable, options: LabelStorage
 ) -> np.ndarray:
+    if options.rules.shift or options.rules.mapped:
+        return mapped_classes(path, stored, table, options)
     pixels = stored.pixels if stored.pixels.ndim == 2 else stored.pixels[..., 0]
     pixels = _nodata_as_ignored(path, pixels, stored.nodata, table)
     present = present_values(pixels)
@@ -209,23 +234,23 @@ def palette_lookup(
         LabelValueError: Colours are to be mapped that the table lacks.
     """
     options = as_storage(storage, SEMANTIC_STORAGES, 'label storage')
-    by_name = options.name != 'auto'
+    by_name, shift = options.name != 'auto', options.rules.shift
     if len(present) and present[-1] >= len(palette) and present[-1] != IGNORE_INDEX:
         raise LabelFormatError(
             f'{path} holds index {present[-1]}, but its palette has only {len(palette)} colours; '
             'export the label again'
         )
     stored = [tuple(int(v) for v in colour) for colour in palette]
-    colours = _classes_of_colours(stored, table, options.tolerance if by_name else 0)
+    colours = _classes_of_colours(stored, table, options, options.tolerance if by_name else 0)
     used = [int(i) for i in present if i < len(stored) and i != IGNORE_INDEX]
     # Writers fill the rest of a palette with black, which carries no meaning.
     while stored and stored[-1] == (0, 0, 0) and len(stored) - 1 > max(used, default=0):
         stored.pop()
     contradicted = any(
-        colours.get(colour, index) != index
+        colours.get(colour, index + shift) != index + shift
         for index, colour in enumerate(stored[: table.num_classes + 1])
     )
-    in_range = all(index <= table.num_classes for index in used)
+    in_range = all(index + shift <= table.num_classes for index in used)
     # Index 255 in a class colour is that class; black may be the filling of a writer.
     if IGNORE_INDEX in present and len(stored) > IGNORE_INDEX and any(stored[IGNORE_INDEX]):
         in_range = in_range and stored[IGNORE_INDEX] not in colours
@@ -257,7 +282,7 @@ def palette_lookup(
 
 
 def _classes_of_colours(
-    stored: Sequence[tuple[int, ...]], table: ClassTable, tolerance: int
+    stored: Sequence[tuple[int, ...]], table: ClassTable, options: LabelStorage, tolerance: int
 ) -> dict[tuple[int, ...], int]:
     """Return the class of each colour of the table, and of stored colours near only one of them."""
     colours: dict[tuple[int, ...], int] = {
@@ -265,17 +290,36 @@ def _classes_of_colours(
     }
     if tolerance:
         others = np.array([one for one in stored if one not in colours], int).reshape(-1, 3)
-        for colour, index in zip(others, _nearest(others, table, tolerance), strict=True):
+        skip = options.rules.shift
+        for colour, index in zip(others, _nearest(others, table, tolerance, skip), strict=True):
             if index != UNKNOWN:
                 colours[tuple(int(v) for v in colour)] = int(index)
-    return colours
+    colours.update(_stated_colours(options, table))
+    return {colour: index for colour, index in colours.items() if index != UNKNOWN}
 
 
-def _nearest(colours: np.ndarray, table: ClassTable, tolerance: int) -> np.ndarray:
-    """Return the class within the tolerance of each colour (N, 3); UNKNOWN if not exactly one."""
+def _stated_colours(options: LabelStorage, table: ClassTable) -> dict[tuple[int, ...], int]:
+    """Return the class, UNKNOWN or 255 of the colours that the rules of the user name."""
+    rules = options.rules
+    stated: dict[tuple[int, ...], int] = {}
+    if rules.shift:
+        # No colour in a file stands for "unchanged".
+        stated[table.palette[0]] = UNKNOWN
+    for colour, meant in rules.mapped if rules.by_colour else ():
+        assert isinstance(colour, tuple)
+        stated[colour] = IGNORE_INDEX if meant == IGNORED else meant + rules.shift
+    return stated
+
+
+def _nearest(colours: np.ndarray, table: ClassTable, tolerance: int, skip: int = 0) -> np.ndarray:
+    """Return the class within the tolerance of each colour (N, 3); UNKNOWN if not exactly one.
+
+    The first ``skip`` classes don't count.
+    """
     palette = np.array(table.palette, int)
     distance = np.abs(colours[:, None] - palette[None]).max(axis=2)
     near = distance <= tolerance
+    near[:, :skip] = False
     return np.where(near.sum(axis=1) == 1, near.argmax(axis=1), UNKNOWN)
 
 
@@ -310,13 +354,15 @@ def _read_colours(
     packed <<= 8
     packed |= pixels[..., 2]
     values = _colour_lookup(table.palette)[packed]
+    for colour, index in _stated_colours(options, table).items():
+        values[packed == colour_code(colour)] = index
     unknown = values == UNKNOWN
     if not unknown.any():
         return LabelMap(values, 'rgb')
     if options.name == 'auto' and is_grey(pixels):
         highest = int(pixels.max())
-        if 0 < highest <= table.num_classes:
-            return LabelMap(np.ascontiguousarray(pixels[..., 0]), 'index')
+        if 0 < highest <= table.num_classes - options.rules.shift:
+            return LabelMap(_check_indices(path, stored, table, options), 'index')
     if stored.nodata is not None and 0 <= stored.nodata <= 255:
         grey = int(stored.nodata) * 0x010101
         values[unknown & (packed == grey)] = IGNORE_INDEX
@@ -324,7 +370,7 @@ def _read_colours(
     codes, indices, counts = np.unique(packed[unknown], return_inverse=True, return_counts=True)
     if options.tolerance and len(codes):
         colours = np.stack([codes >> 16, codes >> 8 & 255, codes & 255], axis=1)
-        values[unknown] = _nearest(colours, table, options.tolerance)[indices]
+        values[unknown] = _nearest(colours, table, options.tolerance, options.rules.shift)[indices]
         unknown = values == UNKNOWN
         codes, counts = np.unique(packed[unknown], return_counts=True)
     if not len(codes):

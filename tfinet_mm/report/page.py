@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,6 @@ from tfinet_mm.report.encoding import (
     thumbnail_uri,
 )
 from tfinet_mm.report.folder import read_folder
-from tfinet_mm.report.numbers import area, percent, plain, whole
 from tfinet_mm.report.records import (
     NODATA,
     PairSummary,
@@ -30,6 +28,7 @@ from tfinet_mm.report.records import (
     ReportData,
 )
 from tfinet_mm.report.statistics import choose_pairs
+from tfinet_mm.report.template_files import static, templates
 from tfinet_mm.utils.files import whole_file
 from tfinet_mm.version import __version__
 
@@ -106,11 +105,12 @@ def save_report(
         pairs=pairs,
         shared=_shared(data, pairs, groups),
         rows=list(_rows(data, list(chosen))),
+        assessed=[one for one in data.summaries if one.assessment],
         scored=any(one.scores is not None for one in data.summaries),
         headline=[name for name in HEADLINE if name in (data.scores or {}).get('scores', {})],
         settings=list(_settings(data.settings)),
         max_side=max_side,
-        static=_static,
+        static=static,
         scripts=SCRIPTS,
         plotly=plotly,
     )
@@ -150,26 +150,12 @@ def check_report(max_pairs: int = 24, max_side: int = 2048, max_polygons: int = 
 def _environment() -> tuple[Any, str]:
     """Return the templates, every value escaped, and the plotting library as text."""
     try:
-        import jinja2
         from plotly.offline import get_plotlyjs
     except ImportError as error:
         raise MissingExtraError(
             f'a report needs {error.name}: pip install "tfinet-mm[report]"'
         ) from error
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader('tfinet_mm.report'),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= dict(area=area, percent=percent, plain=plain, whole=whole)
-    environment.policies['json.dumps_kwargs'] = dict(ensure_ascii=False, separators=(',', ':'))
-    return environment, get_plotlyjs()
-
-
-def _static(name: str) -> str:
-    return (files('tfinet_mm.report') / 'static' / name).read_text(encoding='utf-8')
+    return templates(), get_plotlyjs()
 
 
 def _groups(data: ReportData) -> list[dict[str, Any]]:

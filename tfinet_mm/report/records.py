@@ -32,6 +32,8 @@ class PairSummary:
             None where no probabilities were kept.
         histogram_changed: Of those, the pixels annotated as changed.
         unit: Unit of the areas, ``'px'`` or ``'ha'``.
+        assessment: Areas and accuracies from labelled points, the content of the scene's
+            ``assessment/estimate.json``.
         scores: Scores of this pair, in percent, if it is annotated; see
             :func:`~tfinet_mm.report.statistics.pair_scores`.
         registration: Sentences about the shift between the dates, where it was measured.
@@ -48,6 +50,7 @@ class PairSummary:
     histogram_changed: np.ndarray | None = None
     scores: Mapping[str, float] | None = None
     unit: str = PIXELS
+    assessment: Mapping[str, Any] | None = None
     registration: str = ''
     not_seen: str = ''
 

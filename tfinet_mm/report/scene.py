@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from tfinet_mm.errors import ReportError
+from tfinet_mm.errors import AssessmentError, ReportError
 from tfinet_mm.io.rasters import read_rows, row_blocks
 from tfinet_mm.report.records import (
     HECTARES,
@@ -21,6 +22,7 @@ from tfinet_mm.report.records import (
     Polygon,
 )
 from tfinet_mm.report.statistics import BINS, count_probabilities
+from tfinet_mm.scenes.assessment.estimate import read_estimate
 from tfinet_mm.scenes.result_rasters import from_and_to
 from tfinet_mm.scenes.results import SceneResults
 from tfinet_mm.structures import ClassTable
@@ -62,9 +64,19 @@ def scene_summary(folder: Path, name: str, table: ClassTable) -> PairSummary:
         areas.not_seen,
         histogram=histogram,
         unit=HECTARES if areas.unit == 'ha' else PIXELS,
+        assessment=_assessment(folder),
         registration=_registration(results.scene.get('registration')),
         not_seen=f'Not seen: {areas.describe_not_seen()}' if areas.not_seen_pixels else '',
     )
+
+
+def _assessment(folder: Path) -> dict[str, Any] | None:
+    """Return the assessment of a scene; warn of one that is of other maps, and leave it out."""
+    try:
+        return read_estimate(folder)
+    except AssessmentError as error:
+        warnings.warn(f'left out of the report: {error}', stacklevel=2)
+        return None
 
 
 def _registration(measured: Mapping[str, Any] | None) -> str:

@@ -69,10 +69,22 @@ def remember(found: Any) -> None:
 def content_hash(value: Any) -> str:
     """Return the SHA-256 of plain values (numbers, text, lists, dictionaries).
 
-    The order of keys makes no difference.
+    The order of keys makes no difference. Keys may be tuples, such as colours.
     """
-    text = json.dumps(value, sort_keys=True, default=str)
+    try:
+        text = json.dumps(value, sort_keys=True, default=str)
+    except TypeError:
+        # JSON has keys of one type, and no tuples.
+        text = json.dumps(_with_text_keys(value), sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _with_text_keys(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {repr(key): _with_text_keys(one) for key, one in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_text_keys(one) for one in value]
+    return value
 
 
 def _fingerprint(path: PathLike) -> dict[str, Any]:

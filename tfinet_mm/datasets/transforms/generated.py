@@ -9,9 +9,10 @@ from mmcv.transforms import BaseTransform
 
 from tfinet_mm.datasets.annotations import to_land_cover
 from tfinet_mm.datasets.synthetic.world import generate_scene
+from tfinet_mm.datasets.transforms.consistency import COMBINATIONS, label_combinations
 from tfinet_mm.io.images import join_dates
 from tfinet_mm.registry import TRANSFORMS
-from tfinet_mm.structures import SEG_CHANGE, SEG_FROM, SEG_TO
+from tfinet_mm.structures import SECOND, SEG_CHANGE, SEG_FROM, SEG_TO
 
 
 @TRANSFORMS.register_module()
@@ -23,7 +24,7 @@ class LoadGeneratedPair(BaseTransform):
     Required keys: ``number``, ``world``.
 
     Added keys: ``img`` (H, W, 6) uint8, RGB of both dates; ``gt_seg_map``, ``gt_seg_map_from``,
-    ``gt_seg_map_to`` (H, W) uint8, listed in ``seg_fields``; the keys that
+    ``gt_seg_map_to`` (H, W) uint8, listed in ``seg_fields``; ``label_combinations``; the keys that
     :class:`~tfinet_mm.datasets.transforms.loading.LoadImagePair` adds.
     """
 
@@ -40,6 +41,9 @@ class LoadGeneratedPair(BaseTransform):
         results[SEG_FROM] = to_land_cover(pair.cover_from)
         results[SEG_TO] = to_land_cover(pair.cover_to)
         results['seg_fields'] = [SEG_CHANGE, SEG_FROM, SEG_TO]
+        results[COMBINATIONS] = label_combinations(
+            results[SEG_CHANGE], results[SEG_FROM], results[SEG_TO], SECOND.num_classes
+        )
         return results
 
     def __repr__(self) -> str:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
+import cv2
 import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
@@ -16,9 +17,11 @@ from tfinet_mm.datasets.transforms.consistency import COMBINATIONS, label_combin
 from tfinet_mm.errors import ImageFormatError, LabelFormatError
 from tfinet_mm.io.images import declared_nodata, join_dates, read_image, select_bands
 from tfinet_mm.registry import TRANSFORMS
-from tfinet_mm.structures import SEG_CHANGE, SEG_FROM, SEG_TO
+from tfinet_mm.structures import IGNORE_INDEX, SEG_CHANGE, SEG_FROM, SEG_TO
 from tfinet_mm.utils.config.values import is_number, is_whole
 
+NO_DATA = 'image_no_data'
+"""Key of the pixels (H, W) at which either image has no data."""
 LABEL_PATHS = ('seg_map_path', 'seg_map_path_from', 'seg_map_path_to')
 
 
@@ -32,7 +35,8 @@ class LoadImagePair(BaseTransform):
 
     Added keys: ``img`` (H, W, 2B), uint8 or float32 in 0..255, RGB order;
     ``img_shape``, ``ori_shape``, ``pad_shape`` (H, W); ``flip``,
-    ``flip_direction``, ``rotation``, ``exchanged`` (their values before augmentation).
+    ``flip_direction``, ``rotation``, ``exchanged`` (their values before augmentation);
+    ``image_no_data`` (H, W) bool if the data set states ``no_data``.
 
     Args:
         bands: Bands of each image, counted from 1, in the order wanted. The
@@ -82,7 +86,10 @@ class LoadImagePair(BaseTransform):
             for image, name in zip(pair, names, strict=True)
         ]
         results['img_path'] = names
-        return self.combine(results, images)
+        combined = self.combine(results, images)
+        if (spec := results.get('label_spec')) is not None and spec.no_data:
+            combined[NO_DATA] = no_data_pixels(images, spec.no_data, names[0])
+        return combined
 
     def read(
         self,
@@ -247,8 +254,11 @@ class LoadPairAnnotations(BaseTransform):
     and ``gt_seg_map_to`` (0..K-1, 255 unknown). Also added: ``label_storages``, the
     storage of each file; ``label_conflicts``, the number of pixels ignored because
     the files contradict each other; ``label_unknown``, the number ignored because
-    their colours belong to no class; ``label_combinations``, the combinations of
+    their colours belong to no class; ``label_transitions``, places of the types that
+    occur in the table ``transitions``; ``label_combinations``, the combinations of
     values that occur at one pixel.
+
+    Where either image has no data (option ``no_data`` of the data set), all maps are ignored.
 
     Raises:
         LabelFormatError: A label can't be read, or differs in size from the image
@@ -273,28 +283,45 @@ class LoadPairAnnotations(BaseTransform):
         ):
             if values is None:
                 continue
-            self._check_size(values, path or results.get('seg_map_path_from'), results)
+            self._check_size(values, path or _semantic_path(results), results)
             results[key] = values
             if key not in fields:
                 fields.append(key)
         maps = (loaded.change, loaded.cover_from, loaded.cover_to)
+        if results['label_spec'].no_data and loaded.change is not None:
+            missing = self._no_data(results)
+            for one in maps:
+                if one is not None:
+                    one[missing] = IGNORE_INDEX
         if all(one is not None for one in maps):
             classes = results['label_spec'].table.num_classes
             results[COMBINATIONS] = label_combinations(*maps, classes)  # type: ignore[arg-type]
         results['label_unknown'] = loaded.unknown
+        results['label_transitions'] = loaded.transitions
         results['label_storages'] = loaded.storages
         results['label_conflicts'] = loaded.conflicts
         if loaded.conflicts and not self._warned:
             self._warned = True
             print_log(
                 f'{loaded.conflicts} of {loaded.change.size if loaded.change is not None else 0} '
-                f'pixels of {results.get("seg_map_path_from")} are ignored: they are changed in '
+                f'pixels of {_semantic_path(results)} are ignored: they are changed in '
                 'one label file and unchanged in another. Further pairs are not reported; '
                 'tools/check_dataset.py counts all such pixels',
                 logger='current',
                 level=logging.WARNING,
             )
         return results
+
+    @staticmethod
+    def _no_data(results: dict[str, Any]) -> np.ndarray:
+        """Return the pixels without data, from the files if the images aren't loaded yet."""
+        if NO_DATA not in results:
+            images = [read_image(path, None, results.get('window')) for path in results['img_path']]
+            results[NO_DATA] = no_data_pixels(
+                images, results['label_spec'].no_data, results['img_path'][0]
+            )
+        found: np.ndarray = results[NO_DATA]
+        return found
 
     @staticmethod
     def _check_size(values: np.ndarray, path: str | None, results: dict[str, Any]) -> None:
@@ -310,6 +337,46 @@ class LoadPairAnnotations(BaseTransform):
     def __repr__(self) -> str:
         """Return the name."""
         return f'{type(self).__name__}()'
+
+
+def _semantic_path(results: dict[str, Any]) -> str | None:
+    return results.get('seg_map_path_from') or results.get('seg_map_path_to')
+
+
+def no_data_pixels(
+    images: Sequence[np.ndarray], no_data: Sequence[Sequence[float]], name: str
+) -> np.ndarray:
+    """Return the pixels (H, W) at which any image has a value that means no data.
+
+    Args:
+        images: Images (H, W, B) with their stored values.
+        no_data: Values, each one number for all bands or one number for each band.
+        name: Name of the first image, for messages.
+
+    Raises:
+        ImageFormatError: A value has another number of bands than the images.
+    """
+    missing = np.zeros(images[0].shape[:2], bool)
+    for values in no_data:
+        for image in images:
+            bands = image.shape[2]
+            if len(values) not in (1, bands):
+                raise ImageFormatError(
+                    f'no_data has {len(values)} values, but {bands} bands of {name} are loaded; '
+                    'give one value for all bands, or one for each'
+                )
+            missing |= _holds(image, values if len(values) == bands else [*values] * bands)
+    return missing
+
+
+def _holds(image: np.ndarray, values: Sequence[float]) -> np.ndarray:
+    """Return the pixels (H, W) whose bands all have the given values."""
+    if image.dtype == np.uint8 and len(values) <= 4 and all(0 <= v <= 255 for v in values):
+        exact = [int(v) for v in values]
+        if exact == list(values):
+            # Ten times as fast as a comparison of bands.
+            return cv2.inRange(image, np.array(exact), np.array(exact)) > 0
+    return (image == np.asarray(values)).all(axis=2)
 
 
 def _only_resized(shape: tuple[int, ...], results: dict[str, Any]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from tfinet_mm.datasets.annotations import FROM, TO
 from tfinet_mm.errors import LabelValueError
 from tfinet_mm.registry import HOOKS
 from tfinet_mm.structures import GT_CHANGE, GT_FROM, GT_TO, IGNORE_INDEX
@@ -20,6 +21,7 @@ FIELDS = {
     GT_FROM: 'land cover before',
     GT_TO: 'land cover after',
 }
+DATES = {GT_FROM: FROM, GT_TO: TO}
 
 
 UNCHANGED, CHANGED, DIFFERENT, SEVERAL = 'unchanged', 'changed', 'different', 'several'
@@ -58,6 +60,9 @@ class LabelCheckHook(Hook):
       none changed, or if no pixel changed its class though there are several
       classes. (Land cover may be labelled in few pairs, if few pairs changed.)
 
+    A date without label files, beside files of the other date, isn't expected to have labels, nor
+    is one whose class no transition names.
+
     Args:
         iterations: Number of iterations before the first check, which comes after
             one pass over the data at the latest.
@@ -93,10 +98,15 @@ class LabelCheckHook(Hook):
         if samples and not self._seen:
             meta = samples[0].metainfo
             self._first = str(meta.get('seg_map_path_from') or meta.get('sample_id'))
+        if not self._seen and runner is not None:
+            dates = labelled_dates(getattr(runner.train_dataloader, 'dataset', None))
+            self._missing -= {field for field, date in DATES.items() if dates and date not in dates}
         self._seen += 1
         for field in list(self._missing):
             if any((getattr(s, field).data != IGNORE_INDEX).any() for s in samples if field in s):
                 self._missing.discard(field)
+        for sample in samples:
+            self._missing.difference_update(_unlabelled(sample.metainfo))
         if not self._seen_kinds.issuperset(KINDS):
             for sample in samples:
                 self._seen_kinds |= _kinds(sample)
@@ -152,7 +162,28 @@ class LabelCheckHook(Hook):
                 )
 
 
+def labelled_dates(dataset: Any) -> set[str]:
+    """Return the dates, 'from' and 'to', of which the labels of a data set have land cover.
+
+    Args:
+        dataset: A data set, or a wrapper of one or of several. Data sets of other packages count
+            as labelled at both dates.
+    """
+    own = getattr(dataset, 'labelled_dates', None)
+    if own is not None:
+        return set(own)
+    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
+    return set(DATES.values()) if inner == [None] else set().union(*map(labelled_dates, inner))
+
+
 KINDS = (UNCHANGED, CHANGED, DIFFERENT, SEVERAL)
+
+
+def _unlabelled(meta: Mapping[str, Any]) -> set[str]:
+    """Return the land cover that a pair has no file of, though it has one of the other date."""
+    paths = {GT_FROM: 'seg_map_path_from', GT_TO: 'seg_map_path_to'}
+    without = {field for field, key in paths.items() if meta.get(key, '') is None}
+    return without if len(without) == 1 else set()
 
 
 def _kinds(sample: Any) -> set[str]:

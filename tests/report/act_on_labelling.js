@@ -1,0 +1,27 @@
+// Labels the points of the page by keyboard, saves them, and reads them again.
+const saved = [];
+URL.createObjectURL = (blob) => { saved.push(blob); return 'blob:none'; };
+URL.revokeObjectURL = () => {};
+HTMLAnchorElement.prototype.click = () => {};
+const total = JSON.parse(find('data').textContent).points.length;
+input(find('labelled-by'), 'A, B');
+press(document.body, '1');
+press(document.body, '2');
+press(document.body, 'ArrowRight');
+await ready(1);
+press(document.body, '2');
+press(document.body, ' ');
+press(document.body, 'c');
+press(document.body, 'n');
+await ready(2);
+press(document.body, '1');
+const said = find('progress').textContent;
+press(document.body, 'x');
+const shown = find('after').src.slice(0, 15);
+find('save').dispatchEvent(new MouseEvent('click'));
+const text = await saved[0].text();
+press(document.body, 'ArrowLeft');
+await ready(1);
+press(document.body, 'x');
+const cleared = find('progress').textContent;
+return { total, said, cleared, shown, text, again: globalThis.labelling.fromCsv(text) };
