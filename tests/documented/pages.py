@@ -31,6 +31,7 @@ PARSED_ONLY = {
         "maps of the reader's clouds: tests/apis/test_command_scenes.py has some"
     ),
     r'tfinet mosaic': 'tiles of the reader: tests/scenes/test_mosaic.py has some',
+    r'predict\.py .*https://': 'a server: tests/scenes/test_places.py has one of its own',
     r'assess(\.py)? estimate': 'labels of people: tests/tools/test_assess.py has some',
     r'equal_time/run\.py': 'trains every network: tests/projects/test_equal_time.py',
     r'pretrain/run\.py': 'hours of training: in small in tests/projects/test_pretrain.py',

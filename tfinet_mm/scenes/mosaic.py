@@ -16,6 +16,7 @@ from tfinet_mm.io.images import PathLike
 from tfinet_mm.scenes.grid import SceneGrid, apply_affine, check_grid, pixel_offset
 from tfinet_mm.scenes.sources import GDAL_TYPES, NUMPY_TYPES, open_source
 from tfinet_mm.utils.files import whole_file
+from tfinet_mm.utils.places import gdal_path, is_virtual
 
 COLOURS = {
     **dict(gray='Gray', red='Red', green='Green', blue='Blue', alpha='Alpha', palette='Palette'),
@@ -87,7 +88,10 @@ def _mosaic(target: Path, paths: Sequence[str], rasters: Sequence[Any]) -> Eleme
     place = (x, old.a, old.b, y, old.d, old.e)
     ElementTree.SubElement(root, 'GeoTransform').text = ', '.join(repr(float(n)) for n in place)
     moved = [(box[0] - left, box[1] - top, *box[2:]) for box in boxes]
-    names = [os.path.relpath(path, target.parent or '.') for path in paths]
+    names = [
+        gdal_path(path) if is_virtual(path) else os.path.relpath(path, target.parent)
+        for path in paths
+    ]
     parts = list(zip(names, rasters, moved, strict=True))
     has_alpha = 'alpha' in [one.name for one in first.colorinterp]
     for number in range(1, first.count + 1):
@@ -139,7 +143,8 @@ def _add_source(
     band: ElementTree.Element, name: str, number: int | str, box: Box, **how: Any
 ) -> None:
     source = ElementTree.SubElement(band, 'ComplexSource' if how else 'SimpleSource')
-    ElementTree.SubElement(source, 'SourceFilename', dict(relativeToVRT='1')).text = name
+    relative = str(int(not is_virtual(name)))
+    ElementTree.SubElement(source, 'SourceFilename', dict(relativeToVRT=relative)).text = name
     ElementTree.SubElement(source, 'SourceBand').text = str(number)
     for key, value in how.items():
         ElementTree.SubElement(source, key).text = value if key == 'UseMaskBand' else repr(value)
