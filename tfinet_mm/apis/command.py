@@ -45,6 +45,8 @@ from tfinet_mm.apis.scene import predict_scene
 from tfinet_mm.checkpoints.reading import trust_checkpoints
 from tfinet_mm.engine.launch import finish_launch, join_cpu_group, rank_device
 from tfinet_mm.report import check_report, write_report
+from tfinet_mm.scenes.quality import quality_sources
+from tfinet_mm.scenes.reader import input_files
 from tfinet_mm.utils.command import run_command
 from tfinet_mm.utils.dist import (
     gather,
@@ -53,6 +55,7 @@ from tfinet_mm.utils.dist import (
     on_first_rank,
     one_rank_reads,
 )
+from tfinet_mm.utils.fingerprints import fingerprints, joined
 from tfinet_mm.utils.manifest import RunManifest
 from tfinet_mm.utils.snakemake import check_snakemake
 
@@ -314,6 +317,7 @@ def _settings(
         picture=images | dict(window=args.window, overlap=args.overlap, align=args.align),
         scene=images
         | reading_options(args)
+        | _quality_settings(args)
         | dict(
             window=inferencer.window,
             overlap=inferencer.overlap if args.overlap is None else args.overlap,
@@ -325,6 +329,25 @@ def _settings(
         ),
     )
     return inferencer.settings | {kind: sections[kind] for kind in sorted(kinds)}
+
+
+def _quality_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the quality bands by content, and the bad values as text."""
+    if args.quality is None:
+        return {}
+    bad = args.bad_values
+    entries = {}
+    for name, source in quality_sources(args.quality).items():
+        files = input_files(source.path)
+        if not files:
+            raise FileNotFoundError(f'--quality: there is no file {source.path}')
+        entries[name] = joined(fingerprints(files)) | dict(band=source.band)
+    return dict(
+        quality=entries,
+        bad_values={date: one.describe() for date, one in bad.items()}
+        if isinstance(bad, dict)
+        else bad and bad.describe(),
+    )
 
 
 def _predict_pictures(

@@ -24,6 +24,7 @@ from tfinet_mm.apis.loading import (
     read_config,
     set_windows,
 )
+from tfinet_mm.apis.masked_arrays import fill_masked, valid_pixels, without_mask
 from tfinet_mm.apis.result import SCDResult
 from tfinet_mm.apis.views import Augmentation, find_augmentation
 from tfinet_mm.engine.testing import is_ensemble
@@ -184,6 +185,7 @@ class SCDInferencer:
         Args:
             before: The image of the first date: a file, or an array (H, W, B) of
                 uint8 in RGB order, or of any type where a value range is stated.
+                Masked pixels of a masked array (``numpy.ma``) are not seen.
                 Or a list of these.
             after: The image of the second date, of the same size; or a list of as many.
 
@@ -316,18 +318,20 @@ class SCDInferencer:
         before, after = pair
         names = [_name(before, 'the image before'), _name(after, 'the image after')]
         images = [
-            self._loader.read(image, name)
+            self._loader.read(without_mask(image), name)
             for image, name in zip((before, after), names, strict=True)
         ]
         stem = os.path.splitext(os.path.basename(names[0]))[0]
         sample_id = 'pair' if isinstance(before, np.ndarray) else stem
         results = self._loader.combine(dict(img_path=names, sample_id=sample_id), images)
+        valid = valid_pixels((before, after), self._loader.bands, results['img'].shape[:2])
+        results['img'] = fill_masked(results['img'], valid)
         if self._align:
             results['img'] = align_pictures(results['img'], sample_id)
         shown = split_dates(results['img'])
         for transform in self._transforms:
             results = transform(results)
-        return _Loaded(results['inputs'], results['data_samples'], *shown, sample_id)
+        return _Loaded(results['inputs'], results['data_samples'], *shown, sample_id, valid)
 
     def _try_batch(
         self,
@@ -363,14 +367,17 @@ class SCDInferencer:
             yield (
                 index,
                 SCDResult(
-                    _map(sample, PRED_CHANGE_PROB).astype(np.float32),
-                    _map(sample, PRED_CHANGE) == 1,
-                    _map(sample, PRED_COVER_FROM).astype(np.uint8),
-                    _map(sample, PRED_COVER_TO).astype(np.uint8),
+                    np.where(loaded.valid, _map(sample, PRED_CHANGE_PROB), np.nan).astype(
+                        np.float32
+                    ),
+                    (_map(sample, PRED_CHANGE) == 1) & loaded.valid,
+                    _map(sample, PRED_COVER_FROM).astype(np.uint8) * loaded.valid,
+                    _map(sample, PRED_COVER_TO).astype(np.uint8) * loaded.valid,
                     self.class_table,
                     loaded.before,
                     loaded.after,
                     loaded.name,
+                    loaded.valid,
                 ),
             )
 
@@ -385,12 +392,14 @@ class _Loaded:
         before: np.ndarray,
         after: np.ndarray,
         name: str,
+        valid: np.ndarray,
     ) -> None:
         self.inputs = inputs
         self.sample = sample
         self.before = before
         self.after = after
         self.name = name
+        self.valid = valid
 
 
 def _map(sample: SegDataSample, field: str) -> np.ndarray:

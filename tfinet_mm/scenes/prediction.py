@@ -18,6 +18,7 @@ from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, import_rasterio
 from tfinet_mm.scenes.blending import WindowPlan
 from tfinet_mm.scenes.predictor import ScenePredictor
+from tfinet_mm.scenes.quality import quality_sources
 from tfinet_mm.scenes.quicklook import write_quicklooks
 from tfinet_mm.scenes.reader import ScenePair, input_files
 from tfinet_mm.scenes.registering import (
@@ -112,6 +113,8 @@ def predict_scene(
     out = Path(out)
     rank, world = get_dist_info()
     reading = _with_defaults(inferencer, reading)
+    inputs = dict(before=before, after=after)
+    inputs |= {name: one.path for name, one in quality_sources(reading.get('quality')).items()}
     options = _options(inferencer, window, overlap, batch_size)
     output_settings: dict[str, Any] = dict(
         polygons=bool(polygons), min_area=float(min_area), registration=bool(registration)
@@ -133,7 +136,7 @@ def predict_scene(
             staging = Staging(out / STAGING_FOLDER, pair.grid.width, pair.grid.height)
             for manifest in (run, staging.manifest):
                 manifest.recall()
-            settings = _settings(inferencer, options, pair, before, after)
+            settings = _settings(inferencer, options, pair, inputs)
             # Options that neither the grid nor the metadata shows.
             said = {key: str(reading[key]) for key in UNSHOWN if reading.get(key) is not None}
             settings['reading'] = said | (dict(align='True') if align else {})
@@ -212,7 +215,7 @@ def predict_scene(
                     f'{staging.folder} lacks the rows {sorted(lacking)[:5]} of windows that '
                     'another process wrote; all processes must share one folder'
                 )
-            changed = run.differences(settings['inputs'], _inputs(before, after))
+            changed = run.differences(settings['inputs'], _inputs(inputs))
             if changed:
                 raise SceneError(
                     f'{changed[0].wanted["file"]} changed while it was predicted; start again with '
@@ -300,23 +303,23 @@ def _settings(
     inferencer: ScenePredictor,
     options: dict[str, int],
     pair: ScenePair,
-    before: PathLike,
-    after: PathLike,
+    inputs: Mapping[str, PathLike],
 ) -> dict[str, Any]:
     """Return everything that the maps depend on, as plain values."""
     sources = pair.metadata()
-    for role, path in (('before', before), ('after', after)):
-        sources[role]['file'] = absolute(path)
+    for role, path in inputs.items():
+        date, _, kind = role.partition('_')
+        source = sources[date][kind] if kind else sources[date]
+        source['file'] = absolute(path)
     grid = pair.grid
     crs = None if grid.crs is None else grid.crs.to_wkt()
     placed = dict(crs=crs, transform=list(grid.transform)[:6], width=grid.width, height=grid.height)
     settings = inferencer.settings | options | sources | dict(grid=placed)
-    return plain(settings | dict(inputs=_inputs(before, after)))
+    return plain(settings | dict(inputs=_inputs(inputs)))
 
 
-def _inputs(before: PathLike, after: PathLike) -> dict[str, Any]:
+def _inputs(paths: Mapping[str, PathLike]) -> dict[str, Any]:
     """Return the input files of a scene, by content."""
-    paths = dict(before=before, after=after)
     return {role: joined(fingerprints(input_files(path))) for role, path in paths.items()}
 
 

@@ -31,8 +31,14 @@ from tfinet_mm.utils.files import naming_file, whole_file
 from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.utils.manifest import RunManifest, plain
 
-STAGED = {'change_prob': np.float32, 'land_cover_from': np.uint8, 'land_cover_to': np.uint8}
-"""Maps and their types: P(changed), NaN without data; and land cover 1..K, 0 without data."""
+STAGED = {
+    'change_prob': np.float32,
+    'land_cover_from': np.uint8,
+    'land_cover_to': np.uint8,
+    'valid': np.uint8,
+}
+"""Maps and their types: P(changed), NaN where not seen; land cover 1..K, 0 where not seen; and
+the codes of :mod:`tfinet_mm.scenes.validity`."""
 SETTINGS_FILE = 'settings.json'
 
 
