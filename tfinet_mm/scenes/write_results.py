@@ -24,6 +24,7 @@ from tfinet_mm.scenes.cog import write_cog
 from tfinet_mm.scenes.from_to import from_to_areas
 from tfinet_mm.scenes.grid import SceneGrid
 from tfinet_mm.scenes.result_rasters import CHANGE_NODATA, scene_rasters, transition_codes
+from tfinet_mm.scenes.totals import write_totals
 from tfinet_mm.scenes.vectorize.polygons import read_summary, write_polygons
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.files import whole_file
@@ -115,9 +116,9 @@ def write_results(
         for name, spec in specs.items()
     }
     unknown = int(specs['transition'].nodata)
-    tasks[out / AREAS_FILE] = lambda: from_to_areas(
-        transition, classes.land_cover, unknown, pixel_areas
-    ).write(out)
+    tasks[out / AREAS_FILE] = partial(
+        _write_areas, out, transition, made['land_cover_from'], classes, unknown, pixel_areas
+    )
     if polygons:
         tasks[out / POLYGONS_FILE] = partial(
             write_polygons,
@@ -151,6 +152,20 @@ def write_results(
         area_method=pixel_areas.method,
         polygons=asdict(read_summary(out / POLYGONS_FILE)) if polygons else None,
     )
+
+
+def _write_areas(
+    out: Path,
+    transition: Path,
+    land_cover_from: Path,
+    classes: ClassTable,
+    nodata: int,
+    pixel_areas: PixelAreas,
+) -> None:
+    found = from_to_areas(transition, land_cover_from, classes.land_cover, nodata, pixel_areas)
+    # Before the file whose presence means that all of them are complete.
+    write_totals(found, out)
+    found.write(out)
 
 
 def _own_tags(threshold: float) -> dict[str, str]:
