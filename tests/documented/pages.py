@@ -28,6 +28,9 @@ PARSED_ONLY = {
         'several processes, or a cluster: tests/apis/test_command_jobs.py'
     ),
     r'assess(\.py)? estimate': 'labels of people: tests/tools/test_assess.py has some',
+    r'tfinet areas|scene_areas\.py': (
+        'a scene and polygons of the reader: tests/tools/test_scene_areas.py has some'
+    ),
     r'equal_time/run\.py': 'trains every network: tests/projects/test_equal_time.py',
     r'pretrain/run\.py': 'hours of training: in small in tests/projects/test_pretrain.py',
     r'pretrain/score_real\.py': 'downloaded data: made-up pairs in tests/projects/test_pretrain.py',
