@@ -82,6 +82,7 @@ def test_all_files(staged, maps, tmp_path):
         int((~unknown & (old == one)).sum()) for one in (1, 2)
     ]
     polygons = pyogrio.read_info(out / 'changes.gpkg', layer='changes')
+    assert polygons['layer_metadata']['STRETCH'] == 'none'
     assert polygons['features'] == found['polygons']['polygons'] > 100
     assert found['polygons']['area'] == changed.sum() * 100
     assert found['pixels'] == {
@@ -94,6 +95,7 @@ def test_all_files(staged, maps, tmp_path):
     assert {path.name for path in out.iterdir()} == {
         *(f'{name}.tif' for name in RASTERS),
         *(f'{name}.tif.aux.xml' for name in RASTERS[1:]),
+        *(f'{name}.qml' for name in RASTERS),
         *('areas.json', 'areas.csv', 'totals.csv', 'changes.gpkg'),
     }
     json.dumps(found)
@@ -113,7 +115,7 @@ def test_what_is_there_is_not_made_again(staged, tmp_path, monkeypatch):
     write_results(out, staged, GRID, CLASSES)
     renewed = {path.name for path in out.iterdir() if path.stat().st_mtime_ns != ages[path.name]}
     areas = {'areas.json', 'areas.csv', 'totals.csv'}
-    assert renewed == {'change.tif', 'change.tif.aux.xml', *areas}
+    assert renewed == {'change.tif', 'change.tif.aux.xml', 'change.qml', *areas}
 
 
 def test_other_settings_or_maps_make_all_anew(staged, maps, tmp_path):

@@ -16,6 +16,7 @@ from tfinet_mm.io.rasters import import_geo, open_raster
 from tfinet_mm.scenes.from_to import FromToAreas
 from tfinet_mm.scenes.grid import SceneGrid, apply_affine
 from tfinet_mm.scenes.result_rasters import ResultRaster, scene_rasters
+from tfinet_mm.scenes.styles import raster_style
 from tfinet_mm.scenes.totals import TOTALS_FILE
 from tfinet_mm.scenes.vectorize.polygons import AREA_FIELDS, LAYER, PolygonSummary, read_summary
 from tfinet_mm.scenes.write_results import AREAS_FILE, POLYGONS_FILE
@@ -27,7 +28,9 @@ SCENE_FILE = 'scene.json'
 
 def result_files(classes: ClassTable, polygons: bool) -> list[str]:
     """Return the names of the files that a finished scene has beside ``scene.json``."""
-    names = [f'{name}.tif' for name in scene_rasters(classes)]
+    rasters = scene_rasters(classes)
+    names = [f'{name}.tif' for name in rasters]
+    names += [f'{name}.qml' for name, raster in rasters.items() if raster_style(raster)]
     names += [AREAS_FILE, Path(AREAS_FILE).with_suffix('.csv').name, TOTALS_FILE]
     names += ['before.jpg', 'after.jpg']
     return sorted([*names, POLYGONS_FILE] if polygons else names)

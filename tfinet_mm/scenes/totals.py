@@ -77,8 +77,11 @@ def sentences(areas: FromToAreas, most: int = MOST_SENTENCES) -> list[str]:
     def shown(value: float) -> str:
         return f'{value:,.{0 if areas.unit == "pixels" else 2}f}'
 
+    def is_shown(value: float) -> bool:
+        return float(shown(abs(value)).replace(',', '')) > 0
+
     found = []
-    moved = sorted((row for row in rows if row['net']), key=lambda row: -abs(row['net']))
+    moved = sorted((row for row in rows if is_shown(row['net'])), key=lambda row: -abs(row['net']))
     for row in moved[:most]:
         name, share = row['name'], row['net_percent']
         if share is None:
@@ -91,7 +94,7 @@ def sentences(areas: FromToAreas, most: int = MOST_SENTENCES) -> list[str]:
             f'{start}: {shown(row["before"])} {areas.unit} before, {shown(row["after"])} '
             f'{areas.unit} after (lost {shown(row["lost"])}, gained {shown(row["gained"])}).'
         )
-    again = sorted((row for row in rows if row['same']), key=lambda row: -row['same'])
+    again = sorted((row for row in rows if is_shown(row['same'])), key=lambda row: -row['same'])
     found += [
         f'{shown(row["same"])} {areas.unit} of {row["name"]} changed and is {row["name"]} again; '
         'it is in no loss or gain.'

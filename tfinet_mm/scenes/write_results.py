@@ -23,7 +23,13 @@ from tfinet_mm.scenes.areas import PixelAreas
 from tfinet_mm.scenes.cog import write_cog
 from tfinet_mm.scenes.from_to import from_to_areas
 from tfinet_mm.scenes.grid import SceneGrid
-from tfinet_mm.scenes.result_rasters import CHANGE_NODATA, scene_rasters, transition_codes
+from tfinet_mm.scenes.result_rasters import (
+    CHANGE_NODATA,
+    ResultRaster,
+    scene_rasters,
+    transition_codes,
+)
+from tfinet_mm.scenes.styles import polygon_style, write_raster_style
 from tfinet_mm.scenes.totals import write_totals
 from tfinet_mm.scenes.vectorize.polygons import read_summary, write_polygons
 from tfinet_mm.structures import ClassTable
@@ -71,7 +77,7 @@ def write_results(
         min_area: See :func:`tfinet_mm.scenes.vectorize.polygons.write_polygons`.
         connectivity: See there.
         areas: Method of the areas, see :class:`tfinet_mm.scenes.areas.PixelAreas`.
-        tags: Metadata for all rasters.
+        tags: Metadata for all rasters and the layer of polygons.
         progress: Show a progress bar of files.
 
     Returns:
@@ -101,17 +107,12 @@ def write_results(
     transition = made['transition']
     tasks: dict[Path, Callable[[], Any]] = {
         out / f'{name}.tif': partial(
-            write_cog,
+            _write_raster,
             made[name],
             out / f'{name}.tif',
-            crs=grid.crs,
-            transform=grid.transform,
-            description=spec.description,
-            nodata=spec.nodata,
-            colours=spec.colours,
-            class_names=spec.class_names,
-            tags={**(tags or {}), **_own_tags(threshold)},
-            resampling=spec.resampling,
+            spec,
+            grid,
+            {**(tags or {}), **_own_tags(threshold)},
         )
         for name, spec in specs.items()
     }
@@ -130,6 +131,8 @@ def write_results(
             pixel_areas=pixel_areas,
             min_area=min_area,
             connectivity=connectivity,
+            metadata=tags,
+            style=partial(polygon_style, classes),
         )
     else:
         (out / POLYGONS_FILE).unlink(missing_ok=True)
@@ -151,6 +154,25 @@ def write_results(
         ),
         area_method=pixel_areas.method,
         polygons=asdict(read_summary(out / POLYGONS_FILE)) if polygons else None,
+    )
+
+
+def _write_raster(
+    source: Path, target: Path, spec: ResultRaster, grid: SceneGrid, tags: Mapping[str, str]
+) -> None:
+    # Before the raster, whose presence means that both are complete.
+    write_raster_style(spec, target)
+    write_cog(
+        source,
+        target,
+        crs=grid.crs,
+        transform=grid.transform,
+        description=spec.description,
+        nodata=spec.nodata,
+        colours=spec.colours,
+        class_names=spec.class_names,
+        tags=tags,
+        resampling=spec.resampling,
     )
 
 
