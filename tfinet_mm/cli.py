@@ -21,6 +21,7 @@ TOOLS = dict(
     score=('score_maps.py', 'score the maps of any program, or compare two methods'),
     assess=('assess.py', 'draw points to label, and estimate areas with intervals'),
     areas=('scene_areas.py', 'areas of a scene by class, within polygons too'),
+    stac=('stac_item.py', 'write a STAC item of a scene'),
     recipe=('recipe.py', 'run the SenseEarth recipe: train, pseudo-label, train again, test'),
     label=('pseudo_label.py', 'make pseudo labels of unchanged pixels'),
     export=('export_weights.py', 'write a file of weights from a checkpoint'),

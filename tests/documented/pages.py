@@ -28,6 +28,7 @@ PARSED_ONLY = {
         'several processes, or a cluster: tests/apis/test_command_jobs.py'
     ),
     r'assess(\.py)? estimate': 'labels of people: tests/tools/test_assess.py has some',
+    r'tfinet stac|stac_item\.py': ('a scene of the reader: tests/scenes/test_stac.py has one'),
     r'tfinet areas|scene_areas\.py': (
         'a scene and polygons of the reader: tests/tools/test_scene_areas.py has some'
     ),

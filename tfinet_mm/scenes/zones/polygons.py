@@ -182,9 +182,7 @@ def _place(
     """Return shapes in columns and rows of the grid, and the part of each outside of it."""
     shapely = import_geo('shapely', PURPOSE)
     pyproj = import_geo('pyproj', PURPOSE)
-    # The sides come from left to right and from the first row to the last.
-    sides = (np.split(one, 4) for one in grid.outline())
-    x, y = (np.concatenate([*one[:2], one[2][::-1], one[3][::-1]]) for one in sides)
+    x, y = grid.ring()
     forward = None
     if source is not None:
         target = pyproj.CRS.from_wkt(grid.crs.to_wkt())
