@@ -98,8 +98,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def describe(one: ZoneAreas) -> str:
     """Return the areas of a zone as text."""
-    parts = [f'{one.outside:.1%} outside of the scene'] if one.outside else []
-    parts += [f'{one.unseen:.1%} not seen'] if one.areas.nodata else []
+    parts = [f'{100 * one.outside:.1f} % outside of the scene'] if one.outside else []
+    parts += [f'{100 * one.unseen:.1f} % not seen'] if one.areas.nodata else []
     changed = one.areas.totals()['changed'][0]
     known = changed + one.areas.unchanged
     digits = 0 if one.areas.unit == 'pixels' else 2

@@ -29,7 +29,7 @@ def test_tool(scene, load_tool, tmp_path, capsys):
     assert 'Mühldorf: changed 0.04 of 0.09 ha' in printed
     assert '50.0 % of water was lost on balance: 0.09 ha before, 0.04 ha after' in printed
     # Of 1600 m2, 200 outside; of the rest 1000 without data.
-    assert 'b: 12.5% outside of the scene, 71.4% not seen, changed 0.00 of 0.04 ha' in printed
+    assert 'b: 12.5 % outside of the scene, 71.4 % not seen, changed 0.00 of 0.04 ha' in printed
     assert 'Outside of the scene: far' in printed
     folder = scene / 'zones' / 'aoi'
     values = json.loads((folder / 'zone_areas.json').read_text(encoding='utf-8'))
