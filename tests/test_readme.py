@@ -180,6 +180,8 @@ def test_tools_take_the_options_shown(page, line):
     sources = [tool, engine / 'options.py', engine / 'precision.py', command]
     if tool.name == 'predict.py':
         sources += sorted((ROOT / 'tfinet_mm' / 'apis').glob('command*.py'))
+    if tool.name in ('predict.py', 'recipe.py'):
+        sources.append(ROOT / 'tfinet_mm' / 'utils' / 'snakemake.py')
     source = ''.join(path.read_text(encoding='utf-8') for path in sources)
     known = re.findall(r"'(--[\w-]+)'", source)
     assert shown <= set(known), f'{page}: {line}'

@@ -56,7 +56,7 @@ def test_two_rasters_to_maps_polygons_and_areas(member, raster, tmp_path, capsys
     np.testing.assert_array_equal(read(folder, 'change'), read(folder, 'change_prob') >= 0.5)
     for name in ('land_cover_from', 'land_cover_to'):
         assert (read(folder, name) == getattr(expected, name)).mean() > 0.999
-    for name in ('changes.gpkg', 'areas.json', 'areas.csv', 'before.jpg', 'after.jpg'):
+    for name in ('changes.gpkg', 'areas.json', 'totals.csv', 'before.jpg', 'after.jpg'):
         assert (folder / name).is_file()
     assert cv2.imread(str(folder / 'before.jpg')).shape == (60, 80, 3)
     assert not (folder / '.staging').exists()
@@ -216,7 +216,7 @@ def test_a_folder_of_scenes_and_pictures(member, raster, image, saved, tmp_path,
     other = tmp_path / 'other'
     main([*call[:-1], str(other), '--window', '32', '--workers', '3'])
     assert files_of(other) == files_of(out)
-    assert len(files_of(out)) == 2 * 9
+    assert len(files_of(out)) == 2 * 10
 
 
 def test_clouds_are_not_seen(member, raster, tmp_path, capsys):

@@ -33,6 +33,10 @@ PARSED_ONLY = {
     r'tfinet mosaic': 'tiles of the reader: tests/scenes/test_mosaic.py has some',
     r'predict\.py .*https://': 'a server: tests/scenes/test_places.py has one of its own',
     r'assess(\.py)? estimate': 'labels of people: tests/tools/test_assess.py has some',
+    r'tfinet stac|stac_item\.py': ('a scene of the reader: tests/scenes/test_stac.py has one'),
+    r'tfinet areas|scene_areas\.py': (
+        'a scene and polygons of the reader: tests/tools/test_scene_areas.py has some'
+    ),
     r'equal_time/run\.py': 'trains every network: tests/projects/test_equal_time.py',
     r'pretrain/run\.py': 'hours of training: in small in tests/projects/test_pretrain.py',
     r'pretrain/score_real\.py': 'downloaded data: made-up pairs in tests/projects/test_pretrain.py',

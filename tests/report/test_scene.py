@@ -64,6 +64,19 @@ def block(text, name):
     return json.loads(re.search(rf'id="{name}">(.*?)</script>', text, re.DOTALL)[1])
 
 
+def test_classes_before_and_after(scene, table):
+    text = write_report(scene()[0]).read_text(encoding='utf-8')
+    section = re.search(r'<section id="totals".*?</section>', text, re.DOTALL)[0]
+    first, _, third = table.land_cover
+    # 57 ha with data: 56.5 of the first class, of which 2 became the third, and 0.5 to the first.
+    assert f'<li>2.7 % of {first} was lost on balance: 56.50 ha before, 55.00 ha' in section
+    assert f'<li>{third} is new: 0.00 ha before, 2.00 ha after' in section
+    row = re.search(rf'<span>{first}</span>.*?</tr>', section, re.DOTALL)[0]
+    cells = re.findall(r'<td class="num">(.*?)</td>', row)
+    assert cells[:5] == ['56.50', '55.00', '2.00', '0.50', '\N{MINUS SIGN}1.50']
+    assert '<a href="#totals">' in text
+
+
 def test_areas_polygons_and_maps(scene):
     out, prob = scene()
     text = write_report(out).read_text(encoding='utf-8')

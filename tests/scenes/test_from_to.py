@@ -9,6 +9,7 @@ from tfinet_mm.io.rasters import raw_writer
 from tfinet_mm.scenes.areas import PixelAreas
 from tfinet_mm.scenes.from_to import FromToAreas, from_to_areas
 from tfinet_mm.scenes.grid import SceneGrid
+from tfinet_mm.scenes.totals import sentences, write_totals
 
 pytest.importorskip('rasterio')
 pytest.importorskip('pyproj')
@@ -21,12 +22,14 @@ UTM = CRS.from_epsg(32633)
 
 @pytest.fixture
 def add_up(tmp_path):
-    def add_up(codes, place, crs, nodata=255, **options):
-        path = tmp_path / 'transition.img'
-        with raw_writer(path, codes.dtype.name, *codes.shape) as write:
-            write(codes)
+    def add_up(codes, place, crs, nodata=255, cover=None, **options):
+        paths = tmp_path / 'transition.img', tmp_path / 'land_cover_from.img'
+        cover = np.ones(codes.shape, np.uint8) if cover is None else cover
+        for path, values in zip(paths, (codes, cover), strict=True):
+            with raw_writer(path, values.dtype.name, *values.shape) as write:
+                write(values)
         grid = SceneGrid(crs, place, codes.shape[1], codes.shape[0])
-        return from_to_areas(path, CLASSES, nodata, PixelAreas(grid), **options)
+        return from_to_areas(*paths, CLASSES, nodata, PixelAreas(grid), **options)
 
     return add_up
 
@@ -80,6 +83,35 @@ def test_lost_and_gained(add_up):
     }  # fmt: skip
 
 
+def test_classes_on_both_dates(add_up, tmp_path):
+    """Of 4 ha of water 1 became tree, of 3 ha of tree 1 is tree again; town is new."""
+    codes = np.array([[0, 0, 0, 2, 0, 5, 6, 255]], np.uint8)
+    cover = np.array([[1, 1, 1, 1, 2, 2, 2, 0]], np.uint8)
+    found = add_up(codes, north_up(100, 500_000, 5_000_000), UTM, cover=cover)
+    water, tree, town = found.by_class()
+    keys = 'before', 'after', 'lost', 'gained', 'net', 'same', 'before_pixels', 'net_percent'
+    assert [water[key] for key in keys] == [4, 3, 1, 0, -1, 0, 4, -25]
+    assert [tree[key] for key in keys] == [3, 3, 1, 1, 0, 1, 3, 0]
+    assert [town[key] for key in keys] == [0, 1, 0, 1, 1, 0, 0, None]
+    assert FromToAreas.from_json(found.as_json()).by_class() == found.by_class()
+    assert sentences(found) == [
+        '25.0 % of water was lost on balance: 4.00 ha before, 3.00 ha after (lost 1.00, gained '
+        '0.00).',
+        'town is new: 0.00 ha before, 1.00 ha after (lost 0.00, gained 1.00).',
+        '1.00 ha of tree changed and is tree again; it is in no loss or gain.',
+    ]
+    write_totals(found, tmp_path)
+    with (tmp_path / 'totals.csv').open(newline='', encoding='utf-8') as file:
+        rows = list(csv.DictReader(file))
+    assert [row['class'] for row in rows] == list(CLASSES)
+    assert (rows[0]['before_hectares'], rows[0]['after_pixels']) == ('4.0', '3')
+    assert (rows[0]['net_percent'], rows[2]['net_percent']) == ('-25.0', '')
+    # A scene of an earlier version has no area of unchanged classes.
+    older = {k: v for k, v in found.as_json().items() if not k.startswith('unchanged_classes')}
+    assert sentences(FromToAreas.from_json(older)) == []
+    assert 'before' not in FromToAreas.from_json(older).by_class()[0]
+
+
 def test_files(add_up, tmp_path):
     codes = np.array([[2, 2, 6, 0, 255]], np.uint8)
     found = add_up(codes, north_up(10, 500_000, 5_000_000), UTM)
@@ -127,6 +159,9 @@ def test_errors(add_up, tmp_path):
         add_up(np.array([[11, 0]], np.uint8), place, UTM)
     with pytest.raises(SceneError, match='holds the code 10, expected 0 to 9 for 3 classes'):
         add_up(np.array([[10, 0]], np.uint8), place, UTM)
+    with pytest.raises(SceneError, match=r'land_cover_from.img holds the code 4, expected 0 to 3'):
+        add_up(np.zeros((1, 2), np.uint8), place, UTM, cover=np.array([[4, 0]], np.uint8))
     wrong = PixelAreas(SceneGrid(UTM, place, 3, 3))
+    paths = tmp_path / 'transition.img', tmp_path / 'land_cover_from.img'
     with pytest.raises(SceneError, match=r"2 x 1 pixels, the scene's grid 3 x 3"):
-        from_to_areas(tmp_path / 'transition.img', CLASSES, 255, wrong)
+        from_to_areas(*paths, CLASSES, 255, wrong)

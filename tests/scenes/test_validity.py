@@ -102,7 +102,7 @@ def test_every_reason_ends_in_one_map_and_in_the_areas(made, network, tmp_path):
     quality = results.scene['after']['quality']
     assert quality['file'].endswith('qa.tif')
     assert quality['bad_values'] == 'bit0 bit1 bit2 bit3 bit4'
-    assert 'bit4' in rasterio.open(out / 'change.tif').tags()['AFTER']
+    assert 'bit4' in rasterio.open(out / 'change.tif').tags()['TFINET_AFTER']
     said = results.areas().describe_not_seen()
     assert said == (
         '5.64 ha (23.5 %): no data before 2.40, bad quality before 2.40, no data after 0.80, '

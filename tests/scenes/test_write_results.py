@@ -79,7 +79,12 @@ def test_all_files(staged, maps, tmp_path):
         [int((codes == 1).sum()), int((codes == 2).sum())],
         [int((codes == 3).sum()), int((codes == 4).sum())],
     ]
+    # Unchanged pixels count by their class before.
+    assert [one['before_pixels'] for one in areas['by_class']] == [
+        int((~unknown & (old == one)).sum()) for one in (1, 2)
+    ]
     polygons = pyogrio.read_info(out / 'changes.gpkg', layer='changes')
+    assert polygons['layer_metadata']['STRETCH'] == 'none'
     assert polygons['features'] == found['polygons']['polygons'] > 100
     assert found['polygons']['area'] == changed.sum() * 100
     assert found['pixels'] == {
@@ -92,7 +97,8 @@ def test_all_files(staged, maps, tmp_path):
     assert {path.name for path in out.iterdir()} == {
         *(f'{name}.tif' for name in RASTERS),
         *(f'{name}.tif.aux.xml' for name in RASTERS[1:]),
-        *('areas.json', 'areas.csv', 'changes.gpkg'),
+        *(f'{name}.qml' for name in RASTERS),
+        *('areas.json', 'areas.csv', 'totals.csv', 'changes.gpkg'),
     }
     json.dumps(found)
 
@@ -110,7 +116,8 @@ def test_what_is_there_is_not_made_again(staged, tmp_path, monkeypatch):
         (out / name).unlink()
     write_results(out, staged, GRID, CLASSES)
     renewed = {path.name for path in out.iterdir() if path.stat().st_mtime_ns != ages[path.name]}
-    assert renewed == {'change.tif', 'change.tif.aux.xml', 'areas.json', 'areas.csv'}
+    areas = {'areas.json', 'areas.csv', 'totals.csv'}
+    assert renewed == {'change.tif', 'change.tif.aux.xml', 'change.qml', *areas}
 
 
 def test_other_settings_or_maps_make_all_anew(staged, maps, tmp_path):

@@ -8,20 +8,23 @@ from pathlib import Path
 import numpy as np
 
 from tfinet_mm.scenes.from_to import FromToAreas
+from tfinet_mm.scenes.totals import format_totals, sentences
 from tfinet_mm.scenes.write_results import AREAS_FILE
 
 MOST_ROWS = 8
 
 
 def area_table(folder: Path, most: int = MOST_ROWS) -> str:
-    """Return the areas of a finished scene as text.
+    """Return the areas of a finished scene as text: transitions, classes, largest net changes.
 
     Args:
         folder: The scene's folder.
         most: Number of transitions to show, those of the largest areas.
     """
     areas = FromToAreas.from_json(json.loads((folder / AREAS_FILE).read_text(encoding='utf-8')))
-    return format_areas(areas, most)
+    parts = [format_areas(areas, most), format_totals(areas)]
+    parts.append('\n'.join(f'  {line}' for line in sentences(areas)))
+    return '\n\n'.join(part for part in parts if part)
 
 
 def format_areas(areas: FromToAreas, most: int = MOST_ROWS) -> str:

@@ -107,6 +107,7 @@ def save_report(
         pairs=pairs,
         shared=_shared(data, pairs, groups),
         rows=list(_rows(data, list(chosen))),
+        totalled=[one for one in data.summaries if one.classes],
         assessed=[one for one in data.summaries if one.assessment],
         scored=any(one.scores is not None for one in data.summaries),
         headline=_headline((data.scores or {}).get('scores', {})),

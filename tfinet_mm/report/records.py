@@ -34,6 +34,9 @@ class PairSummary:
         unit: Unit of the areas, ``'px'`` or ``'ha'``.
         assessment: Areas and accuracies from labelled points, the content of the scene's
             ``assessment/estimate.json``.
+        classes: Rows of :meth:`tfinet_mm.scenes.from_to.FromToAreas.by_class`, for a scene that
+            has areas of its unchanged classes.
+        sentences: The largest net changes of classes in words.
         scores: Scores of this pair, in percent, if it is annotated; see
             :func:`~tfinet_mm.report.statistics.pair_scores`.
         registration: Sentences about the shift between the dates, where it was measured.
@@ -51,6 +54,8 @@ class PairSummary:
     scores: Mapping[str, float] | None = None
     unit: str = PIXELS
     assessment: Mapping[str, Any] | None = None
+    classes: Sequence[Mapping[str, Any]] = ()
+    sentences: Sequence[str] = ()
     registration: str = ''
     not_seen: str = ''
 

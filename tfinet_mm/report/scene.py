@@ -25,6 +25,7 @@ from tfinet_mm.report.statistics import BINS, count_probabilities
 from tfinet_mm.scenes.assessment.estimate import read_estimate
 from tfinet_mm.scenes.result_rasters import from_and_to
 from tfinet_mm.scenes.results import SceneResults
+from tfinet_mm.scenes.totals import sentences
 from tfinet_mm.structures import ClassTable
 
 SQUARE_METRES_A_HECTARE = 10_000
@@ -65,6 +66,8 @@ def scene_summary(folder: Path, name: str, table: ClassTable) -> PairSummary:
         histogram=histogram,
         unit=HECTARES if areas.unit == 'ha' else PIXELS,
         assessment=_assessment(folder),
+        classes=() if areas.unchanged_classes is None else areas.by_class(),
+        sentences=sentences(areas),
         registration=_registration(results.scene.get('registration')),
         not_seen=f'Not seen: {areas.describe_not_seen()}' if areas.not_seen_pixels else '',
     )

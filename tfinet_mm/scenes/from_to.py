@@ -21,6 +21,7 @@ from tfinet_mm.io.rasters import (
     row_blocks,
 )
 from tfinet_mm.scenes.areas import PixelAreas
+from tfinet_mm.scenes.cells import cell_numbers
 from tfinet_mm.scenes.validity import CODES, REASONS, STATES, UNKNOWN, codes_of
 from tfinet_mm.utils.files import whole_file
 
@@ -48,6 +49,9 @@ class FromToAreas:
         reasons: Area and pixels of it by reason, with the names of
             :data:`tfinet_mm.scenes.validity.REASONS`; a pixel may have one on each date. Empty
             where they are unknown.
+        unchanged_classes: (K,) float64: the unchanged area of each class, by the land cover
+            before; None in scenes of earlier versions, which did not store it.
+        unchanged_classes_pixels: The same in pixels, int64.
     """
 
     classes: tuple[str, ...]
@@ -61,27 +65,46 @@ class FromToAreas:
     not_seen: float
     not_seen_pixels: int
     reasons: dict[str, tuple[float, int]] = field(default_factory=dict)
+    unchanged_classes: np.ndarray | None = None
+    unchanged_classes_pixels: np.ndarray | None = None
 
     def by_class(self) -> list[dict[str, Any]]:
-        """Return for each class the area lost to others, gained from others, and the net gain.
+        """Return for each class its area on both dates, and its losses and gains.
+
+        An unchanged pixel has the land cover before on both dates, so that ``after`` is
+        ``before`` plus ``net``, whatever the land cover after says where nothing changed.
 
         Returns:
-            Dictionaries with the keys ``name``, ``lost``, ``gained``, ``net``, and the same in
-            pixels as ``lost_pixels``, ``gained_pixels``, ``net_pixels``.
+            Dictionaries with the keys ``name``; ``before`` and ``after``, the area on each date;
+            ``lost`` to other classes, ``gained`` from others, and ``net``, the gain less the
+            loss; ``same``, the area that changed but kept this class, such as a building in place
+            of another, which is in no loss or gain. With ``_pixels`` they are in pixels.
+            ``net_percent`` is ``net`` in percent of ``before``, or None where that is 0. Without
+            :attr:`unchanged_classes`, ``before``, ``after`` and ``net_percent`` are left out.
         """
         parts: dict[str, np.ndarray] = {}
-        for ending, matrix in (('', self.matrix), ('_pixels', self.pixels)):
-            moved = matrix - np.diag(np.diag(matrix))
-            lost, gained = moved.sum(1), moved.sum(0)
+        for ending, matrix, kept in (
+            ('', self.matrix, self.unchanged_classes),
+            ('_pixels', self.pixels, self.unchanged_classes_pixels),
+        ):
+            same = np.diag(matrix)
+            lost, gained = matrix.sum(1) - same, matrix.sum(0) - same
+            if kept is not None:
+                before = kept + matrix.sum(1)
+                parts |= {f'before{ending}': before, f'after{ending}': before + gained - lost}
             parts |= {
                 f'lost{ending}': lost,
                 f'gained{ending}': gained,
                 f'net{ending}': gained - lost,
+                f'same{ending}': same,
             }
-        return [
+        rows = [
             {'name': name} | {key: values[index].item() for key, values in parts.items()}
             for index, name in enumerate(self.classes)
         ]
+        for row in rows if 'before' in parts else ():
+            row['net_percent'] = 100 * row['net'] / row['before'] if row['before'] else None
+        return rows
 
     def totals(self) -> dict[str, tuple[float, int]]:
         """Return area and pixels that changed, that didn't, that aren't seen, and in total."""
@@ -131,6 +154,8 @@ class FromToAreas:
             from_to=self.matrix.tolist(),
             from_to_pixels=self.pixels.tolist(),
             by_class=self.by_class(),
+            unchanged_classes=_listed(self.unchanged_classes),
+            unchanged_classes_pixels=_listed(self.unchanged_classes_pixels),
             **{name: dict(area=area, pixels=n) for name, (area, n) in self.totals().items()},
         )
         values['not_seen'] |= dict(
@@ -146,7 +171,10 @@ class FromToAreas:
         Raises:
             KeyError: A part is missing.
         """
+        kept = values.get('unchanged_classes'), values.get('unchanged_classes_pixels')
         return cls(
+            unchanged_classes=None if kept[0] is None else np.array(kept[0], np.float64),
+            unchanged_classes_pixels=None if kept[1] is None else np.array(kept[1], np.int64),
             classes=tuple(values['classes']),
             matrix=np.array(values['from_to'], np.float64),
             pixels=np.array(values['from_to_pixels'], np.int64),
@@ -201,8 +229,13 @@ def _label(reason: str) -> str:
     return f'{STATES[state]} {date}'
 
 
+def _listed(values: np.ndarray | None) -> list[float] | None:
+    return None if values is None else values.tolist()
+
+
 def from_to_areas(
     transition: PathLike,
+    land_cover_from: PathLike,
     classes: tuple[str, ...],
     nodata: int,
     pixel_areas: PixelAreas,
@@ -213,6 +246,7 @@ def from_to_areas(
 
     Args:
         transition: Raster of :func:`tfinet_mm.scenes.result_rasters.transition_codes`.
+        land_cover_from: Raster of the land cover before, 1..K, of the same size.
         classes: The K land-cover classes.
         nodata: Code of pixels without data.
         pixel_areas: Areas of the pixels of its grid.
@@ -221,64 +255,105 @@ def from_to_areas(
 
     Raises:
         MissingExtraError: rasterio is not installed.
-        SceneError: The raster is not of the grid's size, or holds codes that these classes
-            don't have.
+        SceneError: A raster is not of the grid's size, or holds codes that these classes don't
+            have.
     """
     grid = pixel_areas.grid
-    most = len(classes) ** 2
-    counts = np.zeros(most + 2, np.int64)
-    sums = np.zeros(most + 2)
-    why_counts, why_sums = np.zeros(CODES, np.int64), np.zeros(CODES)
+    number = len(classes)
+    length = number + number**2 + 1
+    counts, why_counts = np.zeros(length, np.int64), np.zeros(CODES, np.int64)
+    sums, why_sums = np.zeros(length), np.zeros(CODES)
     with ExitStack() as files:
-        raster = files.enter_context(open_raster(transition))
+        raster, covers = (
+            files.enter_context(open_raster(path)) for path in (transition, land_cover_from)
+        )
         check_same_size(transition, raster, grid.height, grid.width)
+        check_same_size(land_cover_from, covers, grid.height, grid.width)
         why_raster = None if valid is None else files.enter_context(open_raster(valid))
         if valid is not None:
             check_same_size(valid, why_raster, grid.height, grid.width)
         for top, rows in row_blocks(grid.height, grid.width, block_pixels):
-            codes = read_rows(raster, top, rows).astype(np.intp)
-            unknown = codes == nodata
-            largest = codes.max(initial=0, where=~unknown)
-            if largest > most:
-                raise SceneError(
-                    f'{transition} holds the code {largest}, expected 0 to {most} for '
-                    f'{len(classes)} classes, or {nodata}; give the classes it was made with'
-                )
-            codes[unknown] = most + 1
-            counts += np.bincount(codes.ravel(), minlength=most + 2)
-            why = None
+            codes, cover = read_rows(raster, top, rows), read_rows(covers, top, rows)
+            _check_codes(transition, codes, number**2, number, nodata)
+            _check_codes(land_cover_from, cover, number, number, None)
+            cells = cell_numbers(codes, cover, number, nodata)
+            counts += np.bincount(cells.ravel(), minlength=length)
+            unknown, why = codes == nodata, None
             if why_raster is not None and unknown.any():
                 why = read_rows(why_raster, top, rows)[unknown]
                 why_counts += np.bincount(why, minlength=CODES)
             if pixel_areas.constant is None:
                 area = np.broadcast_to(pixel_areas.rows(top, rows), codes.shape)
-                sums += np.bincount(codes.ravel(), area.ravel(), minlength=most + 2)
+                sums += np.bincount(cells.ravel(), area.ravel(), minlength=length)
                 if why is not None:
                     why_sums += np.bincount(why, area[unknown], minlength=CODES)
     if pixel_areas.constant is not None:
         sums += counts * pixel_areas.constant
         why_sums += why_counts * pixel_areas.constant
-    pixels = pixel_areas.method == 'pixels'
-    if not pixels:
-        sums /= SQUARE_METRES_A_HECTARE
+    if pixel_areas.method != 'pixels':
         why_sums /= SQUARE_METRES_A_HECTARE
     # Codes of unknown reasons say nothing.
     known = valid is not None and not why_counts[UNKNOWN]
     reasons = {name: codes_of(name) for name in (REASONS if known else ())}
-    square = len(classes), len(classes)
+    return areas_of_cells(
+        classes,
+        pixel_areas,
+        sums,
+        counts,
+        {
+            name: (float(why_sums[found].sum()), int(why_counts[found].sum()))
+            for name, found in reasons.items()
+        },
+    )
+
+
+def areas_of_cells(
+    classes: tuple[str, ...],
+    pixel_areas: PixelAreas,
+    sums: np.ndarray,
+    counts: np.ndarray,
+    reasons: dict[str, tuple[float, int]] | None = None,
+) -> FromToAreas:
+    """Return areas from sums over the pixels of each of the cells of a scene.
+
+    Args:
+        classes: The K land-cover classes.
+        pixel_areas: Areas of the pixels.
+        sums: Area of each number of :func:`tfinet_mm.scenes.cells.cell_numbers`, in square metres
+            or pixels, float64 (K + K K + 1,).
+        counts: Pixels of each, int64 of that shape.
+        reasons: See :class:`FromToAreas`; None where they are unknown.
+    """
+    pixels = pixel_areas.method == 'pixels'
+    number = len(classes)
+    if not pixels:
+        sums = sums / SQUARE_METRES_A_HECTARE
+    square = number, number
     return FromToAreas(
         classes=tuple(classes),
         unit='pixels' if pixels else 'ha',
         method=pixel_areas.method,
         distortion=pixel_areas.distortion,
-        matrix=sums[1:-1].reshape(square),
-        pixels=counts[1:-1].reshape(square),
-        unchanged=float(sums[0]),
-        unchanged_pixels=int(counts[0]),
+        matrix=sums[number:-1].reshape(square),
+        pixels=counts[number:-1].reshape(square),
+        unchanged=float(sums[:number].sum()),
+        unchanged_pixels=int(counts[:number].sum()),
         not_seen=float(sums[-1]),
         not_seen_pixels=int(counts[-1]),
-        reasons={
-            name: (float(why_sums[found].sum()), int(why_counts[found].sum()))
-            for name, found in reasons.items()
-        },
+        reasons=reasons or {},
+        unchanged_classes=sums[:number],
+        unchanged_classes_pixels=counts[:number],
     )
+
+
+def _check_codes(
+    path: PathLike, codes: np.ndarray, most: int, number: int, nodata: int | None
+) -> None:
+    """Refuse codes that the classes don't have."""
+    largest = codes.max(initial=0, where=True if nodata is None else codes != nodata)
+    if largest > most:
+        ending = '' if nodata is None else f', or {nodata}'
+        raise SceneError(
+            f'{path} holds the code {largest}, expected 0 to {most} for {number} classes{ending}; '
+            'give the classes it was made with'
+        )

@@ -74,6 +74,12 @@ class SceneGrid:
         rows = np.concatenate([low, along, high, along]) * self.height
         return apply_affine(self.transform, columns, rows)
 
+    def ring(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the points of :meth:`outline` in order around the grid, the first one last too."""
+        sides = (np.split(one, 4) for one in self.outline())
+        x, y = (np.concatenate([*one[:2], one[2][::-1], one[3][::-1]]) for one in sides)
+        return x, y
+
     def centre(self) -> tuple[float, float]:
         """Return the coordinates of its middle."""
         x, y = apply_affine(self.transform, self.width / 2, self.height / 2)

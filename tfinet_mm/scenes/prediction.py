@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -18,6 +17,7 @@ from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, import_rasterio
 from tfinet_mm.scenes.blending import WindowPlan
 from tfinet_mm.scenes.predictor import ScenePredictor
+from tfinet_mm.scenes.provenance import provenance, provenance_tags
 from tfinet_mm.scenes.quality import quality_sources
 from tfinet_mm.scenes.quicklook import write_quicklooks
 from tfinet_mm.scenes.reader import ScenePair, input_files
@@ -222,7 +222,10 @@ def predict_scene(
                     '--overwrite, or in another folder, when it is written'
                 )
             with open_pair() as pair:
-                made = _write_results(inferencer, pair, staging, out, output_settings, progress)
+                origin = provenance(settings, dict(before=before, after=after), output_settings)
+                made = _write_results(
+                    inferencer, pair, staging, out, output_settings, origin, progress
+                )
                 write_quicklooks(pair, out)
             if registration:
                 write_registration(out / REGISTRATION_FILE, registered.layers())
@@ -234,6 +237,7 @@ def predict_scene(
                 settings=settings | output_settings,
                 **{key: settings[key] for key in ('before', 'after', 'grid')},
                 software=f'tfinet_mm {__version__}',
+                provenance=origin,
                 resumed_rows=len(plan.tops) - len(missing),
                 seconds_predicting=predicted,
                 seconds=time.monotonic() - started,
@@ -350,17 +354,17 @@ def _write_results(
     staging: Staging,
     out: Path,
     output_settings: Mapping[str, Any],
+    origin: Mapping[str, Any],
     progress: bool,
 ) -> dict[str, Any]:
     """Make rasters, polygons and areas of the staged maps."""
-    read = {date.upper(): json.dumps(found) for date, found in pair.metadata().items()}
     return write_results(
         out,
         {name: staging.path(name) for name in STAGED},
         pair.grid,
         inferencer.class_table,
         threshold=inferencer.settings['threshold'],
-        tags=read,
+        tags=provenance_tags(origin),
         progress=progress,
         polygons=output_settings['polygons'],
         min_area=output_settings['min_area'],

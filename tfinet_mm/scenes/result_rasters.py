@@ -72,10 +72,11 @@ def scene_rasters(classes: ClassTable) -> dict[str, ResultRaster]:
             f'expected a table of 1 to 255 land-cover classes beside unchanged, got {number}'
         )
     small = number**2 <= MOST_BYTE_TRANSITIONS
+    numbers = range(1, number + 1)
     changes = [
-        (f'{old} to {new}', _mixed(old_colour, new_colour))
-        for old, old_colour in zip(classes.land_cover, classes.palette[1:], strict=True)
-        for new, new_colour in zip(classes.land_cover, classes.palette[1:], strict=True)
+        (f'{classes.names[old]} to {classes.names[new]}', transition_colour(classes, old, new))
+        for old in numbers
+        for new in numbers
     ]
     cover_names = ('no data', *classes.land_cover)
     cover_colours = ((0, 0, 0), *classes.palette[1:])
@@ -120,9 +121,11 @@ def scene_rasters(classes: ClassTable) -> dict[str, ResultRaster]:
     return {raster.name: raster for raster in rasters}
 
 
-def _mixed(old: Colour, new: Colour) -> Colour:
+def transition_colour(classes: ClassTable, old: int, new: int) -> Colour:
+    """Return the RGB colour of a transition, a mixture of those of its classes 1..K."""
     red, green, blue = (
-        round((1 - NEW_COVER_PART) * a + NEW_COVER_PART * b) for a, b in zip(old, new, strict=True)
+        round((1 - NEW_COVER_PART) * a + NEW_COVER_PART * b)
+        for a, b in zip(classes.palette[old], classes.palette[new], strict=True)
     )
     return red, green, blue
 

@@ -23,7 +23,14 @@ from tfinet_mm.scenes.areas import PixelAreas
 from tfinet_mm.scenes.cog import write_cog
 from tfinet_mm.scenes.from_to import from_to_areas
 from tfinet_mm.scenes.grid import SceneGrid
-from tfinet_mm.scenes.result_rasters import CHANGE_NODATA, scene_rasters, transition_codes
+from tfinet_mm.scenes.result_rasters import (
+    CHANGE_NODATA,
+    ResultRaster,
+    scene_rasters,
+    transition_codes,
+)
+from tfinet_mm.scenes.styles import polygon_style, write_raster_style
+from tfinet_mm.scenes.totals import write_totals
 from tfinet_mm.scenes.validity import BOTH_SEEN, UNKNOWN
 from tfinet_mm.scenes.vectorize.polygons import read_summary, write_polygons
 from tfinet_mm.structures import ClassTable
@@ -73,7 +80,7 @@ def write_results(
         min_area: See :func:`tfinet_mm.scenes.vectorize.polygons.write_polygons`.
         connectivity: See there.
         areas: Method of the areas, see :class:`tfinet_mm.scenes.areas.PixelAreas`.
-        tags: Metadata for all rasters.
+        tags: Metadata for all rasters and the layer of polygons.
         progress: Show a progress bar of files.
 
     Returns:
@@ -104,24 +111,26 @@ def write_results(
     transition = made['transition']
     tasks: dict[Path, Callable[[], Any]] = {
         out / f'{name}.tif': partial(
-            write_cog,
+            _write_raster,
             made[name],
             out / f'{name}.tif',
-            crs=grid.crs,
-            transform=grid.transform,
-            description=spec.description,
-            nodata=spec.nodata,
-            colours=spec.colours,
-            class_names=spec.class_names,
-            tags={**(tags or {}), **_own_tags(threshold)},
-            resampling=spec.resampling,
+            spec,
+            grid,
+            {**(tags or {}), **_own_tags(threshold)},
         )
         for name, spec in specs.items()
     }
     unknown = int(specs['transition'].nodata)
-    tasks[out / AREAS_FILE] = lambda: from_to_areas(
-        transition, classes.land_cover, unknown, pixel_areas, valid=made[VALID]
-    ).write(out)
+    tasks[out / AREAS_FILE] = partial(
+        _write_areas,
+        out,
+        transition,
+        made['land_cover_from'],
+        classes,
+        unknown,
+        pixel_areas,
+        made[VALID],
+    )
     if polygons:
         tasks[out / POLYGONS_FILE] = partial(
             write_polygons,
@@ -133,6 +142,8 @@ def write_results(
             pixel_areas=pixel_areas,
             min_area=min_area,
             connectivity=connectivity,
+            metadata=tags,
+            style=partial(polygon_style, classes),
         )
     else:
         (out / POLYGONS_FILE).unlink(missing_ok=True)
@@ -155,6 +166,42 @@ def write_results(
         area_method=pixel_areas.method,
         polygons=asdict(read_summary(out / POLYGONS_FILE)) if polygons else None,
     )
+
+
+def _write_raster(
+    source: Path, target: Path, spec: ResultRaster, grid: SceneGrid, tags: Mapping[str, str]
+) -> None:
+    # Before the raster, whose presence means that both are complete.
+    write_raster_style(spec, target)
+    write_cog(
+        source,
+        target,
+        crs=grid.crs,
+        transform=grid.transform,
+        description=spec.description,
+        nodata=spec.nodata,
+        colours=spec.colours,
+        class_names=spec.class_names,
+        tags=tags,
+        resampling=spec.resampling,
+    )
+
+
+def _write_areas(
+    out: Path,
+    transition: Path,
+    land_cover_from: Path,
+    classes: ClassTable,
+    nodata: int,
+    pixel_areas: PixelAreas,
+    valid: Path,
+) -> None:
+    found = from_to_areas(
+        transition, land_cover_from, classes.land_cover, nodata, pixel_areas, valid=valid
+    )
+    # Before the file whose presence means that all of them are complete.
+    write_totals(found, out)
+    found.write(out)
 
 
 def _own_tags(threshold: float) -> dict[str, str]:

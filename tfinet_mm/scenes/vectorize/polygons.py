@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -30,6 +30,7 @@ from tfinet_mm.io.rasters import (
 from tfinet_mm.scenes.areas import PixelAreas
 from tfinet_mm.scenes.grid import apply_affine
 from tfinet_mm.scenes.result_rasters import from_and_to
+from tfinet_mm.scenes.styles import embed_style
 from tfinet_mm.scenes.vectorize.components import Block, Components
 from tfinet_mm.scenes.vectorize.outlines import (
     concatenate_edges,
@@ -41,6 +42,7 @@ from tfinet_mm.scenes.vectorize.outlines import (
 from tfinet_mm.utils.files import naming_file, whole_file
 
 LAYER = 'changes'
+GEOMETRY = 'geom'
 # Metadata of the layer that holds the summary as JSON.
 SUMMARY = 'SUMMARY'
 AREA_FIELDS = {'m2': 'area_m2', 'pixels': 'area_px'}
@@ -87,6 +89,8 @@ def write_polygons(
     connectivity: int = 4,
     block_pixels: int = BLOCK_PIXELS,
     progress: Callable[[int], Any] | None = None,
+    metadata: Mapping[str, str] | None = None,
+    style: Callable[[Sequence[int]], str] | None = None,
 ) -> PolygonSummary:
     """Write a polygon for each region of one transition; the file appears once it is complete.
 
@@ -108,6 +112,8 @@ def write_polygons(
             gives multipolygons.
         block_pixels: Pixels of a block; of the result only the order of equal areas depends on it.
         progress: Function called with the number of rows after each block.
+        metadata: Metadata of the layer, besides the summary.
+        style: Function from the codes of the polygons to the layer's style for QGIS.
 
     Returns:
         Number and area of the polygons and of those left out, which the layer stores too.
@@ -159,7 +165,7 @@ def write_polygons(
             dropped=pending.dropped,
             dropped_area=pending.dropped_area,
         )
-        _write(target, grid.crs, shapes, found, classes, summary)
+        _write(target, grid.crs, shapes, found, classes, summary, metadata or {}, style)
     return summary
 
 
@@ -240,7 +246,10 @@ def _write(
     records: np.ndarray,
     classes: tuple[str, ...],
     summary: PolygonSummary,
+    metadata: Mapping[str, str],
+    style: Callable[[Sequence[int]], str] | None,
 ) -> None:
+    stored = {**metadata, SUMMARY: json.dumps(asdict(summary))}
     pyogrio = import_geo('pyogrio', 'Writing polygons')
     failures = _failures()
     fields = ['from', 'to', 'from_class', 'to_class', AREA_FIELDS[summary.unit], 'mean_prob']
@@ -272,12 +281,15 @@ def _write(
                 geometry_type='Polygon' if summary.connectivity == 4 else 'MultiPolygon',
                 crs=None if crs is None else crs.to_wkt(),
                 append=start > 0,
-                layer_metadata={SUMMARY: json.dumps(asdict(summary))} if start == 0 else None,
+                layer_metadata=stored if start == 0 else None,
+                layer_options=dict(geometry_name=GEOMETRY),
             )
         # GDAL may close a file that it couldn't write to without an error.
         found = pyogrio.read_info(partial, layer=LAYER, force_feature_count=True)['features']
         if found != len(records):
             raise OSError(f'{target} has {found} polygons, expected {len(records)}')
+        if style is not None:
+            embed_style(partial, LAYER, GEOMETRY, style(np.unique(records['code']).tolist()))
 
 
 def _failures() -> tuple[type[Exception], ...]:
