@@ -94,6 +94,18 @@ def test_areas_polygons_and_maps(scene):
     assert 'scene.bands' in text
 
 
+def test_the_shift_between_the_dates_is_told(scene):
+    out, _ = scene()
+    assert block(write_report(out).read_text(encoding='utf-8'), 'pair-0')['registration'] == ''
+    path = out / 'sub' / 'scene' / 'scene.json'
+    measured = dict(found=dict(text='after lies 2 px east'), aligned=dict(text='it lies 0 px'))
+    path.write_text(json.dumps(json.loads(path.read_text()) | dict(registration=measured)))
+    text = write_report(out).read_text(encoding='utf-8')
+    said = 'Registration: after lies 2 px east. Aligned: it lies 0 px.'
+    assert block(text, 'pair-0')['registration'] == said
+    assert f'id="pair-registration">{said}</p>' in text
+
+
 def test_a_reduced_scene_lists_few_polygons(scene):
     out, _ = scene()
     text = write_report(out, max_side=50, max_polygons=1).read_text(encoding='utf-8')

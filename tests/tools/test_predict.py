@@ -86,7 +86,7 @@ def test_killed_and_started_again(tiny, trained, scenes, environment, tools, run
     assert 'batch_size was 2, is 3' in refused
     run(tools / 'predict.py', *words, '--out', out)
     assert json.loads((out / '1' / 'scene.json').read_text())['resumed_rows'] == len(done)
-    assert len(contents(out)) == 8
+    assert len(contents(out)) == 9
     assert contents(out) == contents(tmp_path / 'whole')
 
 

@@ -29,8 +29,11 @@ from tfinet_mm.checkpoints.reading import trust_checkpoints
 from tfinet_mm.engine.launch import finish_launch, join_cpu_group, rank_device
 from tfinet_mm.errors import JobError
 from tfinet_mm.report import check_report, write_report
+from tfinet_mm.scenes.quality import quality_sources
+from tfinet_mm.scenes.reader import input_files
 from tfinet_mm.utils.command import run_command
 from tfinet_mm.utils.dist import is_first_rank, on_first_rank, one_rank_reads
+from tfinet_mm.utils.fingerprints import fingerprints, joined
 from tfinet_mm.utils.snakemake import check_snakemake
 
 
@@ -154,6 +157,10 @@ def _check_options(args: argparse.Namespace, kinds: set[str]) -> None:
             f'{", ".join(said)} is for scenes, and none of the pairs is georeferenced; with '
             '--input-type scene they count as scenes'
         )
+    if args.align and args.no_registration:
+        raise ValueError(
+            '--align needs the shift that --no-registration leaves out; give one of the two'
+        )
     if isinstance(args.bands, dict) and 'picture' in kinds:
         raise ValueError(
             'the bands of pictures are the same for both dates: --bands 3 2 1; for scenes '
@@ -191,6 +198,7 @@ def _inferencer(args: argparse.Namespace, kinds: set[str]) -> SCDInferencer:
         bands=bands,
         value_range=args.stretch if 'picture' in kinds else None,
         cfg_options=args.cfg_options,
+        align=args.align,
     )
 
 
@@ -200,18 +208,37 @@ def _settings(
     """Return everything that the results depend on."""
     images = dict(bands=inferencer.bands, value_range=inferencer.value_range)
     sections: dict[str, dict[str, Any]] = dict(
-        picture=images | dict(window=args.window, overlap=args.overlap),
+        picture=images | dict(window=args.window, overlap=args.overlap, align=args.align),
         scene=images
         | reading_options(args)
+        | _quality_settings(args)
         | dict(
             window=inferencer.window,
             overlap=inferencer.overlap if args.overlap is None else args.overlap,
             batch_size=inferencer.batch_size,
             min_area=args.min_area or 0.0,
             polygons=not args.no_polygons,
+            registration=not args.no_registration,
+            align=args.align,
         ),
     )
     return inferencer.settings | {kind: sections[kind] for kind in sorted(kinds)}
+
+
+def _quality_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the quality bands by content, and the bad values as text."""
+    if args.quality is None:
+        return {}
+    bad = args.bad_values
+    return dict(
+        quality={
+            name: joined(fingerprints(input_files(source.path))) | dict(band=source.band)
+            for name, source in quality_sources(args.quality).items()
+        },
+        bad_values={date: one.describe() for date, one in bad.items()}
+        if isinstance(bad, dict)
+        else bad and bad.describe(),
+    )
 
 
 def _predict_pictures(
@@ -243,6 +270,8 @@ def _predict_scene(
         progress=True,
         polygons=not args.no_polygons,
         min_area=args.min_area or 0.0,
+        registration=not args.no_registration,
+        align=args.align,
         **reading_options(args),
     )
 

@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,6 +17,8 @@ from tfinet_mm.checkpoints.shipped import DEFAULT, is_shipped
 from tfinet_mm.checkpoints.shipped import SUFFIX as WEIGHTS_SUFFIX
 from tfinet_mm.engine.options import add_launch_options
 from tfinet_mm.engine.precision import add_amp_option
+from tfinet_mm.errors import SceneError
+from tfinet_mm.scenes.bad_values import BadValues, read_bad_values
 from tfinet_mm.utils.command import add_config_options, add_traceback_option
 from tfinet_mm.utils.snakemake import add_executor_options
 
@@ -99,7 +102,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         vars(args).update(_read_words(args.words))
     except ValueError as error:
         parser.error(str(error))
-    for name, read in (('bands', read_bands), ('stretch', read_stretch), ('nodata', read_nodata)):
+    for name, read in READERS.items():
         try:
             value = getattr(args, name)
             setattr(args, name, None if value is None else read(value))
@@ -185,6 +188,11 @@ def _add_images(group: Any) -> None:
         'percentiles, or before=... after=...',
     )
     group.add_argument('--value-range', dest='stretch', nargs=2, help=argparse.SUPPRESS)
+    group.add_argument(
+        '--align',
+        action='store_true',
+        help='move after onto before by the shift that is measured between them',
+    )
 
 
 def _add_scenes(group: Any) -> None:
@@ -207,6 +215,19 @@ def _add_scenes(group: Any) -> None:
         nargs='+',
         metavar='VALUE',
         help="value of pixels without data, in place of the files' own; or before=... after=...",
+    )
+    group.add_argument(
+        '--quality',
+        nargs='+',
+        metavar='FILE',
+        help='quality band such as a map of clouds, FILE or FILE:BAND; or before=... after=...',
+    )
+    group.add_argument(
+        '--bad-values',
+        nargs='+',
+        metavar='WORD',
+        help='values of the quality band that count as bad: numbers, bits (bit3), scl '
+        '(Sentinel-2) or landsat-qa; or before=... after=...',
     )
     group.add_argument(
         '--resampling', metavar='NAME', help='resampling of a warped scene (default: bilinear)'
@@ -232,6 +253,11 @@ def _add_scenes(group: Any) -> None:
         help='smallest polygon in square metres (default: 0, all)',
     )
     group.add_argument('--no-polygons', action='store_true', help='write rasters and areas only')
+    group.add_argument(
+        '--no-registration',
+        action='store_true',
+        help='do not measure how far after lies from before',
+    )
 
 
 READING_SCENES = (
@@ -243,8 +269,10 @@ READING_SCENES = (
     'after_crs',
     'same_grid',
     'ignore_scale',
+    'quality',
+    'bad_values',
 )
-SCENE_OPTIONS = (*READING_SCENES, 'min_area', 'no_polygons')
+SCENE_OPTIONS = (*READING_SCENES, 'min_area', 'no_polygons', 'no_registration')
 """Options that pictures don't have."""
 READING_OPTIONS = ('bands', 'stretch', *READING_SCENES)
 """Options of :class:`~tfinet_mm.scenes.reader.ScenePair`."""
@@ -335,6 +363,56 @@ def read_nodata(words: Sequence[str]) -> float | dict[str, float]:
         raise ValueError(
             f'--nodata takes a number, or before=NUMBER after=NUMBER; got {" ".join(words)}'
         ) from None
+
+
+def read_quality(words: Sequence[str]) -> str | dict[str, str]:
+    """Read a file, or one for each date.
+
+    Raises:
+        ValueError: The words are neither.
+
+    Example:
+        >>> read_quality(['SCL.tif']), read_quality(['before=a=b.tif', 'after=qa.tif:2'])
+        ('SCL.tif', {'before': 'a=b.tif', 'after': 'qa.tif:2'})
+    """
+    with suppress(ValueError):
+        if dates := _by_date(words, str):
+            return dates
+    if len(words) == 1:
+        return words[0]
+    raise ValueError(f'--quality takes a file, or before=FILE after=FILE; got {" ".join(words)}')
+
+
+def read_bad(words: Sequence[str]) -> BadValues | dict[str, BadValues]:
+    """Read bad values, for both dates or for each.
+
+    Raises:
+        ValueError: The words are neither.
+
+    Example:
+        >>> read_bad(['before=3,8', 'after=bit2'])['after'].bits
+        4
+    """
+    try:
+        dates = _by_date(words, lambda text: read_bad_values(text.split(',')))
+        return read_bad_values(words) if dates is None else dates
+    except SceneError as error:
+        raise ValueError(str(error)) from None
+    except ValueError:
+        raise ValueError(
+            '--bad-values takes numbers, bits and short names, or for each date before=scl '
+            f"after=landsat-qa (several with ',': before=3,8); got {' '.join(words)}"
+        ) from None
+
+
+READERS: dict[str, Callable[[Sequence[str]], Any]] = dict(
+    bands=read_bands,
+    stretch=read_stretch,
+    nodata=read_nodata,
+    quality=read_quality,
+    bad_values=read_bad,
+)
+"""Functions that read options of several words."""
 
 
 def _stretch(words: Sequence[str]) -> Any:

@@ -14,6 +14,7 @@ import torch
 from mmengine.config import Config
 from mmseg.structures import SegDataSample
 
+from tfinet_mm.apis.aligned_pictures import align_pictures
 from tfinet_mm.apis.loading import (
     ConfigLike,
     build_model,
@@ -23,6 +24,7 @@ from tfinet_mm.apis.loading import (
     read_config,
     set_windows,
 )
+from tfinet_mm.apis.masked_arrays import fill_masked, valid_pixels, without_mask
 from tfinet_mm.apis.result import SCDResult
 from tfinet_mm.apis.views import Augmentation, find_augmentation
 from tfinet_mm.engine.testing import is_ensemble
@@ -85,6 +87,8 @@ class SCDInferencer:
         class_table: Names and colours of the classes; by default those of the
             checkpoint, or else of the config's data set.
         cfg_options: Values by dotted key that replace the config's.
+        align: Move each image after onto the one before by the shift that is measured
+            between them. For scenes, give it to :func:`~tfinet_mm.apis.predict_scene`.
 
     Attributes:
         model: The network.
@@ -123,6 +127,7 @@ class SCDInferencer:
         value_range: Sequence[float] | None = None,
         class_table: ClassTable | None = None,
         cfg_options: Mapping[str, Any] | None = None,
+        align: bool = False,
     ) -> None:
         """See the class."""
         if batch_size < 1:
@@ -151,6 +156,7 @@ class SCDInferencer:
         names = [type(transform).__name__ for transform in self._transforms]
         self.other_transforms = [name for name in names if name != 'PackPairInputs']
         self.batch_size = batch_size
+        self._align = align
         self.model.to(self.device)
         self._stepper: Any = self.model
         augmentation = find_augmentation(cfg, tta)
@@ -179,6 +185,7 @@ class SCDInferencer:
         Args:
             before: The image of the first date: a file, or an array (H, W, B) of
                 uint8 in RGB order, or of any type where a value range is stated.
+                Masked pixels of a masked array (``numpy.ma``) are not seen.
                 Or a list of these.
             after: The image of the second date, of the same size; or a list of as many.
 
@@ -293,16 +300,20 @@ class SCDInferencer:
         before, after = pair
         names = [_name(before, 'the image before'), _name(after, 'the image after')]
         images = [
-            self._loader.read(image, name)
+            self._loader.read(without_mask(image), name)
             for image, name in zip((before, after), names, strict=True)
         ]
         stem = os.path.splitext(os.path.basename(names[0]))[0]
         sample_id = 'pair' if isinstance(before, np.ndarray) else stem
         results = self._loader.combine(dict(img_path=names, sample_id=sample_id), images)
+        valid = valid_pixels((before, after), self._loader.bands, results['img'].shape[:2])
+        results['img'] = fill_masked(results['img'], valid)
+        if self._align:
+            results['img'] = align_pictures(results['img'], sample_id)
         shown = split_dates(results['img'])
         for transform in self._transforms:
             results = transform(results)
-        return _Loaded(results['inputs'], results['data_samples'], *shown, sample_id)
+        return _Loaded(results['inputs'], results['data_samples'], *shown, sample_id, valid)
 
     def _predict_batch(
         self, batch: Sequence[tuple[int, _Loaded]]
@@ -317,14 +328,17 @@ class SCDInferencer:
             yield (
                 index,
                 SCDResult(
-                    _map(sample, PRED_CHANGE_PROB).astype(np.float32),
-                    _map(sample, PRED_CHANGE) == 1,
-                    _map(sample, PRED_COVER_FROM).astype(np.uint8),
-                    _map(sample, PRED_COVER_TO).astype(np.uint8),
+                    np.where(loaded.valid, _map(sample, PRED_CHANGE_PROB), np.nan).astype(
+                        np.float32
+                    ),
+                    (_map(sample, PRED_CHANGE) == 1) & loaded.valid,
+                    _map(sample, PRED_COVER_FROM).astype(np.uint8) * loaded.valid,
+                    _map(sample, PRED_COVER_TO).astype(np.uint8) * loaded.valid,
                     self.class_table,
                     loaded.before,
                     loaded.after,
                     loaded.name,
+                    loaded.valid,
                 ),
             )
 
@@ -339,12 +353,14 @@ class _Loaded:
         before: np.ndarray,
         after: np.ndarray,
         name: str,
+        valid: np.ndarray,
     ) -> None:
         self.inputs = inputs
         self.sample = sample
         self.before = before
         self.after = after
         self.name = name
+        self.valid = valid
 
 
 def _map(sample: SegDataSample, field: str) -> np.ndarray:

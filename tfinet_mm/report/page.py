@@ -245,6 +245,8 @@ def _pair(
             shown=[width, height],
             scores=None if summary.scores is None else dict(summary.scores),
             areas=_areas(summary),
+            registration=summary.registration,
+            notSeen=summary.not_seen,
             **_maps(view, data),
             polygons=[
                 [one.before, one.after, round(one.area, 6), one.probability, list(one.box)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,10 +61,12 @@ def scene_summary(folder: Path, name: str, table: ClassTable) -> PairSummary:
         (width, height),
         areas.matrix,
         areas.unchanged,
-        areas.nodata,
+        areas.not_seen,
         histogram=histogram,
         unit=HECTARES if areas.unit == 'ha' else PIXELS,
         assessment=_assessment(folder),
+        registration=_registration(results.scene.get('registration')),
+        not_seen=f'Not seen: {areas.describe_not_seen()}' if areas.not_seen_pixels else '',
     )
 
 
@@ -74,6 +77,15 @@ def _assessment(folder: Path) -> dict[str, Any] | None:
     except AssessmentError as error:
         warnings.warn(f'left out of the report: {error}', stacklevel=2)
         return None
+
+
+def _registration(measured: Mapping[str, Any] | None) -> str:
+    """Return what ``scene.json`` says about the registration as text."""
+    if not measured:
+        return ''
+    said = f'Registration: {measured["found"]["text"]}.'
+    aligned = measured.get('aligned')
+    return f'{said} Aligned: {aligned["text"]}.' if aligned else said
 
 
 def scene_view(folder: Path, table: ClassTable, max_side: int, max_polygons: int) -> PairView:

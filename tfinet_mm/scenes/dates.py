@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from tfinet_mm.scenes.grid import (
     pixel_offset,
     warp_crs,
 )
+from tfinet_mm.scenes.quality import QualityBand
 from tfinet_mm.scenes.sources import (
     colour_table,
     expanded,
@@ -49,6 +51,7 @@ class SceneDate:
 
     Attributes:
         grid: Its pixels on the ground.
+        stored: The same as the file states it.
         placed_by: Name of the means that places it without a transform, such as control points,
             or None.
         tags: Scale and offset of each band that is read.
@@ -69,6 +72,7 @@ class SceneDate:
         known = self._raster.crs if crs is None else _crs(role, crs)
         raster = self._raster
         self.grid = SceneGrid(known or None, raster.transform, raster.width, raster.height)
+        self.stored = replace(self.grid, crs=raster.crs or None)
         check_grid(self.grid, self.name)
         if nodata is not None:
             nodata = _number(nodata, raster.dtypes, self.name)
@@ -149,8 +153,13 @@ class SceneDate:
             )
         return numbers
 
-    def stretch(self, wanted: Any, percentiles: tuple[float, float]) -> Stretch:
-        """Return the stretch that the option asks for."""
+    def stretch(
+        self,
+        wanted: Any,
+        percentiles: tuple[float, float],
+        quality: QualityBand | None = None,
+    ) -> Stretch:
+        """Return the stretch that the option asks for; pixels of bad quality count for none."""
         kinds = sorted({self._raster.dtypes[number - 1] for number in self.bands})
         if isinstance(wanted, Stretch):
             return wanted
@@ -169,7 +178,13 @@ class SceneDate:
                     'expected --stretch LOW HIGH or --stretch percentiles (from Python '
                     f"stretch=(low, high) or 'percentiles'), got {wanted!r}"
                 )
-            return percentile_stretch(*self._picture(), percentiles, self.name)
+            values, valid = self._picture()
+            if quality is not None:
+                small = self.grid.in_pixels(valid.shape[1], valid.shape[0])
+                clear = valid & ~quality.read(small, Window(0, 0, small.width, small.height))
+                # A band of bad quality everywhere still has a brightness.
+                valid = clear if clear.any() else valid
+            return percentile_stretch(values, valid, percentiles, self.name)
         return stated_stretch(wanted, len(self.bands), self.name)
 
     def constant_bands(self, target: SceneGrid) -> dict[int, float]:

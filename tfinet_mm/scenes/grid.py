@@ -367,7 +367,7 @@ def check_systems(before: SceneGrid, after: SceneGrid, names: tuple[str, str]) -
     """
     x, y = (np.array([value]) for value in after.centre())
     try:
-        _transform(after.crs, before.crs, x, y)
+        transform_points(after.crs, before.crs, x, y)
     except SceneError as error:
         raise SceneError(
             f'{names[0]} and {names[1]} have CRS between which coordinates can not be '
@@ -394,8 +394,8 @@ def check_warp(source: SceneGrid, target: SceneGrid, name: str) -> None:
         return
     columns, rows = _lattice(source)
     x, y = apply_affine(source.transform, columns, rows)
-    there = near_all(target, *_transform(source.crs, target.crs, x, y))
-    back = _transform(target.crs, warp_crs(source, target), *there)
+    there = near_all(target, *transform_points(source.crs, target.crs, x, y))
+    back = transform_points(target.crs, warp_crs(source, target), *there)
     with np.errstate(invalid='ignore'):
         landed = _is_inside(target, *there)
         lost = landed & ~_is_inside(source, *back, margin=1)
@@ -436,12 +436,12 @@ def inside_of(base: SceneGrid, other: SceneGrid) -> tuple[np.ndarray, np.ndarray
         return columns[:0], rows[:0]
     x, y = apply_affine(base.transform, columns, rows)
     with np.errstate(invalid='ignore'):
-        there = near_all(other, *_transform(base.crs, other.crs, x, y))
+        there = near_all(other, *transform_points(base.crs, other.crs, x, y))
         inside = _is_inside(other, *there)
     return columns[inside], rows[inside]
 
 
-def _transform(
+def transform_points(
     source: Any, target: Any, x: np.ndarray, y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Transform points; infinite where there is no answer."""
@@ -469,7 +469,7 @@ def moved(
     source: SceneGrid, target: SceneGrid, x: np.ndarray, y: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return points in the CRS of ``target``, without those that have no place there."""
-    x, y = _transform(source.crs, target.crs, x, y)
+    x, y = transform_points(source.crs, target.crs, x, y)
     finite = np.isfinite(x) & np.isfinite(y)
     return x[finite], y[finite]
 

@@ -19,8 +19,20 @@ from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, import_rasterio
 from tfinet_mm.scenes.blending import WindowPlan
 from tfinet_mm.scenes.predictor import ScenePredictor
+from tfinet_mm.scenes.quality import quality_sources
 from tfinet_mm.scenes.quicklook import write_quicklooks
 from tfinet_mm.scenes.reader import ScenePair, input_files
+from tfinet_mm.scenes.registering import (
+    SceneRegistration,
+    aligned_pair,
+    complete_registration,
+    tell_registration,
+)
+from tfinet_mm.scenes.registration_file import (
+    REGISTRATION_FILE,
+    check_registration_file,
+    write_registration,
+)
 from tfinet_mm.scenes.results import SCENE_FILE, is_finished, result_files
 from tfinet_mm.scenes.staging import STAGED, Staging, scene_manifest
 from tfinet_mm.scenes.streaming import WindowReader, needed_rows, predict_rows, share
@@ -50,6 +62,8 @@ def predict_scene(
     progress: bool = False,
     polygons: bool = True,
     min_area: float = 0.0,
+    registration: bool = True,
+    align: bool = False,
     **reading: Any,
 ) -> Path:
     """Predict two georeferenced rasters of any size, and write maps, polygons and areas.
@@ -74,6 +88,8 @@ def predict_scene(
         progress: Show a progress bar.
         polygons: Also write polygons of the changes.
         min_area: Least area of a polygon in square metres.
+        registration: Measure the shift between the dates, log it, and warn above a pixel.
+        align: Move ``after`` onto ``before`` by that shift.
         **reading: Options of :class:`~tfinet_mm.scenes.reader.ScenePair`. By
             default ``bands`` and ``stretch`` are the bands and the value range
             of the network's own pipeline, where it has them.
@@ -94,22 +110,33 @@ def predict_scene(
     out = Path(out)
     rank, world = get_dist_info()
     reading = _with_defaults(inferencer, reading)
+    inputs = dict(before=before, after=after)
+    inputs |= {name: one.path for name, one in quality_sources(reading.get('quality')).items()}
     options = _options(inferencer, window, overlap, batch_size)
-    output_settings: dict[str, Any] = dict(polygons=bool(polygons), min_area=float(min_area))
+    output_settings: dict[str, Any] = dict(
+        polygons=bool(polygons), min_area=float(min_area), registration=bool(registration)
+    )
     if not (min_area >= 0 and np.isfinite(min_area)):
         raise SceneError(f'min_area must be 0 square metres or more, got {min_area}')
+    if align and not registration:
+        raise SceneError(
+            'align=True (--align) needs the shift that registration=False (--no-registration) '
+            'leaves out; give one of the two'
+        )
     rasterio = import_rasterio(before)
+    if registration:
+        check_registration_file()
 
     def prepare() -> _Prepared | None:
-        with ScenePair(before, after, **reading) as pair:
+        with aligned_pair(before, after, reading, align) as (pair, registered):
             _check_network(inferencer, pair)
             staging = Staging(out / STAGING_FOLDER, pair.grid.width, pair.grid.height)
             for manifest in (run, staging.manifest):
                 manifest.recall()
-            settings = _settings(inferencer, options, pair, before, after)
+            settings = _settings(inferencer, options, pair, inputs)
             # Options that neither the grid nor the metadata shows.
             said = {key: str(reading[key]) for key in UNSHOWN if reading.get(key) is not None}
-            settings['reading'] = said
+            settings['reading'] = said | (dict(align='True') if align else {})
             if run.lock_unless(lambda: not overwrite and _is_made(run, settings | output_settings)):
                 if staging.folder.exists():
                     # Left over from a run that was stopped after its last file; it may stay.
@@ -130,7 +157,10 @@ def predict_scene(
             if incomplete and staging.restore(out):
                 staging.mark(*range(len(plan.tops)))
             missing = sorted(set(range(len(plan.tops))) - staging.finished())
-            return _Prepared(settings, stretches, plan, missing)
+            if registration:
+                registered = complete_registration(pair, registered)
+                tell_registration(registered, align)
+            return _Prepared(settings, stretches, plan, missing, registered)
 
     # Opened here, so that the folder is locked until the results are written.
     with scene_manifest(out, SCENE_FILE) as run:
@@ -138,12 +168,13 @@ def predict_scene(
             prepared = on_first_rank(prepare)
         if prepared is None:
             return out
-        settings, stretches, plan, missing = prepared
+        settings, stretches, plan, missing, registered = prepared
         staging = Staging(out / STAGING_FOLDER, plan.width, plan.height, rank)
         mine = share(missing, rank, world)
 
         def open_pair() -> ScenePair:
-            return ScenePair(before, after, **reading | dict(stretch=stretches))
+            made = dict(stretch=stretches, correction=registered.correction)
+            return ScenePair(before, after, **reading | made)
 
         bar: Any = tqdm(
             total=sum(map(len, needed_rows(plan, mine))),
@@ -178,7 +209,7 @@ def predict_scene(
                     f'{staging.folder} lacks the rows {sorted(lacking)[:5]} of windows that '
                     'another process wrote; all processes must share one folder'
                 )
-            changed = run.differences(settings['inputs'], _inputs(before, after))
+            changed = run.differences(settings['inputs'], _inputs(inputs))
             if changed:
                 raise SceneError(
                     f'{changed[0].wanted["file"]} changed while it was predicted; start again with '
@@ -187,8 +218,13 @@ def predict_scene(
             with open_pair() as pair:
                 made = _write_results(inferencer, pair, staging, out, output_settings, progress)
                 write_quicklooks(pair, out)
+            if registration:
+                write_registration(out / REGISTRATION_FILE, registered.layers())
+            else:
+                (out / REGISTRATION_FILE).unlink(missing_ok=True)
             found = made | dict(
-                files=result_files(inferencer.class_table, polygons),
+                files=result_files(inferencer.class_table, polygons, registration),
+                registration=registered.metadata(),
                 settings=settings | output_settings,
                 **{key: settings[key] for key in ('before', 'after', 'grid')},
                 software=f'tfinet_mm {__version__}',
@@ -210,6 +246,7 @@ class _Prepared(NamedTuple):
     stretches: Mapping[str, Any]
     plan: WindowPlan
     missing: list[int]
+    registered: SceneRegistration
 
 
 def _cache_megabytes(plan: WindowPlan, bands: int) -> int:
@@ -260,23 +297,23 @@ def _settings(
     inferencer: ScenePredictor,
     options: dict[str, int],
     pair: ScenePair,
-    before: PathLike,
-    after: PathLike,
+    inputs: Mapping[str, PathLike],
 ) -> dict[str, Any]:
     """Return everything that the maps depend on, as plain values."""
     sources = pair.metadata()
-    for role, path in (('before', before), ('after', after)):
-        sources[role]['file'] = os.path.abspath(path)
+    for role, path in inputs.items():
+        date, _, kind = role.partition('_')
+        source = sources[date][kind] if kind else sources[date]
+        source['file'] = os.path.abspath(path)
     grid = pair.grid
     crs = None if grid.crs is None else grid.crs.to_wkt()
     placed = dict(crs=crs, transform=list(grid.transform)[:6], width=grid.width, height=grid.height)
     settings = inferencer.settings | options | sources | dict(grid=placed)
-    return plain(settings | dict(inputs=_inputs(before, after)))
+    return plain(settings | dict(inputs=_inputs(inputs)))
 
 
-def _inputs(before: PathLike, after: PathLike) -> dict[str, Any]:
+def _inputs(paths: Mapping[str, PathLike]) -> dict[str, Any]:
     """Return the input files of a scene, by content."""
-    paths = dict(before=before, after=after)
     return {role: joined(fingerprints(input_files(path))) for role, path in paths.items()}
 
 
@@ -319,5 +356,6 @@ def _write_results(
         threshold=inferencer.settings['threshold'],
         tags=read,
         progress=progress,
-        **output_settings,
+        polygons=output_settings['polygons'],
+        min_area=output_settings['min_area'],
     )

@@ -15,6 +15,7 @@ from tfinet_mm.io.images import check_window
 from tfinet_mm.io.rasters import import_geo, open_raster
 from tfinet_mm.scenes.from_to import FromToAreas
 from tfinet_mm.scenes.grid import SceneGrid, apply_affine
+from tfinet_mm.scenes.registration_file import REGISTRATION_FILE
 from tfinet_mm.scenes.result_rasters import ResultRaster, scene_rasters
 from tfinet_mm.scenes.vectorize.polygons import AREA_FIELDS, LAYER, PolygonSummary, read_summary
 from tfinet_mm.scenes.write_results import AREAS_FILE, POLYGONS_FILE
@@ -24,11 +25,12 @@ from tfinet_mm.utils.manifest import read_json
 SCENE_FILE = 'scene.json'
 
 
-def result_files(classes: ClassTable, polygons: bool) -> list[str]:
+def result_files(classes: ClassTable, polygons: bool, registration: bool = False) -> list[str]:
     """Return the names of the files that a finished scene has beside ``scene.json``."""
     names = [f'{name}.tif' for name in scene_rasters(classes)]
     names += [AREAS_FILE, Path(AREAS_FILE).with_suffix('.csv').name, 'before.jpg', 'after.jpg']
-    return sorted([*names, POLYGONS_FILE] if polygons else names)
+    names += [POLYGONS_FILE] if polygons else []
+    return sorted([*names, REGISTRATION_FILE] if registration else names)
 
 
 def is_finished(folder: str | Path) -> bool:

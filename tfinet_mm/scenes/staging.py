@@ -31,8 +31,14 @@ from tfinet_mm.utils.files import whole_file
 from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.utils.manifest import RunManifest, plain
 
-STAGED = {'change_prob': np.float32, 'land_cover_from': np.uint8, 'land_cover_to': np.uint8}
-"""Maps and their types: P(changed), NaN without data; and land cover 1..K, 0 without data."""
+STAGED = {
+    'change_prob': np.float32,
+    'land_cover_from': np.uint8,
+    'land_cover_to': np.uint8,
+    'valid': np.uint8,
+}
+"""Maps and their types: P(changed), NaN where not seen; land cover 1..K, 0 where not seen; and
+the codes of :mod:`tfinet_mm.scenes.validity`."""
 SETTINGS_FILE = 'settings.json'
 
 
@@ -168,7 +174,9 @@ class Staging:
 
 def scene_manifest(folder: str | Path, name: str) -> RunManifest:
     """Return the manifest of a scene's folder, or of the staging folder in it."""
-    return RunManifest(folder, name, 'predictions', informative=INFORMATIVE)
+    # A correction is measured again by each run, with the rounding of its machine.
+    informative = (*INFORMATIVE, 'correction')
+    return RunManifest(folder, name, 'predictions', informative=informative)
 
 
 def _read_json(path: Path) -> Any:

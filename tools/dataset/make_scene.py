@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from dataclasses import replace
 
 from tfinet_mm.datasets.synthetic.geo import Site, write_scene
 from tfinet_mm.datasets.synthetic.world import WorldConfig, generate_scene
@@ -46,6 +47,13 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar=('LON', 'LAT'),
         help='middle of the scene in degrees (default %(default)s)',
     )
+    parser.add_argument(
+        '--shift',
+        nargs=2,
+        type=float,
+        metavar=('EAST', 'NORTH'),
+        help='metres by which after is placed wrong (default: a few pixels at random)',
+    )
     add_traceback_option(parser)
     return parser.parse_args(argv)
 
@@ -62,8 +70,14 @@ def main(argv: Sequence[str] | None = None) -> None:
         infrared=0.0,
         winter=0.0,
     )
+    if args.shift is not None:
+        config = replace(config, misregistration=0.0)
     files = write_scene(
-        args.folder, generate_scene(0, config), args.resolution, Site(*args.crs, *args.centre)
+        args.folder,
+        generate_scene(0, config),
+        args.resolution,
+        Site(*args.crs, *args.centre),
+        (0.0, 0.0) if args.shift is None else tuple(args.shift),
     )
     for date, path in (('before', files.before), ('after', files.after)):
         print(f'{date:8}{path}')

@@ -50,6 +50,19 @@ def test_puts_it_where_it_is_told(main, tmp_path):
     assert (files['before'][1], files['after'][1]) == (25831, 3857)
 
 
+def test_misplaces_the_second_date(main, tmp_path):
+    """The same pixels lie 8 m further east and 4 m further south than they should."""
+    options = ['--size', '64', '--resolution', '1', '--crs', 'EPSG:32632', 'EPSG:32632']
+    dates = []
+    for name, shift in (('right', ('0', '0')), ('wrong', ('8', '-4'))):
+        main([str(tmp_path / name), *options, '--shift', *shift])
+        with rasterio.open(tmp_path / name / 'after.tif') as file:
+            dates.append((file.read(), file.transform))
+    (values, place), (others, wrong) = dates
+    np.testing.assert_array_equal(values, others)
+    assert (wrong.c - place.c, wrong.f - place.f) == pytest.approx((8, -4))
+
+
 @pytest.mark.parametrize(
     ('extra', 'message'),
     [(['--size', '8'], 'expected size in 32'), (['--resolution', '50'], 'expected resolutions')],

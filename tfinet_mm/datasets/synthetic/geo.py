@@ -61,7 +61,11 @@ class SceneFiles:
 
 
 def write_scene(
-    folder: str | Path, pair: SyntheticPair, resolution: float, site: Site | None = None
+    folder: str | Path,
+    pair: SyntheticPair,
+    resolution: float,
+    site: Site | None = None,
+    shift: tuple[float, float] = (0.0, 0.0),
 ) -> SceneFiles:
     """Write a pair as a scene: pictures in two CRS, and rasters of the change.
 
@@ -76,6 +80,8 @@ def write_scene(
         pair: Pictures (H, W, 3), labels and land cover (H, W).
         resolution: Side of a pixel of before, metres.
         site: Place of the pair; by default that of :class:`Site`.
+        shift: Metres east and north by which after is placed wrong, along the axes of before's
+            CRS.
 
     Returns:
         The paths.
@@ -104,7 +110,8 @@ def write_scene(
         for image in (pair.before, pair.after)
     )
     try:
-        warped, place_after = _warp(after, crs[0], place, crs[1])
+        wrong = rasterio.Affine(resolution, 0.0, left + shift[0], 0.0, -resolution, top + shift[1])
+        warped, place_after = _warp(after, crs[0], wrong, crs[1])
     except _impossible() as error:
         raise _no_place(site, site.crs_after) from error
     files = SceneFiles(*(Path(folder, name) for name in ('before.tif', 'after.tif', LABELS)))

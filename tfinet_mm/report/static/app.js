@@ -91,6 +91,10 @@
     if (pair.scores) parts.push(`pair score ${pair.scores.score.toFixed(1)}`, `${Tables.percent(pair.scores.wrong)} wrong`);
     if (!pair.before || !pair.after) parts.push('images not found');
     find('pair-meta').textContent = parts.join(' · ');
+    find('pair-registration').textContent = pair.registration;
+    find('pair-registration').hidden = !pair.registration;
+    find('pair-not-seen').textContent = pair.notSeen;
+    find('pair-not-seen').hidden = !pair.notSeen;
     find('canvas').setAttribute('aria-label', `${pair.name} before and after, ${Tables.percent(areas.share)} changed`);
     if (find('pair-number')) {
       find('pair-number').textContent = `${shown + 1} / ${shared.pairs}`;
