@@ -38,9 +38,9 @@ def write_cog(
 ) -> None:
     """Copy a raster to a cloud-optimised GeoTIFF, which appears once it is complete.
 
-    Tiles of 512 pixels, DEFLATE (floats with their predictor), overviews down to one tile,
-    BigTIFF where it may be needed. The values are those of the source; the options below give
-    their meaning.
+    Tiles of 512 pixels, DEFLATE (with the predictor for floats and several bands), BigTIFF where
+    it may be needed. A raster of one band gets overviews down to one tile; several bands are for
+    programs. The values are those of the source; the options below give their meaning.
 
     Class names are category names of the band as GDAL and QGIS show them. GeoTIFF has no place for
     those, so GDAL stores them in ``target + '.aux.xml'``; the file's own tag ``CLASS_NAMES`` has
@@ -87,12 +87,15 @@ def write_cog(
     _describe_file(root, crs, transform, tags or {}, class_names)
     for band, text in enumerate(descriptions, start=1):
         _describe_band(root, kind, source, band, text, nodata, colours or (), class_names or ())
+    several = len(descriptions) > 1
     options = dict(
         compress='DEFLATE',
-        # The predictor makes files of floats smaller, and those of class codes larger.
-        predictor='YES' if kind == 'float32' else 'NO',
+        # The predictor makes files of floats and of interleaved bands smaller, and those of class
+        # codes larger.
+        predictor='YES' if kind == 'float32' or several else 'NO',
         blocksize=TILE,
         resampling=resampling.upper(),
+        overviews='NONE' if several else 'AUTO',
         bigtiff='IF_SAFER',
         num_threads='ALL_CPUS',
     )
