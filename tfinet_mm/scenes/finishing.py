@@ -108,7 +108,13 @@ def finish_scene(
         probabilities=summed,
     )
     settings: dict[str, Any] = plain(
-        before | dict(polygons=polygons, min_area=min_area, finishing=finishing)
+        before
+        | dict(
+            threshold=rules.levels[1],
+            polygons=polygons,
+            min_area=min_area,
+            finishing=finishing,
+        )
     )
     (settings[FINISHED_FROM],) = fingerprints([scene / SCENE_FILE])
     with scene_manifest(out, SCENE_FILE) as run:
