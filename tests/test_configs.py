@@ -34,7 +34,7 @@ CONFIGS = sorted(
     if '_base_' not in path.parts and not path.stem.startswith(('ensemble_', 'recipe_'))
 )
 CONFIGS += sorted(ABLATIONS + path.name for path in (ROOT / ABLATIONS).glob('*.py'))
-NUM_CLASSES = {'landsat': 4, 'hrscd': 5}
+NUM_CLASSES = {'landsat': 4, 'hrscd': 5, 'hi-ucd': 9, 'wusu': 11}
 # Training a step takes seconds on the others, so daily tests take one of each kind.
 LARGE = {'senseearth/pspnet_hrnet40_lightweight.py'}
 DAILY = [
@@ -422,7 +422,7 @@ def test_data_sets_build_and_name_their_classes(name):
         assert len(names) - 1 == cfg.model.semantic_head.num_classes
 
 
-OTHER_SCHEDULES = ('demo', 'hrscd', 'senseearth', 'synthetic')
+OTHER_SCHEDULES = ('demo', 'hi-ucd', 'hrscd', 'senseearth', 'synthetic')
 
 
 @pytest.mark.parametrize('name', [n for n in CONFIGS if not any(o in n for o in OTHER_SCHEDULES)])

@@ -154,8 +154,8 @@ def test_a_band_for_each_role_is_read_once_a_sample(build, monkeypatch, suffix, 
     dataset = build({'mask': HI_UCD}, suffix=suffix, window=window, **HI_UCD_OPTIONS)
     opened = []
     for module, name in (
-        (label_bands, 'open_picture'),
-        (label_files, 'open_picture'),
+        (label_bands, 'decode_picture'),
+        (label_files, 'decode_picture'),
         (label_files, 'open_rasterio'),
     ):
         function = getattr(module, name)

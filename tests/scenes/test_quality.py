@@ -95,6 +95,8 @@ def test_another_crs_and_the_ground_it_does_not_cover(pair, scene):
     found = bad_after(pair, quality, 9)
     assert found[outside].all()
     assert found[looked_up(pair, quality, [9], 0.499)].all()
+    (row,) = bad_after(pair, quality, 9, window=(11, 9, 20, 1))
+    np.testing.assert_array_equal(row, found[9, 11:31])
     inside = looked_up(pair, quality, [4, 9], 0)
     assert not found[inside & ~looked_up(pair, quality, [9], 0.65)].any()
     part = bad_after(pair, quality, 9, window=(11, 5, 20, 17))

@@ -90,9 +90,19 @@ def test_metres_of_degrees_and_no_crs(date):
     degree = 2 * math.pi * 6_371_000 / 360
     assert numbers['right_m'] == pytest.approx(-2e-4 * degree / 2, rel=0.03)
     assert numbers['up_m'] == pytest.approx(-3e-4 * degree, rel=0.03)
-    plain = measure(date('a', crs=None), date('b', -2, 3, crs=None))
+    pair = date('a', crs=None), date('b', -2, 3, crs=None)
+    plain = measure(*pair)
     assert plain.metadata()['right_m'] is None
     assert ' px left and ' in plain.describe()
+    # Nothing of this is on Earth, and a warp works all the same.
+    for options in ({}, dict(same_grid=True)):
+        with ScenePair(*pair, **options) as both:
+            correction = find_correction(plain, both.grid)
+        with ScenePair(*pair, **options, correction=correction) as both:
+            assert both.grid.crs is None
+            assert measure_registration(both).largest < 0.05
+            shown, valid = both.picture(80)
+            assert np.abs(np.subtract(*np.split(shown[:, valid].astype(int), 2))).mean() < 5
 
 
 def test_what_can_not_be_measured(date, scene):
@@ -101,7 +111,7 @@ def test_what_can_not_be_measured(date, scene):
     other = date('other', change=lambda values: values[:, ::-1].transpose(0, 2, 1).copy())
     small = scene('small', np.full((3, 40, 90), 9, np.uint8))
     for pair, reason in (
-        ((flat, flat), 'can not be measured: no place has texture'),
+        ((flat, flat), 'can not be measured: none of 25 places .* texture'),
         ((date('a'), other), r'can not be measured: \d of 25 patches agree'),
         ((small, small), '90 x 40 pixels, a patch takes 64'),
     ):
@@ -262,6 +272,25 @@ def test_left_out_or_not_possible(date, scene, network, tmp_path):
     with pytest.raises(SceneError, match='give one of the two'):
         predict_scene(network(), before, after, tmp_path / 'no', registration=False, align=True)
     flat = [scene(f'f{grey}', np.full((3, 80, 80), grey, np.uint8)) for grey in (9, 12)]
-    with pytest.warns(UserWarning, match=r'not aligned \(--align\).*no place has texture'):
+    with pytest.warns(
+        UserWarning, match=r'f12\.tif\) is not aligned \(--align\).*none of \d places'
+    ):
         predict_scene(network(), *flat, tmp_path / 'flat', align=True)
     assert SceneResults(tmp_path / 'flat').scene['registration']['aligned'] is None
+
+
+def test_a_damaged_tile_is_named_before_the_network_runs(date, network, tmp_path):
+    """No window is predicted for nothing, and another call meets it again."""
+    before = date('a', tiled=True, blockxsize=64, blockysize=64, compress='DEFLATE')
+    with rasterio.open(before) as file:
+        offset = int(file.get_tag_item('BLOCK_OFFSET_2_1', 'TIFF', bidx=1))
+    data = bytearray(before.read_bytes())
+    data[offset : offset + 500] = bytes(500)
+    before.write_bytes(data)
+    idle = network()
+    named = r'before \(.*a\.tif\) can not be read: band 1 in the window left 128, top 64, width 64'
+    for align in (False, True):
+        with pytest.raises(SceneError, match=named):
+            predict_scene(idle, before, date('b'), tmp_path / 'out', align=align, overwrite=True)
+    assert idle.seen == []
+    assert not (tmp_path / 'out' / 'scene.json').exists()

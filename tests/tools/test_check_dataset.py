@@ -16,7 +16,7 @@ pipeline = [
 ]
 def loader(keep):
     return dict(
-        batch_size=2,
+        batch_size=2, sampler=dict(type='DefaultSampler', shuffle=False),
         dataset=dict(
             type='tfinet_mm.SECONDDataset', data_root={root!r}, pipeline=pipeline,
             fold=dict(every=2, start=0, keep=keep), test_mode=keep == 'held_out'))
@@ -46,6 +46,30 @@ def test_a_good_data_set(config, tools, run, tmp_path):
     assert report['train']['ok'] is True
     assert report['leaks'] == []
     assert 'note:' not in output
+
+
+def test_copies_between_splits_are_shown_on_a_page(config, load_tool, capsys, tmp_path):
+    rng = np.random.default_rng(0)
+    for folder in ('im1', 'im2'):
+        for name in ('a', 'b', 'c v1.2', 'd'):
+            blobs = Image.fromarray(rng.integers(0, 256, (6, 8, 3), np.uint8))
+            path = tmp_path / 'data set' / folder / f'{name}.png'
+            blobs.resize((16, 12), Image.Resampling.BICUBIC).save(path)
+        # "b" is trained on, "c" isn't.
+        copied = np.asarray(Image.open(path.with_name('b.png'))) * 0.9 + 3
+        Image.fromarray(copied.astype(np.uint8)).save(path.with_name('c v1.2.png'))
+    page, report = tmp_path / 'page.html', tmp_path / 'report.json'
+    options = ['--workers', '0', '--html', str(page), '--json', str(report), '--each', '1']
+    assert load_tool('check_dataset.py').main([str(config), *options]) == 1
+    printed = capsys.readouterr().out
+    assert '1 of 2 pairs of val look the same as a training pair (at most 10 of 128' in printed
+    assert "'c v1.2' as 'b'" in printed
+    found = json.loads(report.read_text())
+    (leak,) = found['leaked']
+    assert (leak['name'], leak['of_name'], leak['identical']) == ('c v1.2', 'b', False)
+    assert found['strange'][0]['name'] == 'c v1.2'
+    assert found['train']['empty'] == 0
+    assert 'looks the same as b of train' in page.read_text()
 
 
 def test_exit_code_1_where_training_would_be_wrong(config, tools, run, tmp_path):

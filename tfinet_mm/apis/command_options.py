@@ -11,7 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tfinet_mm.apis.command_output import SUFFIXES, is_table
+from tfinet_mm.apis.command_output import SUFFIXES
+from tfinet_mm.apis.command_table import is_table
 from tfinet_mm.apis.loading import CONFIG_SUFFIXES
 from tfinet_mm.checkpoints.shipped import DEFAULT, is_shipped
 from tfinet_mm.checkpoints.shipped import SUFFIX as WEIGHTS_SUFFIX
@@ -20,6 +21,7 @@ from tfinet_mm.engine.precision import add_amp_option
 from tfinet_mm.errors import SceneError
 from tfinet_mm.scenes.bad_values import BadValues, read_bad_values
 from tfinet_mm.utils.command import add_config_options, add_traceback_option
+from tfinet_mm.utils.places import suffix
 from tfinet_mm.utils.snakemake import add_executor_options
 
 Value = TypeVar('Value')
@@ -31,7 +33,8 @@ USAGE = (
     '       %(prog)s [[CONFIG] CHECKPOINT] PAIRS.csv --out DIR [options]'
 )
 EPILOG = (
-    'BEFORE and AFTER are two images, or two folders of images of the same names. PAIRS.csv has '
+    'BEFORE and AFTER are two images, or two folders of images of the same names. An image may be '
+    'in a zip file (a.zip/b.tif) or at an address (https://...). PAIRS.csv has '
     'the columns before and after, and optionally name. The network is CONFIG and CHECKPOINT; a '
     'CHECKPOINT that carries its config; the CONFIG of an ensemble; or a '
     f'name of weights that come with the package. Without any, it is {DEFAULT}. With --executor or '
@@ -148,7 +151,7 @@ def _is_network(word: str) -> bool:
 
 def _is_image(word: str) -> bool:
     """Return whether a word names a folder or an image, which can't be a network."""
-    return Path(word).suffix.lower() in SUFFIXES or (os.path.isdir(word) and not is_shipped(word))
+    return suffix(word) in SUFFIXES or (os.path.isdir(word) and not is_shipped(word))
 
 
 def _add_network(group: Any) -> None:

@@ -6,7 +6,7 @@ import contextlib
 import copy
 import functools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar, overload
 
 import numpy as np
@@ -215,13 +215,18 @@ class SCDInferencer:
         return next(self.predict([(before, after)]))[1]
 
     def predict(
-        self, pairs: Iterable[tuple[ImageLike, ImageLike]], workers: int = 0
+        self,
+        pairs: Iterable[tuple[ImageLike, ImageLike]],
+        workers: int = 0,
+        on_error: Callable[[int, Exception], object] | None = None,
     ) -> Iterator[tuple[int, SCDResult]]:
         """Predict pairs one batch after another, for more pairs than memory holds.
 
         Args:
             pairs: (before, after) each, taken as they are needed.
             workers: Threads that read images ahead; results don't depend on it.
+            on_error: Function called with the number of a pair that can't be predicted and its
+                error; the others are predicted. By default the error is raised.
 
         Yields:
             The number of a pair, counted from 0, and its result. Pairs of one
@@ -230,13 +235,26 @@ class SCDInferencer:
         """
         waiting: dict[tuple[int, ...], list[tuple[int, _Loaded]]] = {}
         ahead = workers + self.batch_size
-        for index, loaded in enumerate(map_ahead(self._load, pairs, workers, ahead)):
+
+        def load(pair: tuple[ImageLike, ImageLike]) -> _Loaded | Exception:
+            try:
+                return self._load(pair)
+            except Exception as error:
+                if on_error is None:
+                    raise
+                return error
+
+        for index, loaded in enumerate(map_ahead(load, pairs, workers, ahead)):
+            if isinstance(loaded, Exception):
+                assert on_error is not None
+                on_error(index, loaded)
+                continue
             batch = waiting.setdefault(tuple(loaded.inputs.shape), [])
             batch.append((index, loaded))
             if len(batch) == self.batch_size:
-                yield from self._predict_batch(waiting.pop(tuple(loaded.inputs.shape)))
+                yield from self._try_batch(waiting.pop(tuple(loaded.inputs.shape)), on_error)
         for batch in waiting.values():
-            yield from self._predict_batch(batch)
+            yield from self._try_batch(batch, on_error)
 
     def predict_probabilities(self, pairs: np.ndarray | torch.Tensor) -> SCDProbabilities:
         """Predict the probabilities of a batch.
@@ -314,6 +332,27 @@ class SCDInferencer:
         for transform in self._transforms:
             results = transform(results)
         return _Loaded(results['inputs'], results['data_samples'], *shown, sample_id, valid)
+
+    def _try_batch(
+        self,
+        batch: Sequence[tuple[int, _Loaded]],
+        on_error: Callable[[int, Exception], object] | None,
+    ) -> Iterator[tuple[int, SCDResult]]:
+        """Predict a batch; where it fails, predict its pairs one at a time."""
+        if on_error is None:
+            yield from self._predict_batch(batch)
+            return
+        try:
+            made = list(self._predict_batch(batch))
+        except Exception as error:
+            if len(batch) == 1:
+                on_error(batch[0][0], error)
+                return
+        else:
+            yield from made
+            return
+        for one in batch:
+            yield from self._try_batch([one], on_error)
 
     def _predict_batch(
         self, batch: Sequence[tuple[int, _Loaded]]

@@ -6,6 +6,7 @@ from tfinet_mm.datasets.hrscd import HRSCDDataset
 from tfinet_mm.datasets.landsat_scd import LandsatSCDDataset
 from tfinet_mm.datasets.scd_dataset import SCDDataset
 from tfinet_mm.datasets.second import SECONDDataset
+from tfinet_mm.datasets.single_date import SingleDateDataset
 from tfinet_mm.datasets.stream_sampler import StreamSampler
 from tfinet_mm.datasets.synthetic_scd import SyntheticSCDDataset
 from tfinet_mm.io.change_masks import read_change_mask
@@ -18,6 +19,7 @@ __all__ = [
     'LandsatSCDDataset',
     'SCDDataset',
     'SECONDDataset',
+    'SingleDateDataset',
     'StreamSampler',
     'SyntheticSCDDataset',
     'read_change_mask',

@@ -8,11 +8,12 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator, KeysView, Mapping, Sequence
 from pathlib import Path
-from typing import overload
+from typing import TypeVar, overload
 
 from tfinet_mm.errors import UnmatchedPairError
 from tfinet_mm.io.images import PathLike, Window
 
+Name = TypeVar('Name', str, tuple[str, str])
 SHOWN = 10
 """Number of names that an error lists before it only counts."""
 
@@ -178,15 +179,15 @@ def read_list_file(path: PathLike) -> list[str]:
     names = [name for name in names if name and not name.startswith('#')]
     if not names:
         raise ValueError(f'the list file {path} has no names, expected one a line')
-    if twice := _repeated(names):
+    if twice := repeated(names):
         raise ValueError(
-            f'the list file {path} names {len(twice)} pairs more than once: {_some(twice)}; name '
-            'each pair once'
+            f'the list file {path} names {len(twice)} pairs more than once: {first_of(twice)}; '
+            'name each pair once'
         )
     return names
 
 
-def _repeated(names: Sequence[str]) -> list[str]:
+def repeated(names: Sequence[Name]) -> list[Name]:
     """Return the names that occur more than once, sorted."""
     if len(set(names)) == len(names):
         return []
@@ -224,15 +225,15 @@ def select_listed(
                 break
         else:
             missing.append(name)
-    if twice := _repeated(selected):
+    if twice := repeated(selected):
         raise ValueError(
             f'the list file {path} names {len(twice)} pairs more than once, with and without '
-            f'suffix or "./": {_some(twice)}; name each pair once'
+            f'suffix or "./": {first_of(twice)}; name each pair once'
         )
     if missing:
         raise UnmatchedPairError(
             f'{len(missing)} of the {len(names)} names in {path} have no file in the folder of '
-            f'the images: {_some(missing)}; names are paths below that folder, for example '
+            f'the images: {first_of(missing)}; names are paths below that folder, for example '
             f'{next(iter(available))!r}'
         )
     return selected
@@ -259,6 +260,7 @@ class MatchedPairs(Sequence[dict[str, str]]):
 
     Attributes:
         names: Name of each pair, that of its file in the first folder.
+        keys: Part of the names by which the files of each pair were matched.
         folders: Files of each role by their own names.
     """
 
@@ -272,7 +274,7 @@ class MatchedPairs(Sequence[dict[str, str]]):
         """Keep names and keys of the pairs, and the names by key of the roles where they differ."""
         self.names = names
         self.folders = folders
-        self._keys = keys
+        self.keys = keys
         self._keyed = keyed
         self._real: dict[str, list[str]] = {}
 
@@ -289,7 +291,7 @@ class MatchedPairs(Sequence[dict[str, str]]):
     def __getitem__(self, index: int | slice) -> dict[str, str] | MatchedPairs:
         """Return the path in each role, and ``name``; for a slice, the pairs."""
         if isinstance(index, slice):
-            return MatchedPairs(self.names[index], self._keys[index], self.folders, self._keyed)
+            return MatchedPairs(self.names[index], self.keys[index], self.folders, self._keyed)
         return {
             'name': self.names[index],
             **{role: files[self.own_name(index, role)] for role, files in self.folders.items()},
@@ -297,7 +299,7 @@ class MatchedPairs(Sequence[dict[str, str]]):
 
     def own_name(self, index: int, role: str) -> str:
         """Return the name of a pair's file in the folder of a role."""
-        key, keyed = self._keys[index], self._keyed[role]
+        key, keyed = self.keys[index], self._keyed[role]
         return key if keyed is None else keyed[key]
 
     def choose(self, names: Iterable[str]) -> MatchedPairs:
@@ -306,7 +308,7 @@ class MatchedPairs(Sequence[dict[str, str]]):
         indices = [index for index, name in enumerate(self.names) if name in wanted]
         return MatchedPairs(
             [self.names[index] for index in indices],
-            [self._keys[index] for index in indices],
+            [self.keys[index] for index in indices],
             self.folders,
             self._keyed,
         )
@@ -402,7 +404,7 @@ def match_folders(
             names = [name for name in names if name in by_name]
         elif foreign := [name for name in names if name not in by_name]:
             raise UnmatchedPairError(
-                f'{first}: its key_pattern {patterns[first]!r} does not match {_some(foreign)}; '
+                f'{first}: its key_pattern {patterns[first]!r} does not match {first_of(foreign)}; '
                 'correct the pattern, or list other names'
             )
         keys = [by_name[name] for name in names]
@@ -417,7 +419,7 @@ def match_folders(
     if missing:
         total = len(set().union(*missing.values()))
         listed = '; '.join(
-            f'{role} lacks {_some(sorted(absent))}' for role, absent in missing.items()
+            f'{role} lacks {first_of(sorted(absent))}' for role, absent in missing.items()
         )
         raise UnmatchedPairError(
             f'{total} names are not in every folder of the data set: {listed}. {advice}'
@@ -430,6 +432,25 @@ def _forms_differ_in_more(files: Mapping[str, str]) -> bool:
     forms = {name: _nfc(name) for name in files if not name.isascii()}
     repeated = len(set(forms.values())) < len(forms)
     return not repeated and all(form == name or form not in files for name, form in forms.items())
+
+
+def keyed_names(
+    role: str, files: Mapping[str, str], key_pattern: str | Mapping[str, str] | None = None
+) -> dict[str, str]:
+    """Return the names of a role's files by the part by which :func:`match_folders` matches them.
+
+    Args:
+        role: The role, for patterns and messages.
+        files: Files by name.
+        key_pattern: As for :func:`match_folders`.
+
+    Raises:
+        UnmatchedPairError: Two names have one part, or the pattern matches no name.
+    """
+    chooses = isinstance(key_pattern, Mapping)
+    pattern = key_pattern.get(role) if isinstance(key_pattern, Mapping) else key_pattern
+    keyed = _by_key(role, files, pattern, chooses, _forms_differ_in_more(files))
+    return {name: name for name in files} if keyed is None else keyed
 
 
 def _by_key(
@@ -519,6 +540,7 @@ def _offsets(length: int, window: int, stride: int, edge: str) -> list[int]:
     return offsets
 
 
-def _some(names: Sequence[str]) -> str:
+def first_of(names: Sequence[str]) -> str:
+    """Return the first names of a list, and their number if there are more, for a message."""
     listed = ', '.join(repr(name) for name in names[:SHOWN])
     return f'{listed} ({len(names)} in all)' if len(names) > SHOWN else listed

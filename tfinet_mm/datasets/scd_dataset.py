@@ -28,12 +28,19 @@ from tfinet_mm.datasets.file_index import (
 )
 from tfinet_mm.datasets.label_contract import decide_storage
 from tfinet_mm.datasets.label_meaning import label_options, with_unchanged
+from tfinet_mm.datasets.pair_lists import (
+    ListedPairs,
+    checked_columns,
+    checked_dates,
+    match_dates,
+    read_columns,
+)
 from tfinet_mm.errors import ConfigError
 from tfinet_mm.io.images import image_size
 from tfinet_mm.io.label_files import read_stored_label
 from tfinet_mm.io.label_storage import ValueRules
 from tfinet_mm.registry import DATASETS
-from tfinet_mm.structures import ClassTable
+from tfinet_mm.structures import IGNORE_INDEX, ClassTable
 from tfinet_mm.utils.command import is_expected, message_of
 from tfinet_mm.utils.config.values import is_whole
 
@@ -43,6 +50,7 @@ CHANGE_ROLE = 'seg_map_path'
 LABEL_ROLES = {FROM: SEMANTIC_ROLES[0], TO: SEMANTIC_ROLES[1], CHANGE: CHANGE_ROLE}
 """Key of ``data_prefix`` for the label files of each role."""
 ROLE_OF_KEY = {key: role for role, key in LABEL_ROLES.items()}
+ROLES = (*IMAGE_ROLES, *SEMANTIC_ROLES, CHANGE_ROLE)
 KEEP = ('held_out', 'rest')
 DEFAULT_PREFIX = dict(
     img_path_from='im1', img_path_to='im2', seg_map_path_from='label1', seg_map_path_to='label2'
@@ -185,6 +193,13 @@ class SCDDataset(BaseDataset):
         key_pattern: Regular expression of the part to remove from names before files
             are matched (a year, a resolution). A dictionary has one for each key of
             ``data_prefix``; only the files that the pattern matches are taken.
+        ann_columns: Roles of the columns of ``ann_file``, keys of ``data_prefix`` or None to skip
+            a column, if its lines are paths instead of names, see
+            :func:`~tfinet_mm.datasets.pair_lists.read_columns`. Other roles have no files.
+        dates: Pairs of dates, ``[('2015', '2016'), ('2016', '2018')]``, of a data set of more than
+            two dates. They replace ``{before}`` and ``{after}`` in ``data_prefix``, suffixes and
+            ``key_pattern``, see :func:`~tfinet_mm.datasets.pair_lists.match_dates`. The lines of
+            ``ann_file`` are then places.
         fold: ``dict(every=10, start=0, keep='held_out' or 'rest')`` takes
             every tenth pair of the sorted names, or all other pairs.
         window: (height, width) in pixels of the windows in which each tile is read.
@@ -229,6 +244,8 @@ class SCDDataset(BaseDataset):
         colour_tolerance: int = 0,
         unknown_colours: str = 'error',
         key_pattern: str | Mapping[str, str] | None = None,
+        ann_columns: Sequence[str | None] | None = None,
+        dates: Sequence[Sequence[str]] | None = None,
         fold: Mapping[str, Any] | None = None,
         window: Sequence[int] | int | None = None,
         stride: Sequence[int] | int | None = None,
@@ -247,6 +264,11 @@ class SCDDataset(BaseDataset):
             **_by_role(seg_map_suffix, 'seg_map_suffix', (*SEMANTIC_ROLES, CHANGE_ROLE)),
         }
         self.key_pattern = _checked_pattern(key_pattern)
+        self.ann_columns = checked_columns(ann_columns, ROLES, ann_file)
+        self.dates = checked_dates(dates)
+        if self.dates is not None and self.ann_columns is not None:
+            raise ValueError('dates and ann_columns both say which files are a pair; give one')
+        self._places: dict[str, str] = {}
         self.fold = _checked_fold(fold)
         self.window = _as_size(window, 'window')
         self.stride = _as_size(stride, 'stride') or self.window
@@ -326,7 +348,11 @@ class SCDDataset(BaseDataset):
             raise ValueError(
                 f'data_prefix has the unknown keys {sorted(unknown)}, expected {sorted(known)}'
             )
-        merged = self._shared_prefix(prefix or {})
+        given = dict(prefix or {})
+        if self.ann_columns is not None:
+            listed = {role: given.get(role, '') for role in ROLES if role in self.ann_columns}
+            given = {**dict.fromkeys(ROLES), **listed}
+        merged = self._shared_prefix(given)
         folders = {key: str(value) for key, value in merged.items() if value is not None}
         if missing := [role for role in IMAGE_ROLES if role not in folders]:
             raise ValueError(f'data_prefix lacks {missing}: both dates need a folder of images')
@@ -408,9 +434,19 @@ class SCDDataset(BaseDataset):
                     self.key_pattern.setdefault(role, self.key_pattern[source])
         return merged
 
+    @property
+    def labelled_dates(self) -> tuple[str, ...]:
+        """Return the dates whose land cover the labels have: 'from', 'to', both or none."""
+        spec = self.label_spec
+        if spec.transitions is None:
+            return tuple(date for date in (FROM, TO) if LABEL_ROLES[date] in self.data_prefix)
+        covers = {FROM: spec.transitions.before, TO: spec.transitions.after}
+        labelled = any(role in self.data_prefix for role in SEMANTIC_ROLES)
+        return tuple(date for date in covers if labelled and set(covers[date]) - {IGNORE_INDEX})
+
     def source_name(self, name: str) -> str:
         """Return the scene that a pair shows; a fold never splits the pairs of a scene."""
-        return name
+        return self._places.get(name, name)
 
     def select_names(self, names: Sequence[str]) -> list[str]:
         """Return the names of the pairs that the fold selects; subclasses may leave more out."""
@@ -451,23 +487,8 @@ class SCDDataset(BaseDataset):
 
     def load_data_list(self) -> Sequence[dict[str, Any]]:
         """Find the pairs; the class describes the fields of an entry."""
-        # Read first, so that a missing list file is reported before folders are walked through.
-        listed = read_list_file(self.ann_file) if self.ann_file else None
-        folders: dict[str, FolderFiles] = {}
-        for role, folder in self.data_prefix.items():
-            try:
-                folders[role] = list_folder(folder, self.suffixes(role))
-            except FileNotFoundError as error:
-                raise FileNotFoundError(
-                    f'{error} (data_prefix[{role!r}] of {type(self).__name__}, data_root '
-                    f'{self.data_root!r}); correct the path, or give None instead '
-                    'of a folder of labels that does not exist'
-                ) from error
-        only = None
-        if listed is not None:
-            first = IMAGE_ROLES[0]
-            only = select_listed(listed, folders[first], self.suffixes(first), self.ann_file)
-        pairs = match_folders(folders, self.key_pattern, only)
+        pairs = self._find_pairs()
+        self._places = pairs.places if isinstance(pairs, ListedPairs) else {}
         selected = pairs.choose(self.select_names(pairs.names))
         if not selected:
             raise ValueError(
@@ -483,7 +504,11 @@ class SCDDataset(BaseDataset):
                 logger='current',
                 level=logging.INFO,
             )
-        entries: Sequence[dict[str, Any]] = PairEntries(selected)
+        entries: Sequence[dict[str, Any]]
+        if isinstance(selected, MatchedPairs):
+            entries = PairEntries(selected)
+        else:
+            entries = [_entry(pair['name'], pair) for pair in selected]
         if self.window is not None:
             entries = [one for entry in entries for one in self._windows(entry)]
         wanted = self._indices if isinstance(self._indices, Sequence) else ()
@@ -494,7 +519,38 @@ class SCDDataset(BaseDataset):
             )
         return entries
 
-    def _decide_labels(self, pairs: MatchedPairs) -> None:
+    def _find_pairs(self) -> MatchedPairs | ListedPairs:
+        """Find the files of all pairs, those that the fold leaves out as well."""
+        if self.ann_columns is not None:
+            return read_columns(self.ann_file, self.ann_columns, self.data_prefix)
+        if self.dates is not None:
+            suffixes = {role: self.suffixes(role) for role in self.data_prefix}
+            return match_dates(
+                self.dates, self.data_prefix, suffixes, self.key_pattern, self._list, self.ann_file
+            )
+        # Read first, so that a missing list file is reported before folders are walked through.
+        listed = read_list_file(self.ann_file) if self.ann_file else None
+        folders = {
+            role: self._list(role, folder, self.suffixes(role))
+            for role, folder in self.data_prefix.items()
+        }
+        only = None
+        if listed is not None:
+            first = IMAGE_ROLES[0]
+            only = select_listed(listed, folders[first], self.suffixes(first), self.ann_file)
+        return match_folders(folders, self.key_pattern, only)
+
+    def _list(self, role: str, folder: str, suffixes: Sequence[str]) -> FolderFiles:
+        try:
+            return list_folder(folder, suffixes)
+        except FileNotFoundError as error:
+            raise FileNotFoundError(
+                f'{error} (data_prefix[{role!r}] of {type(self).__name__}, data_root '
+                f'{self.data_root!r}); correct the path, or give None instead '
+                'of a folder of labels that does not exist'
+            ) from error
+
+    def _decide_labels(self, pairs: MatchedPairs | ListedPairs) -> None:
         """Decide the storage of labels from all pairs, including those that the fold leaves out."""
         files = {
             role: [pair[key] for pair in pairs]
@@ -518,7 +574,7 @@ class SCDDataset(BaseDataset):
                 level=logging.INFO,
             )
 
-    def _check_files(self, pairs: MatchedPairs) -> None:
+    def _check_files(self, pairs: MatchedPairs | ListedPairs) -> None:
         """Refuse links to missing files, and pairs that read one file in two roles."""
         if missing := pairs.missing_links():
             raise FileNotFoundError(
@@ -542,7 +598,7 @@ class SCDDataset(BaseDataset):
                 raise ValueError(self._one_file_message(pairs, first, second, indices))
 
     def _one_file_message(
-        self, pairs: MatchedPairs, first: str, second: str, indices: Sequence[int]
+        self, pairs: MatchedPairs | ListedPairs, first: str, second: str, indices: Sequence[int]
     ) -> str:
         folders = [self.data_prefix[role] for role in (first, second)]
         roles = f'data_prefix {first} and {second}'

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
@@ -12,9 +13,9 @@ from tfinet_mm.io.images import (
     JPEG_MAGIC,
     PathLike,
     check_window,
+    decode_picture,
     is_common_format,
-    open_picture,
-    read_head,
+    open_regular,
 )
 from tfinet_mm.io.label_files import (
     StoredLabel,
@@ -51,16 +52,19 @@ def read_label_bands(
         LabelFormatError: The file is damaged, compressed with loss, holds real numbers, or lacks
             a band.
     """
-    head = b'' if Path(path).is_dir() else read_head(path)
-    if head.startswith(JPEG_MAGIC):
-        raise lossy_error(path, 'a JPEG file')
-    if head and not is_common_format(head):
+    pixels, is_raster = None, False
+    if not Path(path).is_dir():
+        with open_regular(path) as (file, head):
+            if head.startswith(JPEG_MAGIC):
+                raise lossy_error(path, 'a JPEG file')
+            if head.startswith(b'RIFF') and is_lossy_webp(path):
+                raise lossy_error(path, 'a WebP file compressed with loss')
+            is_raster = not is_common_format(head)
+            pixels = None if is_raster else _picture_bands(path, file, head)
+    if is_raster:
         return read_raster_bands(path, window, lambda found: _chosen(path, found, bands))
-    if head.startswith(b'RIFF') and is_lossy_webp(path):
-        raise lossy_error(path, 'a WebP file compressed with loss')
-    pixels = _picture_bands(path) if head else None
     if pixels is None:
-        # One band, of any number of bits; or no file, of which the reader says so.
+        # One band, of any number of bits; or a folder, which the reader refuses.
         stored = read_stored_label(path, window)
         return [stored._replace(palette=None) for _ in _chosen(path, 1, bands)]
     if window is not None:
@@ -71,9 +75,9 @@ def read_label_bands(
     ]
 
 
-def _picture_bands(path: PathLike) -> np.ndarray | None:
+def _picture_bands(path: PathLike, file: BinaryIO, head: bytes) -> np.ndarray | None:
     """Return the pixels (H, W, B) of a picture of several bands, None for one band."""
-    with open_picture(path, 'a label', LabelFormatError) as image:
+    with decode_picture(path, file, head, 'a label', LabelFormatError) as image:
         if image.mode not in SEVERAL:
             return None
         tiles = getattr(image, 'tile', None)

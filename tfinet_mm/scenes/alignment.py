@@ -69,7 +69,7 @@ def corrected(
         side.ravel() for side in np.meshgrid(along * common.width, along * common.height)
     )
     x, y = apply_affine(common.transform, columns, rows)
-    system = warp_crs(common, after)
+    system = common.crs and warp_crs(common, after)
     ends = [
         near_all(after, *transform_points(system, after.crs, *place))
         for place in ((x, y), (a * x + b * y + c, d * x + e * y + f))

@@ -36,6 +36,10 @@ class BadValues(NamedTuple):
 
     def find(self, values: np.ndarray) -> np.ndarray:
         """Return where values are bad, bool of their shape; the unfinite always are."""
+        if values.dtype in (np.uint8, np.uint16):
+            # A look at each value that there is, in place of each pixel.
+            every = np.arange(np.iinfo(values.dtype).max + 1)
+            return self.find(every)[values]
         bad = np.isin(values, [number for number in self.numbers if np.isfinite(number)])
         if values.dtype.kind == 'f':
             bad |= ~np.isfinite(values)

@@ -18,10 +18,12 @@ from tfinet_mm.scenes.grid import (
     check_warp,
     outline_in,
     pixel_offset,
+    plane_crs,
     warp_crs,
 )
 from tfinet_mm.scenes.quality import QualityBand
 from tfinet_mm.scenes.sources import (
+    Searched,
     colour_table,
     expanded,
     open_source,
@@ -68,6 +70,8 @@ class SceneDate:
     ) -> None:
         self.role, self.path, self.name = role, path, f'{role} ({path})'
         self._raster = _kept(open_source(role, path), files)
+        # Of the file itself, which a view may stand for.
+        self._file, self._file_bands = self._raster.name, self._raster.count
         self.placed_by = unusual_place(self._raster)
         known = self._raster.crs if crs is None else _crs(role, crs)
         raster = self._raster
@@ -239,7 +243,7 @@ class SceneDate:
                 src_transform=cut.transform,
                 src_crs=warp_crs(cut, small),
                 dst_transform=small.transform,
-                dst_crs=small.crs,
+                dst_crs=small.crs or plane_crs(),
             )
         return warped, shown > 0
 
@@ -276,7 +280,7 @@ class SceneDate:
         self._view = _kept(
             WarpedVRT(
                 source,
-                crs=target.crs,
+                crs=target.crs or plane_crs(),
                 transform=target.transform,
                 width=target.width,
                 height=target.height,
@@ -291,6 +295,7 @@ class SceneDate:
         self._view_alpha = self._view_alpha or self._view.count
         self._offset = 0, 0
         self.resampling = resampling
+        self._target = target
 
     def _has_own_validity(self) -> bool:
         """Return whether GDAL would warp by another validity than :meth:`_values` returns."""
@@ -331,9 +336,28 @@ class SceneDate:
         """Read bands, or the mask of the file for None."""
         if window is not None:
             where['window'] = raster_window(window)
-        numbers = [bands] if isinstance(bands, int) else bands or self.bands
-        with reading(self.name, raster, numbers, window):
+
+        def searched() -> Searched:
+            numbers = [bands] if isinstance(bands, int) else bands or self.bands
+            if raster is not self._raster:
+                numbers = self.bands
+            # A view has bands of its own: colours of a table, validity.
+            own = [number for number in numbers if number <= self._file_bands] or [1]
+            box = window or Window(0, 0, raster.width, raster.height)
+            if raster is not self._raster:
+                box = self._source_box(box)
+            return Searched(self._file, own, box, reduced='out_shape' in where)
+
+        with reading(self.name, searched):
             return raster.dataset_mask(**where) if bands is None else raster.read(bands, **where)
+
+    def _source_box(self, window: Window) -> Window:
+        """Return the pixels of the file from which a window of the target is warped."""
+        columns, rows = outline_in(self.grid, self._target.cut(window))
+        left, top = (max(math.floor(float(side.min())) - 1, 0) for side in (columns, rows))
+        right = min(math.ceil(float(columns.max())) + 1, self.grid.width)
+        bottom = min(math.ceil(float(rows.max())) + 1, self.grid.height)
+        return Window(left, top, max(right - left, 1), max(bottom - top, 1))
 
 
 def _finite(values: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -25,6 +25,8 @@ FINE_PIXELS = 1 << 30
 FINER = 16
 # Greatest share of points that a warp may lose between two CRS.
 LOST_SHARE = 0.01
+# CRS of a warp between two rasters without any, for which GDAL has no other way.
+PLANE = 'LOCAL_CS["plane",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]'
 
 
 @dataclass(frozen=True)
@@ -341,8 +343,11 @@ def beside(grid: SceneGrid, other: SceneGrid) -> SceneGrid:
 def warp_crs(source: SceneGrid, target: SceneGrid) -> Any:
     """Return the CRS to warp ``source`` in: its own, or one with longitudes beyond 180 degrees.
 
-    PROJ returns longitudes from -180 to 180; a scene across 180 degrees has others.
+    PROJ returns longitudes from -180 to 180; a scene across 180 degrees has others. Where
+    neither grid has a CRS, it is that of a plane.
     """
+    if source.crs is None:
+        return plane_crs()
     circle = turn(source.crs)
     if circle is None or source.crs == target.crs:
         return source.crs
@@ -352,6 +357,13 @@ def warp_crs(source: SceneGrid, target: SceneGrid) -> Any:
     text = source.crs.to_proj4()
     middle = _degrees(source.crs, source.centre()[0])
     return type(source.crs).from_user_input(f'{text} +lon_wrap={middle:.12g} +type=crs')
+
+
+def plane_crs() -> Any:
+    """Return a CRS of a plane that lies nowhere on Earth."""
+    from rasterio.crs import CRS
+
+    return CRS.from_wkt(PLANE)
 
 
 def check_systems(before: SceneGrid, after: SceneGrid, names: tuple[str, str]) -> None:

@@ -40,7 +40,7 @@ class Ground:
 
     def name_row(self, down: float) -> str:
         """Return a shift along the rows as text."""
-        words = ('south', 'north') if self.is_north_up else ('below', 'above')
+        words = ('south', 'north') if self.is_north_up else ('down', 'up')
         return _name(down, self.row_metres, words)
 
 

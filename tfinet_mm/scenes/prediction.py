@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -12,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, get_dist_info
+from mmengine.dist import get_dist_info
 from tqdm import tqdm
 
 from tfinet_mm.errors import SceneError
@@ -37,9 +36,10 @@ from tfinet_mm.scenes.results import SCENE_FILE, is_finished, result_files
 from tfinet_mm.scenes.staging import Staging, scene_manifest
 from tfinet_mm.scenes.streaming import WindowReader, needed_rows, predict_rows, share
 from tfinet_mm.scenes.write_results import write_results
-from tfinet_mm.utils.dist import on_first_rank
+from tfinet_mm.utils.dist import on_each_rank, on_first_rank
 from tfinet_mm.utils.fingerprints import fingerprints, joined
 from tfinet_mm.utils.manifest import RunManifest, plain
+from tfinet_mm.utils.places import absolute
 from tfinet_mm.version import __version__
 
 STAGING_FOLDER = '.staging'
@@ -76,7 +76,8 @@ def predict_scene(
 
     Args:
         inferencer: The trained network, such as :class:`~tfinet_mm.apis.SCDInferencer`.
-        before: The file of the first date.
+        before: The file of the first date: a path, also into a zip file (``a.zip/b.tif``), an
+            address (``https://...``), or a ``/vsi`` path of GDAL.
         after: The file of the second.
         out: Folder for the results, see ``docs/scene_results.md``.
         window: Side of a window in pixels; by default that of the inferencer.
@@ -103,6 +104,8 @@ def predict_scene(
     Raises:
         FileNotFoundError: There is no such file.
         MissingExtraError: rasterio, or a package for polygons, is not installed.
+        RemoteFileError: A server doesn't answer, or has no such file.
+        NoSpaceError: The disk is full; the next run resumes.
         SceneError: The rasters don't fit together or to the network, or an option
             is out of range; the message names the option to set.
         ManifestError: ``out`` holds results of other settings or other files; the
@@ -164,7 +167,7 @@ def predict_scene(
             missing = sorted(set(range(len(plan.tops))) - staging.finished())
             if registration:
                 registered = complete_registration(pair, registered)
-                tell_registration(registered, align)
+                tell_registration(registered, align, before, after)
             return _Prepared(settings, stretches, plan, missing, registered)
 
     # Opened here, so that the folder is locked until the results are written.
@@ -181,30 +184,33 @@ def predict_scene(
             made = dict(stretch=stretches, correction=registered.correction)
             return ScenePair(before, after, **reading | made)
 
-        bar: Any = tqdm(
-            total=sum(map(len, needed_rows(plan, mine))),
-            desc=out.name,
-            unit='window',
-            disable=not progress or rank > 0,
-        )
-        with (
-            rasterio.Env(GDAL_CACHEMAX=_cache_megabytes(plan, inferencer.network_bands)),
-            WindowReader(open_pair) as reader,
-            inferencer.whole_images(),
-            bar,
-        ):
-            predict_rows(
-                plan,
-                mine,
-                reader,
-                _network(inferencer),
-                2 * inferencer.class_table.num_classes + 1,
-                staging,
-                options['batch_size'],
-                workers,
-                bar.update,
+        def predict() -> None:
+            bar: Any = tqdm(
+                total=sum(map(len, needed_rows(plan, mine))),
+                desc=out.name,
+                unit='window',
+                disable=not progress or rank > 0,
             )
-        barrier()
+            with (
+                rasterio.Env(GDAL_CACHEMAX=_cache_megabytes(plan, inferencer.network_bands)),
+                WindowReader(open_pair) as reader,
+                inferencer.whole_images(),
+                bar,
+            ):
+                predict_rows(
+                    plan,
+                    mine,
+                    reader,
+                    _network(inferencer),
+                    2 * inferencer.class_table.num_classes + 1,
+                    staging,
+                    options['batch_size'],
+                    workers,
+                    bar.update,
+                )
+
+        # One process that fails must not leave the others waiting for it.
+        on_each_rank(predict)
         predicted = time.monotonic() - started
 
         def finish() -> None:
@@ -309,7 +315,7 @@ def _settings(
     for role, path in inputs.items():
         date, _, kind = role.partition('_')
         source = sources[date][kind] if kind else sources[date]
-        source['file'] = os.path.abspath(path)
+        source['file'] = absolute(path)
     grid = pair.grid
     crs = None if grid.crs is None else grid.crs.to_wkt()
     placed = dict(crs=crs, transform=list(grid.transform)[:6], width=grid.width, height=grid.height)

@@ -212,21 +212,32 @@ class QualityBand:
         inside = ~outside
         if not inside.any():
             return outside
-        left, top = int(first_column[inside].min()), int(first_row[inside].min())
-        right, bottom = int(end_column[inside].max()), int(end_row[inside].max())
+        known = ~no_column, ~no_row
+        left, top = (
+            int(one[where].min())
+            for one, where in zip((first_column, first_row), known, strict=True)
+        )
+        right, bottom = (
+            int(one[where].max()) for one, where in zip((end_column, end_row), known, strict=True)
+        )
         bad = self._bad(Window(left, top, right - left, bottom - top))
         # sums[i, j] counts the bad pixels above row i and left of column j.
         sums = np.zeros((bad.shape[0] + 1, bad.shape[1] + 1), np.int64)
-        sums[1:, 1:] = bad.cumsum(0, dtype=np.int64).cumsum(1)
-        where = (
-            np.where(outside, 0, first_row - top),
-            np.where(outside, 0, end_row - top),
-            np.where(outside, 0, first_column - left),
-            np.where(outside, 0, end_column - left),
+        np.cumsum(bad.cumsum(0, dtype=np.int64), 1, out=sums[1:, 1:])
+        above, below, before, behind = (
+            np.clip(one - start, 0, length)
+            for one, start, length in (
+                *((one, top, bad.shape[0]) for one in (first_row, end_row)),
+                *((one, left, bad.shape[1]) for one in (first_column, end_column)),
+            )
         )
-        above, below, before, behind = where
-        counts = sums[below, behind] - sums[above, behind]
-        counts += sums[above, before] - sums[below, before]
+        if len(before) == above.shape[1] == 1:
+            # The same columns in all rows.
+            of_rows = sums[below[:, 0]] - sums[above[:, 0]]
+            counts = of_rows[:, behind[0]] - of_rows[:, before[0]]
+        else:
+            counts = sums[below, behind] - sums[above, behind]
+            counts += sums[above, before] - sums[below, before]
         return outside | (counts > 0)
 
     def _bad(self, box: Window) -> np.ndarray:
@@ -255,10 +266,18 @@ class QualityBand:
         return bad
 
     def _corners(self, target: SceneGrid, window: Window) -> tuple[np.ndarray, np.ndarray]:
-        """Return the corners (h + 1, w + 1) of pixels in columns and rows of the band."""
+        """Return the corners of pixels in columns and rows of the band.
+
+        (h + 1, w + 1) both; or (1, w + 1) and (h + 1, 1) where columns stay columns.
+        """
         columns = np.arange(window.left, window.left + window.width + 1)
         rows = np.arange(window.top, window.top + window.height + 1)
         if target.crs == self.grid.crs:
+            grids = target.transform, self.grid.transform
+            if all(one.b == one.d == 0 for one in grids):
+                left, _ = self._locate(target, columns, rows[:1])
+                _, top = self._locate(target, columns[:1], rows)
+                return left, top
             return self._locate(target, columns, rows)
         # The same points whatever the window, so that a pixel doesn't depend on it.
         nodes = [
@@ -285,8 +304,13 @@ class QualityBand:
 
 def _spans(corners: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the first pixel that each pixel overlaps, the one after the last, and where none."""
-    parts = corners[:-1, :-1], corners[1:, :-1], corners[:-1, 1:], corners[1:, 1:]
-    low, high = np.minimum.reduce(parts), np.maximum.reduce(parts)
+    low = high = corners
+    for axis in range(2):
+        if corners.shape[axis] > 1:
+            ends = slice(None, -1), slice(1, None)
+            cuts = [(slice(None),) * axis + (one,) for one in ends]
+            low = np.minimum(low[cuts[0]], low[cuts[1]])
+            high = np.maximum(high[cuts[0]], high[cuts[1]])
     known = np.isfinite(low) & np.isfinite(high)
     low, high = np.where(known, low, -1.0), np.where(known, high, -1.0)
     first = np.floor(low + PIXEL_TOLERANCE)

@@ -6,7 +6,6 @@ import contextlib
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -20,6 +19,8 @@ from tfinet_mm.scenes.grid import SceneGrid, beside, check_systems, common_grid
 from tfinet_mm.scenes.quality import QualityBand
 from tfinet_mm.scenes.stretch import Stretch, check_tags, tags_differ
 from tfinet_mm.scenes.validity import BAD_QUALITY, BOTH_SEEN, NO_DATA, SEEN, combine
+from tfinet_mm.scenes.value_ranges import warn_of_ranges
+from tfinet_mm.utils.places import absolute, gdal_path, is_virtual, name
 
 VIEWERS = ('.aux.xml', '.ovr')
 """Endings of files that a viewer puts beside a raster."""
@@ -33,7 +34,8 @@ class ScenePair:
     one for each process.
 
     Args:
-        before: The file of the first date; anything that rasterio opens.
+        before: The file of the first date; anything that rasterio opens, a file in a zip file
+            (``a.zip/b.tif``) and an address (``https://...``) included.
         after: The file of the second.
         grid: The grid of the result: ``'before'``, ``'after'``, or the size of
             a pixel in the units of ``before``'s CRS; see :func:`common_grid`.
@@ -79,6 +81,7 @@ class ScenePair:
     Raises:
         FileNotFoundError: There is no such file.
         MissingExtraError: rasterio is not installed.
+        RemoteFileError: A server doesn't answer, or has no such file.
         SceneError: The two don't fit together; the message names the option
             to set.
     """
@@ -133,6 +136,7 @@ class ScenePair:
                 date.place(self.grid, resampling, files)
             if not _is_made(stretch):
                 _warn_of_constant_bands(dates[0], dates[1], self.grid)
+                warn_of_ranges(dates, self.stretches, self.grid)
             self._files = files.pop_all()
         self._dates, self._qualities = dates, qualities
 
@@ -234,7 +238,7 @@ class ScenePair:
         """
         found: dict[str, Any] = {
             date.role: {
-                'file': Path(date.path).name,
+                'file': name(date.path),
                 'bands': date.bands,
                 'stretch': stretch.metadata(),
                 'resampling': date.resampling,
@@ -245,7 +249,7 @@ class ScenePair:
             found['after']['correction'] = list(self._correction)
         for role, band in self._qualities.items():
             found[role]['quality'] = {
-                'file': Path(band.path).name,
+                'file': name(band.path),
                 'band': band.band,
                 'bad_values': band.bad.describe(),
             }
@@ -255,20 +259,27 @@ class ScenePair:
 def input_files(path: PathLike) -> list[str]:
     """Return a raster's file and those that it takes pixels and masks from, many for a mosaic.
 
-    Statistics and overviews, which viewers add, are left out.
+    Statistics and overviews, which viewers add, are left out. Files in zip files and at addresses
+    are named as :func:`~tfinet_mm.utils.places.absolute` does.
     """
     rasterio = import_rasterio(path)
     found: list[str] = []
-    waiting = [os.path.abspath(path)]
+    waiting = [absolute(path)]
     while waiting:
         one = waiting.pop(0)
-        if one in found or not os.path.isfile(one) or one.lower().endswith(VIEWERS):
+        if one in found or one.lower().endswith(VIEWERS):
+            continue
+        if not os.path.isfile(one) and not is_virtual(one):
             continue
         found.append(one)
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
-            with contextlib.suppress(rasterio.errors.RasterioError), rasterio.open(one) as raster:
-                waiting += map(os.path.abspath, raster.files)
+            with (
+                contextlib.suppress(rasterio.errors.RasterioError),
+                rasterio.open(gdal_path(one)) as raster,
+            ):
+                # The raster itself may have another name here, as in a zip file.
+                waiting += [absolute(part) for part in raster.files if part != gdal_path(one)]
     return found
 
 

@@ -130,8 +130,9 @@ class Registration:
             return f'the shift between the dates can not be measured: {self.reason}'
         right, down = self.shift
         said = (
-            f'after lies {self.ground.name_column(right)} and {self.ground.name_row(down)} of '
-            f'before, from {self.count} of {len(self.patches.used)} patches'
+            f'after lies {self.ground.name_column(right)} and {self.ground.name_row(down)} '
+            f'{"of" if self.ground.is_north_up else "from"} before, '
+            f'from {self.count} of {len(self.patches.used)} patches'
         )
         if self.is_affine:
             return (
@@ -180,7 +181,8 @@ def measure_registration(pair: PairReader) -> Registration:
     if min(size) < SIDES[-1]:
         return without(f'the scene has {size[0]} x {size[1]} pixels, a patch takes {SIDES[-1]}')
     if not number:
-        return without('no place has texture and data on both dates')
+        tried = len(patch_windows(*size))
+        return without(f'none of {tried} places all over it has texture and data on both dates')
     clear = patches.quality >= LEAST_QUALITY
     model, used, is_affine = _agree(patches, clear)
     needed = max(LEAST_AGREEING, math.ceil(LEAST_SHARE * clear.sum()))
@@ -246,8 +248,13 @@ def _starts(length: int, side: int, number: int) -> list[int]:
 def _measure(pair: PairReader) -> Patches:
     """Measure all patches; those without texture or data are left out."""
     rows = []
+    seen = set()
     for places in patch_windows(pair.grid.width, pair.grid.height):
         for window in places:
+            # In its place, an overlapping neighbour may have been taken.
+            if window in seen:
+                continue
+            seen.add(window)
             values, valid = pair.read(window)
             before, after = np.split(values, 2)
             shift = patch_shift(before, after, valid)

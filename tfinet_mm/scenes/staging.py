@@ -29,7 +29,7 @@ from tfinet_mm.io.rasters import (
 )
 from tfinet_mm.models.identity import INFORMATIVE
 from tfinet_mm.scenes.probabilities import BAND_NAMES, PROBABILITIES
-from tfinet_mm.utils.files import whole_file
+from tfinet_mm.utils.files import naming_file, whole_file
 from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.utils.manifest import RunManifest, plain
 
@@ -116,11 +116,12 @@ class Staging:
         self.remove()
         self.folder.mkdir(parents=True)
         for name, kind in self.kinds.items():
-            with self.path(name).open('wb') as file:
-                file.truncate(self._bytes(name))
-            write_raw_header(
-                self.path(name), np.dtype(kind).name, self.height, self.width, _bands(name)
-            )
+            with naming_file(self.path(name)):
+                with self.path(name).open('wb') as file:
+                    file.truncate(self._bytes(name))
+                write_raw_header(
+                    self.path(name), np.dtype(kind).name, self.height, self.width, _bands(name)
+                )
         self.manifest.write(wanted)
 
     def _bytes(self, name: str) -> int:
@@ -138,7 +139,7 @@ class Staging:
         """
         for name, kind in self.kinds.items():
             values = np.ascontiguousarray(maps[name], dtype=kind)
-            with self.path(name).open('r+b') as file:
+            with naming_file(self.path(name)), self.path(name).open('r+b') as file:
                 file.seek(top * _bands(name) * self.width * values.itemsize)
                 file.write(values.data)
                 file.flush()

@@ -51,6 +51,8 @@ Orange and blue stay apart with every common kind of colour blindness.
 """
 DARKENED = (20, 90)
 """Grey values to which black and white of the image under the errors are darkened."""
+COVER_SHARE = 150
+"""Share of 255 that the colour of a class has over its image."""
 DATES = ('before', 'after')
 
 
@@ -243,13 +245,13 @@ def draw_pair(
         columns.append(_class_panels('annotation', annotation, table, size))
     elif maps.change is not None:
         changed = change_errors((maps.change == 1).astype(np.uint8), maps.change)
-        columns.append([('annotated change', _change_panel(changed, shown[1], size)), None])
+        columns.append([('annotated change', change_panel(changed, shown[1], size)), None])
     predicted = (maps.predicted_from, maps.predicted_to)
     columns.append(_class_panels('prediction', predicted, table, size))
 
     errors = change_errors(maps.predicted_change, maps.change)
     heading = 'predicted change' if maps.change is None else 'change and its errors'
-    columns.append([(heading, _change_panel(errors, shown[1], size)), None])
+    columns.append([(heading, change_panel(errors, shown[1], size)), None])
     if maps.change_prob is not None:
         grey = display_image((np.clip(maps.change_prob, 0, 1) * 255 + 0.5).astype(np.uint8))
         columns[-1][1] = ('probability of change', resized(grey, size, smooth=True))
@@ -274,7 +276,39 @@ def _class_panels(
     return panels
 
 
-def _change_panel(errors: np.ndarray, image: np.ndarray, size: tuple[int, int]) -> Image.Image:
+def cover_panel(
+    cover: np.ndarray,
+    image: np.ndarray,
+    table: ClassTable,
+    size: tuple[int, int],
+    ignored: np.ndarray | None = None,
+) -> Image.Image:
+    """Return the land cover of one date over its image, which shows through, in white outlines.
+
+    Args:
+        cover: Classes (H, W), 0..K-1; where it is 255 the image stays as it is.
+        image: 8-bit RGB image (H, W, 3).
+        table: Names and colours of the classes.
+        size: Width and height of the panel.
+        ignored: Boolean map (H, W) of pixels to stripe, or None.
+    """
+    ground = resized(image, size, smooth=True)
+    colours = resized(colourise(cover, table.palette[1:]), size)
+    share = np.where(cover == IGNORE_INDEX, 0, COVER_SHARE).astype(np.uint8)
+    panel = Image.composite(colours, ground, resized(share, size))
+    panel.paste((255, 255, 255), mask=_outlines(np.asarray(resized(cover, size))))
+    return panel if ignored is None else hatched(panel, ignored)
+
+
+def _outlines(labels: np.ndarray) -> Image.Image:
+    """Return a mask of the pixels whose right or lower neighbour has another value."""
+    edges = np.zeros(labels.shape, np.bool_)
+    edges[:, :-1] |= labels[:, :-1] != labels[:, 1:]
+    edges[:-1] |= labels[:-1] != labels[1:]
+    return Image.fromarray(edges.astype(np.uint8) * 255)
+
+
+def change_panel(errors: np.ndarray, image: np.ndarray, size: tuple[int, int]) -> Image.Image:
     """Return the cases of :func:`change_errors` over an 8-bit RGB image, darkened and in grey."""
     grey = np.asarray(resized(image, size, smooth=True).convert('L'), np.float32)
     low, high = DARKENED

@@ -66,6 +66,27 @@ def test_a_date_without_label_files_needs_no_labels():
         _epoch(batch)
 
 
+def test_a_date_that_a_data_set_never_labels_is_not_looked_for():
+    def check(dates, batch):
+        dataset = SimpleNamespace(datasets=[SimpleNamespace(labelled_dates=dates)] * 2)
+        runner = SimpleNamespace(model=None, train_dataloader=_Loader(dataset))
+        LabelCheckHook().after_train_iter(runner, 0, batch)
+
+    check(('to',), _batch(1, 255, 2))
+    with pytest.raises(LabelValueError, match='with land cover before: '):
+        check(('from', 'to'), _batch(1, 255, 2))
+    with pytest.raises(LabelValueError, match='with land cover after: '):
+        check(('to',), _batch(1, 2, 255))
+
+
+class _Loader:
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __len__(self):
+        return 1
+
+
 def test_looks_at_the_first_epoch_only():
     hook = _epoch(_batch(1, 3, 2))
     hook.after_train_iter(None, 0, _batch(255, 255, 255))

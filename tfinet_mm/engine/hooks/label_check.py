@@ -11,6 +11,7 @@ from mmengine.dist import all_reduce
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
+from tfinet_mm.datasets.annotations import FROM, TO
 from tfinet_mm.errors import LabelValueError
 from tfinet_mm.registry import HOOKS
 from tfinet_mm.structures import GT_CHANGE, GT_FROM, GT_TO, IGNORE_INDEX
@@ -20,6 +21,7 @@ FIELDS = {
     GT_FROM: 'land cover before',
     GT_TO: 'land cover after',
 }
+DATES = {GT_FROM: FROM, GT_TO: TO}
 
 
 UNCHANGED, CHANGED, DIFFERENT, SEVERAL = 'unchanged', 'changed', 'different', 'several'
@@ -58,7 +60,8 @@ class LabelCheckHook(Hook):
       none changed, or if no pixel changed its class though there are several
       classes. (Land cover may be labelled in few pairs, if few pairs changed.)
 
-    A date without label files, beside files of the other date, isn't expected to have labels.
+    A date without label files, beside files of the other date, isn't expected to have labels, nor
+    is one whose class no transition names.
 
     Args:
         iterations: Number of iterations before the first check, which comes after
@@ -95,6 +98,9 @@ class LabelCheckHook(Hook):
         if samples and not self._seen:
             meta = samples[0].metainfo
             self._first = str(meta.get('seg_map_path_from') or meta.get('sample_id'))
+        if not self._seen and runner is not None:
+            dates = labelled_dates(getattr(runner.train_dataloader, 'dataset', None))
+            self._missing -= {field for field, date in DATES.items() if dates and date not in dates}
         self._seen += 1
         for field in list(self._missing):
             if any((getattr(s, field).data != IGNORE_INDEX).any() for s in samples if field in s):
@@ -154,6 +160,20 @@ class LabelCheckHook(Hook):
                     f'{NEEDED[kind]} The first file is {self._first}; run tools/check_dataset.py '
                     'on the config'
                 )
+
+
+def labelled_dates(dataset: Any) -> set[str]:
+    """Return the dates, 'from' and 'to', of which the labels of a data set have land cover.
+
+    Args:
+        dataset: A data set, or a wrapper of one or of several. Data sets of other packages count
+            as labelled at both dates.
+    """
+    own = getattr(dataset, 'labelled_dates', None)
+    if own is not None:
+        return set(own)
+    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
+    return set(DATES.values()) if inner == [None] else set().union(*map(labelled_dates, inner))
 
 
 KINDS = (UNCHANGED, CHANGED, DIFFERENT, SEVERAL)

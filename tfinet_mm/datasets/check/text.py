@@ -6,7 +6,7 @@ from collections import Counter
 
 import numpy as np
 
-from tfinet_mm.datasets.check import ERROR, WARNING, DatasetReport, Problem
+from tfinet_mm.datasets.check.problems import ERROR, WARNING, DatasetReport, Problem
 
 
 def format_report(report: DatasetReport, title: str, limit: int = 20) -> str:
@@ -22,6 +22,9 @@ def format_report(report: DatasetReport, title: str, limit: int = 20) -> str:
     more = f', and {len(report.sizes) - 5} more' if len(report.sizes) > 5 else ''
     lines.append(f'  sizes      {", ".join(sizes)}{more}')
     lines += [f'  storage    {role}: {words}' for role, words in report.decided.items()]
+    if report.fast:
+        lines.append('  pixels     not read (--fast)')
+        return '\n'.join(lines + _problem_lines(report.problems, limit))
     for role, found in report.storages.items():
         listed = ', '.join(f'{name} ({number})' for name, number in found.most_common())
         lines.append(f'  labels     {role}: {listed}')
@@ -31,6 +34,13 @@ def format_report(report: DatasetReport, title: str, limit: int = 20) -> str:
         lines.append(
             f'  change     {100 * report.change_share:.2f} % of the pixels, {ignored:.2f} % ignored'
         )
+        lines.append(f'  empty      {report.empty} pairs without a changed pixel')
+    if report.class_counts.any():
+        shares = ' before, '.join(f'{100 * share:.2f} %' for share in report.unlabelled_shares)
+        lines.append(f'  no class   {shares} after, of the changed pixels')
+    if report.copies:
+        same = sum(one.identical for one in report.copies)
+        lines.append(f'  copies     {same} identical, {len(report.copies) - same} look the same')
     if report.class_counts.any():
         lines += _class_lines(report)
     lines += _problem_lines(report.problems, limit)
@@ -55,6 +65,9 @@ def _class_lines(report: DatasetReport) -> list[str]:
         + ''.join(f'{value:{cell}.2f}' for value, cell in zip(row, cells, strict=True))
         for name, row in zip(names, matrix, strict=True)
     ]
+    if top := report.frequent_transitions()[:5]:
+        listed = ', '.join(f'{before} to {after} {100 * share:.1f}' for before, after, share in top)
+        lines += ['', f'  most frequent, % of changed: {listed}']
     return lines
 
 

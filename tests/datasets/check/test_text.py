@@ -1,7 +1,6 @@
 import numpy as np
 
-from tfinet_mm.datasets.check import DatasetReport, Problem
-from tfinet_mm.datasets.check_report import format_report
+from tfinet_mm.datasets.check import DatasetReport, Problem, format_report
 from tfinet_mm.structures import ClassTable
 
 

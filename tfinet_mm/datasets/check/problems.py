@@ -1,22 +1,17 @@
-"""Check a whole data set before training: count its contents and report its problems."""
+"""Tell the problems of a data set from the counts of all its pairs."""
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from tqdm import tqdm
 
 from tfinet_mm.datasets.scd_dataset import SCDDataset
-from tfinet_mm.datasets.transforms import LoadImagePair, LoadPairAnnotations, PackPairInputs
-from tfinet_mm.errors import TFINetError
-from tfinet_mm.structures import IGNORE_INDEX, SEG_CHANGE, SEG_FROM, SEG_TO, ClassTable
+from tfinet_mm.structures import ClassTable
 
 ERROR, WARNING = 'error', 'warning'
 NOTHING = re.compile(
@@ -43,6 +38,52 @@ class Problem:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class PairRow:
+    """Numbers of one pair that the strangest pairs are chosen by.
+
+    Attributes:
+        index: Its place in the data set.
+        name: Its name.
+        changed: Share of changed pixels, 0..1 of those not ignored; NaN without labels.
+        ignored: Share of ignored pixels, 0..1; NaN without labels.
+        conflicts: Pixels about which its labels contradict each other.
+        alike: Mean difference of the images in grey levels where change is labelled, or NaN.
+        unlike: Mean difference where none is labelled, or NaN.
+    """
+
+    index: int
+    name: str
+    changed: float
+    ignored: float
+    conflicts: int
+    alike: float
+    unlike: float
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """Two pairs that show the same images.
+
+    Attributes:
+        split: Name of the split of the later pair.
+        index: Place of the later pair in it.
+        name: Name of the later pair.
+        of_split: Split of the other pair.
+        of_index: Its place there.
+        of_name: Its name.
+        identical: True if all values are equal; False if they only look the same.
+    """
+
+    split: str
+    index: int
+    name: str
+    of_split: str
+    of_index: int
+    of_name: str
+    identical: bool
+
+
 @dataclass
 class DatasetReport:
     """Contents of a data set; numbers of pixels are over all pairs.
@@ -59,8 +100,19 @@ class DatasetReport:
         conflicts: Pixels ignored because labels contradict each other.
         unknown: Pixels of label files ignored because their colours belong to no class.
         transitions: Places of the types that occur in the table ``transitions``.
-        digests: First pair with each content of images, by the hash of the content.
+        digests: Place of the first pair with each content of images, by the hash of the content.
         problems: Problems found, errors first.
+        unlabelled: Changed pixels without a class, (2,): before, after.
+        empty: Number of pairs with labels and without a changed pixel.
+        dropped: Number of pairs that the pipeline returned nothing for.
+        rows: Numbers of each pair.
+        packed: Number of the shape and type of the tensor of each pair, see ``packed_kinds``.
+        packed_kinds: Number and first pair of each shape and type that the pipeline makes.
+        example: For each transition, the pair with most of its pixels, (K, K); -1 for none.
+        most: Number of these pixels, (K, K).
+        fingerprints: Bits and thumbnails of each pair that can be recognised, by its place.
+        copies: Pairs that show the same images as an earlier one.
+        fast: True if only headers were read, so that all numbers of pixels are of the first pair.
     """
 
     table: ClassTable
@@ -74,8 +126,19 @@ class DatasetReport:
     conflicts: int = 0
     unknown: int = 0
     transitions: set[int] = field(default_factory=set)
-    digests: dict[bytes, str] = field(default_factory=dict)
+    digests: dict[bytes, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
+    unlabelled: np.ndarray = field(default_factory=lambda: np.zeros(2, np.int64))
+    empty: int = 0
+    dropped: int = 0
+    rows: list[PairRow] = field(default_factory=list)
+    packed: list[int] = field(default_factory=list)
+    packed_kinds: dict[tuple[tuple[int, ...], str], tuple[int, int]] = field(default_factory=dict)
+    example: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    most: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    fingerprints: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
+    copies: list[Copy] = field(default_factory=list)
+    fast: bool = False
 
     def __post_init__(self) -> None:
         """Start from zero pixels of each class."""
@@ -83,6 +146,9 @@ class DatasetReport:
         if not self.class_counts.size:
             self.class_counts = np.zeros((2, classes), np.int64)
             self.from_to = np.zeros((classes, classes), np.int64)
+        if not self.example.size:
+            self.example = np.full((classes, classes), -1, np.int64)
+            self.most = np.zeros((classes, classes), np.int64)
 
     @property
     def ok(self) -> bool:
@@ -95,10 +161,33 @@ class DatasetReport:
         known = int(self.change_counts[:2].sum())
         return int(self.change_counts[1]) / known if known else 0.0
 
+    @property
+    def ignored_share(self) -> float:
+        """Share of ignored pixels of the change maps, 0..1."""
+        return int(self.change_counts[2]) / max(1, int(self.change_counts.sum()))
+
+    @property
+    def unlabelled_shares(self) -> tuple[float, float]:
+        """Shares of the changed pixels without a class, 0..1: before, after."""
+        changed = max(1, int(self.change_counts[1]))
+        return int(self.unlabelled[0]) / changed, int(self.unlabelled[1]) / changed
+
+    def frequent_transitions(self) -> list[tuple[str, str, float]]:
+        """Return the transitions that occur, the most frequent first: before, after, share."""
+        names, total = self.table.land_cover, max(1, int(self.from_to.sum()))
+        order = np.argsort(-self.from_to, axis=None, kind='stable')
+        return [
+            (names[row], names[column], int(self.from_to[row, column]) / total)
+            for row, column in (divmod(int(one), len(names)) for one in order)
+            if self.from_to[row, column]
+        ]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report as a dictionary for JSON, shares in percent."""
+        counts = Counter(self.packed)
         return dict(
             pairs=self.pairs,
+            fast=self.fast,
             sizes={f'{height}x{width}': number for (height, width), number in self.sizes.items()},
             decided=self.decided,
             storages={role: dict(found) for role, found in self.storages.items()},
@@ -111,6 +200,22 @@ class DatasetReport:
                 zip(('unchanged', 'changed', 'ignored'), self.change_counts.tolist(), strict=True)
             ),
             change_share=100 * self.change_share,
+            ignored_share=100 * self.ignored_share,
+            empty=self.empty,
+            unlabelled_shares=dict(
+                zip(('from', 'to'), (100 * share for share in self.unlabelled_shares), strict=True)
+            ),
+            transitions=[
+                {'from': before, 'to': after, 'share': 100 * share}
+                for before, after, share in self.frequent_transitions()
+            ],
+            packed={
+                f'{"x".join(map(str, shape))} {dtype}': counts[number]
+                for (shape, dtype), (number, _) in self.packed_kinds.items()
+            },
+            copies=[
+                dict(pair=one.name, of=one.of_name, identical=one.identical) for one in self.copies
+            ],
             conflicts=self.conflicts,
             unknown=self.unknown,
             ok=self.ok,
@@ -118,170 +223,20 @@ class DatasetReport:
         )
 
 
-@dataclass
-class PairFacts:
-    """Contribution of one pair to the report."""
-
-    sample_id: str
-    problems: list[Problem] = field(default_factory=list)
-    size: tuple[int, int] | None = None
-    storages: dict[str, str] = field(default_factory=dict)
-    labelled: bool = False
-    class_counts: np.ndarray | None = None
-    from_to: np.ndarray | None = None
-    change_counts: np.ndarray | None = None
-    conflicts: int = 0
-    unknown: int = 0
-    transitions: tuple[int, ...] = ()
-    digest: bytes = b''
-
-
-class PairInspector:
-    """Load pairs as the pipeline of their data set does, and count their pixels.
-
-    Args:
-        dataset: The data set; only the loading transforms of its pipeline are used.
-    """
-
-    def __init__(self, dataset: SCDDataset) -> None:
-        """See the class."""
-        self.dataset = dataset
-        loaders = dataset.pipeline.transforms
-        self.load_images = _first(loaders, LoadImagePair) or LoadImagePair()
-        self.load_labels = _first(loaders, LoadPairAnnotations) or LoadPairAnnotations()
-
-    def __call__(self, index: int) -> PairFacts:
-        """Inspect one pair, and return errors of its files as problems instead of raising them."""
-        info = self.dataset.get_data_info(index)
-        facts = PairFacts(info['sample_id'])
-        # Both are tried, so that one damaged image doesn't hide a damaged label.
-        for load, count in (
-            (self.load_images, self._count_images),
-            (self.load_labels, self._count_labels),
-        ):
-            try:
-                count(load(info), facts)
-            except (TFINetError, OSError) as error:
-                facts.problems.append(Problem(ERROR, facts.sample_id, str(error)))
-        return facts
-
-    def _count_images(self, results: dict[str, Any], facts: PairFacts) -> None:
-        image = results['img']
-        facts.size = tuple(results['img_shape'])
-        bands = image.shape[2] // 2
-        if np.array_equal(image[..., :bands], image[..., bands:]):
-            message = f'both dates are the same image: {", ".join(results["img_path"])}'
-            facts.problems.append(Problem(WARNING, facts.sample_id, message))
-        # Windows of one value are equal to each other without being a leak.
-        if image.min() != image.max():
-            facts.digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
-
-    def _count_labels(self, results: dict[str, Any], facts: PairFacts) -> None:
-        facts.storages = results['label_storages']
-        facts.conflicts = results['label_conflicts']
-        facts.unknown = results['label_unknown']
-        facts.transitions = results['label_transitions']
-        if SEG_CHANGE not in results:
-            return
-        facts.labelled = True
-        change = results[SEG_CHANGE]
-        facts.change_counts = np.array(
-            [np.count_nonzero(change == value) for value in (0, 1, IGNORE_INDEX)], np.int64
-        )
-        if facts.change_counts[:2].sum() == 0:
-            message = 'every pixel of its change map is ignored, so it teaches nothing'
-            facts.problems.append(Problem(WARNING, facts.sample_id, message))
-        if SEG_FROM not in results:
-            return
-        classes = self.dataset.class_table.num_classes
-        before, after = results[SEG_FROM], results[SEG_TO]
-        facts.class_counts = np.stack(
-            [np.bincount(cover.ravel(), minlength=256)[:classes] for cover in (before, after)]
-        )
-        known = (change == 1) & (before != IGNORE_INDEX) & (after != IGNORE_INDEX)
-        transitions = before[known].astype(np.int64) * classes + after[known]
-        facts.from_to = np.bincount(transitions, minlength=classes**2).reshape(classes, classes)
-
-
-_inspector: PairInspector | None = None
-
-
-def _start_worker(dataset: SCDDataset) -> None:
-    global _inspector
-    _inspector = PairInspector(dataset)
-
-
-def _inspect(index: int) -> PairFacts:
-    if _inspector is None:
-        raise RuntimeError('the worker was not started with a data set')
-    return _inspector(index)
-
-
-def inspect_pairs(dataset: SCDDataset, workers: int = 0) -> Iterator[PairFacts]:
-    """Inspect all pairs in their order, in ``workers`` processes (0: in this process)."""
-    if workers < 1:
-        yield from map(PairInspector(dataset), range(len(dataset)))
-        return
-    with ProcessPoolExecutor(workers, initializer=_start_worker, initargs=(dataset,)) as pool:
-        yield from pool.map(_inspect, range(len(dataset)), chunksize=4)
-
-
-def check_dataset(
-    dataset: SCDDataset,
-    workers: int = 0,
-    batch_size: int = 1,
-    progress: Callable[[Iterable[PairFacts]], Iterable[PairFacts]] | None = None,
-) -> DatasetReport:
-    """Load every pair of a data set and report its contents and its problems.
-
-    Args:
-        dataset: The data set.
-        workers: Number of processes beside this one.
-        batch_size: Batch size of the dataloader; a batch in testing needs pairs of one size.
-        progress: Wraps the pairs to show the progress; the default draws a bar.
-
-    Returns:
-        The report. An error is a finding that would stop training or make its result
-        wrong: a file that can't be read or holds unknown values, no change or no class
-        anywhere, all pixels ignored, masks that can be read in two ways.
-    """
-    storages = dataset.label_spec.storages
-    decided = {role: str(storage) for role, storage in storages.items()}
-    report = DatasetReport(dataset.class_table, decided=decided)
-    shown = progress or (lambda pairs: tqdm(pairs, total=len(dataset), unit='pair', leave=False))
-    labelled = 0
-    for facts in shown(inspect_pairs(dataset, workers)):
-        _add(report, facts)
-        labelled += facts.labelled
-    report.problems += _overall_problems(report, dataset, labelled, batch_size)
-    report.problems.sort(key=lambda problem: (problem.level != ERROR, problem.where != ''))
-    return report
-
-
-def _add(report: DatasetReport, facts: PairFacts) -> None:
-    report.pairs += 1
-    report.problems += facts.problems
-    report.conflicts += facts.conflicts
-    report.unknown += facts.unknown
-    report.transitions.update(facts.transitions)
-    if facts.size is not None:
-        report.sizes[facts.size] += 1
-    for role, storage in facts.storages.items():
-        report.storages.setdefault(role, Counter())[storage] += 1
-    for name in ('class_counts', 'from_to', 'change_counts'):
-        counts = getattr(facts, name)
-        if counts is not None:
-            setattr(report, name, getattr(report, name) + counts)
-    if facts.digest:
-        first = report.digests.setdefault(facts.digest, facts.sample_id)
-        if first != facts.sample_id:
-            message = f'its images are the same as those of {first!r}'
-            report.problems.append(Problem(WARNING, facts.sample_id, message))
-
-
-def _overall_problems(
+def overall_problems(
     report: DatasetReport, dataset: SCDDataset, labelled: int, batch_size: int
 ) -> Iterator[Problem]:
+    """Find the problems of a data set as a whole.
+
+    Args:
+        report: Counts of all pairs, and the problems of each.
+        dataset: The data set.
+        labelled: Number of pairs with labels.
+        batch_size: Batch size of the dataloader.
+
+    Yields:
+        The problems.
+    """
     if not labelled:
         if not any(problem.level == ERROR for problem in report.problems):
             message = 'no pair has labels, so that predictions can not be scored'
@@ -289,17 +244,24 @@ def _overall_problems(
     else:
         yield from _label_problems(report)
     yield from _storage_problems(report, dataset)
-    plain = all(
-        isinstance(transform, LoadImagePair | LoadPairAnnotations | PackPairInputs)
-        for transform in dataset.pipeline.transforms
-    )
-    if dataset.test_mode and batch_size > 1 and len(report.sizes) > 1 and plain:
+    if dataset.test_mode and batch_size > 1 and len(report.packed_kinds) > 1:
+        parts = range(0, len(report.packed), batch_size)
+        mixed = any(len(set(report.packed[one : one + batch_size])) > 1 for one in parts)
         yield Problem(
-            ERROR,
+            ERROR if mixed else WARNING,
             '',
-            f'pairs differ in size ({_sizes(report)}) but are tested in batches of {batch_size}; '
-            'set batch_size=1 in the dataloader',
+            f'pairs differ in size ({_sizes(report)}) but are tested in batches of {batch_size}'
+            + ('' if mixed else ', which several processes fill with other pairs than one')
+            + '; set batch_size=1 in the dataloader',
         )
+    if report.dropped:
+        message = (
+            f'the pipeline returns None for {report.dropped} of {report.pairs} pairs, so that '
+            + ('a test stops' if dataset.test_mode else 'others are trained on in their place')
+            + '; correct the transform that does'
+        )
+        every = report.dropped == report.pairs
+        yield Problem(ERROR if dataset.test_mode or every else WARNING, '', message)
 
 
 def _storage_problems(report: DatasetReport, dataset: SCDDataset) -> Iterator[Problem]:
@@ -425,37 +387,8 @@ def _label_problems(report: DatasetReport) -> Iterator[Problem]:
 
 
 def _sizes(report: DatasetReport) -> str:
-    return ', '.join(f'{width} x {height}' for (height, width), _ in report.sizes.most_common(5))
-
-
-def find_leaks(reports: Mapping[str, DatasetReport]) -> list[Problem]:
-    """Find pairs of images that are in the training split and in another split as well.
-
-    Args:
-        reports: Reports by the name of the split. The splits "train", or "train (1 of 2)"
-            and so on, are together compared with each other split.
-
-    Returns:
-        One error for each other split that shares images with training.
-    """
-    train = {
-        digest
-        for name, report in reports.items()
-        if name.split()[0] == 'train'
-        for digest in report.digests
-    }
-    problems = []
-    for name, report in reports.items():
-        shared = sorted(report.digests[digest] for digest in report.digests if digest in train)
-        if name.split()[0] != 'train' and shared:
-            listed = ', '.join(repr(sample) for sample in shared[:10])
-            message = (
-                f'{len(shared)} of {report.pairs} pairs of {name} are trained on as well, so '
-                'that their scores mean nothing; remove them from one of the splits: '
-                f'{listed}{", ..." if len(shared) > 10 else ""}'
-            )
-            problems.append(Problem(ERROR, '', message))
-    return problems
+    sizes = dict.fromkeys(shape[-2:] for shape, _ in report.packed_kinds if len(shape) >= 2)
+    return ', '.join(f'{width} x {height}' for height, width in list(sizes)[:5])
 
 
 def find_other_masks(reports: Mapping[str, DatasetReport]) -> list[Problem]:
@@ -484,21 +417,3 @@ def find_other_masks(reports: Mapping[str, DatasetReport]) -> list[Problem]:
         for name, report in reports.items()
         if ignoring and report.decided.get('change', '').startswith('0/255 (no 1')
     ]
-
-
-def _first(transforms: Iterable[Any], kind: type) -> Any:
-    return next((one for one in transforms if isinstance(one, kind)), None)
-
-
-def leaf_datasets(dataset: Any) -> list[SCDDataset]:
-    """Return the data sets inside wrappers (concatenation, repetition).
-
-    Raises:
-        TypeError: One of them isn't an :class:`SCDDataset`.
-    """
-    if isinstance(dataset, SCDDataset):
-        return [dataset]
-    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
-    if inner == [None]:
-        raise TypeError(f'expected an SCDDataset or a wrapper, got {type(dataset).__name__}')
-    return [leaf for one in inner for leaf in leaf_datasets(one)]
