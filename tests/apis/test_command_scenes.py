@@ -242,6 +242,8 @@ def test_clouds_are_not_seen(member, raster, tmp_path, capsys):
     raster('scl.tif', classes[::-1], size=20.0)
     with pytest.raises(ManifestError, match='quality'):
         main([*call, *clouds])
+    with pytest.raises(FileNotFoundError, match=r'--quality: there is no file .*none\.tif'):
+        main([*call, '--quality', str(tmp_path / 'none.tif'), '--bad-values', 'scl'])
 
 
 def test_the_stretch_of_pictures(member, raster, tmp_path):

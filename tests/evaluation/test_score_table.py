@@ -35,7 +35,9 @@ def test_overall_scores(counts):
     assert scores['change/recall'] == pytest.approx(100 * 20 / 24)
     assert scores['change/F1'] == pytest.approx(100 * 40 / 47)
     assert scores['Fscd_from_to'] == pytest.approx(100 * 40 / 47)
-    assert len(scores) == 15
+    assert scores['change/IoU'] == pytest.approx(100 * 20 / 27)
+    assert scores['change/OA'] == pytest.approx(100 * 70 / 77)
+    assert len(scores) == 17
     assert all(type(value) is float for value in scores.values())
 
 
@@ -53,13 +55,13 @@ def test_table_lines_up_and_shows_what_is_absent(counts):
     names, values = (line.split() for line in blocks[1])
     shown = dict(zip(names, values, strict=True))
     assert shown['OA'] == '90.91'
-    classes = blocks[4]
+    classes = blocks[5]
     assert len({len(line) for line in classes}) == 1
     assert classes[2].split() == ['water', '74.07', '0.00', '85.11', '0.00']
     assert classes[3].split() == ['built', 'up', '-', '76.92', '-', '86.96']
-    assert blocks[5][0].startswith('Area of each transition')
-    assert blocks[5][2].split() == ['water', '-', '31.17/29.87']
-    assert blocks[5][3].split() == ['built', 'up', '-', '-']
+    assert blocks[6][0].startswith('Area of each transition')
+    assert blocks[6][2].split() == ['water', '-', '31.17/29.87']
+    assert blocks[6][3].split() == ['built', 'up', '-', '-']
 
 
 def test_every_overall_score_is_in_the_table(counts):
@@ -101,7 +103,7 @@ def test_intervals_stand_below_and_beside_the_scores(counts):
     index = blocks[1][0].split().index('SeK')
     assert blocks[1][2].split()[1:][index] == '5.25'
     assert blocks[1][3].split()[1:][index] == '55.50'
-    assert '85.11 [80.00, 90.12]' in blocks[4][2]
+    assert '85.11 [80.00, 90.12]' in blocks[5][2]
     report = json.loads(json.dumps(scores_report(counts, TABLE, 7, intervals)))['intervals']
     assert report['scores']['SeK'] == [5.25, 55.5]
     assert report['per_class']['from']['water']['F1'] == [80, 90.125]

@@ -337,11 +337,14 @@ def _quality_settings(args: argparse.Namespace) -> dict[str, Any]:
     if args.quality is None:
         return {}
     bad = args.bad_values
+    entries = {}
+    for name, source in quality_sources(args.quality).items():
+        files = input_files(source.path)
+        if not files:
+            raise FileNotFoundError(f'--quality: there is no file {source.path}')
+        entries[name] = joined(fingerprints(files)) | dict(band=source.band)
     return dict(
-        quality={
-            name: joined(fingerprints(input_files(source.path))) | dict(band=source.band)
-            for name, source in quality_sources(args.quality).items()
-        },
+        quality=entries,
         bad_values={date: one.describe() for date, one in bad.items()}
         if isinstance(bad, dict)
         else bad and bad.describe(),

@@ -40,7 +40,7 @@ from tfinet_mm.io.images import image_size
 from tfinet_mm.io.label_files import read_stored_label
 from tfinet_mm.io.label_storage import ValueRules
 from tfinet_mm.registry import DATASETS
-from tfinet_mm.structures import IGNORE_INDEX, ClassTable
+from tfinet_mm.structures import CHANGE_ONLY, IGNORE_INDEX, ClassTable
 from tfinet_mm.utils.command import is_expected, message_of
 from tfinet_mm.utils.config.values import is_whole
 
@@ -151,8 +151,9 @@ class SCDDataset(BaseDataset):
         data_prefix: Folders under the keys ``img_path_from``, ``img_path_to``,
             ``seg_map_path_from``, ``seg_map_path_to`` and ``seg_map_path``
             (change masks). Keys left out have the defaults im1, im2, label1,
-            label2 and no mask. None means no such folder; a data set without labels
-            is for prediction and needs ``test_mode``.
+            label2 and no mask. None means no such folder. Change masks alone train and
+            score change; a data set without any labels is for prediction and needs
+            ``test_mode``.
         ann_file: List file, one name a line, with or without suffix. Empty
             takes all files of the folders, which then need the same names in each.
         img_suffix: Suffix, or several, of the images; or a dictionary of them for each key
@@ -160,7 +161,8 @@ class SCDDataset(BaseDataset):
             ``dict(img_path_from='_pre.png', img_path_to='_post.png')``.
         seg_map_suffix: Suffix, or several, of the labels and masks; or a dictionary.
         semantic_classes: K + 1 names, the first for "unchanged". The default
-            is the one of ``metainfo``, or else of the Python class.
+            is the one of ``metainfo``, or else of the Python class, or else, with change
+            masks alone, "unchanged" and "changed".
         semantic_palette: K + 1 RGB colours in the same order.
         label_semantics: 'semantic_change' (classes where something changed) or
             'land_cover' (classes everywhere, and a change mask), see
@@ -168,8 +170,12 @@ class SCDDataset(BaseDataset):
         label_storage: 'auto' (decided from all files), 'index', 'palette', 'rgb' or 'one_hot' (a
             band of 0 and 1 for each class); or a dictionary of them.
         change_storage: 'auto' (decided from all files), '0/1', '0/255', 'palette', 'semantic' (a
-            semantic label is the mask) or 'difference' (no mask: changed where the classes of
-            both dates differ; for land cover of every pixel).
+            semantic label is the mask), 'difference' (no mask: changed where the classes of
+            both dates differ; for land cover of every pixel) or 'soft' (grey levels 0..255 or
+            real numbers 0..1).
+        mask_threshold: Level (above 0, at most 1) from which a soft mask means changed.
+        mask_margin: Distance (at least 0, below 0.5) from the threshold up to which a level of
+            a soft mask is ignored; 0 ignores none.
         unchanged_value: Index for "unchanged" in semantic labels: 0, or 255.
         zero_is: Meaning of index 0 in semantic labels. 'class': classes are counted from 0, and
             ``semantic_classes`` and ``semantic_palette`` have K entries without "unchanged".
@@ -243,6 +249,8 @@ class SCDDataset(BaseDataset):
         no_data: Sequence[Any] | float | None = None,
         colour_tolerance: int = 0,
         unknown_colours: str = 'error',
+        mask_threshold: float = 0.5,
+        mask_margin: float = 0.0,
         key_pattern: str | Mapping[str, str] | None = None,
         ann_columns: Sequence[str | None] | None = None,
         dates: Sequence[Sequence[str]] | None = None,
@@ -257,7 +265,7 @@ class SCDDataset(BaseDataset):
     ) -> None:
         """See the class."""
         self.class_table = self._class_table(
-            metainfo, semantic_classes, semantic_palette, zero_is == 'class'
+            metainfo, semantic_classes, semantic_palette, data_prefix, zero_is == 'class'
         )
         self._suffixes = {
             **_by_role(img_suffix, 'img_suffix', IMAGE_ROLES),
@@ -280,6 +288,8 @@ class SCDDataset(BaseDataset):
             unchanged_value=unchanged_value,
             colour_tolerance=colour_tolerance,
             unknown_colours=unknown_colours,
+            mask_threshold=mask_threshold,
+            mask_margin=mask_margin,
             **label_options(
                 self.class_table,
                 ROLE_OF_KEY,
@@ -310,6 +320,7 @@ class SCDDataset(BaseDataset):
         metainfo: Mapping[str, Any] | None,
         classes: Sequence[str] | None,
         palette: Sequence[Sequence[int]] | None,
+        prefix: Mapping[str, str | None] | None,
         counted_from_zero: bool,
     ) -> ClassTable:
         if metainfo is not None and not isinstance(metainfo, Mapping):
@@ -320,6 +331,8 @@ class SCDDataset(BaseDataset):
         if palette is not None:
             stated['semantic_palette'] = palette
         keys = ('semantic_classes', 'semantic_palette')
+        if not set(keys) & set(stated) and _only_change(prefix):
+            return CHANGE_ONLY
         if (
             counted_from_zero
             and set(keys) <= set(stated)
@@ -363,10 +376,11 @@ class SCDDataset(BaseDataset):
                 f'data_prefix has {semantic[0]} only; give both dates or neither, or change masks '
                 f'({CHANGE_ROLE}) beside the land cover of one date'
             )
-        if not semantic and not test_mode:
+        if not semantic and not masked and not test_mode:
             raise ValueError(
-                'data_prefix has no semantic labels, which training needs; set test_mode=True for '
-                'a data set to predict on'
+                'data_prefix has no labels, which training needs: semantic labels of both dates '
+                '(seg_map_path_from, seg_map_path_to), change masks (seg_map_path) or both; set '
+                'test_mode=True for a data set to predict on'
             )
         spec = self.label_spec
         differs = spec.change_storage == 'difference'
@@ -394,6 +408,13 @@ class SCDDataset(BaseDataset):
             for role in (*IMAGE_ROLES, *SEMANTIC_ROLES, CHANGE_ROLE)
             if role in folders
         }
+
+    @property
+    def change_only(self) -> bool:
+        """True if the pairs have change masks and no land cover."""
+        folders = {role: self.data_prefix.get(role) for role in LABEL_ROLES.values()}
+        # A file of transitions holds land cover, whatever its role.
+        return _only_change(folders) and self.label_spec.transitions is None
 
     def _shared_prefix(self, prefix: Mapping[str, str | None]) -> dict[str, str | None]:
         """Return the folder of each role, where one label file may serve several roles.
@@ -687,6 +708,14 @@ class SCDDataset(BaseDataset):
         info['label_spec'] = self.label_spec
         info['seg_fields'] = []
         return info
+
+
+def _only_change(prefix: Mapping[str, str | None] | None) -> bool:
+    """Return whether folders include change masks and explicitly no semantic labels."""
+    folders = prefix if isinstance(prefix, Mapping) else {}
+    return folders.get(CHANGE_ROLE) is not None and all(
+        folders.get(role, '') is None for role in SEMANTIC_ROLES
+    )
 
 
 def _checked_fold(fold: Mapping[str, Any] | None) -> dict[str, Any] | None:

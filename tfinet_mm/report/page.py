@@ -34,6 +34,8 @@ from tfinet_mm.version import __version__
 
 SCRIPTS = ('png.js', 'viewer.js', 'plots.js', 'tables.js', 'app.js')
 HEADLINE = ('Score', 'SeK', 'mIoU', 'Fscd', 'OA', 'Kappa', 'change/F1')
+CHANGE_HEADLINE = ('change/IoU', 'change/F1', 'change/precision', 'change/recall', 'change/OA')
+"""Scores at the top where no land cover is annotated."""
 
 
 def write_report(
@@ -107,7 +109,7 @@ def save_report(
         rows=list(_rows(data, list(chosen))),
         assessed=[one for one in data.summaries if one.assessment],
         scored=any(one.scores is not None for one in data.summaries),
-        headline=[name for name in HEADLINE if name in (data.scores or {}).get('scores', {})],
+        headline=_headline((data.scores or {}).get('scores', {})),
         settings=list(_settings(data.settings)),
         max_side=max_side,
         static=static,
@@ -290,9 +292,14 @@ def _shared(
         threshold=data.threshold,
         pairs=len(pairs),
         groups=[group['json'] for group in groups],
-        perClass=None if data.scores is None else data.scores.get('per_class'),
-        present=None if data.scores is None else _present(data.scores),
+        perClass=(data.scores or {}).get('per_class') or None,
+        present=_present(data.scores) if data.scores and data.scores.get('per_class') else None,
     )
+
+
+def _headline(scores: Mapping[str, Any]) -> list[str]:
+    names = HEADLINE if HEADLINE[0] in scores else CHANGE_HEADLINE
+    return [name for name in names if name in scores]
 
 
 def _present(scores: Mapping[str, Any]) -> dict[str, list[bool]]:

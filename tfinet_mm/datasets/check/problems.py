@@ -366,10 +366,12 @@ def _label_problems(report: DatasetReport) -> Iterator[Problem]:
             yield Problem(ERROR, '', message)
     else:
         message = (
-            'there are change masks but no land cover, which training and the scores of semantic '
-            'change need; name its folders in data_prefix (seg_map_path_from, seg_map_path_to)'
+            'there are change masks and no land cover: training trains change alone, and testing '
+            'scores change alone (change/precision, change/recall, change/F1, change/IoU, '
+            'change/OA). For all other losses and scores name the folders of land cover in '
+            'data_prefix (seg_map_path_from, seg_map_path_to)'
         )
-        yield Problem(ERROR, '', message)
+        yield Problem(WARNING, '', message)
     if report.conflicts > changed:
         message = (
             f'the label files contradict each other at {report.conflicts} pixels, more than are '
