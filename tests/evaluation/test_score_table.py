@@ -12,6 +12,7 @@ from tfinet_mm.evaluation import (
     format_table,
     overall_scores,
     per_class_scores,
+    scd_scores,
     scores_report,
 )
 from tfinet_mm.structures import SECOND, ClassTable
@@ -39,6 +40,31 @@ def test_overall_scores(counts):
     assert scores['change/OA'] == pytest.approx(100 * 70 / 77)
     assert len(scores) == 17
     assert all(type(value) is float for value in scores.values())
+
+
+@pytest.mark.parametrize('date', ['from', 'to'])
+def test_land_cover_of_one_date_is_scored_on_that_date(date):
+    change = np.array([0, 0, 1, 1, 1, 0])
+    unknown, cover = np.full(6, 255), np.array([255, 255, 0, 1, 1, 255])
+    predicted = np.array([0, 1, 1, 1, 0, 0]), np.array([0, 2, 1, 1, 2, 0])
+    covers = (cover, unknown) if date == 'from' else (unknown, cover)
+    counts = SCDConfusion.from_maps(change, *covers, predicted[0], *[predicted[1]] * 2, 2)
+    # Rows unchanged, water, built up: one of 3 unchanged pixels is predicted as built up, water
+    # is right, and of two pixels of built up one is called water and one unchanged.
+    expected = scd_scores([[2, 0, 1], [0, 1, 0], [1, 1, 0]])
+    scores = overall_scores(counts)
+    assert {name: scores[name] for name in expected} == expected
+    assert 'SeK_from_to' not in scores
+    assert scores['change/OA'] == pytest.approx(100 * 4 / 6)
+    assert list(per_class_scores(counts, TABLE)) == [date]
+    report, text = scores_report(counts, TABLE, 1), format_table(counts, TABLE, 1)
+    moment = {'from': 'before', 'to': 'after'}[date]
+    assert report['note'].startswith(f'Land cover is annotated {moment} the change only')
+    assert report['note'] in text
+    assert 'SeK_from_to' not in text
+    assert 'transition' not in text
+    (row,) = (line.split() for line in text.splitlines() if line.startswith('water'))
+    assert [cell == '-' for cell in row[1:]] == [date == 'to', date == 'from'] * 2
 
 
 def test_per_class_scores(counts):

@@ -172,7 +172,7 @@ def test_a_scene_in_a_zip_file_and_on_a_server_is_aligned(
     )
     told = {}
     for name, paths in places.items():
-        predict_scene(network(), *paths, tmp_path / name, polygons=False, align=True)
+        predict_scene(network(window=128), *paths, tmp_path / name, polygons=False, align=True)
         assert results(tmp_path / name) == results(tmp_path / 'plain')
         told[name] = json.loads((tmp_path / name / 'scene.json').read_text())['registration']
         assert told[name] == told['plain']

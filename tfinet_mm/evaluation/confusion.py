@@ -20,6 +20,7 @@ from tfinet_mm.errors import LabelValueError
 from tfinet_mm.structures import IGNORE_INDEX, to_semantic_change
 
 LabelMap: TypeAlias = np.ndarray | Tensor
+DATES = ('from', 'to')
 
 
 def _alike(*maps: LabelMap) -> list[Tensor]:
@@ -269,14 +270,26 @@ class SCDConfusion:
         )
 
     @property
+    def annotated_dates(self) -> tuple[str, ...]:
+        """Dates with annotated land cover: 'from', 'to' or both.
+
+        One date alone counts if changed pixels have a class on that date and on the other none.
+        """
+        found = [one[1:].any() for one in (self.date_from, self.date_to)]
+        if not any(found):
+            return DATES
+        return tuple(date for date, one in zip(DATES, found, strict=True) if one)
+
+    @property
     def scd(self) -> np.ndarray:
-        """Counts (K+1, K+1), the sum of both dates."""
-        return self.date_from + self.date_to
+        """Counts (K+1, K+1), the sum of the dates with annotated land cover."""
+        dates = dict(zip(DATES, (self.date_from, self.date_to), strict=True))
+        return np.sum([dates[date] for date in self.annotated_dates], axis=0)
 
     @property
     def has_land_cover(self) -> bool:
         """True unless all pairs that were counted lack annotated land cover."""
-        return not self.change_only.any() or bool(self.scd.any())
+        return not self.change_only.any() or bool(self.date_from.any() or self.date_to.any())
 
     def __add__(self, other: SCDConfusion) -> SCDConfusion:
         """Return the sum of the counts."""

@@ -122,7 +122,9 @@ class SCDMetric(BaseMetric):
 
     Pairs without annotated land cover (neither ``gt_sem_seg_from`` nor
     ``gt_sem_seg_to``) count in the last five only, the scores of change. If no pair
-    has it, the others are left out, and the table and the JSON say so.
+    has it, the others are left out. If land cover is annotated on one date only, the
+    scores of classes are over that date, and ``SeK_from_to`` and ``Fscd_from_to`` are
+    left out. The table and the JSON say so.
 
     Args:
         out_file: JSON file for all scores, the per-class ones and the matrices;

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tfinet_mm.errors import ClassMismatchError
-from tfinet_mm.evaluation.confusion import SCDConfusion
+from tfinet_mm.evaluation.confusion import DATES, SCDConfusion
 from tfinet_mm.evaluation.functional import (
     binary_scores,
     class_scores,
@@ -22,7 +22,6 @@ from tfinet_mm.evaluation.pair_counts import PairCounts
 from tfinet_mm.evaluation.undefined import undefined_scores
 from tfinet_mm.structures import ClassTable
 
-DATES = ('from', 'to')
 CLASS_SCORES = ('IoU', 'F1')
 OVERALL_LINES = (
     ('Score', 'SeK', 'mIoU', 'Fscd', 'OA', 'Kappa'),
@@ -43,17 +42,19 @@ def overall_scores(counts: SCDConfusion) -> dict[str, float]:
     Returns:
         The ten scores of :func:`~tfinet_mm.evaluation.scd_scores`, then
         ``SeK_from_to`` and ``Fscd_from_to``, both over the pairs with annotated land
-        cover and left out without any; then ``change/precision``, ``change/recall``,
-        ``change/F1``, ``change/IoU`` and ``change/OA`` over all pairs.
+        cover and left out without any; the last two need it on both dates. Then
+        ``change/precision``, ``change/recall``, ``change/F1``, ``change/IoU`` and
+        ``change/OA`` over all pairs.
     """
     change = {f'change/{name}': value for name, value in binary_scores(counts.change).items()}
     if not counts.has_land_cover:
         return change
-    return {**scd_scores(counts.scd), **from_to_scores(counts.from_to), **change}
+    both = from_to_scores(counts.from_to) if counts.annotated_dates == DATES else {}
+    return {**scd_scores(counts.scd), **both, **change}
 
 
 def land_cover_note(counts: SCDConfusion, num_samples: int) -> str | None:
-    """Return on which pairs the scores are, where some have no annotated land cover.
+    """Return on which pairs and dates the scores are, where some have no annotated land cover.
 
     Args:
         counts: Counts over the whole data set.
@@ -65,16 +66,23 @@ def land_cover_note(counts: SCDConfusion, num_samples: int) -> str | None:
         'Only change is scored: no pair has annotated land cover, which all other scores need'
     """
     change_only = int(counts.change_only[0])
-    if not change_only:
-        return None
     if not counts.has_land_cover:
         return (
             'Only change is scored: no pair has annotated land cover, which all other scores need'
         )
-    return (
-        f'{num_samples - change_only} of {num_samples} pairs have annotated land cover: scores of '
-        'change/ are over all pairs, all others over those'
-    )
+    notes = []
+    if change_only:
+        notes.append(
+            f'{num_samples - change_only} of {num_samples} pairs have annotated land cover: scores '
+            'of change/ are over all pairs, all others over those'
+        )
+    if len(counts.annotated_dates) == 1:
+        date = {'from': 'before', 'to': 'after'}[counts.annotated_dates[0]]
+        notes.append(
+            f'Land cover is annotated {date} the change only: scores of classes are over that '
+            'date, and from-to scores are left out'
+        )
+    return '. '.join(notes) or None
 
 
 def per_class_scores(counts: SCDConfusion, table: ClassTable) -> dict[str, dict[str, Any]]:
@@ -86,13 +94,15 @@ def per_class_scores(counts: SCDConfusion, table: ClassTable) -> dict[str, dict[
 
     Returns:
         ``{'from': {class: {'IoU': percent, 'F1': percent}}, 'to': ...}`` with
-        "unchanged" as the first class; empty without annotated land cover.
+        "unchanged" as the first class; without the dates whose land cover isn't annotated.
     """
     _check_classes(counts, table)
     if not counts.has_land_cover:
         return {}
     result = {}
     for date, matrix in zip(DATES, (counts.date_from, counts.date_to), strict=True):
+        if date not in counts.annotated_dates:
+            continue
         scores = class_scores(matrix)
         result[date] = {
             name: {score: float(values[i]) for score, values in scores.items()}
@@ -251,10 +261,12 @@ def format_table(
         )
     if (note := land_cover_note(counts, num_samples)) is not None:
         title += f'\n{note}'
-    lines_of_scores = OVERALL_LINES if counts.has_land_cover else (CHANGE_SCORES,)
+    lines_of_scores = [names for names in OVERALL_LINES if names[0] in scores]
     blocks = [title, *(_columns(scores, names, intervals) for names in lines_of_scores)]
     if counts.has_land_cover:
-        blocks += [_class_block(counts, table, intervals), _transition_block(counts, table)]
+        blocks.append(_class_block(counts, table, intervals))
+        if counts.annotated_dates == DATES:
+            blocks.append(_transition_block(counts, table))
     by_reason: dict[str, list[str]] = {}
     for name, reason in undefined_scores(counts).items():
         by_reason.setdefault(reason, []).append(name)
@@ -290,7 +302,7 @@ def _class_block(counts: SCDConfusion, table: ClassTable, intervals: ScoreInterv
         [
             name,
             *(
-                cell(date, name, score) if seen[i] else '-'
+                cell(date, name, score) if date in scores and seen[i] else '-'
                 for score in CLASS_SCORES
                 for date, seen in zip(DATES, present, strict=True)
             ),

@@ -48,6 +48,8 @@ def undefined_scores(counts: SCDConfusion) -> dict[str, str]:
     found |= _change_reasons(scd, 'IoU_changed', 'Precision_scd', 'Recall_scd', 'Fscd')
     if reason := _kappa_reason(scd):
         found |= dict.fromkeys(('Kappa', 'SeK'), reason)
+    if len(counts.annotated_dates) == 1:
+        return found
     if reason := _kappa_reason(counts.from_to):
         found['SeK_from_to'] = reason
     binary = _change_reasons(counts.from_to, '', '', '', 'Fscd_from_to')

@@ -307,7 +307,8 @@ def _present(scores: Mapping[str, Any]) -> dict[str, list[bool]]:
     result = {}
     for date in ('from', 'to'):
         matrix = np.array(scores['confusion'][f'date_{date}'])
-        result[date] = (matrix.sum(0) + matrix.sum(1) > 0).tolist()
+        shown = (matrix.sum(0) + matrix.sum(1) > 0) & (date in scores['per_class'])
+        result[date] = shown.tolist()
     return result
 
 

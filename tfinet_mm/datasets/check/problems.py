@@ -290,8 +290,8 @@ def _storage_problems(report: DatasetReport, dataset: SCDDataset) -> Iterator[Pr
     if len(dates := {'from', 'to'} & set(report.storages)) == 1:
         message = (
             f'land cover is labelled at one date only ({dates.pop()}), and is unknown at the '
-            'other. Change is scored everywhere; scores of semantic change count changed pixels of '
-            'the labelled date, and from-to scores have none'
+            'other. Change is scored everywhere; scores of classes are over the labelled date, and '
+            'from-to scores are left out'
         )
         yield Problem(WARNING, '', message)
     first = dataset.class_table.names[0]
