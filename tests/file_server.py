@@ -27,7 +27,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def answer(self, body):
         path, _, query = self.path.partition('?')
         wanted = self.headers.get('Range')
-        print(json.dumps([self.command, self.path, wanted]), flush=True)
+        # In one write, since another thread may write between a line and its end.
+        print(json.dumps([self.command, self.path, wanted]) + '\n', end='', flush=True)
         if 'slow' in query:
             time.sleep(20)
         if 'forbidden' in query or ('nohead' in query and not body):

@@ -216,7 +216,7 @@ def test_a_folder_of_scenes_and_pictures(member, raster, image, saved, tmp_path,
     other = tmp_path / 'other'
     main([*call[:-1], str(other), '--window', '32', '--workers', '3'])
     assert files_of(other) == files_of(out)
-    assert len(files_of(out)) == 2 * 10
+    assert len(files_of(out)) == 2 * 11
 
 
 def test_clouds_are_not_seen(member, raster, tmp_path, capsys):

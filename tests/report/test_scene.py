@@ -107,6 +107,20 @@ def test_areas_polygons_and_maps(scene):
     assert 'scene.bands' in text
 
 
+def test_a_scene_alone(scene, monkeypatch):
+    """The folder of a scene needs no manifest around it."""
+    out, _ = scene()
+    expected = read_folder(out)
+    (out / 'manifest.json').unlink()
+    monkeypatch.chdir(out / 'sub' / 'scene')
+    for folder in ('.', out / 'sub' / 'scene'):
+        found = read_folder(folder)
+        assert [summary.name for summary in found.summaries] == ['scene']
+        assert (found.table, found.threshold) == (expected.table, 0.5)
+        np.testing.assert_equal(found.summaries[0].matrix, expected.summaries[0].matrix)
+        assert found.view(0, 100, 10).polygons == expected.view(0, 100, 10).polygons
+
+
 def test_the_shift_between_the_dates_is_told(scene):
     out, _ = scene()
     assert block(write_report(out).read_text(encoding='utf-8'), 'pair-0')['registration'] == ''

@@ -58,7 +58,7 @@ class Network:
         )
 
 
-@pytest.fixture
+@pytest.fixture(scope='session')
 def network():
     return Network
 
@@ -81,7 +81,7 @@ def fields(height, width, seed=0, bands=3, scale=255, dtype=np.uint8):
     return (1 + (smooth - low) / (high - low) * (scale - 1)).astype(dtype)
 
 
-@pytest.fixture
+@pytest.fixture(scope='session')
 def smooth():
     return fields
 

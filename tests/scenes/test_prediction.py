@@ -230,10 +230,10 @@ def test_processes_share_rows_bit_for_bit(pair, network, staged, tmp_path):
     assert [row[0].top for row in rows] == [0, 24, 48, 48, 72, 78]
     from tfinet_mm.scenes import streaming
 
-    staging = Staging(tmp_path / 'apart', WIDTH, HEIGHT)
+    staging = Staging(tmp_path / 'apart', WIDTH, HEIGHT, probabilities=True)
     staging.prepare({})
     for rank in (1, 0):
-        mine = Staging(tmp_path / 'apart', WIDTH, HEIGHT, rank)
+        mine = Staging(tmp_path / 'apart', WIDTH, HEIGHT, rank, probabilities=True)
         with streaming.WindowReader(lambda: ScenePair(*pair)) as reader:
             streaming.predict_rows(
                 plan,

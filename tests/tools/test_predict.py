@@ -86,7 +86,7 @@ def test_killed_and_started_again(tiny, trained, scenes, environment, tools, run
     assert 'batch_size was 2, is 3' in refused
     run(tools / 'predict.py', *words, '--out', out)
     assert json.loads((out / '1' / 'scene.json').read_text())['resumed_rows'] == len(done)
-    assert len(contents(out)) == 9
+    assert len(contents(out)) == 10
     assert contents(out) == contents(tmp_path / 'whole')
 
 
@@ -105,7 +105,7 @@ def test_two_processes_make_what_one_makes(tiny, trained, scenes, tools, run, tm
     printed = run(tools / 'dist_predict.sh', words[0], 2, *words[1:], '--out', tmp_path / 'two')
     assert printed.count('Predicted 4 pairs') == 1
     assert contents(tmp_path / 'two') == contents(tmp_path / 'one')
-    assert len(contents(tmp_path / 'two')) == 8 + 3 * 3
+    assert len(contents(tmp_path / 'two')) == 10 + 3 * 3
     assert 'Predicted 0 pairs, 4 were finished' in run(
         tools / 'predict.py', *words, '--out', tmp_path / 'two'
     )

@@ -326,6 +326,7 @@ def _settings(
             polygons=not args.no_polygons,
             registration=not args.no_registration,
             align=args.align,
+            probabilities=not args.no_probabilities,
         ),
     )
     return inferencer.settings | {kind: sections[kind] for kind in sorted(kinds)}
@@ -408,6 +409,7 @@ def _predict_scene(
         min_area=args.min_area or 0.0,
         registration=not args.no_registration,
         align=args.align,
+        probabilities=not args.no_probabilities,
         **reading_options(args),
     )
 

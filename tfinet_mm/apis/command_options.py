@@ -257,6 +257,11 @@ def _add_scenes(group: Any) -> None:
     )
     group.add_argument('--no-polygons', action='store_true', help='write rasters and areas only')
     group.add_argument(
+        '--no-probabilities',
+        action='store_true',
+        help='do not keep the probabilities of the likeliest classes, which tfinet finish merges',
+    )
+    group.add_argument(
         '--no-registration',
         action='store_true',
         help='do not measure how far after lies from before',
@@ -275,7 +280,13 @@ READING_SCENES = (
     'quality',
     'bad_values',
 )
-SCENE_OPTIONS = (*READING_SCENES, 'min_area', 'no_polygons', 'no_registration')
+SCENE_OPTIONS = (
+    *READING_SCENES,
+    'min_area',
+    'no_polygons',
+    'no_probabilities',
+    'no_registration',
+)
 """Options that pictures don't have."""
 READING_OPTIONS = ('bands', 'stretch', *READING_SCENES)
 """Options of :class:`~tfinet_mm.scenes.reader.ScenePair`."""

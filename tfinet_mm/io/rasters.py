@@ -48,11 +48,12 @@ def import_geo(name: str, purpose: str) -> Any:
 
 
 @contextmanager
-def open_raster(path: PathLike) -> Iterator[Any]:
+def open_raster(path: PathLike, bands: int = 1) -> Iterator[Any]:
     """Open a file of one band with rasterio, with or without georeference.
 
     Args:
         path: The file.
+        bands: Number of bands that it must have.
 
     Yields:
         The open ``rasterio.DatasetReader``, within a GDAL environment whose cache is bounded.
@@ -60,7 +61,7 @@ def open_raster(path: PathLike) -> Iterator[Any]:
     Raises:
         MissingExtraError: rasterio is not installed.
         OSError: It can't be read, or is shorter than its header says.
-        SceneError: It has more than one band.
+        SceneError: It has another number of bands.
     """
     rasterio = import_geo('rasterio', 'Reading a raster')
     errors = importlib.import_module('rasterio.errors')
@@ -72,9 +73,10 @@ def open_raster(path: PathLike) -> Iterator[Any]:
         except errors.RasterioError as error:
             raise OSError(f'{path} could not be read: {error}') from error
         with raster:
-            if raster.count != 1:
+            if raster.count != bands:
+                wanted = 'one band' if bands == 1 else f'{bands} bands'
                 raise SceneError(
-                    f'expected {path} to have one band, got {raster.count}; give a file of one band'
+                    f'expected {path} to have {wanted}, got {raster.count}; give a file of {wanted}'
                 )
             if raster.driver == 'ENVI':
                 _check_not_cut_off(path, raster)
@@ -83,7 +85,8 @@ def open_raster(path: PathLike) -> Iterator[Any]:
 
 def _check_not_cut_off(path: PathLike, raster: Any) -> None:
     """Refuse a raw file of fewer pixels than its header says: GDAL reads the missing ones as 0."""
-    expected = raster.height * raster.width * np.dtype(raster.dtypes[0]).itemsize
+    itemsize = np.dtype(raster.dtypes[0]).itemsize
+    expected = raster.count * raster.height * raster.width * itemsize
     found = os.stat(path).st_size
     if found < expected:
         raise OSError(f'{path} was cut off: expected {expected} bytes, got {found}; remove it')
@@ -106,6 +109,11 @@ def read_rows(raster: Any, top: int, rows: int) -> np.ndarray:
     return raster.read(1, window=((top, top + rows), (0, raster.width)))
 
 
+def read_bands(raster: Any, top: int, rows: int) -> np.ndarray:
+    """Return rows (B, rows, width) of all bands of an open raster."""
+    return raster.read(window=((top, top + rows), (0, raster.width)))
+
+
 def check_same_size(path: PathLike, raster: Any, height: int, width: int) -> None:
     """Refuse a raster of another size than the scene's.
 
@@ -119,7 +127,7 @@ def check_same_size(path: PathLike, raster: Any, height: int, width: int) -> Non
         )
 
 
-def write_raw_header(path: Path, dtype: str, height: int, width: int) -> None:
+def write_raw_header(path: Path, dtype: str, height: int, width: int, bands: int = 1) -> None:
     """Write the ENVI header through which GDAL reads a raw file of little-endian rows.
 
     Args:
@@ -127,10 +135,12 @@ def write_raw_header(path: Path, dtype: str, height: int, width: int) -> None:
         dtype: NumPy's name of its type: uint8, uint16 or float32.
         height: Rows.
         width: Columns.
+        bands: Bands; each row of pixels holds one after the other.
     """
     path.with_suffix('.hdr').write_text(
-        f'ENVI\nsamples = {width}\nlines = {height}\nbands = 1\nheader offset = 0\n'
-        f'file type = ENVI Standard\ndata type = {ENVI_TYPES[dtype]}\ninterleave = bsq\n'
+        f'ENVI\nsamples = {width}\nlines = {height}\nbands = {bands}\nheader offset = 0\n'
+        f'file type = ENVI Standard\ndata type = {ENVI_TYPES[dtype]}\n'
+        f'interleave = {"bsq" if bands == 1 else "bil"}\n'
         'byte order = 0\n'
     )
 

@@ -32,7 +32,7 @@ def read_folder(out: str | Path) -> ReportData:
     """Read the manifest of a folder and count every pair that is finished.
 
     Args:
-        out: Folder that ``tools/predict.py`` wrote to.
+        out: Folder that ``tools/predict.py`` wrote to, or that of one scene.
 
     Returns:
         The data of a report. The maps are read once more when they are shown, so
@@ -46,6 +46,8 @@ def read_folder(out: str | Path) -> ReportData:
     """
     out = Path(out)
     manifest = _read_manifest(out)
+    if manifest.get('of_scene'):
+        out = out.absolute().parent
     table = ClassTable(tuple(manifest['class_names']), tuple(manifest['palette']))
     summaries: list[PairSummary] = []
     sources: list[Mapping[str, Any]] = []
@@ -85,9 +87,12 @@ def read_folder(out: str | Path) -> ReportData:
 
 def _read_manifest(out: Path) -> dict[str, Any]:
     path = out / MANIFEST
+    if not path.is_file() and (out / 'scene.json').is_file():
+        return _manifest_of_scene(out)
     if not path.is_file():
         raise FileNotFoundError(
-            f'{out} has no {MANIFEST}; expected a folder that tools/predict.py wrote to'
+            f'{out} has no {MANIFEST}; expected a folder that tools/predict.py wrote to, '
+            'or the folder of a scene'
         )
     try:
         manifest = json.loads(path.read_text(encoding='utf-8'))
@@ -106,6 +111,21 @@ def _read_manifest(out: Path) -> dict[str, Any]:
             f'version 1 with class_names and palette, and the kinds {PICTURE} and {SCENE}'
         )
     return manifest
+
+
+def _manifest_of_scene(folder: Path) -> dict[str, Any]:
+    """Return what a manifest says, of a scene that stands alone, such as one finished again."""
+    from tfinet_mm.scenes.results import SceneResults
+
+    results = SceneResults(folder)
+    return dict(
+        of_scene=True,
+        class_names=results.classes.names,
+        palette=results.classes.palette,
+        threshold=results.scene.get('threshold'),
+        settings=results.scene.get('settings'),
+        pairs=[dict(name=folder.absolute().name, kind=SCENE)],
+    )
 
 
 def _summary(out: Path, pair: Mapping[str, Any], table: ClassTable) -> PairSummary | None:

@@ -31,29 +31,29 @@ def write_cog(
     *,
     crs: Any,
     transform: Any,
-    description: str,
+    description: str | Sequence[str],
     nodata: float,
     colours: Sequence[Sequence[int]] | None = None,
     class_names: Sequence[str] | None = None,
     tags: Mapping[str, str] | None = None,
     resampling: str = 'nearest',
 ) -> None:
-    """Copy a raster of one band to a cloud-optimised GeoTIFF, which appears once it is complete.
+    """Copy a raster to a cloud-optimised GeoTIFF, which appears once it is complete.
 
-    Tiles of 512 pixels, DEFLATE (floats with their predictor), overviews down to one tile,
-    BigTIFF where it may be needed. The values are those of the source; the options below give
-    their meaning.
+    Tiles of 512 pixels, DEFLATE (with the predictor for floats and several bands), BigTIFF where
+    it may be needed. A raster of one band gets overviews down to one tile; several bands are for
+    programs. The values are those of the source; the options below give their meaning.
 
     Class names are category names of the band as GDAL and QGIS show them. GeoTIFF has no place for
     those, so GDAL stores them in ``target + '.aux.xml'``; the file's own tag ``CLASS_NAMES`` has
     them too, as a JSON list.
 
     Args:
-        source: A file with one band of uint8, uint16 or float32 that rasterio opens.
+        source: A file of uint8, uint16 or float32 that rasterio opens, of one band or more.
         target: File to write.
         crs: The ``rasterio.crs.CRS`` of the result, or None.
         transform: The ``affine.Affine`` of the result.
-        description: Description of the band.
+        description: Description of the band, or a list with one of each band.
         nodata: Value of pixels without data.
         colours: RGB colour of each value from 0 on, at most 256; uint8 only.
         class_names: Name of each value from 0 on.
@@ -62,7 +62,8 @@ def write_cog(
 
     Raises:
         MissingExtraError: rasterio is not installed.
-        SceneError: The source has more bands or another type, or an option is out of range.
+        SceneError: The source has another number of bands or another type, or an option is out of
+            range.
         OSError: The source can't be read or the target not written.
     """
     rasterio = import_geo('rasterio', 'Writing a GeoTIFF')
@@ -74,7 +75,8 @@ def write_cog(
         raise SceneError(
             f"expected overviews by resampling='nearest' or 'average', got {resampling!r}"
         )
-    with open_raster(source) as raster:
+    descriptions = [description] if isinstance(description, str) else description
+    with open_raster(source, len(descriptions)) as raster:
         kind, width, height = raster.dtypes[0], raster.width, raster.height
     if kind not in GDAL_TYPES:
         raise SceneError(f'expected {source} to have values of {", ".join(GDAL_TYPES)}, got {kind}')
@@ -85,13 +87,17 @@ def write_cog(
         )
     root = ElementTree.Element('VRTDataset', rasterXSize=str(width), rasterYSize=str(height))
     _describe_file(root, crs, transform, tags or {}, class_names)
-    _describe_band(root, kind, source, description, nodata, colours or (), class_names or ())
+    for band, text in enumerate(descriptions, start=1):
+        _describe_band(root, kind, source, band, text, nodata, colours or (), class_names or ())
+    several = len(descriptions) > 1
     options = dict(
         compress='DEFLATE',
-        # The predictor makes files of floats smaller, and those of class codes larger.
-        predictor='YES' if kind == 'float32' else 'NO',
+        # The predictor makes files of floats and of interleaved bands smaller, and those of class
+        # codes larger.
+        predictor='YES' if kind == 'float32' or several else 'NO',
         blocksize=TILE,
         resampling=resampling.upper(),
+        overviews='NONE' if several else 'AUTO',
         bigtiff='IF_SAFER',
         num_threads='ALL_CPUS',
     )
@@ -102,7 +108,7 @@ def write_cog(
             with rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES):
                 text = ElementTree.tostring(root, encoding='unicode')
                 copy(text, partial, driver='COG', **options)
-                _check(partial, (width, height))
+                _check(partial, (width, height), len(descriptions))
             # Before the file itself, whose presence means that both are complete.
             if made.exists():
                 made.replace(names)
@@ -136,16 +142,21 @@ def _describe_band(
     root: ElementTree.Element,
     kind: str,
     source: str | os.PathLike[str],
+    number: int,
     description: str,
     nodata: float,
     colours: Sequence[Sequence[int]],
     class_names: Sequence[str],
 ) -> None:
-    """Add the elements of a VRT for the band, in the order of GDAL's schema."""
-    band = ElementTree.SubElement(root, 'VRTRasterBand', dataType=GDAL_TYPES[kind], band='1')
+    """Add the elements of a VRT for one band, in the order of GDAL's schema."""
+    band = ElementTree.SubElement(
+        root, 'VRTRasterBand', dataType=GDAL_TYPES[kind], band=f'{number}'
+    )
     ElementTree.SubElement(band, 'Description').text = description
     ElementTree.SubElement(band, 'NoDataValue').text = repr(nodata)
-    ElementTree.SubElement(band, 'ColorInterp').text = 'Palette' if colours else 'Gray'
+    # GDAL stores several grey bands in a file beside the GeoTIFF.
+    shown = 'Gray' if number == 1 else 'Undefined'
+    ElementTree.SubElement(band, 'ColorInterp').text = 'Palette' if colours else shown
     if class_names:
         categories = ElementTree.SubElement(band, 'CategoryNames')
         for name in class_names:
@@ -157,17 +168,17 @@ def _describe_band(
     part = ElementTree.SubElement(band, 'SimpleSource')
     path = ElementTree.SubElement(part, 'SourceFilename', relativeToVRT='0')
     path.text = os.path.abspath(source)
-    ElementTree.SubElement(part, 'SourceBand').text = '1'
+    ElementTree.SubElement(part, 'SourceBand').text = f'{number}'
 
 
-def _check(path: Path, size: tuple[int, int]) -> None:
+def _check(path: Path, size: tuple[int, int], bands: int) -> None:
     """Read the pixel that is written last, which a full disk would have left out.
 
     Where the disk is almost full, all pixels: another program may have freed space meanwhile.
     """
     width, height = size
-    with open_raster(path) as made:
-        made.read(1, window=((height - 1, height), (width - 1, width)))
+    with open_raster(path, bands) as made:
+        made.read(bands, window=((height - 1, height), (width - 1, width)))
     if shutil.disk_usage(path.parent).free < ALMOST_FULL:
         damage = find_damage(os.fspath(path), reduced=True)
         if damage is not None:

@@ -33,7 +33,7 @@ from tfinet_mm.scenes.registration_file import (
     write_registration,
 )
 from tfinet_mm.scenes.results import SCENE_FILE, is_finished, result_files
-from tfinet_mm.scenes.staging import STAGED, Staging, scene_manifest
+from tfinet_mm.scenes.staging import Staging, scene_manifest
 from tfinet_mm.scenes.streaming import WindowReader, needed_rows, predict_rows, share
 from tfinet_mm.scenes.write_results import write_results
 from tfinet_mm.utils.dist import on_each_rank, on_first_rank
@@ -64,6 +64,7 @@ def predict_scene(
     min_area: float = 0.0,
     registration: bool = True,
     align: bool = False,
+    probabilities: bool = True,
     **reading: Any,
 ) -> Path:
     """Predict two georeferenced rasters of any size, and write maps, polygons and areas.
@@ -91,6 +92,8 @@ def predict_scene(
         min_area: Least area of a polygon in square metres.
         registration: Measure the shift between the dates, log it, and warn above a pixel.
         align: Move ``after`` onto ``before`` by that shift.
+        probabilities: Keep the probabilities of the likeliest classes, with which
+            :func:`tfinet_mm.scenes.finishing.finish_scene` merges classes.
         **reading: Options of :class:`~tfinet_mm.scenes.reader.ScenePair`. By
             default ``bands`` and ``stretch`` are the bands and the value range
             of the network's own pipeline, where it has them.
@@ -133,13 +136,15 @@ def predict_scene(
     def prepare() -> _Prepared | None:
         with aligned_pair(before, after, reading, align) as (pair, registered):
             _check_network(inferencer, pair)
-            staging = Staging(out / STAGING_FOLDER, pair.grid.width, pair.grid.height)
+            size = pair.grid.width, pair.grid.height
+            staging = Staging(out / STAGING_FOLDER, *size, probabilities=probabilities)
             for manifest in (run, staging.manifest):
                 manifest.recall()
             settings = _settings(inferencer, options, pair, inputs)
             # Options that neither the grid nor the metadata shows.
             said = {key: str(reading[key]) for key in UNSHOWN if reading.get(key) is not None}
             settings['reading'] = said | (dict(align='True') if align else {})
+            settings['probabilities'] = bool(probabilities)
             if run.lock_unless(lambda: not overwrite and _is_made(run, settings | output_settings)):
                 if staging.folder.exists():
                     # Left over from a run that was stopped after its last file; it may stay.
@@ -172,7 +177,7 @@ def predict_scene(
         if prepared is None:
             return out
         settings, stretches, plan, missing, registered = prepared
-        staging = Staging(out / STAGING_FOLDER, plan.width, plan.height, rank)
+        staging = Staging(out / STAGING_FOLDER, plan.width, plan.height, rank, probabilities)
         mine = share(missing, rank, world)
 
         def open_pair() -> ScenePair:
@@ -232,7 +237,7 @@ def predict_scene(
             else:
                 (out / REGISTRATION_FILE).unlink(missing_ok=True)
             found = made | dict(
-                files=result_files(inferencer.class_table, polygons, registration),
+                files=result_files(inferencer.class_table, polygons, registration, probabilities),
                 registration=registered.metadata(),
                 settings=settings | output_settings,
                 **{key: settings[key] for key in ('before', 'after', 'grid')},
@@ -360,7 +365,7 @@ def _write_results(
     """Make rasters, polygons and areas of the staged maps."""
     return write_results(
         out,
-        {name: staging.path(name) for name in STAGED},
+        {name: staging.path(name) for name in staging.kinds},
         pair.grid,
         inferencer.class_table,
         threshold=inferencer.settings['threshold'],

@@ -20,14 +20,16 @@ from tfinet_mm.scenes.result_rasters import ResultRaster, scene_rasters
 from tfinet_mm.scenes.styles import raster_style
 from tfinet_mm.scenes.totals import TOTALS_FILE
 from tfinet_mm.scenes.vectorize.polygons import AREA_FIELDS, LAYER, PolygonSummary, read_summary
-from tfinet_mm.scenes.write_results import AREAS_FILE, POLYGONS_FILE
+from tfinet_mm.scenes.write_results import AREAS_FILE, POLYGONS_FILE, PROBABILITIES_FILE
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.manifest import read_json
 
 SCENE_FILE = 'scene.json'
 
 
-def result_files(classes: ClassTable, polygons: bool, registration: bool = False) -> list[str]:
+def result_files(
+    classes: ClassTable, polygons: bool, registration: bool = False, probabilities: bool = False
+) -> list[str]:
     """Return the names of the files that a finished scene has beside ``scene.json``."""
     rasters = scene_rasters(classes)
     names = [f'{name}.tif' for name in rasters]
@@ -35,6 +37,7 @@ def result_files(classes: ClassTable, polygons: bool, registration: bool = False
     names += [AREAS_FILE, Path(AREAS_FILE).with_suffix('.csv').name, TOTALS_FILE]
     names += ['before.jpg', 'after.jpg']
     names += [POLYGONS_FILE] if polygons else []
+    names += [PROBABILITIES_FILE] if probabilities else []
     return sorted([*names, REGISTRATION_FILE] if registration else names)
 
 

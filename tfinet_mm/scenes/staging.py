@@ -22,11 +22,13 @@ from tfinet_mm.errors import ManifestError, SceneError
 from tfinet_mm.io.rasters import (
     check_same_size,
     open_raster,
+    read_bands,
     read_rows,
     row_blocks,
     write_raw_header,
 )
 from tfinet_mm.models.identity import INFORMATIVE
+from tfinet_mm.scenes.probabilities import BAND_NAMES, PROBABILITIES
 from tfinet_mm.utils.files import naming_file, whole_file
 from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.utils.manifest import RunManifest, plain
@@ -53,14 +55,24 @@ class Staging:
         width: Columns of the scene.
         height: Rows of the scene.
         rank: Number of this process, which names its list of finished rows.
+        probabilities: Also keep the bands of :mod:`tfinet_mm.scenes.probabilities`.
     """
 
-    def __init__(self, folder: str | Path, width: int, height: int, rank: int = 0) -> None:
+    def __init__(
+        self,
+        folder: str | Path,
+        width: int,
+        height: int,
+        rank: int = 0,
+        probabilities: bool = False,
+    ) -> None:
         self.folder = Path(folder)
         self.width, self.height = width, height
         # Messages name the scene's folder, which the user knows.
         name = f'{self.folder.name}/{SETTINGS_FILE}'
         self.manifest = scene_manifest(self.folder.parent, name)
+        self.probabilities = probabilities
+        self.kinds = STAGED | ({PROBABILITIES: np.uint8} if probabilities else {})
         self._state = self.folder / f'finished_{rank}.json'
         self._own: set[int] | None = None
 
@@ -97,34 +109,38 @@ class Staging:
             self.manifest.write(wanted)
             found = wanted
         if found == wanted and all(
-            self.path(name).is_file() and self.path(name).stat().st_size == self._bytes(kind)
-            for name, kind in STAGED.items()
+            self.path(name).is_file() and self.path(name).stat().st_size == self._bytes(name)
+            for name in self.kinds
         ):
             return
         self.remove()
         self.folder.mkdir(parents=True)
-        for name, kind in STAGED.items():
+        for name, kind in self.kinds.items():
             with naming_file(self.path(name)):
                 with self.path(name).open('wb') as file:
-                    file.truncate(self._bytes(kind))
-                write_raw_header(self.path(name), np.dtype(kind).name, self.height, self.width)
+                    file.truncate(self._bytes(name))
+                write_raw_header(
+                    self.path(name), np.dtype(kind).name, self.height, self.width, _bands(name)
+                )
         self.manifest.write(wanted)
 
-    def _bytes(self, kind: Any) -> int:
+    def _bytes(self, name: str) -> int:
+        itemsize = np.dtype(self.kinds[name]).itemsize
         # GDAL doesn't open a file of one byte.
-        return max(self.width * self.height * np.dtype(kind).itemsize, 2)
+        return max(_bands(name) * self.width * self.height * itemsize, 2)
 
     def write(self, top: int, maps: Mapping[str, np.ndarray]) -> None:
         """Write rows of all maps, and wait until they are on the disk.
 
         Args:
             top: The first row.
-            maps: (rows, width) for each of :data:`STAGED`.
+            maps: (rows, width) for each of :data:`STAGED`, and (rows, bands, width) for the
+                probabilities.
         """
-        for name, kind in STAGED.items():
+        for name, kind in self.kinds.items():
             values = np.ascontiguousarray(maps[name], dtype=kind)
             with naming_file(self.path(name)), self.path(name).open('r+b') as file:
-                file.seek(top * self.width * values.itemsize)
+                file.seek(top * _bands(name) * self.width * values.itemsize)
                 file.write(values.data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -148,13 +164,16 @@ class Staging:
         try:
             with ExitStack() as stack:
                 rasters = {
-                    name: stack.enter_context(open_raster(folder / f'{name}.tif'))
-                    for name in STAGED
+                    name: stack.enter_context(open_raster(folder / f'{name}.tif', _bands(name)))
+                    for name in self.kinds
                 }
                 for name, raster in rasters.items():
                     check_same_size(name, raster, self.height, self.width)
                 for top, rows in row_blocks(self.height, self.width):
                     maps = {name: read_rows(one, top, rows) for name, one in rasters.items()}
+                    if self.probabilities:
+                        stored = read_bands(rasters[PROBABILITIES], top, rows)
+                        maps[PROBABILITIES] = stored.swapaxes(0, 1)
                     self.write(top, maps)
         except (OSError, SceneError):
             return False
@@ -178,6 +197,10 @@ def scene_manifest(folder: str | Path, name: str) -> RunManifest:
     # A correction is measured again by each run, with the rounding of its machine.
     informative = (*INFORMATIVE, 'correction')
     return RunManifest(folder, name, 'predictions', informative=informative)
+
+
+def _bands(name: str) -> int:
+    return len(BAND_NAMES) if name == PROBABILITIES else 1
 
 
 def _read_json(path: Path) -> Any:

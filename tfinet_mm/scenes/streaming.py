@@ -13,6 +13,7 @@ import numpy as np
 
 from tfinet_mm.io.images import Window
 from tfinet_mm.scenes.blending import Prediction, Stripe, WindowPlan, blend, fill_invalid
+from tfinet_mm.scenes.probabilities import PROBABILITIES, kept_ranks
 from tfinet_mm.scenes.reader import ScenePair
 from tfinet_mm.scenes.staging import Staging
 from tfinet_mm.scenes.validity import BOTH_SEEN
@@ -158,7 +159,7 @@ def predict_rows(
             done = plan.stripes[first][0]
             stripes = blend(plan, predictions, channels, done)
             for number, stripe in zip(range(first, end), stripes, strict=False):
-                staging.write(stripe.top, staged_maps(stripe))
+                staging.write(stripe.top, staged_maps(stripe, staging.probabilities))
                 staging.mark(number)
 
     rows = needed_rows(plan, numbers)
@@ -199,8 +200,13 @@ def _predicted(batch: Sequence[LoadedWindow], network: Network) -> list[Predicti
     ]
 
 
-def staged_maps(stripe: Stripe) -> dict[str, np.ndarray]:
+def staged_maps(stripe: Stripe, probabilities: bool = False) -> dict[str, np.ndarray]:
     """Return P(changed), the likelier class 1..K of each date, and validity of finished rows.
+
+    Args:
+        stripe: The rows.
+        probabilities: Also return the bands of :mod:`tfinet_mm.scenes.probabilities`, as
+            (rows, bands, width).
 
     Example:
         >>> values = np.array([0.9, 0.1, 0.3, 0.7, 0.25], np.float32).reshape(5, 1, 1)
@@ -210,12 +216,17 @@ def staged_maps(stripe: Stripe) -> dict[str, np.ndarray]:
     """
     classes = len(stripe.values) // 2
     covers = (stripe.values[:classes], stripe.values[classes : 2 * classes])
-    return {
+    likeliest = [_likeliest(cover) * stripe.valid for cover in covers]
+    maps = {
         'change_prob': stripe.values[-1],
-        'land_cover_from': _likeliest(covers[0]) * stripe.valid,
-        'land_cover_to': _likeliest(covers[1]) * stripe.valid,
+        'land_cover_from': likeliest[0],
+        'land_cover_to': likeliest[1],
         'valid': stripe.codes,
     }
+    if probabilities:
+        bands = [kept_ranks(*date) for date in zip(covers, likeliest, strict=True)]
+        maps[PROBABILITIES] = np.concatenate(bands).swapaxes(0, 1)
+    return maps
 
 
 def _likeliest(probabilities: np.ndarray) -> np.ndarray:

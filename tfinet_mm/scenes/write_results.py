@@ -16,13 +16,16 @@ from tfinet_mm.io.rasters import (
     check_same_size,
     open_raster,
     raw_writer,
-    read_rows,
+    read_bands,
     row_blocks,
 )
 from tfinet_mm.scenes.areas import PixelAreas
+from tfinet_mm.scenes.change_rules import ChangeRules, change_blocks, majority_class, read_around
+from tfinet_mm.scenes.class_changes import merged_cover
 from tfinet_mm.scenes.cog import write_cog
 from tfinet_mm.scenes.from_to import from_to_areas
 from tfinet_mm.scenes.grid import SceneGrid
+from tfinet_mm.scenes.probabilities import BAND_NAMES, PER_DATE, PROBABILITIES
 from tfinet_mm.scenes.result_rasters import (
     CHANGE_NODATA,
     ResultRaster,
@@ -39,10 +42,12 @@ from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.utils.manifest import read_json
 from tfinet_mm.version import __version__
 
-STAGED = 'change_prob', 'land_cover_from', 'land_cover_to'
+COVERS = 'land_cover_from', 'land_cover_to'
+STAGED = 'change_prob', *COVERS
 """Maps from which the other rasters are made."""
 VALID = 'valid'
 DERIVED = 'change', 'transition'
+PROBABILITIES_FILE = f'{PROBABILITIES}.tif'
 POLYGONS_FILE = 'changes.gpkg'
 AREAS_FILE = 'areas.json'
 SETTINGS_FILE = 'output_settings.json'
@@ -55,11 +60,15 @@ def write_results(
     classes: ClassTable,
     *,
     threshold: float = 0.5,
+    hysteresis: tuple[float, float] | None = None,
+    smooth: int = 1,
+    merged: np.ndarray | None = None,
     polygons: bool = True,
     min_area: float = 0.0,
     connectivity: int = 4,
     areas: str = 'auto',
     tags: Mapping[str, str] | None = None,
+    work: str | Path | None = None,
     progress: bool = False,
 ) -> dict[str, Any]:
     """Write the rasters, the areas and the polygons of a scene.
@@ -71,20 +80,28 @@ def write_results(
         out: The scene's folder.
         staged: For each of :data:`STAGED` a file of one band that rasterio opens: P(changed),
             float32, NaN where there are no data; land cover 1..K, uint8. And ``valid``, the codes
-            of :mod:`tfinet_mm.scenes.validity`; without it, the reasons are unknown. The folder
-            of the first also gets intermediate files.
+            of :mod:`tfinet_mm.scenes.validity`; without it, the reasons are unknown. And
+            ``probabilities`` (:mod:`tfinet_mm.scenes.probabilities`), which may be missing; they
+            are written unless classes are merged.
         grid: The grid of the maps.
         classes: The K + 1 classes, the first that of unchanged pixels.
         threshold: Pixels with P(changed) at or above it are changed.
+        hysteresis: See :class:`tfinet_mm.scenes.change_rules.ChangeRules`.
+        smooth: Side of a square in pixels: change as in that class, and classes by
+            :func:`tfinet_mm.scenes.change_rules.majority_class`.
+        merged: New number of each class of the maps, where ``classes`` are merged ones, see
+            :func:`tfinet_mm.scenes.class_changes.merge_classes`.
         polygons: Write ``changes.gpkg``; if False, an earlier one is removed.
         min_area: See :func:`tfinet_mm.scenes.vectorize.polygons.write_polygons`.
         connectivity: See there.
         areas: Method of the areas, see :class:`tfinet_mm.scenes.areas.PixelAreas`.
         tags: Metadata for all rasters and the layer of polygons.
+        work: Folder for intermediate files; by default that of the first staged map.
         progress: Show a progress bar of files.
 
     Returns:
-        Entries of ``scene.json``: ``class_names``, ``palette``, ``threshold``, ``pixels``
+        Entries of ``scene.json``: ``class_names``, ``palette``, ``threshold`` (with hysteresis the
+        upper one), ``pixels``
         (numbers of ``valid``, ``changed`` and ``not_seen``), ``area_method``, and ``polygons``: the
         :class:`~tfinet_mm.scenes.vectorize.polygons.PolygonSummary` or None.
 
@@ -92,13 +109,15 @@ def write_results(
         MissingExtraError: A part of the extra ``geo`` is not installed.
         SceneError: A map is not of the grid's size, or an option is out of range.
     """
-    out, work = Path(out), Path(staged[STAGED[0]]).parent
+    out, work = Path(out), Path(staged[STAGED[0]]).parent if work is None else Path(work)
+    rules = ChangeRules(threshold, hysteresis, smooth)
     specs = scene_rasters(classes)
     pixel_areas = PixelAreas(grid, areas)
     settings = dict(
         classes=list(classes.names),
         palette=[list(colour) for colour in classes.palette],
-        threshold=threshold,
+        **rules.settings(),
+        merged=None if merged is None else merged.tolist(),
         min_area=min_area,
         connectivity=connectivity,
         areas=pixel_areas.method,
@@ -106,9 +125,11 @@ def write_results(
     )
     made = {name: Path(path) for name, path in staged.items()}
     sources = [*made.values(), _settings_file(work, settings)]
-    derived = [*DERIVED, *([] if VALID in staged else [VALID])]
-    made |= {name: work / f'{name}.img' for name in derived}
+    covers = COVERS if smooth > 1 or merged is not None else ()
+    derived = [*DERIVED, *([] if VALID in staged else [VALID]), *covers]
+    made |= {name: work / f'derived_{name}.img' for name in derived}
     transition = made['transition']
+    own_tags = {**(tags or {}), **_own_tags(rules)}
     tasks: dict[Path, Callable[[], Any]] = {
         out / f'{name}.tif': partial(
             _write_raster,
@@ -116,10 +137,23 @@ def write_results(
             out / f'{name}.tif',
             spec,
             grid,
-            {**(tags or {}), **_own_tags(threshold)},
+            own_tags,
         )
         for name, spec in specs.items()
     }
+    if PROBABILITIES in staged and merged is None:
+        tasks[out / PROBABILITIES_FILE] = partial(
+            write_cog,
+            staged[PROBABILITIES],
+            out / PROBABILITIES_FILE,
+            crs=grid.crs,
+            transform=grid.transform,
+            description=BAND_NAMES,
+            nodata=0,
+            tags=own_tags,
+        )
+    else:
+        (out / PROBABILITIES_FILE).unlink(missing_ok=True)
     unknown = int(specs['transition'].nodata)
     tasks[out / AREAS_FILE] = partial(
         _write_areas,
@@ -148,8 +182,8 @@ def write_results(
     else:
         (out / POLYGONS_FILE).unlink(missing_ok=True)
     missing = [path for path in tasks if not _is_newer(path, sources)]
-    if any(path.stem not in staged for path in missing):
-        _derive(made, derived, grid, classes, threshold)
+    if any(path.stem in derived or path.stem not in staged for path in missing):
+        _derive(staged, made, derived, grid, classes, rules, merged)
     for path in tqdm(missing, desc=out.name, unit='file', disable=not progress):
         tasks[path]()
     found = read_json(out / AREAS_FILE) or {}
@@ -157,7 +191,7 @@ def write_results(
     return dict(
         class_names=settings['classes'],
         palette=settings['palette'],
-        threshold=threshold,
+        threshold=rules.levels[1],
         pixels=dict(
             valid=numbers['changed'] + numbers['unchanged'],
             changed=numbers['changed'],
@@ -204,8 +238,11 @@ def _write_areas(
     found.write(out)
 
 
-def _own_tags(threshold: float) -> dict[str, str]:
-    return {'TIFFTAG_SOFTWARE': f'tfinet_mm {__version__}', 'THRESHOLD': repr(float(threshold))}
+def _own_tags(rules: ChangeRules) -> dict[str, str]:
+    low, high = rules.levels
+    tags = {'TIFFTAG_SOFTWARE': f'tfinet_mm {__version__}', 'THRESHOLD': repr(float(high))}
+    tags |= {'LOWER_THRESHOLD': repr(float(low))} if rules.hysteresis else {}
+    return tags | ({'SMOOTH': str(rules.smooth)} if rules.smooth > 1 else {})
 
 
 def _settings_file(work: Path, settings: dict[str, Any]) -> Path:
@@ -228,29 +265,50 @@ def _is_newer(path: Path, sources: Sequence[Path]) -> bool:
 
 
 def _derive(
+    staged: Mapping[str, Path],
     made: Mapping[str, Path],
     derived: Sequence[str],
     grid: SceneGrid,
     classes: ClassTable,
-    threshold: float,
+    rules: ChangeRules,
+    merged: np.ndarray | None,
 ) -> None:
     """Make rasters of the staged maps, a block of rows at a time."""
     specs = scene_rasters(classes)
+    blocks = list(row_blocks(grid.height, grid.width))
     with ExitStack() as stack:
-        rasters = {name: stack.enter_context(open_raster(made[name])) for name in STAGED}
+        rasters = {name: stack.enter_context(open_raster(staged[name])) for name in STAGED}
         for name, raster in rasters.items():
-            check_same_size(made[name], raster, grid.height, grid.width)
+            check_same_size(staged[name], raster, grid.height, grid.width)
+        kept = None
+        if merged is not None and PROBABILITIES in staged:
+            path = staged[PROBABILITIES]
+            kept = stack.enter_context(open_raster(path, len(BAND_NAMES)))
+            check_same_size(path, kept, grid.height, grid.width)
         writers = {
             name: stack.enter_context(
                 raw_writer(made[name], specs[name].dtype, grid.height, grid.width)
             )
             for name in derived
         }
-        for top, rows in row_blocks(grid.height, grid.width):
-            prob, old, new = (read_rows(raster, top, rows) for raster in rasters.values())
-            change = (prob >= threshold).astype(np.uint8)
-            change[np.isnan(prob)] = CHANGE_NODATA
+        changes = change_blocks(rasters['change_prob'], rules, blocks)
+        for (top, rows), change in zip(blocks, changes, strict=True):
             writers['change'](change)
+            covers: dict[str, np.ndarray] = {}
+            for number, name in enumerate(COVERS):
+                first, cover = read_around(rasters[name], top, rows, rules.smooth // 2)
+                if merged is not None:
+                    bands = None
+                    if kept is not None:
+                        bands = read_bands(kept, first, len(cover))[number * PER_DATE :][:PER_DATE]
+                    cover = merged_cover(cover, bands, merged)
+                if rules.smooth > 1:
+                    cover = majority_class(cover, rules.smooth, classes.num_classes)
+                covers[name] = cover[top - first :][:rows]
+                if name in writers:
+                    writers[name](covers[name])
+            old, new = covers.values()
             writers['transition'](transition_codes(change, old, new, specs['transition']))
             if VALID in writers:
-                writers[VALID](np.where(np.isnan(prob), UNKNOWN, BOTH_SEEN).astype(np.uint8))
+                unseen = change == CHANGE_NODATA
+                writers[VALID](np.where(unseen, UNKNOWN, BOTH_SEEN).astype(np.uint8))
