@@ -32,7 +32,10 @@ from tfinet_mm.report.template_files import static, templates
 from tfinet_mm.utils.files import whole_file
 from tfinet_mm.version import __version__
 
-SCRIPTS = ('png.js', 'viewer.js', 'plots.js', 'tables.js', 'app.js')
+SCRIPTS = (
+    *('png.js', 'place.js', 'lists.js', 'viewer.js', 'plots.js', 'tables.js', 'changes.js'),
+    'app.js',
+)
 HEADLINE = ('Score', 'SeK', 'mIoU', 'Fscd', 'OA', 'Kappa', 'change/F1')
 
 
@@ -246,14 +249,28 @@ def _pair(
             scores=None if summary.scores is None else dict(summary.scores),
             areas=_areas(summary),
             registration=summary.registration,
+            facts=[list(fact) for fact in summary.facts],
+            place=view.place,
             **_maps(view, data),
             polygons=[
-                [one.before, one.after, round(one.area, 6), one.probability, list(one.box)]
+                [
+                    one.before,
+                    one.after,
+                    round(one.area, 6),
+                    one.probability,
+                    list(one.box),
+                    [[_steps(ring) for ring in part] for part in one.outline],
+                ]
                 for one in view.polygons[:max_polygons]
             ],
             polygonCount=view.polygon_count,
         ),
     )
+
+
+def _steps(ring: np.ndarray) -> list[int]:
+    """Return column and row of a ring's first corner, then the steps to each next one."""
+    return np.diff(ring, axis=0, prepend=0).ravel().tolist()
 
 
 def _maps(view: PairView, data: ReportData) -> dict[str, str | None]:

@@ -37,6 +37,7 @@ class PairSummary:
         scores: Scores of this pair, in percent, if it is annotated; see
             :func:`~tfinet_mm.report.statistics.pair_scores`.
         registration: Sentences about the shift between the dates, where it was measured.
+        facts: Names and texts of :func:`~tfinet_mm.report.facts.scene_facts`, for scenes.
     """
 
     name: str
@@ -51,6 +52,7 @@ class PairSummary:
     unit: str = PIXELS
     assessment: Mapping[str, Any] | None = None
     registration: str = ''
+    facts: Sequence[tuple[str, str]] = ()
 
     @property
     def changed(self) -> float:
@@ -79,6 +81,8 @@ class Polygon:
         area: Its area, in the unit of the scene.
         probability: Mean P(changed) in it, 0..1, or None.
         box: Left, top, right and bottom as shares 0..1 of the scene's width and height.
+        outline: Its parts, each an outer ring and those of its holes, each (n, 2) int64: column
+            and row of corners of pixels, the last the first again; empty where it isn't kept.
     """
 
     before: int
@@ -86,6 +90,7 @@ class Polygon:
     area: float
     probability: float | None
     box: tuple[float, float, float, float]
+    outline: Sequence[Sequence[np.ndarray]] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +107,7 @@ class PairView:
         annotated_to: Annotated class after.
         polygons: The largest changed regions, falling.
         polygon_count: Number of all of them.
+        place: Georeference of :func:`~tfinet_mm.report.place.scene_place`, or None.
     """
 
     before: np.ndarray | None
@@ -113,6 +119,7 @@ class PairView:
     annotated_to: np.ndarray | None = None
     polygons: Sequence[Polygon] = ()
     polygon_count: int = 0
+    place: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,6 +12,8 @@ from PIL import Image
 
 from tfinet_mm.errors import AssessmentError, ReportError
 from tfinet_mm.io.rasters import read_rows, row_blocks
+from tfinet_mm.report.facts import scene_facts
+from tfinet_mm.report.place import scene_place
 from tfinet_mm.report.records import (
     HECTARES,
     NODATA,
@@ -28,6 +30,8 @@ from tfinet_mm.scenes.results import SceneResults
 from tfinet_mm.structures import ClassTable
 
 SQUARE_METRES_A_HECTARE = 10_000
+# Corners of all outlines of a scene, some 2 MB of the page; frayed polygons have many thousands.
+MOST_CORNERS = 300_000
 
 
 def open_results(folder: Path, table: ClassTable) -> SceneResults:
@@ -55,6 +59,9 @@ def scene_summary(folder: Path, name: str, table: ClassTable) -> PairSummary:
     with results.open('change_prob') as raster:
         for top, rows in row_blocks(height, width):
             histogram += count_probabilities(read_rows(raster, top, rows))
+    unit = HECTARES if areas.unit == 'ha' else PIXELS
+    assessment = _assessment(folder)
+    registration = _registration(results.scene.get('registration'))
     return PairSummary(
         name,
         SCENE,
@@ -63,9 +70,18 @@ def scene_summary(folder: Path, name: str, table: ClassTable) -> PairSummary:
         areas.unchanged,
         areas.nodata,
         histogram=histogram,
-        unit=HECTARES if areas.unit == 'ha' else PIXELS,
-        assessment=_assessment(folder),
-        registration=_registration(results.scene.get('registration')),
+        unit=unit,
+        assessment=assessment,
+        registration=registration,
+        facts=scene_facts(
+            results.scene,
+            results.grid,
+            unit=unit,
+            not_seen=areas.nodata,
+            total=float(areas.matrix.sum()) + areas.unchanged + areas.nodata,
+            assessment=assessment,
+            registration=registration,
+        ),
     )
 
 
@@ -100,9 +116,12 @@ def scene_view(folder: Path, table: ClassTable, max_side: int, max_polygons: int
     ]
     summary = results.polygon_summary()
     width, height = results.grid.width, results.grid.height
-    polygons = []
+    polygons, corners = [], 0
     for one in results.largest(max_polygons):
         left, top, right, bottom = one.bounds
+        size = sum(len(ring) for part in one.outline for ring in part)
+        kept = corners + size <= MOST_CORNERS
+        corners += size if kept else 0
         polygons.append(
             Polygon(
                 one.from_class,
@@ -110,6 +129,7 @@ def scene_view(folder: Path, table: ClassTable, max_side: int, max_polygons: int
                 one.area / SQUARE_METRES_A_HECTARE if one.unit == 'm2' else one.area,
                 one.mean_prob,
                 (left / width, top / height, right / width, bottom / height),
+                one.outline if kept else (),
             )
         )
     return PairView(
@@ -120,6 +140,7 @@ def scene_view(folder: Path, table: ClassTable, max_side: int, max_polygons: int
         results.read('change_prob', side=max_side),
         polygons=polygons,
         polygon_count=0 if summary is None else summary.polygons,
+        place=scene_place(results.grid),
     )
 
 
