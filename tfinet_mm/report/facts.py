@@ -14,6 +14,7 @@ from tfinet_mm.scenes.ground import ground_steps
 Fact = tuple[str, str]
 # Characters of a checksum that are shown.
 SHOWN_DIGITS = 12
+TIMES = '\N{MULTIPLICATION SIGN}'
 STRETCHES = {
     'none': 'values as stored (8 bit)',
     'stated': 'stated values become 0 to 255',
@@ -101,7 +102,7 @@ def _stretch(stretch: Mapping[str, Any], bands: Sequence[int]) -> str:
 
 
 def _grid(grid: SceneGrid) -> list[Fact]:
-    size = f'{whole(grid.width)} × {whole(grid.height)}'
+    size = f'{whole(grid.width)} {TIMES} {whole(grid.height)}'
     if grid.crs is None:
         return [('Coordinate system', 'none'), ('Pixels', size)]
     pyproj = import_geo('pyproj', 'The name of a coordinate system')
@@ -110,7 +111,7 @@ def _grid(grid: SceneGrid) -> list[Fact]:
     code = '' if authority is None else f' ({":".join(authority)})'
     ground = ground_steps(grid)
     if ground.column_metres is not None and ground.row_metres is not None:
-        size += f' of {ground.column_metres:.4g} × {ground.row_metres:.4g} m on the ground'
+        size += f' of {ground.column_metres:.4g} {TIMES} {ground.row_metres:.4g} m on the ground'
     return [('Coordinate system', f'{crs.name}{code}'), ('Pixels', size)]
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfinet_mm.errors import MissingExtraError, ReportError
+from tfinet_mm.report.basemap import Basemap
 from tfinet_mm.report.encoding import (
     CHANGE_COLOUR,
     PROBABILITY_STEPS,
@@ -34,6 +35,7 @@ from tfinet_mm.version import __version__
 
 SCRIPTS = (
     *('png.js', 'place.js', 'lists.js', 'viewer.js', 'plots.js', 'tables.js', 'changes.js'),
+    'basemap.js',
     'app.js',
 )
 HEADLINE = ('Score', 'SeK', 'mIoU', 'Fscd', 'OA', 'Kappa', 'change/F1')
@@ -47,6 +49,7 @@ def write_report(
     max_pairs: int = 24,
     max_side: int = 2048,
     max_polygons: int = 200,
+    basemap: Basemap | None = None,
 ) -> Path:
     """Write the page of a folder that ``tools/predict.py`` wrote.
 
@@ -57,6 +60,8 @@ def write_report(
         max_pairs: Greatest number of pairs to show; an index lists all of them.
         max_side: Longer side in pixels to which images and maps are reduced.
         max_polygons: Greatest number of polygons of a scene to list, the largest ones.
+        basemap: Tiles that a button of the page shows below scenes; the page can load nothing
+            without.
 
     Returns:
         The file.
@@ -77,6 +82,7 @@ def write_report(
         max_pairs=max_pairs,
         max_side=max_side,
         max_polygons=max_polygons,
+        basemap=basemap,
     )
 
 
@@ -88,6 +94,7 @@ def save_report(
     max_pairs: int = 24,
     max_side: int = 2048,
     max_polygons: int = 200,
+    basemap: Basemap | None = None,
 ) -> Path:
     """Write the page of pairs that are in memory; arguments as of :func:`write_report`.
 
@@ -106,7 +113,8 @@ def save_report(
         date=datetime.date.today().isoformat(),
         groups=groups,
         pairs=pairs,
-        shared=_shared(data, pairs, groups),
+        shared=_shared(data, pairs, groups) | dict(basemap=basemap and basemap.address),
+        basemap=basemap,
         rows=list(_rows(data, list(chosen))),
         assessed=[one for one in data.summaries if one.assessment],
         scored=any(one.scores is not None for one in data.summaries),

@@ -74,6 +74,10 @@
     changes = Changes.decode(pair.polygons);
     place = pair.place ? new Places.Place(pair.place, pair.size) : null;
     view.mask = null;
+    if (basemap) {
+      find('panel-basemap').hidden = !(place && place.mesh);
+      if (!place || !place.mesh) showBasemap(false);
+    }
     const values = (map) => (map ? map.values : null);
     describe();
     const modes = { probability: Boolean(probability), errors: Boolean(annotatedFrom) };
@@ -357,6 +361,29 @@
       view.recolour();
     });
   }
+  // Tiles in place of the images, once they are asked for.
+  const basemap = shared.basemap ? new Basemaps.Basemap(shared.basemap, () => view.draw()) : null;
+  function backdrop(context, { left, top, scale, width, height }) {
+    const zoom = (scale * view.pair.width) / pair.size[0];
+    const part = [-left, -top, width - left, height - top].map((one) => one / zoom);
+    const shownPart = part.map((one, i) => Math.min(Math.max(one, 0), pair.size[i % 2]));
+    context.save();
+    context.translate(left, top);
+    context.scale(zoom, zoom);
+    context.imageSmoothingEnabled = true;
+    basemap.draw(context, place, shownPart, 1 / zoom);
+    context.restore();
+  }
+  function showBasemap(on) {
+    find('basemap').setAttribute('aria-pressed', String(on));
+    find('basemap-credit').hidden = !on;
+    view.backdrop = on ? backdrop : null;
+    view.draw();
+  }
+  if (basemap) {
+    find('basemap').addEventListener('click', () => showBasemap(find('basemap').getAttribute('aria-pressed') !== 'true'));
+  }
+
   // Everything in view again, and no row of the list marked.
   function wholePicture() {
     view.fit();

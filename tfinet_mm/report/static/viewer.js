@@ -33,6 +33,8 @@ const Viewer = (() => {
       // Pixels to which changes are limited, 1 each, or null; and a function called when it is drawn.
       this.mask = null;
       this.onDraw = () => {};
+      // A function that draws in place of the images, or null.
+      this.backdrop = null;
       this.on = { from: new Set(), to: new Set() };
       this.fit();
       this._listen();
@@ -191,7 +193,11 @@ const Viewer = (() => {
       c.beginPath();
       c.rect(left, 0, right - left, place.height);
       c.clip();
-      if (image) {
+      if (this.backdrop) {
+        c.fillStyle = '#8a8f98';
+        c.fillRect(...at);
+        this.backdrop(c, place);
+      } else if (image) {
         c.imageSmoothingEnabled = place.scale < 4;
         c.imageSmoothingQuality = 'high';
         c.drawImage(image, ...at);
