@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from tfinet_mm.report.facts import scene_facts
+from tfinet_mm.report.records import PairSummary
 
 pyproj = pytest.importorskip('pyproj')
 pytest.importorskip('rasterio')
@@ -38,7 +39,8 @@ SCENE = dict(
 
 
 def facts(scene=SCENE, grid=UTM, **more):
-    return dict(scene_facts(scene, grid, unit='ha', not_seen=1.5, total=30.0, **more))
+    numbers = PairSummary('a', 'scene', (1, 1), np.eye(2), 26.5, 1.5, unit='ha', **more)
+    return dict(scene_facts(scene, grid, numbers))
 
 
 def test_facts_of_a_scene():

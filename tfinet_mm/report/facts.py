@@ -8,6 +8,7 @@ from typing import Any
 
 from tfinet_mm.io.rasters import import_geo
 from tfinet_mm.report.numbers import area, percent, whole
+from tfinet_mm.report.records import PairSummary
 from tfinet_mm.scenes.grid import SceneGrid
 from tfinet_mm.scenes.ground import ground_steps
 
@@ -23,25 +24,14 @@ STRETCHES = {
 
 
 def scene_facts(
-    scene: Mapping[str, Any],
-    grid: SceneGrid,
-    *,
-    unit: str,
-    not_seen: float,
-    total: float,
-    assessment: Mapping[str, Any] | None = None,
-    registration: str = '',
+    scene: Mapping[str, Any], grid: SceneGrid, summary: PairSummary
 ) -> tuple[Fact, ...]:
     """Return names and texts of the facts of a scene; what ``scene.json`` lacks is left out.
 
     Args:
         scene: Content of ``scene.json``.
         grid: Grid of the scene.
-        unit: Unit of the areas, ``'ha'`` or ``'px'``.
-        not_seen: Area that isn't seen on both dates.
-        total: Area of the whole scene.
-        assessment: Content of ``assessment/estimate.json``.
-        registration: Sentences about the shift between the dates.
+        summary: Its numbers.
 
     Raises:
         MissingExtraError: pyproj is not installed.
@@ -51,10 +41,11 @@ def scene_facts(
     for date in ('before', 'after'):
         found += _date(date, scene)
     found += _grid(grid)
-    found.append(('Registration', registration or 'not measured'))
-    share = 100 * not_seen / total if total else 0.0
-    found.append(('Not seen', f'{area(not_seen, unit)} {unit}, {percent(share)} of the scene'))
-    found.append(('Accuracy', _accuracy(assessment)))
+    found.append(('Registration', summary.registration or 'not measured'))
+    share = 100 * summary.nodata / summary.total if summary.total else 0.0
+    size = f'{area(summary.nodata, summary.unit)} {summary.unit}'
+    found.append(('Not seen', f'{size}, {percent(share)} of the scene'))
+    found.append(('Accuracy', _accuracy(summary.assessment)))
     found += _thresholds(scene)
     found += _network(settings)
     if scene.get('software'):

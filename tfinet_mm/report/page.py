@@ -257,8 +257,6 @@ def _pair(
             scores=None if summary.scores is None else dict(summary.scores),
             areas=_areas(summary),
             registration=summary.registration,
-            facts=[list(fact) for fact in summary.facts],
-            place=view.place,
             **_maps(view, data),
             polygons=[
                 [
@@ -272,6 +270,8 @@ def _pair(
                 for one in view.polygons[:max_polygons]
             ],
             polygonCount=view.polygon_count,
+            facts=[list(fact) for fact in summary.facts],
+            place=view.place,
         ),
     )
 

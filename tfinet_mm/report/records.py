@@ -31,13 +31,13 @@ class PairSummary:
         histogram: Pixels by P(changed), (bins,), all bins of one width from 0 to 1;
             None where no probabilities were kept.
         histogram_changed: Of those, the pixels annotated as changed.
+        facts: Names and texts of :func:`~tfinet_mm.report.facts.scene_facts`, for scenes.
         unit: Unit of the areas, ``'px'`` or ``'ha'``.
         assessment: Areas and accuracies from labelled points, the content of the scene's
             ``assessment/estimate.json``.
         scores: Scores of this pair, in percent, if it is annotated; see
             :func:`~tfinet_mm.report.statistics.pair_scores`.
         registration: Sentences about the shift between the dates, where it was measured.
-        facts: Names and texts of :func:`~tfinet_mm.report.facts.scene_facts`, for scenes.
     """
 
     name: str
@@ -49,10 +49,10 @@ class PairSummary:
     histogram: np.ndarray | None = None
     histogram_changed: np.ndarray | None = None
     scores: Mapping[str, float] | None = None
+    facts: Sequence[tuple[str, str]] = ()
     unit: str = PIXELS
     assessment: Mapping[str, Any] | None = None
     registration: str = ''
-    facts: Sequence[tuple[str, str]] = ()
 
     @property
     def changed(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,10 +60,7 @@ def scene_summary(folder: Path, name: str, table: ClassTable) -> PairSummary:
     with results.open('change_prob') as raster:
         for top, rows in row_blocks(height, width):
             histogram += count_probabilities(read_rows(raster, top, rows))
-    unit = HECTARES if areas.unit == 'ha' else PIXELS
-    assessment = _assessment(folder)
-    registration = _registration(results.scene.get('registration'))
-    return PairSummary(
+    summary = PairSummary(
         name,
         SCENE,
         (width, height),
@@ -70,19 +68,11 @@ def scene_summary(folder: Path, name: str, table: ClassTable) -> PairSummary:
         areas.unchanged,
         areas.nodata,
         histogram=histogram,
-        unit=unit,
-        assessment=assessment,
-        registration=registration,
-        facts=scene_facts(
-            results.scene,
-            results.grid,
-            unit=unit,
-            not_seen=areas.nodata,
-            total=float(areas.matrix.sum()) + areas.unchanged + areas.nodata,
-            assessment=assessment,
-            registration=registration,
-        ),
+        unit=HECTARES if areas.unit == 'ha' else PIXELS,
+        assessment=_assessment(folder),
+        registration=_registration(results.scene.get('registration')),
     )
+    return replace(summary, facts=scene_facts(results.scene, results.grid, summary))
 
 
 def _assessment(folder: Path) -> dict[str, Any] | None:

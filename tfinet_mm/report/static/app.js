@@ -115,9 +115,9 @@
     find('pair-meta').textContent = parts.join(' · ');
     find('pair-registration').textContent = pair.registration;
     find('pair-registration').hidden = !pair.registration;
+    find('canvas').setAttribute('aria-label', `${pair.name} before and after, ${Tables.percent(areas.share)} changed`);
     find('panel-facts').hidden = !pair.facts.length;
     Tables.facts(find('facts'), pair.facts);
-    find('canvas').setAttribute('aria-label', `${pair.name} before and after, ${Tables.percent(areas.share)} changed`);
     if (find('pair-number')) {
       find('pair-number').textContent = `${shown + 1} / ${shared.pairs}`;
       find('previous').disabled = shown === 0;
