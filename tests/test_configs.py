@@ -34,7 +34,7 @@ CONFIGS = sorted(
     if '_base_' not in path.parts and not path.stem.startswith(('ensemble_', 'recipe_'))
 )
 CONFIGS += sorted(ABLATIONS + path.name for path in (ROOT / ABLATIONS).glob('*.py'))
-NUM_CLASSES = {'landsat': 4, 'hrscd': 5, 'hi-ucd': 9, 'wusu': 11}
+NUM_CLASSES = {'landsat': 4, 'hrscd': 5, 'hi-ucd': 9, 'wusu': 11, 'change-masks': 1}
 # Training a step takes seconds on the others, so daily tests take one of each kind.
 LARGE = {'senseearth/pspnet_hrnet40_lightweight.py'}
 DAILY = [
@@ -76,7 +76,7 @@ def make_sample(num_classes, size):
 
 def test_the_configs_a_user_expects_are_there():
     expected = {'tfinet_r18.py', 'published/tfinet_r18.py', 'demo/tfinet_r18_synthetic.py'}
-    expected |= {'demo/tfinet_lite0_fpn_finetune.py'}
+    expected |= {'demo/tfinet_lite0_fpn_finetune.py', 'tfinet_lite0_fpn_change-masks.py'}
     expected |= {f'tfinet_hrnet{width}.py' for width in (18, 40)}
     expected |= {f'tfinet_hrnet18_{data}.py' for data in ('landsat-scd', 'hrscd')}
     expected |= {
@@ -469,11 +469,12 @@ def test_the_schedule_of_senseearth(name):
 
 @pytest.mark.parametrize('name', CONFIGS)
 def test_hooks_of_every_run(name):
-    """The best checkpoint is chosen by Score, and classes are compared before a run starts."""
+    """Score, or change without land cover, chooses the best checkpoint; classes are compared."""
     cfg = _load(name)
     types = [hook.type for hook in cfg.default_hooks.values()]
     assert {'tfinet_mm.ClassCheckHook', 'tfinet_mm.LabelCheckHook'} <= set(types)
-    assert cfg.default_hooks.checkpoint.save_best == 'Score'
+    best = 'change/IoU' if 'change-masks' in name else 'Score'
+    assert cfg.default_hooks.checkpoint.save_best == best
     assert cfg.default_hooks.checkpoint.rule == 'greater'
 
 

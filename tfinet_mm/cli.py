@@ -26,6 +26,7 @@ TOOLS = dict(
     convert=('convert_checkpoint.py', 'convert a published checkpoint'),
     generate=('dataset/make_synthetic.py', 'generate a data set of labelled pairs'),
     scene=('dataset/make_scene.py', 'generate a pair of GeoTIFFs with labels'),
+    mosaic=('mosaic.py', 'put several rasters of one date together'),
     score_scene=('analysis/score_scene.py', 'score the maps of a scene against labels'),
     flops=('analysis/get_flops.py', 'count parameters and operations of a network'),
     benchmark=('analysis/benchmark.py', 'measure time and memory of networks'),

@@ -89,6 +89,10 @@ class SceneError(TFINetError, ValueError):
     """Two georeferenced scenes can't be brought to one grid, or read as the network takes them."""
 
 
+class RemoteFileError(TFINetError, OSError):
+    """A file on another machine can't be read: no such address, no access, no answer."""
+
+
 class AssessmentError(TFINetError, ValueError):
     """A sample of points can't be drawn, or its labels don't fit it."""
 
@@ -115,6 +119,10 @@ class ScheduleError(TFINetError, ValueError):
 
 class ManifestError(TFINetError, ValueError, FileExistsError):
     """A folder holds results of other settings or inputs, or its manifest can't be read."""
+
+
+class NoSpaceError(TFINetError, OSError):
+    """The disk is full, or a limit on the size of files is reached."""
 
 
 class FolderInUseError(TFINetError, BlockingIOError):

@@ -50,6 +50,11 @@ Features = tuple[Tensor, ...]
 """Feature maps of one or more levels, each (N, C, H, W), finest first."""
 
 
+LAND_COVER_ROLE, CHANGE_ROLE = 'land_cover', 'change'
+ALL_ROLES = (LAND_COVER_ROLE, CHANGE_ROLE)
+"""What a detector can be trained to predict; checkpoints note it as ``meta['trained_roles']``."""
+
+
 class Branches(NamedTuple):
     """Output of a neck: features of the three branches, finest level first.
 
@@ -228,6 +233,8 @@ def _is_channel(value: object) -> bool:
     return isinstance(value, Integral) and not isinstance(value, bool) and 0 <= int(value) <= 255
 
 
+CHANGE_ONLY = ClassTable(('unchanged', 'changed'), ((0, 0, 0), (255, 255, 255)))
+"""Classes of a data set without land cover: everything that changed is one class."""
 SECOND = ClassTable(
     ('unchanged', 'water', 'ground', 'low vegetation', 'tree', 'building', 'sports field'),
     (

@@ -68,8 +68,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
             nargs='+',
             default=['label1', 'label2'],
             metavar='DIR',
-            help=f'folders of the {what} before and after, and of change masks '
-            '(default: label1 label2)',
+            help=f'folders of the {what} before and after, and of change masks; or of change '
+            'masks alone (default: label1 label2)',
         )
         parser.add_argument(
             f'--{side}-zero',
@@ -151,12 +151,15 @@ def class_table(words: Sequence[str]) -> ClassTable:
 def notes(scores: MapScores, table: ClassTable, where: Path) -> str:
     """Return both kinds of SeK, the storages and the oddities of some maps."""
     both = overall_scores(scores.counts)
-    lines = [
-        f'SeK of the classes of each date ({len(table.names)} with unchanged): {both["SeK"]:.2f}',
-        f'SeK of transitions ({table.num_classes**2 + 1} with unchanged), SeK_from_to: '
-        f'{both["SeK_from_to"]:.2f}',
-        'Publications use either; compare only scores of the same kind.',
-    ]
+    lines = []
+    if 'SeK' in both:
+        lines = [
+            f'SeK of the classes of each date ({len(table.names)} with unchanged): '
+            f'{both["SeK"]:.2f}',
+            f'SeK of transitions ({table.num_classes**2 + 1} with unchanged), SeK_from_to: '
+            f'{both["SeK_from_to"]:.2f}',
+            'Publications use either; compare only scores of the same kind.',
+        ]
     for side, folder in (('predictions', str(where)), ('labels', 'the labels')):
         stored = sorted(scores.storages[side])
         lines.append(f'{side} are stored as {" and ".join(stored)}')

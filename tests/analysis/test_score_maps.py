@@ -286,7 +286,7 @@ def test_a_prediction_leaves_nothing_out(tmp_path):
         (dict(zero='class'), 'name the folder of its change masks'),
         (dict(zero='none'), "zero has to be one of .* got 'none'"),
         (dict(storage='grey'), "storage has to be one of .* got 'grey'"),
-        (dict(folders=('a',)), r"got \('a',\)"),
+        (dict(folders=()), r'got \(\)'),
         (dict(change_storage='2'), "change_storage has to be one of .* got '2'"),
     ],
 )
@@ -345,3 +345,26 @@ def test_the_tool_asks_about_land_cover_of_every_pixel(tmp_path, capsys, main):
 def test_classes_that_are_none(tmp_path, main, words):
     with pytest.raises(ValueError, match=r'--classes takes one of SECOND, .* got '):
         main([str(tmp_path), str(tmp_path), '--classes', *words])
+
+
+def test_change_masks_alone_score_change(tmp_path, capsys):
+    """Against masks, classes of the predictions don't matter; masks score as the maps do."""
+    true, found = drawn(1), drawn(2)
+    write(tmp_path / 'maps', found)
+    for root, maps in (('true', true), ('masks', found)):
+        save(tmp_path / root / 'label', {name: 255 * one[2] for name, one in maps.items()})
+    tool = runpy.run_path(str(TOOL))
+    reports = []
+    for words in (['maps'], ['masks', '--pred-folders', 'label']):
+        file = tmp_path / 'scores.json'
+        folders = ['--labels-folders', 'label', '--json', str(file), '--classes', *CLASSES]
+        tool['main']([str(tmp_path / words[0]), str(tmp_path / 'true'), *words[1:], *folders])
+        reports.append(json.loads(file.read_text()))
+        assert 'Only change is scored' in capsys.readouterr().out
+    pixels = [np.concatenate([one[2].ravel() for one in maps.values()]) for maps in (true, found)]
+    both, either = (pixels[0] & pixels[1]).sum(), (pixels[0] | pixels[1]).sum()
+    assert reports[0]['scores'] == reports[1]['scores']
+    assert reports[0]['scores']['change/IoU'] == pytest.approx(100 * both / either)
+    write(tmp_path / 'covered', true)
+    with pytest.raises(ValueError, match=r'change masks alone, .*--labels-folders DIR'):
+        tool['main']([str(tmp_path / 'masks'), str(tmp_path / 'covered'), *words[1:]])

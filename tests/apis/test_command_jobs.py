@@ -1,5 +1,6 @@
 """The command with a job for each pair: what Snakemake is given, what a failing job leaves."""
 
+import csv
 import importlib.util
 import json
 import re
@@ -72,12 +73,16 @@ def test_one_failing_pair_stops_no_other_and_finished_ones_are_skipped(
     call, fake, member, image, tmp_path, capsys
 ):
     fake(failing='a')
-    with pytest.raises(JobError) as caught:
-        main([*call, '--executor', 'local'])
-    message = str(caught.value)
-    assert message.startswith('1 of 2 pairs were not predicted')
-    assert f'a: ImageFormatError: it is broken\n    log: {tmp_path}/out/.jobs/a/log.txt' in message
-    assert 'Predicted 1 pairs, 0 were finished' in capsys.readouterr().out
+    assert main([*call, '--executor', 'local']) == 3
+    printed = capsys.readouterr()
+    assert '1 of 2 pairs failed:' in printed.err
+    log = f'{tmp_path}/out/.jobs/a/log.txt'
+    assert f'  a  ImageFormatError: it is broken [log: {log}]\n' in printed.err
+    assert 'Predicted 1 pairs, 0 were finished' in printed.out
+    with (tmp_path / 'out/results.csv').open(newline='') as file:
+        rows = {row['pair']: row for row in csv.DictReader(file)}
+    assert {name: row['state'] for name, row in rows.items()} == {'a': 'failed', 'd/b': 'predicted'}
+    assert rows['a']['error'].endswith(f'[log: {log}]')
     expected = SCDInferencer(*member())(image(1), image(2))
     written = np.asarray(Image.open(tmp_path / 'out/label1/d/b.png'))
     np.testing.assert_array_equal(written, expected.semantic_from)
@@ -144,8 +149,7 @@ def test_a_dry_run_writes_nothing(call, tmp_path, capsys):
 def test_a_job_of_other_settings_or_images_is_refused(call, fake, saved, image, tmp_path):
     """As a job that waited in a queue while the folder was claimed for something else."""
     stand_in = fake(failing='a')
-    with pytest.raises(JobError):
-        main([*call, '--executor', 'local'])
+    assert main([*call, '--executor', 'local']) == 3
     words, pair = stand_in.content['arguments'], Pair(*stand_in.content['jobs']['0']['pair'])
     with pytest.raises(ManifestError, match=r'threshold was 0\.5, is 0\.9'):
         predict_claimed([*words, '--threshold', '0.9'], pair, {'picture'})
@@ -201,12 +205,20 @@ def test_scenes_and_pictures_are_those_of_one_process(member, fake, image, saved
         {
             str(path.relative_to(tmp_path / out)): path.read_bytes()
             for path in (tmp_path / out).rglob('*')
-            if path.suffix in ('.png', '.tif', '.csv', '.jpg')
+            if path.suffix in ('.png', '.tif', '.csv', '.jpg') and path.name != 'results.csv'
         }
         for out in ('one', 'jobs')
     ]
     assert len(made[0]) > 6
     assert made[0] == made[1]
+
+
+def test_jobs_that_cannot_begin(call, monkeypatch):
+    """As on a machine whose cluster takes no jobs."""
+    monkeypatch.setattr('tfinet_mm.apis.command.check_snakemake', lambda executor: None)
+    monkeypatch.setattr(command_jobs, 'run_snakemake', lambda *_: 1)
+    with pytest.raises(JobError, match='exit code 1 before any job began'):
+        main([*call, '--jobs', '2'])
 
 
 def test_jobs_take_no_launcher(call):
@@ -236,11 +248,16 @@ def test_snakemake_runs_the_jobs(call, tmp_path):
     words = [*call[:2], 'pairs.csv', '--out', 'out', '--executor', 'local', '--jobs', '2']
     command = [sys.executable, str(ROOT / 'tools/predict.py'), *words]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
-    assert done.returncode == 2, done.stderr
-    assert '1 of 2 pairs were not predicted' in done.stderr
+    assert done.returncode == 3, done.stderr
+    assert '1 of 2 pairs failed:' in done.stderr
     log = tmp_path / 'out/.jobs/d/b/log.txt'
-    assert f'log: {log}' in done.stderr
+    assert f'[log: {log}]' in done.stderr
     assert 'ImageFormatError' in log.read_text()
+    with (tmp_path / 'out/results.csv').open(newline='') as file:
+        rows = list(csv.DictReader(file))
+    assert [row['state'] for row in rows] == ['predicted', 'failed']
+    assert 'b c.png' in rows[1]['error']
+    assert all(float(row['seconds']) > 0 for row in rows)
     assert (tmp_path / 'out/change_prob/a.png').is_file()
     assert not (tmp_path / 'out/change_prob/d/b.png').exists()
 
@@ -251,7 +268,14 @@ def test_snakemake_runs_the_jobs(call, tmp_path):
         ('a,b\n1,2\n', ValueError, r"pairs.csv lacks the columns \['after', 'before'\]"),
         ('before,after\n', ValueError, 'lists no pairs'),
         ('before,after\n1/a.png,3/a.png\n', FileNotFoundError, r'3/a\.png, line 2 of .*pairs\.csv'),
-        ('before,after\n1/a.png,2/a.png\n1/a.png,2/b c.png\n', ValueError, 'two pairs called a'),
+        (
+            'before,after\n1/a.png,2/a.png\n1/a.png,2/a.png\n',
+            ValueError,
+            'twice, in lines 2 and 3',
+        ),
+        ('name,before,after\na,1/a.png,2/a.png\na,1/b.png,2/b.png\n', ValueError, 'pairs called a'),
+        ('name,before,after\n../a,1/a.png,2/a.png\n', ValueError, 'line 2 .* inside its folder'),
+        ('before,after\n1/a.png,\n', ValueError, 'no image after in line 2'),
     ],
 )
 def test_tables_that_cannot_be_read(call, tmp_path, text, error, message):

@@ -10,7 +10,7 @@ from conftest import SHARED
 
 from tfinet_mm.apis import SCDInferencer
 from tfinet_mm.apis.command import main
-from tfinet_mm.errors import SceneError
+from tfinet_mm.errors import ManifestError, SceneError
 from tfinet_mm.scenes.prediction import predict_scene
 
 rasterio = pytest.importorskip('rasterio')
@@ -36,7 +36,7 @@ def files_of(folder):
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob('*'))
-        if path.suffix in ('.tif', '.jpg', '.csv')
+        if path.suffix in ('.tif', '.jpg', '.csv') and path.name != 'results.csv'
     }
 
 
@@ -66,7 +66,7 @@ def test_two_rasters_to_maps_polygons_and_areas(member, raster, tmp_path, capsys
     assert scene['grid']['transform'] == [10, 0, EAST, 0, -10, NORTH]
     changed = int(read(folder, 'change').sum())
     assert 0 < changed < 4800
-    assert scene['pixels'] == dict(valid=4800, changed=changed, nodata=0)
+    assert scene['pixels'] == dict(valid=4800, changed=changed, not_seen=0)
     assert scene['settings']['min_area'] == 300
     assert scene['seconds'] >= scene['seconds_predicting'] > 0
     manifest = json.loads((out / 'manifest.json').read_text())
@@ -133,7 +133,7 @@ def test_two_crss_and_sizes_of_pixels(member, raster, tmp_path):
     assert 0 < invalid.mean() < 0.35
     scene = json.loads((folder / 'scene.json').read_text())
     assert scene['pixels']['valid'] == (~invalid).sum()
-    assert scene['pixels']['nodata'] == invalid.sum()
+    assert scene['pixels']['not_seen'] == invalid.sum()
     np.testing.assert_array_equal(read(folder, 'change') == 255, invalid)
     for name in ('land_cover_from', 'land_cover_to'):
         np.testing.assert_array_equal(read(folder, name) == 0, invalid)
@@ -216,7 +216,34 @@ def test_a_folder_of_scenes_and_pictures(member, raster, image, saved, tmp_path,
     other = tmp_path / 'other'
     main([*call[:-1], str(other), '--window', '32', '--workers', '3'])
     assert files_of(other) == files_of(out)
-    assert len(files_of(out)) == 2 * 8
+    assert len(files_of(out)) == 2 * 9
+
+
+def test_clouds_are_not_seen(member, raster, tmp_path, capsys):
+    """A cloud of 6 x 4 pixels of 20 m on one date, in the second band of its file."""
+    pair = [raster(f'{seed}.tif', noise(seed)) for seed in (1, 2)]
+    classes = np.full((2, 30, 40), 5, np.uint8)
+    classes[1, 10:14, 20:26] = 9
+    quality = raster('scl.tif', classes, size=20.0)
+    out = tmp_path / 'out'
+    call = [*map(str, member()), *pair, '--out', str(out), '--no-registration']
+    clouds = ['--quality', f'after={quality}:2', '--bad-values', 'scl']
+    main([*call, *clouds, '--report'])
+    # 24 pixels of 0.04 ha.
+    said = 'not seen: 0.96 ha (2.0 %): bad quality after 0.96'
+    assert said in capsys.readouterr().out
+    assert said.replace('not', 'Not') in (out / 'report.html').read_text(encoding='utf-8')
+    expected = np.zeros((60, 80), bool)
+    expected[20:28, 40:52] = True
+    np.testing.assert_array_equal(read(out / '1', 'valid'), np.where(expected, 7, 1))
+    np.testing.assert_array_equal(read(out / '1', 'change') == 255, expected)
+    main([*call, *clouds])
+    assert 'Predicted 0 pairs, 1 were finished' in capsys.readouterr().out
+    raster('scl.tif', classes[::-1], size=20.0)
+    with pytest.raises(ManifestError, match='quality'):
+        main([*call, *clouds])
+    with pytest.raises(FileNotFoundError, match=r'--quality: there is no file .*none\.tif'):
+        main([*call, '--quality', str(tmp_path / 'none.tif'), '--bad-values', 'scl'])
 
 
 def test_the_stretch_of_pictures(member, raster, tmp_path):
@@ -257,7 +284,8 @@ def test_a_misplaced_date_is_told_and_aligned(member, raster, tmp_path, capsys):
     ground = noise(1, 200, 200)
     pair = [raster('a.tif', ground), raster('b.tif', ground, x=EAST + 20)]
     call = [*map(str, member()), *pair, '--no-polygons', '--window', '64', '--out']
-    with pytest.warns(UserWarning, match=r'up to 2\.0\d px from before'):
+    told = r'after \(.*b\.tif\) lies up to 2\.0\d px from before \(.*a\.tif\)'
+    with pytest.warns(UserWarning, match=told):
         main([*call, str(tmp_path / 'out')])
     line = 'Registration: after lies 2.00 px (20.01 m) east and 0.00 px (0.00 m) '
     assert line in capsys.readouterr().out
@@ -370,11 +398,14 @@ def test_files_placed_by_control_points_are_no_pictures(member, tmp_path):
     assert read(tmp_path / 'out' / 'before', 'change').shape == (60, 80)
 
 
-def test_a_scene_of_one_pixel(member, raster, tmp_path):
-    pair = [raster(f'{seed}.tif', noise(seed, 1, 1)) for seed in (1, 2)]
-    main([*map(str, member()), *pair, '--out', str(tmp_path / 'out')])
+@pytest.mark.parametrize('shape', [(1, 1), (1, 70), (70, 1)])
+def test_a_scene_of_one_pixel_row_or_column(member, raster, tmp_path, shape):
+    pair = [raster(f'{seed}.tif', noise(seed, *shape)) for seed in (1, 2)]
+    main([*map(str, member()), *pair, '--out', str(tmp_path / 'out'), '--window', '32'])
     for name in RASTERS:
-        assert read(tmp_path / 'out' / '1', name).shape == (1, 1)
+        assert read(tmp_path / 'out' / '1', name).shape == shape
+    areas = json.loads((tmp_path / 'out/1/areas.json').read_text())
+    assert sum(areas[key]['pixels'] for key in ('changed', 'unchanged')) == max(shape)
     assert np.isfinite(read(tmp_path / 'out' / '1', 'change_prob')).all()
 
 

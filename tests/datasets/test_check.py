@@ -291,11 +291,15 @@ def test_labels_that_contradict_each_other_more_than_they_change(make_scd, tmp_p
     assert 'contradict each other at 6 pixels, more than are changed (1)' in message
 
 
-def test_change_masks_alone_are_said_to_be_refused(make_scd, tmp_path):
+@pytest.mark.parametrize('test_mode', [False, True])
+def test_change_masks_alone_are_said_to_train_and_score_change(make_scd, tmp_path, test_mode):
     make_scd(mask='0/255')
     prefix = dict(seg_map_path='change', seg_map_path_from=None, seg_map_path_to=None)
-    report = check(tmp_path, data_prefix=prefix, test_mode=True)
-    assert 'there are change masks but no land cover' in found(report, 'error')[0][1]
+    report = check(tmp_path, data_prefix=prefix, test_mode=test_mode)
+    assert report.ok
+    messages = [message for _, message in found(report, 'warning')]
+    (said,) = [message for message in messages if 'no land cover' in message]
+    assert 'training trains change alone, and testing scores change alone (change/prec' in said
 
 
 def test_colours_of_no_class_are_counted_where_they_are_ignored(make_scd, tmp_path):

@@ -9,7 +9,7 @@ from PIL import Image
 from tfinet_mm.datasets import SCDDataset, SECONDDataset
 from tfinet_mm.errors import ConfigError, UnmatchedPairError
 from tfinet_mm.registry import DATASETS
-from tfinet_mm.structures import SECOND
+from tfinet_mm.structures import CHANGE_ONLY, SECOND
 
 TWO = dict(
     semantic_classes=['same', 'wet', 'dry'],
@@ -102,6 +102,22 @@ def test_without_labels_for_prediction_only(make_scd, tmp_path):
     assert dataset.get_data_info(0)['seg_map_path_from'] is None
     with pytest.raises(ValueError, match='test_mode=True'):
         SECONDDataset(data_root=str(tmp_path), data_prefix=none)
+    assert not dataset.change_only
+
+
+def test_change_masks_alone_are_labels(make_scd, tmp_path):
+    """They can be trained on; without classes of its own the data set has one, "changed"."""
+    make_scd(folders=('im1', 'im2', 'label1', 'label2', 'cd'), mask='0/255')
+    masks = dict(seg_map_path_from=None, seg_map_path_to=None, seg_map_path='cd')
+    dataset = SCDDataset(data_root=str(tmp_path), data_prefix=masks)
+    assert dataset.change_only
+    assert dataset.class_table == CHANGE_ONLY
+    assert str(dataset.label_spec.storages['change']).startswith('0/255')
+    assert SECONDDataset(data_root=str(tmp_path), data_prefix=masks).class_table == SECOND
+    both = SECONDDataset(data_root=str(tmp_path), data_prefix=dict(seg_map_path='cd'))
+    assert not both.change_only
+    with pytest.raises(ValueError, match='lacks'):
+        SCDDataset(data_root=str(tmp_path), data_prefix=dict(seg_map_path='cd'))
 
 
 @pytest.mark.parametrize(

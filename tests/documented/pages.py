@@ -27,6 +27,11 @@ PARSED_ONLY = {
     r'predict\.py .*--(jobs|executor)': (
         'several processes, or a cluster: tests/apis/test_command_jobs.py'
     ),
+    r'predict .*--quality': (
+        "maps of the reader's clouds: tests/apis/test_command_scenes.py has some"
+    ),
+    r'tfinet mosaic': 'tiles of the reader: tests/scenes/test_mosaic.py has some',
+    r'predict\.py .*https://': 'a server: tests/scenes/test_places.py has one of its own',
     r'assess(\.py)? estimate': 'labels of people: tests/tools/test_assess.py has some',
     r'equal_time/run\.py': 'trains every network: tests/projects/test_equal_time.py',
     r'pretrain/run\.py': 'hours of training: in small in tests/projects/test_pretrain.py',

@@ -49,6 +49,21 @@ def save(config: str, *paths: str) -> None:
         torch.save(state, path)
 
 
+def write_masks(pairs: Path, out: Path) -> None:
+    """Write pairs with change masks alone, in the layout of WHU-CD."""
+    for source, target in (('im1', 'A'), ('im2', 'B')):
+        shutil.copytree(pairs / source, out / target)
+    names = sorted(path.name for path in (out / 'A').iterdir())
+    (out / 'label').mkdir()
+    for name in names:
+        # White where nothing changed.
+        label = np.asarray(Image.open(pairs / 'label1' / name).convert('L'))
+        Image.fromarray(np.where(label == 255, np.uint8(0), 255)).save(out / 'label' / name)
+    (out / 'list').mkdir()
+    for split, part in (('train', names[:-4]), ('val', names[-4:-2]), ('test', names[-2:])):
+        (out / f'list/{split}.txt').write_text('\n'.join(part))
+
+
 def main() -> None:
     """Write everything below the current folder."""
     small = SyntheticConfig(size=64)
@@ -62,6 +77,7 @@ def main() -> None:
             for path in Path('data/made', source, kind).glob('*.png'):
                 Image.open(path).convert('RGB').save(folder / path.name)
     shutil.rmtree('data/made')
+    write_masks(Path('data/tiny/train'), Path('data/change_masks'))
     for name in ('tiny', 'other'):
         Path(f'{name}.py').write_text(TINY)
     Path('ensemble.py').write_text(ENSEMBLE)

@@ -207,13 +207,17 @@ def parse_script(path: str, words: list[str]) -> None:
 
 def parse_main(main, words: list[str]) -> None:
     """Call a main function up to where it has read its words."""
-    original = argparse.ArgumentParser.parse_args
 
-    def parse_args(*arguments, **options):
-        original(*arguments, **options)
-        raise Parsed
+    def up_to_here(original):
+        def parse(*arguments, **options):
+            original(*arguments, **options)
+            raise Parsed
 
-    argparse.ArgumentParser.parse_args = parse_args
+        return parse
+
+    for name in ('parse_args', 'parse_intermixed_args'):
+        original = getattr(argparse.ArgumentParser, name)
+        setattr(argparse.ArgumentParser, name, up_to_here(original))
     sys.argv = words
     try:
         main()

@@ -33,6 +33,16 @@ def test_what_a_test_writes_is_compared(tmp_path):
     assert len({len(line) for line in lines}) == 1
 
 
+def test_scores_that_an_evaluation_lacks_are_left_out(tmp_path):
+    annotated, found = np.array([1, 1, 0, 0]), np.array([1, 0, 0, 0])
+    counts = SCDConfusion.from_maps(annotated, None, None, found, None, None, 6)
+    (tmp_path / 'a').write_text(json_text(scores_report(counts, SECOND, 40), indent=None))
+    masks = read_scores(tmp_path / 'a')
+    lines = compare_scores(dict(masks=masks, both=report(50))).splitlines()
+    assert lines[1].split() == ['masks', '40', '-', '-', '-', '-', '-', '66.67']
+    assert lines[3].split()[1:] == ['-', '-', '-', '-', '-', '+0.00']
+
+
 def test_other_pairs_have_no_difference():
     assert len(compare_scores(dict(a=report(50), b=report(50, pairs=8))).splitlines()) == 3
     assert len(compare_scores(dict(a=report(50), b=report(60), c=report(70))).splitlines()) == 4

@@ -176,4 +176,4 @@ def test_sums_and_vectors():
     again = SCDConfusion.zeros(2).unflatten(twice.flatten())
     for name, matrix in twice.to_lists().items():
         assert getattr(again, name).tolist() == matrix
-    assert len(twice.flatten()) == 4 + 9 + 9 + 25
+    assert len(twice.flatten()) == 4 + 9 + 9 + 25 + 1  # and the number of pairs of change alone

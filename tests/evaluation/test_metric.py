@@ -57,6 +57,8 @@ def test_scores_are_those_of_the_summed_counts():
         'change/precision',
         'change/recall',
         'change/F1',
+        'change/IoU',
+        'change/OA',
     ]
 
 
@@ -75,6 +77,9 @@ CASES = [
     dict(size=3, round_up=True, batch_size=2, shuffle=True),
     dict(size=1, round_up=True, batch_size=1, shuffle=False),
     dict(size=1, round_up=False, batch_size=1, shuffle=False),
+    # The first pair, which fills up the second rank, is one with a change mask alone.
+    dict(size=3, round_up=True, batch_size=1, shuffle=False, masked=[0]),
+    dict(size=3, round_up=True, batch_size=2, shuffle=False, masked=[0, 1, 2]),
 ]
 
 
@@ -97,14 +102,19 @@ def two_ranks(tmp_path_factory):
 
 @pytest.mark.parametrize('number', range(len(CASES)))
 def test_two_ranks_give_what_one_gives(two_ranks, number):
-    size = CASES[number]['size']
-    single = scored([[pair(i)] for i in range(size)], size)
+    size, masked = CASES[number]['size'], CASES[number].get('masked', [])
+    pairs = [pair(index) for index in range(size)]
+    for index in masked:
+        del pairs[index]['gt_sem_seg_from'], pairs[index]['gt_sem_seg_to']
+    single = scored([[one] for one in pairs], size)
     for rank in range(2):
         assert json.loads((two_ranks / str(number) / f'rank{rank}.json').read_text()) == single
     report = json.loads((two_ranks / str(number) / 'scores.json').read_text())
     assert report['num_samples'] == size
     assert sum(map(sum, report['confusion']['change'])) == size * 72
-    assert report['intervals'] == intervals(size)
+    assert report['land_cover_samples'] == size - len(masked)
+    if not masked:
+        assert report['intervals'] == intervals(size)
 
 
 def intervals(size):

@@ -81,7 +81,8 @@ def test_the_interval_of_the_difference_as_scipy_draws_it():
 def test_the_smallest_p_value_of_drawn_exchanges_is_above_zero():
     pairs = drawn_pairs(30)
     perfect = [
-        SCDConfusion(*(np.diag(part.sum(1)) for part in vars(one).values())) for one in pairs
+        SCDConfusion(*(np.diag(part.sum(1)) for part in list(vars(one).values())[:4]))
+        for one in pairs
     ]
     found = paired_tests(
         collected(pairs), collected(perfect), overall_scores, resamples=50, permutations=99

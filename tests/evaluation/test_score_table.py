@@ -12,6 +12,7 @@ from tfinet_mm.evaluation import (
     format_table,
     overall_scores,
     per_class_scores,
+    scd_scores,
     scores_report,
 )
 from tfinet_mm.structures import SECOND, ClassTable
@@ -35,8 +36,35 @@ def test_overall_scores(counts):
     assert scores['change/recall'] == pytest.approx(100 * 20 / 24)
     assert scores['change/F1'] == pytest.approx(100 * 40 / 47)
     assert scores['Fscd_from_to'] == pytest.approx(100 * 40 / 47)
-    assert len(scores) == 15
+    assert scores['change/IoU'] == pytest.approx(100 * 20 / 27)
+    assert scores['change/OA'] == pytest.approx(100 * 70 / 77)
+    assert len(scores) == 17
     assert all(type(value) is float for value in scores.values())
+
+
+@pytest.mark.parametrize('date', ['from', 'to'])
+def test_land_cover_of_one_date_is_scored_on_that_date(date):
+    change = np.array([0, 0, 1, 1, 1, 0])
+    unknown, cover = np.full(6, 255), np.array([255, 255, 0, 1, 1, 255])
+    predicted = np.array([0, 1, 1, 1, 0, 0]), np.array([0, 2, 1, 1, 2, 0])
+    covers = (cover, unknown) if date == 'from' else (unknown, cover)
+    counts = SCDConfusion.from_maps(change, *covers, predicted[0], *[predicted[1]] * 2, 2)
+    # Rows unchanged, water, built up: one of 3 unchanged pixels is predicted as built up, water
+    # is right, and of two pixels of built up one is called water and one unchanged.
+    expected = scd_scores([[2, 0, 1], [0, 1, 0], [1, 1, 0]])
+    scores = overall_scores(counts)
+    assert {name: scores[name] for name in expected} == expected
+    assert 'SeK_from_to' not in scores
+    assert scores['change/OA'] == pytest.approx(100 * 4 / 6)
+    assert list(per_class_scores(counts, TABLE)) == [date]
+    report, text = scores_report(counts, TABLE, 1), format_table(counts, TABLE, 1)
+    moment = {'from': 'before', 'to': 'after'}[date]
+    assert report['note'].startswith(f'Land cover is annotated {moment} the change only')
+    assert report['note'] in text
+    assert 'SeK_from_to' not in text
+    assert 'transition' not in text
+    (row,) = (line.split() for line in text.splitlines() if line.startswith('water'))
+    assert [cell == '-' for cell in row[1:]] == [date == 'to', date == 'from'] * 2
 
 
 def test_per_class_scores(counts):
@@ -53,13 +81,13 @@ def test_table_lines_up_and_shows_what_is_absent(counts):
     names, values = (line.split() for line in blocks[1])
     shown = dict(zip(names, values, strict=True))
     assert shown['OA'] == '90.91'
-    classes = blocks[4]
+    classes = blocks[5]
     assert len({len(line) for line in classes}) == 1
     assert classes[2].split() == ['water', '74.07', '0.00', '85.11', '0.00']
     assert classes[3].split() == ['built', 'up', '-', '76.92', '-', '86.96']
-    assert blocks[5][0].startswith('Area of each transition')
-    assert blocks[5][2].split() == ['water', '-', '31.17/29.87']
-    assert blocks[5][3].split() == ['built', 'up', '-', '-']
+    assert blocks[6][0].startswith('Area of each transition')
+    assert blocks[6][2].split() == ['water', '-', '31.17/29.87']
+    assert blocks[6][3].split() == ['built', 'up', '-', '-']
 
 
 def test_every_overall_score_is_in_the_table(counts):
@@ -101,7 +129,7 @@ def test_intervals_stand_below_and_beside_the_scores(counts):
     index = blocks[1][0].split().index('SeK')
     assert blocks[1][2].split()[1:][index] == '5.25'
     assert blocks[1][3].split()[1:][index] == '55.50'
-    assert '85.11 [80.00, 90.12]' in blocks[4][2]
+    assert '85.11 [80.00, 90.12]' in blocks[5][2]
     report = json.loads(json.dumps(scores_report(counts, TABLE, 7, intervals)))['intervals']
     assert report['scores']['SeK'] == [5.25, 55.5]
     assert report['per_class']['from']['water']['F1'] == [80, 90.125]

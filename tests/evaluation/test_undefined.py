@@ -48,6 +48,8 @@ def nan_scores(one):
         scores['change/precision'] = right / (right + false)
         scores['change/recall'] = right / (right + missed)
         scores['change/F1'] = 2 * right / (2 * right + false + missed)
+        scores['change/IoU'] = right / (right + false + missed)
+        scores['change/OA'] = np.trace(one.change) / one.change.sum()
     return {name for name, value in scores.items() if np.isnan(value)}
 
 

@@ -2,7 +2,8 @@
 
 python two_ranks.py FOLDER RANK RANKS
 
-FOLDER/cases.json lists the cases, each with size, round_up, batch_size and shuffle; the
+FOLDER/cases.json lists the cases, each with size, round_up, batch_size and shuffle, and the
+numbers of the pairs that have a change mask alone (masked); the
 scores of case number N go to FOLDER/N/rankRANK.json, the metric's own file to
 FOLDER/N/scores.json.
 """
@@ -44,9 +45,11 @@ def new_metric(**options):
     return metric
 
 
-def score(folder, rank, size, round_up, batch_size, shuffle):
+def score(folder, rank, size, round_up, batch_size, shuffle, masked=()):
     """Score twice, as two epochs of validation would."""
     pairs = [pair(index) for index in range(size)]
+    for index in masked:
+        del pairs[index]['gt_sem_seg_from'], pairs[index]['gt_sem_seg_to']
     sampler = DefaultSampler(pairs, shuffle=shuffle, seed=0, round_up=round_up)
     loader = DataLoader(pairs, batch_size, sampler=sampler, collate_fn=list)
     metric = new_metric(out_file=str(folder / 'scores.json'))

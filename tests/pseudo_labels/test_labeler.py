@@ -5,11 +5,13 @@ import shutil
 
 import numpy as np
 import pytest
+import torch
 from conftest import write_label
 from hashing import hashed_files
 from PIL import Image
 from read_only import read_only
 
+from tfinet_mm.checkpoints.reading import load_checkpoint_file
 from tfinet_mm.errors import (
     ClassMismatchError,
     LabelFormatError,
@@ -472,6 +474,21 @@ def test_members_of_other_classes_are_refused(tmp_path, second, members):
     mixed = dict(few, members=[*few['members'][1:], *members(1, first_seed=7)[0]['members']])
     with pytest.raises(ClassMismatchError, match=r'1\.pth\) has 4, .*7\.pth\) has 6'):
         PseudoLabeler(mixed, pairs, tmp_path / 'mixed').run()
+
+
+def test_members_trained_on_change_alone_are_refused(tmp_path, second, members):
+    pairs, _ = second
+    model, _ = members(2)
+    for number, entry in enumerate(model['members']):
+        checkpoint = load_checkpoint_file(entry['checkpoint'])
+        checkpoint['meta']['trained_roles'] = ['change']
+        torch.save(checkpoint, entry['checkpoint'])
+        # One of them, and then both.
+        message = ('members were trained on change alone', r'on change, .* on land_cover and')[
+            not number
+        ]
+        with pytest.raises(ClassMismatchError, match=message):
+            PseudoLabeler(model, pairs, tmp_path / str(number)).run()
 
 
 def test_options_that_can_not_be_used(tmp_path, second, members):

@@ -44,7 +44,7 @@ def facts(scene=SCENE, grid=UTM, **more):
 
 
 def test_facts_of_a_scene():
-    found = facts()
+    found = facts(not_seen='Not seen: 1.50 ha (5.0 %)')
     assert found['Before'] == 'a b.tif · acquired 2018-06-01 · bands 3, 2'
     assert found['Stretch before'] == 'values as stored (8 bit)'
     after = 'a b.tif · file of 2023:01:02 03:04 · bands 3, 2 · resampled (cubic)'
@@ -56,7 +56,7 @@ def test_facts_of_a_scene():
     # UTM is 0.04 % short in its middle.
     assert found['Pixels'].endswith('of 2.001 \N{MULTIPLICATION SIGN} 2.001 m on the ground')
     assert found['Registration'] == 'not measured'
-    assert found['Not seen'].startswith('1.50 ha, 5.00')
+    assert found['Not seen'] == '1.50 ha (5.0 %)'
     assert found['Accuracy'] == 'not assessed'
     assert found['Changed'] == 'from P(changed) of 0.25'
     assert found['Polygons'] == '1,300 from 25 m², 4 smaller ones left out'
@@ -74,6 +74,7 @@ def test_facts_of_an_assessed_scene_without_crs():
         '90.0% ± 1.96% overall, from 1,200 labelled points'
     )
     assert found['Registration'] == '0 px'
+    assert found['Not seen'] == 'nothing'
     assert found['Coordinate system'] == 'none'
     assert set(found) == {'Coordinate system', 'Pixels', 'Registration', 'Not seen', 'Accuracy'}
     assert scene_place(plain) is None

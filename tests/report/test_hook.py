@@ -85,6 +85,30 @@ def test_without_labels_there_are_no_scores(new_runner, tmp_path):
     assert block(text, 'pair-0')['annotatedFrom'] is None
 
 
+def test_masks_alone_have_the_scores_of_change(new_runner, tmp_path):
+    class Masks(new_runner.pairs):
+        def __getitem__(self, index):
+            item = super().__getitem__(index)
+            del item['data_samples'].gt_sem_seg_from, item['data_samples'].gt_sem_seg_to
+            return item
+
+    file = tmp_path / 'page.html'
+    hook = dict(type='tfinet_mm.ReportHook', file=str(file))
+    new_runner([hook], dataset=Masks(tmp_path / 'data')).test()
+    text = file.read_text(encoding='utf-8')
+    total = sum(counted(new_runner, i).change for i in range(5))
+    iou = 100 * total[1, 1] / (total.sum() - total[0, 0])
+    assert f'<dt>IoU of change</dt><dd>{iou:.2f}</dd>' in text
+    assert 'Only change is scored: no pair has annotated land cover' in text
+    assert 'id="plot-classes"' not in text
+    shared = block(text, 'report-data')
+    assert shared['perClass'] is shared['present'] is None
+    pair = block(text, 'pair-0')
+    counts = counted(new_runner, new_runner.names.index(pair['name'])).change
+    found = 100 * counts[1, 1] / (counts.sum() - counts[0, 0])
+    assert pair['scores']['IoU_change'] == pytest.approx(found)
+
+
 def test_limits_are_checked_before_the_test():
     with pytest.raises(ReportError, match='max_pairs of 1 or more'):
         ReportHook('x.html', max_pairs=0)

@@ -88,7 +88,7 @@ def test_areas_polygons_and_maps(scene):
     assert sorted(map(tuple, corners[1:])) == [(40, 20), (40, 30), (60, 20), (60, 30)]
     assert one['place']['code'] == 'EPSG:32633'
     facts = dict(one['facts'])
-    assert facts['Not seen'].startswith('3.00 ha, 5.00')
+    assert facts['Not seen'].startswith('3.00 ha (5.0 %)')
     assert facts['Polygons'] == '2 from 0 m²'
     assert one['polygonCount'] == 2
     labels = np.asarray(Image.open(io.BytesIO(base64.b64decode(one['to'].split(',')[1]))))

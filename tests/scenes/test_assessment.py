@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+import zipfile
 from xml.etree import ElementTree
 
 import numpy as np
@@ -488,6 +489,22 @@ def test_a_sample_is_drawn_once(scene, truth):
     with pytest.raises(AssessmentError, match='has labels, which a new sample would replace'):
         sample_scene(scene, design=DESIGN, overwrite=True)
     assert estimate_scene(scene)['points'] == 300
+
+
+def test_chips_of_images_in_a_zip_file(predicted, scene, tmp_path):
+    packed = tmp_path / 'images.zip'
+    with zipfile.ZipFile(packed, 'w') as archive:
+        for date in ('before', 'after'):
+            archive.write(predicted.parent / f'{date}.tif', f'{date}.tif')
+    images = {date: f'{packed}/{date}.tif' for date in ('before', 'after')}
+    made = sample_scene(scene, tmp_path / 'made', DESIGN, **images)
+    for chip in sorted((made / 'chips').iterdir())[:4]:
+        plain = predicted / 'assessment' / 'chips' / chip.name
+        assert chip.read_bytes() == plain.read_bytes()
+    with pytest.raises(FileNotFoundError, match=r'gone\.zip/a\.tif any more; say where'):
+        sample_scene(
+            scene, tmp_path / 'other', DESIGN, **images | dict(after=f'{tmp_path}/gone.zip/a.tif')
+        )
 
 
 def test_options_and_images_that_do_not_fit(scene, tmp_path):

@@ -53,7 +53,7 @@ def test_damage_is_named_by_file_window_and_band(scene, compress):
         pair.read((0, 0, 16, 16))
         with pytest.raises(SceneError) as error:
             pair.read((113, 114, 10, 12))
-    for word in (f'before ({before})', 'band 2', 'left 113, top 114, width 10, height 12', 'copy'):
+    for word in (f'before ({before})', 'band 2', 'left 112, top 112, width 16, height 16', 'copy'):
         assert word in str(error.value)
 
 

@@ -46,7 +46,7 @@ def test_counted_pixels(add_up, dtype, nodata):
             # 20 m x 20 m are 0.04 ha.
             assert found.matrix[i, j] == pytest.approx(number * 0.04)
     assert found.unchanged == pytest.approx((codes == 0).sum() * 0.04)
-    assert found.nodata_pixels == (codes == nodata).sum()
+    assert found.not_seen_pixels == (codes == nodata).sum()
     area, pixels = found.totals()['total']
     assert (pixels, round(area, 9)) == (codes.size, round(codes.size * 0.04, 9))
     assert (found.unit, found.method) == ('ha', 'planar')
@@ -76,7 +76,7 @@ def test_lost_and_gained(add_up):
     assert [table[name]['gained'] for name in CLASSES] == [1, 2, 3]
     assert [table[name]['net_pixels'] for name in CLASSES] == [-1, -1, 2]
     assert found.totals() == {
-        'changed': (11, 11), 'unchanged': (1, 1), 'nodata': (1, 1), 'total': (13, 13)
+        'changed': (11, 11), 'unchanged': (1, 1), 'not_seen': (1, 1), 'total': (13, 13)
     }  # fmt: skip
 
 
@@ -87,7 +87,8 @@ def test_files(add_up, tmp_path):
     values = json.loads((tmp_path / 'out' / 'areas.json').read_text())
     assert values['from_to'][0] == [0, 0.02, 0]
     assert values['from_to_pixels'][1] == [0, 0, 1]
-    assert values['nodata'] == {'area': 0.01, 'pixels': 1}
+    not_seen = {'area': 0.01, 'pixels': 1, 'percent': pytest.approx(20), 'reasons': {}}
+    assert values['not_seen'] == not_seen
     assert values['unit'] == 'ha'
     again = FromToAreas.from_json(values)
     np.testing.assert_array_equal(again.matrix, found.matrix)
@@ -106,7 +107,7 @@ def test_files(add_up, tmp_path):
 
 def test_without_crs_pixels_are_counted(add_up, tmp_path):
     found = add_up(np.array([[2, 2, 6, 0, 255]], np.uint8), Affine.identity(), None)
-    assert (found.unit, found.matrix[0, 1], found.nodata) == ('pixels', 2, 1)
+    assert (found.unit, found.matrix[0, 1], found.not_seen) == ('pixels', 2, 1)
     found.write(tmp_path)
     assert (tmp_path / 'areas.csv').read_text().splitlines()[:3] == [
         'what,from,to,pixels', 'changed,water,water,0', 'changed,water,tree,2'
@@ -117,7 +118,7 @@ def test_without_crs_pixels_are_counted(add_up, tmp_path):
 def test_nothing_changed_or_nothing_known(add_up, value):
     found = add_up(np.full((4, 5), value, np.uint8), north_up(10, 500_000, 5_000_000), UTM)
     assert found.matrix.sum() == found.pixels.sum() == 0
-    assert (found.unchanged_pixels, found.nodata_pixels) == ((20, 0) if value == 0 else (0, 20))
+    assert (found.unchanged_pixels, found.not_seen_pixels) == ((20, 0) if value == 0 else (0, 20))
 
 
 def test_errors(add_up, tmp_path):

@@ -254,14 +254,14 @@ def test_an_error_while_reading_stops_at_once(
     pair, network, staged, tmp_path, monkeypatch, workers
 ):
     """A damaged tile gives its own message, and leaves no thread."""
-    read = ScenePair.read
+    read = ScenePair.read_codes
 
     def damaged(self, window):
         if window.top > 40:
             raise SceneError('tile 7 is damaged')
         return read(self, window)
 
-    monkeypatch.setattr(ScenePair, 'read', damaged)
+    monkeypatch.setattr(ScenePair, 'read_codes', damaged)
     threads = threading.active_count()
     with pytest.raises(SceneError, match='tile 7 is damaged'):
         # Patches of the registration would meet it before the first window.

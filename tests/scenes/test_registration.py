@@ -272,6 +272,25 @@ def test_left_out_or_not_possible(date, scene, network, tmp_path):
     with pytest.raises(SceneError, match='give one of the two'):
         predict_scene(network(), before, after, tmp_path / 'no', registration=False, align=True)
     flat = [scene(f'f{grey}', np.full((3, 80, 80), grey, np.uint8)) for grey in (9, 12)]
-    with pytest.warns(UserWarning, match=r'not aligned \(--align\).*none of \d places'):
+    with pytest.warns(
+        UserWarning, match=r'f12\.tif\) is not aligned \(--align\).*none of \d places'
+    ):
         predict_scene(network(), *flat, tmp_path / 'flat', align=True)
     assert SceneResults(tmp_path / 'flat').scene['registration']['aligned'] is None
+
+
+def test_a_damaged_tile_is_named_before_the_network_runs(date, network, tmp_path):
+    """No window is predicted for nothing, and another call meets it again."""
+    before = date('a', tiled=True, blockxsize=64, blockysize=64, compress='DEFLATE')
+    with rasterio.open(before) as file:
+        offset = int(file.get_tag_item('BLOCK_OFFSET_2_1', 'TIFF', bidx=1))
+    data = bytearray(before.read_bytes())
+    data[offset : offset + 500] = bytes(500)
+    before.write_bytes(data)
+    idle = network()
+    named = r'before \(.*a\.tif\) can not be read: band 1 in the window left 128, top 64, width 64'
+    for align in (False, True):
+        with pytest.raises(SceneError, match=named):
+            predict_scene(idle, before, date('b'), tmp_path / 'out', align=align, overwrite=True)
+    assert idle.seen == []
+    assert not (tmp_path / 'out' / 'scene.json').exists()

@@ -40,7 +40,7 @@ def test_codes_lead_back_to_their_classes(number):
 def test_classes_of_second():
     rasters = scene_rasters(SECOND)
     assert list(rasters) == [
-        *('change_prob', 'change', 'land_cover_from', 'land_cover_to', 'transition')
+        *('change_prob', 'change', 'land_cover_from', 'land_cover_to', 'transition', 'valid')
     ]
     water, tree = 1, 4
     transition = rasters['transition']

@@ -20,7 +20,7 @@ from rasterio.crs import CRS
 HEIGHT, WIDTH = 50, 64
 CLASSES = ClassTable(('same', 'water', 'tree'), ((255, 255, 255), (0, 0, 200), (0, 100, 0)))
 GRID = SceneGrid(CRS.from_epsg(32633), Affine(10, 0, 500_000, 0, -10, 5e6), WIDTH, HEIGHT)
-RASTERS = 'change_prob', 'change', 'land_cover_from', 'land_cover_to', 'transition'
+RASTERS = 'change_prob', 'change', 'land_cover_from', 'land_cover_to', 'transition', 'valid'
 
 
 @pytest.fixture
@@ -67,6 +67,8 @@ def test_all_files(staged, maps, tmp_path):
     np.testing.assert_array_equal(rasters['change'], np.where(unknown, 255, changed))
     codes = np.where(unknown, 255, np.where(changed, (old - 1) * 2 + new, 0))
     np.testing.assert_array_equal(rasters['transition'], codes)
+    # Without a staged map of validity the reasons are unknown.
+    np.testing.assert_array_equal(rasters['valid'], ~unknown)
     with rasterio.open(out / 'transition.tif') as file:
         assert json.loads(file.tags()['CLASS_NAMES'])[2] == 'water to tree'
         assert (file.tags()['THRESHOLD'], file.tags()['STRETCH']) == ('0.5', 'none')
@@ -83,7 +85,7 @@ def test_all_files(staged, maps, tmp_path):
     assert found['pixels'] == {
         'valid': int((~unknown).sum()),
         'changed': int(changed.sum()),
-        'nodata': int(unknown.sum()),
+        'not_seen': int(unknown.sum()),
     }
     assert found['class_names'] == ['same', 'water', 'tree']
     assert found['area_method'] == 'planar'

@@ -48,6 +48,7 @@ def test_the_other_rank_reads_nothing(ranks):
         ('runner', 3),
         ('nested', ['meta', 'state_dict']),
         ('newest', 'epoch_1.pth'),
+        ('after', [0, 1]),
     ],
 )
 def test_both_get_what_one_reads(ranks, way, value):
@@ -60,6 +61,7 @@ def test_both_get_what_one_reads(ranks, way, value):
         ('nan', 'NotFiniteWeightsError: nan.pth: the weights linear.bias hold NaN'),
         ('runner nan', 'NotFiniteWeightsError: nan.pth: the weights linear.bias hold NaN'),
         ('missing', 'FileNotFoundError: there is no checkpoint missing.pth'),
+        ('work', 'SceneError: a tile is damaged'),
     ],
 )
 def test_both_get_the_error(ranks, way, error):

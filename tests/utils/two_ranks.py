@@ -20,9 +20,10 @@ from tfinet_mm.checkpoints import addresses
 from tfinet_mm.checkpoints.addresses import read_checkpoint
 from tfinet_mm.engine.resume import newest_checkpoint
 from tfinet_mm.engine.runner import SCDRunner
+from tfinet_mm.errors import SceneError
 from tfinet_mm.models.members import load_member
 from tfinet_mm.registry import MODELS
-from tfinet_mm.utils.dist import on_first_rank, one_rank_reads
+from tfinet_mm.utils.dist import gather, on_each_rank, on_first_rank, one_rank_reads
 from tfinet_mm.utils.ending import end_process
 
 
@@ -48,6 +49,11 @@ def outcome(function):
         return function()
     except Exception as error:
         return f'{type(error).__name__}: {error}'
+
+
+def fail_on_the_second():
+    if torch.distributed.get_rank() == 1:
+        raise SceneError('a tile is damaged')
 
 
 def look():
@@ -76,6 +82,9 @@ def look():
     runner.load_checkpoint('x.pth')
     seen['runner'] = runner.model.linear.bias.item()
     seen['runner nan'] = outcome(lambda: runner.load_checkpoint('nan.pth'))
+    seen['work'] = outcome(lambda: on_each_rank(fail_on_the_second))
+    # The ranks are still in step.
+    seen['after'] = gather(torch.distributed.get_rank())
     seen['newest'] = str(on_first_rank(lambda: newest_checkpoint('.')))
     return seen
 

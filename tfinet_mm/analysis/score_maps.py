@@ -50,7 +50,8 @@ class MapFolders:
 
     Attributes:
         root: Folder that the others are relative to.
-        folders: Folders of the maps before and after, and of change masks if there are any.
+        folders: Folders of the maps before and after, and of change masks if there are any; or
+            that of change masks alone.
         zero: Meaning of index 0: 'unchanged' (a class where something changed, 0 elsewhere);
             'class' (land cover of every pixel, 0 the first class, no colour of "unchanged");
             'unknown' (land cover of every pixel, 0 where it is unknown). The last two need
@@ -79,10 +80,10 @@ class MapFolders:
         ):
             if value not in known:
                 raise ValueError(f'{name} has to be one of {known}, got {value!r}')
-        if len(self.folders) not in (2, 3):
+        if len(self.folders) not in (1, 2, 3):
             raise ValueError(
                 'expected the folders of the maps before and after, optionally also of change '
-                f'masks, got {self.folders}'
+                f'masks, or that of change masks alone, got {self.folders}'
             )
         if self.zero != 'unchanged' and len(self.folders) == 2:
             raise ValueError(
@@ -91,12 +92,17 @@ class MapFolders:
                 f'{self.folders}'
             )
 
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Return the role of each folder: 'from', 'to', 'change'."""
+        return (CHANGE,) if len(self.folders) == 1 else (*DATES, CHANGE)[: len(self.folders)]
+
     def list(self, role: str) -> dict[str, Mapping[str, str]]:
         """Return the files by name of each folder, under keys that begin with a role."""
-        names = [f'{role} {part}' for part in (*DATES, CHANGE)]
+        names = [f'{role} {part}' for part in self.parts]
         return {
             name: list_folder(self.root / folder, SUFFIXES)
-            for name, folder in zip(names, self.folders, strict=False)
+            for name, folder in zip(names, self.folders, strict=True)
         }
 
 
@@ -105,14 +111,15 @@ class PairMaps(NamedTuple):
 
     Attributes:
         change: 1 changed, 0 unchanged, 255 ignored.
-        before: Classes of the first date, in the values that the reading function returns.
+        before: Classes of the first date, in the values that the reading function returns; None
+            for change masks alone.
         after: Classes of the second date.
         odd: Number of pixels with a class on one date only.
     """
 
     change: np.ndarray
-    before: np.ndarray
-    after: np.ndarray
+    before: np.ndarray | None
+    after: np.ndarray | None
     odd: int
 
 
@@ -156,19 +163,27 @@ def count_maps(
         workers: Number of threads that read files.
 
     Returns:
-        The counts of each pair in the order of their names, and their sum.
+        The counts of each pair in the order of their names, and their sum. If the labels are
+        change masks alone, change alone is counted.
 
     Raises:
         FileNotFoundError: A folder is missing or has no maps.
         UnmatchedPairError: A name is missing in a folder.
-        ValueError: Two of the folders hold the same files.
+        ValueError: Two of the folders hold the same files, or the predictions lack the land
+            cover that the labels have.
         LabelFormatError: A file can't be read, or differs in size from another of its pair.
         LabelValueError: A file holds a value without a meaning.
     """
+    if len(predictions.folders) == 1 < len(labels.folders):
+        raise ValueError(
+            f'the predictions in {predictions.root} are change masks alone, the labels have land '
+            'cover too; name the folder of their change masks alone (--labels-folders DIR), or '
+            'all folders of the predictions (--pred-folders)'
+        )
     folders = {**labels.list('labels'), **predictions.list('predictions')}
     only = None
     if list_file is not None:
-        known = folders['labels from']
+        known = folders[f'labels {labels.parts[0]}']
         only = select_listed(read_list_file(list_file), known, SUFFIXES, list_file)
     matched = match_folders(
         folders,
@@ -224,8 +239,7 @@ def _decided(
     listed = table if maps.zero != 'class' else ClassTable(table.names[1:], table.palette[1:])
     semantics = 'semantic_change' if maps.zero == 'unchanged' else 'land_cover'
     spec = LabelSpec(listed, semantics, maps.storage, maps.change_storage)
-    roles = (*DATES, CHANGE)[: len(maps.folders)]
-    files = {role: [pair[f'{side} {role}'] for pair in matched] for role in roles}
+    files = {role: [pair[f'{side} {role}'] for pair in matched] for role in maps.parts}
     decide = decide_storage if side == 'labels' and maps.zero != 'class' else decide_map_storage
     try:
         return decide(spec, files)
@@ -245,35 +259,41 @@ def _count_pair(
     found = {side: set[str]() for side in ('predictions', 'labels')}
     true = _read_labels(pair, labels, specs['labels'], found['labels'])
     guess = _read_predictions(pair, predictions, specs['predictions'], found['predictions'])
+    paths = [
+        pair[f'{side} {maps.parts[0]}']
+        for side, maps in (('predictions', predictions), ('labels', labels))
+    ]
     if true.change.shape != guess.change.shape:
         sizes = [f'{one.shape[1]} x {one.shape[0]}' for one in (guess.change, true.change)]
         raise LabelFormatError(
-            f'{pair["predictions from"]} has {sizes[0]} pixels, {pair["labels from"]} has '
+            f'{paths[0]} has {sizes[0]} pixels, {paths[1]} has '
             f'{sizes[1]}; maps are scored at the size of their labels, so write them at that size, '
             'without padding'
         )
     try:
         counts = SCDConfusion.from_maps(*true[:3], *guess[:3], num_classes)
     except LabelValueError as error:
-        raise LabelValueError(f'{pair["predictions from"]}: {error}') from error
+        raise LabelValueError(f'{paths[0]}: {error}') from error
     return counts, found, dict(predictions=guess.odd, labels=true.odd)
 
 
 def _read(
     pair: Mapping[str, str], role: str, maps: MapFolders, spec: LabelSpec, found: set[str]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+) -> tuple[np.ndarray | None, np.ndarray | None, np.ndarray | None]:
     """Return the maps of both dates as stored, and the change mask, all of one size."""
-    files = [pair[f'{role} {date}'] for date in DATES]
+    files = [pair[f'{role} {part}'] for part in maps.parts]
     read = [
-        read_semantic_label(path, spec.table, spec.storages[date])
-        for date, path in zip(DATES, files, strict=True)
+        read_change_mask(path, spec.storages[part])
+        if part == CHANGE
+        else read_semantic_label(path, spec.table, spec.storages[part])
+        for part, path in zip(maps.parts, files, strict=True)
     ]
-    found.update(one.storage for one in read)
-    mask = None
-    if len(maps.folders) == 3:
-        files.append(pair[f'{role} change'])
-        mask = read_change_mask(files[-1], spec.storages[CHANGE]).values
-    arrays = [one.values for one in read] + ([] if mask is None else [mask])
+    found.update(
+        one.storage
+        for part, one in zip(maps.parts, read, strict=True)
+        if part != CHANGE or len(read) == 1
+    )
+    arrays = [one.values for one in read]
     for path, one in zip(files[1:], arrays[1:], strict=True):
         if one.shape != arrays[0].shape:
             raise LabelFormatError(
@@ -281,7 +301,8 @@ def _read(
                 f'{arrays[0].shape[1]} x {arrays[0].shape[0]}; write all maps of a pair at one '
                 'size'
             )
-    return arrays[0], arrays[1], mask
+    by_part = dict(zip(maps.parts, arrays, strict=True))
+    return by_part.get(FROM), by_part.get(TO), by_part.get(CHANGE)
 
 
 def _read_labels(
@@ -289,6 +310,9 @@ def _read_labels(
 ) -> PairMaps:
     """Return the maps of labels: change 0, 1, 255 and land cover 0..K-1, 255 unknown."""
     before, after, mask = _read(pair, 'labels', maps, spec, found)
+    if before is None or after is None:
+        assert mask is not None
+        return PairMaps(mask, None, None, 0)
     if maps.zero == 'unchanged':
         return PairMaps(*combine_semantic_change(before, after, mask))
     assert mask is not None
@@ -308,6 +332,9 @@ def _read_predictions(
                 f'{pair[f"predictions {name}"]} holds 255 (ignored) at {100 * share:.2f} % of its '
                 'pixels; a prediction needs a class at every pixel, only labels may ignore pixels'
             )
+    if before is None or after is None:
+        assert mask is not None
+        return PairMaps(mask, None, None, 0)
     odd = 0
     if maps.zero == 'class':
         before, after = before + np.uint8(1), after + np.uint8(1)

@@ -4,94 +4,166 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import barrier, get_dist_info
+from mmengine.dist import get_dist_info
 from tqdm import tqdm
 
 from tfinet_mm.apis.command_areas import area_table
 from tfinet_mm.apis.command_jobs import pair_lock, run_jobs
 from tfinet_mm.apis.command_options import SCENE_OPTIONS, parse_args, reading_options
+from tfinet_mm.apis.command_outcomes import (
+    FAILED,
+    FINISHED,
+    PREDICTED,
+    RESULTS_FILE,
+    SOME_FAILED,
+    Outcome,
+    ends_the_run,
+    failure,
+    show_failures,
+    write_outcomes,
+)
 from tfinet_mm.apis.command_output import (
     Pair,
     check_claim,
     claim_folder,
     folder_manifest,
+    known_names,
     list_pairs,
+    read_inputs,
     unfinished_pairs,
     write_result,
 )
+from tfinet_mm.apis.command_table import is_table
 from tfinet_mm.apis.inferencer import SCDInferencer
 from tfinet_mm.apis.scene import predict_scene
 from tfinet_mm.checkpoints.reading import trust_checkpoints
 from tfinet_mm.engine.launch import finish_launch, join_cpu_group, rank_device
-from tfinet_mm.errors import JobError
 from tfinet_mm.report import check_report, write_report
+from tfinet_mm.scenes.quality import quality_sources
+from tfinet_mm.scenes.reader import input_files
 from tfinet_mm.utils.command import run_command
-from tfinet_mm.utils.dist import is_first_rank, on_first_rank, one_rank_reads
+from tfinet_mm.utils.dist import (
+    gather,
+    is_first_rank,
+    on_each_rank,
+    on_first_rank,
+    one_rank_reads,
+)
+from tfinet_mm.utils.fingerprints import fingerprints, joined
+from tfinet_mm.utils.manifest import RunManifest
 from tfinet_mm.utils.snakemake import check_snakemake
 
 
-def main(arguments: Sequence[str] | None = None) -> None:
-    """Predict all pairs that aren't finished."""
+def main(arguments: Sequence[str] | None = None) -> int | None:
+    """Predict all pairs that aren't finished.
+
+    Returns:
+        None, or the exit status 3 where pairs of folders or of a table failed.
+    """
     args = parse_args(arguments)
     if args.trust_checkpoint:
         trust_checkpoints()
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     join_cpu_group(args.launcher)
-    _predict(args)
+    status = _predict(args)
     # Not while an error is being raised: leaving waits for the others, and would hide it.
     finish_launch()
+    return status
 
 
-def _predict(args: argparse.Namespace) -> None:
+def _predict(args: argparse.Namespace) -> int | None:
     out = Path(args.out)
     if args.report:
         check_report()
     in_jobs = args.executor is not None or args.jobs is not None
     if in_jobs and not args.dry_run:
         check_snakemake(args.executor)
-    pairs = on_first_rank(
-        lambda: list_pairs(args.before, args.after, args.input_type, args.key_pattern)
-    )
-    kinds = {pair.kind for pair in pairs}
-    _check_options(args, kinds)
-    with one_rank_reads():
-        inferencer = _inferencer(args, kinds)
-        settings = _settings(args, inferencer, kinds)
+    is_list = is_table(args.before) or os.path.isdir(args.before)
+    if is_table(args.before) and os.path.realpath(args.before) == os.path.realpath(
+        out / RESULTS_FILE
+    ):
+        raise ValueError(
+            f'{args.before} is the table that the command writes; copy it to another folder first'
+        )
     # The folder is locked until the results are written.
     with folder_manifest(out) as run:
+        pairs, entries, bad = on_first_rank(lambda: _list_pairs(args, run))
+        if bad and not is_list:
+            raise next(iter(bad.values()))
+        kinds = {pair.kind for pair in pairs}
+        _check_options(args, kinds)
+        with one_rank_reads():
+            inferencer = _inferencer(args, kinds)
+            settings = _settings(args, inferencer, kinds)
+        good = [pair for pair in pairs if pair not in bad]
+        outcomes = {pair.name: failure(error) for pair, error in bad.items()}
         if args.dry_run:
-            on_first_rank(
-                lambda: _say_left(unfinished_pairs(run, pairs, settings, args.overwrite), pairs)
+            left = set(
+                on_first_rank(
+                    lambda: unfinished_pairs(run, good, settings, args.overwrite, entries)
+                )
             )
-            return
+            if is_first_rank():
+                _say_left([pair for pair in pairs if pair in bad or pair in left], pairs)
+            return _status(out, pairs, outcomes, table=False)
         todo = on_first_rank(
-            lambda: claim_folder(run, pairs, inferencer.class_table, settings, args.overwrite)
+            lambda: claim_folder(
+                run, good, inferencer.class_table, settings, args.overwrite, entries
+            )
         )
-        failure = None
-        if in_jobs and todo:
-            # The jobs may need the memory.
-            del inferencer
-            try:
-                run_jobs(args, run, todo, kinds)
-            except JobError as error:
-                failure = error
-        elif todo:
-            _predict_pairs(args, inferencer, todo)
-        barrier()
+        finished = len(good) - len(todo)
+        waiting = {pair.name for pair in todo}
+        outcomes |= {pair.name: Outcome(FINISHED) for pair in good if pair.name not in waiting}
+        try:
+            if in_jobs and todo:
+                # The jobs may need the memory.
+                del inferencer
+                outcomes |= run_jobs(args, run, todo, kinds)
+            elif todo:
+                _predict_pairs(args, inferencer, todo, outcomes if is_list else None)
+        finally:
+            # A folder where all is finished may be read-only.
+            if is_list and is_first_rank():
+                with suppress(OSError):
+                    write_outcomes(out, pairs, outcomes)
     if is_first_rank():
-        made = [pair for pair in todo if pair.is_finished(out)]
+        failed = {name for name, outcome in outcomes.items() if outcome.state == FAILED}
+        made = [pair for pair in todo if pair.name not in failed]
         for pair in made:
             if pair.kind == 'scene':
                 print(f'\n{out / pair.name}\n{area_table(out / pair.name)}')
-        print(f'\nPredicted {len(made)} pairs, {len(pairs) - len(todo)} were finished: {out}')
-        if args.report and (made or not failure):
+        print(f'\nPredicted {len(made)} pairs, {finished} were finished: {out}')
+        if args.report and (made or not failed):
             print(f'Report: {write_report(out)}')
-    if failure:
-        raise failure
+    return _status(out, pairs, outcomes)
+
+
+def _list_pairs(
+    args: argparse.Namespace, run: RunManifest
+) -> tuple[list[Pair], dict[str, dict[str, Any]], dict[Pair, Exception]]:
+    """Return the pairs, the contents of their images, and errors of those that can't be read."""
+    known = known_names(run)
+    pairs = list_pairs(args.before, args.after, args.input_type, args.key_pattern, known)
+    return pairs, *read_inputs(run, pairs)
+
+
+def _status(
+    out: Path, pairs: Sequence[Pair], outcomes: Mapping[str, Outcome], table: bool = True
+) -> int | None:
+    """Show the pairs that failed, in their order, and return the exit status."""
+    ends = {pair.name: outcomes.get(pair.name) for pair in pairs}
+    failures = {name: one.error for name, one in ends.items() if one and one.state == FAILED}
+    if not failures:
+        return None
+    if is_first_rank():
+        show_failures(out, len(pairs), failures, table)
+    return SOME_FAILED
 
 
 def predict_claimed(arguments: Sequence[str], pair: Pair, kinds: set[str]) -> None:
@@ -127,14 +199,51 @@ def _say_left(todo: Sequence[Pair], pairs: Sequence[Pair]) -> None:
 
 
 def _predict_pairs(
-    args: argparse.Namespace, inferencer: SCDInferencer, todo: Sequence[Pair]
+    args: argparse.Namespace,
+    inferencer: SCDInferencer,
+    todo: Sequence[Pair],
+    outcomes: dict[str, Outcome] | None = None,
 ) -> None:
-    """Predict this process's share of all pairs."""
+    """Predict this process's share of all pairs.
+
+    Args:
+        args: The command line.
+        inferencer: The network.
+        todo: The pairs.
+        outcomes: Gets the outcome of each pair, from all processes. A pair that fails then
+            doesn't stop the others, unless they would fail as well.
+
+    Raises:
+        Exception: The error of the first pair that failed, without ``outcomes``; with it, an
+            error such as that of a full disk, which leaves no chance to the others.
+    """
     out = Path(args.out)
-    _predict_pictures(args, inferencer, out, [pair for pair in todo if pair.kind == 'picture'])
-    for pair in todo:
-        if pair.kind == 'scene':
-            _predict_scene(args, inferencer, out, pair)
+    own: dict[str, Outcome] = {}
+    pictures = [pair for pair in todo if pair.kind == 'picture']
+    try:
+        on_each_rank(
+            lambda: _predict_pictures(args, inferencer, out, pictures, own, outcomes is not None)
+        )
+        for pair in todo:
+            if pair.kind != 'scene':
+                continue
+            started = time.monotonic()
+            try:
+                _predict_scene(args, inferencer, out, pair)
+                own[pair.name] = Outcome(PREDICTED, time.monotonic() - started)
+            except Exception as error:
+                if outcomes is None:
+                    raise
+                own[pair.name] = failure(error, time.monotonic() - started)
+                if ends_the_run(error):
+                    raise
+    finally:
+        if outcomes is not None:
+            outcomes |= own
+    if outcomes is not None:
+        for others in gather(own):
+            # A scene that failed in one process failed in all.
+            outcomes |= others
 
 
 def _check_options(args: argparse.Namespace, kinds: set[str]) -> None:
@@ -208,6 +317,7 @@ def _settings(
         picture=images | dict(window=args.window, overlap=args.overlap, align=args.align),
         scene=images
         | reading_options(args)
+        | _quality_settings(args)
         | dict(
             window=inferencer.window,
             overlap=inferencer.overlap if args.overlap is None else args.overlap,
@@ -221,19 +331,65 @@ def _settings(
     return inferencer.settings | {kind: sections[kind] for kind in sorted(kinds)}
 
 
+def _quality_settings(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the quality bands by content, and the bad values as text."""
+    if args.quality is None:
+        return {}
+    bad = args.bad_values
+    entries = {}
+    for name, source in quality_sources(args.quality).items():
+        files = input_files(source.path)
+        if not files:
+            raise FileNotFoundError(f'--quality: there is no file {source.path}')
+        entries[name] = joined(fingerprints(files)) | dict(band=source.band)
+    return dict(
+        quality=entries,
+        bad_values={date: one.describe() for date, one in bad.items()}
+        if isinstance(bad, dict)
+        else bad and bad.describe(),
+    )
+
+
 def _predict_pictures(
-    args: argparse.Namespace, inferencer: SCDInferencer, out: Path, todo: list[Pair]
+    args: argparse.Namespace,
+    inferencer: SCDInferencer,
+    out: Path,
+    todo: list[Pair],
+    outcomes: dict[str, Outcome],
+    keep_going: bool,
 ) -> None:
-    """Predict this process's share of the pictures."""
+    """Predict this process's share of the pictures, and note the outcome of each."""
     rank, world = get_dist_info()
     size = inferencer.batch_size
     batches = [todo[start : start + size] for start in range(0, len(todo), size)]
     mine = [pair for batch in batches[rank::world] for pair in batch]
     if not mine:
         return
-    results = inferencer.predict(((pair.before, pair.after) for pair in mine), args.workers)
-    for index, result in tqdm(results, total=len(mine), unit='pair', disable=rank > 0):
-        write_result(out, mine[index].name, result)
+    bar = tqdm(total=len(mine), unit='pair', disable=rank > 0)
+    clock = time.monotonic()
+
+    def seconds() -> float:
+        nonlocal clock
+        clock, before = time.monotonic(), clock
+        bar.update()
+        return clock - before
+
+    def note(index: int, error: Exception) -> None:
+        if not keep_going:
+            raise error
+        outcomes[mine[index].name] = failure(error, seconds())
+        if ends_the_run(error):
+            raise error
+
+    files = ((pair.before, pair.after) for pair in mine)
+    with bar:
+        for index, result in inferencer.predict(files, args.workers, note):
+            try:
+                write_result(out, mine[index].name, result)
+            except OSError as error:
+                note(index, error)
+            else:
+                outcomes[mine[index].name] = Outcome(PREDICTED, seconds())
 
 
 def _predict_scene(

@@ -31,13 +31,14 @@ def format_areas(areas: FromToAreas, most: int = MOST_ROWS) -> str:
         >>> import numpy as np
         >>> areas = FromToAreas(
         ...     ('water', 'town'), 'ha', 'planar', 0.0, np.array([[0, 2.5], [0, 0]]),
-        ...     np.array([[0, 250], [0, 0]]), 7.5, 750, 0.0, 0,
+        ...     np.array([[0, 250], [0, 0]]), 7.5, 750, 2.5, 250, {'after_bad_quality': (2.5, 250)},
         ... )
         >>> print(format_areas(areas))
           water to town   2.50 ha   25.0 %
           changed         2.50 ha   25.0 %
           unchanged       7.50 ha   75.0 %
-          with data      10.00 ha  100.0 %
+          seen           10.00 ha  100.0 %
+          not seen: 2.50 ha (20.0 %): bad quality after 2.50
     """
     totals = areas.totals()
     known = totals['changed'][0] + totals['unchanged'][0]
@@ -52,11 +53,14 @@ def format_areas(areas: FromToAreas, most: int = MOST_ROWS) -> str:
         rest = totals['changed'][0] - sum(area for _, area in rows)
         rows.append((f'{left_out} other transitions', rest))
     rows += [(name, totals[name][0]) for name in ('changed', 'unchanged')]
-    rows.append(('with data', known))
+    rows.append(('seen', known))
     digits = 0 if areas.unit == 'pixels' else 2
     shown = [f'{area:,.{digits}f}' for _, area in rows]
     names, numbers = (max(map(len, column)) for column in ([name for name, _ in rows], shown))
-    return '\n'.join(
+    lines = [
         f'  {name:<{names}}  {number:>{numbers}} {areas.unit}  {100 * area / (known or 1):5.1f} %'
         for (name, area), number in zip(rows, shown, strict=True)
-    )
+    ]
+    if areas.not_seen_pixels:
+        lines.append(f'  not seen: {areas.describe_not_seen()}')
+    return '\n'.join(lines)

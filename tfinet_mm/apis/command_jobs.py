@@ -8,25 +8,24 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tfinet_mm.apis.command_outcomes import FAILED, PREDICTED, Outcome
 from tfinet_mm.apis.command_output import Pair
-from tfinet_mm.errors import JobError
+from tfinet_mm.errors import JobError, ManifestError
 from tfinet_mm.utils.files import sample_file
 from tfinet_mm.utils.folder_lock import FolderLock
-from tfinet_mm.utils.manifest import RunManifest
+from tfinet_mm.utils.manifest import RunManifest, read_json
 from tfinet_mm.utils.snakemake import executor_options, run_snakemake, thread_words
 
 SNAKEFILE = Path(__file__).with_name('Snakefile')
-FOLDER, LOG_FILE = '.jobs', 'log.txt'
-MOST = 20
-"""Failed pairs that an error names."""
+FOLDER, LOG_FILE, OUTCOME_FILE = '.jobs', 'log.txt', 'outcome.json'
 
 
 def run_jobs(
     args: argparse.Namespace, run: RunManifest, todo: Sequence[Pair], kinds: set[str]
-) -> None:
+) -> dict[str, Outcome]:
     """Predict pairs in a job each, and wait for all of them; one that fails doesn't stop others.
 
     Args:
@@ -35,9 +34,12 @@ def run_jobs(
         todo: The pairs.
         kinds: Kinds of all pairs of the command, which its settings tell apart.
 
+    Returns:
+        The outcome of each pair by its name; the reason of a failure names the log.
+
     Raises:
         FolderInUseError: A job of an earlier run is still at work on one of them.
-        JobError: Some failed; the message names each, with its log.
+        JobError: Snakemake ended before any job began.
     """
     folder = run.folder / FOLDER
     jobs = {}
@@ -46,7 +48,8 @@ def run_jobs(
         lock.acquire()
         lock.release()
         log = os.path.abspath(lock.folder / LOG_FILE)
-        Path(log).unlink(missing_ok=True)
+        for name in (LOG_FILE, OUTCOME_FILE):
+            (lock.folder / name).unlink(missing_ok=True)
         jobs[str(number)] = dict(pair=pair, log=log)
     shared = args.executor in (None, 'local') and args.jobs is not None
     share = max(1, (os.cpu_count() or 1) // args.jobs) if shared else None
@@ -63,19 +66,34 @@ def run_jobs(
     options = [*executor_options(args.executor, args.jobs), '--keep-going', *args.snakemake]
     targets = [f'{number}.done' for number in jobs]
     code = run_snakemake(SNAKEFILE, manifest.path, targets, options, run.held)
-    failed = [
-        (todo[int(number)], job['log'])
-        for number, job in jobs.items()
-        if not (folder / f'{number}.done').exists()
-    ]
-    if failed:
-        lines = [f'\n  {pair.name}: {_last_line(str(log))}' for pair, log in failed[:MOST]]
-        if len(failed) > MOST:
-            lines.append(f'\n  and {len(failed) - MOST} more')
+    logs = {pair.name: Path(log) for pair, log in zip(todo, map(_log, jobs.values()), strict=True)}
+    if code and not any(log.exists() for log in logs.values()):
         raise JobError(
-            f'{len(failed)} of {len(todo)} pairs were not predicted (Snakemake ended with exit '
-            f'code {code}):{"".join(lines)}\nStart the command again to predict what is left'
+            f'Snakemake ended with exit code {code} before any job began; its messages above tell '
+            'why'
         )
+    done = (folder / f'{number}.done' for number in jobs)
+    return {
+        name: _outcome(log, made.exists())
+        for (name, log), made in zip(logs.items(), done, strict=True)
+    }
+
+
+def _log(job: Mapping[str, object]) -> str:
+    return str(job['log'])
+
+
+def _outcome(log: Path, made: bool) -> Outcome:
+    """Return what a job left: a killed one has no outcome of its own."""
+    try:
+        left = read_json(log.with_name(OUTCOME_FILE), Outcome._fields)
+    except ManifestError:
+        left = None
+    seconds = left['seconds'] if left else None
+    if made:
+        return Outcome(PREDICTED, seconds)
+    reason = left['error'] if left and left['error'] else _last_line(log)
+    return Outcome(FAILED, seconds, f'{reason} [log: {log}]')
 
 
 def pair_lock(out: Path, pair: Pair) -> FolderLock:
@@ -83,10 +101,10 @@ def pair_lock(out: Path, pair: Pair) -> FolderLock:
     return FolderLock(sample_file(out / FOLDER, pair.name, ''), f'maps of {pair.name}')
 
 
-def _last_line(log: str) -> str:
-    """Return the end of what a job printed, and where the rest is."""
+def _last_line(log: Path) -> str:
+    """Return the end of what a job printed."""
     try:
-        lines = Path(log).read_text(encoding='utf-8', errors='replace').strip().splitlines()
+        lines = log.read_text(encoding='utf-8', errors='replace').strip().splitlines()
     except OSError:
-        return f'its job has not begun; its log would be {log}'
-    return f'{lines[-1] if lines else "it printed nothing"}\n    log: {log}'
+        return 'its job has not begun'
+    return lines[-1] if lines else 'it printed nothing'

@@ -7,16 +7,21 @@ import os
 import re
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tfinet_mm.apis.command_output import SUFFIXES, is_table
+from tfinet_mm.apis.command_output import SUFFIXES
+from tfinet_mm.apis.command_table import is_table
 from tfinet_mm.apis.loading import CONFIG_SUFFIXES
 from tfinet_mm.checkpoints.shipped import DEFAULT, is_shipped
 from tfinet_mm.checkpoints.shipped import SUFFIX as WEIGHTS_SUFFIX
 from tfinet_mm.engine.options import add_launch_options
 from tfinet_mm.engine.precision import add_amp_option
+from tfinet_mm.errors import SceneError
+from tfinet_mm.scenes.bad_values import BadValues, read_bad_values
 from tfinet_mm.utils.command import add_config_options, add_traceback_option
+from tfinet_mm.utils.places import suffix
 from tfinet_mm.utils.snakemake import add_executor_options
 
 Value = TypeVar('Value')
@@ -28,7 +33,8 @@ USAGE = (
     '       %(prog)s [[CONFIG] CHECKPOINT] PAIRS.csv --out DIR [options]'
 )
 EPILOG = (
-    'BEFORE and AFTER are two images, or two folders of images of the same names. PAIRS.csv has '
+    'BEFORE and AFTER are two images, or two folders of images of the same names. An image may be '
+    'in a zip file (a.zip/b.tif) or at an address (https://...). PAIRS.csv has '
     'the columns before and after, and optionally name. The network is CONFIG and CHECKPOINT; a '
     'CHECKPOINT that carries its config; the CONFIG of an ensemble; or a '
     f'name of weights that come with the package. Without any, it is {DEFAULT}. With --executor or '
@@ -99,7 +105,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         vars(args).update(_read_words(args.words))
     except ValueError as error:
         parser.error(str(error))
-    for name, read in (('bands', read_bands), ('stretch', read_stretch), ('nodata', read_nodata)):
+    for name, read in READERS.items():
         try:
             value = getattr(args, name)
             setattr(args, name, None if value is None else read(value))
@@ -145,7 +151,7 @@ def _is_network(word: str) -> bool:
 
 def _is_image(word: str) -> bool:
     """Return whether a word names a folder or an image, which can't be a network."""
-    return Path(word).suffix.lower() in SUFFIXES or (os.path.isdir(word) and not is_shipped(word))
+    return suffix(word) in SUFFIXES or (os.path.isdir(word) and not is_shipped(word))
 
 
 def _add_network(group: Any) -> None:
@@ -214,6 +220,19 @@ def _add_scenes(group: Any) -> None:
         help="value of pixels without data, in place of the files' own; or before=... after=...",
     )
     group.add_argument(
+        '--quality',
+        nargs='+',
+        metavar='FILE',
+        help='quality band such as a map of clouds, FILE or FILE:BAND; or before=... after=...',
+    )
+    group.add_argument(
+        '--bad-values',
+        nargs='+',
+        metavar='WORD',
+        help='values of the quality band that count as bad: numbers, bits (bit3), scl '
+        '(Sentinel-2) or landsat-qa; or before=... after=...',
+    )
+    group.add_argument(
         '--resampling', metavar='NAME', help='resampling of a warped scene (default: bilinear)'
     )
     for date in DATES:
@@ -253,6 +272,8 @@ READING_SCENES = (
     'after_crs',
     'same_grid',
     'ignore_scale',
+    'quality',
+    'bad_values',
 )
 SCENE_OPTIONS = (*READING_SCENES, 'min_area', 'no_polygons', 'no_registration')
 """Options that pictures don't have."""
@@ -345,6 +366,56 @@ def read_nodata(words: Sequence[str]) -> float | dict[str, float]:
         raise ValueError(
             f'--nodata takes a number, or before=NUMBER after=NUMBER; got {" ".join(words)}'
         ) from None
+
+
+def read_quality(words: Sequence[str]) -> str | dict[str, str]:
+    """Read a file, or one for each date.
+
+    Raises:
+        ValueError: The words are neither.
+
+    Example:
+        >>> read_quality(['SCL.tif']), read_quality(['before=a=b.tif', 'after=qa.tif:2'])
+        ('SCL.tif', {'before': 'a=b.tif', 'after': 'qa.tif:2'})
+    """
+    with suppress(ValueError):
+        if dates := _by_date(words, str):
+            return dates
+    if len(words) == 1:
+        return words[0]
+    raise ValueError(f'--quality takes a file, or before=FILE after=FILE; got {" ".join(words)}')
+
+
+def read_bad(words: Sequence[str]) -> BadValues | dict[str, BadValues]:
+    """Read bad values, for both dates or for each.
+
+    Raises:
+        ValueError: The words are neither.
+
+    Example:
+        >>> read_bad(['before=3,8', 'after=bit2'])['after'].bits
+        4
+    """
+    try:
+        dates = _by_date(words, lambda text: read_bad_values(text.split(',')))
+        return read_bad_values(words) if dates is None else dates
+    except SceneError as error:
+        raise ValueError(str(error)) from None
+    except ValueError:
+        raise ValueError(
+            '--bad-values takes numbers, bits and short names, or for each date before=scl '
+            f"after=landsat-qa (several with ',': before=3,8); got {' '.join(words)}"
+        ) from None
+
+
+READERS: dict[str, Callable[[Sequence[str]], Any]] = dict(
+    bands=read_bands,
+    stretch=read_stretch,
+    nodata=read_nodata,
+    quality=read_quality,
+    bad_values=read_bad,
+)
+"""Functions that read options of several words."""
 
 
 def _stretch(words: Sequence[str]) -> Any:

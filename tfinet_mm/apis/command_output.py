@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import os
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
@@ -12,6 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from tfinet_mm.apis.command_table import is_table, read_table, row_names
 from tfinet_mm.apis.result import SCDResult
 from tfinet_mm.datasets.file_index import list_folder, match_folders
 from tfinet_mm.errors import ManifestError, MissingExtraError
@@ -21,12 +21,12 @@ from tfinet_mm.scenes.reader import input_files
 from tfinet_mm.scenes.sources import unusual_place
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.files import sample_file
-from tfinet_mm.utils.fingerprints import fingerprints, joined
+from tfinet_mm.utils.fingerprints import fingerprints, joined, try_fingerprints
 from tfinet_mm.utils.manifest import FIX, RunManifest, plain
+from tfinet_mm.utils.places import absolute, gdal_path, is_virtual, one_file, stem
 from tfinet_mm.visualization import write_palette_png, write_png
 
 RASTER_SUFFIXES = ('.tif', '.tiff', '.vrt', '.jp2', '.img')
-TABLE_SUFFIX = '.csv'
 SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', *RASTER_SUFFIXES)
 # Folders of pictures. The file in the last one is written last, when the pair is finished.
 FOLDERS = ('label1', 'label2', 'change_prob')
@@ -73,9 +73,16 @@ ADVICE = (
 
 
 def list_pairs(
-    before: str, after: str, kind: str | None = None, key_pattern: str | None = None
+    before: str,
+    after: str,
+    kind: str | None = None,
+    key_pattern: str | None = None,
+    known: Mapping[tuple[str, str], str] | None = None,
 ) -> list[Pair]:
     """List all pairs of two files, of two folders, or of a table.
+
+    Files may be in zip files and at addresses, see :mod:`tfinet_mm.utils.places`. Images of folders
+    and tables that can't be read are listed all the same; :func:`read_inputs` tells of them.
 
     Args:
         before: A file, a folder, or a CSV file with the columns ``before``, ``after`` and
@@ -86,16 +93,26 @@ def list_pairs(
             georeferenced are scenes.
         key_pattern: Regular expression of the part to remove from the names of files
             in folders before they are matched.
+        known: Names that pairs of a table have already, by the absolute paths of both images.
 
     Raises:
-        FileNotFoundError: A file or a folder isn't there.
+        FileNotFoundError: A file or a folder isn't there, or none of those in a table is.
         ValueError: One is a file and one a folder, both are the same, a scene has a reserved name,
-            or a table is empty, lacks a column or has a name twice.
+            a table is empty, lacks a column or has a name twice, or a zip file holds several
+            rasters and none is named.
         UnmatchedPairError: A file has no partner.
     """
     folders = [Path(path).is_dir() for path in (before, after)]
     if is_table(before):
-        found = _read_table(Path(before))
+        rows = read_table(Path(before))
+        names = row_names(rows, known or {})
+        found = [(name, row.before, row.after) for name, row in zip(names, rows, strict=True)]
+        lost = [_first_missing(row.before, row.after) for row in rows]
+        if all(lost):
+            raise FileNotFoundError(
+                f'there is no file {lost[0]}, line {rows[0].line} of {before}; paths are relative '
+                'to the folder of the table'
+            )
     elif folders[0] != folders[1]:
         raise ValueError(f'give two images or two folders, got {before} and {after}')
     elif folders[0]:
@@ -105,59 +122,58 @@ def list_pairs(
         matched = match_folders(files, key_pattern, advice=ADVICE)
         found = [(pair['name'], pair['before'], pair['after']) for pair in matched]
     else:
-        for path in (before, after):
-            if not Path(path).is_file():
-                raise FileNotFoundError(f'there is no file {path}')
-        found = [(Path(before).stem, before, after)]
+        missing = _first_missing(before, after)
+        if missing is not None:
+            raise FileNotFoundError(f'there is no file {missing}')
+        before, after = (one_file(path, SUFFIXES) for path in (before, after))
+        found = [(stem(before), before, after)]
     pairs = []
     for name, *paths in found:
-        is_scene = kind == 'scene' or (kind is None and any(map(is_georeferenced, paths)))
-        if is_scene and name.split('/')[0] in FOLDERS:
-            raise ValueError(
-                f'the scene {name} would be written into the folder {name.split("/")[0]}, which is '
-                'for the maps of pictures; rename its files'
-            )
-        if os.path.realpath(paths[0]) == os.path.realpath(paths[1]):
+        if _real(paths[0]) == _real(paths[1]):
             raise ValueError(
                 f'before and after are the same file, {paths[0]}; give images of two dates'
             )
-        absolute = map(os.path.abspath, paths)
-        pairs.append(Pair(name, 'scene' if is_scene else 'picture', *absolute))
-    return pairs
+        pairs.append(Pair(name, kind or '', *map(_only_file, paths)))
+    return _with_kinds(pairs)
 
 
-def is_table(path: str) -> bool:
-    """Return whether a word of the command line names a table of pairs."""
-    return path.lower().endswith(TABLE_SUFFIX)
+def _first_missing(*paths: str) -> str | None:
+    """Return the first path that isn't there, as far as this can be told without reading."""
+    return next((one for one in paths if not (is_virtual(one) or os.path.isfile(one))), None)
 
 
-def _read_table(path: Path) -> list[tuple[str, str, str]]:
-    """Return name, before and after of each row of a table."""
-    with path.open(encoding='utf-8-sig', newline='') as file:
-        rows = csv.DictReader(file, skipinitialspace=True)
-        if missing := {'before', 'after'} - {*(rows.fieldnames or ())}:
+def _real(path: str) -> str:
+    return absolute(path) if is_virtual(path) else os.path.realpath(path)
+
+
+def _only_file(path: str) -> str:
+    """Return the only raster of a zip file; one that is damaged is reported once it is read."""
+    with suppress(ValueError):
+        return one_file(path, SUFFIXES)
+    return absolute(path)
+
+
+def _with_kinds(pairs: Sequence[Pair]) -> list[Pair]:
+    """Return pairs with their kinds; one that can't be read is of the kind of the others."""
+    placed = [
+        pair.kind == 'scene' if pair.kind else _are_georeferenced(pair.before, pair.after)
+        for pair in pairs
+    ]
+    default = any(placed)
+    kinds = ['scene' if (default if one is None else one) else 'picture' for one in placed]
+    for pair, kind in zip(pairs, kinds, strict=True):
+        if kind == 'scene' and pair.name.split('/')[0] in FOLDERS:
             raise ValueError(
-                f'{path} lacks the columns {sorted(missing)}, it has {rows.fieldnames}; '
-                'its first line must be before,after or name,before,after'
+                f'the scene {pair.name} would be written into the folder '
+                f'{pair.name.split("/")[0]}, which is for the maps of pictures; rename its files'
             )
-        found: dict[str, tuple[str, str, str]] = {}
-        for row in rows:
-            before, after = (str(path.parent / (row[date] or '')) for date in ('before', 'after'))
-            for image in (before, after):
-                if not Path(image).is_file():
-                    raise FileNotFoundError(
-                        f'there is no file {image}, line {rows.line_num} of {path}'
-                    )
-            name = row.get('name') or Path(before).stem
-            if name in found:
-                raise ValueError(
-                    f'{path} has two pairs called {name}, the second in line {rows.line_num}; give '
-                    'them names of their own in a column name'
-                )
-            found[name] = (name, before, after)
-    if not found:
-        raise ValueError(f'{path} lists no pairs; expected a line for each below the first')
-    return list(found.values())
+    return [pair._replace(kind=kind) for pair, kind in zip(pairs, kinds, strict=True)]
+
+
+def _are_georeferenced(*paths: str) -> bool | None:
+    """Return whether any of the files is; None where none is and one can't be read."""
+    found = [_georeferenced(path) for path in paths]
+    return True if True in found else None if None in found else False
 
 
 def is_georeferenced(path: str) -> bool:
@@ -169,9 +185,15 @@ def is_georeferenced(path: str) -> bool:
     The answer is False for files that rasterio can't read, so that reading them
     as pictures reports the fault.
     """
-    beside = None if path.lower().endswith(RASTER_SUFFIXES) else _place_file(path)
-    if beside is None and not path.lower().endswith(RASTER_SUFFIXES):
-        return False
+    return bool(_georeferenced(path))
+
+
+def _georeferenced(path: str) -> bool | None:
+    """Return whether a file is placed on the ground; None for one that can't be read."""
+    may_be = is_virtual(path) or path.lower().endswith(RASTER_SUFFIXES)
+    beside = None if may_be else _place_file(path)
+    if beside is None and not may_be:
+        return None if _first_missing(path) else False
     try:
         import rasterio
         from rasterio.errors import NotGeoreferencedWarning, RasterioError
@@ -185,11 +207,11 @@ def is_georeferenced(path: str) -> bool:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
-            with rasterio.open(path) as raster:
+            with rasterio.open(gdal_path(path)) as raster:
                 placed = bool(raster.crs) or not raster.transform.is_identity
                 return placed or unusual_place(raster) is not None
     except RasterioError:
-        return False
+        return None
 
 
 def _place_file(path: str) -> str | None:
@@ -223,6 +245,7 @@ def claim_folder(
     table: ClassTable,
     settings: Mapping[str, Any],
     overwrite: bool = False,
+    entries: Mapping[str, dict[str, Any]] | None = None,
 ) -> list[Pair]:
     """Lock a folder and write its manifest, if these pairs can be added to its results.
 
@@ -234,6 +257,7 @@ def claim_folder(
         settings: Everything that the results depend on, as values of JSON;
             those under ``picture`` and ``scene`` are for that kind alone.
         overwrite: Count none of the pairs as finished.
+        entries: Contents of the images, see :func:`read_inputs`.
 
     Returns:
         The pairs that aren't finished.
@@ -244,7 +268,7 @@ def claim_folder(
         FolderInUseError: Another run is writing to the folder.
     """
     run.recall()
-    entries = _inputs(pairs)
+    entries = _inputs(pairs) if entries is None else entries
     claim = _claim(run, pairs, entries, settings, overwrite)
     # A folder where all is finished needs no new manifest, and may be read-only.
     with suppress(*(() if claim.todo else (OSError,))):
@@ -268,7 +292,11 @@ def claim_folder(
 
 
 def unfinished_pairs(
-    run: RunManifest, pairs: Sequence[Pair], settings: Mapping[str, Any], overwrite: bool = False
+    run: RunManifest,
+    pairs: Sequence[Pair],
+    settings: Mapping[str, Any],
+    overwrite: bool = False,
+    entries: Mapping[str, dict[str, Any]] | None = None,
 ) -> list[Pair]:
     """Return the pairs that :func:`claim_folder` would leave to predict; nothing is written.
 
@@ -276,7 +304,8 @@ def unfinished_pairs(
         ManifestError: As there.
     """
     run.recall()
-    return _claim(run, pairs, _inputs(pairs), settings, overwrite).todo
+    entries = _inputs(pairs) if entries is None else entries
+    return _claim(run, pairs, entries, settings, overwrite).todo
 
 
 def check_claim(run: RunManifest, pair: Pair, settings: Mapping[str, Any]) -> None:
@@ -317,7 +346,7 @@ class _Claim(NamedTuple):
 def _claim(
     run: RunManifest,
     pairs: Sequence[Pair],
-    entries: dict[str, dict[str, Any]],
+    entries: Mapping[str, dict[str, Any]],
     settings: Mapping[str, Any],
     overwrite: bool,
 ) -> _Claim:
@@ -353,7 +382,7 @@ def _claim(
     listed = [(pair, old[pair.name]) for pair in todo if pair.name in old]
     outdated += [one for pair, one in listed if overwrite or one.kind != pair.kind]
     made = [*kept, *pairs]
-    known = old_entries | entries
+    known = {**old_entries, **entries}
     paths = dict.fromkeys(path for pair in made for path in (pair.before, pair.after))
     return _Claim(
         todo,
@@ -364,17 +393,69 @@ def _claim(
     )
 
 
+def known_names(run: RunManifest) -> dict[tuple[str, str], str]:
+    """Return the names of the pairs in a folder's manifest, by the paths of both images."""
+    with suppress(ManifestError):
+        pairs = (run.read() or {}).get('pairs', ())
+        return {(one['before'], one['after']): one['name'] for one in pairs}
+    return {}
+
+
+def read_inputs(
+    run: RunManifest, pairs: Sequence[Pair]
+) -> tuple[dict[str, dict[str, Any]], dict[Pair, Exception]]:
+    """Read the contents of all images, for :func:`claim_folder`.
+
+    Args:
+        run: The folder's manifest, which knows those of untouched files.
+        pairs: The pairs.
+
+    Returns:
+        The entry of each image by its path, and the error of each pair of which one can't be read.
+    """
+    run.recall()
+    parts = _parts(pairs)
+    paths = list(dict.fromkeys(one for files in parts.values() for one in files))
+    found = dict(zip(paths, try_fingerprints(paths), strict=True))
+    entries: dict[str, dict[str, Any]] = {}
+    errors: dict[str, Exception] = {}
+    for path, files in parts.items():
+        made: list[dict[str, Any]] = []
+        for one in files:
+            entry = found[one]
+            if isinstance(entry, FileNotFoundError) and entry.filename is not None:
+                errors.setdefault(path, FileNotFoundError(f'there is no file {one}'))
+            elif isinstance(entry, Exception):
+                errors.setdefault(path, entry)
+            else:
+                made.append(entry)
+        if path not in errors:
+            entries[path] = joined(made)
+    bad: dict[Pair, Exception] = {}
+    for pair in pairs:
+        for path in (pair.before, pair.after):
+            if path in errors:
+                bad.setdefault(pair, errors[path])
+    return entries, bad
+
+
 def _inputs(pairs: Sequence[Pair]) -> dict[str, dict[str, Any]]:
     """Return the contents of images and of the parts of mosaics, by the image's path."""
-    files = {
-        path: input_files(path) if pair.kind == 'scene' else [path]
-        for pair in pairs
-        for path in (pair.before, pair.after)
-    }
+    files = _parts(pairs)
     entries = _entries(
         fingerprints(dict.fromkeys(one for parts in files.values() for one in parts))
     )
     return {path: joined([entries[one] for one in parts]) for path, parts in files.items()}
+
+
+def _parts(pairs: Sequence[Pair]) -> dict[str, list[str]]:
+    """Return the files of each image: of a mosaic also those that it names."""
+    return {
+        # A file that isn't there has no parts, and is reported when it is hashed.
+        path: (input_files(path) if pair.kind == 'scene' else []) or [path]
+        for pair in pairs
+        for path in (pair.before, pair.after)
+    }
 
 
 def _entries(found: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:

@@ -22,13 +22,13 @@ from tfinet_mm.apis.loading import (
 )
 from tfinet_mm.apis.views import list_views
 from tfinet_mm.checkpoints.addresses import read_checkpoint
-from tfinet_mm.checkpoints.contents import trained_classes
+from tfinet_mm.checkpoints.contents import ROLES_KEY, trained_classes, trained_roles
 from tfinet_mm.checkpoints.shipped import SUFFIX
 from tfinet_mm.checkpoints.weight_files import DTYPES, write_weight_file
 from tfinet_mm.checkpoints.weights import AUXILIARY, load_weights, named_weights
 from tfinet_mm.errors import CheckpointMismatchError, ConfigError
 from tfinet_mm.registry import MODELS
-from tfinet_mm.structures import ClassTable
+from tfinet_mm.structures import ALL_ROLES, ClassTable
 from tfinet_mm.utils.class_names import with_paths
 from tfinet_mm.utils.config.building import building
 from tfinet_mm.utils.files import whole_file
@@ -105,6 +105,8 @@ def export_weights(
     values['window'] = find_window(cfg, network)
     meta = loaded.get('meta') or {}
     training = {key: meta[key] for key in ('epoch', 'iter') if isinstance(meta.get(key), int)}
+    if (roles := trained_roles(loaded)) != ALL_ROLES:
+        training[ROLES_KEY] = list(roles)
     with whole_file(out) as partial:
         write_weight_file(partial, weights, values, table, training, dtype, license)
         # Read the file as its users will.

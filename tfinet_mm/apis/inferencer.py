@@ -6,7 +6,7 @@ import contextlib
 import copy
 import functools
 import os
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, TypeAlias, TypeVar, overload
 
 import numpy as np
@@ -24,6 +24,7 @@ from tfinet_mm.apis.loading import (
     read_config,
     set_windows,
 )
+from tfinet_mm.apis.masked_arrays import fill_masked, valid_pixels, without_mask
 from tfinet_mm.apis.result import SCDResult
 from tfinet_mm.apis.views import Augmentation, find_augmentation
 from tfinet_mm.engine.testing import is_ensemble
@@ -184,6 +185,7 @@ class SCDInferencer:
         Args:
             before: The image of the first date: a file, or an array (H, W, B) of
                 uint8 in RGB order, or of any type where a value range is stated.
+                Masked pixels of a masked array (``numpy.ma``) are not seen.
                 Or a list of these.
             after: The image of the second date, of the same size; or a list of as many.
 
@@ -213,13 +215,18 @@ class SCDInferencer:
         return next(self.predict([(before, after)]))[1]
 
     def predict(
-        self, pairs: Iterable[tuple[ImageLike, ImageLike]], workers: int = 0
+        self,
+        pairs: Iterable[tuple[ImageLike, ImageLike]],
+        workers: int = 0,
+        on_error: Callable[[int, Exception], object] | None = None,
     ) -> Iterator[tuple[int, SCDResult]]:
         """Predict pairs one batch after another, for more pairs than memory holds.
 
         Args:
             pairs: (before, after) each, taken as they are needed.
             workers: Threads that read images ahead; results don't depend on it.
+            on_error: Function called with the number of a pair that can't be predicted and its
+                error; the others are predicted. By default the error is raised.
 
         Yields:
             The number of a pair, counted from 0, and its result. Pairs of one
@@ -228,13 +235,26 @@ class SCDInferencer:
         """
         waiting: dict[tuple[int, ...], list[tuple[int, _Loaded]]] = {}
         ahead = workers + self.batch_size
-        for index, loaded in enumerate(map_ahead(self._load, pairs, workers, ahead)):
+
+        def load(pair: tuple[ImageLike, ImageLike]) -> _Loaded | Exception:
+            try:
+                return self._load(pair)
+            except Exception as error:
+                if on_error is None:
+                    raise
+                return error
+
+        for index, loaded in enumerate(map_ahead(load, pairs, workers, ahead)):
+            if isinstance(loaded, Exception):
+                assert on_error is not None
+                on_error(index, loaded)
+                continue
             batch = waiting.setdefault(tuple(loaded.inputs.shape), [])
             batch.append((index, loaded))
             if len(batch) == self.batch_size:
-                yield from self._predict_batch(waiting.pop(tuple(loaded.inputs.shape)))
+                yield from self._try_batch(waiting.pop(tuple(loaded.inputs.shape)), on_error)
         for batch in waiting.values():
-            yield from self._predict_batch(batch)
+            yield from self._try_batch(batch, on_error)
 
     def predict_probabilities(self, pairs: np.ndarray | torch.Tensor) -> SCDProbabilities:
         """Predict the probabilities of a batch.
@@ -298,18 +318,41 @@ class SCDInferencer:
         before, after = pair
         names = [_name(before, 'the image before'), _name(after, 'the image after')]
         images = [
-            self._loader.read(image, name)
+            self._loader.read(without_mask(image), name)
             for image, name in zip((before, after), names, strict=True)
         ]
         stem = os.path.splitext(os.path.basename(names[0]))[0]
         sample_id = 'pair' if isinstance(before, np.ndarray) else stem
         results = self._loader.combine(dict(img_path=names, sample_id=sample_id), images)
+        valid = valid_pixels((before, after), self._loader.bands, results['img'].shape[:2])
+        results['img'] = fill_masked(results['img'], valid)
         if self._align:
             results['img'] = align_pictures(results['img'], sample_id)
         shown = split_dates(results['img'])
         for transform in self._transforms:
             results = transform(results)
-        return _Loaded(results['inputs'], results['data_samples'], *shown, sample_id)
+        return _Loaded(results['inputs'], results['data_samples'], *shown, sample_id, valid)
+
+    def _try_batch(
+        self,
+        batch: Sequence[tuple[int, _Loaded]],
+        on_error: Callable[[int, Exception], object] | None,
+    ) -> Iterator[tuple[int, SCDResult]]:
+        """Predict a batch; where it fails, predict its pairs one at a time."""
+        if on_error is None:
+            yield from self._predict_batch(batch)
+            return
+        try:
+            made = list(self._predict_batch(batch))
+        except Exception as error:
+            if len(batch) == 1:
+                on_error(batch[0][0], error)
+                return
+        else:
+            yield from made
+            return
+        for one in batch:
+            yield from self._try_batch([one], on_error)
 
     def _predict_batch(
         self, batch: Sequence[tuple[int, _Loaded]]
@@ -324,14 +367,17 @@ class SCDInferencer:
             yield (
                 index,
                 SCDResult(
-                    _map(sample, PRED_CHANGE_PROB).astype(np.float32),
-                    _map(sample, PRED_CHANGE) == 1,
-                    _map(sample, PRED_COVER_FROM).astype(np.uint8),
-                    _map(sample, PRED_COVER_TO).astype(np.uint8),
+                    np.where(loaded.valid, _map(sample, PRED_CHANGE_PROB), np.nan).astype(
+                        np.float32
+                    ),
+                    (_map(sample, PRED_CHANGE) == 1) & loaded.valid,
+                    _map(sample, PRED_COVER_FROM).astype(np.uint8) * loaded.valid,
+                    _map(sample, PRED_COVER_TO).astype(np.uint8) * loaded.valid,
                     self.class_table,
                     loaded.before,
                     loaded.after,
                     loaded.name,
+                    loaded.valid,
                 ),
             )
 
@@ -346,12 +392,14 @@ class _Loaded:
         before: np.ndarray,
         after: np.ndarray,
         name: str,
+        valid: np.ndarray,
     ) -> None:
         self.inputs = inputs
         self.sample = sample
         self.before = before
         self.after = after
         self.name = name
+        self.valid = valid
 
 
 def _map(sample: SegDataSample, field: str) -> np.ndarray:

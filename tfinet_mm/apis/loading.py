@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,9 +19,10 @@ from tfinet_mm.datasets.transforms import LoadImagePair
 from tfinet_mm.engine.precision import set_autocast
 from tfinet_mm.engine.testing import is_ensemble, set_checkpoint
 from tfinet_mm.errors import ClassMismatchError
+from tfinet_mm.models.change_only import merge_classes, without_land_cover
 from tfinet_mm.models.members import MODEL_KEYS, load_member, member_config
 from tfinet_mm.registry import DATASETS, MODELS, TRANSFORMS
-from tfinet_mm.structures import ClassTable
+from tfinet_mm.structures import CHANGE_ONLY, ClassTable
 from tfinet_mm.utils.class_names import class_name, find_class, written_name
 from tfinet_mm.utils.config.building import building
 from tfinet_mm.utils.config.check import check_config
@@ -83,7 +85,27 @@ def read_config(
 def build_model(
     cfg: Config, checkpoint: str | None, amp: str | None
 ) -> tuple[Any, ClassTable | None]:
-    """Return the network in evaluation mode on the CPU, and the classes its checkpoint names."""
+    """Return the network in evaluation mode on the CPU, and the classes its checkpoint names.
+
+    If change alone was trained, its predictions have a single class of land cover,
+    'changed', in place of untrained ones, and the log says so.
+    """
+    model, named = _trained_model(cfg, checkpoint, amp)
+    if not without_land_cover(model):
+        return model, named
+    print_log(
+        'The network was trained on change alone, without land cover: what changed is the one '
+        f'class {CHANGE_ONLY.names[1]!r} in all results',
+        logger='current',
+        level=logging.WARNING,
+    )
+    merge_classes(model)
+    return model, CHANGE_ONLY
+
+
+def _trained_model(
+    cfg: Config, checkpoint: str | None, amp: str | None
+) -> tuple[Any, ClassTable | None]:
     with DefaultScope.overwrite_default_scope(cfg.get('default_scope', 'mmseg')):
         if amp is not None:
             set_autocast(cfg, amp)

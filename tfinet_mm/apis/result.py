@@ -17,15 +17,17 @@ class SCDResult:
     """Maps of one pair, all (H, W), the size of its images.
 
     Attributes:
-        change_prob: P(changed), float32, 0..1.
+        change_prob: P(changed), float32, 0..1; NaN where not valid.
         change: True where it reached the threshold, bool.
-        land_cover_from: Land cover before, everywhere, uint8 1..K.
-        land_cover_to: Land cover after, everywhere, uint8 1..K.
+        land_cover_from: Land cover before, uint8 1..K; 0 where not valid.
+        land_cover_to: Land cover after, uint8 1..K; 0 where not valid.
         class_table: Names and colours of the classes, 0 for unchanged.
         before: Image before as the network's pipeline reads it, (H, W, B) in
             RGB order: uint8, or float32 0..255 where a value range is stated.
         after: Image after.
         name: Name of the pair.
+        valid: False where an image is masked, see :class:`~tfinet_mm.apis.SCDInferencer`; None
+            where all pixels are valid.
     """
 
     change_prob: np.ndarray
@@ -36,6 +38,7 @@ class SCDResult:
     before: np.ndarray
     after: np.ndarray
     name: str = ''
+    valid: np.ndarray | None = None
 
     @property
     def semantic_from(self) -> np.ndarray:
@@ -104,7 +107,7 @@ class SCDResult:
             self.change.astype(np.uint8),
             self.semantic_from,
             self.semantic_to,
-            change_prob=self.change_prob,
+            change_prob=np.nan_to_num(self.change_prob),
         )
         drawn = draw_pair(
             self.before,

@@ -21,7 +21,8 @@ def predict_scene(
 
     Args:
         inferencer: The trained network; None for the weights that come with the package.
-        before: The file of the first date.
+        before: The file of the first date: a path, also into a zip file (``a.zip/b.tif``), an
+            address (``https://...``), or a ``/vsi`` path of GDAL.
         after: The file of the second.
         out: Folder for the results, see ``docs/scene_results.md``.
         **options: Further arguments of :func:`tfinet_mm.scenes.prediction.predict_scene`.
@@ -32,6 +33,8 @@ def predict_scene(
     Raises:
         FileNotFoundError: There is no such file.
         MissingExtraError: rasterio, or a package for polygons, is not installed.
+        RemoteFileError: A server doesn't answer, or has no such file.
+        NoSpaceError: The disk is full; the next run resumes.
         SceneError: The rasters don't fit together or to the network, or an option is out of
             range; the message names the option to set.
     """

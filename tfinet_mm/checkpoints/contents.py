@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from tfinet_mm.errors import CheckpointMismatchError, DamagedCheckpointError, NotFiniteWeightsError
+from tfinet_mm.structures import ALL_ROLES, CHANGE_ROLE, LAND_COVER_ROLE
 from tfinet_mm.utils.command import is_expected, message_of
 
 SHOWN = 4
@@ -17,6 +18,10 @@ SHOWN = 4
 
 RESUMABLE = ('meta', 'message_hub', 'state_dict', 'optimizer')
 """Keys of a checkpoint that MMEngine's Runner needs to resume from it."""
+
+
+ROLES_KEY = 'trained_roles'
+"""Key in the ``meta`` of a checkpoint for what it was trained on; both roles without."""
 
 
 def check_contents(checkpoint: Any, name: str) -> dict[str, Any]:
@@ -228,6 +233,19 @@ def trained_classes(checkpoint: Mapping[str, Any], name: str) -> tuple[Any, Any]
                 'the file that the training saved'
             )
     return names, palette
+
+
+def trained_roles(checkpoint: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what a checkpoint was trained on: land cover and change, or change alone.
+
+    Args:
+        checkpoint: The checkpoint as read. One that doesn't say was trained on both.
+    """
+    meta = checkpoint.get('meta')
+    found = meta.get(ROLES_KEY) if isinstance(meta, Mapping) else None
+    if isinstance(found, list | tuple) and LAND_COVER_ROLE not in found:
+        return (CHANGE_ROLE,)
+    return ALL_ROLES
 
 
 def listed(names: Sequence[str], shown: int = SHOWN) -> str:

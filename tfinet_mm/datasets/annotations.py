@@ -52,12 +52,16 @@ class LabelSpec:
         change_storage: Storage of the change mask: 'auto', '0/1', '0/255', 'palette', see
             :func:`~tfinet_mm.io.change_masks.read_change_mask`; 'semantic':
             a semantic label, changed wherever it holds a class; 'difference': no mask, changed
-            where the land cover of both dates differs.
+            where the land cover of both dates differs; 'soft': grey levels or probabilities, see
+            :func:`~tfinet_mm.io.soft_masks.read_soft_mask`.
         transitions: For one label file of types of transition, the table of them; else None.
         unchanged_value: Index that stands for "unchanged" in semantic labels: 0, or 255, of
             labels in which nothing is ignored.
         colour_tolerance: Largest difference of a colour from a class colour, 0..127.
         unknown_colours: 'error', or 'ignore' for pixels of no class colour.
+        mask_threshold: Level (above 0, at most 1) from which a soft mask means changed.
+        mask_margin: Distance (at least 0, below 0.5) from the threshold up to which a level of
+            a soft mask is ignored; 0 ignores none.
         storages: Storage of each role as the data set decided it, see
             :mod:`tfinet_mm.datasets.label_contract`. A role that is missing here is decided for
             each file alone.
@@ -77,6 +81,8 @@ class LabelSpec:
     unchanged_value: int = 0
     colour_tolerance: int = 0
     unknown_colours: str = 'error'
+    mask_threshold: float = 0.5
+    mask_margin: float = 0.0
     storages: Mapping[str, LabelStorage] = field(default_factory=dict)
     rules: Mapping[str, ValueRules] = field(default_factory=dict)
     no_data: tuple[NoData, ...] = ()
@@ -95,6 +101,7 @@ class LabelSpec:
                 raise ValueError(f'{name} has to be one of {known}, got {value!r}')
         for role in (FROM, TO, CHANGE):
             self.semantic_storage(role)  # This checks the tolerance.
+        self.mask_storage()
 
     def semantic_storage(self, role: str = '') -> LabelStorage:
         """Return the storage of the semantic labels of a role, as decided or else as stated.
@@ -138,6 +145,8 @@ class LabelSpec:
             name,
             tolerance=self.colour_tolerance,
             unknown_colours=self.unknown_colours,
+            threshold=self.mask_threshold,
+            margin=self.mask_margin,
             rules=rules,
         )
 

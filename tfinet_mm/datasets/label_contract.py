@@ -105,6 +105,8 @@ def _decide(spec: LabelSpec, files: Mapping[str, Sequence[str]]) -> dict[str, La
 
 def _mask_storage(spec: LabelSpec, paths: Sequence[str]) -> LabelStorage:
     stated = spec.mask_storage()
+    if stated.name == 'soft':
+        return decide_soft_storage(paths, stated)
     if stated.name != 'auto':
         return stated
     return decide_change_storage(paths, band=stated.rules.band)
@@ -503,6 +505,47 @@ def decide_change_storage(
         what = 'white, by its palette,' if name == 'palette' else '255'
         return LabelStorage(name, reason=f'no 1 in {counts.total()} files, so {what} is changed')
     return LabelStorage('0/1', reason=f'nothing but 0 in {counts.total()} files')
+
+
+def decide_soft_storage(paths: Sequence[str], stated: LabelStorage) -> LabelStorage:
+    """Return the storage of soft change masks, if their files can hold grey levels.
+
+    Args:
+        paths: All files.
+        stated: Storage with threshold and margin.
+
+    Raises:
+        LabelFormatError: All files hold whole numbers of 0 and 1 only, which as grey levels
+            of 8 bits would be unchanged everywhere.
+    """
+    ones: list[str] = []
+    for path, verdict in zip(paths, _look(_soft_verdict, paths), strict=True):
+        if verdict == 'levels':
+            break
+        if verdict == '0/1':
+            ones.append(path)
+    else:
+        if ones:
+            raise LabelFormatError(
+                f'{ones[0]} and all other masks hold no whole number above 1, which as grey levels '
+                'from 0 to 255 means unchanged everywhere; set change_storage="0/1" in place of '
+                '"soft"'
+            )
+    ignored = f', ignored up to {stated.margin:g} from it' * (stated.margin > 0)
+    return stated.with_reason(f'changed from {stated.threshold:g} on{ignored}')
+
+
+def _soft_verdict(path: str) -> str | None:
+    """Return 'levels' if a mask shows that its values are levels, '0/1' or '0' if it may not."""
+    try:
+        stored = read_stored_label(path, real_numbers=True)
+    except (TFINetError, OSError):
+        return None
+    pixels = stored.pixels
+    if pixels.dtype.kind == 'f' or stored.palette is not None or stored.bits < 8:
+        return 'levels'
+    highest = int(pixels.max(initial=0))
+    return 'levels' if highest > 1 else '0/1' if highest else '0'
 
 
 def _mask_verdict(path: str, band: int = 0) -> str | None:

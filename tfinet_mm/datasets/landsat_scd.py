@@ -6,7 +6,8 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfinet_mm.datasets.scd_dataset import SEMANTIC_ROLES, SCDDataset
+from tfinet_mm.datasets.roles import SEMANTIC_ROLES
+from tfinet_mm.datasets.scd_dataset import SCDDataset
 from tfinet_mm.registry import DATASETS
 from tfinet_mm.structures import LANDSAT_SCD
 

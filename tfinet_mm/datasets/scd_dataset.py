@@ -5,17 +5,24 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from itertools import combinations
-from typing import Any, overload
+from typing import Any
 
 import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.logging import print_log
 
 from tfinet_mm.datasets.annotations import CHANGE, FROM, TO, LabelSpec
+from tfinet_mm.datasets.dataset_options import (
+    as_size,
+    by_role,
+    checked_fold,
+    checked_indices,
+    checked_pattern,
+    only_change,
+    storage_by_role,
+)
 from tfinet_mm.datasets.file_index import (
     FolderFiles,
     MatchedPairs,
@@ -28,6 +35,8 @@ from tfinet_mm.datasets.file_index import (
 )
 from tfinet_mm.datasets.label_contract import decide_storage
 from tfinet_mm.datasets.label_meaning import label_options, with_unchanged
+from tfinet_mm.datasets.pair_entries import RECORD, PairEntries, pair_entry, read_record
+from tfinet_mm.datasets.pair_files import check_files
 from tfinet_mm.datasets.pair_lists import (
     ListedPairs,
     checked_columns,
@@ -35,100 +44,24 @@ from tfinet_mm.datasets.pair_lists import (
     match_dates,
     read_columns,
 )
+from tfinet_mm.datasets.roles import (
+    CHANGE_ROLE,
+    IMAGE_ROLES,
+    LABEL_ROLES,
+    ROLE_OF_KEY,
+    ROLES,
+    SEMANTIC_ROLES,
+)
 from tfinet_mm.errors import ConfigError
 from tfinet_mm.io.images import image_size
-from tfinet_mm.io.label_files import read_stored_label
 from tfinet_mm.io.label_storage import ValueRules
 from tfinet_mm.registry import DATASETS
-from tfinet_mm.structures import IGNORE_INDEX, ClassTable
+from tfinet_mm.structures import CHANGE_ONLY, IGNORE_INDEX, ClassTable
 from tfinet_mm.utils.command import is_expected, message_of
-from tfinet_mm.utils.config.values import is_whole
 
-IMAGE_ROLES = ('img_path_from', 'img_path_to')
-SEMANTIC_ROLES = ('seg_map_path_from', 'seg_map_path_to')
-CHANGE_ROLE = 'seg_map_path'
-LABEL_ROLES = {FROM: SEMANTIC_ROLES[0], TO: SEMANTIC_ROLES[1], CHANGE: CHANGE_ROLE}
-"""Key of ``data_prefix`` for the label files of each role."""
-ROLE_OF_KEY = {key: role for role, key in LABEL_ROLES.items()}
-ROLES = (*IMAGE_ROLES, *SEMANTIC_ROLES, CHANGE_ROLE)
-KEEP = ('held_out', 'rest')
 DEFAULT_PREFIX = dict(
     img_path_from='im1', img_path_to='im2', seg_map_path_from='label1', seg_map_path_to='label2'
 )
-
-RECORD = 'record'
-
-
-class PairEntries(Sequence[dict[str, Any]]):
-    """Entries of whole images, each made on access.
-
-    Args:
-        pairs: Files of each pair.
-    """
-
-    def __init__(self, pairs: MatchedPairs) -> None:
-        """See the class."""
-        self.pairs = pairs
-
-    def __len__(self) -> int:
-        """Return the number of pairs."""
-        return len(self.pairs)
-
-    @overload
-    def __getitem__(self, index: int) -> dict[str, Any]: ...
-
-    @overload
-    def __getitem__(self, index: slice) -> PairEntries: ...
-
-    def __getitem__(self, index: int | slice) -> dict[str, Any] | PairEntries:
-        """Return an entry; for a slice, the entries."""
-        if isinstance(index, slice):
-            return PairEntries(self.pairs[index])
-        pair = self.pairs[index]
-        return _entry(pair['name'], pair)
-
-    def record(self, index: int) -> dict[str, Any]:
-        """Return a record for :func:`read_record`, without folders and with each name once."""
-        name = self.pairs.names[index]
-        files = {}
-        for role, folder in self.pairs.folders.items():
-            own = self.pairs.own_name(index, role)
-            assert isinstance(folder, FolderFiles)
-            files[role] = (None if own == name else own, folder.ending(own))
-        return {RECORD: (name, tuple(files.values()))}
-
-
-def read_record(record: tuple[Any, ...], prefixes: Mapping[str, str]) -> dict[str, Any]:
-    """Return the entry of a record.
-
-    Args:
-        record: Record from :meth:`PairEntries.record`.
-        prefixes: Folder of each role, with a slash at the end, in the order of the record.
-    """
-    name, files = record
-    paths = {
-        role: f'{prefix}{name if own is None else own}{ending}'
-        for (role, prefix), (own, ending) in zip(prefixes.items(), files, strict=True)
-    }
-    return _entry(name, paths)
-
-
-def _entry(name: str, paths: Mapping[str, str]) -> dict[str, Any]:
-    return dict(
-        img_path=[paths[role] for role in IMAGE_ROLES],
-        sample_id=name,
-        window=None,
-        **{role: paths.get(role) for role in (CHANGE_ROLE, *SEMANTIC_ROLES)},
-    )
-
-
-def _is_constant(path: str, known: dict[str, bool]) -> bool:
-    """Return whether all pixels of a label file have one value, as without change."""
-    real = os.path.realpath(path)
-    if real not in known:
-        pixels = read_stored_label(path).pixels
-        known[real] = bool((pixels == pixels[:1, :1]).all())
-    return known[real]
 
 
 @DATASETS.register_module()
@@ -151,8 +84,9 @@ class SCDDataset(BaseDataset):
         data_prefix: Folders under the keys ``img_path_from``, ``img_path_to``,
             ``seg_map_path_from``, ``seg_map_path_to`` and ``seg_map_path``
             (change masks). Keys left out have the defaults im1, im2, label1,
-            label2 and no mask. None means no such folder; a data set without labels
-            is for prediction and needs ``test_mode``.
+            label2 and no mask. None means no such folder. Change masks alone train and
+            score change; a data set without any labels is for prediction and needs
+            ``test_mode``.
         ann_file: List file, one name a line, with or without suffix. Empty
             takes all files of the folders, which then need the same names in each.
         img_suffix: Suffix, or several, of the images; or a dictionary of them for each key
@@ -160,7 +94,8 @@ class SCDDataset(BaseDataset):
             ``dict(img_path_from='_pre.png', img_path_to='_post.png')``.
         seg_map_suffix: Suffix, or several, of the labels and masks; or a dictionary.
         semantic_classes: K + 1 names, the first for "unchanged". The default
-            is the one of ``metainfo``, or else of the Python class.
+            is the one of ``metainfo``, or else of the Python class, or else, with change
+            masks alone, "unchanged" and "changed".
         semantic_palette: K + 1 RGB colours in the same order.
         label_semantics: 'semantic_change' (classes where something changed) or
             'land_cover' (classes everywhere, and a change mask), see
@@ -168,8 +103,12 @@ class SCDDataset(BaseDataset):
         label_storage: 'auto' (decided from all files), 'index', 'palette', 'rgb' or 'one_hot' (a
             band of 0 and 1 for each class); or a dictionary of them.
         change_storage: 'auto' (decided from all files), '0/1', '0/255', 'palette', 'semantic' (a
-            semantic label is the mask) or 'difference' (no mask: changed where the classes of
-            both dates differ; for land cover of every pixel).
+            semantic label is the mask), 'difference' (no mask: changed where the classes of
+            both dates differ; for land cover of every pixel) or 'soft' (grey levels 0..255 or
+            real numbers 0..1).
+        mask_threshold: Level (above 0, at most 1) from which a soft mask means changed.
+        mask_margin: Distance (at least 0, below 0.5) from the threshold up to which a level of
+            a soft mask is ignored; 0 ignores none.
         unchanged_value: Index for "unchanged" in semantic labels: 0, or 255.
         zero_is: Meaning of index 0 in semantic labels. 'class': classes are counted from 0, and
             ``semantic_classes`` and ``semantic_palette`` have K entries without "unchanged".
@@ -243,6 +182,8 @@ class SCDDataset(BaseDataset):
         no_data: Sequence[Any] | float | None = None,
         colour_tolerance: int = 0,
         unknown_colours: str = 'error',
+        mask_threshold: float = 0.5,
+        mask_margin: float = 0.0,
         key_pattern: str | Mapping[str, str] | None = None,
         ann_columns: Sequence[str | None] | None = None,
         dates: Sequence[Sequence[str]] | None = None,
@@ -257,29 +198,31 @@ class SCDDataset(BaseDataset):
     ) -> None:
         """See the class."""
         self.class_table = self._class_table(
-            metainfo, semantic_classes, semantic_palette, zero_is == 'class'
+            metainfo, semantic_classes, semantic_palette, data_prefix, zero_is == 'class'
         )
         self._suffixes = {
-            **_by_role(img_suffix, 'img_suffix', IMAGE_ROLES),
-            **_by_role(seg_map_suffix, 'seg_map_suffix', (*SEMANTIC_ROLES, CHANGE_ROLE)),
+            **by_role(img_suffix, 'img_suffix', IMAGE_ROLES),
+            **by_role(seg_map_suffix, 'seg_map_suffix', (*SEMANTIC_ROLES, CHANGE_ROLE)),
         }
-        self.key_pattern = _checked_pattern(key_pattern)
+        self.key_pattern = checked_pattern(key_pattern)
         self.ann_columns = checked_columns(ann_columns, ROLES, ann_file)
         self.dates = checked_dates(dates)
         if self.dates is not None and self.ann_columns is not None:
             raise ValueError('dates and ann_columns both say which files are a pair; give one')
         self._places: dict[str, str] = {}
-        self.fold = _checked_fold(fold)
-        self.window = _as_size(window, 'window')
-        self.stride = _as_size(stride, 'stride') or self.window
+        self.fold = checked_fold(fold)
+        self.window = as_size(window, 'window')
+        self.stride = as_size(stride, 'stride') or self.window
         if window_edge not in ('shift', 'drop'):
             raise ValueError(f'window_edge has to be shift or drop, got {window_edge!r}')
         self.window_edge = window_edge
         self.label_spec = replace(
-            self._label_spec(label_semantics, _storage_by_role(label_storage), change_storage),
+            self._label_spec(label_semantics, storage_by_role(label_storage), change_storage),
             unchanged_value=unchanged_value,
             colour_tolerance=colour_tolerance,
             unknown_colours=unknown_colours,
+            mask_threshold=mask_threshold,
+            mask_margin=mask_margin,
             **label_options(
                 self.class_table,
                 ROLE_OF_KEY,
@@ -301,7 +244,7 @@ class SCDDataset(BaseDataset):
             data_root=data_root,
             data_prefix=self._checked_prefix(data_prefix, test_mode),
             test_mode=test_mode,
-            indices=_checked_indices(indices),
+            indices=checked_indices(indices),
             **kwargs,
         )
 
@@ -310,6 +253,7 @@ class SCDDataset(BaseDataset):
         metainfo: Mapping[str, Any] | None,
         classes: Sequence[str] | None,
         palette: Sequence[Sequence[int]] | None,
+        prefix: Mapping[str, str | None] | None,
         counted_from_zero: bool,
     ) -> ClassTable:
         if metainfo is not None and not isinstance(metainfo, Mapping):
@@ -320,6 +264,8 @@ class SCDDataset(BaseDataset):
         if palette is not None:
             stated['semantic_palette'] = palette
         keys = ('semantic_classes', 'semantic_palette')
+        if not set(keys) & set(stated) and only_change(prefix):
+            return CHANGE_ONLY
         if (
             counted_from_zero
             and set(keys) <= set(stated)
@@ -343,7 +289,7 @@ class SCDDataset(BaseDataset):
     ) -> dict[str, str]:
         if prefix is not None and not isinstance(prefix, Mapping):
             raise ValueError(f'data_prefix has to be a dictionary of folders, got {prefix!r}')
-        known = {*IMAGE_ROLES, *SEMANTIC_ROLES, CHANGE_ROLE}
+        known = set(ROLES)
         if unknown := set(prefix or {}) - known:
             raise ValueError(
                 f'data_prefix has the unknown keys {sorted(unknown)}, expected {sorted(known)}'
@@ -363,10 +309,11 @@ class SCDDataset(BaseDataset):
                 f'data_prefix has {semantic[0]} only; give both dates or neither, or change masks '
                 f'({CHANGE_ROLE}) beside the land cover of one date'
             )
-        if not semantic and not test_mode:
+        if not semantic and not masked and not test_mode:
             raise ValueError(
-                'data_prefix has no semantic labels, which training needs; set test_mode=True for '
-                'a data set to predict on'
+                'data_prefix has no labels, which training needs: semantic labels of both dates '
+                '(seg_map_path_from, seg_map_path_to), change masks (seg_map_path) or both; set '
+                'test_mode=True for a data set to predict on'
             )
         spec = self.label_spec
         differs = spec.change_storage == 'difference'
@@ -389,11 +336,14 @@ class SCDDataset(BaseDataset):
                 "data_prefix['seg_map_path'], or leave the option out if 0 is unchanged"
             )
         # In the order of roles, so that the images before come first and name the pairs.
-        return {
-            role: folders[role]
-            for role in (*IMAGE_ROLES, *SEMANTIC_ROLES, CHANGE_ROLE)
-            if role in folders
-        }
+        return {role: folders[role] for role in ROLES if role in folders}
+
+    @property
+    def change_only(self) -> bool:
+        """True if the pairs have change masks and no land cover."""
+        folders = {role: self.data_prefix.get(role) for role in LABEL_ROLES.values()}
+        # A file of transitions holds land cover, whatever its role.
+        return only_change(folders) and self.label_spec.transitions is None
 
     def _shared_prefix(self, prefix: Mapping[str, str | None]) -> dict[str, str | None]:
         """Return the folder of each role, where one label file may serve several roles.
@@ -495,7 +445,7 @@ class SCDDataset(BaseDataset):
                 f'no pair of {len(pairs)} is left by fold={self.fold}; correct the fold, or the '
                 'options that leave pairs out'
             )
-        self._check_files(selected)
+        check_files(selected, self.data_prefix, self.may_share_files, type(self).__name__)
         self._decide_labels(pairs)
         if len(selected) < len(pairs):
             print_log(
@@ -508,7 +458,7 @@ class SCDDataset(BaseDataset):
         if isinstance(selected, MatchedPairs):
             entries = PairEntries(selected)
         else:
-            entries = [_entry(pair['name'], pair) for pair in selected]
+            entries = [pair_entry(pair['name'], pair) for pair in selected]
         if self.window is not None:
             entries = [one for entry in entries for one in self._windows(entry)]
         wanted = self._indices if isinstance(self._indices, Sequence) else ()
@@ -574,57 +524,6 @@ class SCDDataset(BaseDataset):
                 level=logging.INFO,
             )
 
-    def _check_files(self, pairs: MatchedPairs | ListedPairs) -> None:
-        """Refuse links to missing files, and pairs that read one file in two roles."""
-        if missing := pairs.missing_links():
-            raise FileNotFoundError(
-                f'{len(missing)} files of {type(self).__name__} are links to missing files, '
-                f'such as {missing[0]} -> {os.readlink(missing[0])}; fetch them, or correct '
-                'the links'
-            )
-        for first, second in combinations(self.data_prefix, 2):
-            if self.may_share_files(first, second):
-                continue
-            indices = pairs.one_file(first, second)
-            if IMAGE_ROLES[0] not in (first, second) and IMAGE_ROLES[1] not in (first, second):
-                # Data versioning stores equal files once, such as all labels without change.
-                known: dict[str, bool] = {}
-                indices = [
-                    index
-                    for index in indices
-                    if len(indices) == len(pairs) or not _is_constant(pairs[index][first], known)
-                ]
-            if indices:
-                raise ValueError(self._one_file_message(pairs, first, second, indices))
-
-    def _one_file_message(
-        self, pairs: MatchedPairs | ListedPairs, first: str, second: str, indices: Sequence[int]
-    ) -> str:
-        folders = [self.data_prefix[role] for role in (first, second)]
-        roles = f'data_prefix {first} and {second}'
-        if len({os.path.realpath(folder) for folder in folders}) == 1:
-            found = f'{roles} are the folder {folders[0]}'
-        else:
-            pair = pairs[indices[0]]
-            found = (
-                f'{roles} hold one file in {len(indices)} of {len(pairs)} pairs, such as '
-                f'{pair[first]} and {pair[second]}'
-            )
-        what = {
-            frozenset(IMAGE_ROLES): 'both dates would show the same images',
-            frozenset(SEMANTIC_ROLES): 'both dates would have the same labels',
-        }.get(frozenset((first, second)), 'one file would be read in two roles')
-        bands = (
-            ' If each is a band of one file, set label_bands.'
-            if {first, second} <= set(ROLE_OF_KEY)
-            else ''
-        )
-        return (
-            f'{what}: {found}. Give each its own folder.{bands} If one folder holds both, select '
-            f"the files by their suffix, as in img_suffix=dict({first}='_pre.png', "
-            f"{second}='_post.png'), or by a key_pattern for each"
-        )
-
     def _windows(self, entry: Mapping[str, Any]) -> list[dict[str, Any]]:
         """Return an entry for each window of a tile."""
         assert self.window is not None
@@ -687,94 +586,3 @@ class SCDDataset(BaseDataset):
         info['label_spec'] = self.label_spec
         info['seg_fields'] = []
         return info
-
-
-def _checked_fold(fold: Mapping[str, Any] | None) -> dict[str, Any] | None:
-    if fold is None:
-        return None
-    if not isinstance(fold, Mapping):
-        raise ValueError(f'fold has to be a dictionary, like dict(every=10, ...), got {fold!r}')
-    keep = fold.get('keep')
-    if 'every' not in fold or set(fold) - {'every', 'start', 'keep'} or keep not in KEEP:
-        raise ValueError(
-            f'fold has to be dict(every=10, start=0, keep=...) with keep one of {KEEP}, '
-            f'got {dict(fold)}'
-        )
-    starts = fold.get('start', 0)
-    numbers = [fold['every'], *(starts if isinstance(starts, list | tuple) else [starts])]
-    if not all(is_whole(one) for one in numbers):
-        raise ValueError(f'every and start of a fold have to be whole numbers, got {dict(fold)}')
-    return dict(fold)
-
-
-def _storage_by_role(storage: Any) -> Any:
-    """Return the storage of labels with the roles in place of the keys of ``data_prefix``."""
-    if not isinstance(storage, Mapping):
-        return storage
-    if unknown := set(storage) - set(ROLE_OF_KEY):
-        raise ValueError(
-            f'label_storage has the unknown keys {sorted(unknown)}, expected {tuple(ROLE_OF_KEY)}'
-        )
-    return {ROLE_OF_KEY[key]: one for key, one in storage.items()}
-
-
-def _by_role(suffix: Any, name: str, roles: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return the suffixes of each role; a role that a dictionary lacks has '.png'."""
-    if not isinstance(suffix, Mapping):
-        return dict.fromkeys(roles, _as_suffixes(suffix, name))
-    if unknown := set(suffix) - set(roles):
-        raise ValueError(f'{name} has the unknown keys {sorted(unknown)}, expected {roles}')
-    return {role: _as_suffixes(suffix.get(role, '.png'), f'{name}[{role!r}]') for role in roles}
-
-
-def _as_suffixes(suffix: Any, name: str) -> tuple[str, ...]:
-    """Return one suffix or several; refuse those without a dot or another mark."""
-    suffixes = (suffix,) if isinstance(suffix, str) else suffix
-    listed = isinstance(suffixes, Sequence) and len(suffixes) > 0
-    if not listed or not all(isinstance(one, str) and one for one in suffixes):
-        raise ValueError(
-            f"{name} has to be the ending of file names, like '.png', or a list of them, "
-            f'got {suffix!r}'
-        )
-    for one in suffixes:
-        if one.isalnum():
-            raise ValueError(
-                f"{name}={one!r} has no dot, so names of pairs would keep one; set {name}='.{one}'"
-            )
-    return tuple(suffixes)
-
-
-def _checked_pattern(pattern: Any) -> str | dict[str, str] | None:
-    roles = (*IMAGE_ROLES, *SEMANTIC_ROLES, CHANGE_ROLE)
-    if isinstance(pattern, Mapping) and (unknown := set(pattern) - set(roles)):
-        raise ValueError(f'key_pattern has the unknown keys {sorted(unknown)}, expected {roles}')
-    for one in pattern.values() if isinstance(pattern, Mapping) else [pattern]:
-        try:
-            if one is not None:
-                re.compile(one)
-        except (re.error, TypeError) as error:
-            raise ValueError(
-                f'key_pattern has to be a regular expression, got {one!r}: {error}'
-            ) from None
-    return dict(pattern) if isinstance(pattern, Mapping) else pattern
-
-
-def _checked_indices(indices: Any) -> Any:
-    """Return a number of pairs, or a list of their indices; None takes all."""
-    numbers = list(indices) if isinstance(indices, Sequence) else [indices]
-    fine = all(is_whole(one) for one in numbers)
-    if indices is not None and (not numbers or not fine or indices == 0):
-        raise ValueError(
-            'indices has to be a number of pairs other than 0 (below 0 takes the last ones), or a '
-            f'list of indices of pairs, got {indices!r}'
-        )
-    return indices
-
-
-def _as_size(value: Sequence[int] | int | None, name: str) -> tuple[int, int] | None:
-    if value is None:
-        return None
-    size = tuple(value) if isinstance(value, list | tuple) else (value, value)
-    if len(size) != 2 or not all(is_whole(one) and one > 0 for one in size):
-        raise ValueError(f'{name} has to be (height, width) of 1 pixel or more, got {value}')
-    return int(size[0]), int(size[1])

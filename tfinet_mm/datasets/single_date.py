@@ -9,7 +9,8 @@ import numpy as np
 
 from tfinet_mm.datasets.file_index import MatchedPairs, match_folders, read_list_file, select_listed
 from tfinet_mm.datasets.pair_lists import ListedPairs
-from tfinet_mm.datasets.scd_dataset import IMAGE_ROLES, SEMANTIC_ROLES, SCDDataset
+from tfinet_mm.datasets.roles import IMAGE_ROLES, SEMANTIC_ROLES
+from tfinet_mm.datasets.scd_dataset import SCDDataset
 from tfinet_mm.registry import DATASETS
 
 MMSEG_KEYS = ('img_path', 'seg_map_path')

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from tfinet_mm.datasets.scd_dataset import CHANGE_ROLE, SCDDataset
+from tfinet_mm.datasets.roles import CHANGE_ROLE
+from tfinet_mm.datasets.scd_dataset import SCDDataset
 from tfinet_mm.registry import DATASETS
 from tfinet_mm.structures import SECOND
 

@@ -20,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.data import BatchSampler, DataLoader
 
 from tfinet_mm.checkpoints.weights import unwrapped
+from tfinet_mm.engine.land_cover import with_land_cover
 from tfinet_mm.engine.randomness import SeededDataset, SeededIndex, preserved_randomness
 from tfinet_mm.errors import BatchSizeError
 
@@ -121,6 +122,8 @@ def layer_that_needs_two(loader: DataLoader[Any], model: nn.Module) -> str | Non
     try:
         with preserved_randomness(), _watched(network, found), torch.no_grad():
             data = collate([loader.dataset[_first(loader.dataset)]])
+            if 'data_samples' in data:
+                data['data_samples'] = with_land_cover(data['data_samples'])
             network._run_forward(network.data_preprocessor(data, True), mode='loss')
     except Exception as error:
         print_log(

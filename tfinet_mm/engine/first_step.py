@@ -17,6 +17,7 @@ from tfinet_mm.datasets.check import ERROR, DatasetReport, Problem
 from tfinet_mm.datasets.scd_dataset import SCDDataset
 from tfinet_mm.engine.band_order import check_band_order
 from tfinet_mm.engine.batch_guard import check_batches
+from tfinet_mm.engine.land_cover import set_trained_roles, with_land_cover
 from tfinet_mm.engine.runner import SCDRunner
 from tfinet_mm.utils.class_names import is_class
 from tfinet_mm.utils.command import is_expected, message_of
@@ -109,10 +110,13 @@ def _training_step(
     # In training, since some networks have outputs that they lack in testing; and as a Runner of
     # one process does it, whose network has no SyncBN.
     network = revert_sync_batchnorm(network).train()
+    set_trained_roles(network, loader.dataset)
 
     def step() -> None:
         with torch.no_grad():
-            network._run_forward(preprocessor(collate(batch), True), mode='loss')  # type: ignore[operator]
+            data = collate(batch)
+            data['data_samples'] = with_land_cover(data['data_samples'])
+            network._run_forward(preprocessor(data, True), mode='loss')  # type: ignore[operator]
 
     return _tried(step)
 

@@ -46,8 +46,10 @@ from tfinet_mm.checkpoints.weights import (
 from tfinet_mm.engine.band_order import check_band_order
 from tfinet_mm.engine.batch_guard import check_batches
 from tfinet_mm.engine.hooks.finite_loss import FiniteLossHook
+from tfinet_mm.engine.hooks.land_cover import LandCoverHook
 from tfinet_mm.engine.hooks.randomness import RandomnessHook, common_seed
 from tfinet_mm.engine.hooks.resume import ResumeHook, Resumption
+from tfinet_mm.engine.land_cover import set_trained_roles
 from tfinet_mm.engine.randomness import seeded_loader
 from tfinet_mm.engine.resume import newest_checkpoint
 from tfinet_mm.registry import RUNNERS
@@ -55,7 +57,7 @@ from tfinet_mm.utils.class_names import find_class
 from tfinet_mm.utils.config.building import building
 from tfinet_mm.utils.dist import on_first_rank, one_rank_reads
 
-GUARDS = (RandomnessHook, FiniteLossHook, ResumeHook)
+GUARDS = (RandomnessHook, FiniteLossHook, LandCoverHook, ResumeHook)
 """Hooks that every training has."""
 MMENGINE_HOOKS = (
     *('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'),
@@ -76,6 +78,8 @@ class SCDRunner(Runner):
 
     - leave out a last batch of one pair that the network can't train on,
     - stop when a loss or a weight isn't finite (:class:`FiniteLossHook`),
+    - train and score change alone where no land cover is annotated
+      (:class:`LandCoverHook`),
     - end the same after a kill and a resume: samples and network draw the same random
       numbers (:class:`RandomnessHook`), the best checkpoint is found
       (:class:`ResumeHook`), and the schedule is that of the config.
@@ -126,6 +130,7 @@ class SCDRunner(Runner):
                     )
             if isinstance(loader, DataLoader):
                 check_band_order(loader, self.model)
+                set_trained_roles(self.model, loader.dataset)
                 check_batches(loader, self.model)
         with building('train_cfg', loop):
             return super().build_train_loop(loop)

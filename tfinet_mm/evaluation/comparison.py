@@ -29,7 +29,9 @@ def read_scores(path: str | Path) -> dict[str, Any]:
     """
     try:
         report = json.loads(Path(path).read_text(encoding='utf-8'))
-        {name: float(report['scores'][name]) for name in COLUMNS}
+        if 'change/F1' not in report['scores']:
+            raise KeyError('change/F1')
+        report['scores'] = {name: float(value) for name, value in report['scores'].items()}
         int(report['num_samples'])
     except (ValueError, TypeError, KeyError) as error:
         raise ReportError(
@@ -45,7 +47,8 @@ def compare_scores(reports: Mapping[str, Mapping[str, Any]]) -> str:
         reports: Results of :func:`read_scores` by the names of their lines.
 
     Returns:
-        Lines of text, in percent. Two evaluations of the same number of pairs also get a line
+        Lines of text, in percent, "-" for scores that an evaluation lacks (of data without
+        annotated land cover). Two evaluations of the same number of pairs also get a line
         of differences, second minus first.
 
     Example:
@@ -61,12 +64,15 @@ def compare_scores(reports: Mapping[str, Mapping[str, Any]]) -> str:
         difference         +0.00  +10.50  +0.00  +0.00          +0.00         +0.00
     """
     rows = [
-        [name, str(report['num_samples']), *(f'{report["scores"][one]:.2f}' for one in COLUMNS)]
+        [name, str(report['num_samples']), *(_cell(report['scores'].get(one)) for one in COLUMNS)]
         for name, report in reports.items()
     ]
     if len(reports) == 2 and len({report['num_samples'] for report in reports.values()}) == 1:
         first, second = (report['scores'] for report in reports.values())
-        differences = [f'{second[one] - first[one]:+.2f}' for one in COLUMNS]
+        differences = [
+            f'{second[one] - first[one]:+.2f}' if one in first and one in second else '-'
+            for one in COLUMNS
+        ]
         rows.append(['difference', '', *differences])
     lines = [['', 'pairs', *COLUMNS.values()], *rows]
     widths = [max(len(line[i]) for line in lines) for i in range(len(lines[0]))]
@@ -74,3 +80,7 @@ def compare_scores(reports: Mapping[str, Mapping[str, Any]]) -> str:
         '  '.join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
         for line in lines
     )
+
+
+def _cell(score: float | None) -> str:
+    return '-' if score is None else f'{score:.2f}'

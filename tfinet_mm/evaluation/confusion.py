@@ -9,7 +9,7 @@ set are exact and don't depend on the order.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -20,6 +20,7 @@ from tfinet_mm.errors import LabelValueError
 from tfinet_mm.structures import IGNORE_INDEX, to_semantic_change
 
 LabelMap: TypeAlias = np.ndarray | Tensor
+DATES = ('from', 'to')
 
 
 def _alike(*maps: LabelMap) -> list[Tensor]:
@@ -189,12 +190,16 @@ class SCDConfusion:
         date_from: Counts (K+1, K+1) of the first date.
         date_to: Counts (K+1, K+1) of the second date.
         from_to: Counts (K*K+1, K*K+1) of transitions.
+        change_only: Number (1,) of pairs without annotated land cover. They count in ``change``
+            alone.
     """
 
     change: np.ndarray
     date_from: np.ndarray
     date_to: np.ndarray
     from_to: np.ndarray
+    # The last part, and 0 for pairs with land cover, which so have the same counts as ever.
+    change_only: np.ndarray = field(default_factory=lambda: np.zeros(1, np.int64))
 
     @classmethod
     def zeros(cls, num_classes: int) -> SCDConfusion:
@@ -206,11 +211,11 @@ class SCDConfusion:
     def from_maps(
         cls,
         change: LabelMap,
-        land_cover_from: LabelMap,
-        land_cover_to: LabelMap,
+        land_cover_from: LabelMap | None,
+        land_cover_to: LabelMap | None,
         predicted_change: LabelMap,
-        predicted_from: LabelMap,
-        predicted_to: LabelMap,
+        predicted_from: LabelMap | None,
+        predicted_to: LabelMap | None,
         num_classes: int,
     ) -> SCDConfusion:
         """Count one pair from the maps of a data sample.
@@ -219,10 +224,12 @@ class SCDConfusion:
             change: Annotated change (H, W), 1 changed, 0 unchanged, 255 ignored.
             land_cover_from: Annotated land cover of the first date (H, W),
                 0..K-1, 255 unknown. The land cover of unchanged pixels isn't scored.
-            land_cover_to: That of the second date.
+                None for a pair whose land cover isn't annotated.
+            land_cover_to: That of the second date; None as well, or neither.
             predicted_change: Predicted change (H, W), 1 or 0.
             predicted_from: Predicted semantic change of the first date (H, W),
-                0..K; counted as 0 where no change is predicted.
+                0..K; counted as 0 where no change is predicted. Not used without
+                annotated land cover.
             predicted_to: That of the second date.
             num_classes: Number K of land-cover classes.
 
@@ -230,8 +237,21 @@ class SCDConfusion:
             The counts of this pair.
 
         Raises:
-            LabelValueError: See :func:`confusion_matrix`.
+            LabelValueError: See :func:`confusion_matrix`; or a map of one date is missing.
         """
+        if land_cover_from is None and land_cover_to is None:
+            binary = confusion_matrix(change, predicted_change, 2)
+            return replace(cls.zeros(num_classes), change=binary, change_only=np.ones(1, np.int64))
+        if (
+            land_cover_from is None
+            or land_cover_to is None
+            or predicted_from is None
+            or predicted_to is None
+        ):
+            raise LabelValueError(
+                'the land cover of one date is missing in the annotation or the prediction; '
+                'expected both dates in both, or no annotated land cover'
+            )
         change, ann_from, ann_to, pred_change, pred_from, pred_to = _alike(
             change, land_cover_from, land_cover_to, predicted_change, predicted_from, predicted_to
         )
@@ -250,16 +270,33 @@ class SCDConfusion:
         )
 
     @property
+    def annotated_dates(self) -> tuple[str, ...]:
+        """Dates with annotated land cover: 'from', 'to' or both.
+
+        One date alone counts if changed pixels have a class on that date and on the other none.
+        """
+        found = [one[1:].any() for one in (self.date_from, self.date_to)]
+        if not any(found):
+            return DATES
+        return tuple(date for date, one in zip(DATES, found, strict=True) if one)
+
+    @property
     def scd(self) -> np.ndarray:
-        """Counts (K+1, K+1), the sum of both dates."""
-        return self.date_from + self.date_to
+        """Counts (K+1, K+1), the sum of the dates with annotated land cover."""
+        dates = dict(zip(DATES, (self.date_from, self.date_to), strict=True))
+        return np.sum([dates[date] for date in self.annotated_dates], axis=0)
+
+    @property
+    def has_land_cover(self) -> bool:
+        """True unless all pairs that were counted lack annotated land cover."""
+        return not self.change_only.any() or bool(self.date_from.any() or self.date_to.any())
 
     def __add__(self, other: SCDConfusion) -> SCDConfusion:
         """Return the sum of the counts."""
         return SCDConfusion(*(a + b for a, b in zip(self._parts(), other._parts(), strict=True)))
 
     def _parts(self) -> list[np.ndarray]:
-        return [getattr(self, field.name) for field in fields(self)]
+        return [getattr(self, one.name) for one in fields(self)]
 
     def flatten(self) -> np.ndarray:
         """Return all counts as one vector of int64, to sum over ranks in one call."""
@@ -272,5 +309,6 @@ class SCDConfusion:
         return SCDConfusion(*(p.reshape(q.shape) for p, q in zip(pieces, parts, strict=True)))
 
     def to_lists(self) -> dict[str, Any]:
-        """Return the matrices as nested lists, for JSON."""
-        return {field.name: getattr(self, field.name).tolist() for field in fields(self)}
+        """Return the matrices as nested lists, for JSON; of change alone without land cover."""
+        names = [one.name for one in fields(self)[: 4 if self.has_land_cover else 1]]
+        return {name: getattr(self, name).tolist() for name in names}

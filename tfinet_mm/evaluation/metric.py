@@ -18,6 +18,7 @@ from tfinet_mm.evaluation.confusion import SCDConfusion
 from tfinet_mm.evaluation.intervals import RESAMPLES
 from tfinet_mm.evaluation.pair_counts import PairCounts
 from tfinet_mm.evaluation.score_table import (
+    CHANGE_SCORES,
     format_table,
     overall_scores,
     per_class_scores,
@@ -115,9 +116,15 @@ class SCDMetric(BaseMetric):
 
     The returned metrics are ``OA``, ``IoU_unchanged``, ``IoU_changed``, ``mIoU``,
     ``Kappa``, ``SeK``, ``Score``, ``Precision_scd``, ``Recall_scd``, ``Fscd``,
-    ``SeK_from_to``, ``Fscd_from_to``, ``change/precision``, ``change/recall`` and
-    ``change/F1``, in percent; keep the best checkpoint with
-    ``CheckpointHook(save_best='Score', rule='greater')``.
+    ``SeK_from_to``, ``Fscd_from_to``, ``change/precision``, ``change/recall``,
+    ``change/F1``, ``change/IoU`` and ``change/OA``, in percent; keep the best
+    checkpoint with ``CheckpointHook(save_best='Score', rule='greater')``.
+
+    Pairs without annotated land cover (neither ``gt_sem_seg_from`` nor
+    ``gt_sem_seg_to``) count in the last five only, the scores of change. If no pair
+    has it, the others are left out. If land cover is annotated on one date only, the
+    scores of classes are over that date, and ``SeK_from_to`` and ``Fscd_from_to`` are
+    left out. The table and the JSON say so.
 
     Args:
         out_file: JSON file for all scores, the per-class ones and the matrices;
@@ -136,7 +143,8 @@ class SCDMetric(BaseMetric):
 
     Raises:
         ValueError: ``resamples`` is below 0.
-        MissingLabelsError: A sample to score has no annotation.
+        MissingLabelsError: A sample to score has no annotated change, or the land cover of
+            one date only.
         LabelValueError: A map holds a value out of range, or the size of a
             prediction isn't that of the annotation; the message names the sample.
         SampleCountError: Samples are missing or counted twice, see
@@ -146,9 +154,9 @@ class SCDMetric(BaseMetric):
     result_names = (
         *('OA', 'IoU_unchanged', 'IoU_changed', 'mIoU', 'Kappa', 'SeK', 'Score'),
         *('Precision_scd', 'Recall_scd', 'Fscd', 'SeK_from_to', 'Fscd_from_to'),
-        *('change/precision', 'change/recall', 'change/F1'),
+        *CHANGE_SCORES,
     )
-    """Names of the metrics that are returned for any classes."""
+    """Names of the metrics that are returned for any classes, with annotated land cover."""
 
     def __init__(
         self,
@@ -194,19 +202,17 @@ class SCDMetric(BaseMetric):
         Args:
             data_batch: Not used.
             data_samples: Data samples as dictionaries, with the annotation
-                (``gt_sem_seg``, ``gt_sem_seg_from``, ``gt_sem_seg_to``) and the
-                prediction (``pred_sem_seg``, ``pred_sem_seg_from``,
-                ``pred_sem_seg_to``), each with ``data`` (1, H, W) or (H, W).
+                (``gt_sem_seg``, and of both dates or of none ``gt_sem_seg_from``,
+                ``gt_sem_seg_to``) and the prediction (``pred_sem_seg``, and for pairs with
+                land cover ``pred_sem_seg_from``, ``pred_sem_seg_to``), each with
+                ``data`` (1, H, W) or (H, W).
         """
         num_classes = self._class_table().num_classes
         for sample in data_samples:
             name = str(sample.get('sample_id') or sample.get('img_path'))
-            change, cover_from, cover_to = (
-                _label_map(sample, field, name) for field in (GT_CHANGE, GT_FROM, GT_TO)
-            )
-            pred_change, pred_from, pred_to = (
-                _label_map(sample, field, name) for field in (PRED_CHANGE, PRED_FROM, PRED_TO)
-            )
+            change = _label_map(sample, GT_CHANGE, name)
+            pred_change = _label_map(sample, PRED_CHANGE, name)
+            cover_from, cover_to, pred_from, pred_to = self._covers(sample, name)
             try:
                 counts = SCDConfusion.from_maps(
                     change, cover_from, cover_to, pred_change, pred_from, pred_to, num_classes
@@ -223,6 +229,14 @@ class SCDMetric(BaseMetric):
             self._report = RankReport(
                 self._report.count + 1, self._report.first if self._report.count else name, name
             )
+
+    @staticmethod
+    def _covers(sample: dict[str, Any], name: str) -> list[Tensor | None]:
+        """Return the annotated and the predicted land cover; None each if it isn't annotated."""
+        fields = (GT_FROM, GT_TO, PRED_FROM, PRED_TO)
+        if all(sample.get(field) is None for field in fields[:2]):
+            return [None] * len(fields)
+        return [_label_map(sample, field, name) for field in fields]
 
     def _write(self, files: PredictionFiles, sample: dict[str, Any]) -> None:
         """Write the maps of a sample, but never over images, labels or maps of other samples."""

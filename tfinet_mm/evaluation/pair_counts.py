@@ -80,6 +80,19 @@ class PairCounts:
         self._indices += other._indices
         self._values += other._values
 
+    def with_land_cover(self) -> PairCounts:
+        """Return the pairs whose land cover is annotated, in their order."""
+        # The number of pairs of change alone is the last of the counts, and seldom above 0.
+        mark = SCDConfusion.zeros(self.num_classes).flatten().size - 1
+        ends = np.cumsum(self._lengths, dtype=np.int64)
+        found = PairCounts(self.num_classes)
+        for end, length in zip(ends, self._lengths, strict=True):
+            if not length or self._indices[end - 1] != mark:
+                found._lengths.append(length)
+                found._indices += self._indices[end - length : end]
+                found._values += self._values[end - length : end]
+        return found
+
     def pack(self, number: int | None = None) -> PackedCounts:
         """Return the first ``number`` pairs, by default all of them."""
         lengths = np.array(self._lengths[:number], np.int64)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tfinet_mm.errors import ClassMismatchError
-from tfinet_mm.evaluation.confusion import SCDConfusion
+from tfinet_mm.evaluation.confusion import DATES, SCDConfusion
 from tfinet_mm.evaluation.functional import (
     binary_scores,
     class_scores,
@@ -21,13 +22,15 @@ from tfinet_mm.evaluation.pair_counts import PairCounts
 from tfinet_mm.evaluation.undefined import undefined_scores
 from tfinet_mm.structures import ClassTable
 
-DATES = ('from', 'to')
 CLASS_SCORES = ('IoU', 'F1')
 OVERALL_LINES = (
     ('Score', 'SeK', 'mIoU', 'Fscd', 'OA', 'Kappa'),
     ('IoU_changed', 'IoU_unchanged', 'Precision_scd', 'Recall_scd'),
-    ('SeK_from_to', 'Fscd_from_to', 'change/precision', 'change/recall', 'change/F1'),
+    ('SeK_from_to', 'Fscd_from_to'),
+    ('change/precision', 'change/recall', 'change/F1', 'change/IoU', 'change/OA'),
 )
+CHANGE_SCORES = OVERALL_LINES[-1]
+"""Scores of the change alone, which need no land cover."""
 
 
 def overall_scores(counts: SCDConfusion) -> dict[str, float]:
@@ -38,15 +41,48 @@ def overall_scores(counts: SCDConfusion) -> dict[str, float]:
 
     Returns:
         The ten scores of :func:`~tfinet_mm.evaluation.scd_scores`, then
-        ``SeK_from_to`` and ``Fscd_from_to``, then ``change/precision``,
-        ``change/recall`` and ``change/F1``.
+        ``SeK_from_to`` and ``Fscd_from_to``, both over the pairs with annotated land
+        cover and left out without any; the last two need it on both dates. Then
+        ``change/precision``, ``change/recall``, ``change/F1``, ``change/IoU`` and
+        ``change/OA`` over all pairs.
     """
-    change = binary_scores(counts.change)
-    return {
-        **scd_scores(counts.scd),
-        **from_to_scores(counts.from_to),
-        **{f'change/{name}': change[name] for name in ('precision', 'recall', 'F1')},
-    }
+    change = {f'change/{name}': value for name, value in binary_scores(counts.change).items()}
+    if not counts.has_land_cover:
+        return change
+    both = from_to_scores(counts.from_to) if counts.annotated_dates == DATES else {}
+    return {**scd_scores(counts.scd), **both, **change}
+
+
+def land_cover_note(counts: SCDConfusion, num_samples: int) -> str | None:
+    """Return on which pairs and dates the scores are, where some have no annotated land cover.
+
+    Args:
+        counts: Counts over the whole data set.
+        num_samples: Number of pairs that were scored.
+
+    Example:
+        >>> counts = SCDConfusion.from_maps(*[np.ones(4, int), None, None] * 2, num_classes=6)
+        >>> land_cover_note(counts, 1)
+        'Only change is scored: no pair has annotated land cover, which all other scores need'
+    """
+    change_only = int(counts.change_only[0])
+    if not counts.has_land_cover:
+        return (
+            'Only change is scored: no pair has annotated land cover, which all other scores need'
+        )
+    notes = []
+    if change_only:
+        notes.append(
+            f'{num_samples - change_only} of {num_samples} pairs have annotated land cover: scores '
+            'of change/ are over all pairs, all others over those'
+        )
+    if len(counts.annotated_dates) == 1:
+        date = {'from': 'before', 'to': 'after'}[counts.annotated_dates[0]]
+        notes.append(
+            f'Land cover is annotated {date} the change only: scores of classes are over that '
+            'date, and from-to scores are left out'
+        )
+    return '. '.join(notes) or None
 
 
 def per_class_scores(counts: SCDConfusion, table: ClassTable) -> dict[str, dict[str, Any]]:
@@ -58,11 +94,15 @@ def per_class_scores(counts: SCDConfusion, table: ClassTable) -> dict[str, dict[
 
     Returns:
         ``{'from': {class: {'IoU': percent, 'F1': percent}}, 'to': ...}`` with
-        "unchanged" as the first class.
+        "unchanged" as the first class; without the dates whose land cover isn't annotated.
     """
     _check_classes(counts, table)
+    if not counts.has_land_cover:
+        return {}
     result = {}
     for date, matrix in zip(DATES, (counts.date_from, counts.date_to), strict=True):
+        if date not in counts.annotated_dates:
+            continue
         scores = class_scores(matrix)
         result[date] = {
             name: {score: float(values[i]) for score, values in scores.items()}
@@ -84,14 +124,21 @@ def score_intervals(
 
     Returns:
         Intervals that :func:`format_table` and :func:`scores_report` take; None for fewer than
-        two pairs, or without draws.
+        two pairs, or without draws. Those of land cover come from draws of the pairs that
+        have it annotated, and are missing for fewer than two of these.
     """
 
+    def change_only(counts: SCDConfusion) -> dict[str, float]:
+        scores = binary_scores(counts.change)
+        return {
+            **{_key('scores', f'change/{name}'): value for name, value in scores.items()},
+            **{_key('change', name): value for name, value in scores.items()},
+        }
+
     def flat(counts: SCDConfusion) -> dict[str, float]:
-        change = {_key('change', name): v for name, v in binary_scores(counts.change).items()}
         return {
             **{_key('scores', name): value for name, value in overall_scores(counts).items()},
-            **change,
+            **change_only(counts),
             **{
                 _key(date, name, score): value
                 for date, classes in per_class_scores(counts, table).items()
@@ -100,7 +147,13 @@ def score_intervals(
             },
         }
 
-    return bootstrap_intervals(pairs, flat, resamples, seed)
+    covered = pairs.with_land_cover()
+    every = covered if len(covered) == len(pairs) else pairs
+    found = bootstrap_intervals(every, flat if every is covered else change_only, resamples, seed)
+    if found is None or every is covered:
+        return found
+    cover = bootstrap_intervals(covered, flat, resamples, seed)
+    return replace(found, bounds={**({} if cover is None else cover.bounds), **found.bounds})
 
 
 def _key(*parts: str) -> str:
@@ -116,6 +169,7 @@ def _intervals_report(intervals: ScoreIntervals, table: ClassTable) -> dict[str,
             for name in table.names
         }
         for date in DATES
+        if (date, table.names[0], CLASS_SCORES[0]) in bounds
     }
     return dict(
         **intervals.about(),
@@ -140,26 +194,32 @@ def scores_report(
         intervals: Intervals from :func:`score_intervals`, or None.
 
     Returns:
-        ``num_samples``; ``classes``, K + 1 names; ``scores``, see
+        ``num_samples``; ``land_cover_samples``, the number of pairs with annotated land
+        cover, and ``note``, None or on which pairs the scores are, see
+        :func:`land_cover_note`; ``classes``, K + 1 names; ``scores``, see
         :func:`overall_scores`; ``change``, see
         :func:`~tfinet_mm.evaluation.binary_scores`; ``per_class``, see
         :func:`per_class_scores`; ``intervals``, None or their method and [lower, upper] in
         the structure of ``scores``, ``change`` and ``per_class``;
         ``undefined``, see :func:`~tfinet_mm.evaluation.undefined_scores`;
         ``confusion`` with the matrices ``scd``, ``change``, ``date_from``,
-        ``date_to`` and ``from_to`` as nested lists, rows annotation, and
-        ``from_to_classes``, the names of the last one's rows.
+        ``date_to`` and ``from_to`` as nested lists, rows annotation (``change`` alone
+        without annotated land cover), and ``from_to_classes``, the names of the last
+        one's rows.
     """
+    scd = {'scd': counts.scd.tolist()} if counts.has_land_cover else {}
     pairs = [f'{a} -> {b}' for a in table.land_cover for b in table.land_cover]
     return dict(
         num_samples=num_samples,
+        land_cover_samples=num_samples - int(counts.change_only[0]),
+        note=land_cover_note(counts, num_samples),
         classes=list(table.names),
         scores=overall_scores(counts),
         change=binary_scores(counts.change),
         per_class=per_class_scores(counts, table),
         intervals=None if intervals is None else _intervals_report(intervals, table),
         undefined=undefined_scores(counts),
-        confusion={'scd': counts.scd.tolist(), **counts.to_lists()},
+        confusion={**scd, **counts.to_lists()},
         from_to_classes=[table.names[0], *pairs],
     )
 
@@ -181,7 +241,8 @@ def format_table(
     Returns:
         Several lines of plain text: the overall scores with their intervals below, then IoU and F1
         of each class and date with their intervals in brackets, then the share of each transition,
-        and last the scores that are undefined. "-" means a class or a transition that is neither
+        and last the scores that are undefined. Without annotated land cover it has the scores of
+        change alone. "-" means a class or a transition that is neither
         annotated nor predicted.
 
     Example:
@@ -198,12 +259,14 @@ def format_table(
             f', with {100 * intervals.level:g} % confidence intervals '
             f'({intervals.resamples} draws of pairs)'
         )
-    blocks = [
-        title,
-        *(_columns(scores, names, intervals) for names in OVERALL_LINES),
-        _class_block(counts, table, intervals),
-        _transition_block(counts, table),
-    ]
+    if (note := land_cover_note(counts, num_samples)) is not None:
+        title += f'\n{note}'
+    lines_of_scores = [names for names in OVERALL_LINES if names[0] in scores]
+    blocks = [title, *(_columns(scores, names, intervals) for names in lines_of_scores)]
+    if counts.has_land_cover:
+        blocks.append(_class_block(counts, table, intervals))
+        if counts.annotated_dates == DATES:
+            blocks.append(_transition_block(counts, table))
     by_reason: dict[str, list[str]] = {}
     for name, reason in undefined_scores(counts).items():
         by_reason.setdefault(reason, []).append(name)
@@ -228,9 +291,10 @@ def _class_block(counts: SCDConfusion, table: ClassTable, intervals: ScoreInterv
 
     def cell(date: str, name: str, score: str) -> str:
         text = f'{scores[date][name][score]:.2f}'
-        if intervals is None:
+        bounds = None if intervals is None else intervals.bounds.get(_key(date, name, score))
+        if bounds is None:
             return text
-        low, high = intervals.bounds[_key(date, name, score)]
+        low, high = bounds
         return f'{text} [{low:.2f}, {high:.2f}]'
 
     present = [m.sum(axis=0) + m.sum(axis=1) > 0 for m in (counts.date_from, counts.date_to)]
@@ -238,7 +302,7 @@ def _class_block(counts: SCDConfusion, table: ClassTable, intervals: ScoreInterv
         [
             name,
             *(
-                cell(date, name, score) if seen[i] else '-'
+                cell(date, name, score) if date in scores and seen[i] else '-'
                 for score in CLASS_SCORES
                 for date, seen in zip(DATES, present, strict=True)
             ),
@@ -268,10 +332,11 @@ def _columns(
     scores: dict[str, float], names: Sequence[str], intervals: ScoreIntervals | None
 ) -> str:
     rows = [[f'{scores[name]:.2f}' for name in names]]
-    if intervals is None:
+    bounds = {} if intervals is None else intervals.bounds
+    if any(_key('scores', name) not in bounds for name in names):
         return _grid(list(names), rows, left=0)
     for side in (0, 1):
-        rows.append([f'{intervals.bounds[_key("scores", name)][side]:.2f}' for name in names])
+        rows.append([f'{bounds[_key("scores", name)][side]:.2f}' for name in names])
     labelled = [[label, *row] for label, row in zip(('', 'lower', 'upper'), rows, strict=True)]
     return _grid(['', *names], labelled)
 

@@ -33,6 +33,13 @@ def undefined_scores(counts: SCDConfusion) -> dict[str, str]:
         'no pixel is annotated or predicted as changed'
     """
     found: dict[str, str] = {}
+    if not counts.change.any():
+        found['change/OA'] = NO_PIXELS
+    found |= _change_reasons(
+        counts.change, 'change/IoU', 'change/precision', 'change/recall', 'change/F1'
+    )
+    if not counts.has_land_cover:
+        return found
     scd = counts.scd
     if not scd.any():
         found |= dict.fromkeys(('OA', 'mIoU', 'Score'), NO_PIXELS)
@@ -41,12 +48,12 @@ def undefined_scores(counts: SCDConfusion) -> dict[str, str]:
     found |= _change_reasons(scd, 'IoU_changed', 'Precision_scd', 'Recall_scd', 'Fscd')
     if reason := _kappa_reason(scd):
         found |= dict.fromkeys(('Kappa', 'SeK'), reason)
+    if len(counts.annotated_dates) == 1:
+        return found
     if reason := _kappa_reason(counts.from_to):
         found['SeK_from_to'] = reason
     binary = _change_reasons(counts.from_to, '', '', '', 'Fscd_from_to')
     found |= {name: reason for name, reason in binary.items() if name}
-    change = _change_reasons(counts.change, '', 'change/precision', 'change/recall', 'change/F1')
-    found |= {name: reason for name, reason in change.items() if name}
     return found
 
 

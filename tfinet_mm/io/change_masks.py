@@ -20,8 +20,12 @@ from tfinet_mm.io.label_files import (
 from tfinet_mm.io.label_storage import LabelStorage, as_storage
 from tfinet_mm.io.label_values import table_positions
 from tfinet_mm.io.labels import LabelMap
+from tfinet_mm.io.soft_masks import read_soft_mask
 from tfinet_mm.structures import IGNORE_INDEX
 
+SOFT = (
+    'change_storage="soft" takes grey levels and probabilities, changed from mask_threshold=0.5 on'
+)
 ALLOWED = {'0/1': (0, 1, 255), '0/255': (0, 255), 'palette': (0, 255)}
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
 WAYS = (
@@ -43,7 +47,8 @@ def read_change_mask(
         storage: '0/1': 255 is ignored. '0/255': 255 is changed, and 1 is an error. 'palette':
             the colours of the palette count, black unchanged and white changed. 'auto' decides
             from the whole file: a palette of black and white counts by its colours; if 1
-            occurs, 1 is changed and 255 ignored; else 255 is changed.
+            occurs, 1 is changed and 255 ignored; else 255 is changed. 'soft': see
+            :func:`~tfinet_mm.io.soft_masks.read_soft_mask`.
         window: (left, top, width, height) in pixels, by default the whole file.
         stored: Pixels of the window, if they have been read.
 
@@ -56,8 +61,10 @@ def read_change_mask(
         LabelValueError: It holds other values; the message names them and
             their share of the pixels.
     """
-    options = as_storage(storage, ('auto', 'change_map', *ALLOWED), 'change mask storage')
+    options = as_storage(storage, ('auto', 'change_map', 'soft', *ALLOWED), 'change mask storage')
     name = options.name
+    if name == 'soft':
+        return read_soft_mask(path, options, window)
     known = stored is not None
     if stored is None and options.rules.band:
         known = True
@@ -83,7 +90,8 @@ def read_change_mask(
         raise LabelValueError(
             f'{path} holds {share(np.isin(values, outside))} of its pixels as '
             f'{enumerated(outside)}, expected a change mask of the values {ALLOWED[name]}; '
-            'change_storage="semantic" reads every class of a semantic label as changed'
+            'change_storage="semantic" reads every class of a semantic label as changed, and '
+            f'{SOFT}'
         )
     found = '/'.join(str(value) for value in sorted({0, *(int(v) for v in present if v < 256)}))
     lookup = np.zeros(256, np.uint8)

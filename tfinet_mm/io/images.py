@@ -8,7 +8,6 @@ three bands.
 
 from __future__ import annotations
 
-import importlib
 import os
 import stat
 import struct
@@ -22,8 +21,10 @@ import cv2
 import numpy as np
 from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
-from tfinet_mm.errors import ImageFormatError, MissingExtraError, TFINetError
+from tfinet_mm.errors import ImageFormatError, MissingExtraError, RemoteFileError, TFINetError
+from tfinet_mm.io.damage import cause_of, find_damage, read_errors, strict_decoding, unopened
 from tfinet_mm.utils.config.values import is_whole
+from tfinet_mm.utils.places import gdal_path, is_remote, is_virtual
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -128,6 +129,21 @@ def open_regular(path: PathLike) -> Iterator[tuple[BinaryIO, bytes]]:
         head = file.read(12)
         file.seek(0)
         yield file, head
+
+
+@contextmanager
+def _open_common(path: PathLike) -> Iterator[tuple[BinaryIO, bytes] | None]:
+    """Open a file that is read without GDAL, as :func:`open_regular` does, once.
+
+    Yields:
+        The file and its first bytes; None where GDAL reads it, as it does everything in a zip
+        file or at an address.
+    """
+    if is_virtual(path):
+        yield None
+        return
+    with open_regular(path) as (file, head):
+        yield (file, head) if is_common_format(head) else None
 
 
 def check_regular(path: PathLike) -> None:
@@ -282,9 +298,9 @@ def image_size(path: PathLike) -> tuple[int, int]:
         FileNotFoundError: There is no such file.
         ImageFormatError: The file isn't an image.
     """
-    with open_regular(path) as (file, head):
-        if is_common_format(head):
-            with decode_picture(path, file, head) as picture:
+    with _open_common(path) as opened:
+        if opened is not None:
+            with decode_picture(path, *opened) as picture:
                 width, height = picture.size
             return width, height
     with open_rasterio(path) as raster:
@@ -297,22 +313,29 @@ def open_rasterio(
 ) -> Iterator[Any]:
     """Open a raster file with rasterio; arguments and errors are those of :func:`open_picture`."""
     rasterio = _checked_rasterio(path)
-    base = importlib.import_module('rasterio._err').CPLE_BaseError
+    place = ''
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
-            with rasterio.open(path) as raster:
+            with strict_decoding(), rasterio.open(gdal_path(path)) as raster:
+                place = raster.name
                 yield raster
     except TFINetError:
         raise
-    except (rasterio.errors.RasterioError, base, MemoryError) as problem:
+    except read_errors(MemoryError) as problem:
+        if is_virtual(path) and not place:
+            kind = RemoteFileError if is_remote(path) else error
+            raise kind(f'{path} {unopened(path, problem)}') from problem
+        found = find_damage(place) if place else None
+        where = f': {found}' if found else ''
         raise error(
-            f'{path} can not be read as {what} ({problem}); copy or export it again'
+            f'{path} can not be read as {what}{where} ({cause_of(problem)}); copy or export it '
+            'again'
         ) from problem
 
 
 def _checked_rasterio(path: PathLike) -> ModuleType:
-    if str(path).lower().endswith(COMMON_SUFFIXES):
+    if not is_virtual(path) and str(path).lower().endswith(COMMON_SUFFIXES):
         raise ImageFormatError(
             f'{path} is named like a PNG, JPEG, BMP or WebP file, but starts with '
             f'{read_head(path)!r}; rename it by its type, or download it again'
@@ -346,8 +369,8 @@ def read_image(
         MissingExtraError: The file needs rasterio, which is not installed.
     """
     # Read the bytes here, since OpenCV can't open non-ASCII names on every system.
-    with open_regular(path) as (file, head):
-        data = file.read() if is_common_format(head) else None
+    with _open_common(path) as opened:
+        data = None if opened is None else opened[0].read()
     if data is not None:
         image = _decode(data, path)
         numbers = select_bands(path, image.shape[2], bands)
@@ -477,8 +500,9 @@ def declared_nodata(path: PathLike, bands: Sequence[int] | None = None) -> list[
     Returns:
         A value, or None, for each band; an empty list for PNG, JPEG, BMP and WebP files.
     """
-    if is_common_format(read_head(path)):
-        return []
+    with _open_common(path) as opened:
+        if opened is not None:
+            return []
     with open_rasterio(path) as raster:
         values = list(raster.nodatavals)
     return values if bands is None else [values[number - 1] for number in bands]

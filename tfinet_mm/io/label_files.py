@@ -51,7 +51,9 @@ class StoredLabel(NamedTuple):
     inverted: bool = False
 
 
-def read_stored_label(path: PathLike, window: Sequence[int] | None = None) -> StoredLabel:
+def read_stored_label(
+    path: PathLike, window: Sequence[int] | None = None, real_numbers: bool = False
+) -> StoredLabel:
     """Read a label file as it is stored, without turning indices into colours.
 
     PNG, BMP and WebP files are read by Pillow, TIFF files by rasterio (the window only).
@@ -59,6 +61,7 @@ def read_stored_label(path: PathLike, window: Sequence[int] | None = None) -> St
     Args:
         path: The file.
         window: (left, top, width, height) in pixels, by default the whole file.
+        real_numbers: Read rasters of real numbers too, which soft masks may hold.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -75,7 +78,7 @@ def read_stored_label(path: PathLike, window: Sequence[int] | None = None) -> St
             if head.startswith(b'RIFF') and is_lossy_webp(path):
                 raise lossy_error(path, 'a WebP file compressed with loss')
             return _read_picture_label(path, file, head, window)
-    return _read_raster_label(path, window)
+    return _read_raster_label(path, window, real_numbers)
 
 
 def _read_picture_label(
@@ -148,7 +151,9 @@ def _without_alpha(pixels: np.ndarray, path: PathLike) -> np.ndarray:
     return pixels[..., :3]
 
 
-def _read_raster_label(path: PathLike, window: Sequence[int] | None) -> StoredLabel:
+def _read_raster_label(
+    path: PathLike, window: Sequence[int] | None, real_numbers: bool
+) -> StoredLabel:
     def usual(found: int) -> Sequence[int]:
         if found not in (1, 3, 4):
             raise LabelFormatError(
@@ -158,7 +163,7 @@ def _read_raster_label(path: PathLike, window: Sequence[int] | None) -> StoredLa
             )
         return range(1, found + 1)
 
-    stored = read_raster_bands(path, window, usual)
+    stored = read_raster_bands(path, window, usual, real_numbers)
     if len(stored) == 1:
         return stored[0]
     pixels = np.stack([one.pixels for one in stored], axis=2)
@@ -169,7 +174,10 @@ def _read_raster_label(path: PathLike, window: Sequence[int] | None) -> StoredLa
 
 
 def read_raster_bands(
-    path: PathLike, window: Sequence[int] | None, choose: Callable[[int], Sequence[int]]
+    path: PathLike,
+    window: Sequence[int] | None,
+    choose: Callable[[int], Sequence[int]],
+    real_numbers: bool = False,
 ) -> list[StoredLabel]:
     """Read bands of a label through rasterio, each as it is stored.
 
@@ -177,6 +185,7 @@ def read_raster_bands(
         path: TIFF file or another raster.
         window: (left, top, width, height) in pixels, by default the whole file.
         choose: Returns the bands to read, counted from 1, of their number in the file.
+        real_numbers: Allow a file of one band of real numbers.
 
     Raises:
         LabelFormatError: The file is damaged, compressed with loss, or holds no whole numbers.
@@ -189,7 +198,7 @@ def read_raster_bands(
     with open_rasterio(path, 'a label', LabelFormatError) as raster:
         _check_lossless(path, raster)
         bands = list(choose(raster.count))
-        _check_plain_numbers(path, raster)
+        _check_plain_numbers(path, raster, real_numbers)
         box, size = None, (raster.height, raster.width)
         if window is not None:
             checked = check_window(path, window, raster.width, raster.height)
@@ -252,12 +261,16 @@ def _check_lossless(path: PathLike, raster: Any) -> None:
                     _check_lossless(source, inner)
 
 
-def _check_plain_numbers(path: PathLike, raster: Any) -> None:
+def _check_plain_numbers(path: PathLike, raster: Any, real_numbers: bool) -> None:
     dtype = np.dtype(raster.dtypes[0])
-    if dtype.kind not in 'ui':
+    kinds = 'uif' if real_numbers and raster.count == 1 else 'ui'
+    if dtype.kind not in kinds:
+        soft = dtype.kind == 'f' and raster.count == 1
         raise LabelFormatError(
             f'{path} has {raster.count} bands of type {raster.dtypes[0]}, expected a label as one '
             'band of whole numbers or as three bands of colours; convert it to one of these'
+            + ', or set change_storage="soft" if it is a change mask of probabilities'
+            * soft
         )
     if any(scale != 1 for scale in raster.scales) or any(raster.offsets):
         raise LabelFormatError(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tfinet_mm.structures import IGNORE_INDEX
+from tfinet_mm.utils.config.values import is_number
 
 STATED_STORAGES = ('auto', 'index', 'palette', 'rgb')
 """Storages of semantic labels that an option can state."""
@@ -12,7 +13,7 @@ STATED_STORAGES = ('auto', 'index', 'palette', 'rgb')
 DATASET_STORAGES = (*STATED_STORAGES, 'one_hot')
 """Storages of semantic labels that the option of a data set can state."""
 SEMANTIC_STORAGES = (*DATASET_STORAGES, 'colours')
-CHANGE_STORAGES = ('auto', '0/1', '0/255', 'palette', 'semantic', 'difference')
+CHANGE_STORAGES = ('auto', '0/1', '0/255', 'palette', 'semantic', 'difference', 'soft')
 UNKNOWN_COLOURS = ('error', 'ignore')
 ZERO_MEANINGS = ('unchanged', 'unknown', 'class')
 IGNORED = -1
@@ -62,12 +63,15 @@ class LabelStorage:
             these two), 'one_hot' (a band for each class); of change masks '0/1' (255 ignored),
             '0/255' (255 changed), 'palette' (black unchanged, white changed), 'semantic' (a
             semantic label, changed where it has a class), 'difference' (no mask: changed where
-            land cover differs), 'change_map' (the values of ``rules.change``). 'auto' decides
-            for each file alone.
+            land cover differs), 'change_map' (the values of ``rules.change``), 'soft' (grey
+            levels or probabilities). 'auto' decides for each file alone.
         unchanged_value: Index that means "unchanged": 0, or 255 if no pixel is ignored.
         tolerance: Largest difference (0..127, in the band that differs most) at which a colour
             still counts as a class colour.
         unknown_colours: 'error', or 'ignore' to ignore pixels of no class colour (255).
+        threshold: Level (above 0, at most 1) from which a soft mask means changed.
+        margin: Distance (at least 0, below 0.5) from the threshold up to which a level of a
+            soft mask is ignored; 0 ignores none.
         reason: Reason of the decision, for the log; empty if the storage was stated.
         words: Meaning of the values that the user states, in words, for the log.
         rules: The same for the reader.
@@ -81,6 +85,8 @@ class LabelStorage:
     tolerance: int = 0
     unknown_colours: str = 'error'
     reason: str = ''
+    threshold: float = 0.5
+    margin: float = 0.0
     words: str = ''
     rules: ValueRules = ValueRules()
 
@@ -100,11 +106,29 @@ class LabelStorage:
             raise ValueError(
                 f'unknown_colours has to be one of {UNKNOWN_COLOURS}, got {self.unknown_colours!r}'
             )
+        if not is_number(self.threshold) or not 0 < self.threshold <= 1:
+            raise ValueError(
+                f'mask_threshold has to be a number above 0, at most 1, got {self.threshold!r}'
+            )
+        if not is_number(self.margin) or not 0 <= self.margin < 0.5:
+            raise ValueError(
+                f'mask_margin has to be a number from 0, below 0.5, got {self.margin!r}'
+            )
+        changed = (self.threshold, self.margin) != (0.5, 0.0)
+        if changed and self.name != 'soft':
+            raise ValueError(
+                'mask_threshold and mask_margin are for masks of grey levels; set '
+                f'change_storage="soft", got {self.name!r}'
+            )
 
     def __str__(self) -> str:
         """Return the storage in words, for the log."""
         words = f'; {self.words}' * bool(self.words)
         return f'{self.name} ({self.reason or "as stated"}{words})'
+
+    def with_reason(self, reason: str) -> LabelStorage:
+        """Return the same storage with a reason for the log."""
+        return replace(self, reason=reason)
 
 
 def as_storage(storage: str | LabelStorage, known: tuple[str, ...], what: str) -> LabelStorage:

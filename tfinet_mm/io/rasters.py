@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from tfinet_mm.errors import MissingExtraError, SceneError
+from tfinet_mm.utils.files import naming_file
 
 # Pixels of a block: few enough to spend tens of bytes on each.
 BLOCK_PIXELS = 1 << 22
@@ -147,9 +148,9 @@ def raw_writer(path: Path, dtype: str, height: int, width: int) -> Iterator[Any]
     Yields:
         A function that appends rows (n, width).
     """
-    write_raw_header(path, dtype, height, width)
     stored = np.dtype(dtype).newbyteorder('<')
-    with path.open('wb') as file:
+    with naming_file(path), path.open('wb') as file:
+        write_raw_header(path, dtype, height, width)
         yield lambda rows: file.write(np.ascontiguousarray(rows, stored).data)
         if file.tell() == 1:
             # GDAL doesn't open a file of one byte.

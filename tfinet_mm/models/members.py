@@ -13,12 +13,12 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 
 from tfinet_mm.checkpoints.addresses import existing_checkpoint, read_checkpoint
-from tfinet_mm.checkpoints.contents import trained_classes
+from tfinet_mm.checkpoints.contents import trained_classes, trained_roles
 from tfinet_mm.checkpoints.starting import check_trained_normalisation
 from tfinet_mm.checkpoints.weights import load_weights, unwrapped
 from tfinet_mm.errors import CheckpointMismatchError, ClassMismatchError, ConfigError
 from tfinet_mm.registry import MODELS
-from tfinet_mm.structures import ClassTable
+from tfinet_mm.structures import ALL_ROLES, ClassTable
 from tfinet_mm.utils.class_names import written_name
 from tfinet_mm.utils.config.building import building
 from tfinet_mm.utils.config.check import check_config
@@ -39,6 +39,7 @@ class Member(NamedTuple):
         class_names: The K + 1 class names it was trained on, the first that of
             unchanged pixels; None where its checkpoint doesn't say.
         palette: Their RGB colours, or None.
+        trained_roles: What was trained: ``'land_cover'`` and ``'change'``, or the latter alone.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Member(NamedTuple):
     bands: int
     class_names: tuple[str, ...] | None
     palette: tuple[tuple[int, int, int], ...] | None
+    trained_roles: tuple[str, ...] = ALL_ROLES
 
     @property
     def num_classes(self) -> int:
@@ -151,6 +153,10 @@ def load_member(
     if problem is not None:
         raise CheckpointMismatchError(f'{name}, {checkpoint}: {problem}')
     names, palette = trained_classes(loaded, checkpoint)
+    roles = trained_roles(loaded)
+    if hasattr(model, 'trained_roles'):
+        network: Any = model
+        network.trained_roles = roles
     return Member(
         name,
         revert_sync_batchnorm(model).eval(),
@@ -158,6 +164,7 @@ def load_member(
         network_bands(cfg),
         None if names is None else tuple(names),
         None if palette is None else tuple(tuple(colour) for colour in palette),
+        roles,
     )
 
 
@@ -177,12 +184,18 @@ def check_alike(members: Sequence[Member]) -> None:
     """Refuse models whose predictions can't be averaged.
 
     Raises:
-        ClassMismatchError: Two of them have different classes.
+        ClassMismatchError: Two of them have different classes, or change alone was trained
+            of one only.
         ValueError: Two of them differ in the number of bands, or in their order.
     """
     first = members[0]
     named = next((member for member in members if member.class_names is not None), first)
     for member in members[1:]:
+        if member.trained_roles != first.trained_roles:
+            raise ClassMismatchError(
+                f'{first} was trained on {" and ".join(first.trained_roles)}, {member} on '
+                f'{" and ".join(member.trained_roles)}; use models that predict the same'
+            )
         if member.num_classes != first.num_classes:
             raise ClassMismatchError(
                 f'the members differ in their land-cover classes: {first} has '

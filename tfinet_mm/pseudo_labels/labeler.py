@@ -47,6 +47,7 @@ from tfinet_mm.pseudo_labels.report import make_report
 from tfinet_mm.pseudo_labels.rules import LEVELS, fill, keep
 from tfinet_mm.pseudo_labels.selection import Selection, confidence_histogram
 from tfinet_mm.registry import MODELS
+from tfinet_mm.structures import LAND_COVER_ROLE
 from tfinet_mm.utils.device import usable_device
 from tfinet_mm.utils.dist import on_first_rank, one_rank_reads
 from tfinet_mm.utils.files import whole_file
@@ -283,6 +284,11 @@ class PseudoLabeler:
         with DefaultScope.overwrite_default_scope('mmseg'), one_rank_reads():
             ensemble = MODELS.build(self.model)
         table = self.pairs.table
+        if LAND_COVER_ROLE not in ensemble.trained_roles:
+            raise ClassMismatchError(
+                'the members were trained on change alone, so they can not label land cover; use '
+                'checkpoints of trainings with land cover'
+            )
         if ensemble.num_classes != table.num_classes:
             raise ClassMismatchError(
                 f'the members have {ensemble.num_classes} land-cover classes, the data set '

@@ -26,7 +26,7 @@ from tfinet_mm.pseudo_labels.teacher import (
 )
 from tfinet_mm.pseudo_labels.weights import check_weight
 from tfinet_mm.registry import HOOKS
-from tfinet_mm.structures import GT_CHANGE, GT_FROM, GT_TO
+from tfinet_mm.structures import ALL_ROLES, GT_CHANGE, GT_FROM, GT_TO, LAND_COVER_ROLE
 
 STATE_KEY = 'mean_teacher'
 """Key of the teacher in a checkpoint."""
@@ -50,6 +50,9 @@ class MeanTeacherHook(Hook):
     the share of unlabelled unchanged pixels that were labelled, and
     ``pseudo_confidence``, the teacher's mean confidence in all of these. Both
     are those of the first process.
+
+    In a training of change alone, without land cover, the hook makes no labels and
+    the log says so.
 
     Args:
         momentum: Share that the average keeps in each iteration, at least 0 and
@@ -98,6 +101,7 @@ class MeanTeacherHook(Hook):
         self.transforms = check_transforms(transforms)
         self._stored: dict[str, Tensor] | None = None
         self._thresholds = torch.empty(0)
+        self._idle = False
         self.teacher: MeanTeacher | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
@@ -118,6 +122,14 @@ class MeanTeacherHook(Hook):
                 'MeanTeacherHook needs a model that gives probabilities, such as '
                 f'tfinet_mm.SemanticChangeDetector, got {type(model).__name__}'
             )
+        if LAND_COVER_ROLE not in getattr(model, 'trained_roles', ALL_ROLES):
+            print_log(
+                'MeanTeacherHook labels land cover, which no training pair has: it makes no labels',
+                logger='current',
+                level=logging.WARNING,
+            )
+            self._idle = True
+            return
         total = runner.max_epochs if self.by_epoch else runner.max_iters
         if self.warmup >= total:
             unit = 'epochs' if self.by_epoch else 'iterations'
@@ -144,7 +156,7 @@ class MeanTeacherHook(Hook):
     ) -> None:
         """Label the unchanged pixels of the batch that have no class."""
         done = runner.epoch if self.by_epoch else runner.iter
-        if done < self.warmup or data_batch is None:
+        if done < self.warmup or data_batch is None or self._idle:
             return
         samples: Sequence[SegDataSample] = data_batch['data_samples']
         for sample, image in zip(samples, data_batch['inputs'], strict=True):

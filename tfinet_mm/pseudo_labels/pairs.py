@@ -19,7 +19,7 @@ from tfinet_mm.datasets.annotations import FROM, TO, LabelSpec, LoadedLabels, re
 from tfinet_mm.datasets.check import leaf_datasets
 from tfinet_mm.datasets.file_index import list_folder, match_folders
 from tfinet_mm.datasets.label_contract import decide_storage
-from tfinet_mm.datasets.scd_dataset import CHANGE_ROLE, IMAGE_ROLES, SEMANTIC_ROLES
+from tfinet_mm.datasets.roles import CHANGE_ROLE, IMAGE_ROLES, SEMANTIC_ROLES
 from tfinet_mm.errors import ClassMismatchError, LabelFormatError, MissingLabelsError
 from tfinet_mm.io.label_storage import LabelStorage
 from tfinet_mm.io.labels import read_semantic_label

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfinet_mm.io.rasters import import_geo
-from tfinet_mm.report.numbers import area, percent, whole
+from tfinet_mm.report.numbers import percent, whole
 from tfinet_mm.report.records import PairSummary
 from tfinet_mm.scenes.grid import SceneGrid
 from tfinet_mm.scenes.ground import ground_steps
@@ -42,9 +42,7 @@ def scene_facts(
         found += _date(date, scene)
     found += _grid(grid)
     found.append(('Registration', summary.registration or 'not measured'))
-    share = 100 * summary.nodata / summary.total if summary.total else 0.0
-    size = f'{area(summary.nodata, summary.unit)} {summary.unit}'
-    found.append(('Not seen', f'{size}, {percent(share)} of the scene'))
+    found.append(('Not seen', summary.not_seen.removeprefix('Not seen: ') or 'nothing'))
     found.append(('Accuracy', _accuracy(summary.assessment)))
     found += _thresholds(scene)
     found += _network(settings)

@@ -102,7 +102,7 @@ class ReportHook(Hook):
                 field_array(sample, field) for field in (GT_CHANGE, GT_FROM, GT_TO)
             )
             counts = None
-            if change is not None and before is not None and after is not None:
+            if change is not None and (before is None) == (after is None):
                 counts = SCDConfusion.from_maps(
                     change,
                     before,

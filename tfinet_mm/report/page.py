@@ -39,6 +39,8 @@ SCRIPTS = (
     'app.js',
 )
 HEADLINE = ('Score', 'SeK', 'mIoU', 'Fscd', 'OA', 'Kappa', 'change/F1')
+CHANGE_HEADLINE = ('change/IoU', 'change/F1', 'change/precision', 'change/recall', 'change/OA')
+"""Scores at the top where no land cover is annotated."""
 
 
 def write_report(
@@ -118,7 +120,7 @@ def save_report(
         rows=list(_rows(data, list(chosen))),
         assessed=[one for one in data.summaries if one.assessment],
         scored=any(one.scores is not None for one in data.summaries),
-        headline=[name for name in HEADLINE if name in (data.scores or {}).get('scores', {})],
+        headline=_headline((data.scores or {}).get('scores', {})),
         settings=list(_settings(data.settings)),
         max_side=max_side,
         static=static,
@@ -257,6 +259,7 @@ def _pair(
             scores=None if summary.scores is None else dict(summary.scores),
             areas=_areas(summary),
             registration=summary.registration,
+            notSeen=summary.not_seen,
             **_maps(view, data),
             polygons=[
                 [
@@ -314,9 +317,14 @@ def _shared(
         threshold=data.threshold,
         pairs=len(pairs),
         groups=[group['json'] for group in groups],
-        perClass=None if data.scores is None else data.scores.get('per_class'),
-        present=None if data.scores is None else _present(data.scores),
+        perClass=(data.scores or {}).get('per_class') or None,
+        present=_present(data.scores) if data.scores and data.scores.get('per_class') else None,
     )
+
+
+def _headline(scores: Mapping[str, Any]) -> list[str]:
+    names = HEADLINE if HEADLINE[0] in scores else CHANGE_HEADLINE
+    return [name for name in names if name in scores]
 
 
 def _present(scores: Mapping[str, Any]) -> dict[str, list[bool]]:
@@ -324,7 +332,8 @@ def _present(scores: Mapping[str, Any]) -> dict[str, list[bool]]:
     result = {}
     for date in ('from', 'to'):
         matrix = np.array(scores['confusion'][f'date_{date}'])
-        result[date] = (matrix.sum(0) + matrix.sum(1) > 0).tolist()
+        shown = (matrix.sum(0) + matrix.sum(1) > 0) & (date in scores['per_class'])
+        result[date] = shown.tolist()
     return result
 
 

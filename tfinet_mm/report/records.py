@@ -27,7 +27,7 @@ class PairSummary:
         size: Width and height in pixels.
         matrix: Area (K, K) of the changed part, rows class before, columns class after.
         unchanged: Area that didn't change.
-        nodata: Area without data on either date.
+        nodata: Area that isn't seen on both dates.
         histogram: Pixels by P(changed), (bins,), all bins of one width from 0 to 1;
             None where no probabilities were kept.
         histogram_changed: Of those, the pixels annotated as changed.
@@ -38,6 +38,7 @@ class PairSummary:
         scores: Scores of this pair, in percent, if it is annotated; see
             :func:`~tfinet_mm.report.statistics.pair_scores`.
         registration: Sentences about the shift between the dates, where it was measured.
+        not_seen: Text on the area that isn't seen and the reasons, where there is any.
     """
 
     name: str
@@ -53,6 +54,7 @@ class PairSummary:
     unit: str = PIXELS
     assessment: Mapping[str, Any] | None = None
     registration: str = ''
+    not_seen: str = ''
 
     @property
     def changed(self) -> float:

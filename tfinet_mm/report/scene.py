@@ -66,11 +66,12 @@ def scene_summary(folder: Path, name: str, table: ClassTable) -> PairSummary:
         (width, height),
         areas.matrix,
         areas.unchanged,
-        areas.nodata,
+        areas.not_seen,
         histogram=histogram,
         unit=HECTARES if areas.unit == 'ha' else PIXELS,
         assessment=_assessment(folder),
         registration=_registration(results.scene.get('registration')),
+        not_seen=f'Not seen: {areas.describe_not_seen()}' if areas.not_seen_pixels else '',
     )
     return replace(summary, facts=scene_facts(results.scene, results.grid, summary))
 

@@ -61,7 +61,8 @@ def pair_scores(counts: SCDConfusion) -> dict[str, float]:
     * ``IoU_unchanged``: pixels unchanged in annotation and prediction, of those
       unchanged in either;
     * ``IoU_from_to``: changed pixels whose classes before and after are both right,
-      of the pixels changed in either;
+      of the pixels changed in either (without annotated land cover: changed pixels
+      that are found, and it is called ``IoU_change``);
     * ``score``: the mean of the two, without one that has no pixel at all;
     * ``wrong``: share of the annotated pixels that are missed, false or of a wrong
       class;
@@ -80,13 +81,14 @@ def pair_scores(counts: SCDConfusion) -> dict[str, float]:
         >>> {name: round(value) for name, value in pair_scores(counts).items()}
         {'IoU_unchanged': 50, 'IoU_from_to': 33, 'score': 42, 'wrong': 50, 'annotated': 50}
     """
-    matrix = counts.from_to
+    matrix = counts.from_to if counts.has_land_cover else counts.change
+    of_changed = 'IoU_from_to' if counts.has_land_cover else 'IoU_change'
     total = int(matrix.sum())
     unchanged = int(matrix[0, 0])
     right = int(np.trace(matrix)) - unchanged
     parts = {
         'IoU_unchanged': (unchanged, int(matrix[0].sum() + matrix[:, 0].sum()) - unchanged),
-        'IoU_from_to': (right, total - unchanged),
+        of_changed: (right, total - unchanged),
     }
     scores = {name: 100 * part / whole for name, (part, whole) in parts.items() if whole}
     return {

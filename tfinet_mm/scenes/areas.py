@@ -141,8 +141,8 @@ class PixelAreas:
         row_nodes = self._nodes(top, top + rows - 1, self.grid.height)
         column_nodes = self._nodes(0, self.grid.width - 1, self.grid.width)
         nodes = self._geodesic(row_nodes, column_nodes)
-        nodes = _interpolate(nodes, row_nodes, wanted)
-        return _interpolate(nodes.T, column_nodes, np.arange(self.grid.width)).T
+        nodes = interpolate_rows(nodes, row_nodes, wanted)
+        return interpolate_rows(nodes.T, column_nodes, np.arange(self.grid.width)).T
 
     def _nodes(self, first: int, last: int, length: int) -> np.ndarray:
         """Return mesh rows or columns around first..last, the same ones whatever the block."""
@@ -195,7 +195,7 @@ def _turn(difference: np.ndarray) -> np.ndarray:
     return (difference + np.pi) % (2 * np.pi) - np.pi
 
 
-def _interpolate(values: np.ndarray, nodes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+def interpolate_rows(values: np.ndarray, nodes: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     """Return values (nodes, n) at rows of rising numbers, linearly at other rows (wanted, n)."""
     if len(nodes) == 1:
         return values[np.zeros(len(wanted), np.intp)]

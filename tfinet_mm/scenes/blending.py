@@ -12,6 +12,7 @@ import numpy as np
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import Window
 from tfinet_mm.models.detectors.windows import window_starts
+from tfinet_mm.scenes.validity import BOTH_SEEN
 
 
 @dataclass(frozen=True)
@@ -86,11 +87,14 @@ class Prediction(NamedTuple):
         window: Its place in the scene.
         values: (C, h, w) float32, or None where no pixel of the window is valid.
         valid: (h, w) bool, False where the scene has no data.
+        codes: (h, w) uint8, why pixels are not valid (:mod:`tfinet_mm.scenes.validity`), or None
+            where that isn't known.
     """
 
     window: Window
     values: np.ndarray | None
     valid: np.ndarray
+    codes: np.ndarray | None = None
 
 
 class Stripe(NamedTuple):
@@ -100,11 +104,13 @@ class Stripe(NamedTuple):
         top: The first row.
         values: (C, rows, width) float32, NaN where there are no data.
         valid: (rows, width) bool.
+        codes: (rows, width) uint8, 1 where valid, see :class:`Prediction`.
     """
 
     top: int
     values: np.ndarray
     valid: np.ndarray
+    codes: np.ndarray
 
 
 def blending_weight(height: int, width: int, overlap: int) -> np.ndarray:
@@ -167,7 +173,7 @@ def blend(
     # Allocating large arrays for each window would cost more than the arithmetic.
     weighted = np.empty((channels, *weight.shape), np.float32)
     weights = np.zeros((height, plan.width), np.float32)
-    valid = np.zeros((height, plan.width), bool)
+    codes = np.zeros((height, plan.width), np.uint8)
     for windows, (start, stop) in zip(plan.rows(first), plan.stripes[first:], strict=True):
         for window in windows:
             prediction = _checked(next(source, None), window, channels)
@@ -175,16 +181,21 @@ def blend(
             if prediction.values is not None:
                 total[:, :, columns] += np.multiply(prediction.values, weight, out=weighted)
                 weights[:, columns] += weight
-            valid[:, columns] |= prediction.valid
+            found = prediction.valid if prediction.codes is None else prediction.codes
+            part = codes[:, columns]
+            # A pixel that any window shows is valid.
+            np.copyto(part, found, where=part != BOTH_SEEN, casting='unsafe')
         rows = stop - start
         if stop > done:
             skip = max(done - start, 0)
+            valid = codes[skip:rows] == BOTH_SEEN
             yield Stripe(
                 start + skip,
-                _mean(total[:, skip:rows], weights[skip:rows], valid[skip:rows]),
-                valid[skip:rows].copy(),
+                _mean(total[:, skip:rows], weights[skip:rows], valid),
+                valid,
+                codes[skip:rows].copy(),
             )
-        for array in (total, weights, valid):
+        for array in (total, weights, codes):
             kept = array[..., rows:, :].copy()
             array[..., : height - rows, :] = kept
             array[..., height - rows :, :] = 0

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from tfinet_mm.errors import SceneError
+from tfinet_mm.io.damage import find_damage
 from tfinet_mm.io.rasters import CACHE_MEGABYTES, import_geo, open_raster
-from tfinet_mm.utils.files import whole_file
+from tfinet_mm.utils.files import ALMOST_FULL, naming_file, whole_file
 
 TILE = 512
 GDAL_TYPES = {'uint8': 'Byte', 'uint16': 'UInt16', 'float32': 'Float32'}
@@ -93,7 +95,8 @@ def write_cog(
         bigtiff='IF_SAFER',
         num_threads='ALL_CPUS',
     )
-    with whole_file(os.fspath(target)) as partial:
+    target = os.fspath(target)
+    with whole_file(target) as partial, naming_file(target, CPLE_BaseError, RasterioError):
         made, names = _names_file(partial), _names_file(target)
         try:
             with rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES):
@@ -105,8 +108,6 @@ def write_cog(
                 made.replace(names)
             else:
                 names.unlink(missing_ok=True)
-        except (CPLE_BaseError, RasterioError) as error:
-            raise OSError(f'{target} could not be written: {error}') from error
         finally:
             made.unlink(missing_ok=True)
 
@@ -160,10 +161,17 @@ def _describe_band(
 
 
 def _check(path: Path, size: tuple[int, int]) -> None:
-    """Read the pixel that is written last, which a full disk would have left out."""
+    """Read the pixel that is written last, which a full disk would have left out.
+
+    Where the disk is almost full, all pixels: another program may have freed space meanwhile.
+    """
     width, height = size
     with open_raster(path) as made:
         made.read(1, window=((height - 1, height), (width - 1, width)))
+    if shutil.disk_usage(path.parent).free < ALMOST_FULL:
+        damage = find_damage(os.fspath(path), reduced=True)
+        if damage is not None:
+            raise OSError(f'{path} was not written completely: {damage}')
 
 
 def _names_file(path: str | os.PathLike[str]) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,9 @@ from tfinet_mm.scenes.grid import (
     plane_crs,
     warp_crs,
 )
+from tfinet_mm.scenes.quality import QualityBand
 from tfinet_mm.scenes.sources import (
+    Searched,
     colour_table,
     expanded,
     open_source,
@@ -50,6 +53,7 @@ class SceneDate:
 
     Attributes:
         grid: Its pixels on the ground.
+        stored: The same as the file states it.
         placed_by: Name of the means that places it without a transform, such as control points,
             or None.
         tags: Scale and offset of each band that is read.
@@ -66,10 +70,13 @@ class SceneDate:
     ) -> None:
         self.role, self.path, self.name = role, path, f'{role} ({path})'
         self._raster = _kept(open_source(role, path), files)
+        # Of the file itself, which a view may stand for.
+        self._file, self._file_bands = self._raster.name, self._raster.count
         self.placed_by = unusual_place(self._raster)
         known = self._raster.crs if crs is None else _crs(role, crs)
         raster = self._raster
         self.grid = SceneGrid(known or None, raster.transform, raster.width, raster.height)
+        self.stored = replace(self.grid, crs=raster.crs or None)
         check_grid(self.grid, self.name)
         if nodata is not None:
             nodata = _number(nodata, raster.dtypes, self.name)
@@ -150,8 +157,13 @@ class SceneDate:
             )
         return numbers
 
-    def stretch(self, wanted: Any, percentiles: tuple[float, float]) -> Stretch:
-        """Return the stretch that the option asks for."""
+    def stretch(
+        self,
+        wanted: Any,
+        percentiles: tuple[float, float],
+        quality: QualityBand | None = None,
+    ) -> Stretch:
+        """Return the stretch that the option asks for; pixels of bad quality count for none."""
         kinds = sorted({self._raster.dtypes[number - 1] for number in self.bands})
         if isinstance(wanted, Stretch):
             return wanted
@@ -170,7 +182,13 @@ class SceneDate:
                     'expected --stretch LOW HIGH or --stretch percentiles (from Python '
                     f"stretch=(low, high) or 'percentiles'), got {wanted!r}"
                 )
-            return percentile_stretch(*self._picture(), percentiles, self.name)
+            values, valid = self._picture()
+            if quality is not None:
+                small = self.grid.in_pixels(valid.shape[1], valid.shape[0])
+                clear = valid & ~quality.read(small, Window(0, 0, small.width, small.height))
+                # A band of bad quality everywhere still has a brightness.
+                valid = clear if clear.any() else valid
+            return percentile_stretch(values, valid, percentiles, self.name)
         return stated_stretch(wanted, len(self.bands), self.name)
 
     def constant_bands(self, target: SceneGrid) -> dict[int, float]:
@@ -277,6 +295,7 @@ class SceneDate:
         self._view_alpha = self._view_alpha or self._view.count
         self._offset = 0, 0
         self.resampling = resampling
+        self._target = target
 
     def _has_own_validity(self) -> bool:
         """Return whether GDAL would warp by another validity than :meth:`_values` returns."""
@@ -317,9 +336,28 @@ class SceneDate:
         """Read bands, or the mask of the file for None."""
         if window is not None:
             where['window'] = raster_window(window)
-        numbers = [bands] if isinstance(bands, int) else bands or self.bands
-        with reading(self.name, raster, numbers, window):
+
+        def searched() -> Searched:
+            numbers = [bands] if isinstance(bands, int) else bands or self.bands
+            if raster is not self._raster:
+                numbers = self.bands
+            # A view has bands of its own: colours of a table, validity.
+            own = [number for number in numbers if number <= self._file_bands] or [1]
+            box = window or Window(0, 0, raster.width, raster.height)
+            if raster is not self._raster:
+                box = self._source_box(box)
+            return Searched(self._file, own, box, reduced='out_shape' in where)
+
+        with reading(self.name, searched):
             return raster.dataset_mask(**where) if bands is None else raster.read(bands, **where)
+
+    def _source_box(self, window: Window) -> Window:
+        """Return the pixels of the file from which a window of the target is warped."""
+        columns, rows = outline_in(self.grid, self._target.cut(window))
+        left, top = (max(math.floor(float(side.min())) - 1, 0) for side in (columns, rows))
+        right = min(math.ceil(float(columns.max())) + 1, self.grid.width)
+        bottom = min(math.ceil(float(rows.max())) + 1, self.grid.height)
+        return Window(left, top, max(right - left, 1), max(bottom - top, 1))
 
 
 def _finite(values: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

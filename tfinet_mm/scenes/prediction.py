@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -12,13 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
-from mmengine.dist import barrier, get_dist_info
+from mmengine.dist import get_dist_info
 from tqdm import tqdm
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, import_rasterio
 from tfinet_mm.scenes.blending import WindowPlan
 from tfinet_mm.scenes.predictor import ScenePredictor
+from tfinet_mm.scenes.quality import quality_sources
 from tfinet_mm.scenes.quicklook import write_quicklooks
 from tfinet_mm.scenes.reader import ScenePair, input_files
 from tfinet_mm.scenes.registering import (
@@ -36,9 +36,10 @@ from tfinet_mm.scenes.results import SCENE_FILE, is_finished, result_files
 from tfinet_mm.scenes.staging import STAGED, Staging, scene_manifest
 from tfinet_mm.scenes.streaming import WindowReader, needed_rows, predict_rows, share
 from tfinet_mm.scenes.write_results import write_results
-from tfinet_mm.utils.dist import on_first_rank
+from tfinet_mm.utils.dist import on_each_rank, on_first_rank
 from tfinet_mm.utils.fingerprints import fingerprints, joined
 from tfinet_mm.utils.manifest import RunManifest, plain
+from tfinet_mm.utils.places import absolute
 from tfinet_mm.version import __version__
 
 STAGING_FOLDER = '.staging'
@@ -74,7 +75,8 @@ def predict_scene(
 
     Args:
         inferencer: The trained network, such as :class:`~tfinet_mm.apis.SCDInferencer`.
-        before: The file of the first date.
+        before: The file of the first date: a path, also into a zip file (``a.zip/b.tif``), an
+            address (``https://...``), or a ``/vsi`` path of GDAL.
         after: The file of the second.
         out: Folder for the results, see ``docs/scene_results.md``.
         window: Side of a window in pixels; by default that of the inferencer.
@@ -99,6 +101,8 @@ def predict_scene(
     Raises:
         FileNotFoundError: There is no such file.
         MissingExtraError: rasterio, or a package for polygons, is not installed.
+        RemoteFileError: A server doesn't answer, or has no such file.
+        NoSpaceError: The disk is full; the next run resumes.
         SceneError: The rasters don't fit together or to the network, or an option
             is out of range; the message names the option to set.
         ManifestError: ``out`` holds results of other settings or other files; the
@@ -109,6 +113,8 @@ def predict_scene(
     out = Path(out)
     rank, world = get_dist_info()
     reading = _with_defaults(inferencer, reading)
+    inputs = dict(before=before, after=after)
+    inputs |= {name: one.path for name, one in quality_sources(reading.get('quality')).items()}
     options = _options(inferencer, window, overlap, batch_size)
     output_settings: dict[str, Any] = dict(
         polygons=bool(polygons), min_area=float(min_area), registration=bool(registration)
@@ -130,7 +136,7 @@ def predict_scene(
             staging = Staging(out / STAGING_FOLDER, pair.grid.width, pair.grid.height)
             for manifest in (run, staging.manifest):
                 manifest.recall()
-            settings = _settings(inferencer, options, pair, before, after)
+            settings = _settings(inferencer, options, pair, inputs)
             # Options that neither the grid nor the metadata shows.
             said = {key: str(reading[key]) for key in UNSHOWN if reading.get(key) is not None}
             settings['reading'] = said | (dict(align='True') if align else {})
@@ -156,7 +162,7 @@ def predict_scene(
             missing = sorted(set(range(len(plan.tops))) - staging.finished())
             if registration:
                 registered = complete_registration(pair, registered)
-                tell_registration(registered, align)
+                tell_registration(registered, align, before, after)
             return _Prepared(settings, stretches, plan, missing, registered)
 
     # Opened here, so that the folder is locked until the results are written.
@@ -173,30 +179,33 @@ def predict_scene(
             made = dict(stretch=stretches, correction=registered.correction)
             return ScenePair(before, after, **reading | made)
 
-        bar: Any = tqdm(
-            total=sum(map(len, needed_rows(plan, mine))),
-            desc=out.name,
-            unit='window',
-            disable=not progress or rank > 0,
-        )
-        with (
-            rasterio.Env(GDAL_CACHEMAX=_cache_megabytes(plan, inferencer.network_bands)),
-            WindowReader(open_pair) as reader,
-            inferencer.whole_images(),
-            bar,
-        ):
-            predict_rows(
-                plan,
-                mine,
-                reader,
-                _network(inferencer),
-                2 * inferencer.class_table.num_classes + 1,
-                staging,
-                options['batch_size'],
-                workers,
-                bar.update,
+        def predict() -> None:
+            bar: Any = tqdm(
+                total=sum(map(len, needed_rows(plan, mine))),
+                desc=out.name,
+                unit='window',
+                disable=not progress or rank > 0,
             )
-        barrier()
+            with (
+                rasterio.Env(GDAL_CACHEMAX=_cache_megabytes(plan, inferencer.network_bands)),
+                WindowReader(open_pair) as reader,
+                inferencer.whole_images(),
+                bar,
+            ):
+                predict_rows(
+                    plan,
+                    mine,
+                    reader,
+                    _network(inferencer),
+                    2 * inferencer.class_table.num_classes + 1,
+                    staging,
+                    options['batch_size'],
+                    workers,
+                    bar.update,
+                )
+
+        # One process that fails must not leave the others waiting for it.
+        on_each_rank(predict)
         predicted = time.monotonic() - started
 
         def finish() -> None:
@@ -206,7 +215,7 @@ def predict_scene(
                     f'{staging.folder} lacks the rows {sorted(lacking)[:5]} of windows that '
                     'another process wrote; all processes must share one folder'
                 )
-            changed = run.differences(settings['inputs'], _inputs(before, after))
+            changed = run.differences(settings['inputs'], _inputs(inputs))
             if changed:
                 raise SceneError(
                     f'{changed[0].wanted["file"]} changed while it was predicted; start again with '
@@ -294,23 +303,23 @@ def _settings(
     inferencer: ScenePredictor,
     options: dict[str, int],
     pair: ScenePair,
-    before: PathLike,
-    after: PathLike,
+    inputs: Mapping[str, PathLike],
 ) -> dict[str, Any]:
     """Return everything that the maps depend on, as plain values."""
     sources = pair.metadata()
-    for role, path in (('before', before), ('after', after)):
-        sources[role]['file'] = os.path.abspath(path)
+    for role, path in inputs.items():
+        date, _, kind = role.partition('_')
+        source = sources[date][kind] if kind else sources[date]
+        source['file'] = absolute(path)
     grid = pair.grid
     crs = None if grid.crs is None else grid.crs.to_wkt()
     placed = dict(crs=crs, transform=list(grid.transform)[:6], width=grid.width, height=grid.height)
     settings = inferencer.settings | options | sources | dict(grid=placed)
-    return plain(settings | dict(inputs=_inputs(before, after)))
+    return plain(settings | dict(inputs=_inputs(inputs)))
 
 
-def _inputs(before: PathLike, after: PathLike) -> dict[str, Any]:
+def _inputs(paths: Mapping[str, PathLike]) -> dict[str, Any]:
     """Return the input files of a scene, by content."""
-    paths = dict(before=before, after=after)
     return {role: joined(fingerprints(input_files(path))) for role, path in paths.items()}
 
 

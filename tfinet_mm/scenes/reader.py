@@ -6,7 +6,6 @@ import contextlib
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -17,7 +16,11 @@ from tfinet_mm.io.images import PathLike, check_window, import_rasterio
 from tfinet_mm.scenes.alignment import corrected
 from tfinet_mm.scenes.dates import SceneDate
 from tfinet_mm.scenes.grid import SceneGrid, beside, check_systems, common_grid
+from tfinet_mm.scenes.quality import QualityBand
 from tfinet_mm.scenes.stretch import Stretch, check_tags, tags_differ
+from tfinet_mm.scenes.validity import BAD_QUALITY, BOTH_SEEN, NO_DATA, SEEN, combine
+from tfinet_mm.scenes.value_ranges import warn_of_ranges
+from tfinet_mm.utils.places import absolute, gdal_path, is_virtual, name
 
 VIEWERS = ('.aux.xml', '.ovr')
 """Endings of files that a viewer puts beside a raster."""
@@ -31,7 +34,8 @@ class ScenePair:
     one for each process.
 
     Args:
-        before: The file of the first date; anything that rasterio opens.
+        before: The file of the first date; anything that rasterio opens, a file in a zip file
+            (``a.zip/b.tif``) and an address (``https://...``) included.
         after: The file of the second.
         grid: The grid of the result: ``'before'``, ``'after'``, or the size of
             a pixel in the units of ``before``'s CRS; see :func:`common_grid`.
@@ -56,6 +60,11 @@ class ScenePair:
             the bands of the files state.
         correction: Move of ``after`` onto ``before``, six numbers of
             :func:`~tfinet_mm.scenes.alignment.find_correction`.
+        quality: The quality band, such as a map of clouds: a file of one band, ``FILE:BAND`` or
+            (file, band); or ``{'before': ..., 'after': ...}``. One file counts for both dates.
+        bad_values: Its values that count as bad, see
+            :func:`~tfinet_mm.scenes.bad_values.read_bad_values`; or
+            ``{'before': ..., 'after': ...}``.
 
     A stretch counts in the stored numbers of ``before``. Where ``after`` states
     another scale or offset, its numbers are converted to those of ``before``,
@@ -72,6 +81,7 @@ class ScenePair:
     Raises:
         FileNotFoundError: There is no such file.
         MissingExtraError: rasterio is not installed.
+        RemoteFileError: A server doesn't answer, or has no such file.
         SceneError: The two don't fit together; the message names the option
             to set.
     """
@@ -92,6 +102,8 @@ class ScenePair:
         nodata: float | Mapping[str, float] | None = None,
         ignore_scale: bool = False,
         correction: Sequence[float] | None = None,
+        quality: Any = None,
+        bad_values: Any = None,
     ) -> None:
         self._files = contextlib.ExitStack()
         with contextlib.ExitStack() as files:
@@ -105,22 +117,28 @@ class ScenePair:
             _check_bands(dates[0], dates[1])
             _check_georeference(dates[0], dates[1], same_grid)
             self.bands = len(dates[0].bands)
-            self.stretches = _stretches(dates, stretch, percentiles, ignore_scale)
+            qualities = _open_qualities(dates, quality, bad_values, files)
+            self.stretches = _stretches(dates, stretch, percentiles, ignore_scale, qualities)
             check_systems(dates[0].grid, dates[1].grid, (dates[0].name, dates[1].name))
             base, other = dates[::-1] if grid == 'after' else dates
             other.grid = beside(other.grid, base.grid)
             names = tuple(f' ({date.path})' for date in dates)
             self.grid = common_grid(dates[0].grid, dates[1].grid, grid, names)
             if correction is not None:
-                dates[1].grid = corrected(dates[1].grid, self.grid, correction, dates[1].name)
+                for one in (dates[1], qualities.get('after')):
+                    if one is not None:
+                        one.grid = corrected(one.grid, self.grid, correction, one.name)
                 self.grid = common_grid(dates[0].grid, dates[1].grid, grid, names)
             self._correction = correction
+            for band in qualities.values():
+                band.check_cover(self.grid)
             for date in dates:
                 date.place(self.grid, resampling, files)
             if not _is_made(stretch):
                 _warn_of_constant_bands(dates[0], dates[1], self.grid)
+                warn_of_ranges(dates, self.stretches, self.grid)
             self._files = files.pop_all()
-        self._dates = dates
+        self._dates, self._qualities = dates, qualities
 
     def __enter__(self) -> ScenePair:
         return self
@@ -149,15 +167,41 @@ class ScenePair:
             where both dates are taken as they are, else float32; invalid pixels
             are 0. And a mask (h, w) bool of the pixels that are valid on both
             dates: inside both scenes, not masked, not transparent, not nodata (in any
-            band read; of 8 bit in all bands of the file) and finite in each band read.
+            band read; of 8 bit in all bands of the file), finite in each band read, and not of
+            bad quality.
 
         Raises:
             ImageFormatError: The window reaches over the grid.
             SceneError: A file is damaged there; the message names file, window and band.
         """
+        pair, codes = self.read_codes(window)
+        return pair, codes == BOTH_SEEN
+
+    def read_codes(self, window: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Read a window of both dates, and why pixels are not valid.
+
+        Args:
+            window: As :meth:`read` takes it.
+
+        Returns:
+            The pair as :meth:`read` returns it, and the codes (h, w) uint8 of
+            :mod:`tfinet_mm.scenes.validity`: 1 where valid, else 2 to 9.
+
+        Raises:
+            ImageFormatError, SceneError: See :meth:`read`.
+        """
         size = self.grid.width, self.grid.height
         box = check_window('the common grid', window or (0, 0, *size), *size)
-        return self._joined([date.read(box) for date in self._dates])
+        parts = [date.read(box) for date in self._dates]
+        states = []
+        for date, (_, valid) in zip(self._dates, parts, strict=True):
+            state = np.full(valid.shape, SEEN, np.uint8)
+            if date.role in self._qualities:
+                state[self._qualities[date.role].read(self.grid, box)] = BAD_QUALITY
+            state[~valid] = NO_DATA
+            states.append(state)
+        codes = combine(*states)
+        return self._joined(parts, codes == BOTH_SEEN), codes
 
     def picture(self, max_side: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the whole grid at reduced size, read from overviews where the files have them.
@@ -170,29 +214,31 @@ class ScenePair:
             max_side: Greatest length of the longer side in pixels.
 
         Returns:
-            The pair (2B, h, w) and its valid pixels (h, w), as :meth:`read` has them.
+            The pair (2B, h, w) and its pixels with data (h, w); those of bad quality are shown.
         """
         small = self.grid.reduced(max_side)
-        return self._joined([date.picture(self.grid, small) for date in self._dates])
+        parts = [date.picture(self.grid, small) for date in self._dates]
+        valid = parts[0][1] & parts[1][1]
+        return self._joined(parts, valid), valid
 
     def _joined(
-        self, parts: Sequence[tuple[np.ndarray, np.ndarray]]
-    ) -> tuple[np.ndarray, np.ndarray]:
-        valid = parts[0][1] & parts[1][1]
+        self, parts: Sequence[tuple[np.ndarray, np.ndarray]], valid: np.ndarray
+    ) -> np.ndarray:
         pair = np.concatenate(
             [stretch(values) for stretch, (values, _) in zip(self.stretches, parts, strict=True)]
         )
         pair[:, ~valid] = 0
-        return pair, valid
+        return pair
 
     def metadata(self) -> dict[str, Any]:
         """Return the origin of the results as plain values: files, bands, stretches, resampling.
 
-        With a correction, the entry of after has it.
+        With a correction, the entry of after has it. With a quality band, the entry of its date
+        has its file, its band and the bad values.
         """
         found: dict[str, Any] = {
             date.role: {
-                'file': Path(date.path).name,
+                'file': name(date.path),
                 'bands': date.bands,
                 'stretch': stretch.metadata(),
                 'resampling': date.resampling,
@@ -201,26 +247,39 @@ class ScenePair:
         }
         if self._correction is not None:
             found['after']['correction'] = list(self._correction)
+        for role, band in self._qualities.items():
+            found[role]['quality'] = {
+                'file': name(band.path),
+                'band': band.band,
+                'bad_values': band.bad.describe(),
+            }
         return found
 
 
 def input_files(path: PathLike) -> list[str]:
     """Return a raster's file and those that it takes pixels and masks from, many for a mosaic.
 
-    Statistics and overviews, which viewers add, are left out.
+    Statistics and overviews, which viewers add, are left out. Files in zip files and at addresses
+    are named as :func:`~tfinet_mm.utils.places.absolute` does.
     """
     rasterio = import_rasterio(path)
     found: list[str] = []
-    waiting = [os.path.abspath(path)]
+    waiting = [absolute(path)]
     while waiting:
         one = waiting.pop(0)
-        if one in found or not os.path.isfile(one) or one.lower().endswith(VIEWERS):
+        if one in found or one.lower().endswith(VIEWERS):
+            continue
+        if not os.path.isfile(one) and not is_virtual(one):
             continue
         found.append(one)
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
-            with contextlib.suppress(rasterio.errors.RasterioError), rasterio.open(one) as raster:
-                waiting += map(os.path.abspath, raster.files)
+            with (
+                contextlib.suppress(rasterio.errors.RasterioError),
+                rasterio.open(gdal_path(one)) as raster,
+            ):
+                # The raster itself may have another name here, as in a zip file.
+                waiting += [absolute(part) for part in raster.files if part != gdal_path(one)]
     return found
 
 
@@ -234,6 +293,25 @@ def _of_date(option: Any, role: str) -> Any:
             f"expected the keys 'before' and 'after' in an option of both dates, got {unknown}"
         )
     return option.get(role)
+
+
+def _open_qualities(
+    dates: Sequence[SceneDate], quality: Any, bad_values: Any, files: contextlib.ExitStack
+) -> dict[str, QualityBand]:
+    """Open the quality bands by date, on the grids that the dates are used with."""
+    if bad_values is not None and quality is None:
+        raise SceneError(
+            'bad_values (--bad-values) are those of a quality band; give one with quality '
+            '(--quality)'
+        )
+    found = {}
+    for date in dates:
+        source = _of_date(quality, date.role)
+        if source is not None:
+            band = QualityBand(date.role, source, _of_date(bad_values, date.role), files)
+            band.place(date.stored, date.grid)
+            found[date.role] = band
+    return found
 
 
 def _check_bands(before: SceneDate, after: SceneDate) -> None:
@@ -253,10 +331,17 @@ def _is_made(stretch: Any) -> bool:
 
 
 def _stretches(
-    dates: Sequence[SceneDate], wanted: Any, percentiles: Any, ignore_scale: bool
+    dates: Sequence[SceneDate],
+    wanted: Any,
+    percentiles: Any,
+    ignore_scale: bool,
+    qualities: Mapping[str, QualityBand],
 ) -> tuple[Stretch, ...]:
     """Return the stretch of each date, in its own stored numbers."""
-    found = tuple(date.stretch(_of_date(wanted, date.role), percentiles) for date in dates)
+    found = tuple(
+        date.stretch(_of_date(wanted, date.role), percentiles, qualities.get(date.role))
+        for date in dates
+    )
     if ignore_scale or isinstance(wanted, Mapping | Stretch) or wanted == 'percentiles':
         return found
     before, after = dates

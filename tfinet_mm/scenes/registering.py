@@ -89,8 +89,17 @@ def complete_registration(pair: ScenePair, known: SceneRegistration) -> SceneReg
     return known._replace(aligned=measure_registration(pair), grids=(known.grids[0], pair.grid))
 
 
-def tell_registration(registration: SceneRegistration, align: bool) -> None:
-    """Log what was measured and done, in a line each; warn of dates more than a pixel apart."""
+def tell_registration(
+    registration: SceneRegistration, align: bool, before: PathLike, after: PathLike
+) -> None:
+    """Log what was measured and done, in a line each; warn of dates more than a pixel apart.
+
+    Args:
+        registration: What was measured.
+        align: The alignment was asked for.
+        before: The file of the first date, for warnings.
+        after: The file of the second.
+    """
     found, aligned = registration.found, registration.aligned
     if found is None:
         return
@@ -102,8 +111,8 @@ def tell_registration(registration: SceneRegistration, align: bool) -> None:
         print_log(f'Not aligned: the dates lie within {LEAST_SHIFT} px of each other', None)
     elif align:
         warnings.warn(
-            f'after is not aligned (--align): {found.describe()}. The dates are compared as their '
-            'files place them',
+            f'after ({after}) is not aligned (--align) with before ({before}): '
+            f'{found.describe()}. The dates are compared as their files place them',
             stacklevel=2,
         )
     last = aligned or found
@@ -114,7 +123,7 @@ def tell_registration(registration: SceneRegistration, align: bool) -> None:
             else 'move after onto before with --align (align=True)'
         )
         warnings.warn(
-            f'after lies up to {last.largest:.2f} px from before, and more than '
-            f'{WARNING_PIXELS:g} px makes false change along edges; {fix}',
+            f'after ({after}) lies up to {last.largest:.2f} px from before ({before}), and more '
+            f'than {WARNING_PIXELS:g} px makes false change along edges; {fix}',
             stacklevel=2,
         )

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tfinet_mm.errors import SceneError
+from tfinet_mm.scenes.validity import CODE_COLOURS, CODE_NAMES, UNKNOWN
 from tfinet_mm.structures import ClassTable
 
 CHANGE_NODATA = 255
@@ -53,7 +54,8 @@ def scene_rasters(classes: ClassTable) -> dict[str, ResultRaster]:
         ``change_prob``: P(changed) in 0..1, NaN where there are no data. ``change``: 1 where
         changed, 0 where not, 255. ``land_cover_from`` and ``land_cover_to``: 1..K, 0 where there
         are no data. ``transition``: 0 where unchanged, (from - 1) K + to where changed; uint8
-        with 255 as nodata while K K <= 254, uint16 with 65535 beyond.
+        with 255 as nodata while K K <= 254, uint16 with 65535 beyond. ``valid``: 1 where seen on
+        both dates, else a code of :mod:`tfinet_mm.scenes.validity`.
 
     Raises:
         SceneError: There is no land-cover class, or so many that no uint16 holds all transitions.
@@ -105,6 +107,14 @@ def scene_rasters(classes: ClassTable) -> dict[str, ResultRaster]:
             'land cover from and to of changed pixels',
             class_names=('unchanged', *(name for name, _ in changes)),
             colours=(classes.palette[0], *(colour for _, colour in changes)) if small else (),
+        ),
+        ResultRaster(
+            'valid',
+            'uint8',
+            UNKNOWN,
+            'seen on both dates',
+            class_names=CODE_NAMES,
+            colours=CODE_COLOURS,
         ),
     ]
     return {raster.name: raster for raster in rasters}

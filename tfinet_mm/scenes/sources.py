@@ -6,17 +6,27 @@ rasterio, the extra ``geo``, is imported where it is used.
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
 from xml.etree import ElementTree
 
 import numpy as np
 
-from tfinet_mm.errors import SceneError
+from tfinet_mm.errors import RemoteFileError, SceneError
+from tfinet_mm.io.damage import (
+    cause_of,
+    describe,
+    find_damage,
+    read_errors,
+    strict_decoding,
+    unopened,
+)
 from tfinet_mm.io.images import PathLike, Window, import_rasterio
 from tfinet_mm.scenes.grid import SceneGrid
+from tfinet_mm.utils.places import gdal_path, is_remote, is_virtual
+from tfinet_mm.utils.remote_files import advice
 
 # A sample of a raster: this many windows along each axis, each of at most this side.
 SAMPLE_WINDOWS = 3
@@ -38,25 +48,25 @@ def open_source(role: str, path: PathLike) -> Any:
 
     Args:
         role: 'before' or 'after'.
-        path: The file.
+        path: The file; also one in a zip file (``a.zip/b.tif``), an address, or a ``/vsi`` path
+            of GDAL.
 
     Raises:
         FileNotFoundError: There is no such file.
         MissingExtraError: rasterio is not installed.
+        RemoteFileError: Its server doesn't answer, or has no such file.
         SceneError: GDAL can't open it, or its values are complex numbers.
     """
     rasterio = import_rasterio(path)
-    if not Path(path).is_file():
+    if not os.path.isfile(path) and not is_virtual(path):
         raise FileNotFoundError(f'{role}: there is no file {path}')
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
-            raster = rasterio.open(path)
-    except rasterio.errors.RasterioError as error:
-        raise SceneError(
-            f'{role} ({path}) can not be read as a raster ({_cause(error)}); expected a file that '
-            'GDAL opens: copy or download it again'
-        ) from error
+            raster = rasterio.open(gdal_path(path))
+    except read_errors() as error:
+        kind = RemoteFileError if is_remote(path) else SceneError
+        raise kind(f'{role} ({path}) {unopened(path, error)}') from error
     kinds = sorted({kind for kind in raster.dtypes if kind.startswith('complex')})
     if kinds:
         raster.close()
@@ -90,51 +100,60 @@ def unusual_place(raster: Any) -> str | None:
     return None
 
 
+class Searched(NamedTuple):
+    """Part of a file to search for damage after an error.
+
+    Attributes:
+        name: The file as GDAL opens it.
+        bands: Its bands, counted from 1.
+        box: Window in its pixels.
+        reduced: It was read at reduced size, so that the damage may be in an overview.
+    """
+
+    name: str
+    bands: Sequence[int]
+    box: Window
+    reduced: bool = False
+
+
 @contextlib.contextmanager
-def reading(name: str, raster: Any, bands: Sequence[int], box: Window | None) -> Iterator[None]:
+def reading(name: str, searched: Callable[[], Searched]) -> Iterator[None]:
     """Turn an error of GDAL into one that names the file, the window and the band.
+
+    Warnings of wrong pixels count as errors.
 
     Args:
         name: Date and file, for messages.
-        raster: The open raster that is read.
-        bands: The bands that are read, counted from 1.
-        box: The window in its pixels; None for the whole raster.
+        searched: Function that returns the part of the file that is read.
 
     Raises:
+        RemoteFileError: Reading from a server failed.
         SceneError: Reading failed.
     """
-    from rasterio.errors import RasterioError
-
     try:
-        yield
-    except RasterioError as error:
-        box = box or Window(0, 0, raster.width, raster.height)
-        number = _damaged_band(raster, bands, box)
-        named = f'bands {list(bands)}' if number is None else f'band {number}'
+        with strict_decoding():
+            yield
+    except read_errors() as error:
+        part = searched()
+        place = find_damage(*part)
+        if place is None and not is_remote(part.name):
+            # A warp may read more of the file than the outline of the window.
+            place = find_damage(part.name, part.bands, reduced=part.reduced)
+        if place is None:
+            bands = ', '.join(map(str, part.bands))
+            place = f'band{"s" * (len(part.bands) > 1)} {bands} in the window {describe(part.box)}'
+        cause = cause_of(error)
+        if is_remote(part.name):
+            raise RemoteFileError(
+                f'{name} can not be read: {place}. GDAL says: {cause}. {advice(cause)}'
+            ) from error
+        fix = 'copy or download it again'
+        if 'overview' in place:
+            fix += ', or remove its overviews: gdaladdo -clean FILE'
         raise SceneError(
-            f'{name} can not be read: {named} in the window left {box.left}, top {box.top}, width '
-            f'{box.width}, height {box.height} (pixels). GDAL says: {_cause(error)}. The file, or '
-            'one that a mosaic (VRT) names, is damaged, incomplete or missing; copy or download '
-            'it again'
+            f'{name} can not be read: {place}. GDAL says: {cause}. The file, or one that a mosaic '
+            f'(VRT) names, is damaged, incomplete or missing; {fix}'
         ) from error
-
-
-def _damaged_band(raster: Any, bands: Sequence[int], box: Window) -> int | None:
-    from rasterio.errors import RasterioError
-
-    for number in bands:
-        try:
-            raster.read(number, window=raster_window(box))
-        except RasterioError:
-            return number
-    return None
-
-
-def _cause(error: BaseException) -> str:
-    """Return the innermost message of an error, which is GDAL's own."""
-    while error.__cause__ is not None:
-        error = error.__cause__
-    return ' '.join(str(error).split()).rstrip('.')
 
 
 def raster_window(window: Window) -> Any:

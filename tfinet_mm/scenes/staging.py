@@ -27,12 +27,18 @@ from tfinet_mm.io.rasters import (
     write_raw_header,
 )
 from tfinet_mm.models.identity import INFORMATIVE
-from tfinet_mm.utils.files import whole_file
+from tfinet_mm.utils.files import naming_file, whole_file
 from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.utils.manifest import RunManifest, plain
 
-STAGED = {'change_prob': np.float32, 'land_cover_from': np.uint8, 'land_cover_to': np.uint8}
-"""Maps and their types: P(changed), NaN without data; and land cover 1..K, 0 without data."""
+STAGED = {
+    'change_prob': np.float32,
+    'land_cover_from': np.uint8,
+    'land_cover_to': np.uint8,
+    'valid': np.uint8,
+}
+"""Maps and their types: P(changed), NaN where not seen; land cover 1..K, 0 where not seen; and
+the codes of :mod:`tfinet_mm.scenes.validity`."""
 SETTINGS_FILE = 'settings.json'
 
 
@@ -98,9 +104,10 @@ class Staging:
         self.remove()
         self.folder.mkdir(parents=True)
         for name, kind in STAGED.items():
-            with self.path(name).open('wb') as file:
-                file.truncate(self._bytes(kind))
-            write_raw_header(self.path(name), np.dtype(kind).name, self.height, self.width)
+            with naming_file(self.path(name)):
+                with self.path(name).open('wb') as file:
+                    file.truncate(self._bytes(kind))
+                write_raw_header(self.path(name), np.dtype(kind).name, self.height, self.width)
         self.manifest.write(wanted)
 
     def _bytes(self, kind: Any) -> int:
@@ -116,7 +123,7 @@ class Staging:
         """
         for name, kind in STAGED.items():
             values = np.ascontiguousarray(maps[name], dtype=kind)
-            with self.path(name).open('r+b') as file:
+            with naming_file(self.path(name)), self.path(name).open('r+b') as file:
                 file.seek(top * self.width * values.itemsize)
                 file.write(values.data)
                 file.flush()

@@ -15,6 +15,7 @@ from tfinet_mm.io.images import Window
 from tfinet_mm.scenes.blending import Prediction, Stripe, WindowPlan, blend, fill_invalid
 from tfinet_mm.scenes.reader import ScenePair
 from tfinet_mm.scenes.staging import Staging
+from tfinet_mm.scenes.validity import BOTH_SEEN
 from tfinet_mm.utils.prefetch import Consumer, map_ahead
 
 Network = Callable[[np.ndarray], np.ndarray]
@@ -28,11 +29,13 @@ class LoadedWindow(NamedTuple):
         window: Its place in the scene.
         pair: (2B, h, w) with invalid pixels filled, or None where none is valid.
         valid: (h, w) bool.
+        codes: (h, w) uint8, 1 where valid, see :mod:`tfinet_mm.scenes.validity`.
     """
 
     window: Window
     pair: np.ndarray | None
     valid: np.ndarray
+    codes: np.ndarray
 
 
 class WindowReader:
@@ -64,8 +67,10 @@ class WindowReader:
         if not hasattr(self._own, 'pair'):
             self._own.pair = self._open()
             self._all.append(self._own.pair)
-        pair, valid = self._own.pair.read(window)
-        return LoadedWindow(window, fill_invalid(pair, valid) if valid.any() else None, valid)
+        pair, codes = self._own.pair.read_codes(window)
+        valid = codes == BOTH_SEEN
+        filled = fill_invalid(pair, valid) if valid.any() else None
+        return LoadedWindow(window, filled, valid, codes)
 
 
 def ranges(numbers: Sequence[int]) -> list[tuple[int, int]]:
@@ -184,19 +189,24 @@ def _predicted(batch: Sequence[LoadedWindow], network: Network) -> list[Predicti
     pairs = [loaded.pair for loaded in batch if loaded.pair is not None]
     made = iter(network(np.stack(pairs)) if pairs else ())
     return [
-        Prediction(loaded.window, None if loaded.pair is None else next(made), loaded.valid)
+        Prediction(
+            loaded.window,
+            None if loaded.pair is None else next(made),
+            loaded.valid,
+            loaded.codes,
+        )
         for loaded in batch
     ]
 
 
 def staged_maps(stripe: Stripe) -> dict[str, np.ndarray]:
-    """Return P(changed), and the likelier class 1..K of each date, of finished rows.
+    """Return P(changed), the likelier class 1..K of each date, and validity of finished rows.
 
     Example:
         >>> values = np.array([0.9, 0.1, 0.3, 0.7, 0.25], np.float32).reshape(5, 1, 1)
-        >>> maps = staged_maps(Stripe(0, values, np.array([[True]])))
+        >>> maps = staged_maps(Stripe(0, values, np.array([[True]]), np.array([[1]], np.uint8)))
         >>> [maps[name].item() for name in sorted(maps)]
-        [0.25, 1, 2]
+        [0.25, 1, 2, 1]
     """
     classes = len(stripe.values) // 2
     covers = (stripe.values[:classes], stripe.values[classes : 2 * classes])
@@ -204,6 +214,7 @@ def staged_maps(stripe: Stripe) -> dict[str, np.ndarray]:
         'change_prob': stripe.values[-1],
         'land_cover_from': _likeliest(covers[0]) * stripe.valid,
         'land_cover_to': _likeliest(covers[1]) * stripe.valid,
+        'valid': stripe.codes,
     }
 
 

@@ -24,6 +24,7 @@ from tfinet_mm.scenes.cog import write_cog
 from tfinet_mm.scenes.from_to import from_to_areas
 from tfinet_mm.scenes.grid import SceneGrid
 from tfinet_mm.scenes.result_rasters import CHANGE_NODATA, scene_rasters, transition_codes
+from tfinet_mm.scenes.validity import BOTH_SEEN, UNKNOWN
 from tfinet_mm.scenes.vectorize.polygons import read_summary, write_polygons
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.files import whole_file
@@ -33,6 +34,7 @@ from tfinet_mm.version import __version__
 
 STAGED = 'change_prob', 'land_cover_from', 'land_cover_to'
 """Maps from which the other rasters are made."""
+VALID = 'valid'
 DERIVED = 'change', 'transition'
 POLYGONS_FILE = 'changes.gpkg'
 AREAS_FILE = 'areas.json'
@@ -61,8 +63,9 @@ def write_results(
     Args:
         out: The scene's folder.
         staged: For each of :data:`STAGED` a file of one band that rasterio opens: P(changed),
-            float32, NaN where there are no data; land cover 1..K, uint8. The folder of the first
-            also gets intermediate files.
+            float32, NaN where there are no data; land cover 1..K, uint8. And ``valid``, the codes
+            of :mod:`tfinet_mm.scenes.validity`; without it, the reasons are unknown. The folder
+            of the first also gets intermediate files.
         grid: The grid of the maps.
         classes: The K + 1 classes, the first that of unchanged pixels.
         threshold: Pixels with P(changed) at or above it are changed.
@@ -75,7 +78,7 @@ def write_results(
 
     Returns:
         Entries of ``scene.json``: ``class_names``, ``palette``, ``threshold``, ``pixels``
-        (numbers of ``valid``, ``changed`` and ``nodata``), ``area_method``, and ``polygons``: the
+        (numbers of ``valid``, ``changed`` and ``not_seen``), ``area_method``, and ``polygons``: the
         :class:`~tfinet_mm.scenes.vectorize.polygons.PolygonSummary` or None.
 
     Raises:
@@ -94,9 +97,10 @@ def write_results(
         areas=pixel_areas.method,
         tags=dict(tags or {}),
     )
-    sources = [*(Path(staged[name]) for name in STAGED), _settings_file(work, settings)]
-    made = {name: Path(staged[name]) for name in STAGED}
-    made |= {name: work / f'{name}.img' for name in DERIVED}
+    made = {name: Path(path) for name, path in staged.items()}
+    sources = [*made.values(), _settings_file(work, settings)]
+    derived = [*DERIVED, *([] if VALID in staged else [VALID])]
+    made |= {name: work / f'{name}.img' for name in derived}
     transition = made['transition']
     tasks: dict[Path, Callable[[], Any]] = {
         out / f'{name}.tif': partial(
@@ -116,7 +120,7 @@ def write_results(
     }
     unknown = int(specs['transition'].nodata)
     tasks[out / AREAS_FILE] = lambda: from_to_areas(
-        transition, classes.land_cover, unknown, pixel_areas
+        transition, classes.land_cover, unknown, pixel_areas, valid=made[VALID]
     ).write(out)
     if polygons:
         tasks[out / POLYGONS_FILE] = partial(
@@ -133,12 +137,12 @@ def write_results(
     else:
         (out / POLYGONS_FILE).unlink(missing_ok=True)
     missing = [path for path in tasks if not _is_newer(path, sources)]
-    if any(path.stem not in STAGED for path in missing):
-        _derive(staged, work, grid, classes, threshold)
+    if any(path.stem not in staged for path in missing):
+        _derive(made, derived, grid, classes, threshold)
     for path in tqdm(missing, desc=out.name, unit='file', disable=not progress):
         tasks[path]()
     found = read_json(out / AREAS_FILE) or {}
-    numbers = {key: found[key]['pixels'] for key in ('changed', 'unchanged', 'nodata')}
+    numbers = {key: found[key]['pixels'] for key in ('changed', 'unchanged', 'not_seen')}
     return dict(
         class_names=settings['classes'],
         palette=settings['palette'],
@@ -146,7 +150,7 @@ def write_results(
         pixels=dict(
             valid=numbers['changed'] + numbers['unchanged'],
             changed=numbers['changed'],
-            nodata=numbers['nodata'],
+            not_seen=numbers['not_seen'],
         ),
         area_method=pixel_areas.method,
         polygons=asdict(read_summary(out / POLYGONS_FILE)) if polygons else None,
@@ -177,27 +181,29 @@ def _is_newer(path: Path, sources: Sequence[Path]) -> bool:
 
 
 def _derive(
-    staged: Mapping[str, Path],
-    work: Path,
+    made: Mapping[str, Path],
+    derived: Sequence[str],
     grid: SceneGrid,
     classes: ClassTable,
     threshold: float,
 ) -> None:
-    """Make the rasters of change and transition, a block of rows at a time."""
+    """Make rasters of the staged maps, a block of rows at a time."""
     specs = scene_rasters(classes)
     with ExitStack() as stack:
-        rasters = {name: stack.enter_context(open_raster(staged[name])) for name in STAGED}
+        rasters = {name: stack.enter_context(open_raster(made[name])) for name in STAGED}
         for name, raster in rasters.items():
-            check_same_size(staged[name], raster, grid.height, grid.width)
-        change_writer, transition_writer = (
-            stack.enter_context(
-                raw_writer(work / f'{name}.img', specs[name].dtype, grid.height, grid.width)
+            check_same_size(made[name], raster, grid.height, grid.width)
+        writers = {
+            name: stack.enter_context(
+                raw_writer(made[name], specs[name].dtype, grid.height, grid.width)
             )
-            for name in DERIVED
-        )
+            for name in derived
+        }
         for top, rows in row_blocks(grid.height, grid.width):
             prob, old, new = (read_rows(raster, top, rows) for raster in rasters.values())
             change = (prob >= threshold).astype(np.uint8)
             change[np.isnan(prob)] = CHANGE_NODATA
-            change_writer(change)
-            transition_writer(transition_codes(change, old, new, specs['transition']))
+            writers['change'](change)
+            writers['transition'](transition_codes(change, old, new, specs['transition']))
+            if VALID in writers:
+                writers[VALID](np.where(np.isnan(prob), UNKNOWN, BOTH_SEEN).astype(np.uint8))

@@ -8,7 +8,12 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from mmengine.dist import broadcast_object_list, get_dist_info, get_world_size
+from mmengine.dist import (
+    all_gather_object,
+    broadcast_object_list,
+    get_dist_info,
+    get_world_size,
+)
 
 Result = TypeVar('Result')
 
@@ -57,6 +62,30 @@ def on_first_rank(make: Callable[[], Result]) -> Result:
     if outcome[1] is not None:
         raise outcome[1]
     return outcome[0]
+
+
+def on_each_rank(work: Callable[[], Result]) -> Result:
+    """Call a function in every process, and raise an error of any of them in all of them.
+
+    Every process waits for all others, so that none waits later for one that has failed.
+    """
+    error: Exception | None = None
+    try:
+        result = work()
+    except Exception as raised:
+        error = raised
+    errors = gather(error)
+    if error is not None:
+        raise error
+    for one in errors:
+        if one is not None:
+            raise one
+    return result
+
+
+def gather(value: Result) -> list[Result]:
+    """Return the values of all processes, in the order of their ranks, in each of them."""
+    return list(all_gather_object(value)) if get_world_size() > 1 else [value]
 
 
 def is_first_rank() -> bool:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import errno
 import functools
 import hashlib
 import itertools
 import os
 import platform
 import re
+import shutil
 import stat
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from errno import EINVAL, ENOSYS, ENOTSUP
 from pathlib import Path, PurePosixPath
+
+from tfinet_mm.errors import NoSpaceError
 
 PARTIAL_NAME = re.compile(r'\.part-([0-9a-f]{12})-(\d+)-([0-9a-f]{8})-\d+')
 """Start of the name of an unfinished file: pid space, process id, process, number."""
@@ -24,6 +27,15 @@ ABANDONED_S = 24 * 3600
 
 LONGEST_SUFFIX = 64
 """Longest suffix, in bytes, that an unfinished file keeps; no library knows a longer one."""
+
+NO_SPACE = {
+    errno.ENOSPC: 'no space is left on the disk',
+    errno.EDQUOT: 'the quota of the disk is used up',
+    errno.EFBIG: 'the file is larger than this disk or process may write (ulimit -f)',
+}
+FORBIDDEN = (errno.EROFS, errno.EACCES, errno.EPERM)
+ALMOST_FULL = 16 << 20
+"""Free bytes below which an unexplained error of writing is put down to a full disk."""
 
 _process = uuid.uuid4().hex[:8]
 _numbers = itertools.count()
@@ -56,25 +68,89 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         'whole'
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    with naming_file(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
     _sweep(path.parent)
     # Not the name with a suffix: it may already have the greatest length that is allowed.
     suffix = path.suffix if len(os.fsencode(path.suffix)) <= LONGEST_SUFFIX else ''
     name = f'.part-{_pid_space()}-{os.getpid()}-{_process}-{next(_numbers)}{suffix}'
     partial = path.parent / name
     try:
-        yield partial
-        if not partial.is_symlink():
-            _sync(partial)
-            mode = _mode(path)
-            if mode is not None:
-                # Some file systems have no permissions to keep.
-                with suppress(OSError):
-                    partial.chmod(mode)
-        os.replace(partial, path)
+        with naming_file(path):
+            yield partial
+            if not partial.is_symlink():
+                _sync(partial)
+                mode = _mode(path)
+                if mode is not None:
+                    # Some file systems have no permissions to keep.
+                    with suppress(OSError):
+                        partial.chmod(mode)
+            os.replace(partial, path)
         _sync_folder(path.parent)
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+            # Journals and overviews of libraries that were interrupted.
+            for left in path.parent.glob(f'{name}[.-]*'):
+                left.unlink(missing_ok=True)
+
+
+@contextmanager
+def naming_file(path: str | Path, *errors: type[Exception]) -> Iterator[None]:
+    """Turn an error of writing a file into one that names the file and the fix.
+
+    Args:
+        path: The file.
+        *errors: Errors of the library that writes it.
+
+    Raises:
+        NoSpaceError: The disk is full.
+        OSError: It may not be written, or the library failed.
+    """
+    caught: tuple[type[Exception], ...] = (OSError, *errors)
+    try:
+        yield
+    except NoSpaceError:
+        raise
+    except caught as error:
+        number = getattr(error, 'errno', None)
+        if number in NO_SPACE:
+            raise _no_space(number, path) from error
+        if number is None and _free(path) < ALMOST_FULL:
+            raise _no_space(errno.ENOSPC, path) from error
+        if isinstance(error, errors):
+            raise OSError(f'{path} could not be written: {error}') from error
+        if number in FORBIDDEN and _is_part(getattr(error, 'filename', None), path):
+            said = f'{os.strerror(number)}, where results are to be written; choose another folder'
+            raise OSError(number, said, str(Path(path).parent)) from error
+        raise
+
+
+def _no_space(number: int, path: str | Path) -> NoSpaceError:
+    free = f' ({_free(path) >> 10} KiB free)' if number == errno.ENOSPC else ''
+    return NoSpaceError(
+        number,
+        f'{NO_SPACE[number]}{free}; free some or choose another folder, then start again: what is '
+        'finished stays',
+        str(path),
+    )
+
+
+def _free(path: str | Path) -> int:
+    """Return the free bytes of the disk that a file is to be written to."""
+    with suppress(OSError):
+        return shutil.disk_usage(Path(path).parent).free
+    return ALMOST_FULL
+
+
+def _is_part(name: object, path: str | Path) -> bool:
+    """Return whether an error is about a file, its unfinished form or its folder."""
+    if not isinstance(name, str):
+        return False
+    found, path = Path(name), Path(path)
+    return found in (path, path.parent) or (
+        found.parent == path.parent and bool(PARTIAL_NAME.match(found.name))
+    )
 
 
 def write_whole(path: str | Path, content: bytes | memoryview) -> None:
@@ -109,7 +185,7 @@ def _sync(path: Path) -> None:
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (EINVAL, ENOSYS, ENOTSUP):
+        if error.errno not in (errno.EINVAL, errno.ENOSYS, errno.ENOTSUP):
             raise
     finally:
         os.close(descriptor)

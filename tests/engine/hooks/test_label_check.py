@@ -68,7 +68,7 @@ def test_a_date_without_label_files_needs_no_labels():
 
 def test_a_date_that_a_data_set_never_labels_is_not_looked_for():
     def check(dates, batch):
-        dataset = SimpleNamespace(datasets=[SimpleNamespace(labelled_dates=dates)] * 2)
+        dataset = SimpleNamespace(datasets=[_Dates(dates)] * 2)
         runner = SimpleNamespace(model=None, train_dataloader=_Loader(dataset))
         LabelCheckHook().after_train_iter(runner, 0, batch)
 
@@ -77,6 +77,12 @@ def test_a_date_that_a_data_set_never_labels_is_not_looked_for():
         check(('from', 'to'), _batch(1, 255, 2))
     with pytest.raises(LabelValueError, match='with land cover after: '):
         check(('to',), _batch(1, 2, 255))
+
+
+class _Dates(list):
+    def __init__(self, dates):
+        super().__init__(['a pair'])
+        self.labelled_dates = dates
 
 
 class _Loader:

@@ -319,6 +319,35 @@ def test_batches_without_change_or_label(change):
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
+def test_change_alone_is_trained_without_the_semantic_heads():
+    """The losses of change are the same as beside land cover; other heads get no gradient."""
+    model = build('pyramid_upernet').eval()
+    whole = model.loss(pair(), samples())
+    model.trained_roles = ('change',)
+    masked = samples()
+    for sample in masked:
+        del sample.gt_sem_seg_from, sample.gt_sem_seg_to
+    losses = model.loss(pair(), masked)
+    assert not any('semantic' in name for name in losses)
+    assert {name.split('.')[0] for name in losses} == {'change', 'aux0_difference', 'aux2_change'}
+    for name, value in losses.items():
+        assert torch.equal(value, whole[name])
+    sum(value for name, value in losses.items() if 'loss' in name).backward()
+    untrained = {name for name, p in model.named_parameters() if p.grad is None}
+    semantic = ('semantic_head.', 'auxiliary_heads.1.')
+    assert untrained == {name for name, _ in model.named_parameters() if name.startswith(semantic)}
+
+
+def test_a_single_class_of_land_cover():
+    head = DETECTORS['contiguous']['semantic_head']
+    loss = {'type': 'tfinet_mm.SemanticCELoss'}
+    head = {**head, 'num_classes': 1, 'threshold': 0.5, 'loss_decode': loss}
+    model = build('contiguous', semantic_head=head).eval()
+    (found,) = model.predict(pair(1))
+    assert torch.equal(found.pred_sem_seg_from.data, found.pred_sem_seg.data)
+    assert (found.pred_prob_to.data == 1).all()
+
+
 @pytest.mark.parametrize('mode', ['loss', 'predict'])
 def test_ground_truth_is_left_alone(mode):
     model = build('tfinet_r18')

@@ -24,7 +24,8 @@ from tfinet_mm.datasets.check.fingerprint import (
     reduced_pair,
 )
 from tfinet_mm.datasets.check.problems import ERROR, WARNING, Problem
-from tfinet_mm.datasets.scd_dataset import LABEL_ROLES, SCDDataset
+from tfinet_mm.datasets.roles import LABEL_ROLES
+from tfinet_mm.datasets.scd_dataset import SCDDataset
 from tfinet_mm.datasets.transforms import LoadGeneratedPair, LoadImagePair, LoadPairAnnotations
 from tfinet_mm.errors import TFINetError
 from tfinet_mm.io.images import image_size

@@ -290,8 +290,8 @@ def _storage_problems(report: DatasetReport, dataset: SCDDataset) -> Iterator[Pr
     if len(dates := {'from', 'to'} & set(report.storages)) == 1:
         message = (
             f'land cover is labelled at one date only ({dates.pop()}), and is unknown at the '
-            'other. Change is scored everywhere; scores of semantic change count changed pixels of '
-            'the labelled date, and from-to scores have none'
+            'other. Change is scored everywhere; scores of classes are over the labelled date, and '
+            'from-to scores are left out'
         )
         yield Problem(WARNING, '', message)
     first = dataset.class_table.names[0]
@@ -366,10 +366,12 @@ def _label_problems(report: DatasetReport) -> Iterator[Problem]:
             yield Problem(ERROR, '', message)
     else:
         message = (
-            'there are change masks but no land cover, which training and the scores of semantic '
-            'change need; name its folders in data_prefix (seg_map_path_from, seg_map_path_to)'
+            'there are change masks and no land cover: training trains change alone, and testing '
+            'scores change alone (change/precision, change/recall, change/F1, change/IoU, '
+            'change/OA). For all other losses and scores name the folders of land cover in '
+            'data_prefix (seg_map_path_from, seg_map_path_to)'
         )
-        yield Problem(ERROR, '', message)
+        yield Problem(WARNING, '', message)
     if report.conflicts > changed:
         message = (
             f'the label files contradict each other at {report.conflicts} pixels, more than are '

@@ -12,9 +12,16 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
 from tfinet_mm.datasets.annotations import FROM, TO
+from tfinet_mm.engine.land_cover import roles_of
 from tfinet_mm.errors import LabelValueError
 from tfinet_mm.registry import HOOKS
-from tfinet_mm.structures import GT_CHANGE, GT_FROM, GT_TO, IGNORE_INDEX
+from tfinet_mm.structures import (
+    GT_CHANGE,
+    GT_FROM,
+    GT_TO,
+    IGNORE_INDEX,
+    LAND_COVER_ROLE,
+)
 
 FIELDS = {
     GT_CHANGE: 'change',
@@ -63,6 +70,9 @@ class LabelCheckHook(Hook):
     A date without label files, beside files of the other date, isn't expected to have labels, nor
     is one whose class no transition names.
 
+    Land cover isn't looked for in a training of change alone, see
+    :class:`~tfinet_mm.engine.hooks.LandCoverHook`.
+
     Args:
         iterations: Number of iterations before the first check, which comes after
             one pass over the data at the latest.
@@ -79,6 +89,7 @@ class LabelCheckHook(Hook):
             raise ValueError(f'iterations must be 1 or more, got {iterations}')
         self.iterations = iterations
         self._missing = set(FIELDS)
+        self._needed = tuple(FIELDS)
         self._seen_kinds: set[str] = set()
         self._first = 'unknown file'
         self._seen = 0
@@ -99,6 +110,7 @@ class LabelCheckHook(Hook):
             meta = samples[0].metainfo
             self._first = str(meta.get('seg_map_path_from') or meta.get('sample_id'))
         if not self._seen and runner is not None:
+            self._needed = needed_fields(runner)
             dates = labelled_dates(getattr(runner.train_dataloader, 'dataset', None))
             self._missing -= {field for field, date in DATES.items() if dates and date not in dates}
         self._seen += 1
@@ -134,12 +146,14 @@ class LabelCheckHook(Hook):
         all_reduce(found)
         counts, kinds = found.tolist()[: len(FIELDS)], found.tolist()[len(FIELDS) :]
         seen = {kind for kind, count in zip(KINDS, kinds, strict=True) if count}
-        missing = [what for what, count in zip(FIELDS.values(), counts, strict=True) if not count]
+        count_of = dict(zip(FIELDS, counts, strict=True))
+        missing = [FIELDS[field] for field in self._needed if not count_of[field]]
+        covered = len(self._needed) == 1 or any(counts[1:])
         if not missing and (whole_pass or seen.issuperset(KINDS)):
             self._done = True
             self._check_kinds(seen)
             return
-        if not whole_pass and any(counts) and not (CHANGED in seen and not any(counts[1:])):
+        if not whole_pass and any(counts) and not (CHANGED in seen and not covered):
             return
         self._done = True
         raise LabelValueError(
@@ -160,6 +174,13 @@ class LabelCheckHook(Hook):
                     f'{NEEDED[kind]} The first file is {self._first}; run tools/check_dataset.py '
                     'on the config'
                 )
+
+
+def needed_fields(runner: Runner) -> tuple[str, ...]:
+    """Return the fields of labels that a training needs: all, or change alone."""
+    dataset = getattr(runner.train_dataloader, 'dataset', None)
+    land_cover = dataset is None or LAND_COVER_ROLE in roles_of(dataset)
+    return tuple(FIELDS) if land_cover else (GT_CHANGE,)
 
 
 def labelled_dates(dataset: Any) -> set[str]:

@@ -96,6 +96,7 @@ class SCDEnsemble(BaseModel):
         self.weights = [float(member.get('weight', 1.0)) for member in members]
         self.num_classes = loaded[0].num_classes
         self.bands = loaded[0].bands
+        self.trained_roles = loaded[0].trained_roles
         self.class_table: ClassTable | None = next(
             (member.class_table for member in loaded if member.class_table is not None), None
         )

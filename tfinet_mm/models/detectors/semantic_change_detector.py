@@ -30,9 +30,11 @@ from tfinet_mm.models.normalisation import check_normalisation
 from tfinet_mm.models.norms import with_fitting_norms
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import (
+    ALL_ROLES,
     GT_CHANGE,
     GT_FROM,
     GT_TO,
+    LAND_COVER_ROLE,
     Branches,
     SCDLogits,
     SCDProbabilities,
@@ -104,6 +106,13 @@ class SemanticChangeDetector(BaseSegmentor):
             or order of bands differs from that of the weights which the backbone
             begins with.
 
+    Attributes:
+        trained_roles: What is trained, and what a checkpoint was trained on: out of
+            ``'land_cover'`` and ``'change'``, both by default. Without land cover, the
+            semantic head and the auxiliary heads on ``'semantic'`` aren't run in
+            training and get no gradient. :class:`~tfinet_mm.engine.hooks.LandCoverHook`
+            sets it from the data set.
+
     Raises:
         ValueError: A head, its loss, a branch, a mode or a type can't work, or
             ``pretrained`` is given beside an ``init_cfg`` of the backbone.
@@ -131,6 +140,7 @@ class SemanticChangeDetector(BaseSegmentor):
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.autocast = check_precision(autocast)
+        self.trained_roles: tuple[str, ...] = ALL_ROLES
         self.check_normalisation = check_normalisation
         self._resolved: dict[tuple[str, str, bool], str] = {}
         if not is_whole(size_divisor) or size_divisor < 1:
@@ -152,7 +162,9 @@ class SemanticChangeDetector(BaseSegmentor):
                 'the change head needs one output channel (logit of change) or two '
                 f'(unchanged, changed), got {self.change_head.out_channels}; set num_classes=1'
             )
-        self._fit_losses(self.semantic_head, semantic_head, 'semantic head')
+        # Of a single class there is nothing to tell apart, so any loss does.
+        if self.semantic_head.out_channels > 1:
+            self._fit_losses(self.semantic_head, semantic_head, 'semantic head')
         self._fit_losses(self.change_head, change_head, 'change head')
         self.auxiliary_branches: list[str] = []
         self.auxiliary_heads = nn.ModuleList()
@@ -332,19 +344,20 @@ class SemanticChangeDetector(BaseSegmentor):
 
     def _head_logits(self, branches: Branches) -> tuple[Tensor, Tensor, Tensor]:
         """Return the outputs of the heads at their own stride: from, to, change."""
+        semantic_from, semantic_to = self._semantic_logits(branches)
+        return semantic_from, semantic_to, self._change_logits(branches)
+
+    def _semantic_logits(self, branches: Branches) -> tuple[Tensor, Tensor]:
+        """Return the output of the semantic head for both dates."""
         dates = _both_dates(branches)
         check_features('semantic_head', self.semantic_head, dates)
+        semantic_from, semantic_to = _one_map('semantic', self.semantic_head(dates)).chunk(2)
+        return semantic_from, semantic_to
+
+    def _change_logits(self, branches: Branches) -> Tensor:
+        """Return the output of the change head."""
         check_features('change_head', self.change_head, branches.change)
-        semantic = self.semantic_head(dates)
-        change = self.change_head(branches.change)
-        for name, logits in (('semantic', semantic), ('change', change)):
-            if not isinstance(logits, Tensor):
-                raise TypeError(
-                    f'the {name} head returned {type(logits).__name__}; '
-                    'expected one map of logits: use another type of head'
-                )
-        semantic_from, semantic_to = semantic.chunk(2)
-        return semantic_from, semantic_to, change
+        return _one_map('change', self.change_head(branches.change))
 
     def encode_decode(
         self, inputs: Tensor, batch_img_metas: Sequence[dict[str, Any]] | None = None
@@ -455,12 +468,12 @@ class SemanticChangeDetector(BaseSegmentor):
     def loss(
         self, inputs: Tensor, data_samples: Sequence[SegDataSample] | None
     ) -> dict[str, Tensor]:
-        """Compute the losses of all heads.
+        """Compute the losses of all heads that are trained, see ``trained_roles``.
 
         Args:
             inputs: Normalised pairs (N, 2B, H, W).
-            data_samples: One a pair, with ``gt_sem_seg``, ``gt_sem_seg_from``
-                and ``gt_sem_seg_to``, each (1, H, W). Where there are
+            data_samples: One a pair, with ``gt_sem_seg`` and, unless change alone is
+                trained, ``gt_sem_seg_from`` and ``gt_sem_seg_to``, each (1, H, W). Where there are
                 ``gt_weight_from`` and ``gt_weight_to``, (1, H, W) and >= 0,
                 pixels count by them in the losses of land cover.
 
@@ -477,29 +490,28 @@ class SemanticChangeDetector(BaseSegmentor):
             fit_losses(*self._default_losses[-1])
             self._default_losses.pop()
         padding = self._padding(inputs)
-        views = {
-            field: label_views(data_samples, field, padding)
-            for field in (GT_FROM, GT_TO, GT_CHANGE)
-        }
-        weights = {
-            field: pixel_weights(data_samples or (), field, padding) for field in (GT_FROM, GT_TO)
-        }
+        dated = [GT_FROM, GT_TO] if LAND_COVER_ROLE in self.trained_roles else []
+        views = {field: label_views(data_samples, field, padding) for field in (*dated, GT_CHANGE)}
+        weights = {field: pixel_weights(data_samples or (), field, padding) for field in dated}
         if any(padding):
             inputs = F.pad(inputs, padding, mode='replicate')
         branches = self.extract_feat(inputs)
-        semantic_from, semantic_to, change = self._head_logits(branches)
+        heads: list[tuple[str, Any, Tensor, str]] = []
+        if dated:
+            semantic_from, semantic_to = self._semantic_logits(branches)
+            heads.append(('semantic_from', self.semantic_head, semantic_from, GT_FROM))
+            heads.append(('semantic_to', self.semantic_head, semantic_to, GT_TO))
+        heads.append(('change', self.change_head, self._change_logits(branches), GT_CHANGE))
         losses: dict[str, Tensor] = {}
-        for prefix, head, logits, field in (
-            ('semantic_from', self.semantic_head, semantic_from, GT_FROM),
-            ('semantic_to', self.semantic_head, semantic_to, GT_TO),
-            ('change', self.change_head, change, GT_CHANGE),
-        ):
+        for prefix, head, logits, field in heads:
             check_stride(head, logits, inputs)
             losses.update(head_losses(prefix, head, logits, views[field], weights.get(field)))
         for index, (branch, head) in enumerate(
             zip(self.auxiliary_branches, self.auxiliary_heads, strict=True)
         ):
             prefix = f'aux{index}_{branch}'
+            if branch == 'semantic' and not dated:
+                continue
             if branch == 'semantic':
                 dates = _both_dates(branches)
                 check_features('auxiliary_head', head, dates)
@@ -517,6 +529,15 @@ class SemanticChangeDetector(BaseSegmentor):
             check_features('auxiliary_head', head, features)
             losses.update(head_losses(prefix, head, head(features), views[GT_CHANGE]))
         return losses
+
+
+def _one_map(name: str, logits: Any) -> Tensor:
+    if not isinstance(logits, Tensor):
+        raise TypeError(
+            f'the {name} head returned {type(logits).__name__}; '
+            'expected one map of logits: use another type of head'
+        )
+    return logits
 
 
 def _with_pretrained(backbone: dict[str, Any], pretrained: str) -> dict[str, Any]:

@@ -115,6 +115,8 @@
     find('pair-meta').textContent = parts.join(' · ');
     find('pair-registration').textContent = pair.registration;
     find('pair-registration').hidden = !pair.registration;
+    find('pair-not-seen').textContent = pair.notSeen;
+    find('pair-not-seen').hidden = !pair.notSeen;
     find('canvas').setAttribute('aria-label', `${pair.name} before and after, ${Tables.percent(areas.share)} changed`);
     find('panel-facts').hidden = !pair.facts.length;
     Tables.facts(find('facts'), pair.facts);

@@ -111,7 +111,7 @@ const Tables = (() => {
       element('tbody', { class: 'sums' },
         total('Changed', areas.changed),
         total('Unchanged', areas.unchanged),
-        ...(areas.nodata ? [total('No data', areas.nodata)] : []),
+        ...(areas.nodata ? [total('Not seen', areas.nodata)] : []),
         total('Total', areas.total)),
     );
     refresh();

@@ -17,6 +17,7 @@ from tfinet_mm.scenes.grid import pixel_offset
 from tfinet_mm.scenes.reader import ScenePair
 from tfinet_mm.scenes.results import SceneResults
 from tfinet_mm.scenes.stretch import Stretch
+from tfinet_mm.utils.places import is_virtual
 
 QUALITY = 92
 DATES = 'before', 'after'
@@ -35,6 +36,7 @@ def open_images(
     Raises:
         AssessmentError: The scene doesn't record its images, or they lie on other pixels.
         FileNotFoundError: An image isn't where it was.
+        RemoteFileError: A server doesn't answer, or has no such file.
         SceneError: An image can't be read.
     """
     settings = results.scene.get('settings') or {}
@@ -46,7 +48,8 @@ def open_images(
                 f'{results.folder} does not record its image {date}; give it with --{date} FILE, '
                 'or leave chips out (--no-chips)'
             )
-        if not os.path.exists(path):
+        # One in a zip file or at an address is looked for when it is opened.
+        if not is_virtual(path) and not os.path.exists(path):
             raise FileNotFoundError(
                 f'the image {date} of {results.folder} is not at {path} any more; say where it is '
                 f'with --{date} FILE, or leave chips out (--no-chips)'

@@ -38,7 +38,7 @@ from tfinet_mm.scenes.vectorize.outlines import (
     no_edges,
     polygons,
 )
-from tfinet_mm.utils.files import whole_file
+from tfinet_mm.utils.files import naming_file, whole_file
 
 LAYER = 'changes'
 # Metadata of the layer that holds the summary as JSON.
@@ -125,6 +125,7 @@ def write_polygons(
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     with (
+        naming_file(target),
         open_raster(transition) as codes,
         open_raster(change_prob) as probabilities,
         tempfile.TemporaryFile(dir=target.parent) as shapes,
@@ -241,10 +242,15 @@ def _write(
     summary: PolygonSummary,
 ) -> None:
     pyogrio = import_geo('pyogrio', 'Writing polygons')
+    failures = _failures()
     fields = ['from', 'to', 'from_class', 'to_class', AREA_FIELDS[summary.unit], 'mean_prob']
     names = np.array(['', *classes], object)
     order = np.argsort(-records['area'], kind='stable')
-    with whole_file(target) as partial, warnings.catch_warnings():
+    with (
+        whole_file(target) as partial,
+        naming_file(target, *failures),
+        warnings.catch_warnings(),
+    ):
         # A scene may have no CRS.
         warnings.filterwarnings('ignore', message=".*'crs' was not provided")
         for start in range(0, max(len(records), 1), CHUNK):
@@ -268,6 +274,17 @@ def _write(
                 append=start > 0,
                 layer_metadata={SUMMARY: json.dumps(asdict(summary))} if start == 0 else None,
             )
+        # GDAL may close a file that it couldn't write to without an error.
+        found = pyogrio.read_info(partial, layer=LAYER, force_feature_count=True)['features']
+        if found != len(records):
+            raise OSError(f'{target} has {found} polygons, expected {len(records)}')
+
+
+def _failures() -> tuple[type[Exception], ...]:
+    """Return the errors with which pyogrio ends where a file can't be written or read."""
+    errors = import_geo('pyogrio.errors', 'Writing polygons')
+    names = ('DataSourceError', 'DataLayerError', 'FeatureError', 'FieldError', 'GeometryError')
+    return tuple(getattr(errors, name) for name in names if hasattr(errors, name))
 
 
 def _stored(shapes: BinaryIO, records: np.ndarray) -> np.ndarray:
@@ -286,7 +303,12 @@ def read_summary(path: str | Path) -> PolygonSummary:
         SceneError: The file was not written by it.
     """
     pyogrio = import_geo('pyogrio', 'Reading polygons')
-    metadata = pyogrio.read_info(path, layer=LAYER)['layer_metadata'] or {}
+    try:
+        metadata = pyogrio.read_info(path, layer=LAYER)['layer_metadata'] or {}
+    except _failures() as error:
+        raise SceneError(
+            f'{path} can not be read ({error}); remove it and predict the scene again'
+        ) from error
     if SUMMARY not in metadata:
         raise SceneError(
             f'{path} has no summary of polygons, expected a file of this package; predict the '

@@ -1,0 +1,77 @@
+"""Test that values beside the network's range are told, and ordinary scenes are not."""
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+
+from tfinet_mm.scenes.reader import ScenePair
+
+pytest.importorskip('rasterio')
+
+
+@pytest.fixture
+def told(scene, smooth):
+    """Return the warnings of a scene whose second date has other values."""
+
+    def told(convert, stretch):
+        values = smooth(30, 40, dtype=np.float32)
+        good = convert(values) if stretch == 'percentiles' else values / 255
+        pair = [scene('b', good.astype(np.float32)), scene('a', convert(values))]
+        of_before = stretch if stretch == 'percentiles' else (0, 1)
+        options = dict(stretch={'before': of_before, 'after': stretch})
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter('always')
+            ScenePair(*pair, **options).close()
+        return [str(one.message) for one in caught]
+
+    return told
+
+
+@pytest.mark.parametrize(
+    ('convert', 'stretch', 'message'),
+    [
+        # Reflectance from 0 to 1 as if it were 0 to 10,000, and the other way round.
+        (
+            lambda x: x / 255,
+            (0, 10_000),
+            r'0\.\d+ or less: black in the range from 0 to 10000',
+        ),
+        (
+            lambda x: (x * 40).astype(np.uint16),
+            (0, 255),
+            '255 or more: white',
+        ),
+        (
+            lambda x: x.astype(np.uint8),
+            (0, 3000),
+            r'255 at most \(uint8\) in the range from 0 to 3000',
+        ),
+        # A map of classes in place of an image.
+        (
+            lambda x: (x / 64).astype(np.uint8),
+            None,
+            '[23] or less: black',
+        ),
+    ],
+)
+def test_values_beside_the_range(told, convert, stretch, message):
+    found = told(convert, stretch)
+    assert len(found) == 3
+    for band, one in enumerate(found, 1):
+        assert re.search(rf'the values of band {band} of after \(.*\) are {message}', one)
+        assert '--stretch' in one
+
+
+@pytest.mark.parametrize(
+    ('convert', 'stretch'),
+    [
+        (lambda x: x.astype(np.uint8), None),
+        (lambda x: (x * 10).astype(np.uint16), (0, 3000)),
+        (lambda x: (x * 10).astype(np.uint16), 'percentiles'),
+        (lambda x: np.full(x.shape, 3, np.uint8), None),
+    ],
+)
+def test_ordinary_values(told, convert, stretch):
+    assert not [one for one in told(convert, stretch) if 'range from' in one]

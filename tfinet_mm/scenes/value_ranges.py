@@ -1,0 +1,71 @@
+"""Warn where the values of a scene hardly fit the range that the network takes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+
+from tfinet_mm.scenes.dates import SceneDate
+from tfinet_mm.scenes.grid import SceneGrid
+from tfinet_mm.scenes.sources import sample_windows
+from tfinet_mm.scenes.stretch import Stretch
+
+# Share of values at the upper end from which the rest shows too little.
+CLIPPED_SHARE = 0.5
+# Part of the range within which 99 % of the values show nothing but black.
+DARK_PART = 0.02
+DARK_PERCENTILE = 99
+FIX = (
+    'set the values that become 0 and 255 (--stretch LOW HIGH, or percentiles), or check that '
+    'these are the bands that the network takes'
+)
+
+
+def warn_of_ranges(
+    dates: Sequence[SceneDate], stretches: Sequence[Stretch], target: SceneGrid
+) -> None:
+    """Warn of bands that a stretch makes almost all white or almost all black.
+
+    A few windows of ``target`` are read. Percentiles always fit, and constant bands have a
+    warning of their own.
+
+    Args:
+        dates: The dates, placed on ``target``.
+        stretches: The stretch of each.
+        target: The grid of the result.
+    """
+    boxes = sample_windows(target.width, target.height)
+    for date, stretch in zip(dates, stretches, strict=True):
+        if stretch.kind == 'percentiles':
+            continue
+        parts = [date.read(box) for box in boxes]
+        seen = np.concatenate([values[:, valid] for values, valid in parts], axis=1)
+        if not seen.size:
+            continue
+        shown = stretch(seen[:, :, None])[..., 0]
+        for position, (stored, values) in enumerate(zip(seen, shown, strict=True)):
+            if stored.min() == stored.max():
+                continue
+            low, high = (
+                (0, 255)
+                if stretch.kind == 'none'
+                else (stretch.low[position], stretch.high[position])
+            )
+            white = float((values >= 255).mean())
+            dark = float(np.percentile(values, DARK_PERCENTILE))
+            name = f'band {date.bands[position]} of {date.name}'
+            if white > CLIPPED_SHARE and stretch.kind != 'none':
+                found = f'{100 * white:.0f} % of the values of {name} are {high:g} or more: white'
+            elif seen.dtype == np.uint8 and high > 255:
+                found = f'the values of {name} are 255 at most (uint8)'
+            elif dark < DARK_PART * 255:
+                most = np.percentile(stored, DARK_PERCENTILE)
+                found = f'{DARK_PERCENTILE} % of the values of {name} are {most:.4g} or less: black'
+            else:
+                continue
+            warnings.warn(
+                f'{found} in the range from {low:g} to {high:g} that the network sees; {FIX}',
+                stacklevel=4,
+            )

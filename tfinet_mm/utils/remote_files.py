@@ -1,0 +1,109 @@
+"""Tell whether a file on another machine is the one of before, without reading it."""
+
+from __future__ import annotations
+
+import time
+import urllib.error
+import urllib.request
+import warnings
+from email.message import Message
+from typing import Any
+
+from tfinet_mm.errors import RemoteFileError
+from tfinet_mm.utils.places import HTTP, PathLike, absolute, archived
+
+TIMEOUT_S = 30
+TRIES = 3
+PAUSE_S = 1
+UNVERIFIED = 'not verified'
+
+
+def remote_entry(path: PathLike) -> dict[str, Any]:
+    """Return the entry of a file that isn't on this machine, for a manifest.
+
+    Args:
+        path: Its address, of any form that :mod:`tfinet_mm.utils.places` knows.
+
+    Returns:
+        ``file``, its address, and ``version``: size, ETag and time of modification that the
+        server of an ``http`` address states. Where it states neither, or for a bucket, the version
+        is the address itself, and a change of the file isn't noticed; a warning says so.
+
+    Raises:
+        RemoteFileError: The server doesn't answer, or has no such file.
+    """
+    file = absolute(path)
+    held = archived(file)
+    address, member = (file, '') if held is None else held
+    if not HTTP.match(address):
+        return _unverified(file, 'its storage is read by GDAL alone')
+    stated = _headers(address)
+    marks = [stated.get('ETag'), stated.get('Last-Modified')]
+    if not any(marks):
+        return _unverified(file, 'its server states neither ETag nor Last-Modified')
+    size = stated.get('Content-Range', '').rpartition('/')[2] or stated.get('Content-Length')
+    said = [size and f'{size} bytes', *marks, member]
+    return dict(file=file, version=', '.join(one for one in said if one))
+
+
+def _unverified(file: str, reason: str) -> dict[str, Any]:
+    warnings.warn(
+        f'{file} is compared by its address alone ({reason}): after a change of the file, predict '
+        'again with --overwrite',
+        stacklevel=2,
+    )
+    return dict(file=file, version=f'{UNVERIFIED}: {file}')
+
+
+def _headers(address: str) -> Message:
+    """Return what a server states about a file."""
+    cause: object = None
+    for number in range(TRIES):
+        if number:
+            time.sleep(PAUSE_S)
+        # Signed addresses may allow GET alone.
+        for method, headers in (('HEAD', {}), ('GET', {'Range': 'bytes=0-0'})):
+            request = urllib.request.Request(address, method=method, headers=headers)
+            try:
+                with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:
+                    found: Message = answer.headers
+                    return found
+            except urllib.error.HTTPError as error:
+                error.close()
+                cause = f'HTTP response code: {error.code}'
+                if error.code not in (400, 403, 405, 501):
+                    break
+            except OSError as error:
+                cause = getattr(error, 'reason', error)
+                break
+        if not _may_pass(cause):
+            break
+    raise RemoteFileError(f'{address} can not be read from its server ({cause}). {advice(cause)}')
+
+
+def _may_pass(cause: object) -> bool:
+    """Return whether a second try may succeed."""
+    text = str(cause)
+    return 'timed out' in text or text.rpartition(' ')[2] in ('429', '500', '502', '503', '504')
+
+
+def advice(cause: object) -> str:
+    """Return what to do about an error of a server, by its text.
+
+    Example:
+        >>> advice('HTTP response code: 404')
+        'Correct the address; the server has no such file'
+    """
+    text = str(cause)
+    if '404' in text or '410' in text:
+        return 'Correct the address; the server has no such file'
+    if '401' in text or '403' in text:
+        return "The server refuses access: give a signed address, or set GDAL's variables for it"
+    if 'Range' in text:
+        return (
+            'The server sends whole files only, expected one that sends ranges of bytes; download '
+            'the file'
+        )
+    if 'time' in text or 'slow' in text:
+        return 'The server is too slow or out of reach; try again, or download the file'
+    return 'Check the address and the network; try again, or download the file'
