@@ -6,5 +6,6 @@ const over = [...document.querySelectorAll('main *')].filter((node) => (
 return {
   window: innerWidth,
   page: document.documentElement.scrollWidth,
+  buttons: [...document.querySelectorAll('#polygons button')].map((node) => node.offsetHeight),
   over: over.map((node) => `${node.tagName} ${node.id} ${node.className}`),
 };

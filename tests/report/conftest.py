@@ -137,6 +137,7 @@ def browse(tmp_path_factory):
         command += ['--enable-logging=stderr', '--virtual-time-budget=20000']
         command += [f'--user-data-dir={folder / "profile"}', '--window-size=1200,900']
         command += ['--disable-background-networking', '--no-first-run', '--disable-dev-shm-usage']
+        command += ['--disable-component-update', '--disable-sync', '--disable-quic']
         command += ['--blink-settings=preferredColorScheme=0'] if dark else []
         done = subprocess.run(
             [*command, opened.as_uri()], capture_output=True, text=True, timeout=120, check=False

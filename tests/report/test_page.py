@@ -15,6 +15,7 @@ from PIL import Image
 
 from tfinet_mm.errors import MissingExtraError, ReportError
 from tfinet_mm.report import check_report, write_report
+from tfinet_mm.report.command import main
 
 VOID = {'meta', 'link', 'input', 'img', 'br', 'path'}
 
@@ -285,3 +286,16 @@ def test_limits_are_checked():
     for options in (dict(max_pairs=0), dict(max_side=1), dict(max_polygons=-1)):
         with pytest.raises(ReportError, match='max_pairs of 1 or more'):
             check_report(**options)
+
+
+def test_the_policy_names_the_server_of_a_basemap(predicted, capsys):
+    folder, _ = predicted()
+    address = 'https://tiles.example.org:444/a/{z}/{x}/{y}.png'
+    file = folder / 'tiles.html'
+    main([str(folder), '--file', str(file), '--basemap', address, '--basemap-credit', '(c) <me>'])
+    text = file.read_text(encoding='utf-8')
+    assert re.search(r'img-src ([^;]*);', text)[1] == 'data: blob: https://tiles.example.org:444'
+    assert '(c) &lt;me&gt;' in text
+    with pytest.raises(SystemExit):
+        main([str(folder), '--basemap-credit', 'me'])
+    assert '--basemap-credit needs --basemap' in capsys.readouterr().err

@@ -95,6 +95,14 @@ def test_areas_polygons_and_maps(scene):
     assert first[2:4] == pytest.approx([2, 0.75])
     assert first[4] == pytest.approx([0.4, 1 / 3, 0.6, 0.5])
     assert second[4] == pytest.approx([0, 5 / 6, 0.1, 55 / 60])
+    # Steps from corner to corner of its pixels.
+    ((outline,),) = first[5]
+    corners = np.cumsum(np.reshape(outline, (-1, 2)), axis=0)
+    assert sorted(map(tuple, corners[1:])) == [(40, 20), (40, 30), (60, 20), (60, 30)]
+    assert one['place']['code'] == 'EPSG:32633'
+    facts = dict(one['facts'])
+    assert facts['Not seen'].startswith('3.00 ha (5.0 %)')
+    assert facts['Polygons'] == '2 from 0 m²'
     assert one['polygonCount'] == 2
     labels = np.asarray(Image.open(io.BytesIO(base64.b64decode(one['to'].split(',')[1]))))
     expected = np.zeros((HEIGHT, WIDTH), int)
@@ -141,6 +149,13 @@ def test_a_reduced_scene_lists_few_polygons(scene):
     assert len(one['polygons']) == 1
     assert one['polygonCount'] == 2
     assert one['areas']['total'] == pytest.approx(60)
+
+
+def test_outlines_of_many_corners_are_left_out(scene, monkeypatch):
+    out, _ = scene()
+    monkeypatch.setattr('tfinet_mm.report.scene.MOST_CORNERS', 9)
+    polygons = read_folder(out).view(0, 2048, 5).polygons
+    assert [len(one.outline) for one in polygons] == [1, 0]
 
 
 def test_a_scene_without_crs_is_counted_in_pixels(scene):

@@ -1,5 +1,6 @@
 """Write the report: one HTML file that shows predictions, offline and without a server."""
 
+from tfinet_mm.report.basemap import Basemap
 from tfinet_mm.report.collected import PairCollector, report_data
 from tfinet_mm.report.folder import read_folder
 from tfinet_mm.report.page import check_report, report_file, save_report, write_report
@@ -11,6 +12,7 @@ from tfinet_mm.report.records import (
 )
 
 __all__ = [
+    'Basemap',
     'PairCollector',
     'PairSummary',
     'PairView',

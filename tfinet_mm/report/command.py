@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
+from tfinet_mm.report.basemap import Basemap
 from tfinet_mm.report.page import report_file, write_report
 from tfinet_mm.utils.command import add_traceback_option, run_command
 
@@ -40,8 +41,22 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         metavar='N',
         help='number of polygons of a scene to list, the largest ones (default: 200)',
     )
+    parser.add_argument(
+        '--basemap',
+        metavar='URL',
+        help='tiles that a button of the page shows below a scene, such as '
+        'https://tile.example.org/{z}/{x}/{y}.png (default: none, the page can load nothing)',
+    )
+    parser.add_argument(
+        '--basemap-credit',
+        metavar='TEXT',
+        help='line to show with the basemap, as its licence asks for (default: names the server)',
+    )
     add_traceback_option(parser)
-    return parser.parse_args(arguments)
+    args = parser.parse_args(arguments)
+    if args.basemap_credit and not args.basemap:
+        parser.error('--basemap-credit needs --basemap, the address of the tiles')
+    return args
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -54,6 +69,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         max_pairs=args.max_pairs,
         max_side=args.max_side,
         max_polygons=args.max_polygons,
+        basemap=Basemap(args.basemap, args.basemap_credit) if args.basemap else None,
     )
     print(f'Report, {file.stat().st_size / 1e6:.1f} MB: {file}')
 

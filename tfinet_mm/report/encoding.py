@@ -54,6 +54,7 @@ def reduce_view(view: PairView, max_side: int) -> PairView:
         None if view.annotated_to is None else labels(view.annotated_to),
         view.polygons,
         view.polygon_count,
+        view.place,
     )
 
 

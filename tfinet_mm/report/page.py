@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfinet_mm.errors import MissingExtraError, ReportError
+from tfinet_mm.report.basemap import Basemap
 from tfinet_mm.report.encoding import (
     CHANGE_COLOUR,
     PROBABILITY_STEPS,
@@ -32,7 +33,11 @@ from tfinet_mm.report.template_files import static, templates
 from tfinet_mm.utils.files import whole_file
 from tfinet_mm.version import __version__
 
-SCRIPTS = ('png.js', 'viewer.js', 'plots.js', 'tables.js', 'app.js')
+SCRIPTS = (
+    *('png.js', 'place.js', 'lists.js', 'viewer.js', 'plots.js', 'tables.js', 'changes.js'),
+    'basemap.js',
+    'app.js',
+)
 HEADLINE = ('Score', 'SeK', 'mIoU', 'Fscd', 'OA', 'Kappa', 'change/F1')
 CHANGE_HEADLINE = ('change/IoU', 'change/F1', 'change/precision', 'change/recall', 'change/OA')
 """Scores at the top where no land cover is annotated."""
@@ -46,6 +51,7 @@ def write_report(
     max_pairs: int = 24,
     max_side: int = 2048,
     max_polygons: int = 200,
+    basemap: Basemap | None = None,
 ) -> Path:
     """Write the page of a folder that ``tools/predict.py`` wrote.
 
@@ -56,6 +62,8 @@ def write_report(
         max_pairs: Greatest number of pairs to show; an index lists all of them.
         max_side: Longer side in pixels to which images and maps are reduced.
         max_polygons: Greatest number of polygons of a scene to list, the largest ones.
+        basemap: Tiles that a button of the page shows below scenes; the page can load nothing
+            without.
 
     Returns:
         The file.
@@ -76,6 +84,7 @@ def write_report(
         max_pairs=max_pairs,
         max_side=max_side,
         max_polygons=max_polygons,
+        basemap=basemap,
     )
 
 
@@ -87,6 +96,7 @@ def save_report(
     max_pairs: int = 24,
     max_side: int = 2048,
     max_polygons: int = 200,
+    basemap: Basemap | None = None,
 ) -> Path:
     """Write the page of pairs that are in memory; arguments as of :func:`write_report`.
 
@@ -105,7 +115,8 @@ def save_report(
         date=datetime.date.today().isoformat(),
         groups=groups,
         pairs=pairs,
-        shared=_shared(data, pairs, groups),
+        shared=_shared(data, pairs, groups) | dict(basemap=basemap and basemap.address),
+        basemap=basemap,
         rows=list(_rows(data, list(chosen))),
         totalled=[one for one in data.summaries if one.classes],
         assessed=[one for one in data.summaries if one.assessment],
@@ -252,12 +263,26 @@ def _pair(
             notSeen=summary.not_seen,
             **_maps(view, data),
             polygons=[
-                [one.before, one.after, round(one.area, 6), one.probability, list(one.box)]
+                [
+                    one.before,
+                    one.after,
+                    round(one.area, 6),
+                    one.probability,
+                    list(one.box),
+                    [[_steps(ring) for ring in part] for part in one.outline],
+                ]
                 for one in view.polygons[:max_polygons]
             ],
             polygonCount=view.polygon_count,
+            facts=[list(fact) for fact in summary.facts],
+            place=view.place,
         ),
     )
+
+
+def _steps(ring: np.ndarray) -> list[int]:
+    """Return column and row of a ring's first corner, then the steps to each next one."""
+    return np.diff(ring, axis=0, prepend=0).ravel().tolist()
 
 
 def _maps(view: PairView, data: ReportData) -> dict[str, str | None]:

@@ -31,6 +31,7 @@ class PairSummary:
         histogram: Pixels by P(changed), (bins,), all bins of one width from 0 to 1;
             None where no probabilities were kept.
         histogram_changed: Of those, the pixels annotated as changed.
+        facts: Names and texts of :func:`~tfinet_mm.report.facts.scene_facts`, for scenes.
         unit: Unit of the areas, ``'px'`` or ``'ha'``.
         assessment: Areas and accuracies from labelled points, the content of the scene's
             ``assessment/estimate.json``.
@@ -52,6 +53,7 @@ class PairSummary:
     histogram: np.ndarray | None = None
     histogram_changed: np.ndarray | None = None
     scores: Mapping[str, float] | None = None
+    facts: Sequence[tuple[str, str]] = ()
     unit: str = PIXELS
     assessment: Mapping[str, Any] | None = None
     classes: Sequence[Mapping[str, Any]] = ()
@@ -86,6 +88,8 @@ class Polygon:
         area: Its area, in the unit of the scene.
         probability: Mean P(changed) in it, 0..1, or None.
         box: Left, top, right and bottom as shares 0..1 of the scene's width and height.
+        outline: Its parts, each an outer ring and those of its holes, each (n, 2) int64: column
+            and row of corners of pixels, the last the first again; empty where it isn't kept.
     """
 
     before: int
@@ -93,6 +97,7 @@ class Polygon:
     area: float
     probability: float | None
     box: tuple[float, float, float, float]
+    outline: Sequence[Sequence[np.ndarray]] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +114,7 @@ class PairView:
         annotated_to: Annotated class after.
         polygons: The largest changed regions, falling.
         polygon_count: Number of all of them.
+        place: Georeference of :func:`~tfinet_mm.report.place.scene_place`, or None.
     """
 
     before: np.ndarray | None
@@ -120,6 +126,7 @@ class PairView:
     annotated_to: np.ndarray | None = None
     polygons: Sequence[Polygon] = ()
     polygon_count: int = 0
+    place: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, eq=False)

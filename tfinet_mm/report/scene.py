@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from PIL import Image
 
 from tfinet_mm.errors import AssessmentError, ReportError
 from tfinet_mm.io.rasters import read_rows, row_blocks
+from tfinet_mm.report.facts import scene_facts
+from tfinet_mm.report.place import scene_place
 from tfinet_mm.report.records import (
     HECTARES,
     NODATA,
@@ -29,6 +32,8 @@ from tfinet_mm.scenes.totals import sentences
 from tfinet_mm.structures import ClassTable
 
 SQUARE_METRES_A_HECTARE = 10_000
+# Corners of all outlines of a scene, some 2 MB of the page; frayed polygons have many thousands.
+MOST_CORNERS = 300_000
 
 
 def open_results(folder: Path, table: ClassTable) -> SceneResults:
@@ -56,7 +61,7 @@ def scene_summary(folder: Path, name: str, table: ClassTable) -> PairSummary:
     with results.open('change_prob') as raster:
         for top, rows in row_blocks(height, width):
             histogram += count_probabilities(read_rows(raster, top, rows))
-    return PairSummary(
+    summary = PairSummary(
         name,
         SCENE,
         (width, height),
@@ -71,6 +76,7 @@ def scene_summary(folder: Path, name: str, table: ClassTable) -> PairSummary:
         registration=_registration(results.scene.get('registration')),
         not_seen=f'Not seen: {areas.describe_not_seen()}' if areas.not_seen_pixels else '',
     )
+    return replace(summary, facts=scene_facts(results.scene, results.grid, summary))
 
 
 def _assessment(folder: Path) -> dict[str, Any] | None:
@@ -104,9 +110,12 @@ def scene_view(folder: Path, table: ClassTable, max_side: int, max_polygons: int
     ]
     summary = results.polygon_summary()
     width, height = results.grid.width, results.grid.height
-    polygons = []
+    polygons, corners = [], 0
     for one in results.largest(max_polygons):
         left, top, right, bottom = one.bounds
+        size = sum(len(ring) for part in one.outline for ring in part)
+        kept = corners + size <= MOST_CORNERS
+        corners += size if kept else 0
         polygons.append(
             Polygon(
                 one.from_class,
@@ -114,6 +123,7 @@ def scene_view(folder: Path, table: ClassTable, max_side: int, max_polygons: int
                 one.area / SQUARE_METRES_A_HECTARE if one.unit == 'm2' else one.area,
                 one.mean_prob,
                 (left / width, top / height, right / width, bottom / height),
+                one.outline if kept else (),
             )
         )
     return PairView(
@@ -124,6 +134,7 @@ def scene_view(folder: Path, table: ClassTable, max_side: int, max_polygons: int
         results.read('change_prob', side=max_side),
         polygons=polygons,
         polygon_count=0 if summary is None else summary.polygons,
+        place=scene_place(results.grid),
     )
 
 

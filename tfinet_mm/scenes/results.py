@@ -66,6 +66,8 @@ class ChangePolygon:
         unit: 'm2', or 'pixels' for a scene without CRS.
         mean_prob: Mean of P(changed) in it.
         bounds: First column, first row, and the ones after the last, in pixels of the grid.
+        outline: Its parts, each an outer ring and those of its holes, each (n, 2) int64: column
+            and row of corners of pixels, the last the first again.
     """
 
     number: int
@@ -77,6 +79,7 @@ class ChangePolygon:
     unit: str
     mean_prob: float
     bounds: tuple[int, int, int, int]
+    outline: tuple[tuple[np.ndarray, ...], ...]
 
 
 class SceneResults:
@@ -194,8 +197,17 @@ class SceneResults:
         inverse = ~self.grid.transform
         found = []
         for index, shape in enumerate(shapely.from_wkb(stored)):
-            x, y = apply_affine(inverse, *shapely.get_coordinates(shape).T)
-            bounds = [round(float(value)) for value in (x.min(), y.min(), x.max(), y.max())]
+            outline = tuple(
+                tuple(
+                    np.stack(apply_affine(inverse, *shapely.get_coordinates(ring).T), axis=1)
+                    .round()
+                    .astype(np.int64)
+                    for ring in shapely.get_rings(part)
+                )
+                for part in shapely.get_parts(shape)
+            )
+            corners = np.concatenate([ring for part in outline for ring in part])
+            bounds = [int(value) for value in (*corners.min(0), *corners.max(0))]
             found.append(
                 ChangePolygon(
                     number=index + 1,
@@ -207,6 +219,7 @@ class SceneResults:
                     unit=summary.unit,
                     mean_prob=fields['mean_prob'][index],
                     bounds=(bounds[0], bounds[1], bounds[2], bounds[3]),
+                    outline=outline,
                 )
             )
         return found

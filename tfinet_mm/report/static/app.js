@@ -7,6 +7,12 @@
   const { palette } = shared;
   let pair = null;
   let refreshBoxes = () => {};
+  // Regions of the pair in view, those that pass the filter, and where its pixels are.
+  let changes = [];
+  let listed = [];
+  let place = null;
+  const NO_FILTER = { least: 0, most: Infinity, probability: 0 };
+  let filter = { ...NO_FILTER };
   let shown = 0;
 
   const view = new Viewer.View(shared, {
@@ -14,6 +20,14 @@
   }, read);
   const every = () => names.map((_, i) => i + 1);
   view.on = { from: new Set(every()), to: new Set(every()) };
+  view.onDraw = furniture;
+  const ALL = new Set(every());
+  // Each list is one tab stop.
+  const stops = {
+    classes: Lists.rove(find('classes'), 'input'),
+    changes: Lists.rove(find('polygons'), 'button'),
+  };
+  if (find('film')) Lists.rove(find('film'), 'button');
 
   function say(message) {
     find('said').textContent = message;
@@ -25,7 +39,7 @@
       line.textContent = 'Point at the picture to read a pixel.';
       return;
     }
-    const [x, y] = pixel;
+    const [x, y] = pixel.map(Math.floor);
     const at = y * view.pair.width + x;
     const describe = (from, to) => {
       if (from === shared.nodata || to === shared.nodata) return 'no data';
@@ -36,6 +50,7 @@
     const p = view.pair.probability ? view.pair.probability[at] : shared.nodata;
     if (p !== shared.nodata) parts.push(`P ${(p / shared.probabilitySteps).toFixed(2)}`);
     const [w, h] = pair.size;
+    if (place) parts.push(...place.describe((pixel[0] * w) / view.pair.width, (pixel[1] * h) / view.pair.height));
     parts.push(`column ${Math.floor(((x + 0.5) * w) / view.pair.width)}, row ${Math.floor(((y + 0.5) * h) / view.pair.height)}`);
     line.textContent = parts.join(' · ');
   }
@@ -56,6 +71,13 @@
     // Another pair was asked for meanwhile.
     if (shown !== number) return;
     pair = data;
+    changes = Changes.decode(pair.polygons);
+    place = pair.place ? new Places.Place(pair.place, pair.size) : null;
+    view.mask = null;
+    if (basemap) {
+      find('panel-basemap').hidden = !(place && place.mesh);
+      if (!place || !place.mesh) showBasemap(false);
+    }
     const values = (map) => (map ? map.values : null);
     describe();
     const modes = { probability: Boolean(probability), errors: Boolean(annotatedFrom) };
@@ -96,6 +118,8 @@
     find('pair-not-seen').textContent = pair.notSeen;
     find('pair-not-seen').hidden = !pair.notSeen;
     find('canvas').setAttribute('aria-label', `${pair.name} before and after, ${Tables.percent(areas.share)} changed`);
+    find('panel-facts').hidden = !pair.facts.length;
+    Tables.facts(find('facts'), pair.facts);
     if (find('pair-number')) {
       find('pair-number').textContent = `${shown + 1} / ${shared.pairs}`;
       find('previous').disabled = shown === 0;
@@ -123,7 +147,55 @@
     key.replaceChildren(...entries.map(([name, colour]) => Tables.element('span', {}, Tables.swatch(colour), name)));
   }
 
+  // The scale bar and the arrow of the middle of what is shown.
+  function furniture({ scale: zoom, width }) {
+    const known = Boolean(place && place.mesh);
+    find('scale').hidden = !known;
+    find('north').hidden = !known;
+    if (!known) return;
+    const factor = pair.size[0] / view.pair.width;
+    const [x, y] = view.middle().map((one) => one * factor);
+    const metres = (Math.hypot(...place.steps(x, y).column) * factor) / zoom;
+    const length = Places.round(metres * Math.min(120, width * 0.3));
+    find('scale-bar').style.width = `${length / metres}px`;
+    find('scale-text').textContent = Places.length(length);
+    const angle = Math.round(place.north(x, y));
+    find('north').style.transform = `rotate(${angle}deg)`;
+    find('north').setAttribute('aria-label', angle ? `North, ${angle} degrees from up` : 'North is up');
+  }
+
+  // Shows and hides the rows of the list, and limits the picture to it where sizes or P do.
+  function filterChanges() {
+    if (!pair) return;
+    const open = Changes.isOpen(filter);
+    listed = changes.filter((one) => Changes.passes(one, view.on, filter));
+    const rows = find('polygons').tBodies.length ? find('polygons').tBodies[0].rows : [];
+    for (const row of rows) row.hidden = true;
+    for (const { number } of listed) if (rows[number - 1]) rows[number - 1].hidden = false;
+    stops.changes();
+    const limited = open ? null : changes.filter((one) => Changes.passes(one, { from: ALL, to: ALL }, filter));
+    view.mask = limited && view.pair ? Changes.mask(limited, pair.size, view.pair.width, view.pair.height) : null;
+    const count = pair.polygonCount;
+    const whole = (value) => value.toLocaleString('en');
+    const said = [count > changes.length
+      ? `The ${whole(changes.length)} largest of ${whole(count)}.` : `All ${whole(count)}, the largest first.`];
+    if (listed.length < changes.length) {
+      const area = listed.reduce((sum, one) => sum + one.area, 0);
+      said.push(`${whole(listed.length)} of them pass the filter, ${Tables.area(area, pair.areas.unit)} ${pair.areas.unit}.`);
+    }
+    if (!open) said.push('The picture shows these alone.');
+    find('hint-polygons').textContent = said.join(' ');
+    const outlined = listed.filter((one) => one.outline.length).length;
+    find('export').hidden = !(place && place.mesh);
+    find('export').disabled = !outlined;
+    find('export').textContent = `Save ${whole(outlined)} as GeoJSON`;
+    const lost = listed.length - outlined;
+    find('hint-export').textContent = lost && !find('export').hidden
+      ? `${whole(lost)} have too many corners for this page; changes.gpkg has them.` : '';
+  }
+
   function filtered() {
+    filterChanges();
     view.recolour();
     sideBySide();
     const all = view.on.from.size === names.length && view.on.to.size === names.length;
@@ -150,22 +222,20 @@
     const { areas } = pair;
     find('class-unit').textContent = areas.unit === 'ha' ? 'changed, hectares' : 'changed, pixels';
     refreshBoxes = Tables.classes(find('classes'), areas, names, palette, view.on, filtered);
-    filtered();
+    stops.classes();
     find('table-matrix').replaceChildren(Tables.matrix(areas, names));
     const panel = find('panel-polygons');
     panel.hidden = !pair.polygons.length;
     panel.classList.toggle('wide', !areas.histogram);
-    if (pair.polygons.length) {
-      const count = pair.polygonCount;
-      find('hint-polygons').textContent = count > pair.polygons.length
-        ? `The ${pair.polygons.length.toLocaleString('en')} largest of ${count.toLocaleString('en')}.`
-        : `All ${count.toLocaleString('en')}, the largest first.`;
-      Tables.polygons(find('polygons'), pair.polygons, areas.unit, shared.classes, palette, (box, text) => {
+    if (changes.length) {
+      find('size-unit').textContent = areas.unit;
+      Tables.polygons(find('polygons'), changes, areas.unit, shared.classes, palette, (box, text) => {
         view.jump(box);
         find('stage').scrollIntoView({ block: 'nearest' });
         say(text);
       });
     }
+    filtered();
   }
 
   function plots() {
@@ -293,11 +363,62 @@
       view.recolour();
     });
   }
-  find('zoom-in').addEventListener('click', () => view.zoomBy(1.5));
-  find('zoom-out').addEventListener('click', () => view.zoomBy(1 / 1.5));
-  find('zoom-fit').addEventListener('click', () => {
+  // Tiles in place of the images, once they are asked for.
+  const basemap = shared.basemap ? new Basemaps.Basemap(shared.basemap, () => view.draw()) : null;
+  function backdrop(context, { left, top, scale, width, height }) {
+    const zoom = (scale * view.pair.width) / pair.size[0];
+    const part = [-left, -top, width - left, height - top].map((one) => one / zoom);
+    const shownPart = part.map((one, i) => Math.min(Math.max(one, 0), pair.size[i % 2]));
+    context.save();
+    context.translate(left, top);
+    context.scale(zoom, zoom);
+    context.imageSmoothingEnabled = true;
+    basemap.draw(context, place, shownPart, 1 / zoom);
+    context.restore();
+  }
+  function showBasemap(on) {
+    find('basemap').setAttribute('aria-pressed', String(on));
+    find('basemap-credit').hidden = !on;
+    view.backdrop = on ? backdrop : null;
+    view.draw();
+  }
+  if (basemap) {
+    find('basemap').addEventListener('click', () => showBasemap(find('basemap').getAttribute('aria-pressed') !== 'true'));
+  }
+
+  // Everything in view again, and no row of the list marked.
+  function wholePicture() {
     view.fit();
     view.draw();
+    for (const row of document.querySelectorAll('#polygons [aria-current]')) row.removeAttribute('aria-current');
+  }
+
+  find('zoom-in').addEventListener('click', () => view.zoomBy(1.5));
+  find('zoom-out').addEventListener('click', () => view.zoomBy(1 / 1.5));
+  find('zoom-fit').addEventListener('click', wholePicture);
+  const bounds = { least: 'least-area', most: 'most-area', probability: 'least-probability' };
+  for (const [name, id] of Object.entries(bounds)) {
+    find(id).addEventListener('input', () => {
+      const value = find(id).valueAsNumber;
+      filter[name] = Number.isFinite(value) ? value : NO_FILTER[name];
+      filtered();
+    });
+  }
+  find('export').addEventListener('click', () => {
+    const made = Changes.geojson(listed, place, shared.classes, pair.areas.unit);
+    const name = pair.name.replace(/[^\p{L}\p{N}._-]+/gu, '_');
+    Changes.save(JSON.stringify(made), `${name}_changes.geojson`, 'application/geo+json');
+    say(`${made.features.length} changes are saved`);
+  });
+  find('viewer').addEventListener('keydown', (event) => {
+    if (event.key !== 'Escape' || !view.pair) return;
+    if (event.target.type === 'number') {
+      event.target.value = '';
+      event.target.dispatchEvent(new Event('input'));
+    } else {
+      wholePicture();
+      say('The whole picture is shown');
+    }
   });
   find('show-all').addEventListener('click', () => {
     view.on = { from: new Set(every()), to: new Set(every()) };
@@ -313,11 +434,14 @@
   }
   if (find('index-table')) {
     Tables.sortable(find('index-table'));
+    Lists.rove(find('index-table').tHead, 'button');
+    const refresh = Lists.rove(find('index-table').tBodies[0], 'button');
     find('filter').addEventListener('input', (event) => {
       const wanted = event.target.value.trim().toLowerCase();
       for (const row of find('index-table').tBodies[0].rows) {
         row.hidden = !row.cells[0].textContent.toLowerCase().includes(wanted);
       }
+      refresh();
     });
   }
 

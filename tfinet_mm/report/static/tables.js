@@ -119,7 +119,7 @@ const Tables = (() => {
   }
 
   function polygons(table, list, unit, names, palette, onJump) {
-    const body = list.map(([from, to, size, probability, box], i) => {
+    const body = list.map(({ from, to, area: size, probability, box }, i) => {
       const label = `${names[from]} → ${names[to]}`;
       const show = element('button', { type: 'button', class: 'link', 'aria-label': `Show change ${i + 1}, ${label}` }, 'Show');
       const line = row([
@@ -145,6 +145,11 @@ const Tables = (() => {
     );
   }
 
+  function facts(list, pairs) {
+    list.replaceChildren(...pairs.map(([name, text]) => (
+      element('div', {}, element('dt', {}, name), element('dd', {}, text)))));
+  }
+
   function sortable(table) {
     const body = table.tBodies[0];
     const heads = [...table.tHead.rows[0].cells];
@@ -166,5 +171,5 @@ const Tables = (() => {
     });
   }
 
-  return { area, percent, element, swatch, matrix, classes, polygons, sortable };
+  return { area, percent, element, swatch, matrix, classes, polygons, facts, sortable };
 })();

@@ -30,6 +30,11 @@ const Viewer = (() => {
       this.swipe = 0.5;
       this.box = null;
       this.pair = null;
+      // Pixels to which changes are limited, 1 each, or null; and a function called when it is drawn.
+      this.mask = null;
+      this.onDraw = () => {};
+      // A function that draws in place of the images, or null.
+      this.backdrop = null;
       this.on = { from: new Set(), to: new Set() };
       this.fit();
       this._listen();
@@ -87,6 +92,7 @@ const Viewer = (() => {
       const steps = Array.from({ length: probabilitySteps + 1 }, (_, i) => pack(ramp(i / probabilitySteps)));
       const errors = ERRORS.map(([, colour]) => pack(colour));
       const visible = this.visibility();
+      const { mask } = this;
       const stripe = Math.max(1, Math.round(Math.max(width, height) / 110));
       for (let i = 0; i < pixels.length; i++) {
         const a = from[i];
@@ -98,7 +104,7 @@ const Viewer = (() => {
           if (kind >= 0) pixels[i] = errors[kind];
         } else if (a === nodata || b === nodata) {
           if (mode !== 'change') pixels[i] = grey;
-        } else if (visible(a, b)) {
+        } else if (visible(a, b) && (!mask || mask[i])) {
           if (mode === 'change') pixels[i] = change;
           else if (mode === 'from') pixels[i] = colours[a];
           else if (mode === 'to') pixels[i] = colours[b];
@@ -174,6 +180,7 @@ const Viewer = (() => {
       this._side(place, this.pair.before, this.overlays[0], 0, split);
       this._side(place, this.pair.after, this.overlays[this.overlays.length - 1], split, place.width);
       if (this.box) this._frame(place);
+      this.onDraw(place);
       this.divider.style.left = `${this.swipe * 100}%`;
       this.stage.classList.toggle('zoomed', this.zoom > 1);
     }
@@ -186,7 +193,11 @@ const Viewer = (() => {
       c.beginPath();
       c.rect(left, 0, right - left, place.height);
       c.clip();
-      if (image) {
+      if (this.backdrop) {
+        c.fillStyle = '#8a8f98';
+        c.fillRect(...at);
+        this.backdrop(c, place);
+      } else if (image) {
         c.imageSmoothingEnabled = place.scale < 4;
         c.imageSmoothingQuality = 'high';
         c.drawImage(image, ...at);
@@ -280,13 +291,19 @@ const Viewer = (() => {
       this.swipeInput.setAttribute('aria-valuetext', `${this.swipeInput.value} percent before`);
     }
 
-    // Column and row under a point of the screen, or null.
+    // Column and row in the middle of the stage.
+    middle() {
+      const place = this.place();
+      return [(place.width / 2 - place.left) / place.scale, (place.height / 2 - place.top) / place.scale];
+    }
+
+    // Column and row under a point of the screen, with their fractions, or null.
     pixel(event) {
       if (!this.pair) return null;
       const corner = this.stage.getBoundingClientRect();
       const place = this.place();
-      const x = Math.floor((event.clientX - corner.left - place.left) / place.scale);
-      const y = Math.floor((event.clientY - corner.top - place.top) / place.scale);
+      const x = (event.clientX - corner.left - place.left) / place.scale;
+      const y = (event.clientY - corner.top - place.top) / place.scale;
       return x >= 0 && y >= 0 && x < this.pair.width && y < this.pair.height ? [x, y] : null;
     }
 
@@ -354,6 +371,7 @@ const Viewer = (() => {
       } else if (move && this.zoom > 1) this.panBy(move[0] * 60, move[1] * 60);
       else if (move && move[0]) this.setSwipe(this.swipe - move[0] * 0.02);
       else return;
+      this.onRead(this.middle());
       event.preventDefault();
     }
   }
