@@ -14,6 +14,7 @@ from tfinet_mm.version import __version__
 TOOLS = dict(
     predict=('predict.py', 'map the change between two images, scenes or folders'),
     finish=('finish_scene.py', 'give a predicted scene another threshold, or other classes'),
+    series=('predict_series.py', 'map when each place changed, from more than two dates'),
     train=('train.py', 'train a network from a config'),
     test=('test.py', 'score a network on a data set'),
     check=('check_dataset.py', 'find mistakes in a data set before training'),
