@@ -84,6 +84,7 @@ SHORT = {
     'tools/browse_dataset.py': '--number 2',
     # Of two commands of a page that predict into one folder a reader takes one.
     'tools/predict.py': '--overwrite',
+    'tools/predict_series.py': '--overwrite',
     'tools/pseudo_label.py': '--overwrite',
     'tools/recipe.py': '--dry-run',
     'tools/dataset/make_synthetic.py': '--train 8 --val 2 --size 64 --workers 1',

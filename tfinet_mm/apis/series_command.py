@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,9 +21,12 @@ from tfinet_mm.apis.inferencer import SCDInferencer
 from tfinet_mm.apis.series import predict_series
 from tfinet_mm.checkpoints.reading import trust_checkpoints
 from tfinet_mm.checkpoints.shipped import DEFAULT
+from tfinet_mm.engine.launch import finish_launch, join_cpu_group, rank_device
+from tfinet_mm.engine.options import add_launch_options
 from tfinet_mm.report import check_report, write_report
 from tfinet_mm.scenes.series.grid import FIRST
 from tfinet_mm.utils.command import add_traceback_option, run_command
+from tfinet_mm.utils.dist import is_first_rank, one_rank_reads
 
 READING = ('bands', 'stretch', 'percentiles', 'nodata', 'resampling', 'ignore_scale')
 
@@ -62,6 +66,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     images.add_argument('--crs', help="CRS of all scenes, in place of the files' own")
     add_images(images)
     add_scenes(images, pair=False)
+    add_launch_options(parser)
     add_traceback_option(parser)
     args = parser.parse_intermixed_args(arguments)
     args.scenes = list(args.words)
@@ -94,20 +99,29 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse_args(arguments)
     if args.trust_checkpoint:
         trust_checkpoints()
+    os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
+    join_cpu_group(args.launcher)
+    _predict(args)
+    # Not while an error is being raised: leaving waits for the others, and would hide it.
+    finish_launch()
+
+
+def _predict(args: argparse.Namespace) -> None:
     if args.report:
         check_report()
-    inferencer = SCDInferencer(
-        args.config,
-        args.checkpoint,
-        args.device,
-        tta=args.tta,
-        amp=args.amp or False,
-        threshold=args.threshold,
-        window=args.window,
-        overlap=args.overlap if args.window is not None else None,
-        batch_size=args.batch_size,
-        cfg_options=args.cfg_options,
-    )
+    with one_rank_reads():
+        inferencer = SCDInferencer(
+            args.config,
+            args.checkpoint,
+            rank_device(args.launcher, args.device),
+            tta=args.tta,
+            amp=args.amp or False,
+            threshold=args.threshold,
+            window=args.window,
+            overlap=args.overlap if args.window is not None else None,
+            batch_size=args.batch_size,
+            cfg_options=args.cfg_options,
+        )
     given = {name: getattr(args, name) for name in READING}
     found = predict_series(
         inferencer,
@@ -128,9 +142,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             name: value for name, value in given.items() if value is not None and value is not False
         },
     )
-    print(f'\n{format_series(found)}\n\nMaps and table: {args.out}')
-    if args.report:
-        print(f'Report: {write_report(args.out)}')
+    if is_first_rank():
+        print(f'\n{format_series(found)}\n\nMaps and table: {args.out}')
+        if args.report:
+            print(f'Report: {write_report(args.out)}')
 
 
 def format_series(found: dict[str, Any]) -> str:

@@ -77,7 +77,12 @@ class SeriesSums:
     covers: list[Sums] = field(default_factory=list)
 
 
-def write_series(out: str | Path, pairs: Sequence[str], dates: Sequence[str]) -> dict[str, Any]:
+def write_series(
+    out: str | Path,
+    pairs: Sequence[str],
+    dates: Sequence[str],
+    block_pixels: int = BLOCK_PIXELS,
+) -> dict[str, Any]:
     """Write maps of the first change and of the number of changes, and a table.
 
     Memory holds a block of rows. Nothing is done where the results are of these pairs already.
@@ -87,6 +92,7 @@ def write_series(out: str | Path, pairs: Sequence[str], dates: Sequence[str]) ->
             ``times_changed.tif``, ``times_seen.tif``, ``series.csv`` and, last, ``series.json``.
         pairs: Names of the folders of the N finished scenes, each of two neighbouring dates.
         dates: The N + 1 dates, or numbers.
+        block_pixels: Pixels of a block.
 
     Returns:
         Content of ``series.json``.
@@ -116,7 +122,7 @@ def write_series(out: str | Path, pairs: Sequence[str], dates: Sequence[str]) ->
     work = out / WORK_FOLDER
     work.mkdir(exist_ok=True)
     try:
-        sums = _add_up(scenes, areas, work)
+        sums = _add_up(scenes, areas, work, block_pixels)
         _write_maps(out, work, scenes[0], intervals)
     finally:
         shutil.rmtree(work, ignore_errors=True)
@@ -166,10 +172,7 @@ def _check_same(scenes: Sequence[SceneResults]) -> None:
 
 
 def _add_up(
-    scenes: Sequence[SceneResults],
-    areas: PixelAreas,
-    work: Path,
-    block_pixels: int = BLOCK_PIXELS,
+    scenes: Sequence[SceneResults], areas: PixelAreas, work: Path, block_pixels: int
 ) -> SeriesSums:
     """Write the raw maps and add up their areas, a block of rows at a time."""
     grid, classes = areas.grid, scenes[0].classes.num_classes
@@ -290,7 +293,8 @@ def _rows(scenes: Sequence[SceneResults], dates: Sequence[str], sums: SeriesSums
         yield row('with both predictions', (date, date), total, slice(None))
     whole = dates[0], dates[-1]
     for times in range(number + 1):
-        yield row(f'changed {times} times', whole, sums.times, times)
+        name = f'changed {times} time{"" if times == 1 else "s"}'
+        yield row(name, whole, sums.times, times)
     yield row('not seen', whole, sums.times, number + 1)
 
 
