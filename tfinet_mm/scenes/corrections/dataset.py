@@ -111,13 +111,14 @@ def write_labels(
     totals = dict.fromkeys(KINDS, 0.0)
     names = []
     with _open_pair(results, before, after) as pair:
-        for window in _windows(results, size):
+        for window, (rows, columns) in _windows(results, size):
             codes, kinds = _labels(results, window, made, corrected, places, rest)
+            for part in (np.s_[rows, :], np.s_[:, columns]):
+                codes[part], kinds[part] = -1, 0
             if not kinds.any():
                 continue
             values, valid = pair.read(window)
-            codes[~valid] = -1
-            kinds[~valid] = 0
+            codes[~valid], kinds[~valid] = -1, 0
             if not kinds.any():
                 continue
             area = np.broadcast_to(areas.rows(window.top, window.height), (window.height, 1))
@@ -153,13 +154,17 @@ def write_labels(
     return summary
 
 
-def _windows(results: SceneResults, size: int) -> Iterator[Window]:
-    """Yield windows side by side; the last of a row or column are moved back inside the scene."""
+def _windows(results: SceneResults, size: int) -> Iterator[tuple[Window, tuple[slice, slice]]]:
+    """Yield windows side by side, and the rows and columns that an earlier one has.
+
+    The last window of a row or column is moved back inside the scene.
+    """
     width, height = results.grid.width, results.grid.height
     wide, high = min(size, width), min(size, height)
-    for top in range(0, height, high):
-        for left in range(0, width, wide):
-            yield Window(min(left, width - wide), min(top, height - high), wide, high)
+    for row in range(0, height, high):
+        for column in range(0, width, wide):
+            top, left = min(row, height - high), min(column, width - wide)
+            yield Window(left, top, wide, high), (slice(row - top), slice(column - left))
 
 
 def _labels(
