@@ -1,15 +1,19 @@
 # Fine-tunes the weights of the package on polygons corrected in QGIS, of tools/dataset/make_labels.py:
-# about a hundred steps on the windows of one scene. See docs/corrections.md.
+# some tens of steps on the windows of one scene. See docs/corrections.md.
 _base_ = [
     '_base_/models/tfinet_lite0_fpn.py',
     '_base_/datasets/pairs.py',
     '_base_/schedules/schedule_50e.py',
     '_base_/default_runtime.py',
 ]
-epochs = 25
+epochs = 15
 data_root = 'data/corrections'
 load_from = 'tfinet_lite0_fpn_generated'
-model = dict(autocast='auto')
+model = dict(
+    autocast='auto',
+    # Labels are few, and mostly of mistakes: no class of them counts more than another.
+    change_head=dict(loss_decode=dict(positive_weight=1.0)),
+)
 # SECOND's classes, which the weights of the package have.
 corrected = dict(
     type='tfinet_mm.SECONDDataset',

@@ -37,6 +37,9 @@ PARSED_ONLY = {
     r'tfinet areas|scene_areas\.py': (
         'a scene and polygons of the reader: tests/tools/test_scene_areas.py has some'
     ),
+    r'make_labels\.py|_corrections\.py': (
+        'corrections of people: tests/scenes/corrections/test_dataset.py makes some'
+    ),
     r'equal_time/run\.py': 'trains every network: tests/projects/test_equal_time.py',
     r'pretrain/run\.py': 'hours of training: in small in tests/projects/test_pretrain.py',
     r'pretrain/score_real\.py': 'downloaded data: made-up pairs in tests/projects/test_pretrain.py',

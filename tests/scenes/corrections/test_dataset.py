@@ -1,6 +1,8 @@
 """Test labels of corrected polygons, against the maps of the scene that was corrected."""
 
 import re
+import runpy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ pyogrio = pytest.importorskip('pyogrio')
 shapely = pytest.importorskip('shapely')
 pytest.importorskip('pyproj')
 
+TOOL = Path(__file__).resolve().parents[3] / 'tools' / 'dataset' / 'make_labels.py'
 HEIGHT, WIDTH, SIZE = 70, 90, 32
 PLACES = dict(layer='places', driver='GPKG', geometry_type='Polygon', fields=[], field_data=[])
 
@@ -182,6 +185,16 @@ def test_more_bands_become_tiff(network, scene, smooth, tmp_path):
     assert len(files) == made.windows
     with rasterio.open(files[0]) as file:
         assert (file.count, file.dtypes[0]) == (4, 'uint8')
+
+
+def test_the_tool_tells_what_it_labelled(corrected, tmp_path, capsys):
+    results, path, kinds, _ = corrected
+    main = runpy.run_path(str(TOOL))['main']
+    main([str(results.folder), str(path), '--out', str(tmp_path / 'data'), '--size', str(SIZE)])
+    shown = capsys.readouterr().out
+    assert f'deleted        {kinds["deleted"].sum() / 100:.2f} ha' in shown
+    windows = len(list((tmp_path / 'data' / 'change').iterdir()))
+    assert shown.endswith(f'{tmp_path / "data"}: {windows} windows\n')
 
 
 def test_mistakes(corrected, tmp_path):
