@@ -3,9 +3,9 @@
     python projects/corrections/run.py [--seed N] [--out DIR]
 
 A generated scene of a kind that the weights never saw is predicted. Ten polygons are corrected by
-its annotation, as a person would do in QGIS: false ones deleted, classes changed, missing ones added,
-those of the largest error first. The weights are fine-tuned on these, and the scene is predicted
-again. Both maps are scored outside the ten polygons.
+its annotation, as a person would do in QGIS: false ones deleted, classes changed, missing ones
+added, those of the largest error first. The weights are fine-tuned on these, and the scene is
+predicted again. Both maps are scored outside the ten polygons.
 """
 
 from __future__ import annotations
@@ -141,16 +141,14 @@ def find_corrections(results: SceneResults, truth: np.ndarray, work: Path) -> li
 def _true_polygons(
     results: SceneResults, truth: np.ndarray, work: Path
 ) -> tuple[np.ndarray, np.ndarray]:
-    files = [work / 'true.img', work / 'true_change.img']
-    for path, values in zip(files, (truth.astype(np.uint8), (truth > 0) * 1.0), strict=True):
-        dtype = 'uint8' if path is files[0] else 'float32'
-        with raw_writer(path, dtype, *truth.shape) as write:
+    codes, change = work / 'true.img', work / 'true_change.img'
+    for path, values in ((codes, truth.astype(np.uint8)), (change, (truth > 0).astype('float32'))):
+        with raw_writer(path, values.dtype.name, *truth.shape) as write:
             write(values)
     target = work / 'true.gpkg'
     classes = results.classes.land_cover
-    write_polygons(
-        *files, target, classes=classes, nodata=255, pixel_areas=PixelAreas(results.grid)
-    )
+    areas = PixelAreas(results.grid)
+    write_polygons(codes, change, target, classes=classes, nodata=255, pixel_areas=areas)
     return _polygons(target, results)
 
 

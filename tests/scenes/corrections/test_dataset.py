@@ -172,7 +172,13 @@ def test_the_rest_may_keep_its_prediction(corrected, tmp_path):
     write_labels(results.folder, path, tmp_path / 'data', rest='prediction', size=SIZE)
     change = labels(tmp_path / 'data', 'change')
     rest = ~np.any(list(kinds.values()), axis=0) & (change != 254)
-    np.testing.assert_array_equal(change[rest], results.read('change')[rest])
+    prob = results.read('change_prob')
+    # Pixels that the network is sure of.
+    expected = np.where(prob >= 0.75, results.read('change'), 255)
+    expected = np.where(prob <= 0.25, results.read('change'), expected)
+    expected[results.read('change') == 255] = 255
+    assert (expected[rest] == 255).any()
+    np.testing.assert_array_equal(change[rest], expected[rest])
     assert (change[kinds['deleted']] == 0).all()
 
 

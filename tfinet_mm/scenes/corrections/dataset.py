@@ -36,6 +36,8 @@ FOLDERS = ('im1', 'im2', 'label1', 'label2', 'change')
 RECORD_FILE = 'labels.json'
 KINDS = ('deleted', 'added', 'class changed', 'confirmed')
 RESTS = ('ignore', 'prediction')
+SURE = 0.75
+"""P(changed) from which a predicted change is a label; the others are up to 1 - SURE."""
 RGB = 3
 
 
@@ -80,7 +82,8 @@ def write_labels(
             ``label2`` (0 unchanged, 1..K, 255 ignored) and ``change`` (0, 1, 255), with a file for
             each window that has a correction or a reviewed place.
         reviewed: File with polygons of places in which every polygon was looked at.
-        rest: ``'ignore'``, or ``'prediction'`` to label the rest of those windows as predicted.
+        rest: ``'ignore'``, or ``'prediction'`` to label the rest of those windows as predicted,
+            where P(changed) is 0.75 or more, or 0.25 or less.
         size: Side of a window in pixels.
         before: File of the first date, if it was moved.
         after: File of the second.
@@ -188,7 +191,13 @@ def _labels(
         # Changes that are smaller than the least polygon were never shown.
         shown = (new != UNCHANGED) | (old != UNCHANGED) | (predicted == UNCHANGED)
         kinds[places.cover(window) & (kinds == 0) & shown] = 4
-    codes = np.where(kinds > 0, new, predicted if rest == 'prediction' else -1)
+    if rest == 'prediction':
+        # Where the network doubts, it may learn from the corrections.
+        prob = results.read('change_prob', window)
+        others = np.where(np.abs(prob - 0.5) >= SURE - 0.5, predicted, -1)
+    else:
+        others = np.full(new.shape, -1)
+    codes = np.where(kinds > 0, new, others)
     return codes.astype(np.int32), kinds
 
 
