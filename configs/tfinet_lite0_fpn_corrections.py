@@ -1,4 +1,4 @@
-# Fine-tunes the weights of the package on polygons corrected in QGIS, of tools/dataset/make_labels.py:
+# Fine-tunes the weights of the package on polygons corrected in QGIS (tools/dataset/make_labels.py):
 # some tens of steps on the windows of one scene. See docs/corrections.md.
 _base_ = [
     '_base_/models/tfinet_lite0_fpn.py',
@@ -30,7 +30,7 @@ val_dataloader = dict(dataset=corrected)
 test_dataloader = dict(dataset=corrected)
 
 optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type='AdamW', lr=5e-4, weight_decay=0.02),
+    optimizer=dict(_delete_=True, type='AdamW', lr=1e-3, weight_decay=0.02),
     # The backbone has the least to learn.
     paramwise_cfg=dict(custom_keys=dict(backbone=dict(lr_mult=0.3))),
 )
