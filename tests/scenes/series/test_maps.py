@@ -100,7 +100,7 @@ def test_maps_and_table(pairs, tmp_path):
                     sides = CLASSES.land_cover[ended - 1], CLASSES.land_cover[begun - 1]
                     count(row, 'contradiction', *date, *sides)
                     count(row, 'all contradictions', *date, '', '')
-    counted = {key for key in rows if key[0] not in ('all changed', 'unchanged', 'no data')}
+    counted = {key for key in rows if key[0] not in ('all changed', 'unchanged', 'not seen')}
     for key in counted:
         assert rows[key][1] == pixels[key], key
         # The globe of the check is a sphere.
@@ -108,7 +108,7 @@ def test_maps_and_table(pairs, tmp_path):
     assert pixels['all contradictions', '2018', '2018', '', ''] > 50
     for first, last, number in zip(DATES[:-1], DATES[1:], range(3), strict=True):
         known = np.isfinite(maps[number][0])
-        assert rows['no data', first, last, '', ''][1] == (~known).sum()
+        assert rows['not seen', first, last, '', ''][1] == (~known).sum()
         assert rows['unchanged', first, last, '', ''][1] == (maps[number][0] < 0.5).sum()
 
 

@@ -303,7 +303,7 @@ def _interval_rows(areas: FromToAreas, first: str, last: str) -> Iterator[Row]:
         for j, new in enumerate(areas.classes):
             numbers = float(areas.matrix[i, j]), int(areas.pixels[i, j])
             yield Row('changed', first, last, old, new, *numbers)
-    labels = dict(changed='all changed', unchanged='unchanged', nodata='no data')
+    labels = dict(changed='all changed', unchanged='unchanged', not_seen='not seen')
     totals = areas.totals()
     for name, label in labels.items():
         yield Row(label, first, last, '', '', *totals[name])
