@@ -34,8 +34,8 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--rest',
         choices=RESTS,
-        default='ignore',
-        help='labels of the rest of the windows (default: ignore)',
+        default='prediction',
+        help='labels of the rest of the windows (default: prediction, where the network is sure)',
     )
     parser.add_argument(
         '--size', type=count, default=256, help='side of a window in pixels (default: 256)'

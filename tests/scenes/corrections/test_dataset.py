@@ -100,7 +100,7 @@ def corrected(network, scene, smooth, tmp_path):
 def test_labels_are_where_polygons_were_corrected(corrected, tmp_path):
     results, path, kinds, sides = corrected
     out = tmp_path / 'data'
-    made = write_labels(results.folder, path, out, size=SIZE)
+    made = write_labels(results.folder, path, out, rest='ignore', size=SIZE)
     change = labels(out, 'change')
     np.testing.assert_array_equal(change == 0, kinds['deleted'])
     np.testing.assert_array_equal(change == 1, kinds['changed'] | kinds['added'])
@@ -128,7 +128,7 @@ def test_labels_are_where_polygons_were_corrected(corrected, tmp_path):
 def test_the_check_of_data_sets_accepts_them(corrected, tmp_path):
     results, path, _, _ = corrected
     out = tmp_path / 'data'
-    write_labels(results.folder, path, out, size=SIZE)
+    write_labels(results.folder, path, out, rest='ignore', size=SIZE)
     names = 'LoadImagePair', 'LoadPairAnnotations', 'PackPairInputs'
     dataset = SCDDataset(
         data_root=str(out),
@@ -155,7 +155,9 @@ def test_everything_in_reviewed_places_is_labelled(corrected, tmp_path):
     geometry = shapely.to_wkb(np.array([there], object))
     pyogrio.raw.write(tmp_path / 'seen.gpkg', geometry=geometry, crs='EPSG:4326', **PLACES)
     out = tmp_path / 'data'
-    write_labels(results.folder, path, out, reviewed=tmp_path / 'seen.gpkg', size=SIZE)
+    write_labels(
+        results.folder, path, out, reviewed=tmp_path / 'seen.gpkg', rest='ignore', size=SIZE
+    )
     change, predicted = labels(out, 'change'), results.read('change')
     edited = np.any(list(kinds.values()), axis=0)
     plain = ~edited
@@ -169,7 +171,7 @@ def test_everything_in_reviewed_places_is_labelled(corrected, tmp_path):
 
 def test_the_rest_may_keep_its_prediction(corrected, tmp_path):
     results, path, kinds, _ = corrected
-    write_labels(results.folder, path, tmp_path / 'data', rest='prediction', size=SIZE)
+    write_labels(results.folder, path, tmp_path / 'data', size=SIZE)
     change = labels(tmp_path / 'data', 'change')
     rest = ~np.any(list(kinds.values()), axis=0) & (change != 254)
     prob = results.read('change_prob')
@@ -186,7 +188,7 @@ def test_more_bands_become_tiff(network, scene, smooth, tmp_path):
     results = predicted_scene(network, scene, smooth, tmp_path / 'scene', bands=4)
     shapes, old, new, crs = read(results)
     path = save(tmp_path / 'c.gpkg', shapes[1:], old[1:], new[1:], crs)
-    made = write_labels(results.folder, path, tmp_path / 'data', size=SIZE)
+    made = write_labels(results.folder, path, tmp_path / 'data', rest='ignore', size=SIZE)
     files = list((tmp_path / 'data' / 'im1').iterdir())
     assert len(files) == made.windows
     with rasterio.open(files[0]) as file:
@@ -219,6 +221,6 @@ def test_mistakes(corrected, tmp_path):
     with pytest.raises(FileNotFoundError, match=r'no file .*nowhere\.gpkg'):
         write_labels(results.folder, tmp_path / 'nowhere.gpkg', out)
     assert not out.exists()
-    write_labels(results.folder, path, out, size=SIZE)
+    write_labels(results.folder, path, out, rest='ignore', size=SIZE)
     with pytest.raises(SceneError, match='holds a data set'):
-        write_labels(results.folder, path, out, size=SIZE)
+        write_labels(results.folder, path, out, rest='ignore', size=SIZE)

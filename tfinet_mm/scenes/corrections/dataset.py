@@ -62,7 +62,7 @@ def write_labels(
     out: str | Path,
     *,
     reviewed: PathLike | None = None,
-    rest: str = 'ignore',
+    rest: str = 'prediction',
     size: int = 256,
     before: PathLike | None = None,
     after: PathLike | None = None,
@@ -82,8 +82,8 @@ def write_labels(
             ``label2`` (0 unchanged, 1..K, 255 ignored) and ``change`` (0, 1, 255), with a file for
             each window that has a correction or a reviewed place.
         reviewed: File with polygons of places in which every polygon was looked at.
-        rest: ``'ignore'``, or ``'prediction'`` to label the rest of those windows as predicted,
-            where P(changed) is 0.75 or more, or 0.25 or less.
+        rest: ``'prediction'`` labels the rest of those windows as predicted, where P(changed) is
+            0.75 or more, or 0.25 or less; ``'ignore'`` leaves it without labels.
         size: Side of a window in pixels.
         before: File of the first date, if it was moved.
         after: File of the second.
