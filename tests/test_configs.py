@@ -422,7 +422,7 @@ def test_data_sets_build_and_name_their_classes(name):
         assert len(names) - 1 == cfg.model.semantic_head.num_classes
 
 
-OTHER_SCHEDULES = ('demo', 'hi-ucd', 'hrscd', 'senseearth', 'synthetic')
+OTHER_SCHEDULES = ('corrections', 'demo', 'hi-ucd', 'hrscd', 'senseearth', 'synthetic')
 
 
 @pytest.mark.parametrize('name', [n for n in CONFIGS if not any(o in n for o in OTHER_SCHEDULES)])

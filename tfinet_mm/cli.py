@@ -14,6 +14,7 @@ from tfinet_mm.version import __version__
 TOOLS = dict(
     predict=('predict.py', 'map the change between two images, scenes or folders'),
     finish=('finish_scene.py', 'give a predicted scene another threshold, or other classes'),
+    series=('predict_series.py', 'map when each place changed, from more than two dates'),
     train=('train.py', 'train a network from a config'),
     test=('test.py', 'score a network on a data set'),
     check=('check_dataset.py', 'find mistakes in a data set before training'),
@@ -24,6 +25,7 @@ TOOLS = dict(
     areas=('scene_areas.py', 'areas of a scene by class, within polygons too'),
     stac=('stac_item.py', 'write a STAC item of a scene'),
     recipe=('recipe.py', 'run the SenseEarth recipe: train, pseudo-label, train again, test'),
+    correct=('dataset/make_labels.py', 'make labels of polygons that were corrected in QGIS'),
     label=('pseudo_label.py', 'make pseudo labels of unchanged pixels'),
     export=('export_weights.py', 'write a file of weights from a checkpoint'),
     convert=('convert_checkpoint.py', 'convert a published checkpoint'),

@@ -37,6 +37,9 @@ PARSED_ONLY = {
     r'tfinet areas|scene_areas\.py': (
         'a scene and polygons of the reader: tests/tools/test_scene_areas.py has some'
     ),
+    r'make_labels\.py|_corrections\.py': (
+        'corrections of people: tests/scenes/corrections/test_dataset.py makes some'
+    ),
     r'equal_time/run\.py': 'trains every network: tests/projects/test_equal_time.py',
     r'pretrain/run\.py': 'hours of training: in small in tests/projects/test_pretrain.py',
     r'pretrain/score_real\.py': 'downloaded data: made-up pairs in tests/projects/test_pretrain.py',
@@ -84,6 +87,7 @@ SHORT = {
     'tools/browse_dataset.py': '--number 2',
     # Of two commands of a page that predict into one folder a reader takes one.
     'tools/predict.py': '--overwrite',
+    'tools/predict_series.py': '--overwrite',
     'tools/pseudo_label.py': '--overwrite',
     'tools/recipe.py': '--dry-run',
     'tools/dataset/make_synthetic.py': '--train 8 --val 2 --size 64 --workers 1',

@@ -30,6 +30,7 @@ mkdir() { command mkdir "$@"; [ ! -d ../written ] || cp -r ../written/. .; }
 SCENES = """
 python tools/dataset/make_scene.py scene --seed 1
 cp scene/before.tif scene/after.tif .
+cp before.tif 2015.tif
 cp before.tif 2018.tif
 cp after.tif 2023.tif
 cp -r scene/labels labels

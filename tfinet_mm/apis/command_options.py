@@ -87,9 +87,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         action='store_true',
         help='list the pairs that are not finished, predict nothing',
     )
-    _add_network(parser.add_argument_group('the network'))
-    _add_images(parser.add_argument_group('the images'))
-    _add_scenes(parser.add_argument_group('scenes'))
+    add_network(parser.add_argument_group('the network'))
+    add_images(parser.add_argument_group('the images'))
+    add_scenes(parser.add_argument_group('scenes'))
     add_executor_options(parser.add_argument_group('a job for each pair'), 'jobs')
     add_launch_options(parser)
     add_traceback_option(parser)
@@ -135,14 +135,14 @@ def _read_words(words: Sequence[str]) -> dict[str, str | None]:
     if len(network) > 2 or misplaced:
         what = f'got {len(words)} words' if len(network) > 2 else f'{misplaced[0]} is no network'
         raise ValueError(f'{what}; expected {FORMS}')
-    if (not after and not is_table(before)) or any(_is_network(word) for word in (before, after)):
+    if (not after and not is_table(before)) or any(is_network(word) for word in (before, after)):
         raise ValueError(f'an image is missing after {" ".join(words)}; expected {FORMS}')
     return dict(zip(('config', 'checkpoint'), [*network, None, None], strict=False)) | dict(
         before=before, after=after
     )
 
 
-def _is_network(word: str) -> bool:
+def is_network(word: str) -> bool:
     """Return whether a word names a config, a checkpoint or shipped weights."""
     return is_shipped(word) or (
         Path(word).suffix.lower() in NETWORK_SUFFIXES and not os.path.isdir(word)
@@ -154,7 +154,8 @@ def _is_image(word: str) -> bool:
     return suffix(word) in SUFFIXES or (os.path.isdir(word) and not is_shipped(word))
 
 
-def _add_network(group: Any) -> None:
+def add_network(group: Any) -> None:
+    """Add the options of the network."""
     group.add_argument('--device', help="such as 'cpu' or 'cuda:1' (default: a GPU if any)")
     add_amp_option(group)
     group.add_argument(
@@ -175,7 +176,8 @@ def _add_network(group: Any) -> None:
     add_config_options(group)
 
 
-def _add_images(group: Any) -> None:
+def add_images(group: Any) -> None:
+    """Add the options for reading images."""
     group.add_argument(
         '--bands',
         nargs='+',
@@ -198,14 +200,10 @@ def _add_images(group: Any) -> None:
     )
 
 
-def _add_scenes(group: Any) -> None:
-    group.add_argument(
-        '--grid',
-        type=read_grid,
-        metavar='before|after|SIZE',
-        help="pixels of the result: before, after, or their size in the units of before's CRS "
-        '(default: before)',
-    )
+def add_scenes(group: Any, pair: bool = True) -> None:
+    """Add the options of scenes; those that name one of two dates only for a pair."""
+    if pair:
+        _add_pair(group)
     group.add_argument(
         '--percentiles',
         nargs=2,
@@ -235,15 +233,6 @@ def _add_scenes(group: Any) -> None:
     group.add_argument(
         '--resampling', metavar='NAME', help='resampling of a warped scene (default: bilinear)'
     )
-    for date in DATES:
-        group.add_argument(
-            f'--{date}-crs', metavar='CRS', help=f"CRS of {date}, in place of the file's own"
-        )
-    group.add_argument(
-        '--same-grid',
-        action='store_true',
-        help='both files show the same pixels, whatever georeference they have',
-    )
     group.add_argument(
         '--ignore-scale',
         action='store_true',
@@ -265,6 +254,25 @@ def _add_scenes(group: Any) -> None:
         '--no-registration',
         action='store_true',
         help='do not measure how far after lies from before',
+    )
+
+
+def _add_pair(group: Any) -> None:
+    group.add_argument(
+        '--grid',
+        type=read_grid,
+        metavar='before|after|SIZE',
+        help="pixels of the result: before, after, or their size in the units of before's CRS "
+        '(default: before)',
+    )
+    for date in DATES:
+        group.add_argument(
+            f'--{date}-crs', metavar='CRS', help=f"CRS of {date}, in place of the file's own"
+        )
+    group.add_argument(
+        '--same-grid',
+        action='store_true',
+        help='both files show the same pixels, whatever georeference they have',
     )
 
 

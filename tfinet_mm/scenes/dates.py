@@ -229,7 +229,7 @@ class SceneDate:
             return warped, shown > 0
         box = Window(left, top, right - left, bottom - top)
         cut = self.grid.cut(box)
-        if pixel_offset(target, self.grid) is not None:
+        if self._offset_of(target) is not None:
             return self._values(self._raster, window=box, out_shape=(small.height, small.width))
         # Read about as many pixels as are wanted; only warping gives exactly those.
         factor = max(min(box.width / small.width, box.height / small.height), 1.0)
@@ -255,7 +255,7 @@ class SceneDate:
         names = [method.name for method in Resampling]
         if resampling not in names:
             raise SceneError(f'expected resampling as one of {", ".join(names)}; got {resampling}')
-        self._offset = pixel_offset(target, self.grid)
+        self._offset = self._offset_of(target)
         if self._offset is not None:
             return
         place = warp_crs(self.grid, target), self.grid.transform
@@ -296,6 +296,16 @@ class SceneDate:
         self._offset = 0, 0
         self.resampling = resampling
         self._target = target
+
+    def _offset_of(self, target: SceneGrid) -> tuple[int, int] | None:
+        """Return the pixel at which ``target`` begins, if its pixels are all pixels of the file."""
+        found = pixel_offset(target, self.grid)
+        if found is None:
+            return None
+        left, top = found
+        right, bottom = left + target.width, top + target.height
+        inside = right <= self.grid.width and bottom <= self.grid.height
+        return found if min(left, top) >= 0 and inside else None
 
     def _has_own_validity(self) -> bool:
         """Return whether GDAL would warp by another validity than :meth:`_values` returns."""

@@ -38,7 +38,8 @@ class ScenePair:
             (``a.zip/b.tif``) and an address (``https://...``) included.
         after: The file of the second.
         grid: The grid of the result: ``'before'``, ``'after'``, or the size of
-            a pixel in the units of ``before``'s CRS; see :func:`common_grid`.
+            a pixel in the units of ``before``'s CRS; see :func:`common_grid`. Or a
+            :class:`SceneGrid`, which is taken as it is; pixels outside a scene are not valid.
         bands: Numbers of the bands to read, counted from 1, in the order the
             network takes; or ``{'before': [...], 'after': [...]}``. The default
             is all bands but a transparency (alpha) band, in the stored order.
@@ -65,6 +66,8 @@ class ScenePair:
         bad_values: Its values that count as bad, see
             :func:`~tfinet_mm.scenes.bad_values.read_bad_values`; or
             ``{'before': ..., 'after': ...}``.
+        before_correction: The same of ``before``, which an earlier pair of a series found; it
+            needs a :class:`SceneGrid`.
 
     A stretch counts in the stored numbers of ``before``. Where ``after`` states
     another scale or offset, its numbers are converted to those of ``before``,
@@ -91,7 +94,7 @@ class ScenePair:
         before: PathLike,
         after: PathLike,
         *,
-        grid: str | float = 'before',
+        grid: str | float | SceneGrid = 'before',
         bands: Sequence[int] | Mapping[str, Sequence[int]] | None = None,
         stretch: str | Sequence[Any] | Mapping[str, Any] | None = None,
         percentiles: tuple[float, float] = (2, 98),
@@ -104,6 +107,7 @@ class ScenePair:
         correction: Sequence[float] | None = None,
         quality: Any = None,
         bad_values: Any = None,
+        before_correction: Sequence[float] | None = None,
     ) -> None:
         self._files = contextlib.ExitStack()
         with contextlib.ExitStack() as files:
@@ -120,16 +124,16 @@ class ScenePair:
             qualities = _open_qualities(dates, quality, bad_values, files)
             self.stretches = _stretches(dates, stretch, percentiles, ignore_scale, qualities)
             check_systems(dates[0].grid, dates[1].grid, (dates[0].name, dates[1].name))
-            base, other = dates[::-1] if grid == 'after' else dates
-            other.grid = beside(other.grid, base.grid)
-            names = tuple(f' ({date.path})' for date in dates)
-            self.grid = common_grid(dates[0].grid, dates[1].grid, grid, names)
-            if correction is not None:
-                for one in (dates[1], qualities.get('after')):
+            self.grid = _grid_of(dates, grid)
+            self._corrections = dict(before=before_correction, after=correction)
+            for date in dates:
+                move = self._corrections[date.role]
+                if move is None:
+                    continue
+                for one in (date, qualities.get(date.role)):
                     if one is not None:
-                        one.grid = corrected(one.grid, self.grid, correction, one.name)
-                self.grid = common_grid(dates[0].grid, dates[1].grid, grid, names)
-            self._correction = correction
+                        one.grid = corrected(one.grid, self.grid, move, one.name)
+                self.grid = _grid_of(dates, grid)
             for band in qualities.values():
                 band.check_cover(self.grid)
             for date in dates:
@@ -233,8 +237,8 @@ class ScenePair:
     def metadata(self) -> dict[str, Any]:
         """Return the origin of the results as plain values: files, bands, stretches, resampling.
 
-        With a correction, the entry of after has it. With a quality band, the entry of its date
-        has its file, its band and the bad values.
+        With a correction, the entry of its date has it. With a quality band, the entry of its
+        date has its file, its band and the bad values.
         """
         found: dict[str, Any] = {
             date.role: {
@@ -245,8 +249,9 @@ class ScenePair:
             }
             for date, stretch in zip(self._dates, self.stretches, strict=True)
         }
-        if self._correction is not None:
-            found['after']['correction'] = list(self._correction)
+        for role, move in self._corrections.items():
+            if move is not None:
+                found[role]['correction'] = list(move)
         for role, band in self._qualities.items():
             found[role]['quality'] = {
                 'file': name(band.path),
@@ -312,6 +317,18 @@ def _open_qualities(
             band.place(date.stored, date.grid)
             found[date.role] = band
     return found
+
+
+def _grid_of(dates: Sequence[SceneDate], wanted: str | float | SceneGrid) -> SceneGrid:
+    """Return the grid of a pair, and move both dates to its turn of the circle."""
+    if isinstance(wanted, SceneGrid):
+        for date in dates:
+            date.grid = beside(date.grid, wanted)
+        return wanted
+    base, other = dates[::-1] if wanted == 'after' else dates
+    other.grid = beside(other.grid, base.grid)
+    names = tuple(f' ({date.path})' for date in dates)
+    return common_grid(dates[0].grid, dates[1].grid, wanted, names)
 
 
 def _check_bands(before: SceneDate, after: SceneDate) -> None:

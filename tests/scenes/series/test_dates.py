@@ -1,0 +1,62 @@
+"""Test the dates of scenes in tags and names."""
+
+import re
+
+import numpy as np
+import pytest
+
+from tfinet_mm.scenes.series.dates import check_dates, date_in, find_dates
+
+rasterio = pytest.importorskip('rasterio')
+
+
+@pytest.mark.parametrize(
+    ('name', 'date'),
+    [
+        ('town_2018', '2018'),
+        ('2018-7_town', '2018'),
+        ('LC08_L1TP_193024_20200815_20200822_01_T1', '2020-08-15'),
+        ('S2B_MSIL1C_20170105T013442_N0204_R031_20170105T013443', '2017-01-05'),
+        ('2019_04 of 2020', '2019-04'),
+        ('20190231 in 2019', '2019'),
+        ('tile_120180', None),
+    ],
+)
+def test_the_most_precise_date_of_a_name(name, date):
+    assert date_in(name) == date
+
+
+@pytest.fixture
+def dated(raster):
+    def write(name, **namespaces):
+        path = raster(f'{name}.tif', np.ones((1, 2, 2), np.uint8))
+        with rasterio.open(path, 'r+') as file:
+            for namespace, tags in namespaces.items():
+                file.update_tags(**({} if namespace == 'own' else dict(ns=namespace)), **tags)
+        return path
+
+    return write
+
+
+def test_acquisition_counts_before_names_and_names_before_the_date_of_the_file(dated):
+    written = [dict(TIFFTAG_DATETIME=f'2024:01:0{day} 10:00:00') for day in (1, 2)]
+    named = [dated(f'{year}', own=tags) for year, tags in zip((2015, 2018), written, strict=True)]
+    assert find_dates(named) == ['2015', '2018']
+    taken = [
+        dated(f'{year}', IMAGERY=dict(ACQUISITIONDATETIME=f'{year - 1}-05-01 10:12:00'))
+        for year in (2021, 2022)
+    ]
+    assert find_dates(taken) == ['2020-05-01', '2021-05-01']
+    # Both names have one number that could be a year.
+    same = [dated(f'tile_2048_{n}', own=tags) for n, tags in zip('ab', written, strict=True)]
+    assert find_dates(same) == ['2024-01-01', '2024-01-02']
+    assert find_dates([dated('a'), dated('b')]) is None
+
+
+def test_dates_have_to_rise(dated):
+    with pytest.raises(ValueError, match=re.escape('names of the scenes have the dates 2018, 20')):
+        find_dates([dated('2018'), dated('2015')])
+    with pytest.raises(ValueError, match="--dates has '2018-13', expected YYYY, YYYY-MM or"):
+        check_dates(['2017', '2018-13'])
+    with pytest.raises(ValueError, match='expected each to be later'):
+        check_dates(['2018', '2018'])

@@ -1,0 +1,179 @@
+"""Predict each neighbouring pair of a series of scenes, and sum the pairs up."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from tfinet_mm.apis.command_output import (
+    SUFFIXES,
+    Pair,
+    claim_folder,
+    folder_manifest,
+    read_inputs,
+)
+from tfinet_mm.apis.inferencer import SCDInferencer
+from tfinet_mm.apis.scene import predict_scene
+from tfinet_mm.io.images import PathLike
+from tfinet_mm.scenes.grid import SceneGrid
+from tfinet_mm.scenes.results import SceneResults
+from tfinet_mm.scenes.series.dates import check_dates, find_dates
+from tfinet_mm.scenes.series.grid import FIRST, series_grid
+from tfinet_mm.scenes.series.maps import MOST_INTERVALS, write_series
+from tfinet_mm.utils.dist import on_first_rank
+from tfinet_mm.utils.manifest import plain
+from tfinet_mm.utils.places import is_virtual, one_file, stem
+
+
+def predict_series(
+    inferencer: SCDInferencer | None,
+    scenes: Sequence[PathLike],
+    out: PathLike,
+    *,
+    dates: Sequence[str] | None = None,
+    grid: str | float = FIRST,
+    crs: Any = None,
+    overwrite: bool = False,
+    align: bool = False,
+    workers: int = 2,
+    progress: bool = False,
+    **options: Any,
+) -> dict[str, Any]:
+    """Predict each neighbouring pair of scenes on one grid, and write when each place changed.
+
+    A run that was stopped resumes where it was. Scenes that are added at the end need only their
+    own pair, unless they make the common place smaller.
+
+    Args:
+        inferencer: The trained network; None for the weights that come with the package.
+        scenes: Files of two or more dates, in the order of time.
+        out: Folder for the results: one for each pair, ``1_NAME-2_NAME`` and so on, as
+            :func:`~tfinet_mm.apis.predict_scene` writes it, and the files of
+            :func:`~tfinet_mm.scenes.series.maps.write_series`.
+        dates: A date for each scene, ``YYYY``, ``YYYY-MM`` or ``YYYY-MM-DD``; by default those in
+            tags or names of the files, or else numbers from 1 on.
+        grid: Pixels of all results, which cover the overlap of all scenes: ``'first'`` for those
+            of the first scene, or the size of a pixel in the units of its CRS.
+        crs: CRS of all scenes, in place of those of the files.
+        overwrite: Predict finished pairs again.
+        align: Move each scene onto the one before, and so onto the first.
+        workers: Threads that read ahead.
+        progress: Show progress bars.
+        **options: Further arguments of :func:`tfinet_mm.scenes.prediction.predict_scene`. Those of
+            the reader count for all scenes alike.
+
+    Returns:
+        Content of ``series.json``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: There are fewer than two scenes, one is there twice, or the dates don't rise.
+        SceneError: The scenes don't fit together or to the network, or an option is out of range.
+        ManifestError: ``out`` holds pairs of other settings, files or another common grid; the
+            message lists the differences.
+    """
+    inferencer = SCDInferencer() if inferencer is None else inferencer
+    reading = {name: options.get(name) for name in ('bands', 'nodata', 'stretch')}
+    for name, value in reading.items():
+        if isinstance(value, Mapping):
+            raise ValueError(
+                f'{name} of a series counts for all scenes and takes no before=... after=..., got '
+                f'{value}; write scenes that differ to files of one kind first'
+            )
+    pairs = list_series(scenes)
+    files = [pairs[0].before, *(pair.after for pair in pairs)]
+    bands = inferencer.bands if reading['bands'] is None else reading['bands']
+    with folder_manifest(Path(out)) as run:
+        entries, bad = on_first_rank(lambda: read_inputs(run, pairs))
+        if bad:
+            raise next(iter(bad.values()))
+        dates = on_first_rank(lambda: series_dates(files, dates))
+        common = on_first_rank(
+            lambda: series_grid(files, grid, crs=crs, bands=bands, nodata=reading['nodata'])
+        )
+        settings = dict(options, align=align, grid=_plain_grid(common), crs=crs and str(crs))
+        todo = on_first_rank(
+            lambda: claim_folder(
+                run,
+                pairs,
+                inferencer.class_table,
+                inferencer.settings | dict(scene=plain(settings)),
+                overwrite,
+                entries,
+            )
+        )
+        for index, pair in enumerate(pairs):
+            if pair not in todo:
+                continue
+            predict_scene(
+                inferencer,
+                pair.before,
+                pair.after,
+                Path(out) / pair.name,
+                grid=common,
+                before_crs=crs,
+                after_crs=crs,
+                before_correction=_correction(Path(out), pairs[index - 1]) if index else None,
+                overwrite=overwrite,
+                align=align,
+                workers=workers,
+                progress=progress,
+                **options,
+            )
+        names = [pair.name for pair in pairs]
+        return on_first_rank(lambda: write_series(Path(out), names, dates))
+
+
+def list_series(scenes: Sequence[PathLike]) -> list[Pair]:
+    """Return the neighbouring pairs of a series, in its order.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: There are fewer than two scenes or too many, or one is there twice.
+    """
+    for path in scenes:
+        if not is_virtual(path) and not os.path.isfile(path):
+            raise FileNotFoundError(f'there is no file {path}')
+    files = [one_file(path, SUFFIXES) for path in scenes]
+    real = [path if is_virtual(path) else os.path.realpath(path) for path in files]
+    twice = [path for number, path in enumerate(real) if path in real[:number]]
+    if twice:
+        raise ValueError(f'{twice[0]} is given twice; give each scene once')
+    if not 2 <= len(files) <= MOST_INTERVALS + 1:
+        raise ValueError(
+            f'expected 2 to {MOST_INTERVALS + 1} scenes of one place in the order of time, got '
+            f'{len(files)}'
+        )
+    names = [f'{number}_{stem(path)}' for number, path in enumerate(files, start=1)]
+    return [
+        Pair('-'.join(ends), 'scene', *paths)
+        for ends, paths in zip(pairwise(names), pairwise(files), strict=True)
+    ]
+
+
+def series_dates(files: Sequence[PathLike], dates: Sequence[str] | None = None) -> list[str]:
+    """Return the stated dates, those of the files, or numbers.
+
+    Raises:
+        ValueError: There is another number of dates than of scenes, or they don't rise.
+    """
+    if dates is None:
+        return find_dates(files) or [str(number) for number in range(1, len(files) + 1)]
+    if len(dates) != len(files):
+        raise ValueError(f'expected a date for each of the {len(files)} scenes, got {len(dates)}')
+    check_dates(dates)
+    return list(dates)
+
+
+def _plain_grid(grid: SceneGrid) -> dict[str, Any]:
+    crs = None if grid.crs is None else grid.crs.to_wkt()
+    return dict(crs=crs, transform=list(grid.transform)[:6], width=grid.width, height=grid.height)
+
+
+def _correction(out: Path, earlier: Pair) -> list[float] | None:
+    """Return the move of the scene at which a finished pair ends."""
+    after = SceneResults(out / earlier.name).scene['after']
+    return after.get('correction')

@@ -1,0 +1,1 @@
+"""Turn polygons that people corrected into labels for training."""

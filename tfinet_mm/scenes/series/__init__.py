@@ -1,0 +1,1 @@
+"""Compare more than two dates: a common grid, dates of scenes, maps over all intervals."""
