@@ -17,7 +17,7 @@ pytest.importorskip('pyproj')
 from finished_scene import PLACE, UTM, finished_scene
 
 from tfinet_mm.datasets.synthetic.world import WorldConfig, generate_scene
-from tfinet_mm.errors import AssessmentError, ManifestError
+from tfinet_mm.errors import AssessmentError, ManifestError, SceneError
 from tfinet_mm.evaluation.assessment import StratifiedSample
 from tfinet_mm.scenes.areas import PixelAreas
 from tfinet_mm.scenes.assessment.drawing import draw_pixels
@@ -538,5 +538,5 @@ def test_options_and_images_that_do_not_fit(scene, tmp_path):
         transform=PLACE,
     ) as file:
         file.write(np.ones((3, 9, 9), np.uint8))
-    with pytest.raises(AssessmentError, match='do not cover'):
+    with pytest.raises(SceneError, match=r'shifted\.tif covers 1 % of .*FILE\), or leave chips'):
         sample_scene(scene, before=shifted, after=shifted, **other)

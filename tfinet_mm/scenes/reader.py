@@ -15,7 +15,15 @@ from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, check_window, import_rasterio
 from tfinet_mm.scenes.alignment import corrected
 from tfinet_mm.scenes.dates import SceneDate
-from tfinet_mm.scenes.grid import SceneGrid, beside, check_systems, common_grid
+from tfinet_mm.scenes.grid import (
+    SceneGrid,
+    apply_affine,
+    beside,
+    check_systems,
+    common_grid,
+    near_all,
+    transform_points,
+)
 from tfinet_mm.scenes.quality import QualityBand
 from tfinet_mm.scenes.stretch import Stretch, check_tags, tags_differ
 from tfinet_mm.scenes.validity import BAD_QUALITY, BOTH_SEEN, NO_DATA, SEEN, combine
@@ -24,6 +32,8 @@ from tfinet_mm.utils.places import absolute, gdal_path, is_virtual, name
 
 VIEWERS = ('.aux.xml', '.ovr')
 """Endings of files that a viewer puts beside a raster."""
+SAMPLES = 20
+"""Rows and columns of points at which it is looked whether a file covers a grid."""
 
 
 class ScenePair:
@@ -158,6 +168,22 @@ class ScenePair:
     def close(self) -> None:
         """Close the files."""
         self._files.close()
+
+    def covered(self) -> dict[str, float]:
+        """Return the share (0..1) of the grid that lies in the file of each date."""
+        steps = (np.arange(SAMPLES) + 0.5) / SAMPLES
+        columns, rows = np.meshgrid(steps * self.grid.width, steps * self.grid.height)
+        x, y = apply_affine(self.grid.transform, columns.ravel(), rows.ravel())
+        found = {}
+        for date in self._dates:
+            there = (x, y)
+            if date.grid.crs is not None and self.grid.crs is not None:
+                there = near_all(date.grid, *transform_points(self.grid.crs, date.grid.crs, x, y))
+            column, row = apply_affine(~date.grid.transform, *there)
+            inside = (column > 0) & (column < date.grid.width)
+            inside &= (row > 0) & (row < date.grid.height)
+            found[date.role] = float(inside.mean())
+        return found
 
     def read(self, window: Sequence[int] | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Read a window of both dates.

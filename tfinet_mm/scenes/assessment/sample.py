@@ -15,7 +15,7 @@ import numpy as np
 from tfinet_mm.errors import AssessmentError
 from tfinet_mm.evaluation.assessment import ALLOCATIONS, LEAST_POINTS, allocate, sample_size
 from tfinet_mm.scenes.areas import PixelAreas
-from tfinet_mm.scenes.assessment.chips import open_images, write_chips
+from tfinet_mm.scenes.assessment.chips import write_chips
 from tfinet_mm.scenes.assessment.drawing import Drawn, draw_pixels
 from tfinet_mm.scenes.assessment.files import write_form, write_points, write_style, write_table
 from tfinet_mm.scenes.assessment.labels import any_label
@@ -32,6 +32,7 @@ from tfinet_mm.scenes.from_to import SQUARE_METRES_A_HECTARE
 from tfinet_mm.scenes.grid import apply_affine
 from tfinet_mm.scenes.result_rasters import from_and_to
 from tfinet_mm.scenes.results import SceneResults
+from tfinet_mm.scenes.source_images import open_images
 from tfinet_mm.utils.fingerprints import fingerprints
 from tfinet_mm.utils.manifest import RunManifest, plain
 from tfinet_mm.version import __version__
@@ -40,6 +41,7 @@ FOLDER = 'assessment'
 """Folder of the sample in that of its scene."""
 SAMPLE_FILE = 'sample.json'
 POINTS_FILE, KEY_FILE, STRATA_FILE = 'points.gpkg', 'key.csv', 'strata.tif'
+NO_CHIPS = ', or leave chips out (--no-chips)'
 MAPS = 'transition.tif', 'land_cover_from.tif'
 """Maps of the scene that the strata are made of."""
 FEWEST_CHIP_PIXELS = 9
@@ -204,7 +206,7 @@ def _make(
     x, y = apply_affine(grid.transform, drawn.columns + 0.5, drawn.rows + 0.5)
     numbers = list(range(1, len(drawn.codes) + 1))
     if design.chip:
-        with open_images(results, before, after) as pair:
+        with open_images(results, before, after, NO_CHIPS) as pair:
             places = zip(drawn.rows.tolist(), drawn.columns.tolist(), strict=True)
             write_chips(pair, out, dict(zip(numbers, places, strict=True)), design.chip)
     write_points(out / POINTS_FILE, numbers, x, y, grid.crs, bool(design.chip))

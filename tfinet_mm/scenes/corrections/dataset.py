@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import ast
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,10 +20,9 @@ from tfinet_mm.scenes.corrections.polygons import (
     read_polygons,
 )
 from tfinet_mm.scenes.from_to import SQUARE_METRES_A_HECTARE
-from tfinet_mm.scenes.reader import ScenePair
 from tfinet_mm.scenes.result_rasters import from_and_to
 from tfinet_mm.scenes.results import SceneResults
-from tfinet_mm.scenes.stretch import Stretch
+from tfinet_mm.scenes.source_images import open_images
 from tfinet_mm.scenes.write_results import POLYGONS_FILE
 from tfinet_mm.structures import IGNORE_INDEX
 from tfinet_mm.utils.files import whole_file
@@ -113,7 +109,7 @@ def write_labels(
     areas = PixelAreas(results.grid)
     totals = dict.fromkeys(KINDS, 0.0)
     names = []
-    with _open_pair(results, before, after) as pair:
+    with open_images(results, before, after) as pair:
         for window, (rows, columns) in _windows(results, size):
             codes, kinds = _labels(results, window, made, corrected, places, rest)
             for part in (np.s_[rows, :], np.s_[:, columns]):
@@ -230,44 +226,3 @@ def _write_bands(path: Path, image: np.ndarray) -> None:
         ) as file,
     ):
         file.write(image)
-
-
-def _open_pair(results: SceneResults, before: PathLike | None, after: PathLike | None) -> ScenePair:
-    """Open the images of a scene as the network saw them."""
-    settings = results.scene['settings']
-    dates = dict(before=settings['before'], after=settings['after'])
-    files = [
-        dates[role]['file'] if path is None else path
-        for role, path in (('before', before), ('after', after))
-    ]
-    reading: dict[str, Any] = {
-        key: _value(value) for key, value in settings.get('reading', {}).items() if key != 'align'
-    }
-    return ScenePair(
-        *files,
-        grid=results.grid,
-        bands={role: one['bands'] for role, one in dates.items()},
-        stretch={role: _stretch(one['stretch']) for role, one in dates.items()},
-        resampling=dates['after']['resampling'] or dates['before']['resampling'] or 'bilinear',
-        correction=dates['after'].get('correction'),
-        before_correction=dates['before'].get('correction'),
-        **reading,
-    )
-
-
-def _value(text: str) -> Any:
-    """Return an option that ``scene.json`` keeps as text."""
-    with suppress(ValueError, SyntaxError):
-        return ast.literal_eval(text)
-    with suppress(ValueError):
-        # NaN is no literal.
-        return float(text)
-    return text
-
-
-def _stretch(found: Mapping[str, Any]) -> Stretch:
-    return Stretch(
-        found['kind'],
-        tuple(found.get('low') or ()),
-        tuple(found.get('high') or ()),
-    )
