@@ -75,8 +75,14 @@ class Pair(NamedTuple):
     @classmethod
     def listed(cls, entry: Mapping[str, str]) -> Pair:
         """Return the pair of an entry in a manifest."""
-        always = (entry[key] for key in ('name', 'kind', 'before', 'after'))
-        return cls(*always, entry.get('quality_before'), entry.get('quality_after'))
+        return cls(
+            name=entry['name'],
+            kind=entry['kind'],
+            before=entry['before'],
+            after=entry['after'],
+            quality_before=entry.get('quality_before'),
+            quality_after=entry.get('quality_after'),
+        )
 
     def is_finished(self, out: Path) -> bool:
         """Return whether all its results are in a folder."""

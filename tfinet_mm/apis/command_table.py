@@ -74,12 +74,12 @@ def read_table(path: Path) -> list[Row]:
         rows = []
         for row in reader:
             written = (row['before'] or '').strip(), (row['after'] or '').strip()
-            places = [_place(path.parent, one) for one in written]
+            places = _place(path.parent, written[0]), _place(path.parent, written[1])
             before, after = (
                 _cell(path.parent, row[one]) if one in columns else None for one in QUALITY_COLUMNS
             )
             name = row.get('name') or ''
-            rows.append(Row(reader.line_num, name, written, *places, (before, after)))
+            rows.append(Row(reader.line_num, name, written, *places, quality=(before, after)))
     if not rows:
         raise ValueError(f'{path} lists no pairs; expected a line for each below the first')
     _check(path, rows)
