@@ -14,7 +14,7 @@ from read_only import read_only
 
 from tfinet_mm.apis import SCDInferencer, command
 from tfinet_mm.apis.command import main
-from tfinet_mm.apis.command_output import list_pairs
+from tfinet_mm.apis.command_output import Pair, list_pairs
 from tfinet_mm.apis.command_table import Row, row_names
 from tfinet_mm.errors import NoSpaceError
 from tfinet_mm.utils.places import absolute
@@ -287,6 +287,6 @@ def test_a_list_of_files_in_zip_files_and_on_a_server(member, raster, image, sav
     # Two words: a zip file with one raster, and one with two.
     (pair,) = list_pairs(str(tmp_path / '1.zip'), str(tmp_path / '2.zip'))
     places = [f'{tmp_path}/{date}.zip/deep/{date}.tif' for date in '12']
-    assert pair == ('1', 'scene', *places)
+    assert pair == Pair('1', 'scene', *places)
     with pytest.raises(ValueError, match=r'both\.zip holds 2 rasters'):
         list_pairs(str(tmp_path / 'both.zip'), str(tmp_path / '2.zip'))

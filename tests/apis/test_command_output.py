@@ -345,7 +345,7 @@ def test_names_that_are_no_text_in_utf_8(tmp_path):
     assert [pair.name for pair in pairs] == [name]
     assert claim(tmp_path / 'out', pairs) == pairs
     (found,) = json.loads((tmp_path / 'out' / 'manifest.json').read_bytes().decode())['pairs']
-    assert found == pairs[0]._asdict()
+    assert found == pairs[0].entry()
     # The second run finds the first one's.
     finish(tmp_path / 'out', *pairs)
     assert claim(tmp_path / 'out', pairs) == []

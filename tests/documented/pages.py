@@ -27,7 +27,7 @@ PARSED_ONLY = {
     r'predict\.py .*--(jobs|executor)': (
         'several processes, or a cluster: tests/apis/test_command_jobs.py'
     ),
-    r'predict .*--quality': (
+    r'predict .*--(quality|bad-values)': (
         "maps of the reader's clouds: tests/apis/test_command_scenes.py has some"
     ),
     r'tfinet mosaic': 'tiles of the reader: tests/scenes/test_mosaic.py has some',

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ from tfinet_mm.errors import ManifestError, SceneError
 from tfinet_mm.scenes.alignment import find_correction
 from tfinet_mm.scenes.prediction import predict_scene
 from tfinet_mm.scenes.reader import ScenePair
+from tfinet_mm.scenes.registering import SceneRegistration, tell_registration
 from tfinet_mm.scenes.registration import measure_registration, patch_windows
 from tfinet_mm.scenes.results import SceneResults
 
@@ -277,6 +279,24 @@ def test_left_out_or_not_possible(date, scene, network, tmp_path):
     ):
         predict_scene(network(), *flat, tmp_path / 'flat', align=True)
     assert SceneResults(tmp_path / 'flat').scene['registration']['aligned'] is None
+
+
+def test_the_log_names_one_of_several_scenes(capsys):
+    found = SimpleNamespace(describe=lambda: 'FOUND', is_affine=False, is_far=False, model='')
+    for name in ('', 'north/a'):
+        for aligned in (None, found):
+            tell_registration(SceneRegistration(found, aligned), True, 'a.tif', 'b.tif', name)
+    lines = [line.partition('INFO - ')[2] or line for line in capsys.readouterr().out.splitlines()]
+    assert lines == [
+        'Registration: FOUND',
+        'Not aligned: the dates lie within 0.1 px of each other',
+        'Registration: FOUND',
+        'Aligned by one shift: FOUND',
+        'Registration of north/a: FOUND',
+        'north/a is not aligned: the dates lie within 0.1 px of each other',
+        'Registration of north/a: FOUND',
+        'Aligned north/a by one shift: FOUND',
+    ]
 
 
 def test_a_damaged_tile_is_named_before_the_network_runs(date, network, tmp_path):

@@ -39,14 +39,18 @@ from tfinet_mm.apis.command_output import (
     unfinished_pairs,
     write_result,
 )
+from tfinet_mm.apis.command_quality import (
+    check_quality,
+    pair_reading,
+    pictures_with_quality,
+    quality_settings,
+)
 from tfinet_mm.apis.command_table import is_table
 from tfinet_mm.apis.inferencer import SCDInferencer
 from tfinet_mm.apis.scene import predict_scene
 from tfinet_mm.checkpoints.reading import trust_checkpoints
 from tfinet_mm.engine.launch import finish_launch, join_cpu_group, rank_device
 from tfinet_mm.report import check_report, write_report
-from tfinet_mm.scenes.quality import quality_sources
-from tfinet_mm.scenes.reader import input_files
 from tfinet_mm.utils.command import run_command
 from tfinet_mm.utils.dist import (
     gather,
@@ -55,7 +59,6 @@ from tfinet_mm.utils.dist import (
     on_first_rank,
     one_rank_reads,
 )
-from tfinet_mm.utils.fingerprints import fingerprints, joined
 from tfinet_mm.utils.manifest import RunManifest
 from tfinet_mm.utils.snakemake import check_snakemake
 
@@ -84,7 +87,7 @@ def _predict(args: argparse.Namespace) -> int | None:
     in_jobs = args.executor is not None or args.jobs is not None
     if in_jobs and not args.dry_run:
         check_snakemake(args.executor)
-    is_list = is_table(args.before) or os.path.isdir(args.before)
+    is_list = _is_list(args)
     if is_table(args.before) and os.path.realpath(args.before) == os.path.realpath(
         out / RESULTS_FILE
     ):
@@ -98,6 +101,7 @@ def _predict(args: argparse.Namespace) -> int | None:
             raise next(iter(bad.values()))
         kinds = {pair.kind for pair in pairs}
         _check_options(args, kinds)
+        check_quality(args, pairs)
         with one_rank_reads():
             inferencer = _inferencer(args, kinds)
             settings = _settings(args, inferencer, kinds)
@@ -150,7 +154,13 @@ def _list_pairs(
     """Return the pairs, the contents of their images, and errors of those that can't be read."""
     known = known_names(run)
     pairs = list_pairs(args.before, args.after, args.input_type, args.key_pattern, known)
-    return pairs, *read_inputs(run, pairs)
+    entries, bad = read_inputs(run, pairs)
+    return pairs, entries, bad | pictures_with_quality(pairs)
+
+
+def _is_list(args: argparse.Namespace) -> bool:
+    """Return whether the command predicts the pairs of folders or of a table."""
+    return is_table(args.before) or os.path.isdir(args.before)
 
 
 def _status(
@@ -317,7 +327,7 @@ def _settings(
         picture=images | dict(window=args.window, overlap=args.overlap, align=args.align),
         scene=images
         | reading_options(args)
-        | _quality_settings(args)
+        | quality_settings(args)
         | dict(
             window=inferencer.window,
             overlap=inferencer.overlap if args.overlap is None else args.overlap,
@@ -330,25 +340,6 @@ def _settings(
         ),
     )
     return inferencer.settings | {kind: sections[kind] for kind in sorted(kinds)}
-
-
-def _quality_settings(args: argparse.Namespace) -> dict[str, Any]:
-    """Return the quality bands by content, and the bad values as text."""
-    if args.quality is None:
-        return {}
-    bad = args.bad_values
-    entries = {}
-    for name, source in quality_sources(args.quality).items():
-        files = input_files(source.path)
-        if not files:
-            raise FileNotFoundError(f'--quality: there is no file {source.path}')
-        entries[name] = joined(fingerprints(files)) | dict(band=source.band)
-    return dict(
-        quality=entries,
-        bad_values={date: one.describe() for date, one in bad.items()}
-        if isinstance(bad, dict)
-        else bad and bad.describe(),
-    )
 
 
 def _predict_pictures(
@@ -410,7 +401,8 @@ def _predict_scene(
         registration=not args.no_registration,
         align=args.align,
         probabilities=not args.no_probabilities,
-        **reading_options(args),
+        name=pair.name if _is_list(args) else '',
+        **pair_reading(args, pair),
     )
 
 

@@ -35,10 +35,10 @@ USAGE = (
 EPILOG = (
     'BEFORE and AFTER are two images, or two folders of images of the same names. An image may be '
     'in a zip file (a.zip/b.tif) or at an address (https://...). PAIRS.csv has '
-    'the columns before and after, and optionally name. The network is CONFIG and CHECKPOINT; a '
-    'CHECKPOINT that carries its config; the CONFIG of an ensemble; or a '
-    f'name of weights that come with the package. Without any, it is {DEFAULT}. With --executor or '
-    '--jobs, options after "--" are those of Snakemake.'
+    'the columns before and after, and optionally name, quality_before and quality_after. The '
+    'network is CONFIG and CHECKPOINT; a CHECKPOINT that carries its config; the CONFIG of an '
+    'ensemble; or a name of weights that come with the package. Without any, it is '
+    f'{DEFAULT}. With --executor or --jobs, options after "--" are those of Snakemake.'
 )
 FORMS = (
     'BEFORE AFTER, CHECKPOINT BEFORE AFTER or CONFIG CHECKPOINT BEFORE AFTER, with PAIRS.csv in '

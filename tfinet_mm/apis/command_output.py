@@ -17,6 +17,7 @@ from tfinet_mm.datasets.file_index import list_folder, match_folders
 from tfinet_mm.errors import ManifestError, MissingExtraError
 from tfinet_mm.models.identity import INFORMATIVE
 from tfinet_mm.scenes import results
+from tfinet_mm.scenes.quality import QualitySource, quality_source
 from tfinet_mm.scenes.reader import input_files
 from tfinet_mm.scenes.sources import unusual_place
 from tfinet_mm.structures import ClassTable
@@ -44,12 +45,44 @@ class Pair(NamedTuple):
         kind: 'picture' or 'scene'.
         before: File of the first date.
         after: File of the second.
+        quality_before: Quality band of the first date that a table gives, a file or
+            ``FILE:BAND``; empty where its cell is, None without such a column.
+        quality_after: The same of the second.
     """
 
     name: str
     kind: str
     before: str
     after: str
+    quality_before: str | None = None
+    quality_after: str | None = None
+
+    @property
+    def quality(self) -> dict[str, QualitySource]:
+        """Return the quality band of each date that has one in a table."""
+        given = dict(before=self.quality_before, after=self.quality_after)
+        return {date: quality_source(one) for date, one in given.items() if one}
+
+    def files(self) -> dict[str, str]:
+        """Return its images and quality bands, by their columns in a table."""
+        bands = {f'quality_{date}': os.fspath(one.path) for date, one in self.quality.items()}
+        return dict(before=self.before, after=self.after) | bands
+
+    def entry(self) -> dict[str, str]:
+        """Return its fields for a manifest, without those that it doesn't have."""
+        return {key: value for key, value in self._asdict().items() if value}
+
+    @classmethod
+    def listed(cls, entry: Mapping[str, str]) -> Pair:
+        """Return the pair of an entry in a manifest."""
+        return cls(
+            name=entry['name'],
+            kind=entry['kind'],
+            before=entry['before'],
+            after=entry['after'],
+            quality_before=entry.get('quality_before'),
+            quality_after=entry.get('quality_after'),
+        )
 
     def is_finished(self, out: Path) -> bool:
         """Return whether all its results are in a folder."""
@@ -86,7 +119,8 @@ def list_pairs(
 
     Args:
         before: A file, a folder, or a CSV file with the columns ``before``, ``after`` and
-            optionally ``name``, whose paths are relative to its folder.
+            optionally ``name``, ``quality_before`` and ``quality_after``, whose paths are
+            relative to its folder.
         after: The same of the second date; files in folders match by their names. Empty if
             ``before`` is a table.
         kind: 'picture' or 'scene'; by default pairs of which one file is
@@ -103,10 +137,12 @@ def list_pairs(
         UnmatchedPairError: A file has no partner.
     """
     folders = [Path(path).is_dir() for path in (before, after)]
+    bands: list[tuple[str | None, str | None]] | None = None
     if is_table(before):
         rows = read_table(Path(before))
         names = row_names(rows, known or {})
         found = [(name, row.before, row.after) for name, row in zip(names, rows, strict=True)]
+        bands = [row.quality for row in rows]
         lost = [_first_missing(row.before, row.after) for row in rows]
         if all(lost):
             raise FileNotFoundError(
@@ -128,12 +164,12 @@ def list_pairs(
         before, after = (one_file(path, SUFFIXES) for path in (before, after))
         found = [(stem(before), before, after)]
     pairs = []
-    for name, *paths in found:
+    for (name, *paths), quality in zip(found, bands or [(None, None)] * len(found), strict=True):
         if _real(paths[0]) == _real(paths[1]):
             raise ValueError(
                 f'before and after are the same file, {paths[0]}; give images of two dates'
             )
-        pairs.append(Pair(name, kind or '', *map(_only_file, paths)))
+        pairs.append(Pair(name, kind or '', *map(_only_file, paths), *map(_only_band, quality)))
     return _with_kinds(pairs)
 
 
@@ -151,6 +187,15 @@ def _only_file(path: str) -> str:
     with suppress(ValueError):
         return one_file(path, SUFFIXES)
     return absolute(path)
+
+
+def _only_band(place: str | None) -> str | None:
+    """Return the absolute place of a quality band in a table, as :func:`_only_file` does."""
+    if not place:
+        return place
+    path, band = quality_source(place)
+    file = _only_file(os.fspath(path))
+    return file if band is None else f'{file}:{band}'
 
 
 def _with_kinds(pairs: Sequence[Pair]) -> list[Pair]:
@@ -284,7 +329,7 @@ def claim_folder(
                 palette=[list(colour) for colour in table.palette],
                 threshold=claim.settings['threshold'],
                 settings=claim.settings,
-                pairs=[pair._asdict() for pair in claim.pairs],
+                pairs=[pair.entry() for pair in claim.pairs],
                 inputs=claim.inputs,
             )
         )
@@ -318,7 +363,7 @@ def check_claim(run: RunManifest, pair: Pair, settings: Mapping[str, Any]) -> No
     run.recall()
     found = _read(run, overwrite=False)
     before, now = _comparable(found.get('settings', {}), plain(settings))
-    listed = (Pair(*(one[key] for key in Pair._fields)) for one in found.get('pairs', ()))
+    listed = map(Pair.listed, found.get('pairs', ()))
     claimed = [one for one in listed if one.name == pair.name]
     before['pairs'] = _made(claimed, _entries(found.get('inputs', ())))
     now['pairs'] = _made([pair], _inputs([pair]))
@@ -353,7 +398,7 @@ def _claim(
     out, wanted = run.folder, plain(settings)
     found = _read(run, overwrite)
     old_entries = _entries(found.get('inputs', ()))
-    old = {one['name']: Pair(*(one[key] for key in Pair._fields)) for one in found.get('pairs', ())}
+    old = {one['name']: Pair.listed(one) for one in found.get('pairs', ())}
     if not (found or overwrite) and any(pair.is_finished(out) for pair in pairs):
         raise ManifestError(
             f'{out} holds results, and no {MANIFEST_FILE} says how they were made; {FIX}'
@@ -383,7 +428,7 @@ def _claim(
     outdated += [one for pair, one in listed if overwrite or one.kind != pair.kind]
     made = [*kept, *pairs]
     known = {**old_entries, **entries}
-    paths = dict.fromkeys(path for pair in made for path in (pair.before, pair.after))
+    paths = dict.fromkeys(path for pair in made for path in pair.files().values())
     return _Claim(
         todo,
         outdated,
@@ -404,14 +449,14 @@ def known_names(run: RunManifest) -> dict[tuple[str, str], str]:
 def read_inputs(
     run: RunManifest, pairs: Sequence[Pair]
 ) -> tuple[dict[str, dict[str, Any]], dict[Pair, Exception]]:
-    """Read the contents of all images, for :func:`claim_folder`.
+    """Read the contents of all images and quality bands, for :func:`claim_folder`.
 
     Args:
         run: The folder's manifest, which knows those of untouched files.
         pairs: The pairs.
 
     Returns:
-        The entry of each image by its path, and the error of each pair of which one can't be read.
+        The entry of each file by its path, and the error of each pair of which one can't be read.
     """
     run.recall()
     parts = _parts(pairs)
@@ -433,9 +478,12 @@ def read_inputs(
             entries[path] = joined(made)
     bad: dict[Pair, Exception] = {}
     for pair in pairs:
-        for path in (pair.before, pair.after):
-            if path in errors:
-                bad.setdefault(pair, errors[path])
+        for column, path in pair.files().items():
+            error = errors.get(path)
+            if isinstance(error, FileNotFoundError) and column.startswith('quality'):
+                error = FileNotFoundError(f'{column}: {error}')
+            if error is not None:
+                bad.setdefault(pair, error)
     return entries, bad
 
 
@@ -454,7 +502,7 @@ def _parts(pairs: Sequence[Pair]) -> dict[str, list[str]]:
         # A file that isn't there has no parts, and is reported when it is hashed.
         path: (input_files(path) if pair.kind == 'scene' else []) or [path]
         for pair in pairs
-        for path in (pair.before, pair.after)
+        for path in pair.files().values()
     }
 
 
@@ -465,14 +513,14 @@ def _entries(found: Iterable[dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 def _made(pairs: Iterable[Pair], entries: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """Return the inputs of pairs, for a comparison."""
-    return {
-        pair.name: dict(
-            kind=pair.kind,
-            before=entries.get(pair.before, pair.before),
-            after=entries.get(pair.after, pair.after),
-        )
-        for pair in pairs
-    }
+    made = {}
+    for pair in pairs:
+        files: dict[str, Any] = {
+            column: entries.get(path, path) for column, path in pair.files().items()
+        }
+        bands = {f'band_{date}': one.band for date, one in pair.quality.items() if one.band}
+        made[pair.name] = dict(kind=pair.kind) | files | bands
+    return made
 
 
 def _read(run: RunManifest, overwrite: bool) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from tfinet_mm.utils.files import sample_file
 from tfinet_mm.utils.places import BUCKETS, HTTP, VIRTUAL, absolute, stem
 
 TABLE_SUFFIX = '.csv'
+QUALITY_COLUMNS = ('quality_before', 'quality_after')
 
 
 class Row(NamedTuple):
@@ -25,6 +26,8 @@ class Row(NamedTuple):
         written: Both paths as the table has them.
         before: Path of the image before.
         after: Path of the image after.
+        quality: Quality band of each date, a path or ``PATH:BAND``; empty for a date without one,
+            None where the table has no column for it.
     """
 
     line: int
@@ -32,6 +35,7 @@ class Row(NamedTuple):
     written: tuple[str, str]
     before: str
     after: str
+    quality: tuple[str | None, str | None] = (None, None)
 
 
 def is_table(path: str) -> bool:
@@ -43,12 +47,13 @@ def read_table(path: Path) -> list[Row]:
     """Read a CSV file of pairs.
 
     Args:
-        path: File with the columns ``before``, ``after`` and optionally ``name``. Paths are
-            relative to its folder; addresses and paths of GDAL (``/vsi...``) are taken as they are.
+        path: File with the columns ``before``, ``after`` and optionally ``name``,
+            ``quality_before`` and ``quality_after``. Paths are relative to its folder; addresses
+            and paths of GDAL (``/vsi...``) are taken as they are.
 
     Raises:
-        ValueError: It is empty, lacks a column, has a pair or a name twice, or a name that leads
-            out of the folder of the results.
+        ValueError: It is empty, lacks a column, has an unknown one for quality bands, a pair or a
+            name twice, or a name that leads out of the folder of the results.
     """
     with path.open(encoding='utf-8-sig', newline='') as file:
         reader = csv.DictReader(file, skipinitialspace=True)
@@ -57,11 +62,24 @@ def read_table(path: Path) -> list[Row]:
                 f'{path} lacks the columns {sorted(missing)}, it has {reader.fieldnames}; '
                 'its first line must be before,after or name,before,after'
             )
+        columns = [*(reader.fieldnames or ())]
+        # A misspelt one would leave clouds in without a word.
+        if unknown := [
+            one for one in columns if one.startswith('quality') and one not in QUALITY_COLUMNS
+        ]:
+            raise ValueError(
+                f'{path} has the columns {unknown}; expected quality bands of scenes in the '
+                f'columns {" and ".join(QUALITY_COLUMNS)}'
+            )
         rows = []
         for row in reader:
             written = (row['before'] or '').strip(), (row['after'] or '').strip()
-            places = [_place(path.parent, one) for one in written]
-            rows.append(Row(reader.line_num, row.get('name') or '', written, *places))
+            places = _place(path.parent, written[0]), _place(path.parent, written[1])
+            before, after = (
+                _cell(path.parent, row[one]) if one in columns else None for one in QUALITY_COLUMNS
+            )
+            name = row.get('name') or ''
+            rows.append(Row(reader.line_num, name, written, *places, quality=(before, after)))
     if not rows:
         raise ValueError(f'{path} lists no pairs; expected a line for each below the first')
     _check(path, rows)
@@ -72,6 +90,12 @@ def _place(folder: Path, written: str) -> str:
     if HTTP.match(written) or written.startswith((VIRTUAL, *BUCKETS)):
         return written
     return str(folder / written)
+
+
+def _cell(folder: Path, written: str | None) -> str:
+    """Return the place in a cell that may be empty, or missing at the end of a line."""
+    written = (written or '').strip()
+    return _place(folder, written) if written else ''
 
 
 def _check(path: Path, rows: Sequence[Row]) -> None:

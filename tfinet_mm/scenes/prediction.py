@@ -65,6 +65,7 @@ def predict_scene(
     registration: bool = True,
     align: bool = False,
     probabilities: bool = True,
+    name: str = '',
     **reading: Any,
 ) -> Path:
     """Predict two georeferenced rasters of any size, and write maps, polygons and areas.
@@ -94,6 +95,7 @@ def predict_scene(
         align: Move ``after`` onto ``before`` by that shift.
         probabilities: Keep the probabilities of the likeliest classes, with which
             :func:`tfinet_mm.scenes.finishing.finish_scene` merges classes.
+        name: Name of the scene in the log, for one of several; nothing else depends on it.
         **reading: Options of :class:`~tfinet_mm.scenes.reader.ScenePair`. By
             default ``bands`` and ``stretch`` are the bands and the value range
             of the network's own pipeline, where it has them.
@@ -167,7 +169,7 @@ def predict_scene(
             missing = sorted(set(range(len(plan.tops))) - staging.finished())
             if registration:
                 registered = complete_registration(pair, registered)
-                tell_registration(registered, align, before, after)
+                tell_registration(registered, align, before, after, name)
             return _Prepared(settings, stretches, plan, missing, registered)
 
     # Opened here, so that the folder is locked until the results are written.

@@ -90,7 +90,11 @@ def complete_registration(pair: ScenePair, known: SceneRegistration) -> SceneReg
 
 
 def tell_registration(
-    registration: SceneRegistration, align: bool, before: PathLike, after: PathLike
+    registration: SceneRegistration,
+    align: bool,
+    before: PathLike,
+    after: PathLike,
+    name: str = '',
 ) -> None:
     """Log what was measured and done, in a line each; warn of dates more than a pixel apart.
 
@@ -99,16 +103,20 @@ def tell_registration(
         align: The alignment was asked for.
         before: The file of the first date, for warnings.
         after: The file of the second.
+        name: Name of the scene, for the lines of the log; empty where it is the only one.
     """
     found, aligned = registration.found, registration.aligned
     if found is None:
         return
-    print_log(f'Registration: {found.describe()}', None)
+    of_scene = f' of {name}' if name else ''
+    print_log(f'Registration{of_scene}: {found.describe()}', None)
     if aligned is not None:
         how = 'an affine map' if found.is_affine else 'one shift'
-        print_log(f'Aligned by {how}: {aligned.describe()}', None)
+        what = f'Aligned {name}' if name else 'Aligned'
+        print_log(f'{what} by {how}: {aligned.describe()}', None)
     elif align and found.model is not None:
-        print_log(f'Not aligned: the dates lie within {LEAST_SHIFT} px of each other', None)
+        what = f'{name} is not aligned' if name else 'Not aligned'
+        print_log(f'{what}: the dates lie within {LEAST_SHIFT} px of each other', None)
     elif align:
         warnings.warn(
             f'after ({after}) is not aligned (--align) with before ({before}): '
