@@ -175,16 +175,21 @@ def test_tools_take_the_options_shown(page, line):
     # Options after "--" are those of another program.
     words = words[: words.index('--')] if '--' in words else words
     shown = {word for word in words[2:] if word.startswith('--')}
-    engine = ROOT / 'tfinet_mm' / 'engine'
-    command = ROOT / 'tfinet_mm' / 'utils' / 'command.py'
-    sources = [tool, engine / 'options.py', engine / 'precision.py', command]
-    if tool.name == 'predict.py':
-        sources += sorted((ROOT / 'tfinet_mm' / 'apis').glob('command*.py'))
-    if tool.name in ('predict.py', 'recipe.py'):
-        sources.append(ROOT / 'tfinet_mm' / 'utils' / 'snakemake.py')
-    source = ''.join(path.read_text(encoding='utf-8') for path in sources)
-    known = re.findall(r"'(--[\w-]+)'", source)
-    assert shown <= set(known), f'{page}: {line}'
+    assert shown <= options_of(tool), f'{page}: {line}'
+
+
+def options_of(tool):
+    """Return the options in a tool and in the modules of the package that it imports."""
+    found, left, known = {tool}, [tool], set()
+    while left:
+        source = left.pop().read_text(encoding='utf-8')
+        known.update(re.findall(r"'(--[\w-]+)'", source))
+        names = re.findall(r'^\s*from (tfinet_mm[.\w]*) import', source, flags=re.MULTILINE)
+        modules = {(ROOT / name.replace('.', '/')).with_suffix('.py') for name in names}
+        new = {one for one in modules if one.is_file() and "'--" in one.read_text()} - found
+        found |= new
+        left += new
+    return known
 
 
 @pytest.mark.parametrize('script', SCRIPTS)

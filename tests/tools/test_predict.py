@@ -86,7 +86,7 @@ def test_killed_and_started_again(tiny, trained, scenes, environment, tools, run
     assert 'batch_size was 2, is 3' in refused
     run(tools / 'predict.py', *words, '--out', out)
     assert json.loads((out / '1' / 'scene.json').read_text())['resumed_rows'] == len(done)
-    assert len(contents(out)) == 10
+    assert len(contents(out)) == 11
     assert contents(out) == contents(tmp_path / 'whole')
 
 
@@ -105,7 +105,7 @@ def test_two_processes_make_what_one_makes(tiny, trained, scenes, tools, run, tm
     printed = run(tools / 'dist_predict.sh', words[0], 2, *words[1:], '--out', tmp_path / 'two')
     assert printed.count('Predicted 4 pairs') == 1
     assert contents(tmp_path / 'two') == contents(tmp_path / 'one')
-    assert len(contents(tmp_path / 'two')) == 10 + 3 * 3
+    assert len(contents(tmp_path / 'two')) == 11 + 3 * 3
     assert 'Predicted 0 pairs, 4 were finished' in run(
         tools / 'predict.py', *words, '--out', tmp_path / 'two'
     )
@@ -139,7 +139,7 @@ def test_a_bad_pair_stops_no_other_process(tiny, trained, scenes, tools, run, tm
     assert printed.count('2 of 5 pairs failed:') == 1
     run(tools / 'predict.py', *words, '--out', tmp_path / 'one', code=3)
     assert contents(tmp_path / 'two') == contents(tmp_path / 'one')
-    assert len(contents(tmp_path / 'two')) == 8 + 2 * 3
+    assert len(contents(tmp_path / 'two')) == 11 + 2 * 3
     rows = (tmp_path / 'two/results.csv').read_text().splitlines()
     assert sorted(row.split(',')[4] for row in rows[1:]) == ['failed'] * 2 + ['predicted'] * 3
 

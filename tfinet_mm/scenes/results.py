@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -79,7 +79,7 @@ class ChangePolygon:
     unit: str
     mean_prob: float
     bounds: tuple[int, int, int, int]
-    outline: tuple[tuple[np.ndarray, ...], ...]
+    outline: tuple[tuple[np.ndarray, ...], ...] = field(compare=False)
 
 
 class SceneResults:

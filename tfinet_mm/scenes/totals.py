@@ -61,7 +61,7 @@ def sentences(areas: FromToAreas, most: int = MOST_SENTENCES) -> list[str]:
         >>> import numpy as np
         >>> areas = FromToAreas(
         ...     ('forest', 'town'), 'ha', 'planar', 0.0, np.array([[0, 3.0], [0, 1.5]]),
-        ...     np.array([[0, 300], [0, 150]]), 25.5, 2550, 0.0, 0, np.array([22.0, 3.5]),
+        ...     np.array([[0, 300], [0, 150]]), 25.5, 2550, 0.0, 0, {}, np.array([22.0, 3.5]),
         ...     np.array([2200, 350]),
         ... )
         >>> for line in sentences(areas):
@@ -110,7 +110,7 @@ def format_totals(areas: FromToAreas) -> str:
         >>> import numpy as np
         >>> areas = FromToAreas(
         ...     ('forest', 'town'), 'ha', 'planar', 0.0, np.array([[0, 3.0], [0, 1.5]]),
-        ...     np.array([[0, 300], [0, 150]]), 25.5, 2550, 0.0, 0, np.array([22.0, 3.5]),
+        ...     np.array([[0, 300], [0, 150]]), 25.5, 2550, 0.0, 0, {}, np.array([22.0, 3.5]),
         ...     np.array([2200, 350]),
         ... )
         >>> print(format_totals(areas))
