@@ -178,6 +178,10 @@ def test_tools_take_the_options_shown(page, line):
     engine = ROOT / 'tfinet_mm' / 'engine'
     command = ROOT / 'tfinet_mm' / 'utils' / 'command.py'
     sources = [tool, engine / 'options.py', engine / 'precision.py', command]
+    if tool.name == 'report.py':
+        sources.append(ROOT / 'tfinet_mm' / 'report' / 'command.py')
+    if tool.name == 'predict_series.py':
+        sources.append(ROOT / 'tfinet_mm' / 'apis' / 'series_command.py')
     if tool.name == 'predict.py':
         sources += sorted((ROOT / 'tfinet_mm' / 'apis').glob('command*.py'))
     if tool.name in ('predict.py', 'recipe.py'):
