@@ -41,7 +41,10 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         help=f'standard error of overall accuracy to aim at (default: {design.error})',
     )
     sample.add_argument(
-        '--points', type=count, metavar='N', help='number of points, in place of --target-se'
+        '--points',
+        type=count,
+        metavar='N',
+        help='number of points, in place of --target-se; more are drawn where --minimum needs them',
     )
     sample.add_argument(
         '--allocation',
@@ -80,7 +83,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         metavar='PIXELS',
         help=f'side of a chip, odd (default: {design.chip})',
     )
-    sample.add_argument('--no-chips', action='store_true', help='no chips and no page')
+    sample.add_argument('--no-chips', action='store_true', help='make neither chips nor the page')
     for date in ('before', 'after'):
         sample.add_argument(
             f'--{date}', metavar='FILE', help=f'image {date}, if it was moved since the prediction'

@@ -25,7 +25,7 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         'files',
         nargs='+',
         metavar='FILE',
-        help='rasters; where they overlap, the last one that has data is seen',
+        help='rasters; where they overlap, the last one that has data is shown',
     )
     add_traceback_option(parser)
     return parser.parse_args(argv)

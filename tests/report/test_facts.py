@@ -69,7 +69,7 @@ def test_facts_of_a_scene():
 def test_facts_of_an_assessed_scene_without_crs():
     assessment = dict(points=1200, overall_accuracy=dict(value=0.9, error=0.01))
     plain = SceneGrid(None, UTM.transform, 7, 8)
-    found = facts({}, plain, assessment=assessment, registration='0 px')
+    found = facts({}, plain, assessment=assessment, registration='Registration: 0 px')
     assert found['Accuracy'].replace('\u202f', '') == (
         '90.0% ± 1.96% overall, from 1,200 labelled points'
     )

@@ -63,7 +63,7 @@ def predict_series(
         workers: Threads that read ahead.
         progress: Show progress bars.
         **options: Further arguments of :func:`tfinet_mm.scenes.prediction.predict_scene`. Those of
-            the reader count for all scenes alike.
+            the reader count for all scenes.
 
     Returns:
         Content of ``series.json``.
@@ -121,6 +121,7 @@ def predict_series(
                 align=align,
                 workers=workers,
                 progress=progress,
+                name=pair.name,
                 **options,
             )
         names = [pair.name for pair in pairs]

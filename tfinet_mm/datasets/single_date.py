@@ -1,4 +1,4 @@
-"""Made-up pairs of a data set that has land cover of one date only."""
+"""Make up pairs from a data set that has land cover of one date only."""
 
 from __future__ import annotations
 

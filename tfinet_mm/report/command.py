@@ -15,7 +15,11 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description='Write one HTML page to look through the predictions in a folder'
     )
-    parser.add_argument('out', metavar='OUT', help='folder that tools/predict.py wrote to')
+    parser.add_argument(
+        'out',
+        metavar='OUT',
+        help='folder that tools/predict.py wrote to, or the folder of one scene',
+    )
     parser.add_argument(
         '--file', metavar='FILE|DIR', help='page to write (default: report.html in OUT)'
     )

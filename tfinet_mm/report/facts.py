@@ -41,7 +41,9 @@ def scene_facts(
     for date in ('before', 'after'):
         found += _date(date, scene)
     found += _grid(grid)
-    found.append(('Registration', summary.registration or 'not measured'))
+    found.append(
+        ('Registration', (summary.registration or 'not measured').removeprefix('Registration: '))
+    )
     found.append(('Not seen', summary.not_seen.removeprefix('Not seen: ') or 'nothing'))
     found.append(('Accuracy', _accuracy(summary.assessment)))
     found += _thresholds(scene)

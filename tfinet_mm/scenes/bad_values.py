@@ -76,7 +76,7 @@ def read_bad_values(words: str | float | Iterable[Any]) -> BadValues:
             one of these.
 
     Raises:
-        SceneError: A word is neither, or there is none.
+        SceneError: A word is none of these, or no word is given.
 
     Example:
         >>> read_bad_values(['scl', 11]).numbers

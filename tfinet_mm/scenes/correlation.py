@@ -1,7 +1,7 @@
 """Measure how far one image patch is shifted against another, by phase correlation.
 
-Compared are edges, not grey values: their place survives another light, another season and other
-bands, and the logarithm keeps a few strong ones from deciding alone. All phases count the same
+Edges are compared, not grey values: edges keep their place in another light, another season and
+other bands. The logarithm keeps a few strong ones from deciding alone. All phases count the same
 under a Gaussian weight of the frequencies, so that the peak of the correlation is a Gaussian too,
 and three of its values give its place between the pixels.
 """

@@ -31,7 +31,7 @@ def write_mosaic(target: PathLike, paths: Sequence[PathLike]) -> None:
     """Write a virtual raster of several rasters, which lie on one lattice of pixels.
 
     The files keep the pixels; the virtual raster names them by their paths relative to it. Where
-    they overlap, the last one is seen that has data there. Pixels that no file covers are masked.
+    they overlap, the last one that has data is shown. Pixels that no file covers are masked.
 
     Args:
         target: File to write, ``.vrt``.

@@ -74,7 +74,7 @@ def quality_source(given: Any) -> QualitySource:
 
 
 def quality_sources(option: Any) -> dict[str, QualitySource]:
-    """Return file and band of an option for both dates or each, by ``before_quality`` and so on.
+    """Return the quality band of each date, by ``before_quality`` and ``after_quality``.
 
     Example:
         >>> quality_sources({'after': ('QA.tif', 2)})

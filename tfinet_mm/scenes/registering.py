@@ -1,4 +1,4 @@
-"""Measure the registration of a scene that is about to be predicted, correct it, and tell it."""
+"""Measure the registration of a scene before its prediction, correct it, and log it."""
 
 from __future__ import annotations
 

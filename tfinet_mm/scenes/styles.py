@@ -94,7 +94,7 @@ def raster_style(raster: ResultRaster) -> str | None:
 
 
 def write_raster_style(raster: ResultRaster, path: Path) -> None:
-    """Write the style of a raster beside it; an earlier one of a raster without is removed.
+    """Write the style of a raster beside it; remove an earlier one if the raster has no style.
 
     Args:
         raster: The raster.

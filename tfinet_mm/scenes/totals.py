@@ -130,7 +130,8 @@ def format_totals(areas: FromToAreas) -> str:
             [
                 row['name'],
                 *(f'{row[key]:,.{digits}f}' for key in ('before', 'after', 'lost', 'gained')),
-                f'{row["net"]:+,.{digits}f}',
+                # Without the sign of a number that is shown as 0.
+                f'{round(row["net"], digits) + 0.0:+,.{digits}f}',
                 'new' if share is None and row['net'] else f'{share or 0:+.1f}',
             ]
         )

@@ -26,7 +26,7 @@ FIX = (
 def warn_of_ranges(
     dates: Sequence[SceneDate], stretches: Sequence[Stretch], target: SceneGrid
 ) -> None:
-    """Warn of bands that a stretch makes almost all white or almost all black.
+    """Warn of bands that a stretch makes mostly white or almost all black.
 
     A few windows of ``target`` are read. Percentiles always fit, and constant bands have a
     warning of their own.

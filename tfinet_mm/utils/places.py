@@ -36,7 +36,7 @@ class Archived(NamedTuple):
 
     Attributes:
         archive: The zip file, or its address.
-        member: Name in it; empty where none is said.
+        member: Name in it; empty if none is given.
     """
 
     archive: str

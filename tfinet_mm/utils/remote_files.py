@@ -1,4 +1,4 @@
-"""Tell whether a file on another machine is the one of before, without reading it."""
+"""Tell whether a file on another machine has changed, without reading it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report on a checked data set as plain text."""
+"""Format the report on a checked data set as plain text."""
 
 from __future__ import annotations
 

@@ -87,7 +87,7 @@ def sample_hash(sample: Mapping[str, Any]) -> str:
 
 
 def read_estimate(scene: Path) -> dict[str, Any] | None:
-    """Return what ``estimate.json`` in the assessment of a scene has, None without any.
+    """Return the content of ``estimate.json`` of a scene's assessment, None without one.
 
     Raises:
         AssessmentError: It is of other maps than those of the scene now.

@@ -165,7 +165,7 @@ def choose_strata(table: ClassTable, areas: np.ndarray, min_share: float) -> Str
         raise AssessmentError(f'expected a least share of a stratum in 0..1, got {min_share}')
     seen = float(areas[:-1].sum())
     if seen == 0:
-        raise AssessmentError('no pixel of the scene has data, so that there is nothing to assess')
+        raise AssessmentError('no pixel is seen on both dates, so that there is nothing to assess')
     items: list[Stratum] = []
     nowhere: list[Stratum] = []
     for changed, cells in _all_cells(table).items():

@@ -57,7 +57,7 @@ def find_dates(scenes: Sequence[PathLike]) -> list[str] | None:
 
 
 def check_dates(dates: Sequence[str], source: str = '--dates has') -> None:
-    """Refuse dates that are none, and dates that don't rise.
+    """Refuse texts that are no dates, and dates out of order.
 
     Args:
         dates: One for each scene.

@@ -1,1 +1,1 @@
-"""Areas of a scene within polygons of interest, such as districts."""
+"""Sum up areas of a scene within polygons of interest, such as districts."""
