@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from tfinet_mm.apis import SCDInferencer
+from tfinet_mm.errors import ImageFormatError
 
 
 def test_masked_pixels_of_either_date_are_not_seen(member, image):
@@ -21,7 +22,8 @@ def test_masked_pixels_of_either_date_are_not_seen(member, image):
     expected = np.zeros((40, 56), bool)
     expected[:, 50:] = True
     np.testing.assert_array_equal(found.valid, ~expected)
-    np.testing.assert_array_equal(np.isnan(found.change_prob), expected)
+    np.testing.assert_array_equal(np.ma.getmaskarray(found.change_prob), expected)
+    assert not found.change_prob.data[expected].any()
     seen = ~expected
     np.testing.assert_allclose(found.change_prob[seen], plain.change_prob[seen], atol=1e-6)
     for name in ('change', 'land_cover_from', 'land_cover_to'):
@@ -39,3 +41,10 @@ def test_values_under_a_mask_may_be_anything(member, image, value):
     assert not found.valid[:5].any()
     assert found.valid[5:].all()
     assert np.isfinite(found.change_prob[5:]).all()
+
+
+def test_images_without_a_pixel_that_both_show(member, image):
+    hidden = [np.ma.array(image(seed)) for seed in (1, 2)]
+    hidden[0][:20], hidden[1][20:] = np.ma.masked, np.ma.masked
+    with pytest.raises(ImageFormatError, match='no pixel is seen on both dates: the image before'):
+        SCDInferencer(*member())(*hidden)

@@ -24,10 +24,16 @@ from tfinet_mm.apis.loading import (
     read_config,
     set_windows,
 )
-from tfinet_mm.apis.masked_arrays import fill_masked, valid_pixels, without_mask
+from tfinet_mm.apis.masked_arrays import (
+    fill_masked,
+    masked_where_unseen,
+    valid_pixels,
+    without_mask,
+)
 from tfinet_mm.apis.result import SCDResult
 from tfinet_mm.apis.views import Augmentation, find_augmentation
 from tfinet_mm.engine.testing import is_ensemble
+from tfinet_mm.errors import ImageFormatError
 from tfinet_mm.io.images import split_dates
 from tfinet_mm.models.detectors import SCDTTAModel
 from tfinet_mm.models.detectors.augmentation import view_names
@@ -325,6 +331,11 @@ class SCDInferencer:
         sample_id = 'pair' if isinstance(before, np.ndarray) else stem
         results = self._loader.combine(dict(img_path=names, sample_id=sample_id), images)
         valid = valid_pixels((before, after), self._loader.bands, results['img'].shape[:2])
+        if not valid.any():
+            raise ImageFormatError(
+                f'no pixel is seen on both dates: {names[0]} and {names[1]} are masked everywhere '
+                'in at least one band; correct the masks, or choose other bands'
+            )
         results['img'] = fill_masked(results['img'], valid)
         if self._align:
             results['img'] = align_pictures(results['img'], sample_id)
@@ -367,9 +378,7 @@ class SCDInferencer:
             yield (
                 index,
                 SCDResult(
-                    np.where(loaded.valid, _map(sample, PRED_CHANGE_PROB), np.nan).astype(
-                        np.float32
-                    ),
+                    masked_where_unseen(_map(sample, PRED_CHANGE_PROB), loaded.valid),
                     (_map(sample, PRED_CHANGE) == 1) & loaded.valid,
                     _map(sample, PRED_COVER_FROM).astype(np.uint8) * loaded.valid,
                     _map(sample, PRED_COVER_TO).astype(np.uint8) * loaded.valid,

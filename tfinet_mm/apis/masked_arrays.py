@@ -49,3 +49,11 @@ def fill_masked(joined: np.ndarray, valid: np.ndarray) -> np.ndarray:
     if valid.all():
         return joined
     return np.ascontiguousarray(fill_invalid(joined.transpose(2, 0, 1), valid).transpose(1, 2, 0))
+
+
+def masked_where_unseen(prob: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """Return probabilities (H, W) as float32, a masked array unless all pixels are valid."""
+    prob = prob.astype(np.float32)
+    if valid.all():
+        return prob
+    return np.ma.masked_array(np.where(valid, prob, np.float32(0)), mask=~valid)

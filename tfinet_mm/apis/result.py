@@ -17,7 +17,8 @@ class SCDResult:
     """Maps of one pair, all (H, W), the size of its images.
 
     Attributes:
-        change_prob: P(changed), float32, 0..1; NaN where not valid.
+        change_prob: P(changed), float32, 0..1; where not all pixels are valid, a masked array
+            with 0 under the mask.
         change: True where it reached the threshold, bool.
         land_cover_from: Land cover before, uint8 1..K; 0 where not valid.
         land_cover_to: Land cover after, uint8 1..K; 0 where not valid.
@@ -107,7 +108,7 @@ class SCDResult:
             self.change.astype(np.uint8),
             self.semantic_from,
             self.semantic_to,
-            change_prob=np.nan_to_num(self.change_prob),
+            change_prob=np.ma.filled(self.change_prob, 0),
         )
         drawn = draw_pair(
             self.before,
