@@ -25,6 +25,8 @@ TRAIN_DEMO_CONFIG = configs/demo/tfinet_r18_synthetic.py
 PYTEST = $(RUN) -m pytest -n $(WORKERS) --dist loadfile
 # torch and oneDNN then work as on a processor with AVX2 and nothing newer.
 AVX2 = ONEDNN_MAX_CPU_ISA=AVX2 ATEN_CPU_CAPABILITY=avx2
+# Rooms of tests in which torch computes nothing, so that the processor makes no difference.
+WITHOUT_NETWORKS = datasets documented io report scenes visualization
 INSTALLED = $(VENV)/.installed
 TIMM = $(VENV)/timm/.installed
 SPHINX = $(VENV)/.installed-docs
@@ -100,8 +102,8 @@ test: $(INSTALLED) $(TIMM) ## Run the tests, but for the slow ones
 test-slow: $(INSTALLED) $(TIMM) $(SPHINX) ## Run the slow tests: every config, several processes, the whole recipe
 	$(PYTEST) -m slow $(PYTEST_ARGS)
 
-test-avx2: $(INSTALLED) $(TIMM) ## Run the tests of `make test` as if the processor had AVX2 only
-	$(AVX2) $(PYTEST) $(PYTEST_ARGS)
+test-avx2: $(INSTALLED) $(TIMM) ## Run the tests of networks as if the processor had AVX2 only
+	$(AVX2) $(PYTEST) $(addprefix --ignore=tests/,$(WITHOUT_NETWORKS)) $(PYTEST_ARGS)
 
 test-all: $(INSTALLED) $(TIMM) $(SPHINX) ## Run all tests
 	$(PYTEST) -m '' $(PYTEST_ARGS)
