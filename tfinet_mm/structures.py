@@ -52,7 +52,7 @@ Features = tuple[Tensor, ...]
 
 LAND_COVER_ROLE, CHANGE_ROLE = 'land_cover', 'change'
 ALL_ROLES = (LAND_COVER_ROLE, CHANGE_ROLE)
-"""What a detector can be trained to predict; checkpoints note it as ``meta['trained_roles']``."""
+"""Roles that a detector can be trained for; checkpoints note them as ``meta['trained_roles']``."""
 
 
 class Branches(NamedTuple):

@@ -1,4 +1,4 @@
-"""What tools/check_dataset.py passes a training accepts, and what it refuses a training refuses."""
+"""Compare the verdict of tools/check_dataset.py on a fault with that of a training."""
 
 import shutil
 

@@ -23,7 +23,7 @@ LabelMap: TypeAlias = np.ndarray | Tensor
 DATES = ('from', 'to')
 
 
-def _alike(*maps: LabelMap) -> list[Tensor]:
+def _flat_maps(*maps: LabelMap) -> list[Tensor]:
     """Return maps of one shape as flat int64 tensors on the device of the last one."""
     shapes = [tuple(m.shape) for m in maps]
     if len(set(shapes)) > 1:
@@ -85,7 +85,7 @@ def confusion_matrix(
         array([[1, 0],
                [1, 1]])
     """
-    annotated, predicted = _alike(annotation, prediction)
+    annotated, predicted = _flat_maps(annotation, prediction)
     ignored = annotated == ignore_index
     # Class 0 for now, and a bin of their own below: many times faster than selecting pixels.
     annotated, predicted = (m.masked_fill(ignored, 0) for m in (annotated, predicted))
@@ -157,7 +157,7 @@ def from_to_confusion(
         >>> np.argwhere(from_to_confusion(before, after, before, before, 2)).tolist()
         [[0, 0], [2, 1], [4, 4]]
     """
-    ann_from, ann_to, pred_from, pred_to = _alike(
+    ann_from, ann_to, pred_from, pred_to = _flat_maps(
         annotation_from, annotation_to, prediction_from, prediction_to
     )
     ignored = (ann_from == IGNORE_INDEX) | (ann_to == IGNORE_INDEX)
@@ -252,7 +252,7 @@ class SCDConfusion:
                 'the land cover of one date is missing in the annotation or the prediction; '
                 'expected both dates in both, or no annotated land cover'
             )
-        change, ann_from, ann_to, pred_change, pred_from, pred_to = _alike(
+        change, ann_from, ann_to, pred_change, pred_from, pred_to = _flat_maps(
             change, land_cover_from, land_cover_to, predicted_change, predicted_from, predicted_to
         )
         binary = confusion_matrix(change, pred_change, 2)

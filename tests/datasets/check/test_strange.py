@@ -10,7 +10,7 @@ TABLE = ClassTable(('same', 'wet', 'dry'), ((255, 255, 255), (0, 0, 255), (90, 6
 def report():
     made = DatasetReport(TABLE, pairs=5)
     numbers = [
-        # changed, ignored, conflicts, alike, unlike
+        # changed, ignored, conflicts, changed_difference, unchanged_difference
         (0.3, 0.0, 0, 30, 10),
         (0.9, 0.0, 0, 30, 10),
         (0.01, 0.0, 7, 30, 12),

@@ -105,5 +105,5 @@ def _row(facts: PairFacts) -> PairRow:
         known = int(facts.change_counts[:2].sum())
         changed = int(facts.change_counts[1]) / known if known else np.nan
         ignored = int(facts.change_counts[2]) / max(1, int(facts.change_counts.sum()))
-    numbers = (facts.conflicts, facts.alike, facts.unlike)
+    numbers = (facts.conflicts, facts.changed_difference, facts.unchanged_difference)
     return PairRow(facts.index, facts.sample_id, changed, ignored, *numbers)

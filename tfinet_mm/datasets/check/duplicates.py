@@ -34,12 +34,12 @@ def look_alikes(report: DatasetReport) -> list[Copy]:
 
 def copy_problems(report: DatasetReport) -> Iterator[Problem]:
     """Warn of pairs that look the same, in one problem for all of them."""
-    alike = [one for one in report.copies if not one.identical]
-    if alike:
-        number = len({one.index for one in alike})
+    similar = [one for one in report.copies if not one.identical]
+    if similar:
+        number = len({one.index for one in similar})
         message = (
             f'{number} of {report.pairs} pairs look the same as an earlier one ({RULE}); look at '
-            f'them with --html, and remove copies: {_listed(alike)}'
+            f'them with --html, and remove copies: {_listed(similar)}'
         )
         yield Problem(WARNING, '', message)
 
@@ -87,11 +87,11 @@ def leaked_pairs(reports: Mapping[str, DatasetReport]) -> list[Copy]:
     }
     places, bits, thumbnails = _stacked([reports[name] for name in names])
     groups = np.array([not is_training(names[number]) for number, _ in places], np.int64)
-    alike: dict[tuple[str, int], tuple[str, int]] = {}
+    similar: dict[tuple[str, int], tuple[str, int]] = {}
     if training and len(training) < len(names):
         for pair in near_copies(bits, thumbnails, groups).tolist():
             ends = sorted((groups[one], names[places[one][0]], places[one][1]) for one in pair)
-            alike.setdefault(ends[1][1:], ends[0][1:])
+            similar.setdefault(ends[1][1:], ends[0][1:])
     found = []
     for name in names:
         if is_training(name):
@@ -101,7 +101,7 @@ def leaked_pairs(reports: Mapping[str, DatasetReport]) -> list[Copy]:
             place: digests[digest] for digest, place in report.digests.items() if digest in digests
         }
         for place, row in enumerate(report.rows):
-            source = same.get(place) or alike.get((name, place))
+            source = same.get(place) or similar.get((name, place))
             if source is None:
                 continue
             twin = reports[source[0]].rows[source[1]]
@@ -135,11 +135,11 @@ def find_leaks(
                 f'{listed}{", ..." if len(same) > 10 else ""}'
             )
             problems.append(Problem(ERROR, '', message))
-        if alike := [one for one in own if not one.identical]:
+        if similar := [one for one in own if not one.identical]:
             message = (
-                f'{len(alike)} of {report.pairs} pairs of {name} look the same as a training pair '
-                f'({RULE}), so that their scores mean nothing; look at them with --html, and '
-                f'remove copies from one of the splits: {_listed(alike)}'
+                f'{len(similar)} of {report.pairs} pairs of {name} look the same as a training '
+                f'pair ({RULE}), so that their scores mean nothing; look at them with --html, and '
+                f'remove copies from one of the splits: {_listed(similar)}'
             )
             problems.append(Problem(ERROR, '', message))
     return problems

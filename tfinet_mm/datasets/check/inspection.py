@@ -62,8 +62,9 @@ class PairFacts:
         transitions: Places of the types that occur in the table of transitions.
         digest: Hash of the content of its images; empty if both have one value everywhere.
         fingerprint: Its fingerprint, or None.
-        alike: Mean difference of the images in grey levels where change is labelled, or NaN.
-        unlike: Mean difference where none is labelled, or NaN.
+        changed_difference: Mean grey levels by which the images differ where change is
+            labelled, or NaN.
+        unchanged_difference: Mean difference where none is labelled, or NaN.
     """
 
     index: int
@@ -83,8 +84,8 @@ class PairFacts:
     transitions: tuple[int, ...] = ()
     digest: bytes = b''
     fingerprint: Fingerprint | None = None
-    alike: float = np.nan
-    unlike: float = np.nan
+    changed_difference: float = np.nan
+    unchanged_difference: float = np.nan
 
 
 class PairInspector:
@@ -212,9 +213,9 @@ class PairInspector:
         # Cells that are of one kind for the most part.
         changed, unchanged = (share >= 192 for share in shares)
         if np.count_nonzero(changed) >= LEAST_CELLS:
-            facts.alike = float(self._difference[changed].mean())
+            facts.changed_difference = float(self._difference[changed].mean())
         if np.count_nonzero(unchanged) >= LEAST_CELLS:
-            facts.unlike = float(self._difference[unchanged].mean())
+            facts.unchanged_difference = float(self._difference[unchanged].mean())
 
 
 class HeaderInspector:

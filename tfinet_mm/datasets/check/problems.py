@@ -48,8 +48,9 @@ class PairRow:
         changed: Share of changed pixels, 0..1 of those not ignored; NaN without labels.
         ignored: Share of ignored pixels, 0..1; NaN without labels.
         conflicts: Pixels about which its labels contradict each other.
-        alike: Mean difference of the images in grey levels where change is labelled, or NaN.
-        unlike: Mean difference where none is labelled, or NaN.
+        changed_difference: Mean grey levels by which the images differ where change is
+            labelled, or NaN.
+        unchanged_difference: Mean difference where none is labelled, or NaN.
     """
 
     index: int
@@ -57,8 +58,8 @@ class PairRow:
     changed: float
     ignored: float
     conflicts: int
-    alike: float
-    unlike: float
+    changed_difference: float
+    unchanged_difference: float
 
 
 @dataclass(frozen=True, slots=True)

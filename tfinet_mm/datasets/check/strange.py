@@ -99,18 +99,19 @@ def _findings(report: DatasetReport, each: int) -> Iterator[Finding]:
     yield from _top(
         report,
         each,
-        _less_alike,
+        _differing_less,
         lambda row: (
-            f'the images differ by {row.alike:.0f} grey levels where change is labelled '
-            f'and by {row.unlike:.0f} elsewhere'
+            f'the images differ by {row.changed_difference:.0f} grey levels where change is '
+            f'labelled and by {row.unchanged_difference:.0f} elsewhere'
         ),
     )
     yield from _top(
         report,
         each,
-        lambda row: row.unlike,
+        lambda row: row.unchanged_difference,
         lambda row: (
-            f'the images differ most where no change is labelled: by {row.unlike:.0f} grey levels'
+            'the images differ most where no change is labelled: by '
+            f'{row.unchanged_difference:.0f} grey levels'
         ),
     )
     yield from _rare_transitions(report, each)
@@ -140,9 +141,11 @@ def _findings(report: DatasetReport, each: int) -> Iterator[Finding]:
     )
 
 
-def _less_alike(row: PairRow) -> float:
+def _differing_less(row: PairRow) -> float:
     """Return the difference elsewhere over that at labelled change; NaN where it is as usual."""
-    ratio = row.unlike / row.alike if row.alike else math.inf
+    ratio = (
+        row.unchanged_difference / row.changed_difference if row.changed_difference else math.inf
+    )
     return ratio if ratio > LEAST_RATIO else math.nan
 
 

@@ -28,7 +28,7 @@ class Style:
         roof: ``gable``, ``hip``, ``flat``, ``sheet`` or ``glass``.
         tones: Palette of the roofs.
         shuffle: Irregularity of places, sizes and directions, 0..1.
-        alike: Probability that a roof has the tone of the estate.
+        same_tone: Probability that a roof has the tone of the estate.
     """
 
     length: tuple[float, float]
@@ -39,7 +39,7 @@ class Style:
     roof: str
     tones: str
     shuffle: float = 0.1
-    alike: float = 0.7
+    same_tone: float = 0.7
 
 
 def estate(plot: Plot, rng: np.random.Generator, style: Style) -> None:
@@ -70,7 +70,7 @@ def estate(plot: Plot, rng: np.random.Generator, style: Style) -> None:
             if not plot.sketch.seen_point(spot[0], spot[1], own + height):
                 at += own + gap
                 continue
-            same = rng.random() < style.alike
+            same = rng.random() < style.same_tone
             colour = common[int(rng.random() < 0.3)] if same else wild_tone(rng, style.tones)
             angle = style.shuffle * rng.normal() * 0.2
             building(

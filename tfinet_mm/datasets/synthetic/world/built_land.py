@@ -37,7 +37,7 @@ def houses(plot: Plot, rng: np.random.Generator) -> None:
         roof='hip' if rng.random() < 0.45 else 'gable',
         tones=str(rng.choice(['roof', 'dark_roof', 'red_roof'], p=[0.45, 0.35, 0.2])),
         shuffle=rng.uniform(0.05, 0.7),
-        alike=rng.uniform(0.2, 0.9),
+        same_tone=rng.uniform(0.2, 0.9),
     )
     if plot.resolution < 1.5 and rng.random() < 0.6:
         drive = plain(tone(rng, 'concrete'))
@@ -61,7 +61,7 @@ def village(plot: Plot, rng: np.random.Generator) -> None:
         roof='gable' if rng.random() < 0.6 else 'flat',
         tones=str(rng.choice(['roof', 'dark_roof', 'red_roof', 'flat'], p=[0.4, 0.25, 0.2, 0.15])),
         shuffle=rng.uniform(0.4, 1.0),
-        alike=rng.uniform(0.1, 0.7),
+        same_tone=rng.uniform(0.1, 0.7),
     )
     estate(plot.inset(min(1.5, 0.03 * min(plot.size))), rng, style)
     single_trees_on(plot, rng, rng.uniform(300, 2000))
@@ -79,7 +79,7 @@ def terraced(plot: Plot, rng: np.random.Generator) -> None:
         roof=str(rng.choice(['gable', 'hip', 'flat'])),
         tones=str(rng.choice(['roof', 'red_roof', 'dark_roof', 'flat'])),
         shuffle=rng.uniform(0.0, 0.25),
-        alike=rng.uniform(0.7, 1.0),
+        same_tone=rng.uniform(0.7, 1.0),
     )
     estate(plot.inset(min(4.0, 0.06 * min(plot.size))), rng, style)
     single_trees_on(plot, rng, rng.uniform(200, 1200))
@@ -98,7 +98,7 @@ def blocks(plot: Plot, rng: np.random.Generator) -> None:
         roof='flat' if rng.random() < 0.75 else 'gable',
         tones='flat' if rng.random() < 0.6 else 'roof',
         shuffle=rng.uniform(0.0, 0.3),
-        alike=rng.uniform(0.7, 1.0),
+        same_tone=rng.uniform(0.7, 1.0),
     )
     estate(plot.inset(min(6.0, 0.08 * min(plot.size))), rng, style)
     single_trees_on(plot, rng, rng.uniform(200, 1500))
@@ -117,7 +117,7 @@ def industry(plot: Plot, rng: np.random.Generator) -> None:
         roof='sheet' if rng.random() < 0.75 else 'flat',
         tones='hall' if rng.random() < 0.8 else 'flat',
         shuffle=rng.uniform(0.0, 0.4),
-        alike=rng.uniform(0.3, 1.0),
+        same_tone=rng.uniform(0.3, 1.0),
     )
     inside = plot.inset(min(6.0, 0.08 * min(plot.size)))
     if rng.random() < 0.4:
@@ -164,7 +164,7 @@ def greenhouses(plot: Plot, rng: np.random.Generator) -> None:
         roof='glass',
         tones='green_house',
         shuffle=rng.uniform(0.0, 0.15),
-        alike=0.8,
+        same_tone=0.8,
     )
     estate(plot.inset(min(3.0, 0.06 * min(plot.size))), rng, style)
 
