@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -152,7 +153,7 @@ def notes(scores: MapScores, table: ClassTable, where: Path) -> str:
     """Return both kinds of SeK, the storages and the oddities of some maps."""
     both = overall_scores(scores.counts)
     lines = []
-    if 'SeK' in both:
+    if 'SeK_from_to' in both:
         lines = [
             f'SeK of the classes of each date ({len(table.names)} with unchanged): '
             f'{both["SeK"]:.2f}',
@@ -216,7 +217,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         tests = paired_tests(
             scored[0].pairs,
             scored[1].pairs,
-            overall_scores,
+            partial(overall_scores, dates=scored[0].counts.annotated_dates),
             args.resamples,
             args.permutations,
             args.seed,
@@ -236,8 +237,8 @@ def main(argv: Sequence[str] | None = None) -> None:
             },
         )
     if args.json:
-        with whole_file(args.json) as partial:
-            partial.write_text(json_text(reports[0], indent=None), encoding='utf-8')
+        with whole_file(args.json) as incomplete:
+            incomplete.write_text(json_text(reports[0], indent=None), encoding='utf-8')
 
 
 if __name__ == '__main__':

@@ -7,12 +7,14 @@ import pytest
 
 from tfinet_mm.errors import ClassMismatchError
 from tfinet_mm.evaluation import (
+    PairCounts,
     SCDConfusion,
     ScoreIntervals,
     format_table,
     overall_scores,
     per_class_scores,
     scd_scores,
+    score_intervals,
     scores_report,
 )
 from tfinet_mm.structures import SECOND, ClassTable
@@ -141,3 +143,14 @@ def test_intervals_stand_below_and_beside_the_scores(counts):
 def test_classes_of_another_data_set(counts):
     with pytest.raises(ClassMismatchError, match=r'3 classes, the class table has 7'):
         format_table(counts, SECOND, 1)
+
+
+def test_intervals_of_one_date_where_draws_lack_its_classes():
+    unknown, none = np.full(4, 255), np.zeros(4, int)
+    cover, change = np.array([255, 0, 1, 1]), np.array([0, 1, 1, 1])
+    pairs = PairCounts(2)
+    pairs.add(SCDConfusion.from_maps(change, unknown, cover, change, *[change] * 2, 2))
+    pairs.add(SCDConfusion.from_maps(none, unknown, unknown, none, none, none, 2))
+    intervals = score_intervals(pairs, TABLE, resamples=50)
+    assert 'scores\0SeK' in intervals.bounds
+    assert not [name for name in intervals.bounds if 'from_to' in name or name.startswith('from')]

@@ -9,6 +9,7 @@ set are exact and don't depend on the order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, TypeAlias
 
@@ -283,8 +284,12 @@ class SCDConfusion:
     @property
     def scd(self) -> np.ndarray:
         """Counts (K+1, K+1), the sum of the dates with annotated land cover."""
-        dates = dict(zip(DATES, (self.date_from, self.date_to), strict=True))
-        return np.sum([dates[date] for date in self.annotated_dates], axis=0)
+        return self.scd_of(self.annotated_dates)
+
+    def scd_of(self, dates: Sequence[str]) -> np.ndarray:
+        """Return counts (K+1, K+1), the sum of some dates, 'from' and 'to'."""
+        matrices = dict(zip(DATES, (self.date_from, self.date_to), strict=True))
+        return np.sum([matrices[date] for date in dates], axis=0)
 
     @property
     def has_land_cover(self) -> bool:

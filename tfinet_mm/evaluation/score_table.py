@@ -33,11 +33,13 @@ CHANGE_SCORES = OVERALL_LINES[-1]
 """Scores of the change alone, which need no land cover."""
 
 
-def overall_scores(counts: SCDConfusion) -> dict[str, float]:
+def overall_scores(counts: SCDConfusion, dates: Sequence[str] | None = None) -> dict[str, float]:
     """Return the scores of a data set over all classes, in percent.
 
     Args:
         counts: Counts over the whole data set.
+        dates: Dates with annotated land cover; by default those of the counts. State those of
+            the data set for counts of a part of it, which may lack the classes of a date.
 
     Returns:
         The ten scores of :func:`~tfinet_mm.evaluation.scd_scores`, then
@@ -49,8 +51,9 @@ def overall_scores(counts: SCDConfusion) -> dict[str, float]:
     change = {f'change/{name}': value for name, value in binary_scores(counts.change).items()}
     if not counts.has_land_cover:
         return change
-    both = from_to_scores(counts.from_to) if counts.annotated_dates == DATES else {}
-    return {**scd_scores(counts.scd), **both, **change}
+    dates = counts.annotated_dates if dates is None else dates
+    both = from_to_scores(counts.from_to) if len(dates) == len(DATES) else {}
+    return {**scd_scores(counts.scd_of(dates)), **both, **change}
 
 
 def land_cover_note(counts: SCDConfusion, num_samples: int) -> str | None:
@@ -85,12 +88,15 @@ def land_cover_note(counts: SCDConfusion, num_samples: int) -> str | None:
     return '. '.join(notes) or None
 
 
-def per_class_scores(counts: SCDConfusion, table: ClassTable) -> dict[str, dict[str, Any]]:
+def per_class_scores(
+    counts: SCDConfusion, table: ClassTable, dates: Sequence[str] | None = None
+) -> dict[str, dict[str, Any]]:
     """Return IoU and F1 of every class on each date.
 
     Args:
         counts: Counts over the whole data set.
         table: Classes of the data set.
+        dates: See :func:`overall_scores`.
 
     Returns:
         ``{'from': {class: {'IoU': percent, 'F1': percent}}, 'to': ...}`` with
@@ -101,7 +107,7 @@ def per_class_scores(counts: SCDConfusion, table: ClassTable) -> dict[str, dict[
         return {}
     result = {}
     for date, matrix in zip(DATES, (counts.date_from, counts.date_to), strict=True):
-        if date not in counts.annotated_dates:
+        if date not in (counts.annotated_dates if dates is None else dates):
             continue
         scores = class_scores(matrix)
         result[date] = {
@@ -137,17 +143,21 @@ def score_intervals(
 
     def flat(counts: SCDConfusion) -> dict[str, float]:
         return {
-            **{_key('scores', name): value for name, value in overall_scores(counts).items()},
+            **{
+                _key('scores', name): value for name, value in overall_scores(counts, dates).items()
+            },
             **change_only(counts),
             **{
                 _key(date, name, score): value
-                for date, classes in per_class_scores(counts, table).items()
+                for date, classes in per_class_scores(counts, table, dates).items()
                 for name, scores in classes.items()
                 for score, value in scores.items()
             },
         }
 
     covered = pairs.with_land_cover()
+    # Of all pairs, since a draw may hold none whose changed pixels have classes.
+    dates = next(covered.sums(np.ones((1, len(covered))))).annotated_dates
     every = covered if len(covered) == len(pairs) else pairs
     found = bootstrap_intervals(every, flat if every is covered else change_only, resamples, seed)
     if found is None or every is covered:
