@@ -119,8 +119,11 @@ def write_series(
         pairs={name: _digest(out / name / SCENE_FILE) for name in pairs},
         files=[*(f'{name}.{end}' for end in ('tif', 'qml') for name in rasters), TABLE_FILE],
     )
-    found = _finished(out, made_from)
-    if found is not None:
+    try:
+        found = read_json(out / SERIES_FILE)
+    except ManifestError:
+        found = None
+    if found is not None and _is_of(out, found, made_from):
         return found
     (out / SERIES_FILE).unlink(missing_ok=True)
     areas = PixelAreas(scenes[0].grid)
@@ -147,19 +150,29 @@ def write_series(
     return content
 
 
+def read_series(out: Path) -> dict[str, Any] | None:
+    """Return the content of ``series.json``, None unless its maps are of the pairs in the folder.
+
+    Raises:
+        ManifestError: The file is damaged.
+    """
+    keys = 'dates', 'pairs', 'files', 'intervals', 'unit', 'summary'
+    found = read_json(out / SERIES_FILE, keys, 'run tfinet series again')
+    if found is None:
+        return None
+    scenes = {name: out / name / SCENE_FILE for name in found['pairs']}
+    pairs = {name: _digest(path) for name, path in scenes.items() if path.is_file()}
+    return found if _is_of(out, found, dict(pairs=pairs)) else None
+
+
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _finished(out: Path, made_from: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the content of ``series.json`` if all results are there and of these pairs."""
-    try:
-        found = read_json(out / SERIES_FILE)
-    except ManifestError:
-        return None
-    if found is None or any(found.get(key) != value for key, value in made_from.items()):
-        return None
-    return found if all((out / name).is_file() for name in found.get('files', ())) else None
+def _is_of(out: Path, found: Mapping[str, Any], made_from: Mapping[str, Any]) -> bool:
+    """Return whether all results of a ``series.json`` are there, and of these pairs."""
+    same = all(found.get(key) == value for key, value in made_from.items())
+    return same and all((out / name).is_file() for name in found.get('files', ()))
 
 
 def _check_same(scenes: Sequence[SceneResults]) -> None:
