@@ -17,6 +17,7 @@ from tfinet_mm.report.labelling import write_labelling_page
 from tfinet_mm.scenes.assessment.estimate import estimate_scene, format_estimate
 from tfinet_mm.scenes.assessment.sample import Design, read_sample, sample_scene
 from tfinet_mm.utils.command import add_traceback_option, count, run_command, seed
+from tfinet_mm.utils.numbers import percent
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -143,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     sample = read_sample(out)
     for one in sample['strata'][: sample['mapped']]:
         share = one['area'] / sum(other['area'] for other in sample['strata'])
-        print(f'{one["points"]:6}  {one["name"]}, {share:.2%} of the area')
+        print(f'{one["points"]:6}  {one["name"]}, {percent(100 * share)} of the area')
     print(f'{sample["points"]:6}  points: {out}')
     if design.chip:
         print(f'Label them in {write_labelling_page(out)}')
