@@ -78,6 +78,15 @@ def label_as_mapped(scene, path, wrong=0):
             writer.writerow([one['id'], one['map_from'], after])
 
 
+def test_more_points_than_asked_for_are_explained(assess):
+    printed = assess('sample', '--points', '40').splitlines()
+    assert printed[3].split()[:2] == ['150', 'points:']
+    assert printed[4].startswith(
+        '--points 40 asked for 40, 150 were drawn: 3 of the 3 strata get the least number, '
+        '--minimum 50 each. A smaller --minimum draws fewer'
+    )
+
+
 def test_from_the_sample_to_the_report(assess, scene, tmp_path):
     drawn = assess('sample', '--points', '90', '--minimum', '10').splitlines()
     assert drawn[-2].split()[:2] == ['90', 'points:']
