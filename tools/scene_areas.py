@@ -100,7 +100,7 @@ def main(argv: Sequence[str] | None = None) -> None:
 def describe(one: ZoneAreas) -> str:
     """Return the areas of a zone as text."""
     parts = [f'{percent(100 * one.outside)} outside of the scene'] if one.outside else []
-    parts += [f'{percent(100 * one.unseen)} not seen'] if one.areas.not_seen else []
+    parts += [f'{percent(one.areas.not_seen_percent)} not seen'] if one.areas.not_seen else []
     changed = one.areas.totals()['changed'][0]
     known = changed + one.areas.unchanged
     digits = 0 if one.areas.unit == 'pixels' else 2
