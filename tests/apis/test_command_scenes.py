@@ -49,7 +49,7 @@ def test_two_rasters_to_maps_polygons_and_areas(member, raster, tmp_path, capsys
     call = [*map(str, files), *pair, '--out', str(out)]
     main([*call, '--min-area', '300'])
     printed = capsys.readouterr().out
-    assert 'Predicted 1 pairs, 0 were finished' in printed
+    assert 'Predicted 1 pair, 0 finished before' in printed
     expected = SCDInferencer(*files)(*(one.transpose(1, 2, 0) for one in values))
     folder = out / '0'
     np.testing.assert_allclose(read(folder, 'change_prob'), expected.change_prob, atol=1e-5)
@@ -78,7 +78,7 @@ def test_two_rasters_to_maps_polygons_and_areas(member, raster, tmp_path, capsys
     # Again: nothing to do; other settings: refused.
     stamp = (folder / 'scene.json').stat().st_mtime_ns
     main([*call, '--min-area', '300'])
-    assert 'Predicted 0 pairs, 1 were finished' in capsys.readouterr().out
+    assert 'Predicted 0 pairs, 1 finished before' in capsys.readouterr().out
     assert (folder / 'scene.json').stat().st_mtime_ns == stamp
     with pytest.raises(ValueError, match=r'scene\.min_area was 300\.0, is 0\.0.*--overwrite'):
         main(call)
@@ -96,7 +96,7 @@ def test_a_scene_that_lost_a_file_and_a_replaced_one(member, raster, tmp_path, c
     for name in ('change.tif', 'areas.csv', 'changes.gpkg', 'registration.gpkg', 'before.jpg'):
         (tmp_path / 'out' / '1' / name).unlink()
         main(call)
-        assert 'Predicted 1 pairs, 0 were finished' in capsys.readouterr().out
+        assert 'Predicted 1 pair, 0 finished before' in capsys.readouterr().out
         assert files_of(tmp_path / 'out') == made
         assert (tmp_path / 'out' / '1' / name).is_file()
     old = os.stat(pair[1])
@@ -238,7 +238,7 @@ def test_clouds_are_not_seen(member, raster, tmp_path, capsys):
     np.testing.assert_array_equal(read(out / '1', 'valid'), np.where(expected, 7, 1))
     np.testing.assert_array_equal(read(out / '1', 'change') == 255, expected)
     main([*call, *clouds])
-    assert 'Predicted 0 pairs, 1 were finished' in capsys.readouterr().out
+    assert 'Predicted 0 pairs, 1 finished before' in capsys.readouterr().out
     raster('scl.tif', classes[::-1], size=20.0)
     with pytest.raises(ManifestError, match='quality'):
         main([*call, *clouds])

@@ -71,7 +71,7 @@ def test_facts_of_an_assessed_scene_without_crs():
     plain = SceneGrid(None, UTM.transform, 7, 8)
     found = facts({}, plain, assessment=assessment, registration='Registration: 0 px')
     assert found['Accuracy'].replace('\u202f', '') == (
-        '90.0% ± 1.96% overall, from 1,200 labelled points'
+        '90.0% ± 2.0% overall, from 1,200 labelled points'
     )
     assert found['Registration'] == '0 px'
     assert found['Not seen'] == 'nothing'
