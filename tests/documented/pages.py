@@ -69,6 +69,7 @@ PARSED_ONLY = {
 
 LEFT_OUT = {
     r'pre-commit install': 'comes from the package index with the line before it',
+    r'qgis_process': 'needs QGIS: tests/integrations/qgis runs it where it is',
     r'python -m build': 'comes from the package index; tests/test_wheel.py builds with pip',
 }
 """Why a command is neither run nor parsed."""
