@@ -48,8 +48,8 @@ from tfinet_mm.apis.command_quality import (
 from tfinet_mm.apis.command_table import is_table
 from tfinet_mm.apis.inferencer import SCDInferencer
 from tfinet_mm.apis.scene import predict_scene
-from tfinet_mm.checkpoints.reading import trust_checkpoints
-from tfinet_mm.engine.launch import finish_launch, join_cpu_group, rank_device
+from tfinet_mm.checkpoints.trust import trust_checkpoints
+from tfinet_mm.engine.ranks import finish_launch, join_cpu_group, rank_device
 from tfinet_mm.report import check_report, write_report
 from tfinet_mm.utils.command import run_command
 from tfinet_mm.utils.dist import (

@@ -16,8 +16,7 @@ from tfinet_mm.apis.command_table import is_table
 from tfinet_mm.apis.loading import CONFIG_SUFFIXES
 from tfinet_mm.checkpoints.shipped import DEFAULT, is_shipped
 from tfinet_mm.checkpoints.shipped import SUFFIX as WEIGHTS_SUFFIX
-from tfinet_mm.engine.options import add_launch_options
-from tfinet_mm.engine.precision import add_amp_option
+from tfinet_mm.engine.arguments import add_amp_option, add_launch_options
 from tfinet_mm.errors import SceneError
 from tfinet_mm.scenes.bad_values import BadValues, read_bad_values
 from tfinet_mm.utils.command import add_config_options, add_traceback_option

@@ -11,13 +11,9 @@ from typing import Any
 from tfinet_mm.checkpoints.addresses import existing_checkpoint
 from tfinet_mm.checkpoints.shipped import checkpoint_path
 from tfinet_mm.models.members import member_config
-from tfinet_mm.utils import fingerprints
 from tfinet_mm.utils.class_names import written_name
 from tfinet_mm.utils.dist import read_once
 from tfinet_mm.utils.fingerprints import content_hash
-
-INFORMATIVE = ('checkpoint', 'config', 'name', *fingerprints.INFORMATIVE)
-"""Keys for readers, on the origin of a member or a file, which is compared by its content."""
 
 
 def member_entries(members: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -11,8 +11,8 @@ import numpy as np
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import Window
-from tfinet_mm.models.detectors.windows import window_starts
 from tfinet_mm.scenes.validity import BOTH_SEEN
+from tfinet_mm.utils.windows import window_starts
 
 
 @dataclass(frozen=True)

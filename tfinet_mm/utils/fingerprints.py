@@ -38,6 +38,8 @@ from tfinet_mm.utils.remote_files import UNVERIFIED, remote_entry
 
 INFORMATIVE = ('file', 'stat')
 """Keys of an entry that are not compared: its path, and its inode, size and times."""
+ORIGIN = ('checkpoint', 'config', 'name', *INFORMATIVE)
+"""Keys for readers, on the origin of a network or a file, which is compared by its content."""
 SETTLED_S = 0.05
 """Seconds after which a change surely gives a file another time stamp than the one before."""
 
