@@ -10,7 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import get_dist_info
 from tqdm import tqdm
 
 from tfinet_mm.apis.command_areas import area_table
@@ -54,6 +53,7 @@ from tfinet_mm.report import check_report, write_report
 from tfinet_mm.utils.command import run_command
 from tfinet_mm.utils.dist import (
     gather,
+    get_dist_info,
     is_first_rank,
     on_each_rank,
     on_first_rank,

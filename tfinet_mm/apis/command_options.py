@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from tfinet_mm.apis.command_output import SUFFIXES
 from tfinet_mm.apis.command_table import is_table
-from tfinet_mm.apis.loading import CONFIG_SUFFIXES
+from tfinet_mm.apis.network_files import CONFIG_SUFFIXES
 from tfinet_mm.checkpoints.shipped import DEFAULT, is_shipped
 from tfinet_mm.checkpoints.shipped import SUFFIX as WEIGHTS_SUFFIX
 from tfinet_mm.engine.arguments import add_amp_option, add_launch_options

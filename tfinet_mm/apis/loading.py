@@ -14,6 +14,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
 from tfinet_mm.apis.embedded import embedded_config
+from tfinet_mm.apis.network_files import CONFIG_SUFFIXES
 from tfinet_mm.checkpoints.shipped import DEFAULT
 from tfinet_mm.datasets.transforms import LoadImagePair
 from tfinet_mm.engine.precision import set_autocast
@@ -30,7 +31,6 @@ from tfinet_mm.utils.quiet import import_mmseg
 
 ConfigLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Config
 DEFAULT_WINDOW = 512
-CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 LABEL_LOADERS = ('LoadPairAnnotations', 'LoadAnnotations', 'LoadPseudoLabels')
 
 
