@@ -23,7 +23,7 @@ MODULES = ('mmengine/registry', 'mmcv/transforms', 'mmseg/registry')
 
 
 def import_with(
-    folder: Path, versions: dict, modules=MODULES, part='tfinet_mm'
+    folder: Path, versions: dict, modules=MODULES, imported='tfinet_mm'
 ) -> subprocess.CompletedProcess:
     """Import the package, or a part, where only these distributions and modules are installed."""
     for name, version in versions.items():
@@ -39,7 +39,9 @@ def import_with(
             # Importing any of them would end the test: only their metadata may be read.
             (part / '__init__.py').write_text('raise SystemExit("imported")\n')
     # -S and -I: no site-packages, no environment; the standard library and these two folders.
-    code = f'import sys; sys.path += [{str(folder)!r}, {str(ROOT)!r}]; import {part}; print("ok")'
+    code = (
+        f'import sys; sys.path += [{str(folder)!r}, {str(ROOT)!r}]; import {imported}; print("ok")'
+    )
     return subprocess.run(
         [sys.executable, '-I', '-S', '-c', code], capture_output=True, text=True, timeout=60
     )

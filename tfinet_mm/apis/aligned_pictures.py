@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from tfinet_mm.io.images import Window
 from tfinet_mm.scenes.alignment import LEAST_SHIFT
 from tfinet_mm.scenes.grid import SceneGrid
 from tfinet_mm.scenes.registration import measure_registration
+from tfinet_mm.utils.opencv import cv2
 
 
 class _Pictures:
