@@ -3,8 +3,8 @@ import subprocess
 
 import pytest
 
-from tfinet_mm.models.identity import file_hash, member_entries
-from tfinet_mm.utils.fingerprints import ORIGIN
+from tfinet_mm.models.identity import member_entries
+from tfinet_mm.utils.fingerprints import ORIGIN, file_hash
 from tfinet_mm.utils.manifest import RunManifest
 
 

@@ -315,6 +315,7 @@ def _inferencer(args: argparse.Namespace, kinds: set[str]) -> SCDInferencer:
         value_range=args.stretch if 'picture' in kinds else None,
         cfg_options=args.cfg_options,
         align=args.align,
+        backend=args.backend,
     )
 
 

@@ -17,6 +17,7 @@ from tfinet_mm.apis.masked_arrays import (
     without_mask,
 )
 from tfinet_mm.apis.network import PairNetwork
+from tfinet_mm.apis.network_files import is_exported
 from tfinet_mm.apis.result import SCDResult
 from tfinet_mm.errors import ImageFormatError
 from tfinet_mm.io.images import split_dates
@@ -38,7 +39,7 @@ _After = TypeVar('_After', bound=ImageLike)
 
 
 class SCDInferencer:
-    """Trained model that takes pairs of images and needs no label.
+    """Trained network that takes pairs of images and needs no label.
 
     It predicts the same as ``tools/test.py``, with the same test pipeline
     (without labels), the same windows and the same threshold.
@@ -46,7 +47,8 @@ class SCDInferencer:
     Args:
         config: A config, as file, dictionary or :class:`~mmengine.config.Config`;
             that of an ensemble needs no checkpoint. Or a checkpoint that carries
-            its config, which is read without running it. Without config and
+            its config, which is read without running it. Or an exported network (``.onnx``,
+            ``.xml`` or ``.pt2``), which needs no torch. Without config and
             checkpoint, the weights that come with the package.
         checkpoint: Weights of the model: a file, an address, or the name of weights
             that come with the package.
@@ -74,9 +76,13 @@ class SCDInferencer:
         cfg_options: Values by dotted key that replace the config's.
         align: Move each image after onto the one before by the shift that is measured
             between them. For scenes, give it to :func:`~tfinet_mm.apis.predict_scene`.
+        backend: Program that runs the network: ``'torch'``, ``'openvino'`` or
+            ``'onnxruntime'``. By default torch for a config, and for an exported network the
+            first that is installed, see :class:`~tfinet_mm.deploy.runtime.ExportedNetwork`.
 
     Attributes:
-        model: The network.
+        model: The network; for an exported one an
+            :class:`~tfinet_mm.deploy.runtime.ExportedNetwork`.
         device: Its device.
         class_table: Names and colours of the classes.
         batch_size: Pairs that go through the network together.
@@ -113,6 +119,7 @@ class SCDInferencer:
         class_table: ClassTable | None = None,
         cfg_options: Mapping[str, Any] | None = None,
         align: bool = False,
+        backend: str = 'auto',
     ) -> None:
         """See the class."""
         if batch_size < 1:
@@ -136,6 +143,7 @@ class SCDInferencer:
             value_range=value_range,
             class_table=class_table,
             cfg_options=cfg_options,
+            backend=backend,
         )
         network = self._network
         self.model, self.device = network.model, network.device
@@ -369,9 +377,23 @@ def _build(
     config: ConfigLike | None,
     checkpoint: str | os.PathLike[str] | None,
     device: str | torch.device | None,
+    *,
+    backend: str,
+    tta: Augmentation,
+    cfg_options: Mapping[str, Any] | None,
     **options: Any,
 ) -> PairNetwork:
     """Return the network, and import no more than it needs."""
+    if is_exported(config):
+        from tfinet_mm.apis.exported_network import FileNetwork, check_options
+
+        check_options(config, dict(checkpoint=checkpoint, tta=tta, cfg_options=cfg_options))
+        return FileNetwork(config, backend=backend, device=device, **options)
+    if backend not in ('auto', 'torch'):
+        raise ValueError(
+            f'backend={backend!r} runs exported networks; export this one with tools/export.py, '
+            'and give the file'
+        )
     with explain_missing():
         from tfinet_mm.apis.torch_network import TorchNetwork
-    return TorchNetwork(config, checkpoint, device, **options)
+    return TorchNetwork(config, checkpoint, device, tta=tta, cfg_options=cfg_options, **options)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
+
+from tfinet_mm.deploy.card_files import EXPORTED_SUFFIXES
 
 CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
-EXPORTED_SUFFIXES = ('.onnx', '.xml', '.pt2')
-"""Suffixes of exported networks: ONNX, OpenVINO's IR and archives of torch.export."""
 
 
-def is_exported(network: Any) -> bool:
+def is_exported(network: Any) -> TypeGuard[str | os.PathLike[str]]:
     """Return whether a network is given as an exported file.
 
     Example:

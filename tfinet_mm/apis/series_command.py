@@ -121,6 +121,7 @@ def _predict(args: argparse.Namespace) -> None:
             overlap=args.overlap if args.window is not None else None,
             batch_size=args.batch_size,
             cfg_options=args.cfg_options,
+            backend=args.backend,
         )
     given = {name: getattr(args, name) for name in READING}
     found = predict_series(

@@ -22,6 +22,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import IO, Any
 
 from tfinet_mm.errors import ImageFormatError, ManifestError, TFINetError
@@ -249,3 +250,12 @@ def untouched(paths: Iterable[PathLike]) -> str | None:
 def stat_numbers(stat: os.stat_result) -> tuple[int, int, int, int]:
     """Return inode, size, and times of modification and status change in nanoseconds."""
     return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def file_hash(path: str | Path) -> str:
+    """Return the SHA-256 of a file, as sha256sum prints it."""
+    digest = hashlib.sha256()
+    with Path(path).expanduser().open('rb') as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()
