@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
+from tfinet_mm.errors import StackError
+from tfinet_mm.utils.check_env import explain_missing
 from tfinet_mm.utils.project_files import project_folder
 from tfinet_mm.version import __version__
 
@@ -72,7 +74,12 @@ def _run_script(path: Path, name: str, arguments: Sequence[str]) -> None:
     # Processes that a tool starts look for its functions here.
     sys.modules['__main__'] = module
     sys.argv = [name, *arguments]
-    spec.loader.exec_module(module)
+    try:
+        with explain_missing():
+            spec.loader.exec_module(module)
+    except StackError as error:
+        print(f'{name}: {error}', file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 def _overview() -> str:

@@ -69,6 +69,14 @@ class DamagedCheckpointError(TFINetError, RuntimeError):
     """A checkpoint file is cut off, was changed, or is no checkpoint at all."""
 
 
+class ExportedFileError(TFINetError, ValueError):
+    """A file isn't an exported network of this package, is damaged, or of a newer format."""
+
+
+class ExportError(TFINetError, ValueError):
+    """A network can't be exported as asked for: its parts, size, precision or format."""
+
+
 class NotFiniteWeightsError(DamagedCheckpointError):
     """Weights that are read, or about to be saved, hold NaN or infinity."""
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
-from mmengine.logging import print_log
 
 from tfinet_mm.io.images import Window
 from tfinet_mm.scenes.alignment import LEAST_SHIFT
 from tfinet_mm.scenes.grid import SceneGrid
 from tfinet_mm.scenes.registration import measure_registration
+from tfinet_mm.utils.opencv import cv2
 
 
 class _Pictures:
@@ -39,7 +38,7 @@ def align_pictures(joined: np.ndarray, name: str) -> np.ndarray:
         or where their shift can't be measured.
     """
     found = measure_registration(_Pictures(joined))
-    print_log(f'{name}: {found.describe()}', None)
+    print(f'{name}: {found.describe()}')
     if found.model is None or found.largest <= LEAST_SHIFT:
         return joined
     # Content of before's pixel p is at p + model(p) in after, where p counts from a corner.

@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 from tfinet_mm.apis.command_output import SUFFIXES
 from tfinet_mm.apis.command_table import is_table
-from tfinet_mm.apis.loading import CONFIG_SUFFIXES
+from tfinet_mm.apis.network_files import CONFIG_SUFFIXES
 from tfinet_mm.checkpoints.shipped import DEFAULT, is_shipped
 from tfinet_mm.checkpoints.shipped import SUFFIX as WEIGHTS_SUFFIX
-from tfinet_mm.engine.options import add_launch_options
-from tfinet_mm.engine.precision import add_amp_option
+from tfinet_mm.deploy.card_files import EXPORTED_BACKENDS, EXPORTED_SUFFIXES
+from tfinet_mm.engine.arguments import add_amp_option, add_launch_options
 from tfinet_mm.errors import SceneError
 from tfinet_mm.scenes.bad_values import BadValues, read_bad_values
 from tfinet_mm.utils.command import add_config_options, add_traceback_option
@@ -37,14 +37,15 @@ EPILOG = (
     'in a zip file (a.zip/b.tif) or at an address (https://...). PAIRS.csv has '
     'the columns before and after, and optionally name, quality_before and quality_after. The '
     'network is CONFIG and CHECKPOINT; a CHECKPOINT that carries its config; the CONFIG of an '
-    'ensemble; or a name of weights that come with the package. Without any, it is '
+    'ensemble; an exported network (.onnx, .xml, .pt2); or a name of weights that come with the '
+    'package. Without any, it is '
     f'{DEFAULT}. With --executor or --jobs, options after "--" are those of Snakemake.'
 )
 FORMS = (
     'BEFORE AFTER, CHECKPOINT BEFORE AFTER or CONFIG CHECKPOINT BEFORE AFTER, with PAIRS.csv in '
     'place of BEFORE AFTER'
 )
-NETWORK_SUFFIXES = (*CONFIG_SUFFIXES, '.pth', '.pt', '.ckpt', WEIGHTS_SUFFIX)
+NETWORK_SUFFIXES = (*CONFIG_SUFFIXES, *EXPORTED_SUFFIXES, '.pth', '.pt', '.ckpt', WEIGHTS_SUFFIX)
 """Suffixes of files that are no images."""
 
 
@@ -157,6 +158,13 @@ def _is_image(word: str) -> bool:
 def add_network(group: Any) -> None:
     """Add the options of the network."""
     group.add_argument('--device', help="such as 'cpu' or 'cuda:1' (default: a GPU if any)")
+    group.add_argument(
+        '--backend',
+        choices=('auto', 'torch', *EXPORTED_BACKENDS),
+        default='auto',
+        help='program that runs the network (default: torch, and for an exported network '
+        'OpenVINO or else ONNX Runtime)',
+    )
     add_amp_option(group)
     group.add_argument(
         '--tta',

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import Window
-from tfinet_mm.models.detectors.windows import window_starts
 from tfinet_mm.scenes.validity import BOTH_SEEN
+from tfinet_mm.utils.opencv import cv2
+from tfinet_mm.utils.windows import window_starts
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from tfinet_mm.scenes.blending import fill_invalid
+from tfinet_mm.utils.opencv import cv2
 
 # Standard deviation, in pixels, of the blur before the edges are taken.
 BLUR = 1.0

@@ -9,8 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from mmengine.dist import get_dist_info
 from tqdm import tqdm
 
 from tfinet_mm.errors import SceneError
@@ -36,7 +34,7 @@ from tfinet_mm.scenes.results import SCENE_FILE, is_finished, result_files
 from tfinet_mm.scenes.staging import Staging, scene_manifest
 from tfinet_mm.scenes.streaming import WindowReader, needed_rows, predict_rows, share
 from tfinet_mm.scenes.write_results import write_results
-from tfinet_mm.utils.dist import on_each_rank, on_first_rank
+from tfinet_mm.utils.dist import get_dist_info, on_each_rank, on_first_rank
 from tfinet_mm.utils.fingerprints import fingerprints, joined
 from tfinet_mm.utils.manifest import RunManifest, plain
 from tfinet_mm.utils.places import absolute
@@ -229,7 +227,12 @@ def predict_scene(
                     '--overwrite, or in another folder, when it is written'
                 )
             with open_pair() as pair:
-                origin = provenance(settings, dict(before=before, after=after), output_settings)
+                origin = provenance(
+                    settings,
+                    dict(before=before, after=after),
+                    output_settings,
+                    inferencer.software,
+                )
                 made = _write_results(
                     inferencer, pair, staging, out, output_settings, origin, progress
                 )
@@ -349,7 +352,11 @@ def _network(inferencer: ScenePredictor) -> Callable[[np.ndarray], np.ndarray]:
         channels = sum(part.shape[1] for part in parts)
         # NumPy's large arrays get huge pages, which are faster to allocate than torch's small ones.
         made = np.empty((len(pairs), channels, *pairs.shape[2:]), np.float32)
-        torch.cat([part.cpu() for part in parts], dim=1, out=torch.from_numpy(made))
+        first = 0
+        for part in parts:
+            array = part if isinstance(part, np.ndarray) else part.cpu().numpy()
+            made[:, first : first + part.shape[1]] = array
+            first += part.shape[1]
         return made
 
     return predict

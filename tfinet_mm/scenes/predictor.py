@@ -59,6 +59,11 @@ class ScenePredictor(Protocol):
         """Return everything that its predictions depend on, for JSON; with ``threshold``."""
         ...
 
+    @property
+    def software(self) -> dict[str, str]:
+        """Return the versions of the programs that run the network, by name."""
+        ...
+
     def whole_images(self) -> AbstractContextManager[None]:
         """Predict each image as a whole in the block, even if the config asks for windows."""
         ...

@@ -28,7 +28,7 @@ import torch
 from rasterio.windows import Window
 
 from tfinet_mm.apis import SCDInferencer
-from tfinet_mm.engine.precision import add_amp_option
+from tfinet_mm.engine.arguments import add_amp_option
 from tfinet_mm.models.members import network_bands
 from tfinet_mm.registry import MODELS
 from tfinet_mm.scenes.blending import WindowPlan

@@ -9,10 +9,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from tfinet_mm.errors import SceneError
+from tfinet_mm.scenes.vectorize.graph import connected
 
 
 class PixelRuns(NamedTuple):
@@ -139,8 +138,7 @@ class Components:
         first = np.concatenate([first, order[same]])
         second = np.concatenate([second, order[same + 1]])
         size = len(runs.row)
-        links = coo_array((np.ones(len(first), bool), (first, second)), shape=(size, size))
-        count, numbers = connected_components(links, directed=False)
+        count, numbers = connected(size, first, second)
         # Number the regions by their first runs, a fixed order.
         _, starts = np.unique(numbers, return_index=True)
         rank = np.empty(count, np.int64)

@@ -13,11 +13,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from tfinet_mm.io.rasters import import_geo
 from tfinet_mm.scenes.vectorize.components import PixelRuns, find_runs
+from tfinet_mm.scenes.vectorize.graph import connected
 
 
 class Edges(NamedTuple):
@@ -199,9 +198,7 @@ def _successors(edges: Edges) -> tuple[Edges, np.ndarray]:
 
 
 def _ring_numbers(after: np.ndarray) -> np.ndarray:
-    size = len(after)
-    links = coo_array((np.ones(size, bool), (np.arange(size), after)), shape=(size, size))
-    return connected_components(links, directed=False)[1]
+    return connected(len(after), np.arange(len(after)), after)[1]
 
 
 def _rings(after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

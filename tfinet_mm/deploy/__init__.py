@@ -1,0 +1,1 @@
+"""Networks as files for other runtimes: writing them, and what they say about themselves."""
