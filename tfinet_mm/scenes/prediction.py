@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +32,7 @@ from tfinet_mm.scenes.registration_file import (
 )
 from tfinet_mm.scenes.results import SCENE_FILE, is_finished, result_files
 from tfinet_mm.scenes.staging import Staging, scene_manifest
-from tfinet_mm.scenes.streaming import WindowReader, needed_rows, predict_rows, share
+from tfinet_mm.scenes.streaming import Network, WindowReader, needed_rows, predict_rows, share
 from tfinet_mm.scenes.write_results import write_results
 from tfinet_mm.utils.dist import get_dist_info, on_each_rank, on_first_rank
 from tfinet_mm.utils.fingerprints import fingerprints, joined
@@ -346,18 +346,11 @@ def _is_made(run: RunManifest, settings: dict[str, Any]) -> bool:
     return is_finished(run.folder)
 
 
-def _network(inferencer: ScenePredictor) -> Callable[[np.ndarray], np.ndarray]:
-    def predict(pairs: np.ndarray) -> np.ndarray:
-        parts = list(inferencer.predict_probabilities(pairs))
-        channels = sum(part.shape[1] for part in parts)
-        # NumPy's large arrays get huge pages, which are faster to allocate than torch's small ones.
-        made = np.empty((len(pairs), channels, *pairs.shape[2:]), np.float32)
-        first = 0
-        for part in parts:
-            array = part if isinstance(part, np.ndarray) else part.cpu().numpy()
-            made[:, first : first + part.shape[1]] = array
-            first += part.shape[1]
-        return made
+def _network(inferencer: ScenePredictor) -> Network:
+    def predict(pairs: np.ndarray) -> list[np.ndarray]:
+        # Not joined to one array: copying takes as long as blending.
+        parts = inferencer.predict_probabilities(pairs)
+        return [part if isinstance(part, np.ndarray) else part.cpu().numpy() for part in parts]
 
     return predict
 
