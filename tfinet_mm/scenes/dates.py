@@ -157,30 +157,43 @@ class SceneDate:
             )
         return numbers
 
+    @property
+    def _kinds(self) -> list[str]:
+        return sorted({self._raster.dtypes[number - 1] for number in self.bands})
+
+    @property
+    def is_8_bit(self) -> bool:
+        """Whether all bands that are read store uint8."""
+        return self._kinds == ['uint8']
+
     def stretch(
         self,
         wanted: Any,
         percentiles: tuple[float, float],
         quality: QualityBand | None = None,
     ) -> Stretch:
-        """Return the stretch that the option asks for; pixels of bad quality count for none."""
-        kinds = sorted({self._raster.dtypes[number - 1] for number in self.bands})
+        """Return the stretch of this date alone that the option asks for.
+
+        Pixels of bad quality count for no percentile.
+        """
         if isinstance(wanted, Stretch):
             return wanted
         if wanted is None:
-            if kinds == ['uint8']:
+            if self.is_8_bit:
                 return Stretch('none')
             raise SceneError(
-                f'{self.name} stores {", ".join(kinds)} values, expected uint8 (0..255); state the '
-                'values that become 0 and 255: --stretch LOW HIGH, LOW,HIGH for each band, or '
-                'percentiles (from Python stretch=(low, high), one (low, high) for each band, '
-                "or 'percentiles')"
+                f'{self.name} stores {", ".join(self._kinds)} values, expected uint8 (0..255); '
+                'state the values that become 0 and 255: --stretch LOW HIGH, LOW,HIGH for each '
+                'band, percentiles (of both dates together) or each-date (from Python '
+                "stretch=(low, high), one (low, high) for each band, 'percentiles' or 'each-date')"
             )
         if isinstance(wanted, str):
-            if wanted != 'percentiles':
+            # One date of a pair has percentiles of its own.
+            if wanted not in ('percentiles', 'each-date'):
                 raise SceneError(
-                    'expected --stretch LOW HIGH or --stretch percentiles (from Python '
-                    f"stretch=(low, high) or 'percentiles'), got {wanted!r}"
+                    'expected --stretch LOW HIGH, --stretch percentiles or --stretch each-date '
+                    "(from Python stretch=(low, high), 'percentiles' or 'each-date'), got "
+                    f'{wanted!r}'
                 )
             values, valid = self._picture()
             if quality is not None:

@@ -28,7 +28,7 @@ def warn_of_ranges(
 ) -> None:
     """Warn of bands that a stretch makes mostly white or almost all black.
 
-    A few windows of ``target`` are read. Percentiles always fit, and constant bands have a
+    A few windows of ``target`` are read. Percentiles have other warnings, and constant bands have a
     warning of their own.
 
     Args:
@@ -38,7 +38,7 @@ def warn_of_ranges(
     """
     boxes = sample_windows(target.width, target.height)
     for date, stretch in zip(dates, stretches, strict=True):
-        if stretch.kind == 'percentiles':
+        if stretch.kind in ('percentiles', 'each-date'):
             continue
         parts = [date.read(box) for box in boxes]
         seen = np.concatenate([values[:, valid] for values, valid in parts], axis=1)
