@@ -25,6 +25,7 @@ from tfinet_mm.apis.loading import (
     set_windows,
 )
 from tfinet_mm.apis.masked_arrays import (
+    fill_dates,
     fill_masked,
     masked_where_unseen,
     valid_pixels,
@@ -330,15 +331,19 @@ class SCDInferencer:
         stem = os.path.splitext(os.path.basename(names[0]))[0]
         sample_id = 'pair' if isinstance(before, np.ndarray) else stem
         results = self._loader.combine(dict(img_path=names, sample_id=sample_id), images)
-        valid = valid_pixels((before, after), self._loader.bands, results['img'].shape[:2])
+        size = results['img'].shape[:2]
+        seen = [valid_pixels([image], self._loader.bands, size) for image in (before, after)]
+        if self._align and (seen[0] & seen[1]).any():
+            results['img'], seen[1] = align_pictures(
+                fill_dates(results['img'], seen), (seen[0], seen[1]), sample_id
+            )
+        valid = seen[0] & seen[1]
         if not valid.any():
             raise ImageFormatError(
                 f'no pixel is seen on both dates: {names[0]} and {names[1]} are masked everywhere '
                 'in at least one band; correct the masks, or choose other bands'
             )
         results['img'] = fill_masked(results['img'], valid)
-        if self._align:
-            results['img'] = align_pictures(results['img'], sample_id)
         shown = split_dates(results['img'])
         for transform in self._transforms:
             results = transform(results)
