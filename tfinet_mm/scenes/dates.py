@@ -35,6 +35,7 @@ from tfinet_mm.scenes.sources import (
     with_validity,
 )
 from tfinet_mm.scenes.stretch import SAMPLE_SIDE, Stretch, percentile_stretch, stated_stretch
+from tfinet_mm.scenes.warp_command import WarpAdvice, warp_advice
 
 # Share of partly transparent pixels from which a band is no mask, but a picture marked as one.
 PICTURE_SHARE = 0.5
@@ -110,6 +111,11 @@ class SceneDate:
         self._offset: tuple[int, int] | None = None
         self._view, self._view_alpha, self._view_bands = self._raster, self._alpha, self.bands
         self.resampling: str | None = None
+
+    def warp_advice(self, crs: Any) -> WarpAdvice:
+        """Return how to place the file by a transform, in the CRS of the other date."""
+        with contextlib.ExitStack() as files:
+            return warp_advice(_kept(open_source(self.role, self.path), files), self.path, crs)
 
     def _refuse_numbers_of_colours(self, bands: Sequence[int] | None) -> None:
         if bands is not None and set(bands) == {1}:

@@ -442,13 +442,14 @@ def _check_georeference(before: SceneDate, after: SceneDate, same_grid: bool) ->
             )
         after.grid = before.grid
         return
-    for date in (before, after):
+    for date, other in ((before, after), (after, before)):
         if date.placed_by:
+            warp = date.warp_advice(None if other.placed_by else other.grid.crs)
             raise SceneError(
                 f'{date.name} is placed on the ground by {date.placed_by} alone, expected a '
-                'transform and a CRS; warp it first: gdalwarp -t_srs EPSG:... IN OUT (with -tps, '
-                '-rpc or -geoloc as needed). If both files show the same pixels, state '
-                'same_grid=True (--same-grid), or predict them as pictures (--input-type picture)'
+                f'transform and a CRS; warp it first: {warp.command} ({warp.note}). If both files '
+                'show the same pixels, state same_grid=True (--same-grid), or predict them as '
+                'pictures (--input-type picture)'
             )
     missing = [date for date in (before, after) if date.grid.crs is None]
     if not missing or (len(missing) == 2 and before.grid == after.grid):
