@@ -40,7 +40,8 @@ def write(tmp_path):
                     **dict(height_off=120.0, height_scale=100.0, lat_off=-33.0, lat_scale=0.1),
                     **dict(line_off=15.0, line_scale=15.0, long_off=-70.0, long_scale=0.1),
                     **dict(samp_off=20.0, samp_scale=20.0, err_bias=None, err_rand=None),
-                    **dict.fromkeys(('line_den_coeff', 'samp_den_coeff'), [1.0, 0, 0, *zeros]),
+                    line_den_coeff=[1.0, 0, 0, *zeros],
+                    samp_den_coeff=[1.0, 0, 0, *zeros],
                     line_num_coeff=[0.0, 0, -1, *zeros],
                     samp_num_coeff=[0.0, 1, 0, *zeros],
                 )

@@ -29,7 +29,7 @@ from tfinet_mm.scenes.shared_stretch import find_shared_stretch, is_8_bit
 from tfinet_mm.scenes.stretch import Stretch, check_tags, describe_stretch, tags_differ
 from tfinet_mm.scenes.validity import BAD_QUALITY, BOTH_SEEN, NO_DATA, SEEN, combine
 from tfinet_mm.scenes.value_ranges import warn_of_ranges
-from tfinet_mm.utils.places import absolute, gdal_path, is_virtual, name
+from tfinet_mm.utils.places import absolute, gdal_path, is_virtual, name, opening
 
 VIEWERS = ('.aux.xml', '.ovr')
 """Endings of files that a viewer puts beside a raster."""
@@ -327,6 +327,7 @@ def input_files(path: PathLike) -> list[str]:
             warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
             with (
                 contextlib.suppress(rasterio.errors.RasterioError),
+                opening(one),
                 rasterio.open(gdal_path(one)) as raster,
             ):
                 # The raster itself may have another name here, as in a zip file.
