@@ -105,6 +105,14 @@ def test_a_date_that_one_stretch_leaves_dark(scene, smooth, change, look):
     assert not told(*pair, stretch='each-date')[-1]
 
 
+def test_a_date_of_another_unit(scene, smooth):
+    one = smooth(40, 60, scale=10_000, dtype=np.uint16)
+    pair = scene('b', one), scene('a', (one / 10_000).astype(np.float32))
+    (message,) = told(*pair, stretch='auto')[-1]
+    assert 'a.tif) looks dark' in message
+    assert 'If its numbers are of another unit' in message
+
+
 def test_numbers_of_other_scale_are_pooled_as_values(scene, smooth):
     """The same ground, of which after stores 20 more, and says so."""
     one = smooth(40, 60, scale=1000, dtype=np.uint16)

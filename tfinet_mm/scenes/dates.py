@@ -221,6 +221,23 @@ class SceneDate:
             return {}
         return self._constant([self.picture(target, target.reduced(SAMPLE_SIDE))])
 
+    def empty_bands(self, target: SceneGrid) -> list[int] | None:
+        """Return the bands without any data of a date that shows no pixel; None if it shows any.
+
+        A few windows of ``target`` are read; reduced pictures only where they are empty.
+        """
+        if any(self.read(box)[1].any() for box in sample_windows(target.width, target.height)):
+            return None
+        if self.picture(target, target.reduced(SAMPLE_SIDE))[1].any():
+            return None
+        shape = self._reduced_shape()
+        found = []
+        for number in self.bands:
+            values = self._read(self._raster, number, out_shape=shape, masked=True)
+            if not np.isfinite(values.compressed()).any():
+                found.append(number)
+        return found
+
     def _constant(self, parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[int, float]:
         seen = np.concatenate([values[:, valid] for values, valid in parts], axis=1)
         if not seen.size:
@@ -230,9 +247,14 @@ class SceneDate:
 
     def _picture(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the whole file at reduced size, from overviews where it has them."""
+        return self._values(self._raster, out_shape=self._reduced_shape())
+
+    def _reduced_shape(self) -> tuple[int, int]:
         factor = min(1.0, SAMPLE_SIDE / max(self.grid.width, self.grid.height))
-        shape = tuple(max(round(side * factor), 1) for side in (self.grid.height, self.grid.width))
-        return self._values(self._raster, out_shape=shape)
+        height, width = (
+            max(round(side * factor), 1) for side in (self.grid.height, self.grid.width)
+        )
+        return height, width
 
     def picture(self, target: SceneGrid, small: SceneGrid) -> tuple[np.ndarray, np.ndarray]:
         """Return values and validity on ``small``, which is ``target`` in larger pixels."""

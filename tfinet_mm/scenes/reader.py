@@ -28,7 +28,7 @@ from tfinet_mm.scenes.quality import QualityBand
 from tfinet_mm.scenes.shared_stretch import find_shared_stretch, is_8_bit
 from tfinet_mm.scenes.stretch import Stretch, check_tags, describe_stretch, tags_differ
 from tfinet_mm.scenes.validity import BAD_QUALITY, BOTH_SEEN, NO_DATA, SEEN, combine
-from tfinet_mm.scenes.value_ranges import warn_of_ranges
+from tfinet_mm.scenes.value_ranges import warn_of_empty_dates, warn_of_ranges
 from tfinet_mm.utils.places import absolute, gdal_path, is_virtual, name, opening
 
 VIEWERS = ('.aux.xml', '.ovr')
@@ -155,6 +155,7 @@ class ScenePair:
             for date in dates:
                 date.place(self.grid, resampling, files)
             if not _is_made(stretch):
+                warn_of_empty_dates(dates, self.grid)
                 _warn_of_constant_bands(dates[0], dates[1], self.grid)
                 warn_of_ranges(dates, self.stretches, self.grid)
             self._files = files.pop_all()

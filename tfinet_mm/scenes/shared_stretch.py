@@ -23,6 +23,8 @@ from tfinet_mm.scenes.stretch import (
 
 LEAST_PART = 0.4
 """Part of the stretch that the values of a date fill, below which a warning names the date."""
+UNIT_PART = 0.05
+"""Part below which the numbers of a date are probably of another unit than the others."""
 
 
 def is_8_bit(dates: Sequence[SceneDate]) -> bool:
@@ -159,11 +161,13 @@ def warn_of_dates_apart(
         ]
         middle = float(((start + end) / 2)[narrow].mean())
         look = 'dark' if middle < 1 / 3 else 'pale' if middle > 2 / 3 else 'flat'
+        reason = 'If the light, the season or the sensor makes the difference, not the ground'
+        if (end - start)[narrow].max() < UNIT_PART:
+            reason = 'If its numbers are of another unit, such as reflectance of 0 to 1'
         warnings.warn(
-            f'{date.name} looks {look} in the one stretch of all dates: {"; ".join(parts)}. If '
-            'the light, the season or the sensor makes the difference, not the ground, use '
-            "--stretch each-date (stretch='each-date'), which stretches each date by percentiles "
-            'of its own',
+            f'{date.name} looks {look} in the one stretch of all dates: {"; ".join(parts)}. '
+            f"{reason}, use --stretch each-date (stretch='each-date'), which stretches each date "
+            'by percentiles of its own',
             stacklevel=4,
         )
 

@@ -1,4 +1,4 @@
-"""Warn where the values of a scene hardly fit the range that the network takes."""
+"""Warn where a scene has no values, or some that hardly fit the range that the network takes."""
 
 from __future__ import annotations
 
@@ -21,6 +21,30 @@ FIX = (
     'set the values that become 0 and 255 (--stretch LOW HIGH, or percentiles), or check that '
     'these are the bands that the network takes'
 )
+
+
+def warn_of_empty_dates(dates: Sequence[SceneDate], target: SceneGrid) -> None:
+    """Warn of each date that shows no pixel, and of the bands that are the reason.
+
+    Args:
+        dates: The dates, placed on ``target``.
+        target: The grid of the result.
+    """
+    for date in dates:
+        bands = date.empty_bands(target)
+        if bands is None:
+            continue
+        found = 'all are nodata, masked or transparent'
+        if bands and len(bands) < len(date.bands):
+            found = (
+                f'band{"s" * (len(bands) > 1)} {", ".join(map(str, bands))} has no data at all, '
+                'and a pixel is seen where all bands have data'
+            )
+        warnings.warn(
+            f'{date.name} shows no pixel of the overlap: {found}. Choose other bands (--bands), or '
+            'state the value of nodata (--nodata)',
+            stacklevel=4,
+        )
 
 
 def warn_of_ranges(
