@@ -5,8 +5,11 @@ import warnings
 import numpy as np
 import pytest
 
-from tfinet_mm.errors import SceneError
+from tfinet_mm.errors import ManifestError, SceneError
+from tfinet_mm.scenes.prediction import predict_scene
 from tfinet_mm.scenes.reader import ScenePair
+from tfinet_mm.scenes.results import SceneResults
+from tfinet_mm.scenes.source_images import open_images
 
 rasterio = pytest.importorskip('rasterio')
 EAST, NORTH = 500_000, 5_000_000
@@ -74,8 +77,8 @@ def test_dates_without_a_common_pixel_and_without_any(scene, smooth):
     assert not valid.any()
     assert found.high == tuple(np.maximum(one, two).max(axis=(1, 2)))
     empty = scene('e', np.zeros_like(one), nodata=0)
-    with pytest.raises(SceneError, match=r'e\.tif\) and after .* no valid pixel .*--stretch LOW'):
-        told(empty, empty, stretch='percentiles')
+    with pytest.raises(SceneError, match=r'after \(.*e\.tif\) has no valid pixel .*--stretch LOW'):
+        told(pair[0], empty, stretch='percentiles')
 
 
 @pytest.mark.parametrize(
@@ -133,3 +136,24 @@ def test_eight_bits_beside_sixteen_need_a_stretch(scene, smooth):
         told(*pair, stretch='auto')
     same = scene('c', smooth(40, 60))
     assert told(pair[0], same, stretch='auto')[0][0].kind == 'none'
+
+
+def test_a_finished_scene_keeps_its_stretch(scene, smooth, network, tmp_path, capsys):
+    """The same run again does nothing, and the images open as the network saw them."""
+    ground = smooth(160, 160, scale=1000, dtype=np.uint16)
+    pair = scene('b', ground), scene('a', ground * 2, EAST + 30)
+    options = dict(polygons=False, align=True)
+    for again in (False, True):
+        used = network(window=128)
+        predict_scene(used, *pair, tmp_path / 'out', **options)
+        assert bool(used.seen) is not again
+    results = SceneResults(tmp_path / 'out')
+    limits = results.scene['before']['stretch']
+    assert results.scene['after']['stretch'] == limits
+    assert limits['kind'] == 'percentiles'
+    with open_images(results) as opened:
+        assert [stretch.low for stretch in opened.stretches] == [tuple(limits['low'])] * 2
+        assert [stretch.high for stretch in opened.stretches] == [tuple(limits['high'])] * 2
+    with pytest.raises(ManifestError, match=r"stretch\.kind was 'percentiles', is 'each-date'"):
+        predict_scene(used, *pair, tmp_path / 'out', stretch='each-date', **options)
+    assert 'Stretch: percentiles 2 and 98 of all dates become 0 and 255' in capsys.readouterr().out

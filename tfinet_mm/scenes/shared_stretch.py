@@ -14,6 +14,7 @@ from tfinet_mm.scenes.dates import SceneDate
 from tfinet_mm.scenes.grid import SceneGrid
 from tfinet_mm.scenes.quality import QualityBand
 from tfinet_mm.scenes.stretch import (
+    NO_PIXEL,
     SAMPLE_SIDE,
     Stretch,
     check_percentiles,
@@ -66,7 +67,7 @@ def sample_dates(
         (B, N) float64 for each date, in the stored numbers of the first.
 
     Raises:
-        SceneError: The numbers can't be compared, or no date shows any pixel.
+        SceneError: The numbers can't be compared, or a date shows no pixel.
     """
     small = grid.reduced(max(round(SAMPLE_SIDE * math.sqrt(2 / len(dates))), 1))
     window = Window(0, 0, small.width, small.height)
@@ -77,12 +78,9 @@ def sample_dates(
         shown.append(valid)
         clear.append(valid if quality is None else valid & ~quality.read(small, window))
     counted = _counted(shown, clear)
-    if not any(one.any() for one in counted):
-        raise SceneError(
-            f'{" and ".join(date.name for date in dates)} have no valid pixel to take percentiles '
-            'from (all are nodata); state the stretch instead: --stretch LOW HIGH (from Python '
-            'stretch=(low, high))'
-        )
+    for date, used in zip(dates, counted, strict=True):
+        if not used.any():
+            raise SceneError(NO_PIXEL.format(date.name))
     first = dates[0]
     found = []
     for date, values, used in zip(dates, parts, counted, strict=True):

@@ -22,6 +22,12 @@ KINDS = {
 """Texts of the kinds of a stretch."""
 
 
+NO_PIXEL = (
+    '{} has no valid pixel to take percentiles from (all are nodata); state the stretch instead: '
+    '--stretch LOW HIGH (from Python stretch=(low, high))'
+)
+"""Error of a date, by its name."""
+
 Tags = tuple[float, float]
 """Scale and offset of a band."""
 UNTAGGED: Tags = (1.0, 0.0)
@@ -204,10 +210,7 @@ def percentile_stretch(
     """
     wanted = check_percentiles(percentiles)
     if not valid.any():
-        raise SceneError(
-            f'{name} has no valid pixel to take percentiles from (all are nodata); '
-            'state the stretch instead: --stretch LOW HIGH (from Python stretch=(low, high))'
-        )
+        raise SceneError(NO_PIXEL.format(name))
     found = np.percentile(values[:, valid].astype(np.float64), wanted, axis=1)
     return Stretch('each-date', tuple(found[0].tolist()), tuple(found[1].tolist()), wanted)
 

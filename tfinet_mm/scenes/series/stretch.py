@@ -49,7 +49,7 @@ def series_stretch(
         None where ``stretch`` states another one, or 8-bit values stay as they are.
 
     Raises:
-        SceneError: The values of two scenes can't be compared, or no scene shows any pixel.
+        SceneError: The values of two scenes can't be compared, or one shows no pixel.
     """
     if not (isinstance(stretch, str) and stretch in ('auto', 'percentiles')):
         return None
