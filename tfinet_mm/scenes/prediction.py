@@ -96,7 +96,9 @@ def predict_scene(
         name: Name of the scene in the log, for one of several; nothing else depends on it.
         **reading: Options of :class:`~tfinet_mm.scenes.reader.ScenePair`. By
             default ``bands`` and ``stretch`` are the bands and the value range
-            of the network's own pipeline, where it has them.
+            of the network's own pipeline. Where it has no range, 8-bit values
+            stay as they are, and others are stretched by percentiles of both
+            dates together.
 
     Returns:
         ``out``. Nothing is done where it holds these results already.
@@ -158,6 +160,7 @@ def predict_scene(
             if overwrite:
                 staging.remove()
             staging.prepare(settings)
+            _tell_stretch(pair, name)
             stretches = dict(zip(('before', 'after'), pair.stretches, strict=True))
             plan = WindowPlan(
                 pair.grid.width, pair.grid.height, options['window'], options['overlap']
@@ -279,9 +282,16 @@ def _with_defaults(inferencer: ScenePredictor, reading: Mapping[str, Any]) -> di
     options = dict(reading)
     if options.get('bands') is None and inferencer.bands is not None:
         options['bands'] = inferencer.bands
-    if options.get('stretch') is None and inferencer.value_range is not None:
-        options['stretch'] = inferencer.value_range
+    if options.get('stretch') is None:
+        own = inferencer.value_range
+        options['stretch'] = 'auto' if own is None else own
     return options
+
+
+def _tell_stretch(pair: ScenePair, name: str) -> None:
+    found = pair.describe_stretch()
+    if found is not None:
+        print(f'Stretch{f" of {name}" if name else ""}: {found}')
 
 
 def _options(
