@@ -101,6 +101,7 @@ class SCDInferencer:
         device: Its device.
         class_table: Names and colours of the classes.
         batch_size: Pairs that go through the network together.
+        views: Names of the transforms and the scales that predictions are averaged over.
         bands: Bands that are taken of an image, or None for those of plain RGB.
         value_range: The values that become 0 and 255, or None.
         network_bands: Bands of each date that the network takes.
@@ -167,8 +168,10 @@ class SCDInferencer:
         self._stepper: Any = self.model
         augmentation = find_augmentation(cfg, tta)
         self._tta: list[str] = []
+        self.views: tuple[tuple[str, ...], tuple[float, ...]] = (('identity',), (1.0,))
         if augmentation is not None:
             self._stepper = SCDTTAModel(self.model, **augmentation)
+            self.views = self._stepper.transforms, self._stepper.scales
             self._tta = view_names(self._stepper.transforms, self._stepper.scales)
 
     @overload
