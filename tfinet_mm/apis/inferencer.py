@@ -87,6 +87,7 @@ class SCDInferencer:
         device: Its device.
         class_table: Names and colours of the classes.
         batch_size: Pairs that go through the network together.
+        views: Names of the transforms and the scales that predictions are averaged over.
         bands: Bands that are taken of an image, or None for those of plain RGB.
         value_range: The values that become 0 and 255, or None.
         network_bands: Bands of each date that the network takes.
@@ -153,6 +154,8 @@ class SCDInferencer:
         self.bands, self.value_range = network.reader.bands, network.reader.value_range
         self.network_bands = network.network_bands
         self.other_transforms = network.other_transforms
+        # Names of flips and rotations, and scales; an exported network keeps its own inside.
+        self.views = getattr(network, 'views', None)
 
     @overload
     def __call__(self, before: ImageLike, after: ImageLike) -> SCDResult: ...

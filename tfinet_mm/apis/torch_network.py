@@ -113,8 +113,10 @@ class TorchNetwork:
         self._stepper: Any = self.model
         augmentation = find_augmentation(cfg, tta)
         self._tta: list[str] = []
+        self.views: tuple[tuple[str, ...], tuple[float, ...]] = (('identity',), (1.0,))
         if augmentation is not None:
             self._stepper = SCDTTAModel(self.model, **augmentation)
+            self.views = self._stepper.transforms, self._stepper.scales
             self._tta = view_names(self._stepper.transforms, self._stepper.scales)
 
     def prepare(self, image: np.ndarray, names: list[str], sample_id: str) -> Packed:
