@@ -155,7 +155,9 @@ class SCDInferencer:
         self.network_bands = network.network_bands
         self.other_transforms = network.other_transforms
         # Names of flips and rotations, and scales; an exported network keeps its own inside.
-        self.views = getattr(network, 'views', None)
+        self.views: tuple[tuple[str, ...], tuple[float, ...]] | None = getattr(
+            network, 'views', None
+        )
 
     @overload
     def __call__(self, before: ImageLike, after: ImageLike) -> SCDResult: ...

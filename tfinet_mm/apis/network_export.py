@@ -103,6 +103,10 @@ def export_network(
             'part of an exported network; remove it from the pipeline, and prepare images before'
         )
     views = inferencer.views
+    if views is None:
+        raise ExportError(
+            f'{config} is an exported network already; give its config and checkpoint'
+        )
     graph = ExportGraph(
         inferencer.model,
         float(inferencer.model.test_cfg['threshold']),
