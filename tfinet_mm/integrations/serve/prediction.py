@@ -1,0 +1,73 @@
+"""Predict the pair of a job in a process of its own: ``python -m ... FOLDER``."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from tfinet_mm.apis.command import main as predict
+from tfinet_mm.integrations.serve.checks import check_images, keep_drivers
+from tfinet_mm.integrations.serve.jobs import ERROR_FILE, REQUEST_FILE, RESULTS
+from tfinet_mm.integrations.serve.products import REPORT
+from tfinet_mm.report import write_report
+from tfinet_mm.utils.command import is_expected, message_of, run_command
+
+
+def main() -> int | None:
+    """Check the two files of a job, predict them and write the report.
+
+    The error that ends it is written to the folder, as the server shows it.
+    """
+    folder = Path(sys.argv[1])
+    # The words of a job name its files without their folder, and so do messages.
+    os.chdir(folder)
+    end_with_parent()
+    try:
+        return run_request(json.loads(Path(REQUEST_FILE).read_bytes()))
+    except Exception as error:
+        if is_expected(error):
+            text = json.dumps(message_of(error).replace(f'{folder}{os.sep}', ''))
+            Path(ERROR_FILE).write_text(text, encoding='utf-8')
+        raise
+
+
+def run_request(request: dict[str, Any]) -> int | None:
+    """Predict what a request in the current folder asks for.
+
+    Args:
+        request: ``before`` and ``after``, names of files in the current folder; ``network`` and
+            ``options``, words of the command that predicts; ``title``; ``picture_pixels`` and
+            ``scene_pixels``.
+    """
+    before, after = request['before'], request['after']
+    if before.endswith('.tif'):
+        keep_drivers()
+    check_images(Path(before), Path(after), request['picture_pixels'], request['scene_pixels'])
+    status = predict([*request['network'], before, after, '--out', RESULTS, *request['options']])
+    if status:
+        return status
+    write_report(RESULTS, Path(RESULTS) / REPORT, title=request['title'])
+    return None
+
+
+def end_with_parent() -> None:
+    """Kill this process and its children once the server, which holds its input open, is gone."""
+
+    def wait() -> None:
+        # Not sys.stdin, whose lock a thread that waits would hold at the end of the process.
+        while os.read(0, 1):
+            pass
+        if os.getpgid(0) == os.getpid():
+            os.killpg(0, signal.SIGKILL)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
+
+
+if __name__ == '__main__':
+    run_command(main)
