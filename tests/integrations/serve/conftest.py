@@ -1,7 +1,9 @@
 """A server in this process whose predictions a stand-in makes."""
 
 import sys
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -80,3 +82,33 @@ def client(serve):
 def folders(tmp_path):
     """A function that returns the folders of the jobs."""
     return lambda: sorted(path for path in (tmp_path / 'serve' / 'jobs').iterdir())
+
+
+@contextmanager
+def listening(app):
+    """Let a server listen on a free port, and yield its address."""
+    uvicorn = pytest.importorskip('uvicorn')
+    config = uvicorn.Config(app, port=0, log_level='warning', timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    socket = config.bind_socket()
+    thread = threading.Thread(target=server.run, args=([socket],), daemon=True)
+    thread.start()
+    try:
+        while not server.started:
+            assert thread.is_alive()
+            time.sleep(0.02)
+        yield f'http://127.0.0.1:{socket.getsockname()[1]}'
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        socket.close()
+
+
+@pytest.fixture
+def listen(new_queue):
+    """A function that makes a server that listens; a context of its address."""
+
+    def start(limits=None, token='', **options):
+        return listening(make_app(new_queue(limits, **options), token=token))
+
+    return start

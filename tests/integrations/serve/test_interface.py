@@ -232,7 +232,7 @@ def test_headers_of_every_answer(client):
         headers = client.get(path).headers
         assert headers['x-content-type-options'] == 'nosniff', path
         assert "default-src 'none'" in headers['content-security-policy'], path
-        assert headers['referrer-policy'] == 'no-referrer', path
+        assert headers['referrer-policy'] == 'same-origin', path
         assert headers['cross-origin-resource-policy'] == 'same-origin', path
         assert 'access-control-allow-origin' not in headers, path
 

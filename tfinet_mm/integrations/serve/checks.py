@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from pathlib import Path
 from typing import Any
@@ -15,27 +14,15 @@ PICTURES = {'.png': 'PNG', '.jpg': 'JPEG'}
 MOST_BANDS = 64
 MOST_BLOCK_BYTES = 1024 * MEGABYTE
 """Most bytes of a tile or strip of a GeoTIFF, which is decoded as a whole."""
-DRIVERS = ('GTiff', 'COG', 'PNG', 'JPEG', 'MEM', 'Memory', 'GPKG', 'ENVI', 'HFA', 'VRT')
-"""Drivers of GDAL that a prediction needs. It makes VRTs of its own; none is ever uploaded."""
+SKIPPED_DRIVERS = (
+    *('WMS', 'WCS', 'WMTS', 'HTTP', 'STACIT', 'STACTA', 'GTI', 'PLMOSAIC', 'EEDA', 'EEDAI'),
+    *('MRF', 'DERIVED'),
+)
+"""Drivers of GDAL by which a file makes it read addresses or other files.
 
-
-def keep_drivers() -> None:
-    """Take all drivers out of this process's GDAL that read addresses, or many files by one.
-
-    It has to be called before anything opens a raster.
-
-    Raises:
-        MissingExtraError: rasterio is missing.
-    """
-    rasterio = _rasterio()
-    with rasterio.Env() as environment:
-        others = sorted(set(environment.drivers()) - set(DRIVERS))
-    # Read when drivers are registered, which each new environment does again.
-    os.environ['GDAL_SKIP'] = ','.join(others)
-    with rasterio.Env():
-        pass
-    # Other copies of GDAL in this process warn of each driver that they don't have.
-    del os.environ['GDAL_SKIP']
+No format that is taken belongs to them, so this only adds to the check of the first bytes. A
+prediction needs the driver of VRTs, which are its own.
+"""
 
 
 def check_images(before: Path, after: Path, picture_pixels: int, scene_pixels: int) -> None:

@@ -211,6 +211,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         )
         server = uvicorn.Server(config)
         sockets = [config.bind_socket()]
+        # Whoever follows the line below at once is kept waiting, not refused.
+        sockets[0].listen()
         port = sockets[0].getsockname()[1]
         shown = f'[{args.host}]' if ':' in args.host else args.host
         print(f'Open http://{shown}:{port} in a browser; Ctrl+C stops the server', flush=True)

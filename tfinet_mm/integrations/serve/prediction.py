@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from tfinet_mm.apis.command import main as predict
-from tfinet_mm.integrations.serve.checks import check_images, keep_drivers
+from tfinet_mm.integrations.serve.checks import check_images
 from tfinet_mm.integrations.serve.jobs import ERROR_FILE, REQUEST_FILE, RESULTS
 from tfinet_mm.integrations.serve.products import REPORT
 from tfinet_mm.report import write_report
@@ -45,8 +45,6 @@ def run_request(request: dict[str, Any]) -> int | None:
             ``scene_pixels``.
     """
     before, after = request['before'], request['after']
-    if before.endswith('.tif'):
-        keep_drivers()
     check_images(Path(before), Path(after), request['picture_pixels'], request['scene_pixels'])
     status = predict([*request['network'], before, after, '--out', RESULTS, *request['options']])
     if status:

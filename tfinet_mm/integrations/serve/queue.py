@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from tfinet_mm.integrations.serve.checks import SKIPPED_DRIVERS
 from tfinet_mm.integrations.serve.jobs import (
     CANCELLED,
     DONE,
@@ -39,6 +40,10 @@ GRACE_S = 5.0
 """Seconds that a process has to end after SIGTERM."""
 STEP_S = 0.1
 SWEEP_S = 300.0
+ENVIRONMENT = dict(
+    PYTHONUNBUFFERED='1', TQDM_MININTERVAL='0.5', GDAL_SKIP=','.join(SKIPPED_DRIVERS)
+)
+"""Variables of the processes that predict."""
 INTERRUPTED = 'The server ended while this job ran; send it again'
 
 
@@ -238,7 +243,7 @@ class JobQueue:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=os.environ | dict(PYTHONUNBUFFERED='1', TQDM_MININTERVAL='0.5'),
+                env=os.environ | ENVIRONMENT,
             )
         try:
             reason = self._wait(job, process)

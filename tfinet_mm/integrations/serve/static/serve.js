@@ -191,12 +191,15 @@ function newCard(job) {
   );
   parts.card = card;
   parts.cancel.addEventListener('click', async () => {
-    parts.cancel.disabled = true;
+    // Disabled it would lose the focus.
+    if (parts.cancel.ariaDisabled) return;
+    parts.cancel.ariaDisabled = 'true';
     await ask(`${job.url}/cancel`, { method: 'POST' });
     refresh();
   });
   parts.remove.addEventListener('click', async () => {
-    parts.remove.disabled = true;
+    const made = parts.card.dataset.state === 'done';
+    if (made && !window.confirm(`Remove the results of ${job.before} and ${job.after}?`)) return;
     await ask(job.url, { method: 'DELETE' });
     find('jobs').focus({ preventScroll: true });
     refresh();
