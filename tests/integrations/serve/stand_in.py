@@ -26,12 +26,16 @@ if __name__ == '__main__':
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
         time.sleep(60)
     if b'WRONG' in what:
-        (folder / 'error.json').write_text(json.dumps('before.tif has no CRS; <b>say</b> which'))
+        (folder / 'error.json').write_text(
+            json.dumps('before.tif, after.tif, a-before.tif: no CRS; <b>say</b> which')
+        )
         sys.exit(2)
     if b'CRASH' in what:
         os.kill(os.getpid(), signal.SIGKILL)
     if b'BUG' in what:
         raise RuntimeError('a bug')
+    for _ in range(2):
+        print(f'\nwarning: after ({folder}/after.tif) lies 2 px from before.tif', file=sys.stderr)
     results = folder / 'results'
     (results / 'before').mkdir(parents=True)
     page = f'<!doctype html><title>{request["title"]}</title>'

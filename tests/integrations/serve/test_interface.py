@@ -2,6 +2,7 @@
 
 import io
 import json
+import time
 import zipfile
 from pathlib import Path
 
@@ -37,7 +38,9 @@ def test_a_job_from_its_upload_to_its_files(client):
     assert 'Changes from Köln 1.tif to b.tif' in report.text
     assert report.headers['content-type'] == 'text/html; charset=utf-8'
     assert report.headers['content-security-policy'] == REPORT_POLICY
+    assert job['warnings'] == ['after (b.tif) lies 2 px from Köln 1.tif']
     log = client.get(job['log']).text
+    assert 'after (after.tif) lies' in log
     assert log.startswith('Reading the checkpoint\n')
     # Of a bar only its last state.
     assert 'before:  25%' in log
@@ -72,22 +75,25 @@ def test_a_removed_job_leaves_nothing(client, folders):
     client.until(running, 'running')
     for job in (waiting, running):
         assert client.delete(job['url']).status_code == 204
-    while client.get(running['url']).status_code != 404:
-        pass
+    end = time.monotonic() + 20
+    while folders():
+        assert time.monotonic() < end
+    assert client.get(running['url']).status_code == 404
     assert client.get('/api/jobs').json() == []
-    assert folders() == []
 
 
 @pytest.mark.parametrize(
     ('text', 'said'),
     [
-        (b'WRONG', 'before.tif has no CRS; <b>say</b> which'),
+        (b'WRONG', 'after.tif, before.tif, a-before.tif: no CRS; <b>say</b> which'),
         (b'CRASH', 'The prediction was ended by SIGKILL, as the system does when memory runs out'),
         (b'BUG', 'The prediction failed with status 1; see the log'),
     ],
 )
 def test_a_job_that_fails_says_why(client, text, said):
-    job = client.until(client.upload(text).json(), 'failed')
+    # Each has the name under which the other is stored.
+    names = ('after.tif', 'before.tif')
+    job = client.until(client.upload(text, names=names).json(), 'failed')
     assert said in job['error']
     assert ('RuntimeError: a bug' in client.get(job['log']).text) == (text == b'BUG')
     # The server goes on.

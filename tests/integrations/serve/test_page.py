@@ -137,9 +137,9 @@ def test_a_bad_pair_is_explained(page, file):
     choose(page, file('b.tif', b'WRONG'), file('a.tif'))
     page.click('#send')
     page.until(f"{STATE} === 'failed'")
-    assert text(page, '.job .error') == 'before.tif has no CRS; <b>say</b> which'
+    assert text(page, '.job .error') == ('b.tif, a.tif, a-before.tif: no CRS; <b>say</b> which')
     assert page.run("return document.querySelectorAll('.job .error b').length") == 0
-    assert 'has no CRS' in text(page, '#said')
+    assert 'no CRS' in text(page, '#said')
     page.click('.job details:last-child summary')
     page.until("return document.querySelector('.job pre').textContent.includes('Reading')")
 
@@ -170,6 +170,7 @@ def test_options_of_the_form_are_sent(page, file):
     assert page.run(
         "return fetch('/api/jobs').then((answer) => answer.json()).then((all) => all[0].options)"
     ) == ['--threshold=0.4', '--align']
+    assert text(page, '.job .warnings') == 'after (a.tif) lies 2 px from b.tif'
 
 
 def test_two_files_at_once_are_sorted_by_name(page, file):

@@ -74,6 +74,7 @@ JOB_SCHEMA: dict[str, Any] = dict(
             ),
         ),
         error=dict(type='string', nullable=True, description='why it failed'),
+        warnings=dict(type='array', items=dict(type='string')),
         url=dict(type='string'),
         log=dict(type='string', description='path of what its prediction printed'),
         report=dict(type='string', nullable=True, description='path of its report'),
@@ -273,7 +274,8 @@ def _add_files(app: FastAPI, queue: JobQueue) -> None:
 
     @app.get('/api/jobs/{id}/log', summary='Show what the prediction of a job has printed')
     def log(id: str) -> PlainTextResponse:
-        return PlainTextResponse(read_log(queue.job(id).log))
+        job = queue.job(id)
+        return PlainTextResponse(read_log(job.log).replace(f'{job.folder}/', ''))
 
     @app.get('/api/jobs/{id}/files.zip', summary='Download all files of a job')
     def zip_of_files(id: str) -> StreamingResponse:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import secrets
 import shutil
@@ -39,6 +40,7 @@ class Job:
         started: Start of its prediction.
         ended: End of it.
         error: Sentence that says why it failed.
+        warnings: Sentences that its prediction warned with.
         products: Bytes of each file that it made.
     """
 
@@ -51,6 +53,7 @@ class Job:
     started: float | None = None
     ended: float | None = None
     error: str = ''
+    warnings: list[str] = field(default_factory=list)
     products: dict[str, int] = field(default_factory=dict)
 
     @property
@@ -72,6 +75,16 @@ class Job:
     def title(self) -> str:
         """Return the heading of its report."""
         return f'Changes from {self.names["before"]} to {self.names["after"]}'
+
+    def told(self, text: str) -> str:
+        """Return a text with the names of its files as they were uploaded, without its folder."""
+        text = text.replace(f'{self.folder}{os.sep}', '')
+        shown = {stored: self.names[date] for date, stored in self.files.items()}
+        if not shown:
+            return text
+        # In one step, since a file may have been uploaded under the name that the other has here.
+        pattern = '|'.join(rf'(?<![\w.-]){re.escape(stored)}(?![\w.-]*\w)' for stored in shown)
+        return re.sub(pattern, lambda found: shown[found[0]], text)
 
     def save(self) -> None:
         """Write it to its folder."""
@@ -125,6 +138,7 @@ class Job:
             ended=self.ended,
             progress=None if progress is None else progress._asdict(),
             error=self.error or None,
+            warnings=self.warnings,
             url=url,
             log=f'{url}/log',
             report=f'/jobs/{self.id}/report' if REPORT in self.products else None,

@@ -10,6 +10,8 @@ TAIL = 8192
 """Bytes of a log in which its newest bar is looked for."""
 LONGEST_LOG = 200_000
 """Most bytes of a log that are shown, the last ones."""
+WARNING = 'warning: '
+MOST_WARNINGS = 5
 BAR = re.compile(r'(\d+)/(\d+) \[[^\[\]\r\n]*?(window|pair|file)(?:/s)?[\],]')
 
 
@@ -40,6 +42,13 @@ def read_log(log: Path) -> str:
     """Return the text of a log, each progress bar as it was last drawn."""
     lines = _tail(log, LONGEST_LOG).replace('\r\n', '\n').split('\n')
     return '\n'.join(line.rstrip('\r').rpartition('\r')[2] for line in lines)
+
+
+def read_warnings(log: Path) -> list[str]:
+    """Return the warnings in a log, each once."""
+    lines = read_log(log).splitlines()
+    found = [line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)]
+    return list(dict.fromkeys(found))[:MOST_WARNINGS]
 
 
 def _tail(path: Path, size: int) -> str:

@@ -32,6 +32,7 @@ from tfinet_mm.integrations.serve.jobs import (
 )
 from tfinet_mm.integrations.serve.limits import Limits
 from tfinet_mm.integrations.serve.products import REPORT, list_products
+from tfinet_mm.integrations.serve.progress import read_warnings
 from tfinet_mm.integrations.serve.refusal import Refusal
 from tfinet_mm.utils.files import write_whole
 
@@ -258,6 +259,7 @@ class JobQueue:
             self._end(job, FAILED, reason)
         elif process.returncode == 0 and (job.results / REPORT).is_file():
             job.products = list_products(job.results)
+            job.warnings = [job.told(one) for one in read_warnings(job.log)]
             self._end(job, DONE)
         else:
             self._end(job, FAILED, why(job, process.returncode))
@@ -327,7 +329,7 @@ def why(job: Job, status: int) -> str:
         status: Exit status of its process, negative for a signal.
     """
     with suppress(OSError, ValueError):
-        return str(json.loads((job.folder / ERROR_FILE).read_bytes()))
+        return job.told(str(json.loads((job.folder / ERROR_FILE).read_bytes())))
     if status < 0:
         name = signal.Signals(-status).name
         hint = ', as the system does when memory runs out' if status == -signal.SIGKILL else ''

@@ -174,6 +174,7 @@ function newCard(job) {
     state: element('p', { class: 'state' }),
     bar: element('progress', { 'aria-label': 'Progress' }),
     error: element('p', { class: 'error' }),
+    warnings: element('ul', { class: 'warnings', 'aria-label': 'Warnings' }),
     report: element('a', { class: 'button primary', target: '_blank', rel: 'noopener' }, 'Open the report'),
     zip: element('a', { class: 'button', download: '' }, 'Download all'),
     cancel: element('button', { type: 'button', class: 'button' }, 'Cancel'),
@@ -187,7 +188,7 @@ function newCard(job) {
   const actions = element('div', { class: 'actions' }, parts.report, parts.zip, parts.cancel, parts.remove);
   const card = element(
     'li', { class: 'job', 'data-id': job.id },
-    parts.title, parts.state, parts.bar, parts.error, actions, parts.filesBox, parts.logBox,
+    parts.title, parts.state, parts.bar, parts.error, parts.warnings, actions, parts.filesBox, parts.logBox,
   );
   parts.card = card;
   parts.cancel.addEventListener('click', async () => {
@@ -269,6 +270,10 @@ function show(job) {
   showBar(parts, job);
   parts.error.hidden = !job.error;
   setText(parts.error, job.error || '');
+  parts.warnings.hidden = !job.warnings.length;
+  if (parts.warnings.childElementCount !== job.warnings.length) {
+    parts.warnings.replaceChildren(...job.warnings.map((one) => element('li', {}, one)));
+  }
   for (const [link, target] of [[parts.report, job.report], [parts.zip, job.zip]]) {
     link.hidden = !target;
     if (target) link.href = target;
