@@ -9,11 +9,12 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from importlib.resources import files
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qs
 
 import jinja2
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import (
     FileResponse,
     HTMLResponse,
@@ -36,7 +37,7 @@ from tfinet_mm.integrations.serve.guard import (
     same,
     session,
 )
-from tfinet_mm.integrations.serve.jobs import DONE, Job
+from tfinet_mm.integrations.serve.jobs import DONE, ENDED, Job
 from tfinet_mm.integrations.serve.limits import MEGABYTE, Limits, megabytes
 from tfinet_mm.integrations.serve.options import FIELDS, read_options
 from tfinet_mm.integrations.serve.products import PRODUCTS, REPORT, zipped
@@ -52,6 +53,8 @@ FORM_BYTES = MEGABYTE
 RESERVE_BYTES = 512 * MEGABYTE
 """Bytes of the disk that uploads leave free."""
 WRONG_TOKEN_S = 0.5
+LONGEST_WAIT_S = 3600
+WAIT_STEP_S = 0.2
 JOB_SCHEMA: dict[str, Any] = dict(
     type='object',
     properties=dict(
@@ -133,6 +136,7 @@ def make_app(queue: JobQueue, names: Collection[str] = (), token: str = '') -> C
     )
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _no_such_page)
+    app.add_exception_handler(RequestValidationError, _wrong_value)
     _add_pages(app, queue, token)
     _add_jobs(app, queue)
     _add_files(app, queue)
@@ -149,6 +153,12 @@ async def _refused(_: Request, error: Exception) -> Response:
 async def _no_such_page(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return JSONResponse(dict(detail=error.detail), error.status_code, error.headers)
+
+
+async def _wrong_value(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    said = [f'{one["loc"][-1]}: {one["msg"]}' for one in error.errors()]
+    return JSONResponse(dict(detail='; '.join(said)), 422)
 
 
 def _add_pages(app: FastAPI, queue: JobQueue, token: str) -> None:
@@ -251,8 +261,23 @@ def _add_jobs(app: FastAPI, queue: JobQueue) -> None:
             raise
         return JSONResponse(queue.public(job), 201, headers={'Location': f'/api/jobs/{job.id}'})
 
-    @app.get('/api/jobs/{id}', summary='Describe a job', responses=_answers(JOB_SCHEMA))
-    def one_job(id: str) -> dict[str, Any]:
+    @app.get(
+        '/api/jobs/{id}',
+        summary='Describe a job, at once or when it has ended',
+        responses=_answers(JOB_SCHEMA),
+    )
+    async def one_job(
+        request: Request,
+        id: str,
+        wait: Annotated[
+            float, Query(ge=0, le=LONGEST_WAIT_S, description='seconds to wait for its end')
+        ] = 0,
+    ) -> dict[str, Any]:
+        end = time.monotonic() + wait
+        while queue.job(id).state not in ENDED and time.monotonic() < end:
+            if queue.closing or await request.is_disconnected():
+                break
+            await asyncio.sleep(WAIT_STEP_S)
         return queue.public(queue.job(id))
 
     @app.post('/api/jobs/{id}/cancel', summary='Stop a job', responses=_answers(JOB_SCHEMA))

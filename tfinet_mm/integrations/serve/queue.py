@@ -80,7 +80,7 @@ class JobQueue:
         self._cancelled: set[str] = set()
         self._removed: set[str] = set()
         self._changed = threading.Condition()
-        self._closing = False
+        self.closing = False
         self._threads: list[threading.Thread] = []
 
     def start(self) -> None:
@@ -103,7 +103,7 @@ class JobQueue:
     def close(self) -> None:
         """Stop all processes; jobs that run are predicted from the start by the next server."""
         with self._changed:
-            self._closing = True
+            self.closing = True
             self._changed.notify_all()
         for thread in self._threads:
             thread.join(GRACE_S * 2)
@@ -201,17 +201,17 @@ class JobQueue:
             self.remove(job)
 
     def _sweep_often(self) -> None:
-        while not self._closing:
+        while not self.closing:
             with self._changed:
-                self._changed.wait_for(lambda: self._closing, SWEEP_S)
+                self._changed.wait_for(lambda: self.closing, SWEEP_S)
             self.sweep()
 
     def _work(self, device: str | None) -> None:
         """Predict job after job on a device."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._closing or self._waiting)
-                if self._closing:
+                self._changed.wait_for(lambda: self.closing or self._waiting)
+                if self.closing:
                     return
                 job = self._waiting.pop(0)
                 job.state, job.started = RUNNING, time.time()
@@ -274,7 +274,7 @@ class JobQueue:
             with self._changed:
                 if job.id in self._cancelled:
                     return CANCELLED
-                if self._closing:
+                if self.closing:
                     return WAITING
             if time.monotonic() > limit:
                 minutes = self.limits.job_seconds / 60
