@@ -82,6 +82,13 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch):
         command.main([])
 
 
+def test_a_system_without_process_groups(monkeypatch):
+    pytest.importorskip('uvicorn')
+    monkeypatch.delattr(os, 'killpg')
+    with pytest.raises(RuntimeError, match='use Linux, macOS or WSL'):
+        command.main([])
+
+
 def test_two_servers_on_one_folder(tmp_path):
     pytest.importorskip('uvicorn')
     lock = FolderLock(tmp_path, 'x')

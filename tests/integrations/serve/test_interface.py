@@ -1,5 +1,7 @@
 """Test the interface over HTTP: a job's life, its files, its limits, and refused uploads."""
 
+import asyncio
+import errno
 import io
 import json
 import time
@@ -251,6 +253,56 @@ def test_too_many_jobs_that_wait(serve):
     answer = client.upload()
     assert answer.status_code == 429
     assert answer.headers['retry-after'] == '60'
+
+
+def test_a_disk_that_fills_up_while_a_file_comes(client, monkeypatch, folders):
+    def fail(self, data):
+        raise OSError(errno.ENOSPC, 'No space left on device')
+
+    monkeypatch.setattr('tfinet_mm.integrations.serve.uploads.Upload.feed', fail)
+    answer = client.upload()
+    assert answer.status_code == 507
+    assert answer.json()['detail'] == 'the upload could not be stored: No space left on device'
+    assert folders() == []
+
+
+def test_waiting_for_the_end_of_a_job(client):
+    job = client.upload().json()
+    assert client.get(job['url'], params=dict(wait=20)).json()['state'] == 'done'
+    slow = client.upload(b'SLOW').json()
+    assert client.get(slow['url'], params=dict(wait=0.3)).json()['state'] == 'running'
+    answer = client.get(job['url'], params=dict(wait=-1))
+    assert answer.status_code == 422
+    assert answer.json()['detail'].startswith('wait: Input should be greater')
+
+
+def test_a_stalled_upload(serve, folders):
+    client = serve(dict(upload_seconds=0.05))
+
+    async def feed(path, body, messages):
+        """Send the start of a form to the application, and nothing more."""
+        sent = []
+        waiting = iter([dict(type='http.request', body=body, more_body=True)])
+
+        async def receive():
+            for message in waiting:
+                return message
+            await asyncio.sleep(30)
+
+        async def send(message):
+            sent.append(message)
+
+        kind = b'multipart/form-data; boundary=x'
+        scope = dict(type='http', method='POST', path=path, raw_path=path.encode())
+        scope |= dict(query_string=b'', headers=[(b'host', b'localhost'), (b'content-type', kind)])
+        await client.app(scope, receive, send)
+        messages += sent
+
+    messages = []
+    client.portal.call(feed, '/api/jobs', b'--x\r\n', messages)
+    assert messages[0]['status'] == 408
+    assert b'nothing of the upload came for 0.05 s' in messages[1]['body']
+    assert folders() == []
 
 
 def test_a_full_disk(client, monkeypatch, folders):

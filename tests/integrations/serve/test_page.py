@@ -180,6 +180,30 @@ def test_two_files_at_once_are_sorted_by_name(page, file):
     assert text(page, '[data-date="after"] .chosen').startswith('2023.tif')
 
 
+DROP = """
+const files = new DataTransfer();
+for (const name of arguments[1]) files.items.add(new File(['II*'], name));
+const event = new DragEvent('drop', { dataTransfer: files, bubbles: true, cancelable: true });
+document.querySelector(arguments[0]).dispatchEvent(event);
+return event.defaultPrevented;
+"""
+
+
+def test_files_are_dropped(page):
+    page = page()
+    fields = [f'[data-date="{date}"] .chosen' for date in ('before', 'after')]
+    assert page.run(DROP, '[data-date="after"] strong', ['x.tif'])
+    assert [text(page, one)[:5] for one in fields] == ['Choos', 'x.tif']
+    # Anywhere on the page: the first that is free, then both.
+    page.run(DROP, 'footer', ['y.tif'])
+    assert [text(page, one)[:5] for one in fields] == ['y.tif', 'x.tif']
+    page.run(DROP, 'footer', ['b.png', 'a.png'])
+    assert [text(page, one)[:5] for one in fields] == ['a.png', 'b.png']
+    assert text(page, '#said') == 'before: a.png, after: b.png'
+    page.run(DROP, 'footer', ['a', 'b', 'c'])
+    assert text(page, '#form-error').startswith('3 files were dropped')
+
+
 @pytest.mark.parametrize('width', [375, 1280])
 def test_nothing_is_wider_than_the_window(page, file, width):
     page = page(width)

@@ -256,8 +256,10 @@ def _add_jobs(app: FastAPI, queue: JobQueue) -> None:
         job = queue.new()
         try:
             await receive(request, job, queue)
-        except BaseException:
+        except BaseException as error:
             await run_in_threadpool(queue.remove, job)
+            if isinstance(error, OSError):
+                raise Refusal(507, f'the upload could not be stored: {error.strerror}') from error
             raise
         return JSONResponse(queue.public(job), 201, headers={'Location': f'/api/jobs/{job.id}'})
 

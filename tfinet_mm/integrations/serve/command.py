@@ -188,10 +188,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         MissingExtraError: A package of the extra ``serve`` is missing.
         FolderInUseError: Another server has the folder.
+        RuntimeError: The system has no process groups.
     """
     args = parse_args(arguments)
     make_app, uvicorn = _imported()
     check_report()
+    if not hasattr(os, 'killpg'):
+        raise RuntimeError(
+            'a server stops its jobs by process groups, which this system does not have; use '
+            'Linux, macOS or WSL'
+        )
     network = network_words(args.network)
     folder = Path(args.folder)
     lock = FolderLock(folder, 'the jobs of a server')
