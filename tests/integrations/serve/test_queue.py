@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tfinet_mm.integrations.serve import parent
 from tfinet_mm.integrations.serve.jobs import Job, JobFolder
 from tfinet_mm.integrations.serve.progress import read_log, read_progress
 
@@ -180,10 +181,11 @@ def test_what_is_stored_is_read_back(tmp_path):
 @needs_proc
 def test_a_prediction_ends_with_its_server():
     """Its input is closed when the server is gone, however that came."""
-    program = 'import time; from tfinet_mm.integrations.serve.prediction import end_with_parent; '
-    program += 'end_with_parent(); print("ready", flush=True); time.sleep(60)'
+    # Without the package, whose import takes seconds.
+    program = f'import runpy, time; runpy.run_path({parent.__file__!r})["end_with_parent"](); '
+    program += 'print("ready", flush=True); time.sleep(60)'
     process = subprocess.Popen(
-        [sys.executable, '-W', 'ignore', '-c', program],
+        [sys.executable, '-S', '-c', program],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,

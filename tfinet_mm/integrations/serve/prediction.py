@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Any
 
 from tfinet_mm.apis.command import main as predict
 from tfinet_mm.integrations.serve.checks import check_images
 from tfinet_mm.integrations.serve.jobs import ERROR_FILE, REQUEST_FILE, RESULTS
+from tfinet_mm.integrations.serve.parent import end_with_parent
 from tfinet_mm.integrations.serve.products import REPORT
 from tfinet_mm.report import write_report
 from tfinet_mm.utils.command import is_expected, message_of, run_command
@@ -51,20 +50,6 @@ def run_request(request: dict[str, Any]) -> int | None:
         return status
     write_report(RESULTS, Path(RESULTS) / REPORT, title=request['title'])
     return None
-
-
-def end_with_parent() -> None:
-    """Kill this process and its children once the server, which holds its input open, is gone."""
-
-    def wait() -> None:
-        # Not sys.stdin, whose lock a thread that waits would hold at the end of the process.
-        while os.read(0, 1):
-            pass
-        if os.getpgid(0) == os.getpid():
-            os.killpg(0, signal.SIGKILL)
-        os._exit(1)
-
-    threading.Thread(target=wait, daemon=True).start()
 
 
 if __name__ == '__main__':
