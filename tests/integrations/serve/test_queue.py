@@ -108,6 +108,14 @@ def test_the_words_of_the_server_come_before_those_of_a_job(started):
     assert request['options'] == ['--no-tta', '--threshold=0.4']
 
 
+def test_a_job_that_cannot_be_started_does_not_stop_the_others(started, capsys):
+    queue = started(command=['/nowhere/python'])
+    jobs = [put(queue), put(queue)]
+    wait_until(lambda: all(job.state == 'failed' for job in jobs))
+    assert 'could not be started' in jobs[0].error
+    assert '/nowhere/python' in capsys.readouterr().err
+
+
 def test_jobs_are_removed_after_their_time(started):
     queue = started(dict(keep_seconds=3600))
     job, other = put(queue), put(queue, b'SLOW')

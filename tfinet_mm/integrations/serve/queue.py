@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -218,7 +219,9 @@ class JobQueue:
             try:
                 job.save()
                 self._run(job, device)
-            except OSError as error:
+            except Exception as error:
+                # The thread has to go on with the next job.
+                traceback.print_exception(error)
                 self._end(job, FAILED, f'The prediction could not be started: {error}')
             self._forget(job)
             self.sweep()
