@@ -88,13 +88,12 @@ def test_two_geotiffs_from_the_form_to_the_report(page, tmp_path):
     page = page(command=[sys.executable, '-m', MODULE], options=words)
     choose(page, *(str(tmp_path / f'{date} <i>.tif') for date in ('before', 'after')))
     page.click('#send')
-    page.until(
-        "return /of 2 windows|writing/.test(document.querySelector('.job .state')?.textContent)"
-    )
-    page.until(f"{STATE} === 'done'")
+    page.until(f"{STATE} === 'done'", 200)
     assert text(page, '.job h3') == 'before <i>.tif → after <i>.tif'
     assert page.run("return document.querySelectorAll('.job i').length") == 0
     assert page.run("return document.querySelectorAll('.files li').length") > 20
+    page.click('.job details:last-child summary')
+    page.until("return document.querySelector('.job pre').textContent.includes('2/2 [')")
     page.open(page.run("return document.querySelector('.job .primary').href"))
     page.until("return document.documentElement.dataset.ready === '0'")
     # It has no access to the server, by what it runs in.
