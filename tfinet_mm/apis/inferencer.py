@@ -86,6 +86,7 @@ class SCDInferencer:
         device: Its device.
         class_table: Names and colours of the classes.
         batch_size: Pairs that go through the network together.
+        views: Names of the transforms and the scales that predictions are averaged over.
         bands: Bands that are taken of an image, or None for those of plain RGB.
         value_range: The values that become 0 and 255, or None.
         network_bands: Bands of each date that the network takes.
@@ -151,7 +152,7 @@ class SCDInferencer:
         self.window, self.overlap = network.window, network.overlap
         self.bands, self.value_range = network.reader.bands, network.reader.value_range
         self.network_bands = network.network_bands
-        self.other_transforms = network.other_transforms
+        self.other_transforms, self.views = network.other_transforms, network.views
 
     @overload
     def __call__(self, before: ImageLike, after: ImageLike) -> SCDResult: ...

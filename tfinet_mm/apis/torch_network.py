@@ -23,7 +23,7 @@ from tfinet_mm.apis.loading import (
     read_config,
     set_windows,
 )
-from tfinet_mm.apis.network import Maps
+from tfinet_mm.apis.network import Maps, Views
 from tfinet_mm.apis.views import Augmentation, find_augmentation
 from tfinet_mm.engine.testing import is_ensemble
 from tfinet_mm.io.pair_reader import PairReader
@@ -113,8 +113,10 @@ class TorchNetwork:
         self._stepper: Any = self.model
         augmentation = find_augmentation(cfg, tta)
         self._tta: list[str] = []
+        self.views: Views = (('identity',), (1.0,))
         if augmentation is not None:
             self._stepper = SCDTTAModel(self.model, **augmentation)
+            self.views = self._stepper.transforms, self._stepper.scales
             self._tta = view_names(self._stepper.transforms, self._stepper.scales)
 
     def prepare(self, image: np.ndarray, names: list[str], sample_id: str) -> Packed:

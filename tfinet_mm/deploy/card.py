@@ -120,7 +120,7 @@ class ExportCard:
             for name, colour in zip(names, colours, strict=True)
         ]
         first = dict(format_version=values.pop('format_version'), software=values.pop('software'))
-        return json_text(dict(**first, name=values.pop('name'), classes=classes, **values))
+        return json_text(dict(**first, name=values.pop('name'), classes=classes, **values), None)
 
     @classmethod
     def from_json(cls, text: str | bytes, source: str) -> Self:

@@ -31,7 +31,8 @@ class SameConv(nn.Conv2d):
         """Map (N, C, H, W) to (N, out_channels, H / stride, W / stride), rounded up."""
         padding: list[int] = []
         for size, kernel, stride in zip(x.shape[:1:-1], self.kernel_size, self.stride, strict=True):
-            both = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+            # In this form it is a number even where an export leaves the size open.
+            both = max(kernel - (size % stride or stride), 0)
             padding += [both // 2, both - both // 2]
         slow = self.groups > 1 and (self.kernel_size[0] > 3 or self.stride[0] > 1)
         training = slow and torch.is_grad_enabled() and torch.is_autocast_enabled('cpu')

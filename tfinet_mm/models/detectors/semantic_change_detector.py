@@ -339,7 +339,9 @@ class SemanticChangeDetector(BaseSegmentor):
         if self.channels_last:
             both = both.contiguous(memory_format=torch.channels_last)
         features = self.backbone(both)
-        before, after = zip(*(feature.chunk(2) for feature in features), strict=True)
+        before, after = zip(
+            *(_by_date(feature, inputs.shape[0]) for feature in features), strict=True
+        )
         return self.neck(before, after)
 
     def _head_logits(self, branches: Branches) -> tuple[Tensor, Tensor, Tensor]:
@@ -351,8 +353,8 @@ class SemanticChangeDetector(BaseSegmentor):
         """Return the output of the semantic head for both dates."""
         dates = _both_dates(branches)
         check_features('semantic_head', self.semantic_head, dates)
-        semantic_from, semantic_to = _one_map('semantic', self.semantic_head(dates)).chunk(2)
-        return semantic_from, semantic_to
+        both = _one_map('semantic', self.semantic_head(dates))
+        return _by_date(both, branches.before[0].shape[0])
 
     def _change_logits(self, branches: Branches) -> Tensor:
         """Return the output of the change head."""
@@ -555,6 +557,11 @@ def _is_size(value: Any) -> bool:
     """Return whether a value is (height, width) of at least a pixel."""
     two = isinstance(value, Sequence) and len(value) == 2
     return two and all(is_whole(one) and one > 0 for one in value)
+
+
+def _by_date(both: Tensor, pairs: int) -> tuple[Tensor, Tensor]:
+    """Split (2N, ...) into both dates, as a graph that holds for any number of pairs."""
+    return both[:pairs], both[pairs:]
 
 
 def _both_dates(branches: Branches) -> list[Tensor]:

@@ -101,8 +101,9 @@ class InteractionLevel(BaseModule):
         refined = self.refine(attended)
         if self.residual:
             refined = refined + both
-        before, after = refined.chunk(2)
-        return before, after, enhanced, logit
+        # No chunk(2), which would fix the number of pairs of an exported graph.
+        pairs = before.shape[0]
+        return refined[:pairs], refined[pairs:], enhanced, logit
 
 
 @MODELS.register_module()

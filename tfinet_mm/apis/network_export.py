@@ -1,0 +1,191 @@
+"""Export a trained network as a file for ONNX Runtime, OpenVINO or torch.export."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from tfinet_mm.apis.inferencer import SCDInferencer
+from tfinet_mm.apis.loading import ConfigLike
+from tfinet_mm.apis.views import Augmentation
+from tfinet_mm.deploy.card import INPUT_TYPES, PRECISIONS, ExportCard
+from tfinet_mm.deploy.graph import ExportGraph
+from tfinet_mm.deploy.onnx_file import onnx_model, write_onnx
+from tfinet_mm.deploy.tracing import trace
+from tfinet_mm.errors import ExportError
+from tfinet_mm.utils.files import whole_file
+
+SUFFIXES = dict(onnx='.onnx', openvino='.xml', pt2='.pt2')
+"""Formats and the suffix of each one's file."""
+
+
+class ExportedNetwork(NamedTuple):
+    """Network that was exported.
+
+    Attributes:
+        path: The file.
+        card: What it says about itself.
+        size: Bytes of the file, for OpenVINO of both files.
+    """
+
+    path: Path
+    card: ExportCard
+    size: int
+
+
+def export_network(
+    config: ConfigLike | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] = 'network.onnx',
+    *,
+    to: str | None = None,
+    size: Sequence[int] | None = None,
+    precision: str = 'fp32',
+    tta: Augmentation = None,
+    threshold: float | None = None,
+    input_type: str | None = None,
+    bands: Sequence[int] | None = None,
+    value_range: Sequence[float] | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+) -> ExportedNetwork:
+    """Write a network as one file that predicts without this package's models.
+
+    Args:
+        config: As :class:`~tfinet_mm.apis.SCDInferencer` takes it, and so are ``checkpoint``,
+            ``tta``, ``threshold``, ``bands``, ``value_range`` and ``cfg_options``.
+        checkpoint: Weights of the network.
+        out: The file to write, with the suffix of its format.
+        to: Format, a key of :data:`SUFFIXES`; by default that of the suffix.
+        size: Fixed (height, width); by default any multiple of the network's divisor.
+        precision: Type to compute in, see :class:`~tfinet_mm.deploy.card.ExportCard`.
+        tta: Views that the graph averages; by default those of the weights.
+        threshold: P(changed) from which a pixel counts as changed.
+        input_type: Type of the inputs; by default uint8, or uint16 where the value range goes
+            beyond 255.
+        bands: Bands to take of each image, counted from 1.
+        value_range: Stored values that become 0 and 255, scaled within the graph.
+        cfg_options: Values by dotted key that replace the config's.
+        overwrite: Replace a file that is there.
+
+    Raises:
+        ExportError: An option can't be used, or a part of the network can't be exported.
+        FileExistsError: ``out`` is there.
+        MissingExtraError: A package of the extra ``export`` isn't installed.
+    """
+    out = Path(out)
+    kind = _format(out, to)
+    if input_type is not None and input_type not in INPUT_TYPES:
+        raise ExportError(f'input_type is one of {", ".join(INPUT_TYPES)}, got {input_type!r}')
+    if precision not in PRECISIONS:
+        raise ExportError(f'precision is one of {", ".join(PRECISIONS)}, got {precision!r}')
+    fixed = None if size is None else _size(size)
+    if out.exists() and not overwrite:
+        raise FileExistsError(f'{out} is there already; choose another name, or add --overwrite')
+    inferencer = SCDInferencer(
+        config,
+        checkpoint,
+        'cpu',
+        tta=tta,
+        amp='float32',
+        threshold=threshold,
+        bands=bands,
+        value_range=value_range,
+        cfg_options=cfg_options,
+    )
+    if inferencer.other_transforms:
+        raise ExportError(
+            f'the test pipeline changes images with {inferencer.other_transforms[0]}, which is not '
+            'part of an exported network; remove it from the pipeline, and prepare images before'
+        )
+    views = inferencer.views
+    graph = ExportGraph(
+        inferencer.model,
+        float(inferencer.model.test_cfg['threshold']),
+        inferencer.value_range,
+        *views,
+        size=fixed,
+    )
+    card = export_card(inferencer, graph, _name(inferencer, config), input_type, precision)
+    program = trace(graph, card.network_bands, card.input_type)
+    with whole_file(out) as partial:
+        WRITERS[kind](program, card, partial)
+    return ExportedNetwork(out, card, out.stat().st_size)
+
+
+def export_card(
+    inferencer: SCDInferencer,
+    graph: ExportGraph,
+    name: str,
+    input_type: str | None = None,
+    precision: str = 'fp32',
+    calibration: Mapping[str, Any] | None = None,
+) -> ExportCard:
+    """Return what the file of a network says about itself."""
+    settings, value_range = inferencer.settings, inferencer.value_range
+    if input_type is None:
+        wide = value_range is not None and value_range[1] > 255
+        input_type = 'uint16' if wide else 'uint8'
+    table = inferencer.class_table
+    return ExportCard(
+        name=name,
+        class_names=tuple(table.names),
+        palette=tuple((int(r), int(g), int(b)) for r, g, b in table.palette),
+        threshold=settings['threshold'],
+        bands=None if inferencer.bands is None else tuple(inferencer.bands),
+        value_range=value_range,
+        network_bands=inferencer.network_bands,
+        window=inferencer.window if graph.size is None else min(graph.size),
+        overlap=inferencer.overlap if graph.size is None else min(graph.size) // 4,
+        size_divisor=graph.size_divisor,
+        size=graph.size,
+        input_type=input_type,
+        precision=precision,
+        tta=tuple(settings['tta']),
+        model=tuple(settings['model']),
+        trained_roles=tuple(getattr(inferencer.model, 'trained_roles', ())),
+        calibration=calibration,
+    )
+
+
+def _write_onnx(program: torch.export.ExportedProgram, card: ExportCard, path: Path) -> None:
+    write_onnx(onnx_model(program), card, path)
+
+
+WRITERS: dict[str, Callable[[torch.export.ExportedProgram, ExportCard, Path], None]] = dict(
+    onnx=_write_onnx
+)
+"""Functions that write each format."""
+
+
+def _format(out: Path, to: str | None) -> str:
+    by_suffix = {suffix: kind for kind, suffix in SUFFIXES.items()}
+    kind = to or by_suffix.get(out.suffix)
+    if kind not in SUFFIXES:
+        raise ExportError(
+            f'the format is one of {", ".join(SUFFIXES)}, got {to or out.name!r}; give --to, or a '
+            f'file that ends in {", ".join(by_suffix)}'
+        )
+    if out.suffix != SUFFIXES[kind]:
+        raise ExportError(
+            f'a file of the format {kind} is called NAME{SUFFIXES[kind]}, got {out.name}'
+        )
+    return kind
+
+
+def _size(size: Sequence[int]) -> tuple[int, int]:
+    if len(size) != 2 or min(size) < 1:
+        raise ExportError(f'size is height and width in pixels, got {tuple(size)}')
+    return int(size[0]), int(size[1])
+
+
+def _name(inferencer: SCDInferencer, config: ConfigLike | None) -> str:
+    """Return the names of the networks: of their configs, or else of their files of weights."""
+    entries = inferencer.settings['model']
+    if config is None or (len(entries) == 1 and str(config) == entries[0]['checkpoint']):
+        return Path(entries[0]['checkpoint']).stem
+    return ' + '.join(str(entry['name']) for entry in entries)

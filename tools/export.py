@@ -1,0 +1,120 @@
+"""Export a network as a file for ONNX Runtime, OpenVINO or torch.export.
+
+    python tools/export.py [CONFIG] [CHECKPOINT] --out network.onnx [--size H W] [--tta]
+
+Without CONFIG and CHECKPOINT, the weights that come with the package are exported. The file
+holds everything from stored values to maps, so that predicting needs neither torch nor a config.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from tfinet_mm.apis.network_export import SUFFIXES, export_network
+from tfinet_mm.checkpoints.reading import trust_checkpoints
+from tfinet_mm.deploy.card import INPUT_TYPES, PRECISIONS
+from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
+
+
+def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(
+        description='Export a network as a file for ONNX Runtime, OpenVINO or torch.export'
+    )
+    parser.add_argument(
+        'config',
+        nargs='?',
+        help='config file, or a checkpoint that carries its config, or the name of shipped '
+        'weights (default: the weights of the package)',
+    )
+    parser.add_argument('checkpoint', nargs='?', help='checkpoint file or URL')
+    parser.add_argument(
+        '--out', required=True, type=Path, metavar='FILE', help='file: .onnx, .xml or .pt2'
+    )
+    parser.add_argument(
+        '--to', choices=tuple(SUFFIXES), help='format (default: that of the suffix of FILE)'
+    )
+    parser.add_argument(
+        '--size',
+        nargs=2,
+        type=int,
+        metavar=('HEIGHT', 'WIDTH'),
+        help='fixed size in pixels (default: any multiple of the divisor of the network)',
+    )
+    parser.add_argument(
+        '--precision',
+        choices=PRECISIONS,
+        default='fp32',
+        help='type to compute in (default: fp32)',
+    )
+    parser.add_argument(
+        '--tta',
+        action=argparse.BooleanOptionalAction,
+        help='average over flips, rotations and scales within the network, or not (default: as '
+        'the weights ask for)',
+    )
+    parser.add_argument(
+        '--threshold', type=float, help="P(changed) of a change (default: the network's own)"
+    )
+    parser.add_argument(
+        '--input-type',
+        choices=INPUT_TYPES,
+        help='type of the inputs (default: uint8, or uint16 for a value range above 255)',
+    )
+    parser.add_argument(
+        '--bands', nargs='+', type=int, metavar='N', help='bands to take, counted from 1'
+    )
+    parser.add_argument(
+        '--stretch',
+        nargs=2,
+        type=float,
+        metavar=('LOW', 'HIGH'),
+        help='stored values that become 0 and 255, scaled within the network',
+    )
+    parser.add_argument('--overwrite', action='store_true', help='replace FILE if it is there')
+    parser.add_argument(
+        '--trust-checkpoint',
+        action='store_true',
+        help='read checkpoints that could run code; only for files whose origin you trust',
+    )
+    add_config_options(parser)
+    add_traceback_option(parser)
+    return parser.parse_intermixed_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Export."""
+    args = parse_args(arguments)
+    if args.trust_checkpoint:
+        trust_checkpoints()
+    written = export_network(
+        args.config,
+        args.checkpoint,
+        args.out,
+        to=args.to,
+        size=args.size,
+        precision=args.precision,
+        tta=args.tta,
+        threshold=args.threshold,
+        input_type=args.input_type,
+        bands=args.bands,
+        value_range=args.stretch,
+        cfg_options=args.cfg_options,
+        overwrite=args.overwrite,
+    )
+    card = written.card
+    sides = (
+        f'multiples of {card.size_divisor} pixels'
+        if card.size is None
+        else f'{card.size[0]} x {card.size[1]} pixels'
+    )
+    print(f'Inputs: before and after, {card.network_bands} bands, {card.input_type}, {sides}')
+    if card.tta:
+        print(f'Averaged over {len(card.tta)} views: {", ".join(card.tta)}')
+    print(f'{card.name}, {written.size / 1e6:.1f} MB, written to {written.path}')
+
+
+if __name__ == '__main__':
+    run_command(main)
