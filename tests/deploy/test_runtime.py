@@ -137,6 +137,12 @@ def test_bfloat16_is_openvinos(file, monkeypatch):
     given = pairs(1, 6, 16, 16)
     for one, other in zip(network.probabilities(given), tiny_export.expected(given), strict=True):
         np.testing.assert_allclose(one, other, atol=0.05)
+    monkeypatch.setattr('tfinet_mm.deploy.backends.features', lambda: {'avx2'})
+    assert ExportedNetwork(file, 'openvino', precision='auto').precision == 'float32'
+    monkeypatch.setattr('tfinet_mm.deploy.backends.features', lambda: {'amx_bf16'})
+    monkeypatch.setenv('ONEDNN_MAX_CPU_ISA', 'AVX2')
+    assert ExportedNetwork(file, 'openvino', precision='auto').precision == 'float32'
+    monkeypatch.delenv('ONEDNN_MAX_CPU_ISA')
     able = 'BF16' in openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
     auto = ExportedNetwork(file, 'openvino', precision='auto')
     assert auto.precision == ('bfloat16' if able else 'float32')

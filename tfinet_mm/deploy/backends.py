@@ -15,6 +15,7 @@ import numpy as np
 
 from tfinet_mm.deploy.card import INPUTS, OUTPUTS
 from tfinet_mm.errors import ExportedFileError, MissingExtraError
+from tfinet_mm.utils.processor import UNITS, features, limit
 
 BACKENDS = ('openvino', 'onnxruntime', 'torch')
 """Programs that run exported networks, the first of them that reads a file by default."""
@@ -159,7 +160,7 @@ class _OpenVINO:
     def __init__(self, path: Path, precision: str | None, threads: int | None) -> None:
         openvino: Any = importlib.import_module('openvino')
         self._core = openvino.Core()
-        able = 'BF16' in self._core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
+        able = _has_bfloat16(self._core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'))
         if precision not in (None, 'auto', 'float32', BRAIN_FLOAT):
             raise ValueError(
                 f'OpenVINO computes in float32 or bfloat16 on CPUs, got amp={precision!r}; export '
@@ -210,6 +211,18 @@ class _OpenVINO:
         if len(self._requests) > SHAPES:
             self._requests.popitem(last=False)
         return self._requests[shape]
+
+
+def _has_bfloat16(capabilities: Sequence[str]) -> bool:
+    """Return whether bfloat16 is faster than float32.
+
+    OpenVINO also lists it for processors that only convert it, and doesn't heed all limits.
+    """
+    if 'BF16' not in capabilities or limit() is not None:
+        return False
+    found = features()
+    # Other systems than Linux tell no features, and ARM's unit has another name.
+    return not found or not found.isdisjoint((*UNITS, 'bf16'))
 
 
 class _Torch:
