@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 
 import torch
 
-from tfinet_mm.apis.inferencer import SCDInferencer
 from tfinet_mm.apis.loading import ConfigLike
+from tfinet_mm.apis.torch_network import TorchNetwork
 from tfinet_mm.apis.views import Augmentation
 from tfinet_mm.deploy.card import INPUT_TYPES, PRECISIONS, ExportCard
 from tfinet_mm.deploy.graph import ExportGraph
@@ -86,7 +86,7 @@ def export_network(
     fixed = None if size is None else _size(size)
     if out.exists() and not overwrite:
         raise FileExistsError(f'{out} is there already; choose another name, or add --overwrite')
-    inferencer = SCDInferencer(
+    inferencer = TorchNetwork(
         config,
         checkpoint,
         'cpu',
@@ -118,7 +118,7 @@ def export_network(
 
 
 def export_card(
-    inferencer: SCDInferencer,
+    inferencer: TorchNetwork,
     graph: ExportGraph,
     name: str,
     input_type: str | None = None,
@@ -183,7 +183,7 @@ def _size(size: Sequence[int]) -> tuple[int, int]:
     return int(size[0]), int(size[1])
 
 
-def _name(inferencer: SCDInferencer, config: ConfigLike | None) -> str:
+def _name(inferencer: TorchNetwork, config: ConfigLike | None) -> str:
     """Return the names of the networks: of their configs, or else of their files of weights."""
     entries = inferencer.settings['model']
     if config is None or (len(entries) == 1 and str(config) == entries[0]['checkpoint']):

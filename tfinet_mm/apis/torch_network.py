@@ -75,19 +75,19 @@ class TorchNetwork:
 
     def __init__(
         self,
-        config: ConfigLike | None,
-        checkpoint: str | os.PathLike[str] | None,
-        device: str | torch.device | None,
+        config: ConfigLike | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        device: str | torch.device | None = None,
         *,
-        tta: Augmentation,
-        amp: bool | str,
-        threshold: float | None,
-        window: int | Sequence[int] | None,
-        overlap: int | Sequence[int] | None,
-        bands: Sequence[int] | None,
-        value_range: Sequence[float] | None,
-        class_table: ClassTable | None,
-        cfg_options: Mapping[str, Any] | None,
+        tta: Augmentation = None,
+        amp: bool | str = False,
+        threshold: float | None = None,
+        window: int | Sequence[int] | None = None,
+        overlap: int | Sequence[int] | None = None,
+        bands: Sequence[int] | None = None,
+        value_range: Sequence[float] | None = None,
+        class_table: ClassTable | None = None,
+        cfg_options: Mapping[str, Any] | None = None,
     ) -> None:
         """See the class."""
         self.device = usable_device(device)
@@ -106,6 +106,7 @@ class TorchNetwork:
         self.overlap = self.window // 4 if overlap is None else _smaller(overlap)
         reader, self._transforms = build_pipeline(cfg, bands, value_range)
         self.reader: PairReader = reader
+        self.bands, self.value_range = reader.bands, reader.value_range
         self.network_bands = network_bands(self._model_cfg)
         names = [type(transform).__name__ for transform in self._transforms]
         self.other_transforms = [name for name in names if name != 'PackPairInputs']
