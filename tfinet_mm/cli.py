@@ -25,6 +25,7 @@ TOOLS = dict(
     score=('score_maps.py', 'score the maps of any program, or compare two methods'),
     assess=('assess.py', 'draw points to label, and estimate areas with intervals'),
     areas=('scene_areas.py', 'areas of a scene by class, within polygons too'),
+    tiles=('tiles.py', 'write the maps of a scene as tiles for the web'),
     stac=('stac_item.py', 'write a STAC item of a scene'),
     recipe=('recipe.py', 'run the SenseEarth recipe: train, pseudo-label, train again, test'),
     correct=('dataset/make_labels.py', 'make labels of polygons that were corrected in QGIS'),

@@ -38,6 +38,9 @@ PARSED_ONLY = {
     r'predict\.py .*https://': 'a server: tests/scenes/test_places.py has one of its own',
     r'assess(\.py)? estimate': 'labels of people: tests/tools/test_assess.py has some',
     r'tfinet stac|stac_item\.py': ('a scene of the reader: tests/scenes/test_stac.py has one'),
+    r'tfinet tiles|tools/tiles\.py': (
+        'a scene of the reader: tests/scenes/tiles/test_tiles.py has one'
+    ),
     r'tfinet areas|scene_areas\.py': (
         'a scene and polygons of the reader: tests/tools/test_scene_areas.py has some'
     ),
@@ -73,6 +76,7 @@ PARSED_ONLY = {
 
 LEFT_OUT = {
     r'pre-commit install': 'comes from the package index with the line before it',
+    r'qgis_process': 'needs QGIS: tests/integrations/qgis runs it where it is',
     r'python -m build': 'comes from the package index; tests/test_wheel.py builds with pip',
 }
 """Why a command is neither run nor parsed."""

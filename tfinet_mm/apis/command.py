@@ -142,7 +142,8 @@ def _predict(args: argparse.Namespace) -> int | None:
         for pair in made:
             if pair.kind == 'scene':
                 print(f'\n{out / pair.name}\n{area_table(out / pair.name)}')
-        print(f'\nPredicted {len(made)} pairs, {finished} were finished: {out}')
+        noun = 'pair' if len(made) == 1 else 'pairs'
+        print(f'\nPredicted {len(made)} {noun}, {finished} finished before: {out}')
         if args.report and (made or not failed):
             print(f'Report: {write_report(out)}')
     return _status(out, pairs, outcomes)

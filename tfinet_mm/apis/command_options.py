@@ -198,7 +198,8 @@ def add_images(group: Any) -> None:
         nargs='+',
         metavar='WORD',
         help='values that become 0 and 255: LOW HIGH; for a scene also LOW,HIGH for each band, '
-        'percentiles, or before=... after=...',
+        'percentiles (of both dates together, the default of a scene that is not 8 bit), '
+        'each-date (of each date alone), or before=... after=...',
     )
     group.add_argument('--value-range', dest='stretch', nargs=2, help=argparse.SUPPRESS)
     group.add_argument(
@@ -217,7 +218,8 @@ def add_scenes(group: Any, pair: bool = True) -> None:
         nargs=2,
         type=float,
         metavar=('LOW', 'HIGH'),
-        help='percentiles that become 0 and 255 with --stretch percentiles (default: 2 98)',
+        help='percentiles that become 0 and 255 with --stretch percentiles or each-date '
+        '(default: 2 98)',
     )
     group.add_argument(
         '--nodata',
@@ -368,8 +370,8 @@ def read_stretch(words: Sequence[str]) -> Any:
     except ValueError:
         raise ValueError(
             '--stretch takes LOW HIGH (0 3000), LOW,HIGH for each band (0,3000 0,4000), '
-            "percentiles, or for each date before=percentiles after=0,3000 (bands with '/': "
-            f'after=0,3000/0,4000); got {" ".join(words)}'
+            'percentiles, each-date, or for each date before=percentiles after=0,3000 (bands with '
+            f"'/': after=0,3000/0,4000); got {' '.join(words)}"
         ) from None
 
 
@@ -446,8 +448,8 @@ READERS: dict[str, Callable[[Sequence[str]], Any]] = dict(
 
 
 def _stretch(words: Sequence[str]) -> Any:
-    if list(words) == ['percentiles']:
-        return 'percentiles'
+    if list(words) in (['percentiles'], ['each-date']):
+        return words[0]
     if list(words) == ['none']:
         return None
     if len(words) == 2 and not any(',' in word for word in words):

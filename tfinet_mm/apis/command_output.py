@@ -23,7 +23,7 @@ from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.files import sample_file
 from tfinet_mm.utils.fingerprints import ORIGIN, fingerprints, joined, try_fingerprints
 from tfinet_mm.utils.manifest import FIX, RunManifest, plain
-from tfinet_mm.utils.places import absolute, gdal_path, is_virtual, one_file, stem
+from tfinet_mm.utils.places import absolute, gdal_path, is_virtual, one_file, opening, stem
 from tfinet_mm.visualization import write_palette_png, write_png
 
 RASTER_SUFFIXES = ('.tif', '.tiff', '.vrt', '.jp2', '.img')
@@ -251,7 +251,7 @@ def _georeferenced(path: str) -> bool | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
-            with rasterio.open(gdal_path(path)) as raster:
+            with opening(path), rasterio.open(gdal_path(path)) as raster:
                 placed = bool(raster.crs) or not raster.transform.is_identity
                 return placed or unusual_place(raster) is not None
     except RasterioError:

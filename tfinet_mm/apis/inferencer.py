@@ -11,6 +11,7 @@ import numpy as np
 
 from tfinet_mm.apis.aligned_pictures import align_pictures
 from tfinet_mm.apis.masked_arrays import (
+    fill_dates,
     fill_masked,
     masked_where_unseen,
     valid_pixels,
@@ -294,15 +295,17 @@ class SCDInferencer:
         stem = os.path.splitext(os.path.basename(names[0]))[0]
         sample_id = 'pair' if isinstance(before, np.ndarray) else stem
         image = reader.join(images, names)
-        valid = valid_pixels((before, after), reader.bands, image.shape[:2])
+        size = image.shape[:2]
+        seen = [valid_pixels([one], reader.bands, size) for one in (before, after)]
+        if self._align and (seen[0] & seen[1]).any():
+            image, seen[1] = align_pictures(fill_dates(image, seen), (seen[0], seen[1]), sample_id)
+        valid = seen[0] & seen[1]
         if not valid.any():
             raise ImageFormatError(
                 f'no pixel is seen on both dates: {names[0]} and {names[1]} are masked everywhere '
                 'in at least one band; correct the masks, or choose other bands'
             )
         image = fill_masked(image, valid)
-        if self._align:
-            image = align_pictures(image, sample_id)
         shown = split_dates(image)
         prepared = self._network.prepare(image, names, sample_id)
         return _Loaded(prepared, *shown, sample_id, valid)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import torch
 
 from tfinet_mm.apis.loading import ConfigLike
+from tfinet_mm.apis.network_files import is_exported
 from tfinet_mm.apis.torch_network import TorchNetwork
 from tfinet_mm.apis.views import Augmentation
 from tfinet_mm.deploy.card import INPUT_TYPES, PRECISIONS, ExportCard
@@ -77,6 +78,10 @@ def export_network(
         FileExistsError: ``out`` is there.
         MissingExtraError: A package of the extra ``export`` isn't installed.
     """
+    if is_exported(config):
+        raise ExportError(
+            f'{config} is an exported network already; give its config and checkpoint'
+        )
     out = Path(out)
     kind = _format(out, to)
     if input_type is not None and input_type not in INPUT_TYPES:

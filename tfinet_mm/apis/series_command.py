@@ -27,6 +27,7 @@ from tfinet_mm.report import check_report, write_report
 from tfinet_mm.scenes.series.grid import FIRST
 from tfinet_mm.utils.command import add_traceback_option, run_command
 from tfinet_mm.utils.dist import is_first_rank, one_rank_reads
+from tfinet_mm.utils.numbers import percent
 
 READING = ('bands', 'stretch', 'percentiles', 'nodata', 'resampling', 'ignore_scale')
 
@@ -165,7 +166,7 @@ def format_series(found: dict[str, Any]) -> str:
         return f'{area:,.{digits}f} {unit}'
 
     def of(area: float, whole: float) -> str:
-        return f'{shown(area)} ({100 * area / (whole or 1):.1f} %)'
+        return f'{shown(area)} ({percent(100 * area / (whole or 1))})'
 
     width = max(map(len, found['intervals']))
     lines = [

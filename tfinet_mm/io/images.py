@@ -25,7 +25,7 @@ from tfinet_mm.errors import ImageFormatError, MissingExtraError, RemoteFileErro
 from tfinet_mm.io.damage import cause_of, find_damage, read_errors, strict_decoding, unopened
 from tfinet_mm.utils.config.values import is_whole
 from tfinet_mm.utils.opencv import cv2, has_opencv
-from tfinet_mm.utils.places import gdal_path, is_remote, is_virtual
+from tfinet_mm.utils.places import gdal_path, is_remote, is_virtual, opening
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -319,7 +319,7 @@ def open_rasterio(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
-            with strict_decoding(), rasterio.open(gdal_path(path)) as raster:
+            with strict_decoding(), opening(path), rasterio.open(gdal_path(path)) as raster:
                 place = raster.name
                 yield raster
     except TFINetError:

@@ -24,6 +24,7 @@ from tfinet_mm.scenes.areas import PixelAreas
 from tfinet_mm.scenes.cells import cell_numbers
 from tfinet_mm.scenes.validity import CODES, REASONS, STATES, UNKNOWN, codes_of
 from tfinet_mm.utils.files import whole_file
+from tfinet_mm.utils.numbers import percent
 
 SQUARE_METRES_A_HECTARE = 10_000
 
@@ -141,7 +142,7 @@ class FromToAreas:
             for name, (area, pixels) in self.reasons.items()
             if pixels
         ]
-        said = f'{self.not_seen:,.{digits}f} {self.unit} ({self.not_seen_percent:.1f} %)'
+        said = f'{self.not_seen:,.{digits}f} {self.unit} ({percent(self.not_seen_percent)})'
         return f'{said}: {", ".join(reasons)}' if reasons else said
 
     def as_json(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -32,7 +32,7 @@ from tfinet_mm.scenes.registration_file import (
 )
 from tfinet_mm.scenes.results import SCENE_FILE, is_finished, result_files
 from tfinet_mm.scenes.staging import Staging, scene_manifest
-from tfinet_mm.scenes.streaming import WindowReader, needed_rows, predict_rows, share
+from tfinet_mm.scenes.streaming import Network, WindowReader, needed_rows, predict_rows, share
 from tfinet_mm.scenes.write_results import write_results
 from tfinet_mm.utils.dist import get_dist_info, on_each_rank, on_first_rank
 from tfinet_mm.utils.fingerprints import fingerprints, joined
@@ -96,7 +96,9 @@ def predict_scene(
         name: Name of the scene in the log, for one of several; nothing else depends on it.
         **reading: Options of :class:`~tfinet_mm.scenes.reader.ScenePair`. By
             default ``bands`` and ``stretch`` are the bands and the value range
-            of the network's own pipeline, where it has them.
+            of the network's own pipeline. Where it has no range, 8-bit values
+            stay as they are, and others are stretched by percentiles of both
+            dates together.
 
     Returns:
         ``out``. Nothing is done where it holds these results already.
@@ -158,6 +160,7 @@ def predict_scene(
             if overwrite:
                 staging.remove()
             staging.prepare(settings)
+            _tell_stretch(pair, name)
             stretches = dict(zip(('before', 'after'), pair.stretches, strict=True))
             plan = WindowPlan(
                 pair.grid.width, pair.grid.height, options['window'], options['overlap']
@@ -279,9 +282,16 @@ def _with_defaults(inferencer: ScenePredictor, reading: Mapping[str, Any]) -> di
     options = dict(reading)
     if options.get('bands') is None and inferencer.bands is not None:
         options['bands'] = inferencer.bands
-    if options.get('stretch') is None and inferencer.value_range is not None:
-        options['stretch'] = inferencer.value_range
+    if options.get('stretch') is None:
+        own = inferencer.value_range
+        options['stretch'] = 'auto' if own is None else own
     return options
+
+
+def _tell_stretch(pair: ScenePair, name: str) -> None:
+    found = pair.describe_stretch()
+    if found is not None:
+        print(f'Stretch{f" of {name}" if name else ""}: {found}')
 
 
 def _options(
@@ -346,18 +356,11 @@ def _is_made(run: RunManifest, settings: dict[str, Any]) -> bool:
     return is_finished(run.folder)
 
 
-def _network(inferencer: ScenePredictor) -> Callable[[np.ndarray], np.ndarray]:
-    def predict(pairs: np.ndarray) -> np.ndarray:
-        parts = list(inferencer.predict_probabilities(pairs))
-        channels = sum(part.shape[1] for part in parts)
-        # NumPy's large arrays get huge pages, which are faster to allocate than torch's small ones.
-        made = np.empty((len(pairs), channels, *pairs.shape[2:]), np.float32)
-        first = 0
-        for part in parts:
-            array = part if isinstance(part, np.ndarray) else part.cpu().numpy()
-            made[:, first : first + part.shape[1]] = array
-            first += part.shape[1]
-        return made
+def _network(inferencer: ScenePredictor) -> Network:
+    def predict(pairs: np.ndarray) -> list[np.ndarray]:
+        # Not joined to one array: copying takes as long as blending.
+        parts = inferencer.predict_probabilities(pairs)
+        return [part if isinstance(part, np.ndarray) else part.cpu().numpy() for part in parts]
 
     return predict
 

@@ -75,6 +75,7 @@ class ScenePredictor(Protocol):
             pairs: (N, 2B, H, W), before's bands and then after's.
 
         Returns:
-            Probabilities of both land covers and of change at the size of the windows.
+            Probabilities of both land covers and of change at the size of the windows, float32.
+            They are used while the next batch is predicted, which must not overwrite them.
         """
         ...

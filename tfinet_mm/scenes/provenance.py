@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tfinet_mm.io.rasters import PathLike, import_geo
-from tfinet_mm.utils.places import gdal_path, name
+from tfinet_mm.utils.places import gdal_path, name, opening
 from tfinet_mm.version import __version__
 
 # Settings of speed, on which the results don't depend.
@@ -79,7 +79,7 @@ def stated_times(path: PathLike) -> dict[str, str]:
     rasterio = import_geo('rasterio', 'Reading a scene')
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        with rasterio.open(gdal_path(path)) as raster:
+        with opening(path), rasterio.open(gdal_path(path)) as raster:
             found = dict(
                 acquired=raster.tags(ns='IMAGERY').get('ACQUISITIONDATETIME'),
                 datetime=raster.tags().get('TIFFTAG_DATETIME'),
