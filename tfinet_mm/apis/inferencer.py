@@ -286,6 +286,15 @@ class SCDInferencer:
             made = self._stepper.predict_probabilities(inputs)
             return SCDProbabilities(*(part[..., :height, :width].float() for part in made))
 
+    def read_image(self, path: str | os.PathLike[str]) -> np.ndarray:
+        """Return the stored values of the bands that the network takes of an image, (H, W, B).
+
+        Raises:
+            FileNotFoundError: The image isn't there.
+            ImageFormatError: It lacks a band, or can't be read.
+        """
+        return self._loader.read(path, os.fspath(path))
+
     @contextlib.contextmanager
     def whole_images(self) -> Iterator[None]:
         """Predict each image as a whole in the block, even if the config asks for windows."""
