@@ -120,6 +120,15 @@ class TorchNetwork:
             self.views = self._stepper.transforms, self._stepper.scales
             self._tta = view_names(self._stepper.transforms, self._stepper.scales)
 
+    def read_image(self, path: str | os.PathLike[str]) -> np.ndarray:
+        """Return the stored values of the bands that the network takes of an image, (H, W, B).
+
+        Raises:
+            FileNotFoundError: The image isn't there.
+            ImageFormatError: It lacks a band, or can't be read.
+        """
+        return self.reader.read(path, os.fspath(path))
+
     def prepare(self, image: np.ndarray, names: list[str], sample_id: str) -> Packed:
         """Run the transforms of the test pipeline after the one that loads images."""
         shape = image.shape[:2]
