@@ -64,6 +64,20 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help='type of the inputs (default: uint8, or uint16 for a value range above 255)',
     )
     parser.add_argument(
+        '--calibrate',
+        nargs='+',
+        metavar='SOURCE',
+        help='for --precision int8: a config with a data set, a table of pairs, or two folders of '
+        'images, on which ranges of values are measured',
+    )
+    parser.add_argument(
+        '--calibration-pairs',
+        type=int,
+        default=64,
+        metavar='N',
+        help='number of these pairs (default: 64)',
+    )
+    parser.add_argument(
         '--bands', nargs='+', type=int, metavar='N', help='bands to take, counted from 1'
     )
     parser.add_argument(
@@ -99,6 +113,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tta=args.tta,
         threshold=args.threshold,
         input_type=args.input_type,
+        calibrate=args.calibrate,
+        calibration_pairs=args.calibration_pairs,
         bands=args.bands,
         value_range=args.stretch,
         cfg_options=args.cfg_options,

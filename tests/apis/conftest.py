@@ -36,10 +36,7 @@ def network(bands=3):
     )
 
 
-@pytest.fixture
-def member(tmp_path):
-    """A function that writes a config and a checkpoint that carries it, and returns both paths."""
-
+def member_writer(tmp_path):
     def write(name='a', bands=3, seed=0, load=None, table=SECOND, **model):
         config = network(bands) | model
         pipeline = [
@@ -74,6 +71,18 @@ def member(tmp_path):
         return tmp_path / f'{name}.py', tmp_path / f'{name}.pth'
 
     return write
+
+
+@pytest.fixture
+def member(tmp_path):
+    """A function that writes a config and a checkpoint that carries it, and returns both paths."""
+    return member_writer(tmp_path)
+
+
+@pytest.fixture(scope='session')
+def shared_member(tmp_path_factory):
+    """One such config and checkpoint, for results that are costly and left as they are."""
+    return member_writer(tmp_path_factory.mktemp('shared_member'))()
 
 
 @pytest.fixture

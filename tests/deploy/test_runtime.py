@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 import tiny_export
 
-from tfinet_mm.deploy.backends import SHAPES
 from tfinet_mm.deploy.card import CARD_FILE, CARD_KEY, FORMAT_VERSION
 from tfinet_mm.deploy.card_files import read_card
 from tfinet_mm.deploy.runtime import ExportedNetwork
@@ -119,13 +118,20 @@ def test_images_that_do_not_fit_are_named(networks):
         network.run(given[..., :8], given[:, :, :, :8].repeat(2, axis=3))
 
 
-def test_openvino_keeps_few_shapes(file):
+def test_openvino_compiles_for_the_first_shape_and_once_for_all_others(file, monkeypatch):
     network = ExportedNetwork(file, 'openvino')
-    for side in range(8, 8 * (SHAPES + 3), 8):
-        network.probabilities(pairs(1, 6, side, 8))
-    assert len(network._program._requests) == SHAPES
-    given = pairs(1, 6, 8, 8)
-    same(network.probabilities(given), tiny_export.expected(given))
+    core, compiled = network._program._core, []
+
+    class Core:
+        def compile_model(self, model, *options):
+            compiled.append(model.is_dynamic())
+            return core.compile_model(model, *options)
+
+    network._program._core = Core()
+    for side in (8, 16, 24, 8, 16):
+        given = pairs(1, 6, side, 8)
+        same(network.probabilities(given), tiny_export.expected(given))
+    assert compiled == [False, True]
 
 
 def test_bfloat16_is_openvinos(file, monkeypatch):
@@ -137,6 +143,12 @@ def test_bfloat16_is_openvinos(file, monkeypatch):
     given = pairs(1, 6, 16, 16)
     for one, other in zip(network.probabilities(given), tiny_export.expected(given), strict=True):
         np.testing.assert_allclose(one, other, atol=0.05)
+    monkeypatch.setattr('tfinet_mm.deploy.backends.features', lambda: {'avx2'})
+    assert ExportedNetwork(file, 'openvino', precision='auto').precision == 'float32'
+    monkeypatch.setattr('tfinet_mm.deploy.backends.features', lambda: {'amx_bf16'})
+    monkeypatch.setenv('ONEDNN_MAX_CPU_ISA', 'AVX2')
+    assert ExportedNetwork(file, 'openvino', precision='auto').precision == 'float32'
+    monkeypatch.delenv('ONEDNN_MAX_CPU_ISA')
     able = 'BF16' in openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES')
     auto = ExportedNetwork(file, 'openvino', precision='auto')
     assert auto.precision == ('bfloat16' if able else 'float32')

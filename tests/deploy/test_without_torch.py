@@ -32,14 +32,15 @@ found = {}
 
 import numpy as np
 import tfinet_mm
-from tfinet_mm import deploy, io, scenes
+from tfinet_mm import io, scenes
+from tfinet_mm.deploy import card, runtime
 from tfinet_mm.apis import SCDInferencer, predict_scene
 
 # The page of data sets and the hook of trainings are for those who train.
 TRAINING = {'tfinet_mm.report.dataset_sheet', 'tfinet_mm.report.hook'}
-for package in (deploy, io, scenes, importlib.import_module('tfinet_mm.report')):
+for package in (io, scenes, importlib.import_module('tfinet_mm.report')):
     for module in pkgutil.walk_packages(package.__path__, package.__name__ + '.'):
-        if module.name not in TRAINING and not module.name.endswith('export'):
+        if module.name not in TRAINING:
             importlib.import_module(module.name)
 
 inferencer = SCDInferencer(folder / 'tiny.onnx', backend='onnxruntime')

@@ -27,6 +27,10 @@ PARSED_ONLY = {
     r'predict\.py .*--(jobs|executor)': (
         'several processes, or a cluster: tests/apis/test_command_jobs.py'
     ),
+    r'predict network\.onnx': (
+        'an exported network: tests/apis/test_exported_network.py has a tiny one'
+    ),
+    r'predict .*--backend': 'exports for a while: tests/apis/test_export_cache.py has a small one',
     r'predict .*--(quality|bad-values)': (
         "maps of the reader's clouds: tests/apis/test_command_scenes.py has some"
     ),

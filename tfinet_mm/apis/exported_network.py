@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from tfinet_mm.apis.network import Maps
+from tfinet_mm.apis.network import Maps, Views
 from tfinet_mm.deploy.runtime import ExportedNetwork
 from tfinet_mm.errors import ClassMismatchError
 from tfinet_mm.io.pair_reader import PairReader
@@ -78,6 +78,7 @@ class FileNetwork:
         )
         self.network_bands = card.network_bands
         self.other_transforms: list[str] = []
+        self.views: Views = (('identity',), (1.0,))
         self._windows: tuple[tuple[int, int], tuple[int, int]] | None = None
         most = None if card.size is None else min(card.size)
         if window is not None:

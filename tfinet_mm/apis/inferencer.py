@@ -20,10 +20,12 @@ from tfinet_mm.apis.masked_arrays import (
 from tfinet_mm.apis.network import PairNetwork
 from tfinet_mm.apis.network_files import is_exported
 from tfinet_mm.apis.result import SCDResult
+from tfinet_mm.deploy.backends import BACKENDS
 from tfinet_mm.errors import ImageFormatError
 from tfinet_mm.io.images import split_dates
 from tfinet_mm.structures import ClassTable, SCDProbabilities
 from tfinet_mm.utils.check_env import explain_missing
+from tfinet_mm.utils.dist import is_first_rank
 from tfinet_mm.utils.prefetch import map_ahead
 
 if TYPE_CHECKING:
@@ -79,7 +81,9 @@ class SCDInferencer:
             between them. For scenes, give it to :func:`~tfinet_mm.apis.predict_scene`.
         backend: Program that runs the network: ``'torch'``, ``'openvino'`` or
             ``'onnxruntime'``. By default torch for a config, and for an exported network the
-            first that is installed, see :class:`~tfinet_mm.deploy.runtime.ExportedNetwork`.
+            first that is installed, see :class:`~tfinet_mm.deploy.runtime.ExportedNetwork`. A
+            config with another one is exported once, see
+            :func:`~tfinet_mm.apis.export_cache.cached_export`.
 
     Attributes:
         model: The network; for an exported one an
@@ -153,11 +157,7 @@ class SCDInferencer:
         self.window, self.overlap = network.window, network.overlap
         self.bands, self.value_range = network.reader.bands, network.reader.value_range
         self.network_bands = network.network_bands
-        self.other_transforms = network.other_transforms
-        # Names of flips and rotations, and scales; an exported network keeps its own inside.
-        self.views: tuple[tuple[str, ...], tuple[float, ...]] | None = getattr(
-            network, 'views', None
-        )
+        self.other_transforms, self.views = network.other_transforms, network.views
 
     @overload
     def __call__(self, before: ImageLike, after: ImageLike) -> SCDResult: ...
@@ -392,16 +392,39 @@ def _build(
     **options: Any,
 ) -> PairNetwork:
     """Return the network, and import no more than it needs."""
-    if is_exported(config):
-        from tfinet_mm.apis.exported_network import FileNetwork, check_options
-
-        check_options(config, dict(checkpoint=checkpoint, tta=tta, cfg_options=cfg_options))
-        return FileNetwork(config, backend=backend, device=device, **options)
-    if backend not in ('auto', 'torch'):
+    if backend not in ('auto', *BACKENDS):
         raise ValueError(
-            f'backend={backend!r} runs exported networks; export this one with tools/export.py, '
-            'and give the file'
+            f'the backend must be auto or one of {", ".join(BACKENDS)}, got {backend!r}'
         )
+    exported = config if is_exported(config) else None
+    if exported is not None:
+        refused = dict(checkpoint=checkpoint, tta=tta, cfg_options=cfg_options)
+        return _exported(exported, device, backend, refused, options)
     with explain_missing():
-        from tfinet_mm.apis.torch_network import TorchNetwork
-    return TorchNetwork(config, checkpoint, device, tta=tta, cfg_options=cfg_options, **options)
+        if backend in ('auto', 'torch'):
+            from tfinet_mm.apis.torch_network import TorchNetwork
+
+            return TorchNetwork(
+                config, checkpoint, device, tta=tta, cfg_options=cfg_options, **options
+            )
+        from tfinet_mm.apis.export_cache import cached_export
+
+        exported = cached_export(config, checkpoint, tta, cfg_options)
+    return _exported(exported, device, backend, {}, options)
+
+
+def _exported(
+    file: str | os.PathLike[str],
+    device: Any,
+    backend: str,
+    refused: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> PairNetwork:
+    from tfinet_mm.apis.exported_network import FileNetwork, check_options
+
+    check_options(file, refused)
+    network = FileNetwork(file, backend=backend, device=device, **options)
+    if is_first_rank():
+        program, version = next(iter(network.software.items()))
+        print(f'Predicting with {program} {version} in {network.model.precision}')
+    return network

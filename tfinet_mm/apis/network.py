@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
 from tfinet_mm.io.pair_reader import PairReader
 from tfinet_mm.structures import ClassTable, SCDProbabilities
+
+Views: TypeAlias = tuple[tuple[str, ...], tuple[float, ...]]
+"""Names of transforms, and scales, that predictions are averaged over."""
 
 
 class Maps(NamedTuple):
@@ -40,6 +43,7 @@ class PairNetwork(Protocol):
         overlap: Pixels that windows of scenes share.
         network_bands: Bands of each date that the network takes.
         other_transforms: Names of the steps besides loading and packing.
+        views: Transforms and scales that the inferencer itself averages over.
     """
 
     model: Any
@@ -50,6 +54,7 @@ class PairNetwork(Protocol):
     overlap: int
     network_bands: int
     other_transforms: list[str]
+    views: Views
 
     @property
     def settings(self) -> dict[str, Any]:

@@ -2,25 +2,42 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
-
-from tfinet_mm.apis.inferencer import SCDInferencer
+from tfinet_mm.apis.calibration import CalibrationSource, calibration_images, source_name
 from tfinet_mm.apis.loading import ConfigLike
+from tfinet_mm.apis.network_files import is_exported
+from tfinet_mm.apis.torch_network import TorchNetwork
 from tfinet_mm.apis.views import Augmentation
+from tfinet_mm.deploy.archive_file import write_archive
 from tfinet_mm.deploy.card import INPUT_TYPES, PRECISIONS, ExportCard
 from tfinet_mm.deploy.graph import ExportGraph
+from tfinet_mm.deploy.half import halve_weights
 from tfinet_mm.deploy.onnx_file import onnx_model, write_onnx
+from tfinet_mm.deploy.openvino_file import openvino_model, write_openvino
+from tfinet_mm.deploy.quantization import quantized
 from tfinet_mm.deploy.tracing import trace
 from tfinet_mm.errors import ExportError
 from tfinet_mm.utils.files import whole_file
 
 SUFFIXES = dict(onnx='.onnx', openvino='.xml', pt2='.pt2')
 """Formats and the suffix of each one's file."""
+FITTING = {
+    *((kind, 'fp32') for kind in SUFFIXES),
+    ('onnx', 'fp16'),
+    *(('openvino', precision) for precision in PRECISIONS),
+}
+"""Precisions that each format can have."""
+FIXES = dict(
+    fp16='use --to onnx or openvino',
+    bf16='use --to openvino',
+    int8='use --to openvino with --calibrate',
+)
+"""Advice on a precision that a format can't have."""
 
 
 class ExportedNetwork(NamedTuple):
@@ -48,6 +65,8 @@ def export_network(
     tta: Augmentation = None,
     threshold: float | None = None,
     input_type: str | None = None,
+    calibrate: CalibrationSource | None = None,
+    calibration_pairs: int = 64,
     bands: Sequence[int] | None = None,
     value_range: Sequence[float] | None = None,
     cfg_options: Mapping[str, Any] | None = None,
@@ -67,6 +86,9 @@ def export_network(
         threshold: P(changed) from which a pixel counts as changed.
         input_type: Type of the inputs; by default uint8, or uint16 where the value range goes
             beyond 255.
+        calibrate: For int8, the pairs whose values are measured: a config with a data set, or
+            two folders of images.
+        calibration_pairs: Number of these pairs.
         bands: Bands to take of each image, counted from 1.
         value_range: Stored values that become 0 and 255, scaled within the graph.
         cfg_options: Values by dotted key that replace the config's.
@@ -77,16 +99,33 @@ def export_network(
         FileExistsError: ``out`` is there.
         MissingExtraError: A package of the extra ``export`` isn't installed.
     """
+    if is_exported(config):
+        raise ExportError(
+            f'{config} is an exported network already; give its config and checkpoint'
+        )
     out = Path(out)
     kind = _format(out, to)
     if input_type is not None and input_type not in INPUT_TYPES:
         raise ExportError(f'input_type is one of {", ".join(INPUT_TYPES)}, got {input_type!r}')
     if precision not in PRECISIONS:
         raise ExportError(f'precision is one of {", ".join(PRECISIONS)}, got {precision!r}')
+    if (kind, precision) not in FITTING:
+        others = [one for one in PRECISIONS if (kind, one) in FITTING]
+        raise ExportError(
+            f'a file of the format {kind} can not compute in {precision}, only in '
+            f'{", ".join(others)}; {FIXES[precision]}'
+        )
     fixed = None if size is None else _size(size)
+    if (precision == 'int8') != (calibrate is not None):
+        raise ExportError(
+            'int8 needs images to measure the ranges of values on; give --calibrate CONFIG, or two '
+            'folders of images'
+            if calibrate is None
+            else f'--calibrate is only for --precision int8, got {precision}; leave it out'
+        )
     if out.exists() and not overwrite:
         raise FileExistsError(f'{out} is there already; choose another name, or add --overwrite')
-    inferencer = SCDInferencer(
+    inferencer = TorchNetwork(
         config,
         checkpoint,
         'cpu',
@@ -103,10 +142,6 @@ def export_network(
             'part of an exported network; remove it from the pipeline, and prepare images before'
         )
     views = inferencer.views
-    if views is None:
-        raise ExportError(
-            f'{config} is an exported network already; give its config and checkpoint'
-        )
     graph = ExportGraph(
         inferencer.model,
         float(inferencer.model.test_cfg['threshold']),
@@ -116,13 +151,30 @@ def export_network(
     )
     card = export_card(inferencer, graph, _name(inferencer, config), input_type, precision)
     program = trace(graph, card.network_bands, card.input_type)
-    with whole_file(out) as partial:
-        WRITERS[kind](program, card, partial)
-    return ExportedNetwork(out, card, out.stat().st_size)
+    if kind == 'pt2':
+        with whole_file(out) as partial:
+            write_archive(program, card, partial)
+        return ExportedNetwork(out, card, out.stat().st_size)
+    model = onnx_model(program)
+    if kind == 'onnx':
+        if precision == 'fp16':
+            halve_weights(model)
+        with whole_file(out) as partial:
+            write_onnx(model, card, partial)
+        return ExportedNetwork(out, card, out.stat().st_size)
+    converted = openvino_model(model)
+    if calibrate is not None:
+        pairs = list(calibration_images(inferencer, card, calibrate, calibration_pairs))
+        converted = quantized(converted, pairs)
+        found = dict(data=source_name(calibrate), pairs=len(pairs))
+        card = dataclasses.replace(card, calibration=found)
+    write_openvino(converted, card, out)
+    both = (out, out.with_suffix('.bin'))
+    return ExportedNetwork(out, card, sum(path.stat().st_size for path in both))
 
 
 def export_card(
-    inferencer: SCDInferencer,
+    inferencer: TorchNetwork,
     graph: ExportGraph,
     name: str,
     input_type: str | None = None,
@@ -156,16 +208,6 @@ def export_card(
     )
 
 
-def _write_onnx(program: torch.export.ExportedProgram, card: ExportCard, path: Path) -> None:
-    write_onnx(onnx_model(program), card, path)
-
-
-WRITERS: dict[str, Callable[[torch.export.ExportedProgram, ExportCard, Path], None]] = dict(
-    onnx=_write_onnx
-)
-"""Functions that write each format."""
-
-
 def _format(out: Path, to: str | None) -> str:
     by_suffix = {suffix: kind for kind, suffix in SUFFIXES.items()}
     kind = to or by_suffix.get(out.suffix)
@@ -187,7 +229,7 @@ def _size(size: Sequence[int]) -> tuple[int, int]:
     return int(size[0]), int(size[1])
 
 
-def _name(inferencer: SCDInferencer, config: ConfigLike | None) -> str:
+def _name(inferencer: TorchNetwork, config: ConfigLike | None) -> str:
     """Return the names of the networks: of their configs, or else of their files of weights."""
     entries = inferencer.settings['model']
     if config is None or (len(entries) == 1 and str(config) == entries[0]['checkpoint']):

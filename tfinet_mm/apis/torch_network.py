@@ -23,7 +23,7 @@ from tfinet_mm.apis.loading import (
     read_config,
     set_windows,
 )
-from tfinet_mm.apis.network import Maps
+from tfinet_mm.apis.network import Maps, Views
 from tfinet_mm.apis.views import Augmentation, find_augmentation
 from tfinet_mm.engine.testing import is_ensemble
 from tfinet_mm.io.pair_reader import PairReader
@@ -75,19 +75,19 @@ class TorchNetwork:
 
     def __init__(
         self,
-        config: ConfigLike | None,
-        checkpoint: str | os.PathLike[str] | None,
-        device: str | torch.device | None,
+        config: ConfigLike | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        device: str | torch.device | None = None,
         *,
-        tta: Augmentation,
-        amp: bool | str,
-        threshold: float | None,
-        window: int | Sequence[int] | None,
-        overlap: int | Sequence[int] | None,
-        bands: Sequence[int] | None,
-        value_range: Sequence[float] | None,
-        class_table: ClassTable | None,
-        cfg_options: Mapping[str, Any] | None,
+        tta: Augmentation = None,
+        amp: bool | str = False,
+        threshold: float | None = None,
+        window: int | Sequence[int] | None = None,
+        overlap: int | Sequence[int] | None = None,
+        bands: Sequence[int] | None = None,
+        value_range: Sequence[float] | None = None,
+        class_table: ClassTable | None = None,
+        cfg_options: Mapping[str, Any] | None = None,
     ) -> None:
         """See the class."""
         self.device = usable_device(device)
@@ -106,6 +106,7 @@ class TorchNetwork:
         self.overlap = self.window // 4 if overlap is None else _smaller(overlap)
         reader, self._transforms = build_pipeline(cfg, bands, value_range)
         self.reader: PairReader = reader
+        self.bands, self.value_range = reader.bands, reader.value_range
         self.network_bands = network_bands(self._model_cfg)
         names = [type(transform).__name__ for transform in self._transforms]
         self.other_transforms = [name for name in names if name != 'PackPairInputs']
@@ -113,11 +114,20 @@ class TorchNetwork:
         self._stepper: Any = self.model
         augmentation = find_augmentation(cfg, tta)
         self._tta: list[str] = []
-        self.views: tuple[tuple[str, ...], tuple[float, ...]] = (('identity',), (1.0,))
+        self.views: Views = (('identity',), (1.0,))
         if augmentation is not None:
             self._stepper = SCDTTAModel(self.model, **augmentation)
             self.views = self._stepper.transforms, self._stepper.scales
             self._tta = view_names(self._stepper.transforms, self._stepper.scales)
+
+    def read_image(self, path: str | os.PathLike[str]) -> np.ndarray:
+        """Return the stored values of the bands that the network takes of an image, (H, W, B).
+
+        Raises:
+            FileNotFoundError: The image isn't there.
+            ImageFormatError: It lacks a band, or can't be read.
+        """
+        return self.reader.read(path, os.fspath(path))
 
     def prepare(self, image: np.ndarray, names: list[str], sample_id: str) -> Packed:
         """Run the transforms of the test pipeline after the one that loads images."""

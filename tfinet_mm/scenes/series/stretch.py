@@ -6,8 +6,6 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mmengine.logging import print_log
-
 from tfinet_mm.io.images import PathLike
 from tfinet_mm.scenes.dates import SceneDate
 from tfinet_mm.scenes.grid import SceneGrid, beside
@@ -75,10 +73,9 @@ def series_stretch(
         samples = sample_dates(dates, grid, ignore_scale, qualities)
         found = shared_stretch(samples, percentiles)
         if kept is not None and kept.percentiles == found.percentiles and kept != found:
-            print_log(
+            print(
                 'The stretch is that of the finished pairs, so that all pairs of the series can '
-                'be compared; --overwrite takes it from all scenes, and predicts them again',
-                None,
+                'be compared; --overwrite takes it from all scenes, and predicts them again'
             )
             found = kept
         warn_of_dates_apart(dates, samples, found)

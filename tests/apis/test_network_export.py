@@ -1,0 +1,250 @@
+"""Test exported files against the network that they were made of."""
+
+import numpy as np
+import pytest
+import torch
+from mmengine import Config
+
+from tfinet_mm.apis import SCDInferencer, network_export
+from tfinet_mm.apis.calibration import calibration_images
+from tfinet_mm.apis.network_export import export_card, export_network
+from tfinet_mm.deploy.card import CARD_KEY, OUTPUTS, ExportCard
+from tfinet_mm.deploy.graph import ExportGraph
+from tfinet_mm.errors import ExportError
+
+onnxruntime = pytest.importorskip('onnxruntime')
+
+
+def run(path, before, after, **options):
+    """Predict images (H, W, B) with ONNX Runtime alone."""
+    session = onnxruntime.InferenceSession(path, **options)
+    names = [output.name for output in session.get_outputs()]
+    assert names == list(OUTPUTS)
+    made = session.run(None, dict(before=planes(before), after=planes(after)))
+    return dict(zip(names, (part[0] for part in made), strict=True))
+
+
+def planes(image):
+    return np.ascontiguousarray(image.transpose(2, 0, 1)[None])
+
+
+def card_of(path):
+    text = onnxruntime.InferenceSession(path).get_modelmeta().custom_metadata_map[CARD_KEY]
+    return ExportCard.from_json(text, path.name)
+
+
+def check(made, result):
+    assert np.abs(made['change_prob'] - result.change_prob).max() < 1e-4
+    assert (made['change'] == result.change).mean() > 0.999
+    assert (made['land_cover_from'] == result.land_cover_from).mean() > 0.999
+    assert (made['land_cover_to'] == result.land_cover_to).mean() > 0.999
+
+
+@pytest.fixture(scope='module')
+def exported(shared_member, tmp_path_factory):
+    """The network with open sizes, as ONNX."""
+    return export_network(
+        *shared_member, tmp_path_factory.mktemp('exported') / 'a.onnx', threshold=0.4
+    )
+
+
+@pytest.fixture
+def converted(exported, monkeypatch):
+    """Take that graph instead of tracing the network again, which takes seconds."""
+    onnx = pytest.importorskip('onnx')
+    monkeypatch.setattr(network_export, 'trace', lambda *_: None)
+    monkeypatch.setattr(network_export, 'onnx_model', lambda _: onnx.load(exported.path))
+
+
+def test_onnx_of_open_size(exported, shared_member, image):
+    inferencer = SCDInferencer(*shared_member, 'cpu', threshold=0.4)
+    for height, width in ((64, 96), (32, 32), (160, 64)):
+        before, after = image(1, height, width), image(2, height, width)
+        result = inferencer(before, after)
+        made = run(exported.path, before, after)
+        check(made, result)
+        assert set(np.unique(made['land_cover_to'])) <= set(range(1, 7))
+        assert made['prob_to'].shape == (6, height, width)
+        assert np.allclose(made['prob_to'].sum(0), 1, atol=1e-5)
+    assert 0 < result.change.mean() < 1
+    card = card_of(exported.path)
+    assert card == exported.card
+    assert (card.name, card.threshold, card.size_divisor, card.size) == ('a', 0.4, 32, None)
+    assert card.class_names == inferencer.class_table.names
+    assert card.model[0]['weights'] == inferencer.settings['model'][0]['weights']
+
+
+def test_the_threshold_is_data_of_the_graph(exported, image):
+    onnx = pytest.importorskip('onnx')
+    model = onnx.load(exported.path)
+    (threshold,) = [one for one in model.graph.initializer if one.name == 'threshold']
+    threshold.CopyFrom(onnx.numpy_helper.from_array(np.float32(0.9), 'threshold'))
+    before, after = image(1, 32, 64), image(2, 32, 64)
+    made = run(model.SerializeToString(), before, after)
+    assert np.array_equal(made['change'], made['change_prob'] >= 0.9)
+    assert not np.array_equal(made['change'], made['change_prob'] >= 0.4)
+
+
+def test_value_range_fixed_size_and_views(member, image, tmp_path):
+    load = dict(bands=[2, 1], value_range=[100.0, 3100.0])
+    config, checkpoint = member(bands=2, load=load)
+    views = dict(transforms=['rotation_90'], scales=[0.5, 1.0])
+    written = export_network(config, checkpoint, tmp_path / 'a.onnx', size=(50, 70), tta=views)
+    card = written.card
+    assert (card.input_type, card.bands, card.value_range) == ('uint16', (2, 1), (100, 3100))
+    assert (card.size, card.size_divisor, card.network_bands) == ((50, 70), 1, 2)
+    assert card.tta == ('rotation_90 x 0.5', 'rotation_90')
+    before, after = (image(seed, 50, 70, 2, np.uint16, 4000) for seed in (1, 2))
+    inferencer = SCDInferencer(config, checkpoint, 'cpu', tta=views)
+    made = run(written.path, before[..., ::-1], after[..., ::-1])
+    check(made, inferencer(before, after))
+
+
+@pytest.mark.usefixtures('converted')
+def test_half_precision_stores_half_the_bytes(exported, shared_member, image, tmp_path):
+    half = export_network(*shared_member, tmp_path / 'h.onnx', precision='fp16')
+    onnx = pytest.importorskip('onnx')
+    stored, found = (
+        sum(len(one.raw_data) for one in onnx.load(path).graph.initializer)
+        for path in (exported.path, half.path)
+    )
+    assert found < 0.55 * stored
+    before, after = image(1, 64, 64), image(2, 64, 64)
+    one, other = run(exported.path, before, after), run(half.path, before, after)
+    assert 0 < np.abs(one['change_prob'] - other['change_prob']).max() < 0.02
+    assert card_of(half.path).precision == 'fp16'
+
+
+@pytest.mark.usefixtures('converted')
+@pytest.mark.parametrize('precision', ['fp32', 'fp16', 'bf16'])
+def test_openvino(shared_member, image, tmp_path, precision):
+    openvino = pytest.importorskip('openvino')
+    written = export_network(*shared_member, tmp_path / 'a.xml', precision=precision)
+    assert written.size == sum((tmp_path / f'a.{end}').stat().st_size for end in ('xml', 'bin'))
+    assert not list(tmp_path.glob('.*'))
+    model = openvino.Core().read_model(tmp_path / 'a.xml')
+    stored = model.get_rt_info([CARD_KEY])
+    assert ExportCard.from_json(getattr(stored, 'value', stored), 'a.xml') == written.card
+    hint = {'INFERENCE_PRECISION_HINT': 'f32'}
+    compiled = openvino.Core().compile_model(model, 'CPU', hint)
+    before, after = image(1, 64, 96), image(2, 64, 96)
+    made = compiled(dict(before=planes(before), after=planes(after)))
+    made = {name: made[name][0] for name in OUTPUTS}
+    result = SCDInferencer(*shared_member, 'cpu', threshold=0.4)(before, after)
+    if precision == 'fp16':
+        assert np.abs(made['change_prob'] - result.change_prob).max() < 0.02
+    else:
+        check(made, result)
+
+
+def test_archive_of_torch(member, image, tmp_path):
+    config, checkpoint = member()
+    written = export_network(config, checkpoint, tmp_path / 'a.pt2', input_type='float32')
+    assert written.card.input_type == 'float32'
+    extra = {'tfinet_mm.json': ''}
+    program = torch.export.load(written.path, extra_files=extra)
+    assert ExportCard.from_json(extra['tfinet_mm.json'], 'a.pt2') == written.card
+    before, after = image(1, 64, 96), image(2, 64, 96)
+    with torch.no_grad():
+        made = program.module()(*(torch.from_numpy(planes(one)).float() for one in (before, after)))
+    made = dict(zip(OUTPUTS, (part[0].numpy() for part in made), strict=True))
+    check(made, SCDInferencer(config, checkpoint, 'cpu')(before, after))
+
+
+@pytest.mark.parametrize(
+    ('out', 'options', 'message'),
+    [
+        ('a.bin', {}, "format is one of onnx, openvino, pt2, got 'a.bin'"),
+        ('a.onnx', dict(to='pt2'), 'format pt2 is called NAME.pt2, got a.onnx'),
+        ('a.onnx', dict(precision='bf16'), 'onnx can not compute in bf16, only in fp32, fp16'),
+        ('a.pt2', dict(precision='fp16'), 'pt2 can not compute in fp16'),
+        ('a.onnx', dict(size=(0, 5)), 'size is height and width'),
+        ('a.onnx', dict(input_type='int8'), 'input_type is one of'),
+        ('a.onnx', dict(precision='int4'), 'precision is one of'),
+        ('a.xml', dict(precision='int8'), 'int8 needs images to measure.*--calibrate'),
+        ('a.xml', dict(calibrate='x'), 'only for --precision int8'),
+        ('a.onnx', dict(tta=dict(scales=[0.35, 1])), 'multiples of 640 pixels only'),
+    ],
+)
+def test_options_that_can_not_be(member, tmp_path, out, options, message):
+    with pytest.raises(ExportError, match=message):
+        export_network(*member(), tmp_path / out, **options)
+    assert not (tmp_path / out).exists()
+
+
+def test_a_pipeline_that_changes_images_is_refused(member, tmp_path):
+    config, checkpoint = member()
+    pipeline = [
+        dict(type='tfinet_mm.LoadImagePair'),
+        dict(type='mmseg.PhotoMetricDistortion'),
+        dict(type='tfinet_mm.PackPairInputs'),
+    ]
+    options = {'test_dataloader.dataset.pipeline': pipeline}
+    with pytest.raises(ExportError, match='PhotoMetricDistortion'):
+        export_network(config, checkpoint, tmp_path / 'a.onnx', cfg_options=options)
+
+
+def test_a_file_that_is_there_stays(member, tmp_path):
+    (tmp_path / 'a.onnx').write_text('mine')
+    with pytest.raises(FileExistsError, match='--overwrite'):
+        export_network(*member(), tmp_path / 'a.onnx')
+    assert (tmp_path / 'a.onnx').read_text() == 'mine'
+
+
+@pytest.mark.usefixtures('converted')
+def test_int8_is_measured_on_pairs(shared_member, image, saved, tmp_path):
+    openvino = pytest.importorskip('openvino')
+    pytest.importorskip('nncf')
+    config, checkpoint = shared_member
+    for seed in range(3):
+        for date in ('a', 'b'):
+            saved(f'{date}/{seed}.png', image(seed + 10 * (date == 'b'), 70, 100))
+    written = export_network(
+        config,
+        checkpoint,
+        tmp_path / 'a.xml',
+        precision='int8',
+        calibrate=[tmp_path / 'a', tmp_path / 'b'],
+        calibration_pairs=2,
+    )
+    assert written.card.calibration == dict(data='a, b', pairs=2)
+    model = openvino.Core().read_model(tmp_path / 'a.xml')
+    assert any(node.get_type_name() == 'FakeQuantize' for node in model.get_ops())
+    compiled = openvino.Core().compile_model(model, 'CPU')
+    before, after = image(0, 64, 96), image(10, 64, 96)
+    made = compiled(dict(before=planes(before), after=planes(after)))
+    result = SCDInferencer(config, checkpoint, 'cpu', threshold=0.4)(before, after)
+    assert (made['change'][0] == result.change).mean() > 0.9
+    assert (made['land_cover_to'][0] == result.land_cover_to).mean() > 0.8
+
+
+def test_calibration_pairs(member, image, saved, tmp_path):
+    config, checkpoint = member()
+    inferencer = SCDInferencer(config, checkpoint, 'cpu', value_range=(0, 2550))
+    graph = ExportGraph(inferencer.model, 0.5)
+    card = export_card(inferencer, graph, 'a', 'uint16')
+    for date in ('a', 'b'):
+        saved(f'{date}/0.png', image(3, 20, 75))
+    (pair,) = calibration_images(inferencer, card, [tmp_path / 'a', tmp_path / 'b'], 9)
+    assert [(one.shape, one.dtype) for one in pair] == [((1, 3, 32, 64), np.uint16)] * 2
+    assert np.array_equal(pair[0][0, :, :20], image(3, 20, 75)[:, 5:69].transpose(2, 0, 1))
+    assert np.array_equal(pair[0][0, :, 31], pair[0][0, :, 19])
+    with pytest.raises(ExportError, match='two folders of images, got 3 names'):
+        list(calibration_images(inferencer, card, ['a', 'b', 'c'], 1))
+    with pytest.raises(ExportError, match='got 0 as their number'):
+        list(calibration_images(inferencer, card, [tmp_path / 'a', tmp_path / 'b'], 0))
+
+
+def test_calibration_pairs_of_a_config(member, tmp_path):
+    world = dict(type='tfinet_mm.GeneratedSCDDataset', num_pairs=3, world=dict(size=64))
+    steps = [dict(type='tfinet_mm.LoadGeneratedPair'), dict(type='tfinet_mm.PackPairInputs')]
+    Config(dict(test_dataloader=dict(dataset=dict(world, pipeline=steps)))).dump(
+        tmp_path / 'data.py'
+    )
+    inferencer = SCDInferencer(*member(), device='cpu', value_range=(0, 2550))
+    card = export_card(inferencer, ExportGraph(inferencer.model, 0.5), 'a', 'uint16')
+    pairs = list(calibration_images(inferencer, card, tmp_path / 'data.py', 2))
+    assert [one.shape for pair in pairs for one in pair] == [(1, 3, 64, 64)] * 4
+    # Values 0..255 of the data set are 0..2550 as they would be stored.
+    assert 255 < pairs[0][0].max() <= 2550
+    assert not (pairs[0][0] % 10).any()
