@@ -98,6 +98,14 @@ def test_two_servers_on_one_folder(tmp_path):
     lock.release()
 
 
+@pytest.mark.parametrize('host', ['127.0.0.1', '192.0.2.1'])
+def test_a_port_or_a_host_that_cannot_be_had(host):
+    with command.listening_socket('127.0.0.1', 0) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=rf'cannot listen on {host}, port {port}: .*--port'):
+            command.listening_socket(host, port)
+
+
 def test_a_server_answers_and_stops(tmp_path):
     """With the token, on a free port, until Ctrl+C; and closes what is left of it."""
     pytest.importorskip('uvicorn')

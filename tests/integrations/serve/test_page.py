@@ -20,6 +20,7 @@ if browser.BROWSER is None or browser.DRIVER is None:
     pytest.skip('no chromium with chromedriver on this machine', allow_module_level=True)
 
 TAB, ENTER, SPACE = '\ue004', '\ue007', ' '
+OPTIONS = "return fetch('/api/jobs').then((answer) => answer.json()).then((all) => all[0].options)"
 STATE = "return document.querySelector('.job')?.dataset.state"
 
 
@@ -141,6 +142,13 @@ def test_a_bad_pair_is_explained(page, file):
     assert 'no CRS' in text(page, '#said')
     page.click('.job details:last-child summary')
     page.until("return document.querySelector('.job pre').textContent.includes('Reading')")
+    # With other options, without choosing the files again.
+    page.run("document.querySelector('.again').click()")
+    page.type('[name="threshold"]', '0.4')
+    page.click('#send')
+    page.until("return document.querySelectorAll('.job').length === 2")
+    page.until(f"{STATE} === 'failed'")
+    assert page.run(OPTIONS) == ['--threshold=0.4']
 
 
 def test_refused_uploads_are_explained(page, file, tmp_path):
@@ -166,9 +174,7 @@ def test_options_of_the_form_are_sent(page, file):
     choose(page, file('b.tif'), file('a.tif'))
     page.click('#send')
     page.until(f"{STATE} === 'done'")
-    assert page.run(
-        "return fetch('/api/jobs').then((answer) => answer.json()).then((all) => all[0].options)"
-    ) == ['--threshold=0.4', '--align']
+    assert page.run(OPTIONS) == ['--threshold=0.4', '--align']
     assert text(page, '.job .warnings') == 'after (a.tif) lies 2 px from b.tif'
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -188,6 +189,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Raises:
         MissingExtraError: A package of the extra ``serve`` is missing.
         FolderInUseError: Another server has the folder.
+        OSError: The port is taken.
         RuntimeError: The system has no process groups.
     """
     args = parse_args(arguments)
@@ -216,15 +218,34 @@ def main(arguments: Sequence[str] | None = None) -> None:
             timeout_graceful_shutdown=5,
         )
         server = uvicorn.Server(config)
-        sockets = [config.bind_socket()]
         # Whoever follows the line below at once is kept waiting, not refused.
-        sockets[0].listen()
-        port = sockets[0].getsockname()[1]
-        shown = f'[{args.host}]' if ':' in args.host else args.host
-        print(f'Open http://{shown}:{port} in a browser; Ctrl+C stops the server', flush=True)
-        server.run(sockets)
+        with listening_socket(args.host, args.port) as listener:
+            port = listener.getsockname()[1]
+            shown = f'[{args.host}]' if ':' in args.host else args.host
+            print(f'Open http://{shown}:{port} in a browser; Ctrl+C stops the server', flush=True)
+            server.run([listener])
     finally:
         lock.release()
+
+
+def listening_socket(host: str, port: int) -> socket.socket:
+    """Return a socket that listens.
+
+    Args:
+        host: Name or address.
+        port: 0 for a free one.
+
+    Raises:
+        OSError: The port is taken, needs more rights, or the host is none of this machine.
+    """
+    family = socket.AF_INET6 if ':' in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        raise OSError(
+            f'the server cannot listen on {host}, port {port}: {error.strerror}; choose another '
+            '--port, or a --host of this machine'
+        ) from error
 
 
 def _imported() -> tuple[Any, Any]:

@@ -22,7 +22,7 @@ def main() -> int | None:
 
     The error that ends it is written to the folder, as the server shows it.
     """
-    folder = Path(sys.argv[1])
+    folder = Path(sys.argv[1]).resolve()
     # The words of a job name its files without their folder, and so do messages.
     os.chdir(folder)
     end_with_parent()

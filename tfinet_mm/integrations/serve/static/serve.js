@@ -11,6 +11,8 @@ const FAST = 1000;
 const SLOW = 10000;
 const cards = new Map();
 const states = new Map();
+// Files of jobs that this page has sent, for sending them again with other options.
+const sent = new Map();
 const chosen = { before: null, after: null };
 let timer = null;
 let upload = null;
@@ -142,6 +144,7 @@ function send(form) {
     uploading(false);
     if (upload.status === 201) {
       say('Uploaded.');
+      sent.set(upload.response.id, { ...chosen });
       DATES.forEach((date) => choose(date, null));
       find('jobs').focus({ preventScroll: true });
       refresh();
@@ -179,13 +182,14 @@ function newCard(job) {
     zip: element('a', { class: 'button', download: '' }, 'Download all'),
     cancel: element('button', { type: 'button', class: 'button' }, 'Cancel'),
     remove: element('button', { type: 'button', class: 'button' }, 'Remove'),
+    again: element('button', { type: 'button', class: 'button again' }, 'Send again'),
     files: element('ul', { class: 'files' }),
     filesTitle: element('summary'),
     log: element('pre', { tabindex: '0', 'aria-label': 'Log' }),
   };
   parts.filesBox = element('details', {}, parts.filesTitle, parts.files);
   parts.logBox = element('details', {}, element('summary', {}, 'Log'), parts.log);
-  const actions = element('div', { class: 'actions' }, parts.report, parts.zip, parts.cancel, parts.remove);
+  const actions = element('div', { class: 'actions' }, parts.report, parts.zip, parts.cancel, parts.again, parts.remove);
   const card = element(
     'li', { class: 'job', 'data-id': job.id },
     parts.title, parts.state, parts.bar, parts.error, parts.warnings, actions, parts.filesBox, parts.logBox,
@@ -204,6 +208,13 @@ function newCard(job) {
     await ask(job.url, { method: 'DELETE' });
     find('jobs').focus({ preventScroll: true });
     refresh();
+  });
+  parts.again.addEventListener('click', () => {
+    DATES.forEach((date) => choose(date, sent.get(job.id)[date]));
+    fail('');
+    find('options').open = true;
+    find('options').querySelector('summary').focus();
+    say('Both images are chosen again; change the options and send them.');
   });
   parts.logBox.addEventListener('toggle', () => showLog(parts, job));
   cards.set(job.id, parts);
@@ -282,6 +293,7 @@ function show(job) {
   const focused = document.activeElement === parts.cancel && !active;
   parts.cancel.hidden = !active;
   parts.remove.hidden = active;
+  parts.again.hidden = active || job.state === 'done' || !sent.has(job.id);
   if (focused) parts.remove.focus();
   showFiles(parts, job);
   if (parts.logBox.open && active) showLog(parts, job);
