@@ -87,6 +87,9 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         metavar=('LOW', 'HIGH'),
         help='stored values that become 0 and 255, scaled within the network',
     )
+    parser.add_argument(
+        '--resolution', type=float, metavar='METRES', help='of a pixel, to be stated in the file'
+    )
     parser.add_argument('--overwrite', action='store_true', help='replace FILE if it is there')
     parser.add_argument(
         '--trust-checkpoint',
@@ -113,6 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tta=args.tta,
         threshold=args.threshold,
         input_type=args.input_type,
+        resolution=args.resolution,
         calibrate=args.calibrate,
         calibration_pairs=args.calibration_pairs,
         bands=args.bands,
@@ -130,6 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if card.tta:
         print(f'Averaged over {len(card.tta)} views: {", ".join(card.tta)}')
     print(f'{card.name}, {written.size / 1e6:.1f} MB, written to {written.path}')
+    print(f'Described in {" and ".join(str(path) for path in written.described)}')
 
 
 if __name__ == '__main__':

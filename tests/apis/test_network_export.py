@@ -1,5 +1,7 @@
 """Test exported files against the network that they were made of."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -13,6 +15,7 @@ from tfinet_mm.deploy.graph import ExportGraph
 from tfinet_mm.errors import ExportError
 
 onnxruntime = pytest.importorskip('onnxruntime')
+pytest.importorskip('onnxscript')
 
 
 def run(path, before, after, **options):
@@ -69,6 +72,8 @@ def test_onnx_of_open_size(exported, shared_member, image):
     assert 0 < result.change.mean() < 1
     card = card_of(exported.path)
     assert card == exported.card
+    assert [path.name for path in exported.described] == ['a.onnx.mlm.json', 'a.onnx.md']
+    assert json.loads(exported.described[0].read_text())['properties']['mlm:name'] == 'a'
     assert (card.name, card.threshold, card.size_divisor, card.size) == ('a', 0.4, 32, None)
     assert card.class_names == inferencer.class_table.names
     assert card.model[0]['weights'] == inferencer.settings['model'][0]['weights']
@@ -121,7 +126,7 @@ def test_openvino(shared_member, image, tmp_path, precision):
     openvino = pytest.importorskip('openvino')
     written = export_network(*shared_member, tmp_path / 'a.xml', precision=precision)
     assert written.size == sum((tmp_path / f'a.{end}').stat().st_size for end in ('xml', 'bin'))
-    assert not list(tmp_path.glob('.*'))
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith('.')]
     model = openvino.Core().read_model(tmp_path / 'a.xml')
     stored = model.get_rt_info([CARD_KEY])
     assert ExportCard.from_json(getattr(stored, 'value', stored), 'a.xml') == written.card

@@ -70,6 +70,12 @@ PARSED_ONLY = {
         'large networks: tests/tools/analysis/test_benchmark.py measures a small one'
     ),
     r'benchmark\.py .*--modes .*train .*float16$': 'trains in float16, which needs a GPU',
+    r'export\.py .*--out': (
+        'seconds of tracing for each network: tests/apis/test_network_export.py exports a small one'
+    ),
+    r'benchmark_backends\.py': (
+        'traces three networks: a small one in tests/tools/analysis/test_benchmark_backends.py'
+    ),
     r'tensorboard --logdir': 'serves until it is stopped',
     r'tfinet serve|serve\.py': (
         'serves until it is stopped: tests/integrations/serve/test_command.py starts it'

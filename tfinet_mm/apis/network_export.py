@@ -17,6 +17,7 @@ from tfinet_mm.deploy.archive_file import write_archive
 from tfinet_mm.deploy.card import INPUT_TYPES, PRECISIONS, ExportCard
 from tfinet_mm.deploy.graph import ExportGraph
 from tfinet_mm.deploy.half import halve_weights
+from tfinet_mm.deploy.model_card import write_cards
 from tfinet_mm.deploy.onnx_file import onnx_model, write_onnx
 from tfinet_mm.deploy.openvino_file import openvino_model, write_openvino
 from tfinet_mm.deploy.quantization import quantized
@@ -47,11 +48,13 @@ class ExportedNetwork(NamedTuple):
         path: The file.
         card: What it says about itself.
         size: Bytes of the file, for OpenVINO of both files.
+        described: Files beside it that describe it: a STAC item, and a page in Markdown.
     """
 
     path: Path
     card: ExportCard
     size: int
+    described: tuple[Path, Path]
 
 
 def export_network(
@@ -65,6 +68,7 @@ def export_network(
     tta: Augmentation = None,
     threshold: float | None = None,
     input_type: str | None = None,
+    resolution: float | None = None,
     calibrate: CalibrationSource | None = None,
     calibration_pairs: int = 64,
     bands: Sequence[int] | None = None,
@@ -86,6 +90,7 @@ def export_network(
         threshold: P(changed) from which a pixel counts as changed.
         input_type: Type of the inputs; by default uint8, or uint16 where the value range goes
             beyond 255.
+        resolution: Metres a pixel that suit the network, to be stated in the file.
         calibrate: For int8, the pairs whose values are measured: a config with a data set, or
             two folders of images.
         calibration_pairs: Number of these pairs.
@@ -149,28 +154,31 @@ def export_network(
         *views,
         size=fixed,
     )
-    card = export_card(inferencer, graph, _name(inferencer, config), input_type, precision)
+    card = export_card(
+        inferencer, graph, _name(inferencer, config), input_type, precision, resolution
+    )
     program = trace(graph, card.network_bands, card.input_type)
     if kind == 'pt2':
         with whole_file(out) as partial:
             write_archive(program, card, partial)
-        return ExportedNetwork(out, card, out.stat().st_size)
-    model = onnx_model(program)
-    if kind == 'onnx':
+    elif kind == 'onnx':
+        model = onnx_model(program)
         if precision == 'fp16':
             halve_weights(model)
         with whole_file(out) as partial:
             write_onnx(model, card, partial)
-        return ExportedNetwork(out, card, out.stat().st_size)
-    converted = openvino_model(model)
-    if calibrate is not None:
-        pairs = list(calibration_images(inferencer, card, calibrate, calibration_pairs))
-        converted = quantized(converted, pairs)
-        found = dict(data=source_name(calibrate), pairs=len(pairs))
-        card = dataclasses.replace(card, calibration=found)
-    write_openvino(converted, card, out)
-    both = (out, out.with_suffix('.bin'))
-    return ExportedNetwork(out, card, sum(path.stat().st_size for path in both))
+    else:
+        converted = openvino_model(onnx_model(program))
+        if calibrate is not None:
+            pairs = list(calibration_images(inferencer, card, calibrate, calibration_pairs))
+            converted = quantized(converted, pairs)
+            found = dict(data=source_name(calibrate), pairs=len(pairs))
+            card = dataclasses.replace(card, calibration=found)
+        write_openvino(converted, card, out)
+    files = (out, out.with_suffix('.bin')) if kind == 'openvino' else (out,)
+    return ExportedNetwork(
+        out, card, sum(path.stat().st_size for path in files), write_cards(out, card)
+    )
 
 
 def export_card(
@@ -179,7 +187,7 @@ def export_card(
     name: str,
     input_type: str | None = None,
     precision: str = 'fp32',
-    calibration: Mapping[str, Any] | None = None,
+    resolution: float | None = None,
 ) -> ExportCard:
     """Return what the file of a network says about itself."""
     settings, value_range = inferencer.settings, inferencer.value_range
@@ -204,7 +212,7 @@ def export_card(
         tta=tuple(settings['tta']),
         model=tuple(settings['model']),
         trained_roles=tuple(getattr(inferencer.model, 'trained_roles', ())),
-        calibration=calibration,
+        resolution=resolution,
     )
 
 

@@ -145,7 +145,7 @@ class ExportCard:
             raise ExportedFileError(
                 f'{source} describes itself in a text that is no JSON ({error}); export it again'
             ) from None
-        version = stored.get('format_version') if isinstance(stored, dict) else None
+        version: Any = stored.get('format_version') if isinstance(stored, dict) else None
         if not _whole(version) or version < 1:
             raise ExportedFileError(
                 f'{source} states no format_version, expected {FORMAT_VERSION}; export the network '

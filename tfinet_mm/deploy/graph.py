@@ -63,14 +63,15 @@ class ExportGraph(nn.Module):
         super().__init__()
         members = list(getattr(model, 'members', [model]))
         weights = list(getattr(model, 'weights', [1.0]))
-        self.members = nn.ModuleList(_Member(one, size is None) for one in members)
+        parts = [_Member(one, size is None) for one in members]
+        self.members = nn.ModuleList(parts)
         self.shares = [weight / sum(weights) for weight in weights]
         self.value_range = value_range
         self.transforms, self.scales = tuple(transforms), tuple(scales)
         self.size = size
         self.size_divisor = 1
         if size is None:
-            own = math.lcm(*(member.size_divisor for member in self.members))
+            own = math.lcm(*(part.size_divisor for part in parts))
             self.size_divisor = dynamic_divisor(own, self.scales)
         self.register_buffer('threshold', torch.tensor(float(threshold)))
         self.eval().requires_grad_(False)

@@ -1,0 +1,75 @@
+"""Test the item and the page beside exported files, the item with STAC's own readers."""
+
+import hashlib
+import json
+
+import pytest
+
+from tfinet_mm.deploy.card import OUTPUTS, ExportCard
+from tfinet_mm.deploy.model_card import write_cards
+
+CARD = ExportCard(
+    name='tfinet',
+    class_names=('unchanged', 'water', 'low vegetation'),
+    palette=((255, 255, 255), (0, 0, 255), (0, 128, 0)),
+    threshold=0.5,
+    network_bands=4,
+    window=512,
+    overlap=128,
+    size_divisor=32,
+    bands=(3, 2, 1, 4),
+    value_range=(0.0, 3000.0),
+    input_type='uint16',
+    precision='int8',
+    calibration=dict(data='pairs', pairs=9),
+    tta=('identity', 'identity x 0.5'),
+    model=({'name': 'a', 'weight': 1.0, 'model': 'c0', 'weights': 'f00'},),
+)
+
+
+@pytest.fixture
+def cards(tmp_path):
+    (tmp_path / 'a b.xml').write_text('<net/>')
+    (tmp_path / 'a b.bin').write_bytes(b'weights')
+    return write_cards(tmp_path / 'a b.xml', CARD)
+
+
+def test_the_item_and_the_page_state_the_card(cards):
+    item, page = json.loads(cards[0].read_text()), cards[1].read_text()
+    assert [path.name for path in cards] == ['a b.xml.mlm.json', 'a b.xml.md']
+    properties, assets = item['properties'], item['assets']
+    assert assets['model']['href'] == './a%20b.xml'
+    digest = hashlib.sha256(b'weights').hexdigest()
+    assert assets['weights']['file:checksum'] == f'1220{digest}'
+    before, after = properties['mlm:input']
+    assert (before['name'], after['name']) == ('before', 'after')
+    assert before['input']['shape'] == [-1, 4, -1, -1]
+    assert before['bands'] == ['band_3', 'band_2', 'band_1', 'band_4']
+    outputs = {one['name']: one for one in properties['mlm:output']}
+    assert tuple(outputs) == OUTPUTS
+    cover = outputs['land_cover_to']['classification:classes']
+    assert [(one['value'], one['name']) for one in cover] == [(1, 'water'), (2, 'low_vegetation')]
+    assert cover[0]['color_hint'] == '0000FF'
+    assert '| 2 | low vegetation | #008000 |' in page
+    assert 'of which 0 to 3000 become 0 to 255' in page
+    assert 'int8, ranges measured on 9 pairs of pairs' in page
+
+
+def test_pystac_accepts_the_item(cards):
+    pystac = pytest.importorskip('pystac')
+    local = pytest.importorskip('pystac.validation.local_validator')
+    values = json.loads(cards[0].read_text())
+    schema = 'https://schemas.stacspec.org/v1.1.0/item-spec/json-schema/item.json'
+    assert list(local.LocalValidator()._validate_from_local(schema, values)) == []
+    mlm = pytest.importorskip('pystac.extensions.mlm')
+    read = mlm.MLMExtension.ext(pystac.Item.from_file(str(cards[0])))
+    assert [one.name for one in read.input] == ['before', 'after']
+    assert [str(one.result.data_type) for one in read.output] == ['float32'] * 3 + ['uint8'] * 3
+
+
+def test_the_model_of_the_extension_accepts_the_properties(cards):
+    """Its package isn't in the extras, since it asks for a newer pip."""
+    schema = pytest.importorskip('stac_model.schema')
+    values = json.loads(cards[0].read_text())['properties']
+    read = schema.MLModelProperties(**{k: v for k, v in values.items() if k.startswith('mlm:')})
+    assert read.output[4].classes[1].name == 'low_vegetation'

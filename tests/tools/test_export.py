@@ -1,0 +1,31 @@
+"""Test tools/export.py, whose files tests/apis/test_network_export.py compares with the network."""
+
+import json
+
+import pytest
+
+
+def test_a_checkpoint_becomes_an_archive_with_its_cards(load_tool, trained, tmp_path, capsys):
+    checkpoint = trained[0] / 'epoch_2.pth'
+    out = tmp_path / 'a.pt2'
+    words = [str(checkpoint), '--out', str(out), '--size', '64', '64', '--stretch', '0', '3000']
+    load_tool('export.py').main([*words, '--threshold', '0.3', '--resolution', '0.5'])
+    printed = capsys.readouterr().out
+    assert 'Inputs: before and after, 3 bands, uint16, 64 x 64 pixels' in printed
+    assert f'written to {out}' in printed
+    item = json.loads((tmp_path / 'a.pt2.mlm.json').read_text())
+    settings = item['properties']['mlm:hyperparameters']
+    assert (settings['threshold'], settings['resolution']) == (0.3, 0.5)
+    assert item['properties']['mlm:name'] == 'epoch_2'
+    assert '| threshold | P(changed) from 0.3 on' in (tmp_path / 'a.pt2.md').read_text()
+
+
+def test_a_file_without_a_known_suffix(load_tool, tools, run, tmp_path):
+    refused = run(tools / 'export.py', '--out', tmp_path / 'a.engine', code=2)
+    assert "the format is one of onnx, openvino, pt2, got 'a.engine'" in refused
+
+
+def test_out_is_needed(load_tool, capsys):
+    with pytest.raises(SystemExit):
+        load_tool('export.py').main([])
+    assert '--out' in capsys.readouterr().err
