@@ -22,6 +22,7 @@ TOOLS = dict(
     check=('check_dataset.py', 'find mistakes in a data set before training'),
     browse=('browse_dataset.py', 'draw pairs with their labels, as a training sees them'),
     report=('report.py', 'write an HTML page over a folder of predictions'),
+    serve=('serve.py', 'serve a page on this machine to drop two images on'),
     score=('score_maps.py', 'score the maps of any program, or compare two methods'),
     assess=('assess.py', 'draw points to label, and estimate areas with intervals'),
     areas=('scene_areas.py', 'areas of a scene by class, within polygons too'),

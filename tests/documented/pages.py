@@ -71,10 +71,15 @@ PARSED_ONLY = {
     ),
     r'benchmark\.py .*--modes .*train .*float16$': 'trains in float16, which needs a GPU',
     r'tensorboard --logdir': 'serves until it is stopped',
+    r'tfinet serve|serve\.py': (
+        'serves until it is stopped: tests/integrations/serve/test_command.py starts it'
+    ),
 }
 """Why the command that a regular expression is found in isn't run; its options are parsed."""
 
 LEFT_OUT = {
+    r'^curl': 'a server: tests/integrations/serve/test_documented.py has one for these commands',
+    r'^docker': 'an image and a network: tests/test_dockerfile.py reads its words',
     r'pre-commit install': 'comes from the package index with the line before it',
     r'qgis_process': 'needs QGIS: tests/integrations/qgis runs it where it is',
     r'python -m build': 'comes from the package index; tests/test_wheel.py builds with pip',

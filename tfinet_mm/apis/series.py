@@ -122,6 +122,8 @@ def predict_series(
                     bands=bands,
                     nodata=reading['nodata'],
                     ignore_scale=bool(options.get('ignore_scale')),
+                    quality=options.get('quality'),
+                    bad_values=options.get('bad_values'),
                     kept=kept,
                 )
                 if todo

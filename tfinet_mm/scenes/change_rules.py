@@ -100,7 +100,8 @@ def change_blocks(
             last = number == len(blocks) - 1
             labels = components.add(changed.view(np.uint8), last=last).labels
             changed = np.concatenate([[False], kept[number]])[labels]
-        yield np.where(seen, changed, CHANGE_NODATA).astype(np.uint8)
+        # Nothing that isn't seen is changed.
+        yield changed.view(np.uint8) + ~seen * np.uint8(CHANGE_NODATA)
 
 
 def _reached(

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.damage import find_damage
-from tfinet_mm.io.rasters import CACHE_MEGABYTES, import_geo, open_raster
+from tfinet_mm.io.rasters import CACHE_BYTES, import_geo, open_raster
 from tfinet_mm.utils.files import ALMOST_FULL, naming_file, whole_file
 
 TILE = 512
@@ -112,7 +112,7 @@ def write_cog(
         made, names = _names_file(partial), _names_file(target)
         try:
             # GDAL compresses the overviews twice, at first in a file for itself.
-            with rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES, COG_TMP_COMPRESSION='NONE'):
+            with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES, COG_TMP_COMPRESSION='NONE'):
                 text = ElementTree.tostring(root, encoding='unicode')
                 copy(text, partial, driver='COG', **options)
                 _check(partial, (width, height), len(descriptions))

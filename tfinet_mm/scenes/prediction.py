@@ -175,7 +175,7 @@ def predict_scene(
 
     # Opened here, so that the folder is locked until the results are written.
     with scene_manifest(out, SCENE_FILE) as run:
-        with rasterio.Env(GDAL_CACHEMAX=CACHE_BASE >> 20):
+        with rasterio.Env(GDAL_CACHEMAX=CACHE_BASE):
             prepared = on_first_rank(prepare)
         if prepared is None:
             return out
@@ -195,7 +195,7 @@ def predict_scene(
                 disable=not progress or rank > 0,
             )
             with (
-                rasterio.Env(GDAL_CACHEMAX=_cache_megabytes(plan, inferencer.network_bands)),
+                rasterio.Env(GDAL_CACHEMAX=_cache_bytes(plan, inferencer.network_bands)),
                 WindowReader(open_pair) as reader,
                 inferencer.whole_images(),
                 bar,
@@ -272,9 +272,9 @@ class _Prepared(NamedTuple):
     registered: SceneRegistration
 
 
-def _cache_megabytes(plan: WindowPlan, bands: int) -> int:
-    """Return the size of GDAL's cache in MiB, by a row of windows of both dates as float32."""
-    return (CACHE_BASE + 2 * 2 * bands * 4 * plan.size * plan.width) >> 20
+def _cache_bytes(plan: WindowPlan, bands: int) -> int:
+    """Return the size of GDAL's cache, by a row of windows of both dates as float32."""
+    return CACHE_BASE + 2 * 2 * bands * 4 * plan.size * plan.width
 
 
 def _with_defaults(inferencer: ScenePredictor, reading: Mapping[str, Any]) -> dict[str, Any]:

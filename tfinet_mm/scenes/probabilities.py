@@ -40,11 +40,10 @@ def kept_ranks(probabilities: np.ndarray, likeliest: np.ndarray) -> np.ndarray:
     for number, values in enumerate(probabilities, start=1):
         with np.errstate(invalid='ignore'):
             level = np.rint(values * LEVELS).astype(np.uint8)
-        own = likeliest == number
-        np.maximum(first, level * own, out=first)
-        level *= ~own
+        others = level * (likeliest != number).view(np.uint8)
+        np.maximum(first, level - others, out=first)
         # P and class in one number, so that comparing sorts both, the first class ahead.
-        key = level.astype(np.uint16)
+        key = others.astype(np.uint16)
         key <<= 8
         key |= LEVELS - number
         np.maximum(third, np.minimum(second, key), out=third)

@@ -156,9 +156,16 @@ def transition_codes(
         array([  2,   0, 255,   3], dtype=uint8)
     """
     number = round((len(transition.class_names) - 1) ** 0.5)
-    codes = (cover_from.astype(np.int32) - 1) * number + cover_to
-    chosen = np.where(change == 1, codes, np.where(change == 0, 0, transition.nodata))
-    return chosen.astype(transition.dtype)
+    # In the few bytes of the result, where codes of pixels without data may overflow.
+    kind = np.dtype(transition.dtype)
+    codes = cover_from.astype(kind)
+    codes -= 1
+    codes *= number
+    codes += cover_to.astype(kind)
+    changed = change == 1
+    codes *= changed
+    codes += ~(changed | (change == 0)) * kind.type(transition.nodata)
+    return codes
 
 
 def from_and_to(codes: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:

@@ -22,7 +22,7 @@ from tfinet_mm.scenes.stretch import (
     tags_differ,
 )
 
-LEAST_PART = 0.4
+LEAST_PART = 0.6
 """Part of the stretch that the values of a date fill, below which a warning names the date."""
 UNIT_PART = 0.05
 """Part below which the numbers of a date are probably of another unit than the others."""

@@ -13,7 +13,7 @@ import numpy as np
 
 from tfinet_mm.io.images import Window
 from tfinet_mm.scenes.blending import Prediction, Stripe, WindowPlan, blend, fill_invalid
-from tfinet_mm.scenes.probabilities import PROBABILITIES, kept_ranks
+from tfinet_mm.scenes.probabilities import BAND_NAMES, PROBABILITIES, kept_ranks
 from tfinet_mm.scenes.reader import ScenePair
 from tfinet_mm.scenes.staging import Staging
 from tfinet_mm.scenes.validity import BOTH_SEEN
@@ -22,8 +22,6 @@ from tfinet_mm.utils.prefetch import Consumer, map_ahead
 Network = Callable[[np.ndarray], Sequence[np.ndarray]]
 """Function from pairs (N, 2B, h, w) to arrays (N, c, h, w) that are 2K + 1 maps together: the
 probabilities of from and to, and P(changed)."""
-
-
 # Bytes of blended probabilities that are made at a time, few enough for the processor's cache.
 BLOCK_BYTES = 1 << 20
 
@@ -239,8 +237,12 @@ def staged_maps(stripe: Stripe, probabilities: bool = False) -> dict[str, np.nda
         'valid': stripe.codes,
     }
     if probabilities:
-        bands = [kept_ranks(*date) for date in zip(covers, likeliest, strict=True)]
-        maps[PROBABILITIES] = np.concatenate([one.swapaxes(0, 1) for one in bands], axis=1)
+        height, width = stripe.valid.shape
+        # In the order of the staged file; np.concatenate would keep that of its arrays.
+        maps[PROBABILITIES] = np.empty((height, len(BAND_NAMES), width), np.uint8)
+        halves = np.split(maps[PROBABILITIES], 2, axis=1)
+        for half, *date in zip(halves, covers, likeliest, strict=True):
+            half[:] = kept_ranks(*date).swapaxes(0, 1)
     return maps
 
 

@@ -251,6 +251,19 @@ def test_no_change_is_one_clear_tile(tmp_path):
     assert archive.metadata['legend'] == []
 
 
+def test_a_damaged_raster_is_named(tmp_path):
+    folder = finished_scene(tmp_path / 'a', *maps()).folder
+    path = folder / 'land_cover_to.tif'
+    with rasterio.open(path) as file:
+        place = int(file.get_tag_item('BLOCK_OFFSET_0_0', 'TIFF', bidx=1))
+    content = bytearray(path.read_bytes())
+    content[place : place + 100] = bytes(100)
+    path.write_bytes(content)
+    with pytest.raises(OSError, match=r'land_cover_to\.tif could not be read, is it damaged'):
+        write_tiles(folder, tmp_path / 'a.mbtiles', shown='after')
+    assert not (tmp_path / 'a.mbtiles').exists()
+
+
 def test_errors(scene, tmp_path, monkeypatch):
     with pytest.raises(SceneError, match=r'0 <= MIN <= MAX <= 16, got 3 20; zoom 14 shows every'):
         write_tiles(scene, tmp_path / 'a.pmtiles', zooms=(3, 20))

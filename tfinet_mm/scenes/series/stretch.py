@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfinet_mm.io.images import PathLike
 from tfinet_mm.scenes.dates import SceneDate
 from tfinet_mm.scenes.grid import SceneGrid, beside
+from tfinet_mm.scenes.quality import QualityBand
 from tfinet_mm.scenes.shared_stretch import (
     is_8_bit,
     sample_dates,
@@ -28,6 +29,8 @@ def series_stretch(
     bands: Sequence[int] | None = None,
     nodata: float | None = None,
     ignore_scale: bool = False,
+    quality: Any = None,
+    bad_values: Any = None,
     kept: Stretch | None = None,
 ) -> list[Stretch] | None:
     """Return the stretch of each scene in its own stored numbers, where one is taken from all.
@@ -41,6 +44,8 @@ def series_stretch(
         bands: Bands to read.
         nodata: Value of pixels without data.
         ignore_scale: Take the stored numbers as they are.
+        quality: The quality band of all scenes, whose bad pixels don't count.
+        bad_values: Its values that count as bad.
         kept: The stretch of finished pairs, in the numbers of the first scene.
 
     Returns:
@@ -58,9 +63,14 @@ def series_stretch(
         ]
         if stretch == 'auto' and is_8_bit(dates):
             return None
-        for date in dates:
+        qualities: list[QualityBand | None] = [None] * len(dates)
+        for index, date in enumerate(dates):
+            if quality is not None and not isinstance(quality, Mapping):
+                band = QualityBand(date.role, quality, bad_values, files)
+                band.place(date.stored, date.grid)
+                qualities[index] = band
             date.grid = beside(date.grid, grid)
-        samples = sample_dates(dates, grid, ignore_scale)
+        samples = sample_dates(dates, grid, ignore_scale, qualities)
         found = shared_stretch(samples, percentiles)
         if kept is not None and kept.percentiles == found.percentiles and kept != found:
             print(

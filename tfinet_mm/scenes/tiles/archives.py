@@ -18,6 +18,16 @@ from tfinet_mm.utils.files import naming_file, whole_file
 
 TILE_JSON = 'tiles.json'
 TEN_MILLIONTHS = 10_000_000
+# A file is complete before it appears, so SQLite needs no journal of its own.
+NO_JOURNAL = 'PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;'
+MBTILES_TABLES = f"""{NO_JOURNAL}
+    CREATE TABLE metadata (name TEXT, value TEXT);
+    CREATE TABLE tiles (
+        zoom_level INTEGER, tile_column INTEGER, tile_row INTEGER, tile_data BLOB
+    );
+    CREATE UNIQUE INDEX tile_index ON tiles (zoom_level, tile_column, tile_row);
+"""
+SORTED_TABLE = f'{NO_JOURNAL} CREATE TABLE tiles (number INTEGER PRIMARY KEY, data BLOB);'
 
 
 class TileWriter(Protocol):
@@ -46,7 +56,7 @@ def tile_writer(out: Path) -> Iterator[TileWriter]:
     """
     suffix = out.suffix.lower()
     if suffix == '.mbtiles':
-        with whole_file(out) as partial, contextlib.closing(_Database(partial)) as database:
+        with whole_file(out) as partial, contextlib.closing(_Database(partial, out)) as database:
             yield database
     elif suffix == '.pmtiles':
         library = _pmtiles()
@@ -80,25 +90,22 @@ def _pmtiles() -> Any:
 class _Database:
     """MBTiles 1.3: a SQLite database whose rows of tiles count from the south."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, out: Path) -> None:
+        self._out = out
         self._connection = sqlite3.connect(path)
-        # The file is complete before it appears, so SQLite needs no journal of its own.
-        self._connection.executescript(
-            'PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;'
-            'CREATE TABLE metadata (name TEXT, value TEXT);'
-            'CREATE TABLE tiles (zoom_level INTEGER, tile_column INTEGER, tile_row INTEGER, '
-            'tile_data BLOB);'
-            'CREATE UNIQUE INDEX tile_index ON tiles (zoom_level, tile_column, tile_row);'
-        )
+        with naming_file(out, sqlite3.Error):
+            self._connection.executescript(MBTILES_TABLES)
 
     def add(self, zoom: int, x: int, y: int, data: bytes) -> None:
         row = (1 << zoom) - 1 - y
-        self._connection.execute('INSERT INTO tiles VALUES (?, ?, ?, ?)', (zoom, x, row, data))
+        with naming_file(self._out, sqlite3.Error):
+            self._connection.execute('INSERT INTO tiles VALUES (?, ?, ?, ?)', (zoom, x, row, data))
 
     def finish(self, metadata: Mapping[str, Any]) -> None:
         rows = [(key, _plain(value)) for key, value in metadata.items()]
-        self._connection.executemany('INSERT INTO metadata VALUES (?, ?)', rows)
-        self._connection.commit()
+        with naming_file(self._out, sqlite3.Error):
+            self._connection.executemany('INSERT INTO metadata VALUES (?, ?)', rows)
+            self._connection.commit()
 
     def close(self) -> None:
         self._connection.close()
@@ -120,14 +127,13 @@ class _Archive:
         self._out = out
         self._writer, self._tile = library
         self._connection = sqlite3.connect(path)
-        self._connection.executescript(
-            'PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF;'
-            'CREATE TABLE tiles (number INTEGER PRIMARY KEY, data BLOB);'
-        )
+        with naming_file(out, sqlite3.Error):
+            self._connection.executescript(SORTED_TABLE)
 
     def add(self, zoom: int, x: int, y: int, data: bytes) -> None:
         number = self._tile.zxy_to_tileid(zoom, x, y)
-        self._connection.execute('INSERT INTO tiles VALUES (?, ?)', (number, data))
+        with naming_file(self._out, sqlite3.Error):
+            self._connection.execute('INSERT INTO tiles VALUES (?, ?)', (number, data))
 
     def finish(self, metadata: Mapping[str, Any]) -> None:
         west, south, east, north = metadata['bounds']

@@ -15,7 +15,6 @@ from tqdm import tqdm
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.rasters import (
     BLOCK_PIXELS,
-    CACHE_MEGABYTES,
     PathLike,
     import_geo,
     open_raster,
@@ -257,12 +256,12 @@ class _Series:
 def _reader(layer: Layer, ranges: Sequence[TileRange]) -> Iterator[Any]:
     """Open the raster of a layer, and yield a function from a tile of the zoom to its values."""
     rasterio = import_geo('rasterio', 'Tiles for the web')
+    errors = import_geo('rasterio.errors', 'Tiles for the web')
     vrt = import_geo('rasterio.vrt', 'Tiles for the web')
     enums = import_geo('rasterio.enums', 'Tiles for the web')
     size = WORLD / 2 ** ranges[0].zoom
     with ExitStack() as stack:
-        stack.enter_context(rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES))
-        raster = stack.enter_context(rasterio.open(layer.path))
+        raster = stack.enter_context(open_raster(layer.path, layer.bands))
         warped = []
         for part in ranges:
             # In the pixels of the tiles, so that windows of it are tiles.
@@ -284,7 +283,10 @@ def _reader(layer: Layer, ranges: Sequence[TileRange]) -> Iterator[Any]:
             window = rasterio.windows.Window(
                 (x - part.left) * TILE, (y - part.top) * TILE, TILE, TILE
             )
-            values: np.ndarray = source.read(window=window)
+            try:
+                values: np.ndarray = source.read(window=window)
+            except errors.RasterioError as error:
+                raise OSError(f'{layer.path} could not be read, is it damaged? {error}') from error
             return values
 
         yield read
