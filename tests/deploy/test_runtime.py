@@ -106,6 +106,16 @@ def test_a_fixed_size_is_padded_up_to_and_never_cut(tmp_path, backend):
         network.run(given[:, :3], given[:, 3:])
 
 
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_a_fixed_batch_is_filled_up(tmp_path, backend):
+    card = tiny_export.card(size=(16, 16))
+    network = ExportedNetwork(
+        tiny_export.write(tmp_path / 'a.onnx', card, (16, 16), batch=2), backend
+    )
+    given = pairs(3, 6, 16, 16)
+    same(network.probabilities(given), tiny_export.expected(given))
+
+
 def test_images_that_do_not_fit_are_named(networks):
     network = networks['onnxruntime']
     given = pairs(1, 3, 8, 9)
