@@ -27,20 +27,21 @@ def card(**changes) -> ExportCard:
     return ExportCard(**(values | changes))
 
 
-def write(path, described=None, size=None):
+def write(path, described=None, size=None, batch='N'):
     """Write an ONNX file: change is a blurred difference, land cover a mixture of the bands.
 
     Args:
         path: The file.
         described: Its card; None for that of :func:`card`, False for none.
         size: Fixed (height, width); None for a dynamic size.
+        batch: Fixed number of pairs; a name for any.
     """
     described = card() if described is None else described
     kind = TYPES[getattr(described, 'input_type', 'uint8')]
     low, high = getattr(described, 'value_range', None) or (0, 255)
     height, width = size or ('H', 'W')
-    sides = dict(images=('N', 3, height, width), maps=('N', height, width))
-    probs = ('N', 3, height, width)
+    sides = dict(images=(batch, 3, height, width), maps=(batch, height, width))
+    probs = (batch, 3, height, width)
 
     def number(name, value, dtype=np.float32):
         return numpy_helper.from_array(np.array(value, dtype), name)

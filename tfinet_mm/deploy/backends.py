@@ -163,6 +163,11 @@ class _OpenVINO:
                 f'OpenVINO computes in float32 or bfloat16 on CPUs, got amp={precision!r}; export '
                 'the network in another precision'
             )
+        if precision == BRAIN_FLOAT and not able:
+            raise ValueError(
+                f"this processor has no units for bfloat16, got amp='{BRAIN_FLOAT}'; take "
+                "'float32', or 'auto', which chooses by the units"
+            )
         low = precision == BRAIN_FLOAT or (precision == 'auto' and able)
         self.precision = BRAIN_FLOAT if low else 'float32'
         self._options: dict[str, Any] = {
