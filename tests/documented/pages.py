@@ -87,6 +87,7 @@ LEFT_OUT = {
     r'^curl': 'a server: tests/integrations/serve/test_documented.py has one for these commands',
     r'^docker': 'an image and a network: tests/test_dockerfile.py reads its words',
     r'pre-commit install': 'comes from the package index with the line before it',
+    r'gdalbuildvrt|gdal_translate': "GDAL's own programs, which the package does without",
     r'qgis_process': 'needs QGIS: tests/integrations/qgis runs it where it is',
     r'python -m build': 'comes from the package index; tests/test_wheel.py builds with pip',
 }
