@@ -41,6 +41,12 @@ PRED_CHANGE_PROB = 'pred_change_prob'  # P(changed), float (1, H, W) in 0..1
 PRED_PROB_FROM = 'pred_prob_from'  # class probabilities before, float (K, H, W)
 PRED_PROB_TO = 'pred_prob_to'  # class probabilities after, float (K, H, W)
 
+# Key of the metainfo of a data sample, and its values.
+BAND_ORDER = 'band_order'
+RGB, BGR = 'RGB', 'BGR'
+LISTED_BANDS = 'listed'
+"""Order of bands that the option ``bands`` of a loader, or the file, decides."""
+
 # Keys of the dictionary that data transforms pass on; weights have the names of their fields.
 SEG_CHANGE = 'gt_seg_map'
 SEG_FROM = 'gt_seg_map_from'

@@ -17,7 +17,15 @@ from tfinet_mm.datasets.transforms.consistency import COMBINATIONS, label_combin
 from tfinet_mm.errors import ImageFormatError, LabelFormatError
 from tfinet_mm.io.images import declared_nodata, join_dates, read_image, select_bands
 from tfinet_mm.registry import TRANSFORMS
-from tfinet_mm.structures import IGNORE_INDEX, SEG_CHANGE, SEG_FROM, SEG_TO
+from tfinet_mm.structures import (
+    BAND_ORDER,
+    IGNORE_INDEX,
+    LISTED_BANDS,
+    RGB,
+    SEG_CHANGE,
+    SEG_FROM,
+    SEG_TO,
+)
 from tfinet_mm.utils.config.values import is_number, is_whole
 
 NO_DATA = 'image_no_data'
@@ -34,6 +42,7 @@ class LoadImagePair(BaseTransform):
     that ``mmseg.apis.inference_model(model, [(before, after)])`` works.
 
     Added keys: ``img`` (H, W, 2B), uint8 or float32 in 0..255, RGB order;
+    ``band_order``, ``'RGB'`` of three bands that the option ``bands`` doesn't list;
     ``img_shape``, ``ori_shape``, ``pad_shape`` (H, W); ``flip``,
     ``flip_direction``, ``rotation``, ``exchanged`` (their values before augmentation);
     ``image_no_data`` (H, W) bool if the data set states ``no_data``.
@@ -176,6 +185,8 @@ class LoadImagePair(BaseTransform):
                 f'{listed}; bring the second onto the grid of the first'
             )
         results['img'] = self._to_byte_range(join_dates(before, after), paths[0])
+        as_read = self.bands is None and before.shape[2] == 3
+        results[BAND_ORDER] = RGB if as_read else LISTED_BANDS
         shape = before.shape[:2]
         results.update(img_shape=shape, ori_shape=shape, pad_shape=shape)
         results.update(flip=False, flip_direction=None, rotation=0, exchanged=False)

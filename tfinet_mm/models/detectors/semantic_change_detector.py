@@ -14,6 +14,7 @@ from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from tfinet_mm.errors import NotFiniteWeightsError
+from tfinet_mm.models.band_order import check_exchange
 from tfinet_mm.models.detectors.head_losses import head_losses, label_views, pixel_weights
 from tfinet_mm.models.detectors.postprocess import with_predictions
 from tfinet_mm.models.detectors.shapes import (
@@ -266,12 +267,16 @@ class SemanticChangeDetector(BaseSegmentor):
 
         Raises:
             ValueError: The number of bands is odd, or the mode unknown.
+            NormalisationError: Another package's data preprocessor has made BGR of a pair
+                that was loaded as RGB.
         """
         if inputs.ndim != 4 or inputs.shape[1] % 2:
             raise ValueError(
                 'expected pairs as one tensor (N, 2B, H, W), the bands of the first date and '
                 f'then those of the second, got {tuple(inputs.shape)}'
             )
+        if data_samples and hasattr(data_samples[0], 'metainfo'):
+            check_exchange(self.data_preprocessor, data_samples[0].metainfo)
         if mode == 'predict':
             return self.predict(inputs, data_samples)
         if mode == 'loss':
@@ -483,16 +488,21 @@ class SemanticChangeDetector(BaseSegmentor):
             up those whose name contains ``loss``.
 
         Raises:
-            ValueError: A label is missing, a semantic head's loss takes no
-                weights, or mmseg's default loss can't be computed on a head's logits.
+            ValueError: A label is missing or not of the images' size, a semantic head's
+                loss takes no weights, or mmseg's default loss can't be computed on a head's logits.
         """
         while self._default_losses:
             fit_losses(*self._default_losses[-1])
             self._default_losses.pop()
         padding = self._padding(inputs)
         dated = [GT_FROM, GT_TO] if LAND_COVER_ROLE in self.trained_roles else []
-        views = {field: label_views(data_samples, field, padding) for field in (*dated, GT_CHANGE)}
-        weights = {field: pixel_weights(data_samples or (), field, padding) for field in dated}
+        size = (inputs.shape[2], inputs.shape[3])
+        views = {
+            field: label_views(data_samples, field, padding, size) for field in (*dated, GT_CHANGE)
+        }
+        weights = {
+            field: pixel_weights(data_samples or (), field, padding, size) for field in dated
+        }
         if any(padding):
             inputs = F.pad(inputs, padding, mode='replicate')
         branches = self.extract_feat(inputs)
