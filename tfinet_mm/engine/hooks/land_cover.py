@@ -19,6 +19,7 @@ from tfinet_mm.engine.land_cover import (
     set_trained_roles,
     with_land_cover,
 )
+from tfinet_mm.models.foreign import land_cover_classes
 from tfinet_mm.registry import HOOKS
 from tfinet_mm.structures import ALL_ROLES, LAND_COVER_ROLE
 
@@ -82,7 +83,7 @@ class LandCoverHook(Hook):
         tested = getattr(network, 'trained_roles', self._tested)
         if LAND_COVER_ROLE in self._tested and LAND_COVER_ROLE in tested:
             return
-        if getattr(network, 'num_classes', 0) > 1:
+        if (land_cover_classes(network) or 0) > 1:
             print_log(
                 'The checkpoint was trained on change alone: its land cover is untrained, and the '
                 'classes in maps, pictures and scores mean nothing',

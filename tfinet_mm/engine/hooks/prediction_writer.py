@@ -9,7 +9,7 @@ from typing import Any
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 
-from tfinet_mm.engine.hooks.sample_info import check_names_differ, class_table, sample_name
+from tfinet_mm.engine.hooks.sample_info import check_names_differ, class_table, file_name
 from tfinet_mm.registry import HOOKS
 from tfinet_mm.visualization.prediction_files import PredictionFiles
 
@@ -18,11 +18,12 @@ from tfinet_mm.visualization.prediction_files import PredictionFiles
 class PredictionWriterHook(Hook):
     """Write the prediction of every tested pair in the layout of label files.
 
-    Under ``out_dir``, each named ``sample_id`` with its sub-folders:
+    Under ``out_dir``, each named ``sample_id`` with its sub-folders, or after the image before
+    where samples have none, as those of Open-CD:
 
     * ``label1`` and ``label2``: semantic change 0..K of each date, 0 = unchanged,
-      as palette PNG in the colours of the data set;
-    * ``change``: 0 or 255;
+      as palette PNG in the colours of the data set or as ``storage`` says;
+    * ``change``: 0 or 255, in the storage ``'index'`` 0 or 1;
     * with ``land_cover``: ``cover1`` and ``cover2``, land cover 1..K everywhere;
     * with ``probability``: ``change_prob``, P(changed) from 0 to 255.
 
@@ -31,14 +32,16 @@ class PredictionWriterHook(Hook):
 
     Args:
         out_dir: Folder to write to; made if it is missing.
-        rgb: Write RGB colours, as the public release of SECOND stores labels,
-            in place of palette PNG.
+        storage: ``'palette'``, ``'rgb'`` as the public release of SECOND stores labels, or
+            ``'index'``, grey class numbers, the only ones that Open-CD reads. This package
+            reads all three.
         land_cover: Also write the land cover of each date.
         probability: Also write the probability of change.
 
     Raises:
         ValueError: ``out_dir`` is where a data set of the config has its own
-            labels, a sample has no ``sample_id``, or the data set no classes.
+            labels, ``storage`` is unknown, two samples share their name, or the data set has
+            no classes.
         LabelValueError: A prediction to write is missing, or holds a class the
             data set doesn't have.
     """
@@ -46,11 +49,11 @@ class PredictionWriterHook(Hook):
     def __init__(
         self,
         out_dir: str,
-        rgb: bool = False,
+        storage: str = 'palette',
         land_cover: bool = False,
         probability: bool = False,
     ) -> None:
-        self.files = PredictionFiles(out_dir, rgb, land_cover, probability)
+        self.files = PredictionFiles(out_dir, storage, land_cover, probability)
 
     def before_test(self, runner: Runner) -> None:
         """Refuse to overwrite labels of the config's data sets, or one pair by another."""
@@ -82,7 +85,7 @@ class PredictionWriterHook(Hook):
         """
         palette = class_table(runner.test_dataloader).palette
         for sample in outputs or ():
-            self.files.write(sample, sample_name(sample), palette)
+            self.files.write(sample, file_name(sample), palette)
 
 
 def _data_folders(config: Any) -> Iterator[Path]:

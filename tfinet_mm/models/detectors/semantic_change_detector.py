@@ -13,6 +13,7 @@ from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from tfinet_mm.conventions import COVER_SEMANTIC
 from tfinet_mm.errors import NotFiniteWeightsError
 from tfinet_mm.models.band_order import check_exchange
 from tfinet_mm.models.detectors.head_losses import head_losses, label_views, pixel_weights
@@ -106,6 +107,10 @@ class SemanticChangeDetector(BaseSegmentor):
         check_normalisation: Refuse a data preprocessor whose mean, standard deviation
             or order of bands differs from that of the weights which the backbone
             begins with.
+        postprocess_pred_and_label: ``'cover_semantic'`` gives predicted samples the ground
+            truth of land cover as semantic change 0..K, as Open-CD's detectors do with this
+            option and as its metric needs it. The samples state it in their metainfo, where
+            this package's metric and hooks find it.
 
     Attributes:
         trained_roles: What is trained, and what a checkpoint was trained on: out of
@@ -115,7 +120,7 @@ class SemanticChangeDetector(BaseSegmentor):
             sets it from the data set.
 
     Raises:
-        ValueError: A head, its loss, a branch, a mode or a type can't work, or
+        ValueError: A head, its loss, a branch, a mode, an option or a type can't work, or
             ``pretrained`` is given beside an ``init_cfg`` of the backbone.
     """
 
@@ -138,11 +143,18 @@ class SemanticChangeDetector(BaseSegmentor):
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
         pretrained: str | None = None,
         check_normalisation: bool = True,
+        postprocess_pred_and_label: str | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.autocast = check_precision(autocast)
         self.trained_roles: tuple[str, ...] = ALL_ROLES
         self.check_normalisation = check_normalisation
+        if postprocess_pred_and_label not in (None, COVER_SEMANTIC):
+            raise ValueError(
+                f'postprocess_pred_and_label must be None or {COVER_SEMANTIC!r}, got '
+                f'{postprocess_pred_and_label!r}'
+            )
+        self.postprocess_pred_and_label = postprocess_pred_and_label
         self._resolved: dict[tuple[str, str, bool], str] = {}
         if not is_whole(size_divisor) or size_divisor < 1:
             raise ValueError(f'size_divisor must be a whole number above 0, got {size_divisor!r}')
@@ -438,7 +450,8 @@ class SemanticChangeDetector(BaseSegmentor):
 
         Args:
             inputs: Normalised pairs (N, 2B, H, W).
-            data_samples: One a pair, or None. Their ground truth stays as it is.
+            data_samples: One a pair, or None. Their ground truth stays as it is, unless
+                ``postprocess_pred_and_label`` is set.
 
         Returns:
             The samples (new ones without ``data_samples``) with the fields
@@ -448,7 +461,10 @@ class SemanticChangeDetector(BaseSegmentor):
             :mod:`tfinet_mm.structures` describes them, at the original size.
         """
         return with_predictions(
-            self.predict_probabilities(inputs), data_samples, self.test_cfg['threshold']
+            self.predict_probabilities(inputs),
+            data_samples,
+            self.test_cfg['threshold'],
+            cover_semantic=self.postprocess_pred_and_label is not None,
         )
 
     def predict_probabilities(self, inputs: Tensor) -> SCDProbabilities:
