@@ -17,6 +17,7 @@ from tfinet_mm.conventions import COVER_SEMANTIC
 from tfinet_mm.errors import NotFiniteWeightsError
 from tfinet_mm.models.band_order import check_exchange
 from tfinet_mm.models.detectors.head_losses import head_losses, label_views, pixel_weights
+from tfinet_mm.models.detectors.parts import build_backbone, build_neck
 from tfinet_mm.models.detectors.postprocess import with_predictions
 from tfinet_mm.models.detectors.shapes import (
     backbone_bands,
@@ -28,6 +29,7 @@ from tfinet_mm.models.detectors.shapes import (
 )
 from tfinet_mm.models.detectors.windows import window_starts
 from tfinet_mm.models.losses.roles import fit_losses
+from tfinet_mm.models.necks.one_date import join_branches
 from tfinet_mm.models.normalisation import check_normalisation
 from tfinet_mm.models.norms import with_fitting_norms
 from tfinet_mm.registry import MODELS
@@ -71,10 +73,13 @@ class SemanticChangeDetector(BaseSegmentor):
     ``BaseDecodeHead`` that returns one map of logits for the two roles.
 
     Args:
-        backbone: Config of the backbone, which sees (2N, B, H, W).
+        backbone: Config of the backbone, which sees (2N, B, H, W). One that takes two images,
+            as Open-CD's do, runs in a :class:`~tfinet_mm.models.TwoImageBackbone`.
         neck: Config of the neck; it is called with the features of the two
-            dates and returns :class:`~tfinet_mm.structures.Branches`.
-            ``in_channels=None`` takes the ``out_channels`` of the backbone.
+            dates and returns :class:`~tfinet_mm.structures.Branches`, or levels of the
+            change alone. One that takes the features of one date, as mmseg's do, runs in a
+            :class:`~tfinet_mm.models.OneDateNeck`. None after a backbone that fuses the
+            dates itself. ``in_channels=None`` takes the ``out_channels`` of the backbone.
         semantic_head: Config of the head for land cover, ``num_classes`` = K.
             In either head ``in_channels=None`` takes the channels of a backbone
             of one level before a neck that keeps them (``AbsoluteDifference``),
@@ -130,7 +135,7 @@ class SemanticChangeDetector(BaseSegmentor):
     def __init__(
         self,
         backbone: dict[str, Any],
-        neck: dict[str, Any],
+        neck: dict[str, Any] | None,
         semantic_head: dict[str, Any],
         change_head: dict[str, Any],
         auxiliary_head: dict[str, Any] | Sequence[dict[str, Any]] | None = None,
@@ -160,10 +165,11 @@ class SemanticChangeDetector(BaseSegmentor):
             raise ValueError(f'size_divisor must be a whole number above 0, got {size_divisor!r}')
         if pretrained is not None:
             backbone = _with_pretrained(backbone, pretrained)
-        self.backbone = MODELS.build(with_fitting_norms(backbone))
+        self.backbone = build_backbone(backbone)
         self.bands = backbone_bands(backbone, self.backbone)
-        neck = with_channels(neck, 'neck', self.backbone)
-        self.neck = MODELS.build(with_fitting_norms(neck))
+        if neck is not None:
+            neck = with_channels(neck, 'neck', self.backbone)
+        self.neck = build_neck(neck, self.backbone)
         semantic_head = with_channels(semantic_head, 'semantic_head', self.backbone, self.neck)
         change_head = with_channels(change_head, 'change_head', self.backbone, self.neck)
         # Heads with mmseg's default loss, which is checked when a loss is computed.
@@ -355,9 +361,7 @@ class SemanticChangeDetector(BaseSegmentor):
         both = torch.cat(inputs.chunk(2, dim=1))
         if self.channels_last:
             both = both.contiguous(memory_format=torch.channels_last)
-        features = self.backbone(both)
-        before, after = zip(*(feature.chunk(2) for feature in features), strict=True)
-        return self.neck(before, after)
+        return join_branches(self.backbone(both), self.neck)
 
     def _head_logits(self, branches: Branches) -> tuple[Tensor, Tensor, Tensor]:
         """Return the outputs of the heads at their own stride: from, to, change."""
