@@ -69,6 +69,7 @@ PARSED_ONLY = {
 
 LEFT_OUT = {
     r'pre-commit install': 'comes from the package index with the line before it',
+    r'integrations\.opencd open-cd/': 'a checkout of Open-CD: tests/integrations runs a program',
     r'python -m build': 'comes from the package index; tests/test_wheel.py builds with pip',
 }
 """Why a command is neither run nor parsed."""
