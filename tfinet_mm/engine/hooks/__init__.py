@@ -3,6 +3,7 @@
 from tfinet_mm.engine.hooks.checkpoint_check import CheckpointCheckHook
 from tfinet_mm.engine.hooks.class_check import ClassCheckHook
 from tfinet_mm.engine.hooks.finite_loss import FiniteLossHook
+from tfinet_mm.engine.hooks.foreign_model import ForeignModelHook
 from tfinet_mm.engine.hooks.label_check import LabelCheckHook
 from tfinet_mm.engine.hooks.label_convention import LabelConventionHook
 from tfinet_mm.engine.hooks.land_cover import LandCoverHook
@@ -16,6 +17,7 @@ __all__ = [
     'CheckpointCheckHook',
     'ClassCheckHook',
     'FiniteLossHook',
+    'ForeignModelHook',
     'LabelCheckHook',
     'LabelConventionHook',
     'LandCoverHook',
