@@ -89,6 +89,7 @@ LEFT_OUT = {
     r'pre-commit install': 'comes from the package index with the line before it',
     r'gdalbuildvrt|gdal_translate': "GDAL's own programs, which the package does without",
     r'qgis_process': 'needs QGIS: tests/integrations/qgis runs it where it is',
+    r'integrations\.opencd open-cd/': 'a checkout of Open-CD: tests/integrations runs a program',
     r'python -m build': 'comes from the package index; tests/test_wheel.py builds with pip',
 }
 """Why a command is neither run nor parsed."""
