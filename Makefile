@@ -31,7 +31,7 @@ INSTALLED = $(VENV)/.installed
 TIMM = $(VENV)/timm/.installed
 SPHINX = $(VENV)/.installed-docs
 
-.PHONY: help install demo demo-map demo-picture train-demo test test-slow test-avx2 test-all coverage docs tutorial lint format test-openmmlab clean
+.PHONY: help install demo demo-map demo-picture train-demo test test-slow test-avx2 test-all coverage docs tutorial qgis-plugin lint format test-openmmlab clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -117,6 +117,9 @@ docs: $(INSTALLED) $(SPHINX) ## Build the documentation's site in docs/_build; w
 
 tutorial: $(INSTALLED) $(SPHINX) ## Run the tutorial and store what it prints in docs/tutorial.ipynb
 	$(RUN) docs/_ext/run_tutorial.py
+
+qgis-plugin: ## Write the QGIS plugin as dist/tfinet_qgis.zip
+	$(PYTHON) integrations/qgis/make_zip.py dist/tfinet_qgis.zip
 
 lint: $(INSTALLED) ## Check style, formatting and types
 	$(RUN) -m ruff check .

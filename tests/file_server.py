@@ -13,6 +13,7 @@ import sys
 import time
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -31,11 +32,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
         print(json.dumps([self.command, self.path, wanted]) + '\n', end='', flush=True)
         if 'slow' in query:
             time.sleep(20)
-        if 'forbidden' in query or ('nohead' in query and not body):
-            return self.send_error(403)
-        file = Path(self.server.folder) / path.lstrip('/')
+        if 'forbidden' in self.path or ('nohead' in query and not body):
+            return self.refuse(403, 'AccessDenied', body)
+        file = Path(self.server.folder) / unquote(path).lstrip('/')
         if not file.is_file():
-            return self.send_error(404)
+            known = (Path(self.server.folder) / path.split('/')[1]).is_dir()
+            return self.refuse(404, 'NoSuchKey' if known else 'NoSuchBucket', body)
         data, size = file.read_bytes(), file.stat().st_size
         found = re.match(r'bytes=(\d+)-(\d*)$', wanted or '')
         if found and 'noranges' not in query:
@@ -51,6 +53,16 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if body:
             self.wfile.write(data)
+
+    def refuse(self, code, name, body):
+        """Answer with an error, as storage like S3 writes it."""
+        text = f'<?xml version="1.0"?><Error><Code>{name}</Code><Message>{name}</Message></Error>'
+        self.send_response(code)
+        self.send_header('Content-Type', 'application/xml')
+        self.send_header('Content-Length', str(len(text)))
+        self.end_headers()
+        if body:
+            self.wfile.write(text.encode())
 
     def log_message(self, *_):
         pass

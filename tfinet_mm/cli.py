@@ -8,6 +8,8 @@ from difflib import get_close_matches
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
+from tfinet_mm.errors import StackError
+from tfinet_mm.utils.check_env import explain_missing
 from tfinet_mm.utils.project_files import project_folder
 from tfinet_mm.version import __version__
 
@@ -20,9 +22,11 @@ TOOLS = dict(
     check=('check_dataset.py', 'find mistakes in a data set before training'),
     browse=('browse_dataset.py', 'draw pairs with their labels, as a training sees them'),
     report=('report.py', 'write an HTML page over a folder of predictions'),
+    serve=('serve.py', 'serve a page on this machine to drop two images on'),
     score=('score_maps.py', 'score the maps of any program, or compare two methods'),
     assess=('assess.py', 'draw points to label, and estimate areas with intervals'),
     areas=('scene_areas.py', 'areas of a scene by class, within polygons too'),
+    tiles=('tiles.py', 'write the maps of a scene as tiles for the web'),
     stac=('stac_item.py', 'write a STAC item of a scene'),
     recipe=('recipe.py', 'run the SenseEarth recipe: train, pseudo-label, train again, test'),
     correct=('dataset/make_labels.py', 'make labels of polygons that were corrected in QGIS'),
@@ -73,7 +77,12 @@ def _run_script(path: Path, name: str, arguments: Sequence[str]) -> None:
     # Processes that a tool starts look for its functions here.
     sys.modules['__main__'] = module
     sys.argv = [name, *arguments]
-    spec.loader.exec_module(module)
+    try:
+        with explain_missing():
+            spec.loader.exec_module(module)
+    except StackError as error:
+        print(f'{name}: {error}', file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 def _overview() -> str:

@@ -5,29 +5,43 @@ From any other scope (mmseg's, Open-CD's) a part of this package is found as
 config needs no ``custom_imports``.
 """
 
-from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
-from mmengine.registry import DATASETS as MMENGINE_DATASETS
-from mmengine.registry import HOOKS as MMENGINE_HOOKS
-from mmengine.registry import METRICS as MMENGINE_METRICS
-from mmengine.registry import MODEL_WRAPPERS as MMENGINE_MODEL_WRAPPERS
-from mmengine.registry import MODELS as MMENGINE_MODELS
-from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
-from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
-from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
-from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
-from mmengine.registry import Registry
+from tfinet_mm.utils.check_env import explain_missing
+
+with explain_missing():
+    from mmengine.registry import DATA_SAMPLERS as MMENGINE_DATA_SAMPLERS
+    from mmengine.registry import DATASETS as MMENGINE_DATASETS
+    from mmengine.registry import HOOKS as MMENGINE_HOOKS
+    from mmengine.registry import METRICS as MMENGINE_METRICS
+    from mmengine.registry import MODEL_WRAPPERS as MMENGINE_MODEL_WRAPPERS
+    from mmengine.registry import MODELS as MMENGINE_MODELS
+    from mmengine.registry import OPTIM_WRAPPERS as MMENGINE_OPTIM_WRAPPERS
+    from mmengine.registry import RUNNERS as MMENGINE_RUNNERS
+    from mmengine.registry import TRANSFORMS as MMENGINE_TRANSFORMS
+    from mmengine.registry import VISUALIZERS as MMENGINE_VISUALIZERS
+    from mmengine.registry import Registry
 
 SCOPE = 'tfinet_mm'
 
 MODELS = Registry('model', parent=MMENGINE_MODELS, scope=SCOPE, locations=['tfinet_mm.models'])
 DATASETS = Registry(
-    'dataset', parent=MMENGINE_DATASETS, scope=SCOPE, locations=['tfinet_mm.datasets']
+    'dataset',
+    parent=MMENGINE_DATASETS,
+    scope=SCOPE,
+    locations=[
+        'tfinet_mm.datasets.scd_dataset',
+        'tfinet_mm.datasets.generated_scd',
+        'tfinet_mm.datasets.hrscd',
+        'tfinet_mm.datasets.landsat_scd',
+        'tfinet_mm.datasets.second',
+        'tfinet_mm.datasets.single_date',
+        'tfinet_mm.datasets.synthetic_scd',
+    ],
 )
 DATA_SAMPLERS = Registry(
     'data sampler',
     parent=MMENGINE_DATA_SAMPLERS,
     scope=SCOPE,
-    locations=['tfinet_mm.datasets'],
+    locations=['tfinet_mm.datasets.stream_sampler'],
 )
 TRANSFORMS = Registry(
     'transform',
@@ -36,7 +50,7 @@ TRANSFORMS = Registry(
     locations=['tfinet_mm.datasets.transforms', 'tfinet_mm.pseudo_labels.transforms'],
 )
 METRICS = Registry(
-    'metric', parent=MMENGINE_METRICS, scope=SCOPE, locations=['tfinet_mm.evaluation']
+    'metric', parent=MMENGINE_METRICS, scope=SCOPE, locations=['tfinet_mm.evaluation.metric']
 )
 HOOKS = Registry(
     'hook',

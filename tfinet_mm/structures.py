@@ -17,11 +17,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
-from typing import Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
-import torch
-from torch import Tensor
+
+if TYPE_CHECKING:
+    # Only named in annotations: exported networks predict without torch.
+    from torch import Tensor
 
 IGNORE_INDEX = 255
 """Value of a pixel that is left out of losses and scores."""
@@ -46,7 +48,7 @@ SEG_CHANGE = 'gt_seg_map'
 SEG_FROM = 'gt_seg_map_from'
 SEG_TO = 'gt_seg_map_to'
 
-Features = tuple[Tensor, ...]
+Features: TypeAlias = 'tuple[Tensor, ...]'
 """Feature maps of one or more levels, each (N, C, H, W), finest first."""
 
 
@@ -96,6 +98,8 @@ class SCDLogits(NamedTuple):
 class SCDProbabilities(NamedTuple):
     """Probabilities of all three maps, which augmentation and ensembles average.
 
+    Tensors from networks of PyTorch, arrays from exported ones.
+
     Attributes:
         land_cover_from: Class probabilities of the first date, (N, K, H, W),
             which add up to 1 at every pixel.
@@ -103,12 +107,12 @@ class SCDProbabilities(NamedTuple):
         change: P(changed), (N, 1, H, W), in 0..1.
     """
 
-    land_cover_from: Tensor
-    land_cover_to: Tensor
-    change: Tensor
+    land_cover_from: Any
+    land_cover_to: Any
+    change: Any
 
 
-Array = TypeVar('Array', np.ndarray, Tensor)
+Array = TypeVar('Array', np.ndarray, 'Tensor')
 
 
 def to_semantic_change(land_cover: Array, change: Array) -> Array:
@@ -129,14 +133,18 @@ def to_semantic_change(land_cover: Array, change: Array) -> Array:
         >>> to_semantic_change(np.array([3, 3, 255, 1]), np.array([1, 0, 1, 255]))
         array([  4,   0, 255, 255])
     """
-    tensors = isinstance(land_cover, Tensor)
-    where: Any = torch.where if tensors else np.where
+    arrays = isinstance(land_cover, np.ndarray)
+    where: Any = np.where if arrays else _where
     ignored = (change == IGNORE_INDEX) | ((change == 1) & (land_cover == IGNORE_INDEX))
     # Adding 1 to 255 would wrap around in uint8, so unknown pixels are taken out first.
     shifted = where(land_cover == IGNORE_INDEX, land_cover, land_cover + 1)
     unchanged = land_cover * 0
     result = where(ignored, unchanged + IGNORE_INDEX, where(change == 1, shifted, unchanged))
-    return result.to(land_cover.dtype) if tensors else result.astype(land_cover.dtype)
+    return result.astype(land_cover.dtype) if arrays else result.to(land_cover.dtype)
+
+
+def _where(condition: Tensor, first: Tensor, second: Tensor) -> Tensor:
+    return first.where(condition, second)
 
 
 @dataclass(frozen=True)

@@ -9,14 +9,16 @@ Label the points in assessment/label.html, in QGIS (assessment/points.gpkg) or i
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tfinet_mm.evaluation.assessment import ALLOCATIONS
 from tfinet_mm.report.labelling import write_labelling_page
 from tfinet_mm.scenes.assessment.estimate import estimate_scene, format_estimate
 from tfinet_mm.scenes.assessment.sample import Design, read_sample, sample_scene
 from tfinet_mm.utils.command import add_traceback_option, count, run_command, seed
+from tfinet_mm.utils.numbers import percent
 
 
 def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
@@ -112,6 +114,20 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
+def _other_number(asked: int, minimum: int, sample: Mapping[str, Any]) -> str:
+    """Say why another number of points was drawn than asked for."""
+    strata = sample['strata'][: sample['mapped']]
+    drawn = f'--points {asked} asked for {asked}, {sample["points"]} were drawn'
+    if sample['points'] < asked:
+        return f'{drawn}: the scene has no more pixels with data'
+    raised = sum(one['points'] <= minimum for one in strata)
+    return (
+        f'{drawn}: {raised} of the {len(strata)} strata get the least number, --minimum {minimum} '
+        'each. A smaller --minimum draws fewer, and so does a larger --min-share, which merges '
+        'rare strata'
+    )
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = parse_args(argv)
@@ -143,8 +159,10 @@ def main(argv: Sequence[str] | None = None) -> None:
     sample = read_sample(out)
     for one in sample['strata'][: sample['mapped']]:
         share = one['area'] / sum(other['area'] for other in sample['strata'])
-        print(f'{one["points"]:6}  {one["name"]}, {share:.2%} of the area')
+        print(f'{one["points"]:6}  {one["name"]}, {percent(100 * share)} of the area')
     print(f'{sample["points"]:6}  points: {out}')
+    if args.points is not None and sample['points'] != args.points:
+        print(_other_number(args.points, args.minimum, sample))
     if design.chip:
         print(f'Label them in {write_labelling_page(out)}')
 

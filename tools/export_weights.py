@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfinet_mm.apis.exporting import export_weights
-from tfinet_mm.checkpoints.reading import trust_checkpoints
+from tfinet_mm.checkpoints.trust import trust_checkpoints
 from tfinet_mm.checkpoints.weight_files import DTYPES
 from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
 

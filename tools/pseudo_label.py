@@ -13,10 +13,9 @@ import argparse
 import os
 from collections.abc import Sequence
 
-from tfinet_mm.checkpoints.reading import trust_checkpoints
-from tfinet_mm.engine.launch import finish_launch, join_cpu_group, rank_device
-from tfinet_mm.engine.options import add_launch_options
-from tfinet_mm.engine.precision import add_amp_option
+from tfinet_mm.checkpoints.trust import trust_checkpoints
+from tfinet_mm.engine.arguments import add_amp_option, add_launch_options
+from tfinet_mm.engine.ranks import finish_launch, join_cpu_group, rank_device
 from tfinet_mm.pseudo_labels.generate import generate
 from tfinet_mm.pseudo_labels.predictions import METHODS
 from tfinet_mm.pseudo_labels.report import format_report

@@ -18,6 +18,7 @@ from tfinet_mm.scenes.totals import format_totals, sentences
 from tfinet_mm.scenes.zones.areas import ZoneAreas, write_zone_areas
 from tfinet_mm.scenes.zones.coverage import METHODS
 from tfinet_mm.utils.command import add_traceback_option, run_command
+from tfinet_mm.utils.numbers import percent
 
 MOST_ZONES = 20
 
@@ -98,8 +99,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
 def describe(one: ZoneAreas) -> str:
     """Return the areas of a zone as text."""
-    parts = [f'{100 * one.outside:.1f} % outside of the scene'] if one.outside else []
-    parts += [f'{100 * one.unseen:.1f} % not seen'] if one.areas.not_seen else []
+    parts = [f'{percent(100 * one.outside)} outside of the scene'] if one.outside else []
+    parts += [f'{percent(one.areas.not_seen_percent)} not seen'] if one.areas.not_seen else []
     changed = one.areas.totals()['changed'][0]
     known = changed + one.areas.unchanged
     digits = 0 if one.areas.unit == 'pixels' else 2

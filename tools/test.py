@@ -16,10 +16,12 @@ from pathlib import Path
 
 from mmengine.config import Config
 
-from tfinet_mm.checkpoints.reading import trust_checkpoints
-from tfinet_mm.engine.launch import finish_launch, prepare_launch
-from tfinet_mm.engine.options import add_launch_options, set_hook, use_split, write_scores
-from tfinet_mm.engine.precision import add_amp_option, use_amp, used_precision
+from tfinet_mm.checkpoints.trust import trust_checkpoints
+from tfinet_mm.engine.arguments import add_amp_option, add_launch_options
+from tfinet_mm.engine.launch import prepare_launch
+from tfinet_mm.engine.options import set_hook, use_split, write_scores
+from tfinet_mm.engine.precision import use_amp, used_precision
+from tfinet_mm.engine.ranks import finish_launch
 from tfinet_mm.engine.runner import build_runner, check_for_other_runners
 from tfinet_mm.engine.testing import set_checkpoint, use_tta
 from tfinet_mm.report import report_file

@@ -16,10 +16,12 @@ from pathlib import Path
 from mmengine.config import Config
 
 from tfinet_mm.checkpoints.addresses import existing_checkpoint
-from tfinet_mm.checkpoints.reading import trust_checkpoints
-from tfinet_mm.engine.launch import finish_launch, join_group, prepare_launch
-from tfinet_mm.engine.options import add_launch_options, use_pseudo_labels
-from tfinet_mm.engine.precision import add_amp_option, check_training, use_amp
+from tfinet_mm.checkpoints.trust import trust_checkpoints
+from tfinet_mm.engine.arguments import add_amp_option, add_launch_options
+from tfinet_mm.engine.launch import join_group, prepare_launch
+from tfinet_mm.engine.options import use_pseudo_labels
+from tfinet_mm.engine.precision import check_training, use_amp
+from tfinet_mm.engine.ranks import finish_launch
 from tfinet_mm.engine.resume import newest_checkpoint
 from tfinet_mm.engine.runner import build_runner, check_for_other_runners
 from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command, seed

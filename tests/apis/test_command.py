@@ -20,7 +20,7 @@ def test_folders_are_written_and_finished_pairs_skipped(member, image, saved, tm
     out = tmp_path / 'out'
     call = [*map(str, files), str(tmp_path / '1'), str(tmp_path / '2'), '--out', str(out)]
     main(call)
-    assert 'Predicted 2 pairs, 0 were finished' in capsys.readouterr().out
+    assert 'Predicted 2 pairs, 0 finished before' in capsys.readouterr().out
     expected = SCDInferencer(*files)(image(1), image(2))
     for name in ('a', 'sub dir/b.c'):
         for folder, values in (
@@ -33,7 +33,7 @@ def test_folders_are_written_and_finished_pairs_skipped(member, image, saved, tm
             np.testing.assert_array_equal(written, values)
     (out / 'change_prob' / 'a.png').unlink()
     main(call)
-    assert 'Predicted 1 pairs, 1 were finished' in capsys.readouterr().out
+    assert 'Predicted 1 pair, 1 finished before' in capsys.readouterr().out
     assert (out / 'change_prob' / 'a.png').is_file()
     main([*call, '--overwrite', '--threshold', '0'])
     assert np.asarray(Image.open(out / 'label1' / 'a.png')).min() > 0

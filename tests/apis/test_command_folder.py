@@ -59,7 +59,7 @@ def test_a_bad_picture_stops_no_other(call, member, image, saved, tmp_path, caps
     out = tmp_path / 'out'
     assert main([*call, '--batch-size', batch]) == 3
     printed = capsys.readouterr()
-    assert 'Predicted 3 pairs, 0 were finished' in printed.out
+    assert 'Predicted 3 pairs, 0 finished before' in printed.out
     reason = f'ImageFormatError: {tmp_path}/2/b.png is incomplete'
     assert '1 of 4 pairs failed:\n  b  ' + reason in printed.err
     assert f'All pairs are in {out}/results.csv. Start the command again' in printed.err
@@ -81,7 +81,7 @@ def test_a_bad_picture_stops_no_other(call, member, image, saved, tmp_path, caps
     saved('2/b.png', image(12))
     assert main([*call, '--batch-size', batch]) is None
     printed = capsys.readouterr()
-    assert 'Predicted 1 pairs, 3 were finished' in printed.out
+    assert 'Predicted 1 pair, 3 finished before' in printed.out
     assert states(out) == dict(a='finished', b='predicted', c='finished', d='finished')
     assert table(out)['a']['seconds'] == seconds
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in stamps.items())

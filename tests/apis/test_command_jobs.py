@@ -78,7 +78,7 @@ def test_one_failing_pair_stops_no_other_and_finished_ones_are_skipped(
     assert '1 of 2 pairs failed:' in printed.err
     log = f'{tmp_path}/out/.jobs/a/log.txt'
     assert f'  a  ImageFormatError: it is broken [log: {log}]\n' in printed.err
-    assert 'Predicted 1 pairs, 0 were finished' in printed.out
+    assert 'Predicted 1 pair, 0 finished before' in printed.out
     with (tmp_path / 'out/results.csv').open(newline='') as file:
         rows = {row['pair']: row for row in csv.DictReader(file)}
     assert {name: row['state'] for name, row in rows.items()} == {'a': 'failed', 'd/b': 'predicted'}
@@ -92,11 +92,11 @@ def test_one_failing_pair_stops_no_other_and_finished_ones_are_skipped(
     stand_in = fake()
     main([*call, '--jobs', '2'])
     assert [job['pair'][0] for job in stand_in.content['jobs'].values()] == ['a']
-    assert 'Predicted 1 pairs, 1 were finished' in capsys.readouterr().out
+    assert 'Predicted 1 pair, 1 finished before' in capsys.readouterr().out
     assert not (tmp_path / 'out/.lock').exists()
     # Without jobs it is the same folder.
     main(call)
-    assert 'Predicted 0 pairs, 2 were finished' in capsys.readouterr().out
+    assert 'Predicted 0 pairs, 2 finished before' in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

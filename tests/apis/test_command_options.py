@@ -61,6 +61,7 @@ def test_the_help_names_all_forms(capsys):
             '--stretch percentiles --percentiles 1 99',
             dict(stretch='percentiles', percentiles=[1, 99]),
         ),
+        ('--stretch each-date', dict(stretch='each-date')),
         ('--stretch -5 3e3', dict(stretch=(-5, 3000))),
         ('--stretch 0,1 0,2 0,3', dict(stretch=[(0, 1), (0, 2), (0, 3)])),
         ('--stretch 0,9', dict(stretch=(0, 9))),

@@ -83,7 +83,7 @@ def test_bands_count_by_content(call, raster, tmp_path, capsys):
     table.write_text(text.replace('sub/scl.tif', 'copy.tif').replace('q.tif', 'copy.tif:1'))
     capsys.readouterr()
     assert main(call) is None
-    assert 'Predicted 1 pairs, 2 were finished' in capsys.readouterr().out
+    assert 'Predicted 1 pair, 2 finished before' in capsys.readouterr().out
     table.write_text(text.replace('scl.tif:2', 'scl.tif:1'))
     with pytest.raises(ManifestError, match=r'pairs\.x/cloudy\.band_after was 2, is 1'):
         main(call)

@@ -49,7 +49,7 @@ def test_two_rasters_to_maps_polygons_and_areas(member, raster, tmp_path, capsys
     call = [*map(str, files), *pair, '--out', str(out)]
     main([*call, '--min-area', '300'])
     printed = capsys.readouterr().out
-    assert 'Predicted 1 pairs, 0 were finished' in printed
+    assert 'Predicted 1 pair, 0 finished before' in printed
     expected = SCDInferencer(*files)(*(one.transpose(1, 2, 0) for one in values))
     folder = out / '0'
     np.testing.assert_allclose(read(folder, 'change_prob'), expected.change_prob, atol=1e-5)
@@ -78,7 +78,7 @@ def test_two_rasters_to_maps_polygons_and_areas(member, raster, tmp_path, capsys
     # Again: nothing to do; other settings: refused.
     stamp = (folder / 'scene.json').stat().st_mtime_ns
     main([*call, '--min-area', '300'])
-    assert 'Predicted 0 pairs, 1 were finished' in capsys.readouterr().out
+    assert 'Predicted 0 pairs, 1 finished before' in capsys.readouterr().out
     assert (folder / 'scene.json').stat().st_mtime_ns == stamp
     with pytest.raises(ValueError, match=r'scene\.min_area was 300\.0, is 0\.0.*--overwrite'):
         main(call)
@@ -96,7 +96,7 @@ def test_a_scene_that_lost_a_file_and_a_replaced_one(member, raster, tmp_path, c
     for name in ('change.tif', 'areas.csv', 'changes.gpkg', 'registration.gpkg', 'before.jpg'):
         (tmp_path / 'out' / '1' / name).unlink()
         main(call)
-        assert 'Predicted 1 pairs, 0 were finished' in capsys.readouterr().out
+        assert 'Predicted 1 pair, 0 finished before' in capsys.readouterr().out
         assert files_of(tmp_path / 'out') == made
         assert (tmp_path / 'out' / '1' / name).is_file()
     old = os.stat(pair[1])
@@ -150,7 +150,7 @@ def test_two_crss_and_sizes_of_pixels(member, raster, tmp_path):
     assert (tmp_path / 'three' / 'a' / 'scene.json').is_file()
 
 
-def test_sixteen_bits_and_five_bands(member, raster, tmp_path):
+def test_sixteen_bits_and_five_bands(member, raster, tmp_path, capsys):
     """The same scene as 8-bit RGB, and hidden in five bands of 16 bits."""
     files = member()
     values = [noise(seed) for seed in (1, 2)]
@@ -167,20 +167,27 @@ def test_sixteen_bits_and_five_bands(member, raster, tmp_path):
     bands = ['--bands', 'before=3,2,1', 'after=4,2,1']
     with pytest.raises(SceneError, match=r'takes 3 bands.*gives 5'):
         main([*call, '--stretch', '100', '2650'])
-    with pytest.raises(SceneError, match='stretch='):
-        main([*call, *bands])
     main([*call, *bands, '--stretch', '100', '2650'])
     one, two = tmp_path / 'plain' / 'p0', tmp_path / 'many' / 'm0'
     np.testing.assert_allclose(read(one, 'change_prob'), read(two, 'change_prob'), atol=1e-4)
     scene = json.loads((two / 'scene.json').read_text())
     assert scene['before']['bands'] == [3, 2, 1]
     assert scene['after']['stretch'] == dict(kind='stated', low=[100] * 3, high=[2650] * 3)
-    # Percentiles of each date, as chosen and written down.
-    main([*call[:-1], str(tmp_path / 'per'), *bands, '--stretch', 'percentiles'])
-    stretch = json.loads((tmp_path / 'per/m0/scene.json').read_text())['before']['stretch']
-    low, high = np.percentile(100 + 10 * values[0].astype(int), [2, 98], axis=(1, 2))
-    np.testing.assert_allclose(stretch['low'], low)
-    np.testing.assert_allclose(stretch['high'], high)
+    # Percentiles of each date or, by default, of both, as logged and written down.
+    stored = 100 + 10 * np.stack(values).astype(int)
+    for name, words, counted in (
+        ('each', ['--stretch', 'each-date'], stored[0]),
+        ('both', [], np.concatenate(stored, axis=1)),
+    ):
+        capsys.readouterr()
+        main([*call[:-1], str(tmp_path / name), *bands, *words])
+        low, high = np.percentile(counted, [2, 98], axis=(1, 2))
+        scene = json.loads((tmp_path / name / 'm0/scene.json').read_text())
+        for part in (scene, scene['provenance']):
+            np.testing.assert_allclose(part['before']['stretch']['low'], low)
+            np.testing.assert_allclose(part['before']['stretch']['high'], high)
+        assert f'band 3 {low[0]:.6g} to {high[0]:.6g}, band 2' in capsys.readouterr().out
+    assert scene['after']['stretch'] == scene['before']['stretch'] | dict(kind='percentiles')
 
 
 def test_a_single_band(member, raster, tmp_path):
@@ -238,7 +245,7 @@ def test_clouds_are_not_seen(member, raster, tmp_path, capsys):
     np.testing.assert_array_equal(read(out / '1', 'valid'), np.where(expected, 7, 1))
     np.testing.assert_array_equal(read(out / '1', 'change') == 255, expected)
     main([*call, *clouds])
-    assert 'Predicted 0 pairs, 1 were finished' in capsys.readouterr().out
+    assert 'Predicted 0 pairs, 1 finished before' in capsys.readouterr().out
     raster('scl.tif', classes[::-1], size=20.0)
     with pytest.raises(ManifestError, match='quality'):
         main([*call, *clouds])

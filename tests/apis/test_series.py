@@ -102,6 +102,36 @@ def test_a_run_resumes_and_takes_further_scenes(call, raster, predicted, tmp_pat
         main([*call, '--grid', '20'])
 
 
+def test_one_stretch_of_all_scenes(call, raster, predicted, tmp_path, capsys):
+    """Both pairs give a date the same values, also when a brighter scene is added later."""
+    deep = [noise(seed).astype(np.uint16) * (10 + 2 * seed) for seed in range(3)]
+    scenes = [raster(f'{2001 + seed}.tif', values) for seed, values in enumerate(deep)]
+    out = tmp_path / 'out'
+    call = [*call[:2], *scenes, *call[5:], '--no-polygons', '--no-registration']
+
+    def limits():
+        return [
+            json.loads((out / name / 'scene.json').read_text())[date]['stretch']
+            for name in predicted
+            for date in ('before', 'after')
+        ]
+
+    main(call)
+    first, *others = limits()
+    assert others == [first] * 3
+    expected = np.percentile(np.concatenate(deep, axis=1).reshape(3, -1), (2, 98), axis=1)
+    np.testing.assert_allclose([first['low'], first['high']], expected)
+    more = [*call[:5], raster('2004.tif', noise(3).astype(np.uint16) * 60), *call[5:]]
+    main(more)
+    assert 'The stretch is that of the finished pairs' in capsys.readouterr().out
+    assert limits() == [first] * 6
+    predicted.clear()
+    main([*more, '--overwrite'])
+    changed, *others = limits()
+    assert others == [changed] * 5
+    assert changed['high'] > first['high']
+
+
 def test_align_carries_a_move_on_to_the_next_pair(call, monkeypatch):
     """Each pair gets the move that the pair before found for its scene."""
     given = []

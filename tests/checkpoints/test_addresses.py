@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tfinet_mm.checkpoints.addresses import SCHEME, existing_checkpoint, read_checkpoint
-from tfinet_mm.checkpoints.reading import TRUST_VARIABLE
+from tfinet_mm.checkpoints.trust import TRUST_VARIABLE
 from tfinet_mm.errors import (
     DamagedCheckpointError,
     MissingExtraError,

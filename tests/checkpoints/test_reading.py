@@ -10,12 +10,8 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer
 
-from tfinet_mm.checkpoints.reading import (
-    TRUST_VARIABLE,
-    checkpoints_trusted,
-    load_checkpoint_file,
-    trust_checkpoints,
-)
+from tfinet_mm.checkpoints.reading import load_checkpoint_file
+from tfinet_mm.checkpoints.trust import TRUST_VARIABLE, checkpoints_trusted, trust_checkpoints
 from tfinet_mm.errors import DamagedCheckpointError, UntrustedCheckpointError
 
 

@@ -27,6 +27,10 @@ PARSED_ONLY = {
     r'predict\.py .*--(jobs|executor)': (
         'several processes, or a cluster: tests/apis/test_command_jobs.py'
     ),
+    r'predict network\.onnx': (
+        'an exported network: tests/apis/test_exported_network.py has a tiny one'
+    ),
+    r'predict .*--backend': 'exports for a while: tests/apis/test_export_cache.py has a small one',
     r'predict .*--(quality|bad-values)': (
         "maps of the reader's clouds: tests/apis/test_command_scenes.py has some"
     ),
@@ -34,6 +38,9 @@ PARSED_ONLY = {
     r'predict\.py .*https://': 'a server: tests/scenes/test_places.py has one of its own',
     r'assess(\.py)? estimate': 'labels of people: tests/tools/test_assess.py has some',
     r'tfinet stac|stac_item\.py': ('a scene of the reader: tests/scenes/test_stac.py has one'),
+    r'tfinet tiles|tools/tiles\.py': (
+        'a scene of the reader: tests/scenes/tiles/test_tiles.py has one'
+    ),
     r'tfinet areas|scene_areas\.py': (
         'a scene and polygons of the reader: tests/tools/test_scene_areas.py has some'
     ),
@@ -70,11 +77,17 @@ PARSED_ONLY = {
         'traces three networks: a small one in tests/tools/analysis/test_benchmark_backends.py'
     ),
     r'tensorboard --logdir': 'serves until it is stopped',
+    r'tfinet serve|serve\.py': (
+        'serves until it is stopped: tests/integrations/serve/test_command.py starts it'
+    ),
 }
 """Why the command that a regular expression is found in isn't run; its options are parsed."""
 
 LEFT_OUT = {
+    r'^curl': 'a server: tests/integrations/serve/test_documented.py has one for these commands',
+    r'^docker': 'an image and a network: tests/test_dockerfile.py reads its words',
     r'pre-commit install': 'comes from the package index with the line before it',
+    r'qgis_process': 'needs QGIS: tests/integrations/qgis runs it where it is',
     r'python -m build': 'comes from the package index; tests/test_wheel.py builds with pip',
 }
 """Why a command is neither run nor parsed."""

@@ -179,7 +179,16 @@ class Reader:
         """Put programs in front that the server carries out, or that have no effect."""
         self.bin.mkdir()
         scripts = [path.name for path in self.python.parent.glob('tfinet*')]
-        for name in ('python', 'python3', 'pip', 'pre-commit', 'tensorboard', *scripts):
+        for name in (
+            'python',
+            'python3',
+            'pip',
+            'pre-commit',
+            'tensorboard',
+            *scripts,
+            'curl',
+            'docker',
+        ):
             shebang = f'#!{sys.executable} -IS\n'
             self._write(name, shebang + (HERE / 'stand_in.py').read_text())
         self._write('make', MAKE.format(make=shutil.which('make')))

@@ -9,14 +9,8 @@ from mmengine.model import is_model_wrapper
 from torch import distributed, nn
 
 from tfinet_mm.engine import launch
-from tfinet_mm.engine.launch import (
-    CPUDistributedDataParallel,
-    finish_launch,
-    join_cpu_group,
-    join_group,
-    prepare_launch,
-    rank_device,
-)
+from tfinet_mm.engine.launch import CPUDistributedDataParallel, join_group, prepare_launch
+from tfinet_mm.engine.ranks import finish_launch, join_cpu_group, rank_device
 from tfinet_mm.registry import MODEL_WRAPPERS
 from tfinet_mm.utils.dist import on_first_rank
 

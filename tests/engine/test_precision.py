@@ -14,8 +14,8 @@ from mmseg.structures import SegDataSample
 from torch import nn
 from torch.utils.data import DataLoader, Dataset
 
+from tfinet_mm.engine.arguments import AMP_TYPES
 from tfinet_mm.engine.precision import (
-    AMP_TYPES,
     check_training,
     set_autocast,
     takes_autocast,

@@ -13,7 +13,8 @@ from mmengine.runner import Runner, load_checkpoint
 from torch import nn
 from torch.utils.data import Dataset
 
-from tfinet_mm.checkpoints.reading import TRUST_VARIABLE, load_checkpoint_file
+from tfinet_mm.checkpoints.reading import load_checkpoint_file
+from tfinet_mm.checkpoints.trust import TRUST_VARIABLE
 from tfinet_mm.checkpoints.weight_files import write_weight_file
 from tfinet_mm.engine.runner import SCDRunner, check_for_other_runners
 from tfinet_mm.errors import (

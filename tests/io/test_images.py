@@ -268,3 +268,34 @@ def test_a_gif_is_named(tmp_path):
     for bands in (None, [1, 1, 1]):
         with pytest.raises(ImageFormatError, match=r'gif\.tif is a GIF file'):
             read_image(path, bands)
+
+
+PICTURES = dict(bilevel='1', grey='L', veiled='LA', palette='P', rgb='RGB', rgba='RGBA')
+
+
+@pytest.mark.parametrize('kind', [*PICTURES, 'holes', 'rgb.jpg', 'grey.jpg', 'rgb.webp'])
+def test_pictures_are_decoded_alike_without_opencv(tmp_path, monkeypatch, kind):
+    values = np.random.default_rng(0).integers(0, 256, (7, 9, 4), dtype=np.uint8)
+    image, mode = Image.fromarray(values), PICTURES.get(kind.partition('.')[0], 'P')
+    if mode not in ('LA', 'RGBA'):
+        image = image.convert('RGB')
+    path = tmp_path / (kind if '.' in kind else f'{kind}.png')
+    image.convert(mode).save(path, **(dict(transparency=3) if kind == 'holes' else {}))
+    bands = [1] if mode in ('1', 'L') else [1, 2, 3]
+    wanted = read_image(path, bands)
+    monkeypatch.setattr('tfinet_mm.io.images.has_opencv', lambda: False)
+    assert (read_image(path, bands) == wanted).all()
+    joined = join_dates(wanted, wanted[::-1])
+    assert (joined == np.concatenate([wanted, wanted[::-1]], axis=2)).all()
+    before, after = split_dates(joined)
+    assert (before == wanted).all()
+    assert (after == wanted[::-1]).all()
+
+
+def test_deep_pictures_need_opencv(tmp_path, monkeypatch):
+    path = tmp_path / 'a.png'
+    cv2.imwrite(str(path), np.full((4, 5, 3), 1000, np.uint16))
+    assert read_image(path).dtype == np.uint16
+    monkeypatch.setattr('tfinet_mm.io.images.has_opencv', lambda: False)
+    with pytest.raises(MissingExtraError, match=r'more than 8 bit.*tfinet-mm\[runtime-geo\]'):
+        read_image(path)

@@ -30,6 +30,16 @@ def test_what_is_appended_is_read_by_gdal(tmp_path, dtype):
         np.testing.assert_array_equal(read_rows(raster, 3, 2), values[3:5])
 
 
+def test_blocks_that_were_read_stay_in_the_cache(tmp_path):
+    """rasterio counts the size of GDAL's cache in bytes; one of 256 bytes would keep nothing."""
+    from rasterio.env import get_gdal_config
+
+    with raw_writer(tmp_path / 'a.img', 'uint8', 2, 2) as write:
+        write(np.ones((2, 2)))
+    with open_raster(tmp_path / 'a.img'):
+        assert int(get_gdal_config('GDAL_CACHEMAX')) == 256 << 20
+
+
 def test_a_file_that_was_cut_off_is_refused(tmp_path):
     """GDAL alone reads the missing pixels as zeros."""
     path = tmp_path / 'a.img'

@@ -3,7 +3,8 @@ import subprocess
 
 import pytest
 
-from tfinet_mm.models.identity import INFORMATIVE, file_hash, member_entries
+from tfinet_mm.models.identity import member_entries
+from tfinet_mm.utils.fingerprints import ORIGIN, file_hash
 from tfinet_mm.utils.manifest import RunManifest
 
 
@@ -30,7 +31,7 @@ def test_a_member_is_its_network_and_its_weights(tmp_path, member):
     (tmp_path / 'b.py').write_text("model = dict(depth=18, type='X')\nmax_epochs = 4\n")
     (tmp_path / 'b.pth').write_bytes(b'weights')
     moved = dict(config=str(tmp_path / 'b.py'), checkpoint=str(tmp_path / 'b.pth'))
-    differences = RunManifest(tmp_path, 'x', informative=INFORMATIVE).differences
+    differences = RunManifest(tmp_path, 'x', informative=ORIGIN).differences
     assert differences([entry], member_entries([moved])) == []
     for change in (
         dict(cfg_options={'model.depth': 34}),

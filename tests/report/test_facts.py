@@ -50,7 +50,7 @@ def test_facts_of_a_scene():
     after = 'a b.tif · file of 2023:01:02 03:04 · bands 3, 2 · resampled (cubic)'
     assert found['After'] == after
     assert found['Stretch after'] == (
-        'percentiles 2 and 98 of the scene become 0 and 255: band 3 10 to 3000, band 2 20.5 to 4000'
+        'percentiles 2 and 98 of all dates become 0 and 255: band 3 10 to 3000, band 2 20.5 to 4000'
     )
     assert found['Coordinate system'] == 'WGS 84 / UTM zone 33N (EPSG:32633)'
     # UTM is 0.04 % short in its middle.
@@ -71,7 +71,7 @@ def test_facts_of_an_assessed_scene_without_crs():
     plain = SceneGrid(None, UTM.transform, 7, 8)
     found = facts({}, plain, assessment=assessment, registration='Registration: 0 px')
     assert found['Accuracy'].replace('\u202f', '') == (
-        '90.0% ± 1.96% overall, from 1,200 labelled points'
+        '90.0% ± 2.0% overall, from 1,200 labelled points'
     )
     assert found['Registration'] == '0 px'
     assert found['Not seen'] == 'nothing'

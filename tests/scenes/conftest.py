@@ -29,6 +29,7 @@ class Network:
         self.network_bands, self.other_transforms = bands, []
         self.bands = self.value_range = None
         self.class_table = TABLE
+        self.software = dict(torch=str(torch.__version__))
         self.settings = dict(
             model=[dict(name='blur', checkpoint='blur.pth', weights='abc')],
             tta=[],

@@ -78,6 +78,33 @@ def test_the_mean_is_that_of_a_whole_image_computation(plan):
     np.testing.assert_allclose(found, total / weights, rtol=1e-5)
 
 
+@pytest.mark.parametrize('plan', PLANS)
+def test_blocks_of_rows_give_the_bits_of_a_whole_image_computation(plan):
+    """Blend by sums over the whole scene in float32, window after window."""
+    generator = np.random.default_rng(5)
+    valid = np.ones((plan.height, plan.width), bool)
+    valid[: plan.height // 2, : plan.width // 2] = False
+    total = np.zeros((3, plan.height, plan.width), np.float32)
+    weights = np.zeros((plan.height, plan.width), np.float32)
+    made = {}
+    for window in (window for row in plan.rows() for window in row):
+        place = window.slices()
+        if valid[place].any():
+            weight = blending_weight(window.height, window.width, plan.overlap)
+            made[window] = generator.random((3, *weight.shape)).astype(np.float32)
+            total[(slice(None), *place)] += made[window] * weight
+            weights[place] += weight
+    expected = np.full_like(total, np.nan)
+    np.divide(total, weights, out=expected, where=valid)
+    parts = {window: [one[:2], one[2:]] for window, one in made.items()}
+    for most_rows, given in ((None, made), (1, made), (3, parts)):
+        stripes = list(blend(plan, predictions(plan, given.get, valid), 3, most_rows=most_rows))
+        assert max(len(stripe.valid) for stripe in stripes) <= (most_rows or plan.size)
+        found, mask = merge_edges(stripes)
+        assert found.tobytes() == expected.tobytes()
+        np.testing.assert_array_equal(mask, valid)
+
+
 @pytest.mark.parametrize(('size', 'overlap'), [(16, 4), (16, 8), (15, 1), (64, 17)])
 def test_neighbours_sum_to_one(size, overlap):
     weight = blending_weight(1, size, overlap)[0]
@@ -157,6 +184,10 @@ def test_predictions_that_do_not_fit():
         list(blend(plan, made, 2))
     with pytest.raises(SceneError, match='got None'):
         list(blend(plan, [made[0]._replace(values=None)], 1))
+    with pytest.raises(SceneError, match='got None'):
+        list(
+            blend(plan, [made[0]._replace(values=[np.zeros((1, 16, 8)), np.zeros((1, 8, 16))])], 2)
+        )
 
 
 @pytest.mark.parametrize('numbers', [(0, 5, 4, 1), (5, 5, 4, 4), (5, 5, 4, -1), (5, 5, 0, 0)])

@@ -284,7 +284,9 @@ def test_tags_that_settle_nothing_are_refused(scene, scale, offset):
     edit(after, scales=(scale,) * 3, offsets=(offset,) * 3)
     with pytest.raises(SceneError, match=r'after .*scale.*--ignore-scale'):
         read(before, after, stretch=(0, 255))
-    read(before, after, stretch='percentiles')
+    with pytest.raises(SceneError, match=r'after .*scale.*--stretch each-date'):
+        read(before, after, stretch='percentiles')
+    read(before, after, stretch='each-date')
 
 
 def test_equal_tags_change_nothing(scene):

@@ -240,7 +240,7 @@ def test_five_bands_of_16_bit_need_a_stretch(write):
     expected = np.clip((np.concatenate([one, two]) - 100.0) / 3000, 0, 1) * 255
     expected[:, 0, 0] = 0
     np.testing.assert_allclose(values, expected, rtol=1e-5)
-    with ScenePair(*paths, stretch='percentiles', percentiles=(5, 90)) as pair:
+    with ScenePair(*paths, stretch='each-date', percentiles=(5, 90)) as pair:
         read, _ = pair.read()
         stated = pair.metadata()['before']['stretch']
     counted = one[:, (one != 9).any(axis=0)]
@@ -323,7 +323,7 @@ def test_a_real_scene_of_16_bit():
     if not folder.is_dir():
         pytest.skip('the samples are not here')
     paths = folder / 'before.tif', folder / 'after.tif'
-    with ScenePair(*paths, stretch='percentiles') as pair:
+    with ScenePair(*paths, stretch='each-date') as pair:
         values, valid = pair.read((100, 50, 64, 32))
     # The fifth band is marked as transparency, and opaque.
     assert pair.bands == 4

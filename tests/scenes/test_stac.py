@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 
 import numpy as np
 import pytest
@@ -103,6 +104,77 @@ def test_pystac_accepts_it(results, tmp_path):
     assert asset.href == './../a%20b/scene/transition.tif'
     classes = ClassificationExtension.ext(asset).classes
     assert [one.title for one in classes][2] == 'water to tree'
+
+
+def pattern(text):
+    return lambda value: isinstance(value, str) and re.fullmatch(text, value) is not None
+
+
+def numbers(*lengths):
+    return lambda value: (
+        len(value) in lengths and all(isinstance(one, float | int) for one in value)
+    )
+
+
+def is_count(value):
+    return isinstance(value, int) and value >= 0
+
+
+def is_software(value):
+    return bool(value) and all(isinstance(one, str) for one in value.values())
+
+
+# The fields that each extension defines in the version that items name, as its README and schema
+# state them; an extension refuses others of its prefix.
+FIELDS = {
+    'proj:code': lambda value: value is None or pattern('[A-Z]+:[0-9]+')(value),
+    'proj:wkt2': lambda value: isinstance(value, str) and pyproj.CRS.from_wkt(value) is not None,
+    'proj:shape': lambda value: len(value) == 2 and all(map(is_count, value)),
+    'proj:transform': numbers(6, 9),
+    'raster:sampling': lambda value: value in ('area', 'point'),
+    'raster:spatial_resolution': lambda value: isinstance(value, float | int),
+    'classification:classes': lambda value: bool(value) and all(map(is_class, value)),
+    'file:size': is_count,
+    # A multihash in lower case: function, length, digest.
+    'file:checksum': pattern('1220[0-9a-f]{64}'),
+    'processing:software': is_software,
+    'processing:lineage': lambda value: isinstance(value, str),
+}
+CLASS_FIELDS = {
+    'value': lambda value: isinstance(value, int),
+    'name': pattern('[0-9A-Za-z_-]+'),
+    'title': lambda value: isinstance(value, str),
+    'color_hint': pattern('[0-9A-Fa-f]{6}'),
+    'nodata': lambda value: isinstance(value, bool),
+}
+
+
+def is_class(one):
+    known = {'value', 'name'} <= set(one) <= set(CLASS_FIELDS)
+    return known and all(CLASS_FIELDS[key](value) for key, value in one.items())
+
+
+@pytest.mark.parametrize('crs', ['EPSG:32633', '+proj=laea +lat_0=45 +lon_0=15 +ellps=GRS80'])
+def test_fields_are_those_of_the_extensions(results, crs):
+    path = write_item(results(crs=crs).folder, after='2023-06-02')
+    item = json.loads(path.read_text(encoding='utf-8'))
+    versions = {url.split('/')[-3]: url.split('/')[-2] for url in item['stac_extensions']}
+    assert versions == dict(
+        projection='v2.0.0', raster='v2.0.0', classification='v2.0.0', file='v2.1.0',
+        processing='v1.2.0',
+    )  # fmt: skip
+    prefixes = 'proj', *versions
+    used = set()
+    for place in (item['properties'], *item['assets'].values()):
+        for key, value in place.items():
+            if key.partition(':')[0] in prefixes:
+                assert FIELDS[key](value), (key, value)
+                used.add(key)
+    # A CRS of no authority is described in full.
+    assert set(FIELDS) - used == ({'proj:wkt2'} if crs.startswith('EPSG') else set())
+    for one in item['assets'].values():
+        values = [entry['value'] for entry in one.get('classification:classes', ())]
+        assert len(set(values)) == len(values)
 
 
 def grid_around(crs, x, y, side=1000, size=20):

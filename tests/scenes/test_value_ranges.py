@@ -64,6 +64,23 @@ def test_values_beside_the_range(told, convert, stretch, message):
         assert '--stretch' in one
 
 
+def test_a_date_that_shows_nothing(scene, smooth):
+    """One band of a float image is empty; an 8-bit image is nodata."""
+    one = smooth(30, 40, dtype=np.float32)
+    gap = one.copy()
+    gap[1] = np.nan
+    pair = scene('b', one), scene('a', gap)
+    match = r'a\.tif\) shows no pixel of the overlap: band 2 has no data at all'
+    with pytest.warns(UserWarning, match=match):
+        ScenePair(*pair, stretch=(0, 255)).close()
+    empty = scene('c', np.zeros((3, 30, 40), np.uint8), nodata=0)
+    with pytest.warns(UserWarning, match=r'before .*c\.tif\) shows no pixel .*: all are nodata'):
+        ScenePair(empty, scene('d', smooth(30, 40))).close()
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        ScenePair(*pair, stretch=(0, 255), bands=[1, 3]).close()
+
+
 @pytest.mark.parametrize(
     ('convert', 'stretch'),
     [

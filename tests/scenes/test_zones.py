@@ -36,16 +36,16 @@ def test_parts_of_pixels(scene, polygons, block):
     pytest.importorskip('exactextract')
     results = scene()
     zones = read_zones(polygons(SQUARES), results.grid)
-    inside, unseen, outside, far = zone_areas(results, zones, 'exact', block)
-    assert [one.name for one in (inside, unseen, outside, far)] == ['1', '2', '3', '4']
+    inside, cloudy, outside, far = zone_areas(results, zones, 'exact', block)
+    assert [one.name for one in (inside, cloudy, outside, far)] == ['1', '2', '3', '4']
     assert inside.areas.matrix[0, 1] == pytest.approx(15 * 30 / 1e4)
     assert inside.areas.unchanged == pytest.approx(15 * 30 / 1e4)
     water, tree = inside.areas.by_class()
     assert (water['before'], tree['after']) == pytest.approx((30 * 30 / 1e4, 15 * 30 / 1e4))
-    assert (inside.outside, inside.unseen) == (0, 0)
-    assert unseen.areas.not_seen == pytest.approx(40 * 20 / 1e4)
-    assert unseen.unseen == pytest.approx(2 / 3)
-    assert (outside.outside, outside.unseen) == pytest.approx((0.5, 1))
+    assert (inside.outside, inside.areas.not_seen_percent) == (0, 0)
+    assert cloudy.areas.not_seen == pytest.approx(40 * 20 / 1e4)
+    assert cloudy.areas.not_seen_percent == pytest.approx(200 / 3)
+    assert (outside.outside, outside.areas.not_seen_percent) == pytest.approx((0.5, 100))
     assert outside.areas.totals()['total'][0] == pytest.approx(20 * 10 / 1e4)
     assert (far.outside, far.areas.totals()['total']) == (1, (0, 0))
 

@@ -78,15 +78,24 @@ def label_as_mapped(scene, path, wrong=0):
             writer.writerow([one['id'], one['map_from'], after])
 
 
+def test_more_points_than_asked_for_are_explained(assess):
+    printed = assess('sample', '--points', '40').splitlines()
+    assert printed[3].split()[:2] == ['150', 'points:']
+    assert printed[4].startswith(
+        '--points 40 asked for 40, 150 were drawn: 3 of the 3 strata get the least number, '
+        '--minimum 50 each. A smaller --minimum draws fewer'
+    )
+
+
 def test_from_the_sample_to_the_report(assess, scene, tmp_path):
     drawn = assess('sample', '--points', '90', '--minimum', '10').splitlines()
     assert drawn[-2].split()[:2] == ['90', 'points:']
     assert drawn[-1].endswith('label.html')
     sizes = [line.split(maxsplit=1) for line in drawn[:-2]]
     assert [text for _, text in sizes] == [
-        'unchanged water, 50.00% of the area',
-        'unchanged tree, 25.00% of the area',
-        'water to tree, 25.00% of the area',
+        'unchanged water, 50.0 % of the area',
+        'unchanged tree, 25.0 % of the area',
+        'water to tree, 25.0 % of the area',
     ]
     # Of the points of change, 22 or 23 of 90, 5 are found to be wrong.
     changed = int(sizes[2][0])
@@ -99,7 +108,7 @@ def test_from_the_sample_to_the_report(assess, scene, tmp_path):
     row = next(line for line in printed.splitlines() if line.startswith('| water to tree'))
     assert row == (
         f'| water to tree | 4.00 | {area:.2f} | {1.96 * error:.2f} | {users:.1f} ± {half:.1f} % '
-        '| 100.0 ± 0.0 % |'
+        '| 100.0 ± 0 % |'
     )
     # The map has unchanged land and a change; what neither it nor a label has isn't shown.
     assert 'other change' not in printed

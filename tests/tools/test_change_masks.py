@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tfinet_mm.checkpoints.reading import load_checkpoint_file
 
@@ -163,8 +164,19 @@ def test_networks_of_several_classes_predict_one(change_config, masks, run, tool
     work = tmp_path / 'work'
     run(tools / 'train.py', change_config, '--work-dir', work, '--cfg-options', *options)
     checkpoint = work / 'epoch_1.pth'
-    out = run(tools / 'test.py', change_config, checkpoint, '--cfg-options', *options)
+    # A threshold at which some pixels change.
+    options += ['model.test_cfg.threshold=0.3']
+    tested = ('--out', tmp_path / 'tested', '--cfg-options', *options)
+    out = run(tools / 'test.py', change_config, checkpoint, *tested)
     assert 'trained on change alone: its land cover is untrained' in out
+    written = sorted((tmp_path / 'tested/label1').iterdir())
+    assert len(written) == 3
+    for path in written:
+        change = cv2.imread(str(tmp_path / 'tested/change' / path.name), cv2.IMREAD_GRAYSCALE)
+        for date in ('label1', 'label2'):
+            with Image.open(tmp_path / 'tested' / date / path.name) as image:
+                np.testing.assert_array_equal(np.asarray(image), change // 255)
+                assert image.getpalette()[:6] == [0, 0, 0, 255, 255, 255]
     run(tools / 'export_weights.py', checkpoint, tmp_path / 'w.safetensors')
     for number, network in enumerate((checkpoint, tmp_path / 'w.safetensors')):
         out = run(

@@ -108,7 +108,7 @@ def test_two_pictures_are_enough(tiny, trained, installed, pair, tmp_path, capsy
     np.testing.assert_array_equal(Image.open(written), np.round(255 * expected.change_prob))
     # The same by name; a misspelt name is reported as such, not as a missing image.
     predict([NAME, *pair, '--out', str(tmp_path / 'out')])
-    assert 'Predicted 0 pairs, 1 were finished' in capsys.readouterr().out
+    assert 'Predicted 0 pairs, 1 finished before' in capsys.readouterr().out
     with pytest.raises(FileNotFoundError, match=f'did you mean {NAME!r}'):
         predict([NAME[:-1], *pair, '--out', str(tmp_path / 'out')])
 

@@ -106,7 +106,7 @@ def test_two_processes_make_what_one_makes(tiny, trained, scenes, tools, run, tm
     assert printed.count('Predicted 4 pairs') == 1
     assert contents(tmp_path / 'two') == contents(tmp_path / 'one')
     assert len(contents(tmp_path / 'two')) == 11 + 3 * 3
-    assert 'Predicted 0 pairs, 4 were finished' in run(
+    assert 'Predicted 0 pairs, 4 finished before' in run(
         tools / 'predict.py', *words, '--out', tmp_path / 'two'
     )
     # An error of the first process, before it shares the work, ends all processes.

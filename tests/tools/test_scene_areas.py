@@ -39,6 +39,10 @@ def test_tool(scene, load_tool, tmp_path, capsys):
         rows = list(csv.DictReader(file))
     assert [row['zone'] for row in rows[::2]] == ['Mühldorf', 'b', 'far']
     assert float(rows[0]['net_percent']) == pytest.approx(-50)
+    # Of 1400 m2 inside, 1000.
+    assert float(rows[2]['not_seen_percent']) == pytest.approx(100 * 1000 / 1400)
+    assert values['zones'][1]['not_seen']['percent'] == pytest.approx(100 * 1000 / 1400)
+    assert 'unseen' not in values['zones'][1]
     with (folder / 'zone_from_to.csv').open(newline='', encoding='utf-8') as file:
         (row,) = csv.DictReader(file)
     assert (row['from'], row['to'], round(float(row['hectares']), 9)) == ('water', 'tree', 0.045)

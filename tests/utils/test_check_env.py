@@ -22,8 +22,10 @@ OPENMMLAB = {'mmengine': '0.10.7', 'mmcv': '2.1.0', 'mmsegmentation': '1.2.2'}
 MODULES = ('mmengine/registry', 'mmcv/transforms', 'mmseg/registry')
 
 
-def import_with(folder: Path, versions: dict, modules=MODULES) -> subprocess.CompletedProcess:
-    """Import the package where only these distributions and modules are installed."""
+def import_with(
+    folder: Path, versions: dict, modules=MODULES, imported='tfinet_mm'
+) -> subprocess.CompletedProcess:
+    """Import the package, or a part, where only these distributions and modules are installed."""
     for name, version in versions.items():
         info = folder / f'{name.replace("-", "_")}-{version}.dist-info'
         info.mkdir()
@@ -38,7 +40,7 @@ def import_with(folder: Path, versions: dict, modules=MODULES) -> subprocess.Com
             (part / '__init__.py').write_text('raise SystemExit("imported")\n')
     # -S and -I: no site-packages, no environment; the standard library and these two folders.
     code = (
-        f'import sys; sys.path += [{str(folder)!r}, {str(ROOT)!r}]; import tfinet_mm; print("ok")'
+        f'import sys; sys.path += [{str(folder)!r}, {str(ROOT)!r}]; import {imported}; print("ok")'
     )
     return subprocess.run(
         [sys.executable, '-I', '-S', '-c', code], capture_output=True, text=True, timeout=60
@@ -52,10 +54,10 @@ def test_stacks_that_work_are_accepted(tmp_path, versions):
 
 
 BAD = {
-    'nothing installed': (
-        {},
-        (),
-        ['mmengine is not installed', 'mmcv is not installed', 'mmseg is not installed'],
+    'mmengine alone': (
+        {'onedl-mmengine': '0.10.12'},
+        ('mmengine/registry',),
+        ['mmcv is not installed', 'mmseg is not installed'],
         ['pip install "tfinet-mm[mm]"', 'pip install -e ".[mm]"'],
     ),
     'word segmenter': (
@@ -111,6 +113,16 @@ def test_what_cannot_work_is_named_with_the_line_that_mends_it(tmp_path, case):
         assert text in last[1]
 
 
+def test_without_any_of_them_only_their_parts_are_refused(tmp_path):
+    assert import_with(tmp_path, {}, ()).stdout == 'ok\n'
+    result = import_with(tmp_path, {}, (), 'tfinet_mm.registry')
+    last = result.stderr.split('StackError: ')
+    assert len(last) == 2, f'one message, without a chain of others: {result.stderr}'
+    for text in ('torch is not installed', 'mmengine is not installed', 'NETWORK.onnx'):
+        assert text in last[1]
+    assert 'pip install "tfinet-mm[mm]"' in last[1]
+
+
 LOOK_UP = """
 import sys
 sys.path.insert(0, {folder!r})
@@ -147,7 +159,7 @@ def test_a_registry_that_meets_the_prefix_ends_with_the_message(tmp_path):
         [scope, 'StackError'] for scope in ('mmseg', 'mmengine', 'tfinet_mm')
     ], result.stderr
     for line in found:
-        assert 'needs MMEngine, MMCV and MMSegmentation' in line
+        assert 'needs torch, MMEngine, MMCV and MMSegmentation' in line
         assert 'is installed, >=' in line
         assert 'This mends it: pip' in line
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tfinet_mm.utils import device as module
+from tfinet_mm.utils import processor
 from tfinet_mm.utils.device import (
     autocast,
     best_precision,
@@ -48,7 +49,7 @@ def cpu(monkeypatch, tmp_path):
             monkeypatch.setattr(torch.cpu, 'get_capabilities', lambda: capabilities, raising=False)
         monkeypatch.setattr(torch.backends.mkldnn, 'is_available', lambda: True)
         (tmp_path / 'cpuinfo').write_text(cpuinfo)
-        monkeypatch.setattr(module, 'CPUINFO', tmp_path / 'cpuinfo')
+        monkeypatch.setattr(processor, 'CPUINFO', tmp_path / 'cpuinfo')
 
     return make
 
@@ -118,7 +119,7 @@ def test_a_torch_without_onednn(cpu, monkeypatch):
 
 def test_no_cpuinfo(cpu, monkeypatch, tmp_path):
     cpu()
-    monkeypatch.setattr(module, 'CPUINFO', tmp_path / 'nowhere')
+    monkeypatch.setattr(processor, 'CPUINFO', tmp_path / 'nowhere')
     assert best_precision('cpu').dtype == 'float32'
 
 

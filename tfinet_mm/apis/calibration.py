@@ -11,8 +11,9 @@ import numpy as np
 from mmengine.registry import DefaultScope
 
 from tfinet_mm.apis.command_output import list_pairs
-from tfinet_mm.apis.inferencer import SCDInferencer
-from tfinet_mm.apis.loading import CONFIG_SUFFIXES, inference_steps
+from tfinet_mm.apis.loading import inference_steps
+from tfinet_mm.apis.network_files import CONFIG_SUFFIXES
+from tfinet_mm.apis.torch_network import TorchNetwork
 from tfinet_mm.deploy.card import ExportCard
 from tfinet_mm.errors import ExportError
 from tfinet_mm.registry import DATASETS
@@ -23,7 +24,7 @@ CalibrationSource: TypeAlias = str | os.PathLike[str] | Sequence[str | os.PathLi
 
 
 def calibration_images(
-    inferencer: SCDInferencer, card: ExportCard, source: CalibrationSource, number: int
+    inferencer: TorchNetwork, card: ExportCard, source: CalibrationSource, number: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Read pairs in the form that an exported network takes.
 
@@ -71,7 +72,7 @@ def _paths(source: CalibrationSource) -> list[str]:
 class _Files:
     """Pairs of image files."""
 
-    def __init__(self, inferencer: SCDInferencer, paths: Sequence[str]) -> None:
+    def __init__(self, inferencer: TorchNetwork, paths: Sequence[str]) -> None:
         self.read_image = inferencer.read_image
         self.pairs = list_pairs(paths[0], paths[1] if len(paths) == 2 else '', 'picture')
 

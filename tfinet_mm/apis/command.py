@@ -10,7 +10,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import get_dist_info
 from tqdm import tqdm
 
 from tfinet_mm.apis.command_areas import area_table
@@ -48,12 +47,13 @@ from tfinet_mm.apis.command_quality import (
 from tfinet_mm.apis.command_table import is_table
 from tfinet_mm.apis.inferencer import SCDInferencer
 from tfinet_mm.apis.scene import predict_scene
-from tfinet_mm.checkpoints.reading import trust_checkpoints
-from tfinet_mm.engine.launch import finish_launch, join_cpu_group, rank_device
+from tfinet_mm.checkpoints.trust import trust_checkpoints
+from tfinet_mm.engine.ranks import finish_launch, join_cpu_group, rank_device
 from tfinet_mm.report import check_report, write_report
 from tfinet_mm.utils.command import run_command
 from tfinet_mm.utils.dist import (
     gather,
+    get_dist_info,
     is_first_rank,
     on_each_rank,
     on_first_rank,
@@ -142,7 +142,8 @@ def _predict(args: argparse.Namespace) -> int | None:
         for pair in made:
             if pair.kind == 'scene':
                 print(f'\n{out / pair.name}\n{area_table(out / pair.name)}')
-        print(f'\nPredicted {len(made)} pairs, {finished} were finished: {out}')
+        noun = 'pair' if len(made) == 1 else 'pairs'
+        print(f'\nPredicted {len(made)} {noun}, {finished} finished before: {out}')
         if args.report and (made or not failed):
             print(f'Report: {write_report(out)}')
     return _status(out, pairs, outcomes)
@@ -315,6 +316,7 @@ def _inferencer(args: argparse.Namespace, kinds: set[str]) -> SCDInferencer:
         value_range=args.stretch if 'picture' in kinds else None,
         cfg_options=args.cfg_options,
         align=args.align,
+        backend=args.backend,
     )
 
 

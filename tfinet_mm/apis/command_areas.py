@@ -10,6 +10,7 @@ import numpy as np
 from tfinet_mm.scenes.from_to import FromToAreas
 from tfinet_mm.scenes.totals import format_totals, sentences
 from tfinet_mm.scenes.write_results import AREAS_FILE
+from tfinet_mm.utils.numbers import percent
 
 MOST_ROWS = 8
 
@@ -59,10 +60,11 @@ def format_areas(areas: FromToAreas, most: int = MOST_ROWS) -> str:
     rows.append(('seen', known))
     digits = 0 if areas.unit == 'pixels' else 2
     shown = [f'{area:,.{digits}f}' for _, area in rows]
-    names, numbers = (max(map(len, column)) for column in ([name for name, _ in rows], shown))
+    shares = [percent(100 * area / (known or 1)) for _, area in rows]
+    widths = [max(map(len, column)) for column in ([name for name, _ in rows], shown, shares)]
     lines = [
-        f'  {name:<{names}}  {number:>{numbers}} {areas.unit}  {100 * area / (known or 1):5.1f} %'
-        for (name, area), number in zip(rows, shown, strict=True)
+        f'  {name:<{widths[0]}}  {number:>{widths[1]}} {areas.unit}  {share:>{widths[2]}}'
+        for (name, _), number, share in zip(rows, shown, shares, strict=True)
     ]
     if areas.not_seen_pixels:
         lines.append(f'  not seen: {areas.describe_not_seen()}')

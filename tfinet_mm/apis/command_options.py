@@ -13,11 +13,11 @@ from typing import Any, TypeVar
 
 from tfinet_mm.apis.command_output import SUFFIXES
 from tfinet_mm.apis.command_table import is_table
-from tfinet_mm.apis.loading import CONFIG_SUFFIXES
+from tfinet_mm.apis.network_files import CONFIG_SUFFIXES
 from tfinet_mm.checkpoints.shipped import DEFAULT, is_shipped
 from tfinet_mm.checkpoints.shipped import SUFFIX as WEIGHTS_SUFFIX
-from tfinet_mm.engine.options import add_launch_options
-from tfinet_mm.engine.precision import add_amp_option
+from tfinet_mm.deploy.card_files import EXPORTED_BACKENDS, EXPORTED_SUFFIXES
+from tfinet_mm.engine.arguments import add_amp_option, add_launch_options
 from tfinet_mm.errors import SceneError
 from tfinet_mm.scenes.bad_values import BadValues, read_bad_values
 from tfinet_mm.utils.command import add_config_options, add_traceback_option
@@ -37,14 +37,15 @@ EPILOG = (
     'in a zip file (a.zip/b.tif) or at an address (https://...). PAIRS.csv has '
     'the columns before and after, and optionally name, quality_before and quality_after. The '
     'network is CONFIG and CHECKPOINT; a CHECKPOINT that carries its config; the CONFIG of an '
-    'ensemble; or a name of weights that come with the package. Without any, it is '
+    'ensemble; an exported network (.onnx, .xml, .pt2); or a name of weights that come with the '
+    'package. Without any, it is '
     f'{DEFAULT}. With --executor or --jobs, options after "--" are those of Snakemake.'
 )
 FORMS = (
     'BEFORE AFTER, CHECKPOINT BEFORE AFTER or CONFIG CHECKPOINT BEFORE AFTER, with PAIRS.csv in '
     'place of BEFORE AFTER'
 )
-NETWORK_SUFFIXES = (*CONFIG_SUFFIXES, '.pth', '.pt', '.ckpt', WEIGHTS_SUFFIX)
+NETWORK_SUFFIXES = (*CONFIG_SUFFIXES, *EXPORTED_SUFFIXES, '.pth', '.pt', '.ckpt', WEIGHTS_SUFFIX)
 """Suffixes of files that are no images."""
 
 
@@ -157,6 +158,13 @@ def _is_image(word: str) -> bool:
 def add_network(group: Any) -> None:
     """Add the options of the network."""
     group.add_argument('--device', help="such as 'cpu' or 'cuda:1' (default: a GPU if any)")
+    group.add_argument(
+        '--backend',
+        choices=('auto', 'torch', *EXPORTED_BACKENDS),
+        default='auto',
+        help='program that runs the network (default: torch, and for an exported network '
+        'OpenVINO or else ONNX Runtime)',
+    )
     add_amp_option(group)
     group.add_argument(
         '--tta',
@@ -190,7 +198,8 @@ def add_images(group: Any) -> None:
         nargs='+',
         metavar='WORD',
         help='values that become 0 and 255: LOW HIGH; for a scene also LOW,HIGH for each band, '
-        'percentiles, or before=... after=...',
+        'percentiles (of both dates together, the default of a scene that is not 8 bit), '
+        'each-date (of each date alone), or before=... after=...',
     )
     group.add_argument('--value-range', dest='stretch', nargs=2, help=argparse.SUPPRESS)
     group.add_argument(
@@ -209,7 +218,8 @@ def add_scenes(group: Any, pair: bool = True) -> None:
         nargs=2,
         type=float,
         metavar=('LOW', 'HIGH'),
-        help='percentiles that become 0 and 255 with --stretch percentiles (default: 2 98)',
+        help='percentiles that become 0 and 255 with --stretch percentiles or each-date '
+        '(default: 2 98)',
     )
     group.add_argument(
         '--nodata',
@@ -360,8 +370,8 @@ def read_stretch(words: Sequence[str]) -> Any:
     except ValueError:
         raise ValueError(
             '--stretch takes LOW HIGH (0 3000), LOW,HIGH for each band (0,3000 0,4000), '
-            "percentiles, or for each date before=percentiles after=0,3000 (bands with '/': "
-            f'after=0,3000/0,4000); got {" ".join(words)}'
+            'percentiles, each-date, or for each date before=percentiles after=0,3000 (bands with '
+            f"'/': after=0,3000/0,4000); got {' '.join(words)}"
         ) from None
 
 
@@ -438,8 +448,8 @@ READERS: dict[str, Callable[[Sequence[str]], Any]] = dict(
 
 
 def _stretch(words: Sequence[str]) -> Any:
-    if list(words) == ['percentiles']:
-        return 'percentiles'
+    if list(words) in (['percentiles'], ['each-date']):
+        return words[0]
     if list(words) == ['none']:
         return None
     if len(words) == 2 and not any(',' in word for word in words):

@@ -15,16 +15,15 @@ from tfinet_mm.apis.command_table import is_table, read_table, row_names
 from tfinet_mm.apis.result import SCDResult
 from tfinet_mm.datasets.file_index import list_folder, match_folders
 from tfinet_mm.errors import ManifestError, MissingExtraError
-from tfinet_mm.models.identity import INFORMATIVE
 from tfinet_mm.scenes import results
 from tfinet_mm.scenes.quality import QualitySource, quality_source
 from tfinet_mm.scenes.reader import input_files
 from tfinet_mm.scenes.sources import unusual_place
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.files import sample_file
-from tfinet_mm.utils.fingerprints import fingerprints, joined, try_fingerprints
+from tfinet_mm.utils.fingerprints import ORIGIN, fingerprints, joined, try_fingerprints
 from tfinet_mm.utils.manifest import FIX, RunManifest, plain
-from tfinet_mm.utils.places import absolute, gdal_path, is_virtual, one_file, stem
+from tfinet_mm.utils.places import absolute, gdal_path, is_virtual, one_file, opening, stem
 from tfinet_mm.visualization import write_palette_png, write_png
 
 RASTER_SUFFIXES = ('.tif', '.tiff', '.vrt', '.jp2', '.img')
@@ -252,7 +251,7 @@ def _georeferenced(path: str) -> bool | None:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', NotGeoreferencedWarning)
-            with rasterio.open(gdal_path(path)) as raster:
+            with opening(path), rasterio.open(gdal_path(path)) as raster:
                 placed = bool(raster.crs) or not raster.transform.is_identity
                 return placed or unusual_place(raster) is not None
     except RasterioError:
@@ -281,7 +280,7 @@ def write_result(out: Path, name: str, result: SCDResult) -> None:
 
 def folder_manifest(out: Path) -> RunManifest:
     """Return the manifest of a folder that the command writes to."""
-    return RunManifest(out, MANIFEST_FILE, informative=INFORMATIVE)
+    return RunManifest(out, MANIFEST_FILE, informative=ORIGIN)
 
 
 def claim_folder(

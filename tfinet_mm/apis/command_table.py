@@ -11,7 +11,7 @@ from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
 from tfinet_mm.utils.files import sample_file
-from tfinet_mm.utils.places import BUCKETS, HTTP, VIRTUAL, absolute, stem
+from tfinet_mm.utils.places import BUCKET, HTTP, VIRTUAL, absolute, stem
 
 TABLE_SUFFIX = '.csv'
 QUALITY_COLUMNS = ('quality_before', 'quality_after')
@@ -87,7 +87,7 @@ def read_table(path: Path) -> list[Row]:
 
 
 def _place(folder: Path, written: str) -> str:
-    if HTTP.match(written) or written.startswith((VIRTUAL, *BUCKETS)):
+    if HTTP.match(written) or BUCKET.match(written) or written.startswith(VIRTUAL):
         return written
     return str(folder / written)
 
@@ -163,8 +163,8 @@ def _path(row: Row) -> str:
     written = row.written[0]
     if found := HTTP.match(written):
         written = written[found.end() :].partition('?')[0]
-    for scheme in BUCKETS:
-        written = written.removeprefix(scheme)
+    if found := BUCKET.match(written):
+        written = written[found.end() :]
     parts = PurePosixPath(written.replace(os.sep, '/').replace(':', '_')).parts
     kept = [part for part in parts[:-1] if part not in ('/', '.', '..')]
     return '/'.join([*kept, stem(row.before)])

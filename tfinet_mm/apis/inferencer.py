@@ -2,54 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
-import copy
-import functools
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any, TypeAlias, TypeVar, overload
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, overload
 
 import numpy as np
-import torch
-from mmengine.config import Config
-from mmseg.structures import SegDataSample
 
 from tfinet_mm.apis.aligned_pictures import align_pictures
-from tfinet_mm.apis.loading import (
-    ConfigLike,
-    build_model,
-    build_pipeline,
-    find_classes,
-    find_window,
-    read_config,
-    set_windows,
-)
 from tfinet_mm.apis.masked_arrays import (
+    fill_dates,
     fill_masked,
     masked_where_unseen,
     valid_pixels,
     without_mask,
 )
+from tfinet_mm.apis.network import PairNetwork
+from tfinet_mm.apis.network_files import is_exported
 from tfinet_mm.apis.result import SCDResult
-from tfinet_mm.apis.views import Augmentation, find_augmentation
-from tfinet_mm.engine.testing import is_ensemble
+from tfinet_mm.deploy.backends import BACKENDS
 from tfinet_mm.errors import ImageFormatError
 from tfinet_mm.io.images import split_dates
-from tfinet_mm.models.detectors import SCDTTAModel
-from tfinet_mm.models.detectors.augmentation import view_names
-from tfinet_mm.models.identity import member_entries
-from tfinet_mm.models.members import network_bands
-from tfinet_mm.structures import (
-    PRED_CHANGE,
-    PRED_CHANGE_PROB,
-    PRED_COVER_FROM,
-    PRED_COVER_TO,
-    ClassTable,
-    SCDProbabilities,
-)
-from tfinet_mm.utils.device import resolve_precisions, usable_device
+from tfinet_mm.structures import ClassTable, SCDProbabilities
+from tfinet_mm.utils.check_env import explain_missing
+from tfinet_mm.utils.dist import is_first_rank
 from tfinet_mm.utils.prefetch import map_ahead
-from tfinet_mm.visualization import field_array
+
+if TYPE_CHECKING:
+    import torch
+
+    from tfinet_mm.apis.loading import ConfigLike
+    from tfinet_mm.apis.views import Augmentation
 
 ImageLike: TypeAlias = str | os.PathLike[str] | np.ndarray
 """An image: a file, or an array (H, W, B), or (H, W) for one band."""
@@ -59,7 +42,7 @@ _After = TypeVar('_After', bound=ImageLike)
 
 
 class SCDInferencer:
-    """Trained model that takes pairs of images and needs no label.
+    """Trained network that takes pairs of images and needs no label.
 
     It predicts the same as ``tools/test.py``, with the same test pipeline
     (without labels), the same windows and the same threshold.
@@ -67,7 +50,8 @@ class SCDInferencer:
     Args:
         config: A config, as file, dictionary or :class:`~mmengine.config.Config`;
             that of an ensemble needs no checkpoint. Or a checkpoint that carries
-            its config, which is read without running it. Without config and
+            its config, which is read without running it. Or an exported network (``.onnx``,
+            ``.xml`` or ``.pt2``), which needs no torch. Without config and
             checkpoint, the weights that come with the package.
         checkpoint: Weights of the model: a file, an address, or the name of weights
             that come with the package.
@@ -95,9 +79,15 @@ class SCDInferencer:
         cfg_options: Values by dotted key that replace the config's.
         align: Move each image after onto the one before by the shift that is measured
             between them. For scenes, give it to :func:`~tfinet_mm.apis.predict_scene`.
+        backend: Program that runs the network: ``'torch'``, ``'openvino'`` or
+            ``'onnxruntime'``. By default torch for a config, and for an exported network the
+            first that is installed, see :class:`~tfinet_mm.deploy.runtime.ExportedNetwork`. A
+            config with another one is exported once, see
+            :func:`~tfinet_mm.apis.export_cache.cached_export`.
 
     Attributes:
-        model: The network.
+        model: The network; for an exported one an
+            :class:`~tfinet_mm.deploy.runtime.ExportedNetwork`.
         device: Its device.
         class_table: Names and colours of the classes.
         batch_size: Pairs that go through the network together.
@@ -135,6 +125,7 @@ class SCDInferencer:
         class_table: ClassTable | None = None,
         cfg_options: Mapping[str, Any] | None = None,
         align: bool = False,
+        backend: str = 'auto',
     ) -> None:
         """See the class."""
         if batch_size < 1:
@@ -143,36 +134,30 @@ class SCDInferencer:
             raise ValueError(f'threshold is a probability from 0 to 1, got {threshold}')
         if overlap is not None and window is None:
             raise ValueError('overlap is that of sliding windows; give window as well')
-        self.device = usable_device(device)
-        cfg, checkpoint = read_config(config, checkpoint, cfg_options)
-        if amp is True:
-            amp = 'auto'
-        self._checkpoint = checkpoint
-        self._model_cfg = Config(dict(model=copy.deepcopy(cfg.model)), filename=cfg.filename)
-        self.model, named = build_model(cfg, checkpoint, amp or None)
-        if window is not None:
-            set_windows(self.model, window, overlap)
-        if threshold is not None:
-            self.model.test_cfg['threshold'] = float(threshold)
-        self.class_table = find_classes(cfg, self.model.num_classes, class_table, named)
-        self.window = find_window(cfg, self.model) if window is None else _smaller(window)
-        self.overlap = self.window // 4 if overlap is None else _smaller(overlap)
-        self._loader, self._transforms = build_pipeline(cfg, bands, value_range)
-        self.bands, self.value_range = self._loader.bands, self._loader.value_range
-        self.network_bands = network_bands(self._model_cfg)
-        names = [type(transform).__name__ for transform in self._transforms]
-        self.other_transforms = [name for name in names if name != 'PackPairInputs']
         self.batch_size = batch_size
         self._align = align
-        self.model.to(self.device)
-        self._stepper: Any = self.model
-        augmentation = find_augmentation(cfg, tta)
-        self._tta: list[str] = []
-        self.views: tuple[tuple[str, ...], tuple[float, ...]] = (('identity',), (1.0,))
-        if augmentation is not None:
-            self._stepper = SCDTTAModel(self.model, **augmentation)
-            self.views = self._stepper.transforms, self._stepper.scales
-            self._tta = view_names(self._stepper.transforms, self._stepper.scales)
+        self._network = _build(
+            config,
+            checkpoint,
+            device,
+            tta=tta,
+            amp=amp,
+            threshold=threshold,
+            window=window,
+            overlap=overlap,
+            bands=bands,
+            value_range=value_range,
+            class_table=class_table,
+            cfg_options=cfg_options,
+            backend=backend,
+        )
+        network = self._network
+        self.model, self.device = network.model, network.device
+        self.class_table = network.class_table
+        self.window, self.overlap = network.window, network.overlap
+        self.bands, self.value_range = network.reader.bands, network.reader.value_range
+        self.network_bands = network.network_bands
+        self.other_transforms, self.views = network.other_transforms, network.views
 
     @overload
     def __call__(self, before: ImageLike, after: ImageLike) -> SCDResult: ...
@@ -258,10 +243,10 @@ class SCDInferencer:
                 assert on_error is not None
                 on_error(index, loaded)
                 continue
-            batch = waiting.setdefault(tuple(loaded.inputs.shape), [])
+            batch = waiting.setdefault(tuple(loaded.prepared.shape), [])
             batch.append((index, loaded))
             if len(batch) == self.batch_size:
-                yield from self._try_batch(waiting.pop(tuple(loaded.inputs.shape)), on_error)
+                yield from self._try_batch(waiting.pop(tuple(loaded.prepared.shape)), on_error)
         for batch in waiting.values():
             yield from self._try_batch(batch, on_error)
 
@@ -276,39 +261,13 @@ class SCDInferencer:
             Probabilities at the size of the pairs, float32, on :attr:`device`,
             averaged over augmentations and members.
         """
-        height, width = pairs.shape[2:]
-        with torch.inference_mode():
-            data = self.model.data_preprocessor(dict(inputs=torch.as_tensor(pairs)), False)
-            inputs = data['inputs']
-            if self._tta:
-                # A flip would move padding to the top or the left; see SCDTTAModel.
-                inputs = inputs[..., :height, :width]
-            made = self._stepper.predict_probabilities(inputs)
-            return SCDProbabilities(*(part[..., :height, :width].float() for part in made))
+        return self._network.predict_probabilities(pairs)
 
-    def read_image(self, path: str | os.PathLike[str]) -> np.ndarray:
-        """Return the stored values of the bands that the network takes of an image, (H, W, B).
-
-        Raises:
-            FileNotFoundError: The image isn't there.
-            ImageFormatError: It lacks a band, or can't be read.
-        """
-        return self._loader.read(path, os.fspath(path))
-
-    @contextlib.contextmanager
-    def whole_images(self) -> Iterator[None]:
+    def whole_images(self) -> AbstractContextManager[None]:
         """Predict each image as a whole in the block, even if the config asks for windows."""
-        parts = list(getattr(self.model, 'members', [self.model]))
-        modes = [one.test_cfg.get('mode', 'whole') for one in parts]
-        try:
-            for one in parts:
-                one.test_cfg['mode'] = 'whole'
-            yield
-        finally:
-            for one, mode in zip(parts, modes, strict=True):
-                one.test_cfg['mode'] = mode
+        return self._network.whole_images()
 
-    @functools.cached_property
+    @property
     def settings(self) -> dict[str, Any]:
         """Return the settings that the probabilities depend on, as plain values.
 
@@ -318,43 +277,38 @@ class SCDInferencer:
             ``tta``, names of the views, ``amp``, the type that they compute in here
             (or a list, where members differ), ``threshold`` and ``classes``.
         """
-        cfg = self._model_cfg
-        ensemble = is_ensemble(cfg)
-        networks = getattr(self.model, 'members', [self.model])
-        members = cfg.model.members if ensemble else [dict(config=cfg, checkpoint=self._checkpoint)]
-        return dict(
-            model=member_entries(members),
-            tta=self._tta,
-            amp=resolve_precisions(
-                [getattr(one, 'autocast', None) for one in networks], self.device
-            ),
-            threshold=float(self.model.test_cfg['threshold']),
-            classes=list(self.class_table.names),
-        )
+        return self._network.settings
+
+    @property
+    def software(self) -> dict[str, str]:
+        """Return the versions of the programs that run the network, by name."""
+        return self._network.software
 
     def _load(self, pair: tuple[ImageLike, ImageLike]) -> _Loaded:
         before, after = pair
+        reader = self._network.reader
         names = [_name(before, 'the image before'), _name(after, 'the image after')]
         images = [
-            self._loader.read(without_mask(image), name)
+            reader.read(without_mask(image), name)
             for image, name in zip((before, after), names, strict=True)
         ]
         stem = os.path.splitext(os.path.basename(names[0]))[0]
         sample_id = 'pair' if isinstance(before, np.ndarray) else stem
-        results = self._loader.combine(dict(img_path=names, sample_id=sample_id), images)
-        valid = valid_pixels((before, after), self._loader.bands, results['img'].shape[:2])
+        image = reader.join(images, names)
+        size = image.shape[:2]
+        seen = [valid_pixels([one], reader.bands, size) for one in (before, after)]
+        if self._align and (seen[0] & seen[1]).any():
+            image, seen[1] = align_pictures(fill_dates(image, seen), (seen[0], seen[1]), sample_id)
+        valid = seen[0] & seen[1]
         if not valid.any():
             raise ImageFormatError(
                 f'no pixel is seen on both dates: {names[0]} and {names[1]} are masked everywhere '
                 'in at least one band; correct the masks, or choose other bands'
             )
-        results['img'] = fill_masked(results['img'], valid)
-        if self._align:
-            results['img'] = align_pictures(results['img'], sample_id)
-        shown = split_dates(results['img'])
-        for transform in self._transforms:
-            results = transform(results)
-        return _Loaded(results['inputs'], results['data_samples'], *shown, sample_id, valid)
+        image = fill_masked(image, valid)
+        shown = split_dates(image)
+        prepared = self._network.prepare(image, names, sample_id)
+        return _Loaded(prepared, *shown, sample_id, valid)
 
     def _try_batch(
         self,
@@ -380,20 +334,15 @@ class SCDInferencer:
     def _predict_batch(
         self, batch: Sequence[tuple[int, _Loaded]]
     ) -> Iterator[tuple[int, SCDResult]]:
-        data = dict(
-            inputs=[loaded.inputs for _, loaded in batch],
-            data_samples=[loaded.sample for _, loaded in batch],
-        )
-        with torch.no_grad():
-            samples = self._stepper.test_step(data)
-        for (index, loaded), sample in zip(batch, samples, strict=True):
+        predicted = self._network.predict([loaded.prepared for _, loaded in batch])
+        for (index, loaded), maps in zip(batch, predicted, strict=True):
             yield (
                 index,
                 SCDResult(
-                    masked_where_unseen(_map(sample, PRED_CHANGE_PROB), loaded.valid),
-                    (_map(sample, PRED_CHANGE) == 1) & loaded.valid,
-                    _map(sample, PRED_COVER_FROM).astype(np.uint8) * loaded.valid,
-                    _map(sample, PRED_COVER_TO).astype(np.uint8) * loaded.valid,
+                    masked_where_unseen(maps.change_prob, loaded.valid),
+                    maps.change & loaded.valid,
+                    maps.land_cover_from * loaded.valid,
+                    maps.land_cover_to * loaded.valid,
                     self.class_table,
                     loaded.before,
                     loaded.after,
@@ -408,30 +357,17 @@ class _Loaded:
 
     def __init__(
         self,
-        inputs: torch.Tensor,
-        sample: SegDataSample,
+        prepared: Any,
         before: np.ndarray,
         after: np.ndarray,
         name: str,
         valid: np.ndarray,
     ) -> None:
-        self.inputs = inputs
-        self.sample = sample
+        self.prepared = prepared
         self.before = before
         self.after = after
         self.name = name
         self.valid = valid
-
-
-def _map(sample: SegDataSample, field: str) -> np.ndarray:
-    array = field_array(sample, field)
-    if array is None:
-        raise ValueError(f'the model predicts no {field!r}, only {sorted(sample.keys())}')
-    return array
-
-
-def _smaller(side: int | Sequence[int]) -> int:
-    return side if isinstance(side, int) else int(min(side))
 
 
 def _name(image: Any, name: str) -> str:
@@ -443,3 +379,52 @@ def _name(image: Any, name: str) -> str:
         f'{name} is a {type(image).__name__}, expected a path or a NumPy array (height, width, '
         'bands)'
     )
+
+
+def _build(
+    config: ConfigLike | None,
+    checkpoint: str | os.PathLike[str] | None,
+    device: str | torch.device | None,
+    *,
+    backend: str,
+    tta: Augmentation,
+    cfg_options: Mapping[str, Any] | None,
+    **options: Any,
+) -> PairNetwork:
+    """Return the network, and import no more than it needs."""
+    if backend not in ('auto', *BACKENDS):
+        raise ValueError(
+            f'the backend must be auto or one of {", ".join(BACKENDS)}, got {backend!r}'
+        )
+    exported = config if is_exported(config) else None
+    if exported is not None:
+        refused = dict(checkpoint=checkpoint, tta=tta, cfg_options=cfg_options)
+        return _exported(exported, device, backend, refused, options)
+    with explain_missing():
+        if backend in ('auto', 'torch'):
+            from tfinet_mm.apis.torch_network import TorchNetwork
+
+            return TorchNetwork(
+                config, checkpoint, device, tta=tta, cfg_options=cfg_options, **options
+            )
+        from tfinet_mm.apis.export_cache import cached_export
+
+        exported = cached_export(config, checkpoint, tta, cfg_options)
+    return _exported(exported, device, backend, {}, options)
+
+
+def _exported(
+    file: str | os.PathLike[str],
+    device: Any,
+    backend: str,
+    refused: Mapping[str, Any],
+    options: Mapping[str, Any],
+) -> PairNetwork:
+    from tfinet_mm.apis.exported_network import FileNetwork, check_options
+
+    check_options(file, refused)
+    network = FileNetwork(file, backend=backend, device=device, **options)
+    if is_first_rank():
+        program, version = next(iter(network.software.items()))
+        print(f'Predicting with {program} {version} in {network.model.precision}')
+    return network

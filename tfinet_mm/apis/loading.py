@@ -14,6 +14,7 @@ from mmengine.logging import print_log
 from mmengine.registry import DefaultScope
 
 from tfinet_mm.apis.embedded import embedded_config
+from tfinet_mm.apis.network_files import CONFIG_SUFFIXES
 from tfinet_mm.checkpoints.shipped import DEFAULT
 from tfinet_mm.datasets.transforms import LoadImagePair
 from tfinet_mm.engine.precision import set_autocast
@@ -27,10 +28,10 @@ from tfinet_mm.utils.class_names import class_name, find_class, written_name
 from tfinet_mm.utils.config.building import building
 from tfinet_mm.utils.config.check import check_config
 from tfinet_mm.utils.quiet import import_mmseg
+from tfinet_mm.utils.windows import height_width, size_and_stride
 
 ConfigLike: TypeAlias = str | os.PathLike[str] | Mapping[str, Any] | Config
 DEFAULT_WINDOW = 512
-CONFIG_SUFFIXES = ('.py', '.json', '.yaml', '.yml')
 LABEL_LOADERS = ('LoadPairAnnotations', 'LoadAnnotations', 'LoadPseudoLabels')
 
 
@@ -131,14 +132,7 @@ def set_windows(
     Raises:
         ValueError: A window is empty, or all overlap.
     """
-    size = _two(window)
-    shared = (size[0] // 4, size[1] // 4) if overlap is None else _two(overlap)
-    if min(size) < 1 or any(not 0 <= o < w for o, w in zip(shared, size, strict=True)):
-        raise ValueError(
-            'window must be 1 pixel or more and overlap 0 up to window - 1, got '
-            f'window={window} and overlap={overlap}'
-        )
-    stride = (size[0] - shared[0], size[1] - shared[1])
+    size, stride = size_and_stride(window, overlap)
     for one in getattr(model, 'members', [model]):
         one.test_cfg.update(mode='slide', crop_size=size, stride=stride)
 
@@ -157,26 +151,18 @@ def find_window(cfg: Config, model: Any) -> int:
         smaller side, where they aren't square.
     """
     if cfg.get('window'):
-        return min(_two(cfg.window))
+        return min(height_width(cfg.window))
     sizes = []
     for one in getattr(model, 'members', [model]):
         size = getattr(one.data_preprocessor, 'size', None)
         if one.test_cfg.get('mode') == 'slide':
             size = one.test_cfg['crop_size']
         if size is not None:
-            sizes.append(min(_two(size)))
+            sizes.append(min(height_width(size)))
     if sizes:
         return max(sizes)
     crop = _find(cfg.get('train_dataloader'), 'crop_size')
-    return min(_two(crop)) if crop else DEFAULT_WINDOW
-
-
-def _two(value: int | Sequence[int]) -> tuple[int, int]:
-    if isinstance(value, int):
-        return value, value
-    if len(value) != 2:
-        raise ValueError(f'expected one number of pixels or (height, width), got {tuple(value)}')
-    return int(value[0]), int(value[1])
+    return min(height_width(crop)) if crop else DEFAULT_WINDOW
 
 
 def build_pipeline(

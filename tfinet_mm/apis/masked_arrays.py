@@ -51,6 +51,14 @@ def fill_masked(joined: np.ndarray, valid: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(fill_invalid(joined.transpose(2, 0, 1), valid).transpose(1, 2, 0))
 
 
+def fill_dates(joined: np.ndarray, valid: Sequence[np.ndarray]) -> np.ndarray:
+    """Return a pair (H, W, 2B) with the masked pixels of each date filled from that date alone."""
+    dates = np.split(joined, 2, axis=2)
+    if all(seen.all() for seen in valid):
+        return joined
+    return np.concatenate(list(map(fill_masked, dates, valid)), axis=2)
+
+
 def masked_where_unseen(prob: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """Return probabilities (H, W) as float32, a masked array unless all pixels are valid."""
     prob = prob.astype(np.float32)

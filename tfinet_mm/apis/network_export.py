@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tfinet_mm.apis.calibration import CalibrationSource, calibration_images, source_name
-from tfinet_mm.apis.inferencer import SCDInferencer
 from tfinet_mm.apis.loading import ConfigLike
+from tfinet_mm.apis.network_files import is_exported
+from tfinet_mm.apis.torch_network import TorchNetwork
 from tfinet_mm.apis.views import Augmentation
 from tfinet_mm.deploy.archive_file import write_archive
 from tfinet_mm.deploy.card import INPUT_TYPES, PRECISIONS, ExportCard
@@ -103,6 +104,10 @@ def export_network(
         FileExistsError: ``out`` is there.
         MissingExtraError: A package of the extra ``export`` isn't installed.
     """
+    if is_exported(config):
+        raise ExportError(
+            f'{config} is an exported network already; give its config and checkpoint'
+        )
     out = Path(out)
     kind = _format(out, to)
     if input_type is not None and input_type not in INPUT_TYPES:
@@ -125,7 +130,7 @@ def export_network(
         )
     if out.exists() and not overwrite:
         raise FileExistsError(f'{out} is there already; choose another name, or add --overwrite')
-    inferencer = SCDInferencer(
+    inferencer = TorchNetwork(
         config,
         checkpoint,
         'cpu',
@@ -177,7 +182,7 @@ def export_network(
 
 
 def export_card(
-    inferencer: SCDInferencer,
+    inferencer: TorchNetwork,
     graph: ExportGraph,
     name: str,
     input_type: str | None = None,
@@ -232,7 +237,7 @@ def _size(size: Sequence[int]) -> tuple[int, int]:
     return int(size[0]), int(size[1])
 
 
-def _name(inferencer: SCDInferencer, config: ConfigLike | None) -> str:
+def _name(inferencer: TorchNetwork, config: ConfigLike | None) -> str:
     """Return the names of the networks: of their configs, or else of their files of weights."""
     entries = inferencer.settings['model']
     if config is None or (len(entries) == 1 and str(config) == entries[0]['checkpoint']):

@@ -19,10 +19,12 @@ from tfinet_mm.apis.inferencer import SCDInferencer
 from tfinet_mm.apis.scene import predict_scene
 from tfinet_mm.io.images import PathLike
 from tfinet_mm.scenes.grid import SceneGrid
-from tfinet_mm.scenes.results import SceneResults
+from tfinet_mm.scenes.results import SCENE_FILE, SceneResults
 from tfinet_mm.scenes.series.dates import check_dates, find_dates
 from tfinet_mm.scenes.series.grid import FIRST, series_grid
 from tfinet_mm.scenes.series.maps import MOST_INTERVALS, write_series
+from tfinet_mm.scenes.series.stretch import series_stretch
+from tfinet_mm.scenes.stretch import Stretch
 from tfinet_mm.utils.dist import on_first_rank
 from tfinet_mm.utils.manifest import plain
 from tfinet_mm.utils.places import is_virtual, one_file, stem
@@ -63,7 +65,7 @@ def predict_series(
         workers: Threads that read ahead.
         progress: Show progress bars.
         **options: Further arguments of :func:`tfinet_mm.scenes.prediction.predict_scene`. Those of
-            the reader count for all scenes.
+            the reader count for all scenes, and percentiles are those of all scenes together.
 
     Returns:
         Content of ``series.json``.
@@ -105,9 +107,34 @@ def predict_series(
                 entries,
             )
         )
+        kept = None if overwrite else _stretch_of(Path(out) / pairs[0].name)
+        wanted = reading['stretch']
+        if wanted is None and inferencer.value_range is None:
+            wanted = 'auto'
+        stretches = on_first_rank(
+            lambda: (
+                series_stretch(
+                    files,
+                    common,
+                    wanted,
+                    options.get('percentiles') or (2, 98),
+                    crs=crs,
+                    bands=bands,
+                    nodata=reading['nodata'],
+                    ignore_scale=bool(options.get('ignore_scale')),
+                    quality=options.get('quality'),
+                    bad_values=options.get('bad_values'),
+                    kept=kept,
+                )
+                if todo
+                else None
+            )
+        )
         for index, pair in enumerate(pairs):
             if pair not in todo:
                 continue
+            if stretches is not None:
+                options['stretch'] = stretches[index]
             predict_scene(
                 inferencer,
                 pair.before,
@@ -172,6 +199,20 @@ def series_dates(files: Sequence[PathLike], dates: Sequence[str] | None = None) 
 def _plain_grid(grid: SceneGrid) -> dict[str, Any]:
     crs = None if grid.crs is None else grid.crs.to_wkt()
     return dict(crs=crs, transform=list(grid.transform)[:6], width=grid.width, height=grid.height)
+
+
+def _stretch_of(folder: Path) -> Stretch | None:
+    """Return the stretch of all dates with which a finished pair was predicted, if any."""
+    if not (folder / SCENE_FILE).is_file():
+        return None
+    found = SceneResults(folder).scene['before']['stretch']
+    if found['kind'] != 'percentiles':
+        return None
+    return Stretch(**{key: _fixed(value) for key, value in found.items()})
+
+
+def _fixed(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _correction(out: Path, earlier: Pair) -> list[float] | None:

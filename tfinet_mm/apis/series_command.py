@@ -19,14 +19,15 @@ from tfinet_mm.apis.command_options import (
 )
 from tfinet_mm.apis.inferencer import SCDInferencer
 from tfinet_mm.apis.series import predict_series
-from tfinet_mm.checkpoints.reading import trust_checkpoints
 from tfinet_mm.checkpoints.shipped import DEFAULT
-from tfinet_mm.engine.launch import finish_launch, join_cpu_group, rank_device
-from tfinet_mm.engine.options import add_launch_options
+from tfinet_mm.checkpoints.trust import trust_checkpoints
+from tfinet_mm.engine.arguments import add_launch_options
+from tfinet_mm.engine.ranks import finish_launch, join_cpu_group, rank_device
 from tfinet_mm.report import check_report, write_report
 from tfinet_mm.scenes.series.grid import FIRST
 from tfinet_mm.utils.command import add_traceback_option, run_command
 from tfinet_mm.utils.dist import is_first_rank, one_rank_reads
+from tfinet_mm.utils.numbers import percent
 
 READING = ('bands', 'stretch', 'percentiles', 'nodata', 'resampling', 'ignore_scale')
 
@@ -121,6 +122,7 @@ def _predict(args: argparse.Namespace) -> None:
             overlap=args.overlap if args.window is not None else None,
             batch_size=args.batch_size,
             cfg_options=args.cfg_options,
+            backend=args.backend,
         )
     given = {name: getattr(args, name) for name in READING}
     found = predict_series(
@@ -164,7 +166,7 @@ def format_series(found: dict[str, Any]) -> str:
         return f'{area:,.{digits}f} {unit}'
 
     def of(area: float, whole: float) -> str:
-        return f'{shown(area)} ({100 * area / (whole or 1):.1f} %)'
+        return f'{shown(area)} ({percent(100 * area / (whole or 1))})'
 
     width = max(map(len, found['intervals']))
     lines = [

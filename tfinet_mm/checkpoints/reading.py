@@ -23,27 +23,15 @@ from mmengine.logging import print_log
 from tfinet_mm.checkpoints.archives import check_archive, damaged
 from tfinet_mm.checkpoints.pickles import Location, load_plain
 from tfinet_mm.checkpoints.shipped import checkpoint_path
+from tfinet_mm.checkpoints.trust import TRUST_VARIABLE, checkpoints_trusted
 from tfinet_mm.checkpoints.weight_files import is_weight_file, read_weight_file
 from tfinet_mm.errors import DamagedCheckpointError, UntrustedCheckpointError
-
-TRUST_VARIABLE = 'TFINET_TRUST_CHECKPOINT'
-"""Environment variable that, set to 1, lets checkpoints run code when read."""
 
 DAMAGE = (
     *(AssertionError, AttributeError, EOFError, LookupError, OverflowError, RuntimeError),
     *(TypeError, ValueError, struct.error),
 )
 """Errors that torch raises on damaged bytes, one or another by chance."""
-
-
-def trust_checkpoints(trust: bool = True) -> None:
-    """Set whether checkpoints may run code, for this process and those it starts."""
-    os.environ[TRUST_VARIABLE] = '1' if trust else '0'
-
-
-def checkpoints_trusted() -> bool:
-    """Return whether ``TFINET_TRUST_CHECKPOINT`` says that checkpoints may run code."""
-    return os.environ.get(TRUST_VARIABLE, '').lower() in ('1', 'true', 'yes', 'on')
 
 
 def load_checkpoint_file(

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from tfinet_mm.checkpoints.packages import PACKAGES
-from tfinet_mm.utils.config.signatures import hint
+from tfinet_mm.utils.near_names import hint
 
 FOLDER = Path(__file__).resolve().parents[1] / 'weights'
 """Folder of the weights: NAME.safetensors, and NAME.md, which describes their training."""

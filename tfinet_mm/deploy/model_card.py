@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import quote
 
 from tfinet_mm.deploy.card import INPUTS, OUTPUTS, ExportCard
-from tfinet_mm.models.identity import file_hash
 from tfinet_mm.utils.files import whole_file
+from tfinet_mm.utils.fingerprints import file_hash
 from tfinet_mm.utils.json_text import json_text
 
 ITEM_SUFFIX, PAGE_SUFFIX = '.mlm.json', '.md'

@@ -71,6 +71,18 @@ def set_trained_roles(model: nn.Module, dataset: Any) -> tuple[str, ...]:
     return roles
 
 
+def is_untrained(model: nn.Module, roles: Sequence[str]) -> bool:
+    """Return whether a tested network has several classes of land cover, of which none was trained.
+
+    Args:
+        model: The network, wrapped or not.
+        roles: What its checkpoint was trained on; an ensemble knows this itself.
+    """
+    network: Any = unwrapped(model)
+    known = set(roles) & set(getattr(network, 'trained_roles', ALL_ROLES))
+    return LAND_COVER_ROLE not in known and getattr(network, 'num_classes', 0) > 1
+
+
 def with_land_cover(samples: Sequence[Any]) -> list[Any]:
     """Return samples that all have maps of land cover, 255 (unknown) in those without.
 

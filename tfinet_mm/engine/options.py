@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import copy
 import os
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,28 +9,11 @@ from typing import Any
 
 from mmengine.config import Config
 
-from tfinet_mm.engine.launch import LAUNCHERS
 from tfinet_mm.errors import ConfigError
 from tfinet_mm.utils.class_names import is_class, written_name
 
 DATA_KEYS = ('train_dataloader', 'val_dataloader', 'test_dataloader')
 """Keys of a config that tools for data read."""
-
-
-def add_launch_options(parser: argparse.ArgumentParser) -> None:
-    """Add ``--trust-checkpoint``, ``--launcher`` and ``--local_rank`` to a tool's options."""
-    parser.add_argument(
-        '--trust-checkpoint',
-        action='store_true',
-        help='read checkpoints that could run code; only for files whose origin you trust',
-    )
-    parser.add_argument(
-        '--launcher', choices=LAUNCHERS, default='none', help='program that started the processes'
-    )
-    # torch.distributed.launch of torch >= 2 passes --local-rank, older ones --local_rank.
-    parser.add_argument(
-        '--local_rank', '--local-rank', type=int, default=0, help='set by launchers'
-    )
 
 
 def use_split(cfg: Config, split: str) -> None:

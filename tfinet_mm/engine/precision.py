@@ -10,10 +10,10 @@ from mmengine.config import Config
 from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmengine.registry import LOOPS, MODELS, OPTIM_WRAPPERS, Registry
 
+from tfinet_mm.engine.arguments import AMP_TYPES
 from tfinet_mm.engine.optim_wrapper import AutocastOptimWrapper
 from tfinet_mm.utils.class_names import imported, written_name
 from tfinet_mm.utils.device import (
-    PRECISIONS,
     best_precision,
     default_device,
     resolve_precision,
@@ -21,25 +21,8 @@ from tfinet_mm.utils.device import (
     say_once,
 )
 
-AMP_TYPES = PRECISIONS
-
 # The 16-bit type of MMEngine's test loop, by device: its fp16 has no other choice.
 _LOOP_TYPES = {'cpu': 'bfloat16', 'cuda': 'float16'}
-
-
-def add_amp_option(parser: Any) -> None:
-    """Add ``--amp`` to the options of a tool.
-
-    Args:
-        parser: An argument parser, or a group of one.
-    """
-    parser.add_argument(
-        '--amp',
-        nargs='?',
-        const='auto',
-        choices=AMP_TYPES,
-        help='type to compute in; auto (--amp alone) is 16 bits where the device has units for it',
-    )
 
 
 def use_amp(cfg: Config, dtype: str, train: bool) -> None:
@@ -52,7 +35,7 @@ def use_amp(cfg: Config, dtype: str, train: bool) -> None:
 
     Args:
         cfg: The config to change.
-        dtype: One of :data:`AMP_TYPES`.
+        dtype: One of :data:`~tfinet_mm.engine.arguments.AMP_TYPES`.
         train: The config is used for training.
 
     Raises:
@@ -82,7 +65,7 @@ def set_autocast(cfg: Config, dtype: str) -> None:
 
     Args:
         cfg: The config to change.
-        dtype: One of :data:`AMP_TYPES`.
+        dtype: One of :data:`~tfinet_mm.engine.arguments.AMP_TYPES`.
 
     Raises:
         ValueError: The type is unknown, or the model has no such argument.
@@ -97,7 +80,7 @@ def set_autocast(cfg: Config, dtype: str) -> None:
 
 
 def check_amp(dtype: str) -> None:
-    """Refuse a type that is none of :data:`AMP_TYPES`.
+    """Refuse a type that is none of :data:`~tfinet_mm.engine.arguments.AMP_TYPES`.
 
     Raises:
         ValueError: It is none of them.

@@ -1,5 +1,7 @@
 """Compute scores: pure functions of confusion matrices, and an MMEngine metric."""
 
+from typing import TYPE_CHECKING
+
 from tfinet_mm.evaluation.confusion import (
     SCDConfusion,
     confusion_matrix,
@@ -14,7 +16,6 @@ from tfinet_mm.evaluation.functional import (
     scd_scores,
 )
 from tfinet_mm.evaluation.intervals import ScoreIntervals, bootstrap_intervals
-from tfinet_mm.evaluation.metric import SCDMetric
 from tfinet_mm.evaluation.pair_counts import PairCounts
 from tfinet_mm.evaluation.paired import PairedTest, paired_tests
 from tfinet_mm.evaluation.score_table import (
@@ -25,6 +26,10 @@ from tfinet_mm.evaluation.score_table import (
     scores_report,
 )
 from tfinet_mm.evaluation.undefined import undefined_scores
+from tfinet_mm.utils.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from tfinet_mm.evaluation.metric import SCDMetric
 
 __all__ = [
     'PairCounts',
@@ -49,3 +54,6 @@ __all__ = [
     'scores_report',
     'undefined_scores',
 ]
+
+# The functions need no MMEngine.
+__getattr__, __dir__ = lazy_names(__name__, {'SCDMetric': '.metric'})

@@ -11,16 +11,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from tfinet_mm.errors import LabelValueError
 from tfinet_mm.structures import IGNORE_INDEX, to_semantic_change
 
-LabelMap: TypeAlias = np.ndarray | Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
+LabelMap: TypeAlias = 'np.ndarray | Tensor'
 DATES = ('from', 'to')
 
 
@@ -32,10 +33,13 @@ def _flat_maps(*maps: LabelMap) -> list[Tensor]:
             f'annotation and prediction must be maps of one size, got {shapes}; predictions are '
             'scored at the size of the labels, with the padding cut off'
         )
+    # Counts alone, such as those of reports, are read without torch.
+    import torch
+
     tensors = []
     for one in maps:
         # A copy of arrays: torch refuses negative strides and warns of read-only memory.
-        tensor = one if isinstance(one, Tensor) else torch.from_numpy(np.array(one))
+        tensor = one if isinstance(one, torch.Tensor) else torch.from_numpy(np.array(one))
         if tensor.is_floating_point():
             raise LabelValueError(
                 f'label maps must hold integers, got values of {tensor.dtype}; '
@@ -94,7 +98,7 @@ def confusion_matrix(
     _check_range('prediction', predicted, num_classes, ignore_index)
     bins = num_classes**2
     pairs = (annotated * num_classes + predicted).masked_fill_(ignored, bins)
-    counts = torch.bincount(pairs, minlength=bins + 1)[:bins]
+    counts = pairs.bincount(minlength=bins + 1)[:bins]
     return counts.reshape(num_classes, num_classes).cpu().numpy()
 
 
@@ -175,8 +179,8 @@ def from_to_confusion(
     ):
         _check_range(what, one, num_classes + 1, IGNORE_INDEX)
     changed = (pred_from > 0) & (pred_to > 0)
-    annotated = torch.where(ann_from > 0, (ann_from - 1) * num_classes + ann_to, 0)
-    predicted = torch.where(changed, (pred_from - 1) * num_classes + pred_to, 0)
+    annotated = ((ann_from - 1) * num_classes + ann_to).masked_fill(ann_from <= 0, 0)
+    predicted = ((pred_from - 1) * num_classes + pred_to).masked_fill(~changed, 0)
     # Not 255, which is the code of a transition with 16 classes or more.
     annotated.masked_fill_(ignored, -1)
     return confusion_matrix(annotated, predicted, num_classes**2 + 1, ignore_index=-1)

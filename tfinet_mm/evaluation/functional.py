@@ -18,7 +18,6 @@ import math
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from tfinet_mm.errors import ConfusionMatrixError
 
@@ -37,7 +36,7 @@ def as_confusion(confusion: Any) -> np.ndarray:
         ConfusionMatrixError: It isn't square, has fewer than two classes, or
             holds a number that is negative, not whole or not finite.
     """
-    array = np.asarray(confusion.cpu() if isinstance(confusion, Tensor) else confusion)
+    array = np.asarray(confusion.cpu() if hasattr(confusion, 'cpu') else confusion)
     if array.ndim != 2 or array.shape[0] != array.shape[1] or array.shape[0] < 2:
         raise ConfusionMatrixError(
             f'expected one square confusion matrix of 2 or more classes, got shape {array.shape}'

@@ -167,7 +167,7 @@ def unopened(path: PathLike, error: BaseException) -> str:
     """
     cause = cause_of(error)
     if is_remote(path):
-        return f'can not be read from its server ({cause}). {advice(cause)}'
+        return f'can not be read from its server ({cause}). {advice(cause, path)}'
     held = archived(path)
     if held is not None and held.member:
         names = members(held.archive)

@@ -8,6 +8,7 @@ three bands.
 
 from __future__ import annotations
 
+import io
 import os
 import stat
 import struct
@@ -17,20 +18,22 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-import cv2
 import numpy as np
 from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImagePlugin
 
 from tfinet_mm.errors import ImageFormatError, MissingExtraError, RemoteFileError, TFINetError
 from tfinet_mm.io.damage import cause_of, find_damage, read_errors, strict_decoding, unopened
 from tfinet_mm.utils.config.values import is_whole
-from tfinet_mm.utils.places import gdal_path, is_remote, is_virtual
+from tfinet_mm.utils.opencv import cv2, has_opencv
+from tfinet_mm.utils.places import gdal_path, is_remote, is_virtual, opening
 
 if TYPE_CHECKING:
     from types import ModuleType
 
 PathLike = str | os.PathLike[str]
 PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
+PNG_DEPTH = 24
+"""Place of the byte with the bits of a channel in a PNG."""
 JPEG_MAGIC = b'\xff\xd8\xff'
 COMMON_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp')
 DEFLATE_RATIO = 1032
@@ -48,7 +51,6 @@ DECODE_ERRORS = (
     MemoryError,
     struct.error,
     zlib.error,
-    cv2.error,
 )
 """Errors that decoders end with on random bytes."""
 
@@ -317,7 +319,7 @@ def open_rasterio(
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
-            with strict_decoding(), rasterio.open(gdal_path(path)) as raster:
+            with strict_decoding(), opening(path), rasterio.open(gdal_path(path)) as raster:
                 place = raster.name
                 yield raster
     except TFINetError:
@@ -386,6 +388,8 @@ def read_image(
 def _decode(data: bytes, path: PathLike) -> np.ndarray:
     """Decode the bytes of a whole file with OpenCV to (H, W, B) in RGB(A) order."""
     check_complete(data, path)
+    if not has_opencv():
+        return _decode_with_pillow(data, path)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except (cv2.error, MemoryError) as error:
@@ -401,6 +405,26 @@ def _decode(data: bytes, path: PathLike) -> np.ndarray:
     if image.shape[2] == 4:
         return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA)
     return image
+
+
+def _decode_with_pillow(data: bytes, path: PathLike) -> np.ndarray:
+    """Decode an image of 8 bit as :func:`_decode` does, without OpenCV.
+
+    Raises:
+        MissingExtraError: It has more bits, or colours that Pillow converts in another way.
+    """
+    deep = data.startswith(PNG_MAGIC) and data[PNG_DEPTH] > 8
+    with decode_picture(path, io.BytesIO(data), data[:12]) as image:
+        if not deep and image.mode in ('1', 'L', 'LA', 'P', 'RGB', 'RGBA'):
+            transparent = image.mode in ('LA', 'RGBA') or 'transparency' in image.info
+            grey = image.mode in ('1', 'L') and not transparent
+            mode = 'L' if grey else 'RGBA' if transparent else 'RGB'
+            values = np.asarray(image.convert(mode))
+            return values[..., None] if grey else values
+    raise MissingExtraError(
+        f'{path} has more than 8 bit or unusual colours, which needs OpenCV: pip install '
+        '"tfinet-mm[runtime-geo]"; or convert it to 8 bit'
+    )
 
 
 def read_raster(
@@ -475,7 +499,7 @@ def check_size(path: PathLike, height: int, width: int, bands: int, dtype: str) 
 
 def join_dates(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Join two images (H, W, B) of the same shape and type to one (H, W, 2B)."""
-    if before.dtype in (np.uint8, np.uint16, np.float32):
+    if before.dtype in (np.uint8, np.uint16, np.float32) and has_opencv():
         # Several times faster than np.concatenate along the last axis.
         return cv2.merge([before, after])
     return np.concatenate([before, after], axis=2)
@@ -484,7 +508,7 @@ def join_dates(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 def split_dates(pair: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Split a pair (H, W, 2B) into the images of both dates, (H, W, B) each."""
     bands = pair.shape[2] // 2
-    if pair.dtype in (np.uint8, np.uint16, np.float32) and bands > 1:
+    if pair.dtype in (np.uint8, np.uint16, np.float32) and bands > 1 and has_opencv():
         channels = cv2.split(pair)
         return cv2.merge(channels[:bands]), cv2.merge(channels[bands:])
     return np.ascontiguousarray(pair[..., :bands]), np.ascontiguousarray(pair[..., bands:])

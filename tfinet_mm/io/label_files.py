@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-import cv2
 import numpy as np
 from PIL import Image
 
@@ -24,6 +23,7 @@ from tfinet_mm.io.images import (
     open_regular,
     read_head,
 )
+from tfinet_mm.utils.opencv import cv2
 
 # Pillow spreads grey values of few bits over 0..255; these factors undo that.
 SPREAD = {'L;2': (2, 85), 'L;4': (4, 17)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import cv2
 import numpy as np
 
 from tfinet_mm.errors import LabelFormatError, LabelValueError
@@ -12,6 +11,7 @@ from tfinet_mm.io.images import PathLike
 from tfinet_mm.io.label_files import StoredLabel, enumerated, is_grey, present_values, share
 from tfinet_mm.io.label_storage import IGNORED, LabelStorage, Value
 from tfinet_mm.structures import IGNORE_INDEX, ClassTable
+from tfinet_mm.utils.opencv import cv2
 
 SHOWN = 5
 """Number of values or colours that an error lists."""

@@ -20,8 +20,9 @@ from tfinet_mm.utils.files import naming_file
 
 # Pixels of a block: few enough to spend tens of bytes on each.
 BLOCK_PIXELS = 1 << 22
-# Greatest size of GDAL's cache of blocks that it read and wrote.
-CACHE_MEGABYTES = 256
+# Greatest size of GDAL's cache of blocks that it read and wrote. rasterio takes GDAL_CACHEMAX in
+# bytes, unlike GDAL.
+CACHE_BYTES = 256 << 20
 # Numbers of ENVI's data types.
 ENVI_TYPES = {'uint8': 1, 'float32': 4, 'uint16': 12}
 
@@ -65,7 +66,7 @@ def open_raster(path: PathLike, bands: int = 1) -> Iterator[Any]:
     """
     rasterio = import_geo('rasterio', 'Reading a raster')
     errors = importlib.import_module('rasterio.errors')
-    with rasterio.Env(GDAL_CACHEMAX=CACHE_MEGABYTES):
+    with rasterio.Env(GDAL_CACHEMAX=CACHE_BYTES):
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter('ignore', errors.NotGeoreferencedWarning)

@@ -1,6 +1,7 @@
+from tfinet_mm.utils.check_env import explain_missing
 from tfinet_mm.utils.quiet import quiet_imports
 
-with quiet_imports():
+with explain_missing(), quiet_imports():
     import mmseg.models  # noqa: F401
 
 from tfinet_mm.models.backbones import EfficientNetLite, FusedHRNet

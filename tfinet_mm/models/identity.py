@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,13 +10,9 @@ from typing import Any
 from tfinet_mm.checkpoints.addresses import existing_checkpoint
 from tfinet_mm.checkpoints.shipped import checkpoint_path
 from tfinet_mm.models.members import member_config
-from tfinet_mm.utils import fingerprints
 from tfinet_mm.utils.class_names import written_name
 from tfinet_mm.utils.dist import read_once
-from tfinet_mm.utils.fingerprints import content_hash
-
-INFORMATIVE = ('checkpoint', 'config', 'name', *fingerprints.INFORMATIVE)
-"""Keys for readers, on the origin of a member or a file, which is compared by its content."""
+from tfinet_mm.utils.fingerprints import content_hash, file_hash
 
 
 def member_entries(members: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -56,12 +51,3 @@ def member_entries(members: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]
 
 def _checkpoint_hash(checkpoint: str) -> str:
     return file_hash(checkpoint_path(checkpoint))
-
-
-def file_hash(path: str | Path) -> str:
-    """Return the SHA-256 of a file, as sha256sum prints it."""
-    digest = hashlib.sha256()
-    with Path(path).expanduser().open('rb') as file:
-        while block := file.read(1 << 22):
-            digest.update(block)
-    return digest.hexdigest()

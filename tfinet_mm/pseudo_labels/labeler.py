@@ -21,7 +21,7 @@ from tqdm import tqdm
 from tfinet_mm.engine.precision import used_precision
 from tfinet_mm.errors import ClassMismatchError, LabelFormatError, ManifestError
 from tfinet_mm.models.detectors.augmentation import check_transforms
-from tfinet_mm.models.identity import INFORMATIVE, member_entries
+from tfinet_mm.models.identity import member_entries
 from tfinet_mm.pseudo_labels.counts import Counts
 from tfinet_mm.pseudo_labels.layout import (
     CONFIDENCE_FOLDERS,
@@ -51,7 +51,7 @@ from tfinet_mm.structures import LAND_COVER_ROLE
 from tfinet_mm.utils.device import usable_device
 from tfinet_mm.utils.dist import on_first_rank, one_rank_reads
 from tfinet_mm.utils.files import whole_file
-from tfinet_mm.utils.fingerprints import content_hash, fingerprints
+from tfinet_mm.utils.fingerprints import ORIGIN, content_hash, fingerprints
 from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.utils.manifest import RunManifest, plain, read_json
 from tfinet_mm.visualization import write_palette_png, write_png
@@ -147,9 +147,7 @@ class PseudoLabeler:
             ClassMismatchError: The members have other classes than the data set.
             ImageFormatError, LabelFormatError, LabelValueError: A file can't be read.
         """
-        with RunManifest(
-            self.out, MANIFEST_FILE, 'pseudo labels', informative=INFORMATIVE
-        ) as manifest:
+        with RunManifest(self.out, MANIFEST_FILE, 'pseudo labels', informative=ORIGIN) as manifest:
             prepared = on_first_rank(lambda: self._prepare(manifest, overwrite))
             if isinstance(prepared, dict):
                 return prepared

@@ -10,8 +10,8 @@ from typing import Annotated, Any, TypeVar, get_type_hints
 
 from tfinet_mm.errors import RecipeError
 from tfinet_mm.utils.config.reading import read_config_file
-from tfinet_mm.utils.config.signatures import hint, nearest
 from tfinet_mm.utils.config.values import TRUTH, list_of, number, of_kind, one_of
+from tfinet_mm.utils.near_names import hint, nearest
 
 Entry = TypeVar('Entry')
 

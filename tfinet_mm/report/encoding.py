@@ -87,6 +87,22 @@ def map_uri(labels: np.ndarray, palette: Sequence[Sequence[int]]) -> str:
     return _uri(image, 'PNG', optimize=True)
 
 
+def overlay_uri(
+    values: np.ndarray, palette: Sequence[Sequence[int]] | np.ndarray, clear: Sequence[int]
+) -> str:
+    """Return an index map (H, W) of uint8 as ``data:`` address of a PNG to lay over a picture.
+
+    Args:
+        values: The map.
+        palette: RGB colour of each value from 0 on.
+        clear: Values to show transparent.
+    """
+    image = Image.fromarray(np.ascontiguousarray(values, np.uint8))
+    image.putpalette(np.asarray(palette, np.uint8).ravel().tolist())
+    alpha = bytes(0 if value in clear else 255 for value in range(len(palette)))
+    return _uri(image, 'PNG', optimize=True, transparency=alpha)
+
+
 def probability_uri(probability: np.ndarray) -> str:
     """Return P(changed) (H, W) in steps as a PNG like :func:`map_uri`, 255 where it is unknown."""
     finite = np.isfinite(probability)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from tfinet_mm.io.rasters import import_geo
@@ -11,16 +11,12 @@ from tfinet_mm.report.numbers import percent, whole
 from tfinet_mm.report.records import PairSummary
 from tfinet_mm.scenes.grid import SceneGrid
 from tfinet_mm.scenes.ground import ground_steps
+from tfinet_mm.scenes.stretch import describe_stretch
 
 Fact = tuple[str, str]
 # Characters of a checksum that are shown.
 SHOWN_DIGITS = 12
 TIMES = '\N{MULTIPLICATION SIGN}'
-STRETCHES = {
-    'none': 'values as stored (8 bit)',
-    'stated': 'stated values become 0 to 255',
-    'percentiles': 'percentiles of the scene become 0 to 255',
-}
 
 
 def scene_facts(
@@ -70,26 +66,9 @@ def _date(date: str, scene: Mapping[str, Any]) -> list[Fact]:
         parts.append(f'resampled ({read["resampling"]})')
     facts = [(date.capitalize(), ' · '.join(parts))]
     if read.get('stretch'):
-        facts.append((f'Stretch {date}', _stretch(read['stretch'], read.get('bands') or ())))
+        said = describe_stretch(read['stretch'], read.get('bands') or ())
+        facts.append((f'Stretch {date}', said))
     return facts
-
-
-def _stretch(stretch: Mapping[str, Any], bands: Sequence[int]) -> str:
-    said = STRETCHES.get(stretch['kind'], str(stretch['kind']))
-    if stretch.get('percentiles'):
-        low, high = stretch['percentiles']
-        said = f'percentiles {low:g} and {high:g} of the scene become 0 and 255'
-    pairs = list(zip(stretch.get('low', ()), stretch.get('high', ()), strict=False))
-    if not pairs:
-        return said
-    if len(set(pairs)) == 1:
-        return f'{said}: {pairs[0][0]:.6g} to {pairs[0][1]:.6g}'
-    names = bands if len(bands) == len(pairs) else range(1, len(pairs) + 1)
-    limits = [
-        f'band {name} {low:.6g} to {high:.6g}'
-        for name, (low, high) in zip(names, pairs, strict=True)
-    ]
-    return f'{said}: {", ".join(limits)}'
 
 
 def _grid(grid: SceneGrid) -> list[Fact]:

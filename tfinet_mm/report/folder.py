@@ -18,6 +18,7 @@ from tfinet_mm.report.records import (
     PairSummary,
     PairView,
     ReportData,
+    SeriesTotals,
 )
 from tfinet_mm.report.statistics import count_probabilities, count_transitions
 from tfinet_mm.structures import ClassTable
@@ -25,6 +26,7 @@ from tfinet_mm.utils.files import sample_file
 from tfinet_mm.visualization.overlay import display_image
 
 MANIFEST = 'manifest.json'
+SERIES_FILE = 'series.json'
 FOLDERS = ('label1', 'label2', 'change_prob')
 
 
@@ -82,6 +84,7 @@ def read_folder(out: str | Path) -> ReportData:
         threshold=manifest.get('threshold'),
         settings=manifest.get('settings') or {},
         unfinished=unfinished,
+        series=_series(out) if not manifest.get('of_scene') else None,
     )
 
 
@@ -111,6 +114,15 @@ def _read_manifest(out: Path) -> dict[str, Any]:
             f'version 1 with class_names and palette, and the kinds {PICTURE} and {SCENE}'
         )
     return manifest
+
+
+def _series(out: Path) -> SeriesTotals | None:
+    """Return the totals of a series, None where the folder is of other pairs."""
+    if not (out / SERIES_FILE).is_file():
+        return None
+    from tfinet_mm.report.series import series_totals
+
+    return series_totals(out)
 
 
 def _manifest_of_scene(folder: Path) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tfinet_mm.utils.numbers import percent_number
+
 
 def whole(value: float) -> str:
     """Return a count with separated thousands.
@@ -28,19 +30,13 @@ def area(value: float, unit: str) -> str:
 
 
 def percent(value: float) -> str:
-    r"""Return a percentage with its sign.
+    r"""Return a percentage with its sign, after a narrow space on which no line breaks.
 
     Example:
-        >>> percent(12.345), percent(0.0), percent(0.004)
-        ('12.3\u202f%', '0\u202f%', '<0.01\u202f%')
+        >>> percent(12.345), percent(0.345)
+        ('12.3\u202f%', '0.34\u202f%')
     """
-    if value == 0:
-        text = '0'
-    elif 0 < value < 0.01:
-        text = '<0.01'
-    else:
-        text = f'{value:.1f}' if abs(value) >= 10 else f'{value:.2f}'
-    return f'{text}\u202f%'
+    return f'{percent_number(value)}\u202f%'
 
 
 def plain(value: float) -> str:

@@ -14,6 +14,7 @@ from tfinet_mm.errors import MissingExtraError, ReportError
 from tfinet_mm.report.basemap import Basemap
 from tfinet_mm.report.encoding import (
     CHANGE_COLOUR,
+    NODATA_COLOUR,
     PROBABILITY_STEPS,
     jpeg_uri,
     map_uri,
@@ -118,6 +119,8 @@ def save_report(
         shared=_shared(data, pairs, groups) | dict(basemap=basemap and basemap.address),
         basemap=basemap,
         rows=list(_rows(data, list(chosen))),
+        series=_series(data, max_side),
+        nodata_colour=NODATA_COLOUR,
         totalled=[one for one in data.summaries if one.classes],
         assessed=[one for one in data.summaries if one.assessment],
         scored=any(one.scores is not None for one in data.summaries),
@@ -214,6 +217,17 @@ def _group(data: ReportData, kind: str, unit: str) -> dict[str, Any]:
         classes=classes,
         json=_areas(total),
     )
+
+
+def _series(data: ReportData, max_side: int) -> dict[str, str] | None:
+    """Return the maps of a series over its last image."""
+    if data.series is None:
+        return None
+    # Imported here, so that pictures need no rasterio.
+    from tfinet_mm.report.series import series_maps
+
+    last = data.view(len(data.summaries) - 1, max_side, 0)
+    return series_maps(data.series, last.after, max_side)
 
 
 def _summed(histograms: Sequence[np.ndarray | None]) -> np.ndarray | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -129,6 +130,58 @@ class PairView:
     place: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class SeriesRow:
+    """Row of a table: an area, and its colour in a map.
+
+    Attributes:
+        name: The interval, the date or the number of changes.
+        area: Its area, in the unit of the series.
+        share: The area in percent of that with data, or None.
+        first: Area that changed first in the interval, or None.
+        colour: Colour in the map, or None.
+    """
+
+    name: str
+    area: float
+    share: float | None = None
+    first: float | None = None
+    colour: tuple[int, int, int] | None = None
+
+
+@dataclass(frozen=True)
+class SeriesTotals:
+    """Totals of a series, over each place once.
+
+    Attributes:
+        folder: Its folder.
+        dates: Its dates.
+        unit: ``'px'`` or ``'ha'``.
+        intervals: Changed areas of the intervals.
+        times: Areas by the number of changes, 0 first.
+        contradictions: Areas on which the two predictions of a date in the middle differ.
+        not_seen: Area without data in every interval.
+    """
+
+    folder: Path
+    dates: tuple[str, ...]
+    unit: str
+    intervals: tuple[SeriesRow, ...]
+    times: tuple[SeriesRow, ...]
+    contradictions: tuple[SeriesRow, ...]
+    not_seen: float
+
+    @property
+    def changed(self) -> float:
+        """Return the area that changed at least once."""
+        return sum(one.area for one in self.times[1:])
+
+    @property
+    def total(self) -> float:
+        """Return the whole area, including the part without data."""
+        return self.times[0].area + self.changed + self.not_seen
+
+
 @dataclass(frozen=True, eq=False)
 class ReportData:
     """Data of a report.
@@ -142,6 +195,8 @@ class ReportData:
         scores: Scores as ``tools/test.py --json`` writes them, for test runs.
         settings: Settings of the predictions, shown unchanged.
         unfinished: Names of pairs that aren't predicted yet.
+        series: Totals of a series, whose pairs share their places, so that no sums over pairs
+            are shown.
     """
 
     table: ClassTable
@@ -151,3 +206,4 @@ class ReportData:
     scores: Mapping[str, Any] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     unfinished: Sequence[str] = ()
+    series: SeriesTotals | None = None

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-import cv2
 import numpy as np
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import Window
-from tfinet_mm.models.detectors.windows import window_starts
 from tfinet_mm.scenes.validity import BOTH_SEEN
+from tfinet_mm.utils.opencv import cv2
+from tfinet_mm.utils.windows import window_starts
 
 
 @dataclass(frozen=True)
@@ -85,16 +85,23 @@ class Prediction(NamedTuple):
 
     Attributes:
         window: Its place in the scene.
-        values: (C, h, w) float32, or None where no pixel of the window is valid.
+        values: (C, h, w) float32, or a list of arrays (c, h, w) that are C maps together, or None
+            where no pixel of the window is valid.
         valid: (h, w) bool, False where the scene has no data.
         codes: (h, w) uint8, why pixels are not valid (:mod:`tfinet_mm.scenes.validity`), or None
             where that isn't known.
     """
 
     window: Window
-    values: np.ndarray | None
+    values: np.ndarray | Sequence[np.ndarray] | None
     valid: np.ndarray
     codes: np.ndarray | None = None
+
+    def parts(self) -> Sequence[np.ndarray]:
+        """Return the arrays (c, h, w) of the values, none where there are no values."""
+        if self.values is None:
+            return []
+        return [self.values] if isinstance(self.values, np.ndarray) else self.values
 
 
 class Stripe(NamedTuple):
@@ -145,11 +152,16 @@ def _ramps(length: int, overlap: int) -> np.ndarray:
 
 
 def blend(
-    plan: WindowPlan, predictions: Iterable[Prediction], channels: int, done: int = 0
+    plan: WindowPlan,
+    predictions: Iterable[Prediction],
+    channels: int,
+    done: int = 0,
+    most_rows: int | None = None,
 ) -> Iterator[Stripe]:
     """Yield the mean of the windows' predictions, weighted by :func:`blending_weight`.
 
-    No more than one row of windows is held in memory: (C + 1) float32 values a pixel.
+    Memory holds the predictions of one row of windows, and sums of the rows that it shares with
+    the next one.
 
     Args:
         plan: The windows.
@@ -158,6 +170,8 @@ def blend(
         channels: Number of maps C of a prediction.
         done: Number of rows of the scene that are finished already and left out, the
             end of a stripe.
+        most_rows: Most rows of a stripe; by default it has all rows that a row of windows
+            completes. The values are the same.
 
     Yields:
         Stripes from above to below, each as soon as no later window touches it.
@@ -169,45 +183,90 @@ def blend(
     first = plan.first_needed(done)
     height = min(plan.size, plan.height)
     weight = blending_weight(height, min(plan.size, plan.width), plan.overlap)
-    total = np.zeros((channels, height, plan.width), np.float32)
-    # Allocating large arrays for each window would cost more than the arithmetic.
-    weighted = np.empty((channels, *weight.shape), np.float32)
+    carried = np.empty((channels, 0, plan.width), np.float32)
     weights = np.zeros((height, plan.width), np.float32)
     codes = np.zeros((height, plan.width), np.uint8)
     for windows, (start, stop) in zip(plan.rows(first), plan.stripes[first:], strict=True):
-        for window in windows:
-            prediction = _checked(next(source, None), window, channels)
-            columns = slice(window.left, window.left + window.width)
+        row = [_checked(next(source, None), window, channels) for window in windows]
+        for prediction in row:
+            left, _, width, _ = prediction.window
             if prediction.values is not None:
-                total[:, :, columns] += np.multiply(prediction.values, weight, out=weighted)
-                weights[:, columns] += weight
+                weights[:, left : left + width] += weight
             found = prediction.valid if prediction.codes is None else prediction.codes
-            part = codes[:, columns]
+            part = codes[:, left : left + width]
             # A pixel that any window shows is valid.
             np.copyto(part, found, where=part != BOTH_SEEN, casting='unsafe')
         rows = stop - start
-        if stop > done:
-            skip = max(done - start, 0)
-            valid = codes[skip:rows] == BOTH_SEEN
+        for top, end in _blocks(max(done - start, 0), rows, carried.shape[1], most_rows):
+            sums = np.empty((channels, end - top, plan.width), np.float32)
+            _sum_up(row, weight, carried, top, sums)
+            valid = codes[top:end] == BOTH_SEEN
             yield Stripe(
-                start + skip,
-                _mean(total[:, skip:rows], weights[skip:rows], valid),
-                valid,
-                codes[skip:rows].copy(),
+                start + top, _mean(sums, weights[top:end], valid), valid, codes[top:end].copy()
             )
-        for array in (total, weights, codes):
-            kept = array[..., rows:, :].copy()
-            array[..., : height - rows, :] = kept
-            array[..., height - rows :, :] = 0
+        below = np.empty((channels, height - rows, plan.width), np.float32)
+        for top, end in _blocks(rows, height, carried.shape[1]):
+            _sum_up(row, weight, carried, top, below[:, top - rows : end - rows])
+        carried = below
+        # Free the predictions before those of the next row are made.
+        del row, prediction
+        for array in (weights, codes):
+            array[: height - rows] = array[rows:]
+            array[height - rows :] = 0
 
 
-def _mean(total: np.ndarray, weights: np.ndarray, valid: np.ndarray) -> np.ndarray:
+def _blocks(top: int, end: int, border: int, most: int | None = None) -> list[tuple[int, int]]:
+    """Return blocks of the rows ``top`` to ``end``, none of which lies across ``border``."""
+    ends = [max(min(border, end), top), end]
+    return [
+        (start, min(start + (most or stop), stop))
+        for begin, stop in zip([top, ends[0]], ends, strict=True)
+        for start in range(begin, stop, most or max(stop - begin, 1))
+    ]
+
+
+def _sum_up(
+    row: Sequence[Prediction], weight: np.ndarray, carried: np.ndarray, top: int, sums: np.ndarray
+) -> None:
+    """Write the weighted sums of some rows of a row of windows.
+
+    Args:
+        row: The predictions of the windows, from left to right.
+        weight: (h, w) weight of the pixels of a window.
+        carried: (C, rows, width) sums over earlier windows of the first rows.
+        top: First of the rows; all lie within ``carried``, or none.
+        sums: (C, rows, width) result.
+    """
+    end = top + sums.shape[1]
+    fresh = top >= carried.shape[1]
+    if not fresh:
+        sums[:] = carried[:, top:end]
+    set_to = 0
+    for prediction in row:
+        left, _, width, _ = prediction.window
+        # Columns of the window that have a sum already; the others needn't be 0 before.
+        shared = max(set_to - left, 0) if fresh else width
+        place = sums[:, :, left : left + width]
+        first = 0
+        for part in prediction.parts():
+            target = place[first : first + len(part)]
+            first += len(part)
+            maps, factor = part[:, top:end], weight[top:end]
+            if shared:
+                target[..., :shared] += maps[..., :shared] * factor[:, :shared]
+            np.multiply(maps[..., shared:], factor[:, shared:], out=target[..., shared:])
+        if prediction.values is None:
+            place[..., shared:] = 0
+        set_to = left + width
+
+
+def _mean(sums: np.ndarray, weights: np.ndarray, valid: np.ndarray) -> np.ndarray:
     # Where no window with data reached, 0 / 0 is NaN as it should be. A masked division is slower.
     with np.errstate(invalid='ignore'):
-        mean = total / weights
+        sums /= weights
     if not valid.all():
-        mean[:, ~valid] = np.nan
-    return mean
+        sums[:, ~valid] = np.nan
+    return sums
 
 
 def _checked(prediction: Prediction | None, window: Window, channels: int) -> Prediction:
@@ -219,16 +278,21 @@ def _checked(prediction: Prediction | None, window: Window, channels: int) -> Pr
             f'expected the prediction of {window}, got that of {prediction.window}; give them in '
             'the order of the plan'
         )
+    found = _shape(prediction.parts())
     if prediction.valid.shape != shape[1:] or (
-        (prediction.values is None and prediction.valid.any())
-        or (prediction.values is not None and prediction.values.shape != shape)
+        prediction.valid.any() if prediction.values is None else found != shape
     ):
-        found = None if prediction.values is None else prediction.values.shape
         raise SceneError(
             f'expected values of shape {shape} and a mask of {shape[1:]} for {window} (values may '
             f'be None where nothing is valid), got {found} and {prediction.valid.shape}'
         )
     return prediction
+
+
+def _shape(parts: Sequence[np.ndarray]) -> tuple[int, ...] | None:
+    """Return the shape of arrays (c, h, w) together; None without any, or where sizes differ."""
+    sizes = {part.shape[1:] for part in parts}
+    return (sum(map(len, parts)), *sizes.pop()) if len(sizes) == 1 else None
 
 
 def fill_invalid(pair: np.ndarray, valid: np.ndarray) -> np.ndarray:

@@ -10,13 +10,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
 import numpy as np
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.rasters import read_rows
 from tfinet_mm.scenes.result_rasters import CHANGE_NODATA
 from tfinet_mm.scenes.vectorize.components import Components
+from tfinet_mm.utils.opencv import cv2
 
 LARGEST_SMOOTH = 255
 
@@ -100,7 +100,8 @@ def change_blocks(
             last = number == len(blocks) - 1
             labels = components.add(changed.view(np.uint8), last=last).labels
             changed = np.concatenate([[False], kept[number]])[labels]
-        yield np.where(seen, changed, CHANGE_NODATA).astype(np.uint8)
+        # Nothing that isn't seen is changed.
+        yield changed.view(np.uint8) + ~seen * np.uint8(CHANGE_NODATA)
 
 
 def _reached(

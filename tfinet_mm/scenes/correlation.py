@@ -8,12 +8,14 @@ and three of its values give its place between the pixels.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
-import cv2
 import numpy as np
+from scipy import fft
 
 from tfinet_mm.scenes.blending import fill_invalid
+from tfinet_mm.utils.opencv import cv2
 
 # Standard deviation, in pixels, of the blur before the edges are taken.
 BLUR = 1.0
@@ -92,6 +94,7 @@ def patch_shift(before: np.ndarray, after: np.ndarray, valid: np.ndarray) -> Pat
     return PatchShift(right + rest.right, down + rest.down, rest.quality)
 
 
+@lru_cache(16)
 def _hann(shape: tuple[int, ...]) -> np.ndarray:
     rows, columns = (np.hanning(side + 2)[1:-1].astype(np.float32) for side in shape)
     return np.outer(rows, columns)
@@ -128,11 +131,12 @@ def _slopes(band: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _correlate(before: np.ndarray, after: np.ndarray, weight: np.ndarray, reach: int) -> PatchShift:
-    spectra = [np.fft.rfft2(_flat(one, weight)) for one in (before, after)]
+    # SciPy transforms float32 five times as fast as NumPy.
+    spectra = [fft.rfft2(_flat(one, weight)) for one in (before, after)]
     product = np.conj(spectra[0]) * spectra[1]
     size = np.abs(product)
     product *= _bandwidth(weight.shape) / np.maximum(size, np.finfo(size.dtype).tiny)
-    surface = np.fft.irfft2(product, s=weight.shape)
+    surface = fft.irfft2(product, s=weight.shape)
     near = np.roll(surface, (reach + 1, reach + 1), (0, 1))[: 2 * reach + 3, : 2 * reach + 3]
     place = np.unravel_index(near[1:-1, 1:-1].argmax(), (2 * reach + 1, 2 * reach + 1))
     row, column = (int(index) + 1 for index in place)
@@ -152,8 +156,9 @@ def _flat(edges: np.ndarray, weight: np.ndarray) -> np.ndarray:
     return values * weight
 
 
+@lru_cache(16)
 def _bandwidth(shape: tuple[int, ...]) -> np.ndarray:
-    rows, columns = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
+    rows, columns = fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None]
     weight = np.exp(-(rows**2 + columns**2) / (2 * BANDWIDTH**2)).astype(np.float32)
     # The mean is no texture.
     weight[0, 0] = 0

@@ -35,6 +35,7 @@ from tfinet_mm.scenes.sources import (
     with_validity,
 )
 from tfinet_mm.scenes.stretch import SAMPLE_SIDE, Stretch, percentile_stretch, stated_stretch
+from tfinet_mm.scenes.warp_command import WarpAdvice, warp_advice
 
 # Share of partly transparent pixels from which a band is no mask, but a picture marked as one.
 PICTURE_SHARE = 0.5
@@ -111,6 +112,11 @@ class SceneDate:
         self._view, self._view_alpha, self._view_bands = self._raster, self._alpha, self.bands
         self.resampling: str | None = None
 
+    def warp_advice(self, crs: Any) -> WarpAdvice:
+        """Return how to place the file by a transform, in the CRS of the other date."""
+        with contextlib.ExitStack() as files:
+            return warp_advice(_kept(open_source(self.role, self.path), files), self.path, crs)
+
     def _refuse_numbers_of_colours(self, bands: Sequence[int] | None) -> None:
         if bands is not None and set(bands) == {1}:
             raise SceneError(
@@ -157,30 +163,43 @@ class SceneDate:
             )
         return numbers
 
+    @property
+    def _kinds(self) -> list[str]:
+        return sorted({self._raster.dtypes[number - 1] for number in self.bands})
+
+    @property
+    def is_8_bit(self) -> bool:
+        """Whether all bands that are read store uint8."""
+        return self._kinds == ['uint8']
+
     def stretch(
         self,
         wanted: Any,
         percentiles: tuple[float, float],
         quality: QualityBand | None = None,
     ) -> Stretch:
-        """Return the stretch that the option asks for; pixels of bad quality count for none."""
-        kinds = sorted({self._raster.dtypes[number - 1] for number in self.bands})
+        """Return the stretch of this date alone that the option asks for.
+
+        Pixels of bad quality count for no percentile.
+        """
         if isinstance(wanted, Stretch):
             return wanted
         if wanted is None:
-            if kinds == ['uint8']:
+            if self.is_8_bit:
                 return Stretch('none')
             raise SceneError(
-                f'{self.name} stores {", ".join(kinds)} values, expected uint8 (0..255); state the '
-                'values that become 0 and 255: --stretch LOW HIGH, LOW,HIGH for each band, or '
-                'percentiles (from Python stretch=(low, high), one (low, high) for each band, '
-                "or 'percentiles')"
+                f'{self.name} stores {", ".join(self._kinds)} values, expected uint8 (0..255); '
+                'state the values that become 0 and 255: --stretch LOW HIGH, LOW,HIGH for each '
+                'band, percentiles (of both dates together) or each-date (from Python '
+                "stretch=(low, high), one (low, high) for each band, 'percentiles' or 'each-date')"
             )
         if isinstance(wanted, str):
-            if wanted != 'percentiles':
+            # One date of a pair has percentiles of its own.
+            if wanted not in ('percentiles', 'each-date'):
                 raise SceneError(
-                    'expected --stretch LOW HIGH or --stretch percentiles (from Python '
-                    f"stretch=(low, high) or 'percentiles'), got {wanted!r}"
+                    'expected --stretch LOW HIGH, --stretch percentiles or --stretch each-date '
+                    "(from Python stretch=(low, high), 'percentiles' or 'each-date'), got "
+                    f'{wanted!r}'
                 )
             values, valid = self._picture()
             if quality is not None:
@@ -202,6 +221,23 @@ class SceneDate:
             return {}
         return self._constant([self.picture(target, target.reduced(SAMPLE_SIDE))])
 
+    def empty_bands(self, target: SceneGrid) -> list[int] | None:
+        """Return the bands without any data of a date that shows no pixel; None if it shows any.
+
+        A few windows of ``target`` are read; reduced pictures only where they are empty.
+        """
+        if any(self.read(box)[1].any() for box in sample_windows(target.width, target.height)):
+            return None
+        if self.picture(target, target.reduced(SAMPLE_SIDE))[1].any():
+            return None
+        shape = self._reduced_shape()
+        found = []
+        for number in self.bands:
+            values = self._read(self._raster, number, out_shape=shape, masked=True)
+            if not np.isfinite(values.compressed()).any():
+                found.append(number)
+        return found
+
     def _constant(self, parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[int, float]:
         seen = np.concatenate([values[:, valid] for values, valid in parts], axis=1)
         if not seen.size:
@@ -211,9 +247,14 @@ class SceneDate:
 
     def _picture(self) -> tuple[np.ndarray, np.ndarray]:
         """Return the whole file at reduced size, from overviews where it has them."""
+        return self._values(self._raster, out_shape=self._reduced_shape())
+
+    def _reduced_shape(self) -> tuple[int, int]:
         factor = min(1.0, SAMPLE_SIDE / max(self.grid.width, self.grid.height))
-        shape = tuple(max(round(side * factor), 1) for side in (self.grid.height, self.grid.width))
-        return self._values(self._raster, out_shape=shape)
+        height, width = (
+            max(round(side * factor), 1) for side in (self.grid.height, self.grid.width)
+        )
+        return height, width
 
     def picture(self, target: SceneGrid, small: SceneGrid) -> tuple[np.ndarray, np.ndarray]:
         """Return values and validity on ``small``, which is ``target`` in larger pixels."""

@@ -24,8 +24,10 @@ from tfinet_mm.scenes.areas import PixelAreas
 from tfinet_mm.scenes.cells import cell_numbers
 from tfinet_mm.scenes.validity import CODES, REASONS, STATES, UNKNOWN, codes_of
 from tfinet_mm.utils.files import whole_file
+from tfinet_mm.utils.numbers import percent
 
 SQUARE_METRES_A_HECTARE = 10_000
+CELLS_PIXELS = 1 << 15
 
 
 @dataclass(frozen=True)
@@ -141,7 +143,7 @@ class FromToAreas:
             for name, (area, pixels) in self.reasons.items()
             if pixels
         ]
-        said = f'{self.not_seen:,.{digits}f} {self.unit} ({self.not_seen_percent:.1f} %)'
+        said = f'{self.not_seen:,.{digits}f} {self.unit} ({percent(self.not_seen_percent)})'
         return f'{said}: {", ".join(reasons)}' if reasons else said
 
     def as_json(self) -> dict[str, Any]:
@@ -276,14 +278,18 @@ def from_to_areas(
             codes, cover = read_rows(raster, top, rows), read_rows(covers, top, rows)
             _check_codes(transition, codes, number**2, number, nodata)
             _check_codes(land_cover_from, cover, number, number, None)
-            cells = cell_numbers(codes, cover, number, nodata)
-            counts += np.bincount(cells.ravel(), minlength=length)
+            # A few rows at a time stay in the processor's cache.
+            for first, some in row_blocks(rows, grid.width, CELLS_PIXELS):
+                part = slice(first, first + some)
+                cells = cell_numbers(codes[part], cover[part], number, nodata)
+                counts += np.bincount(cells.ravel(), minlength=length)
             unknown, why = codes == nodata, None
             if why_raster is not None and unknown.any():
                 why = read_rows(why_raster, top, rows)[unknown]
                 why_counts += np.bincount(why, minlength=CODES)
             if pixel_areas.constant is None:
                 area = np.broadcast_to(pixel_areas.rows(top, rows), codes.shape)
+                cells = cell_numbers(codes, cover, number, nodata)
                 sums += np.bincount(cells.ravel(), area.ravel(), minlength=length)
                 if why is not None:
                     why_sums += np.bincount(why, area[unknown], minlength=CODES)

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import torch
-from mmengine.dist import get_dist_info
 from tqdm import tqdm
 
 from tfinet_mm.errors import SceneError
@@ -34,9 +32,9 @@ from tfinet_mm.scenes.registration_file import (
 )
 from tfinet_mm.scenes.results import SCENE_FILE, is_finished, result_files
 from tfinet_mm.scenes.staging import Staging, scene_manifest
-from tfinet_mm.scenes.streaming import WindowReader, needed_rows, predict_rows, share
+from tfinet_mm.scenes.streaming import Network, WindowReader, needed_rows, predict_rows, share
 from tfinet_mm.scenes.write_results import write_results
-from tfinet_mm.utils.dist import on_each_rank, on_first_rank
+from tfinet_mm.utils.dist import get_dist_info, on_each_rank, on_first_rank
 from tfinet_mm.utils.fingerprints import fingerprints, joined
 from tfinet_mm.utils.manifest import RunManifest, plain
 from tfinet_mm.utils.places import absolute
@@ -98,7 +96,9 @@ def predict_scene(
         name: Name of the scene in the log, for one of several; nothing else depends on it.
         **reading: Options of :class:`~tfinet_mm.scenes.reader.ScenePair`. By
             default ``bands`` and ``stretch`` are the bands and the value range
-            of the network's own pipeline, where it has them.
+            of the network's own pipeline. Where it has no range, 8-bit values
+            stay as they are, and others are stretched by percentiles of both
+            dates together.
 
     Returns:
         ``out``. Nothing is done where it holds these results already.
@@ -160,6 +160,7 @@ def predict_scene(
             if overwrite:
                 staging.remove()
             staging.prepare(settings)
+            _tell_stretch(pair, name)
             stretches = dict(zip(('before', 'after'), pair.stretches, strict=True))
             plan = WindowPlan(
                 pair.grid.width, pair.grid.height, options['window'], options['overlap']
@@ -174,7 +175,7 @@ def predict_scene(
 
     # Opened here, so that the folder is locked until the results are written.
     with scene_manifest(out, SCENE_FILE) as run:
-        with rasterio.Env(GDAL_CACHEMAX=CACHE_BASE >> 20):
+        with rasterio.Env(GDAL_CACHEMAX=CACHE_BASE):
             prepared = on_first_rank(prepare)
         if prepared is None:
             return out
@@ -194,7 +195,7 @@ def predict_scene(
                 disable=not progress or rank > 0,
             )
             with (
-                rasterio.Env(GDAL_CACHEMAX=_cache_megabytes(plan, inferencer.network_bands)),
+                rasterio.Env(GDAL_CACHEMAX=_cache_bytes(plan, inferencer.network_bands)),
                 WindowReader(open_pair) as reader,
                 inferencer.whole_images(),
                 bar,
@@ -229,7 +230,12 @@ def predict_scene(
                     '--overwrite, or in another folder, when it is written'
                 )
             with open_pair() as pair:
-                origin = provenance(settings, dict(before=before, after=after), output_settings)
+                origin = provenance(
+                    settings,
+                    dict(before=before, after=after),
+                    output_settings,
+                    inferencer.software,
+                )
                 made = _write_results(
                     inferencer, pair, staging, out, output_settings, origin, progress
                 )
@@ -266,9 +272,9 @@ class _Prepared(NamedTuple):
     registered: SceneRegistration
 
 
-def _cache_megabytes(plan: WindowPlan, bands: int) -> int:
-    """Return the size of GDAL's cache in MiB, by a row of windows of both dates as float32."""
-    return (CACHE_BASE + 2 * 2 * bands * 4 * plan.size * plan.width) >> 20
+def _cache_bytes(plan: WindowPlan, bands: int) -> int:
+    """Return the size of GDAL's cache, by a row of windows of both dates as float32."""
+    return CACHE_BASE + 2 * 2 * bands * 4 * plan.size * plan.width
 
 
 def _with_defaults(inferencer: ScenePredictor, reading: Mapping[str, Any]) -> dict[str, Any]:
@@ -276,9 +282,16 @@ def _with_defaults(inferencer: ScenePredictor, reading: Mapping[str, Any]) -> di
     options = dict(reading)
     if options.get('bands') is None and inferencer.bands is not None:
         options['bands'] = inferencer.bands
-    if options.get('stretch') is None and inferencer.value_range is not None:
-        options['stretch'] = inferencer.value_range
+    if options.get('stretch') is None:
+        own = inferencer.value_range
+        options['stretch'] = 'auto' if own is None else own
     return options
+
+
+def _tell_stretch(pair: ScenePair, name: str) -> None:
+    found = pair.describe_stretch()
+    if found is not None:
+        print(f'Stretch{f" of {name}" if name else ""}: {found}')
 
 
 def _options(
@@ -343,14 +356,11 @@ def _is_made(run: RunManifest, settings: dict[str, Any]) -> bool:
     return is_finished(run.folder)
 
 
-def _network(inferencer: ScenePredictor) -> Callable[[np.ndarray], np.ndarray]:
-    def predict(pairs: np.ndarray) -> np.ndarray:
-        parts = list(inferencer.predict_probabilities(pairs))
-        channels = sum(part.shape[1] for part in parts)
-        # NumPy's large arrays get huge pages, which are faster to allocate than torch's small ones.
-        made = np.empty((len(pairs), channels, *pairs.shape[2:]), np.float32)
-        torch.cat([part.cpu() for part in parts], dim=1, out=torch.from_numpy(made))
-        return made
+def _network(inferencer: ScenePredictor) -> Network:
+    def predict(pairs: np.ndarray) -> list[np.ndarray]:
+        # Not joined to one array: copying takes as long as blending.
+        parts = inferencer.predict_probabilities(pairs)
+        return [part if isinstance(part, np.ndarray) else part.cpu().numpy() for part in parts]
 
     return predict
 

@@ -59,6 +59,11 @@ class ScenePredictor(Protocol):
         """Return everything that its predictions depend on, for JSON; with ``threshold``."""
         ...
 
+    @property
+    def software(self) -> dict[str, str]:
+        """Return the versions of the programs that run the network, by name."""
+        ...
+
     def whole_images(self) -> AbstractContextManager[None]:
         """Predict each image as a whole in the block, even if the config asks for windows."""
         ...
@@ -70,6 +75,7 @@ class ScenePredictor(Protocol):
             pairs: (N, 2B, H, W), before's bands and then after's.
 
         Returns:
-            Probabilities of both land covers and of change at the size of the windows.
+            Probabilities of both land covers and of change at the size of the windows, float32.
+            They are used while the next batch is predicted, which must not overwrite them.
         """
         ...

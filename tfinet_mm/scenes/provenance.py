@@ -7,10 +7,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
-import torch
-
 from tfinet_mm.io.rasters import PathLike, import_geo
-from tfinet_mm.utils.places import gdal_path, name
+from tfinet_mm.utils.places import gdal_path, name, opening
 from tfinet_mm.version import __version__
 
 # Settings of speed, on which the results don't depend.
@@ -18,7 +16,10 @@ SPEED = ('batch_size',)
 
 
 def provenance(
-    settings: Mapping[str, Any], files: Mapping[str, PathLike], output: Mapping[str, Any]
+    settings: Mapping[str, Any],
+    files: Mapping[str, PathLike],
+    output: Mapping[str, Any],
+    software: Mapping[str, str],
 ) -> dict[str, Any]:
     """Return the origin of a scene's results as plain values.
 
@@ -28,6 +29,7 @@ def provenance(
         settings: Everything that the maps depend on, as in ``scene.json``.
         files: File of each date, ``before`` and ``after``.
         output: Settings of the polygons.
+        software: Versions of the programs that ran the network, by name.
 
     Returns:
         ``software``, versions by name; ``model``, for each network its ``name``, the names of its
@@ -54,9 +56,7 @@ def provenance(
         for member in settings['model']
     ]
     return dict(
-        software=dict(
-            tfinet_mm=__version__, torch=str(torch.__version__), gdal=rasterio.__gdal_version__
-        ),
+        software=dict(tfinet_mm=__version__, **software, gdal=rasterio.__gdal_version__),
         model=model,
         **dates,
         settings={key: value for key, value in settings.items() if key not in kept} | dict(output),
@@ -79,7 +79,7 @@ def stated_times(path: PathLike) -> dict[str, str]:
     rasterio = import_geo('rasterio', 'Reading a scene')
     with warnings.catch_warnings():
         warnings.simplefilter('ignore')
-        with rasterio.open(gdal_path(path)) as raster:
+        with opening(path), rasterio.open(gdal_path(path)) as raster:
             found = dict(
                 acquired=raster.tags(ns='IMAGERY').get('ACQUISITIONDATETIME'),
                 datetime=raster.tags().get('TIFFTAG_DATETIME'),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from tfinet_mm.scenes.reader import ScenePair
 from tfinet_mm.utils.files import whole_file
+from tfinet_mm.utils.opencv import cv2
 
 QUICKLOOK_SIDE = 2048
 JPEG_QUALITY = 85

@@ -25,10 +25,11 @@ from tfinet_mm.scenes.grid import (
     transform_points,
 )
 from tfinet_mm.scenes.quality import QualityBand
-from tfinet_mm.scenes.stretch import Stretch, check_tags, tags_differ
+from tfinet_mm.scenes.shared_stretch import find_shared_stretch, is_8_bit
+from tfinet_mm.scenes.stretch import Stretch, check_tags, describe_stretch, tags_differ
 from tfinet_mm.scenes.validity import BAD_QUALITY, BOTH_SEEN, NO_DATA, SEEN, combine
-from tfinet_mm.scenes.value_ranges import warn_of_ranges
-from tfinet_mm.utils.places import absolute, gdal_path, is_virtual, name
+from tfinet_mm.scenes.value_ranges import warn_of_empty_dates, warn_of_ranges
+from tfinet_mm.utils.places import absolute, gdal_path, is_virtual, name, opening
 
 VIEWERS = ('.aux.xml', '.ovr')
 """Endings of files that a viewer puts beside a raster."""
@@ -54,12 +55,15 @@ class ScenePair:
             network takes; or ``{'before': [...], 'after': [...]}``. The default
             is all bands but a transparency (alpha) band, in the stored order.
         stretch: Values that become 0 and 255: ``(low, high)``, one such pair for
-            each band, or ``'percentiles'`` of each band of each scene; or
-            ``{'before': ..., 'after': ...}``. A :class:`Stretch` is used as it
-            is. The default keeps 8-bit values and refuses others.
-        percentiles: The percentiles that become 0 and 255. They are taken from
-            a picture of the whole file with at most 1024 pixels a side, read
-            from its overviews, and so are the same each time.
+            each band, ``'percentiles'`` of each band of both dates together, or
+            ``'each-date'`` for percentiles of each date alone; or
+            ``{'before': ..., 'after': ...}``, where percentiles are those of the date.
+            ``'auto'`` keeps 8-bit values and takes percentiles of both dates of others.
+            The default keeps 8-bit values and refuses others.
+        percentiles: The percentiles that become 0 and 255. Those of both dates are
+            taken from the pixels that both show, those of each date from the whole
+            file: from a picture of at most 1024 pixels a side, read from overviews,
+            and so the same each time.
         resampling: A name of ``rasterio.enums.Resampling``, for the warped scene.
         before_crs: CRS of ``before``, in place of that of the file, if any.
         after_crs: The same for ``after``.
@@ -79,9 +83,9 @@ class ScenePair:
         before_correction: The same of ``before``, which an earlier pair of a series found; it
             needs a :class:`SceneGrid`.
 
-    A stretch counts in the stored numbers of ``before``. Where ``after`` states
-    another scale or offset, its numbers are converted to those of ``before``,
-    unless ``stretch`` is given for each date.
+    A stretch of both dates, also a :class:`Stretch`, counts in the stored numbers of
+    ``before``. Where ``after`` states another scale or offset, its numbers are
+    converted to those of ``before``.
 
     Two files that both lack a CRS count as one pixel grid if size and
     transform are equal, as they are in files without any georeference.
@@ -132,7 +136,6 @@ class ScenePair:
             _check_georeference(dates[0], dates[1], same_grid)
             self.bands = len(dates[0].bands)
             qualities = _open_qualities(dates, quality, bad_values, files)
-            self.stretches = _stretches(dates, stretch, percentiles, ignore_scale, qualities)
             check_systems(dates[0].grid, dates[1].grid, (dates[0].name, dates[1].name))
             self.grid = _grid_of(dates, grid)
             self._corrections = dict(before=before_correction, after=correction)
@@ -146,9 +149,13 @@ class ScenePair:
                 self.grid = _grid_of(dates, grid)
             for band in qualities.values():
                 band.check_cover(self.grid)
+            self.stretches = _stretches(
+                dates, stretch, percentiles, ignore_scale, qualities, self.grid
+            )
             for date in dates:
                 date.place(self.grid, resampling, files)
             if not _is_made(stretch):
+                warn_of_empty_dates(dates, self.grid)
                 _warn_of_constant_bands(dates[0], dates[1], self.grid)
                 warn_of_ranges(dates, self.stretches, self.grid)
             self._files = files.pop_all()
@@ -260,6 +267,20 @@ class ScenePair:
         pair[:, ~valid] = 0
         return pair
 
+    def describe_stretch(self) -> str | None:
+        """Return the limits of the stretch as a text; None where 8-bit values stay as they are."""
+        texts = [
+            describe_stretch(stretch.metadata(), date.bands)
+            for date, stretch in zip(self._dates, self.stretches, strict=True)
+        ]
+        if all(stretch.kind == 'none' for stretch in self.stretches):
+            return None
+        if self.stretches[0] == self.stretches[1]:
+            return texts[0]
+        return '; '.join(
+            f'{date.role}: {text}' for date, text in zip(self._dates, texts, strict=True)
+        )
+
     def metadata(self) -> dict[str, Any]:
         """Return the origin of the results as plain values: files, bands, stretches, resampling.
 
@@ -307,6 +328,7 @@ def input_files(path: PathLike) -> list[str]:
             warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
             with (
                 contextlib.suppress(rasterio.errors.RasterioError),
+                opening(one),
                 rasterio.open(gdal_path(one)) as raster,
             ):
                 # The raster itself may have another name here, as in a zip file.
@@ -379,13 +401,19 @@ def _stretches(
     percentiles: Any,
     ignore_scale: bool,
     qualities: Mapping[str, QualityBand],
+    grid: SceneGrid,
 ) -> tuple[Stretch, ...]:
     """Return the stretch of each date, in its own stored numbers."""
+    if isinstance(wanted, str) and wanted == 'auto':
+        wanted = None if is_8_bit(dates) else 'percentiles'
+    if isinstance(wanted, str) and wanted == 'percentiles':
+        wanted = find_shared_stretch(dates, grid, percentiles, ignore_scale, qualities)
     found = tuple(
         date.stretch(_of_date(wanted, date.role), percentiles, qualities.get(date.role))
         for date in dates
     )
-    if ignore_scale or isinstance(wanted, Mapping | Stretch) or wanted == 'percentiles':
+    # What is stated for a date, or taken from it, counts in its own numbers.
+    if ignore_scale or isinstance(wanted, Mapping | str):
         return found
     before, after = dates
     if not tags_differ(before.tags, after.tags):
@@ -416,13 +444,14 @@ def _check_georeference(before: SceneDate, after: SceneDate, same_grid: bool) ->
             )
         after.grid = before.grid
         return
-    for date in (before, after):
+    for date, other in ((before, after), (after, before)):
         if date.placed_by:
+            warp = date.warp_advice(None if other.placed_by else other.grid.crs)
             raise SceneError(
                 f'{date.name} is placed on the ground by {date.placed_by} alone, expected a '
-                'transform and a CRS; warp it first: gdalwarp -t_srs EPSG:... IN OUT (with -tps, '
-                '-rpc or -geoloc as needed). If both files show the same pixels, state '
-                'same_grid=True (--same-grid), or predict them as pictures (--input-type picture)'
+                f'transform and a CRS; warp it first: {warp.command} ({warp.note}). If both files '
+                'show the same pixels, state same_grid=True (--same-grid), or predict them as '
+                'pictures (--input-type picture)'
             )
     missing = [date for date in (before, after) if date.grid.crs is None]
     if not missing or (len(missing) == 2 and before.grid == after.grid):

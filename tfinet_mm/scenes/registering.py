@@ -7,8 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from mmengine.logging import print_log
-
 from tfinet_mm.io.images import PathLike
 from tfinet_mm.scenes.alignment import LEAST_SHIFT, find_correction
 from tfinet_mm.scenes.grid import SceneGrid
@@ -109,14 +107,14 @@ def tell_registration(
     if found is None:
         return
     of_scene = f' of {name}' if name else ''
-    print_log(f'Registration{of_scene}: {found.describe()}', None)
+    print(f'Registration{of_scene}: {found.describe()}')
     if aligned is not None:
         how = 'an affine map' if found.is_affine else 'one shift'
         what = f'Aligned {name}' if name else 'Aligned'
-        print_log(f'{what} by {how}: {aligned.describe()}', None)
+        print(f'{what} by {how}: {aligned.describe()}')
     elif align and found.model is not None:
         what = f'{name} is not aligned' if name else 'Not aligned'
-        print_log(f'{what}: the dates lie within {LEAST_SHIFT} px of each other', None)
+        print(f'{what}: the dates lie within {LEAST_SHIFT} px of each other')
     elif align:
         warnings.warn(
             f'after ({after}) is not aligned (--align) with before ({before}): '

@@ -7,6 +7,7 @@ cost hardly depends on the size of the scene.
 from __future__ import annotations
 
 import math
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple, Protocol
@@ -17,11 +18,14 @@ from tfinet_mm.io.images import Window
 from tfinet_mm.scenes.correlation import patch_shift
 from tfinet_mm.scenes.grid import SceneGrid
 from tfinet_mm.scenes.ground import Ground, ground_steps
+from tfinet_mm.utils.prefetch import map_ahead
 
 SIDES = (256, 128, 64)
 """Sides of patches in pixels: the first one of which :data:`ENOUGH` fit."""
 ENOUGH, MOST = 25, 81
 """Numbers of patches: those that may overlap, and the most of all."""
+# Threads that correlate.
+WORKERS = 2
 # A peak below this many standard deviations may be chance.
 LEAST_QUALITY = 6.0
 # Patches agree whose shifts lie within this many pixels of the common one.
@@ -247,21 +251,29 @@ def _starts(length: int, side: int, number: int) -> list[int]:
 
 def _measure(pair: PairReader) -> Patches:
     """Measure all patches; those without texture or data are left out."""
+
+    def read(window: Window) -> list[np.ndarray]:
+        values, valid = pair.read(window)
+        return [*np.split(values, 2), valid]
+
+    patches = patch_windows(pair.grid.width, pair.grid.height)
+    # One thread may read; the correlations of the places that are tried first run beside it.
+    firsts = (read(places[0]) for places in patches)
+    shifts = map_ahead(lambda patch: patch_shift(*patch), firsts, WORKERS, 2 * WORKERS)
     rows = []
     seen = set()
-    for places in patch_windows(pair.grid.width, pair.grid.height):
-        for window in places:
-            # In its place, an overlapping neighbour may have been taken.
-            if window in seen:
-                continue
-            seen.add(window)
-            values, valid = pair.read(window)
-            before, after = np.split(values, 2)
-            shift = patch_shift(before, after, valid)
-            if shift is not None:
-                middle = window.left + window.width / 2, window.top + window.height / 2
-                rows.append((*middle, *shift))
-                break
+    with closing(shifts):
+        for places, first in zip(patches, shifts, strict=True):
+            for window in places:
+                # In its place, an overlapping neighbour may have been taken.
+                if window in seen:
+                    continue
+                seen.add(window)
+                shift = first if window is places[0] else patch_shift(*read(window))
+                if shift is not None:
+                    middle = window.left + window.width / 2, window.top + window.height / 2
+                    rows.append((*middle, *shift))
+                    break
     table = np.array(rows, np.float64).reshape(-1, 5).T
     column, row, right, down, quality = table
     return Patches(column, row, right, down, quality, np.zeros(len(rows), bool))

@@ -33,6 +33,7 @@ class ResultRaster:
         class_names: Name of each value from 0 on; empty for probabilities.
         colours: RGB colour of each value from 0 on; empty for probabilities and where there
             are too many values for a colour table.
+        clear: The value 0 is unchanged land, to be shown transparent over an image.
     """
 
     name: str
@@ -42,6 +43,7 @@ class ResultRaster:
     resampling: str = 'nearest'
     class_names: tuple[str, ...] = ()
     colours: tuple[Colour, ...] = ()
+    clear: bool = False
 
 
 def scene_rasters(classes: ClassTable) -> dict[str, ResultRaster]:
@@ -89,6 +91,7 @@ def scene_rasters(classes: ClassTable) -> dict[str, ResultRaster]:
             'change',
             class_names=('unchanged', 'changed'),
             colours=((0, 0, 0), (255, 255, 255)),
+            clear=True,
         ),
         *(
             ResultRaster(
@@ -108,6 +111,7 @@ def scene_rasters(classes: ClassTable) -> dict[str, ResultRaster]:
             'land cover from and to of changed pixels',
             class_names=('unchanged', *(name for name, _ in changes)),
             colours=(classes.palette[0], *(colour for _, colour in changes)) if small else (),
+            clear=True,
         ),
         ResultRaster(
             'valid',
@@ -152,9 +156,16 @@ def transition_codes(
         array([  2,   0, 255,   3], dtype=uint8)
     """
     number = round((len(transition.class_names) - 1) ** 0.5)
-    codes = (cover_from.astype(np.int32) - 1) * number + cover_to
-    chosen = np.where(change == 1, codes, np.where(change == 0, 0, transition.nodata))
-    return chosen.astype(transition.dtype)
+    # In the few bytes of the result, where codes of pixels without data may overflow.
+    kind = np.dtype(transition.dtype)
+    codes = cover_from.astype(kind)
+    codes -= 1
+    codes *= number
+    codes += cover_to.astype(kind)
+    changed = change == 1
+    codes *= changed
+    codes += ~(changed | (change == 0)) * kind.type(transition.nodata)
+    return codes
 
 
 def from_and_to(codes: np.ndarray, num_classes: int) -> tuple[np.ndarray, np.ndarray]:

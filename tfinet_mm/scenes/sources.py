@@ -25,7 +25,7 @@ from tfinet_mm.io.damage import (
 )
 from tfinet_mm.io.images import PathLike, Window, import_rasterio
 from tfinet_mm.scenes.grid import SceneGrid
-from tfinet_mm.utils.places import gdal_path, is_remote, is_virtual
+from tfinet_mm.utils.places import gdal_path, is_remote, is_virtual, opening
 from tfinet_mm.utils.remote_files import advice
 
 # A sample of a raster: this many windows along each axis, each of at most this side.
@@ -63,7 +63,8 @@ def open_source(role: str, path: PathLike) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
-            raster = rasterio.open(gdal_path(path))
+            with opening(path):
+                raster = rasterio.open(gdal_path(path))
     except read_errors() as error:
         kind = RemoteFileError if is_remote(path) else SceneError
         raise kind(f'{role} ({path}) {unopened(path, error)}') from error
@@ -145,7 +146,7 @@ def reading(name: str, searched: Callable[[], Searched]) -> Iterator[None]:
         cause = cause_of(error)
         if is_remote(part.name):
             raise RemoteFileError(
-                f'{name} can not be read: {place}. GDAL says: {cause}. {advice(cause)}'
+                f'{name} can not be read: {place}. GDAL says: {cause}. {advice(cause, part.name)}'
             ) from error
         fix = 'copy or download it again'
         if 'overview' in place:

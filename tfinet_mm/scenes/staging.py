@@ -27,9 +27,9 @@ from tfinet_mm.io.rasters import (
     row_blocks,
     write_raw_header,
 )
-from tfinet_mm.models.identity import INFORMATIVE
 from tfinet_mm.scenes.probabilities import BAND_NAMES, PROBABILITIES
 from tfinet_mm.utils.files import naming_file, whole_file
+from tfinet_mm.utils.fingerprints import ORIGIN
 from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.utils.manifest import RunManifest, plain
 
@@ -195,7 +195,7 @@ class Staging:
 def scene_manifest(folder: str | Path, name: str) -> RunManifest:
     """Return the manifest of a scene's folder, or of the staging folder in it."""
     # A correction is measured again by each run, with the rounding of its machine.
-    informative = (*INFORMATIVE, 'correction')
+    informative = (*ORIGIN, 'correction')
     return RunManifest(folder, name, 'predictions', informative=informative)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -13,7 +13,20 @@ from tfinet_mm.errors import SceneError
 
 # Pixels on the longer side of the picture that percentiles are taken from.
 SAMPLE_SIDE = 1024
+KINDS = {
+    'none': 'values as stored (8 bit)',
+    'stated': 'stated values become 0 and 255',
+    'percentiles': 'percentiles {:g} and {:g} of all dates become 0 and 255',
+    'each-date': 'percentiles {:g} and {:g} of this date alone become 0 and 255',
+}
+"""Texts of the kinds of a stretch."""
 
+
+NO_PIXEL = (
+    '{} has no valid pixel to take percentiles from (all are nodata); state the stretch instead: '
+    '--stretch LOW HIGH (from Python stretch=(low, high))'
+)
+"""Error of a date, by its name."""
 
 Tags = tuple[float, float]
 """Scale and offset of a band."""
@@ -25,10 +38,11 @@ class Stretch:
     """Values of each band that become 0 and 255.
 
     Attributes:
-        kind: 'stated', 'percentiles', or 'none' for 8-bit values taken as they are.
+        kind: 'stated', 'percentiles' of all dates together, 'each-date' for percentiles of this
+            date alone, or 'none' for 8-bit values taken as they are.
         low: The value of each band that becomes 0; smaller ones too.
         high: The value of each band that becomes 255; larger ones too.
-        percentiles: The percentiles of the scene that ``low`` and ``high`` are, else None.
+        percentiles: The percentiles that ``low`` and ``high`` are, else None.
     """
 
     kind: str
@@ -66,9 +80,9 @@ class Stretch:
             >>> Stretch('stated', (0.0,), (3000.0,)).converted([(0.1, 0)], [(0.1, -100.0)])
             Stretch(kind='stated', low=(1000.0,), high=(4000.0,), percentiles=None)
         """
-        limits = [(0.0,) * len(before), (255.0,) * len(before)]
-        if self.kind != 'none':
-            limits = [self.low, self.high]
+        kind, limits = self.kind, (self.low, self.high)
+        if kind == 'none':
+            kind, limits = 'stated', ((0.0,) * len(before), (255.0,) * len(before))
         low, high = (
             tuple(
                 (number * scale + offset - other_offset) / other_scale
@@ -78,7 +92,7 @@ class Stretch:
             )
             for numbers in limits
         )
-        return Stretch('stated', low, high)
+        return Stretch(kind, low, high, self.percentiles)
 
     def metadata(self) -> dict[str, Any]:
         """Return the stretch as plain values, for the metadata of results."""
@@ -107,8 +121,9 @@ def check_tags(before: Sequence[Tags], after: Sequence[Tags], names: tuple[str, 
             scale and the other none at all.
     """
     settle = (
-        'ignore_scale=True (--ignore-scale) takes the stored numbers as they are, and '
-        '--stretch before=LOW,HIGH after=LOW,HIGH states them for each date'
+        'ignore_scale=True (--ignore-scale) takes the stored numbers as they are, --stretch '
+        'before=LOW,HIGH after=LOW,HIGH states them for each date, and --stretch each-date takes '
+        'percentiles of each date'
     )
     stated = [
         f'{name} states {_tag_text(tags)}'
@@ -159,19 +174,11 @@ def stated_stretch(limits: Sequence[Any], bands: int, name: str) -> Stretch:
     return Stretch('stated', tuple(pairs[:, 0].tolist()), tuple(pairs[:, 1].tolist()))
 
 
-def percentile_stretch(
-    values: np.ndarray, valid: np.ndarray, percentiles: tuple[float, float], name: str
-) -> Stretch:
-    """Return a stretch between percentiles of each band.
-
-    Args:
-        values: (B, H, W), a picture of the whole scene at reduced size.
-        valid: (H, W) bool, the pixels that count.
-        percentiles: Those that become 0 and 255, 0 <= first < second <= 100.
-        name: Name of the scene in messages.
+def check_percentiles(percentiles: Any) -> tuple[float, float]:
+    """Return two percentiles as numbers.
 
     Raises:
-        SceneError: The percentiles are out of order, or no pixel is valid.
+        SceneError: They are no two numbers, or out of order.
     """
     try:
         low, high = (float(value) for value in percentiles)
@@ -184,12 +191,54 @@ def percentile_stretch(
         raise SceneError(
             f'expected two percentiles in rising order from 0 to 100, got ({low:g}, {high:g})'
         )
+    return low, high
+
+
+def percentile_stretch(
+    values: np.ndarray, valid: np.ndarray, percentiles: tuple[float, float], name: str
+) -> Stretch:
+    """Return a stretch between percentiles of each band of one date.
+
+    Args:
+        values: (B, H, W), a picture of the whole scene at reduced size.
+        valid: (H, W) bool, the pixels that count.
+        percentiles: Those that become 0 and 255, 0 <= first < second <= 100.
+        name: Name of the scene in messages.
+
+    Raises:
+        SceneError: The percentiles are out of order, or no pixel is valid.
+    """
+    wanted = check_percentiles(percentiles)
     if not valid.any():
-        raise SceneError(
-            f'{name} has no valid pixel to take percentiles from (all are nodata); '
-            'state the stretch instead: --stretch LOW HIGH (from Python stretch=(low, high))'
-        )
-    found = np.percentile(values[:, valid].astype(np.float64), [low, high], axis=1)
-    return Stretch(
-        'percentiles', tuple(found[0].tolist()), tuple(found[1].tolist()), (float(low), float(high))
-    )
+        raise SceneError(NO_PIXEL.format(name))
+    found = np.percentile(values[:, valid].astype(np.float64), wanted, axis=1)
+    return Stretch('each-date', tuple(found[0].tolist()), tuple(found[1].tolist()), wanted)
+
+
+def describe_stretch(stretch: Mapping[str, Any], bands: Sequence[int] = ()) -> str:
+    """Return a stretch as a text, with its limits for each band.
+
+    Args:
+        stretch: What :meth:`Stretch.metadata` returns.
+        bands: Numbers of the bands; by default they are counted from 1.
+
+    Example:
+        >>> found = Stretch('percentiles', (12.0, 30.0), (900.0, 812.5), (2.0, 98.0)).metadata()
+        >>> describe_stretch(found, [4, 3])
+        'percentiles 2 and 98 of all dates become 0 and 255: band 4 12 to 900, band 3 30 to 812.5'
+    """
+    kind = stretch['kind']
+    said = KINDS.get(kind, str(kind))
+    if stretch.get('percentiles'):
+        said = said.format(*stretch['percentiles'])
+    pairs = list(zip(stretch.get('low', ()), stretch.get('high', ()), strict=False))
+    if not pairs:
+        return said
+    if len(set(pairs)) == 1:
+        return f'{said}: {pairs[0][0]:.6g} to {pairs[0][1]:.6g}'
+    names = bands if len(bands) == len(pairs) else range(1, len(pairs) + 1)
+    limits = [
+        f'band {name} {low:.6g} to {high:.6g}'
+        for name, (low, high) in zip(names, pairs, strict=True)
+    ]
+    return f'{said}: {", ".join(limits)}'

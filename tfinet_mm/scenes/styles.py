@@ -58,9 +58,12 @@ STYLE_TABLE = """
 
 
 def raster_style(raster: ResultRaster) -> str | None:
-    """Return the style of a raster of a scene, or None where it has too many values for colours.
+    """Return the style of a raster, or None where it has too many values for colours.
 
     Unchanged pixels are transparent, so that an image below shows.
+
+    Args:
+        raster: Raster of a scene or a series.
 
     Example:
         >>> 'type="singlebandpseudocolor"' in raster_style(
@@ -76,7 +79,6 @@ def raster_style(raster: ResultRaster) -> str | None:
         return None
     renderer.set('type', 'paletted')
     palette = ElementTree.SubElement(renderer, 'colorPalette')
-    clear = raster.name in ('change', 'transition')
     for value, (name, colour) in enumerate(zip(raster.class_names, raster.colours, strict=True)):
         if value == raster.nodata:
             continue
@@ -88,7 +90,7 @@ def raster_style(raster: ResultRaster) -> str | None:
             value=str(value),
             label=name,
             color=_hexadecimal(colour),
-            alpha='0' if clear and value == 0 else '255',
+            alpha='0' if raster.clear and value == 0 else '255',
         )
     return _text(root)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from tfinet_mm.scenes.from_to import FromToAreas
 from tfinet_mm.utils.files import whole_file
+from tfinet_mm.utils.numbers import percent, percent_number
 
 TOTALS_FILE = 'totals.csv'
 QUANTITIES = 'before', 'after', 'lost', 'gained', 'net', 'same'
@@ -87,9 +88,9 @@ def sentences(areas: FromToAreas, most: int = MOST_SENTENCES) -> list[str]:
         if share is None:
             start = f'{name} is new'
         elif share < 0:
-            start = f'{-share:.1f} % of {name} was lost on balance'
+            start = f'{percent(-share)} of {name} was lost on balance'
         else:
-            start = f'{name} grew by {share:.1f} % on balance'
+            start = f'{name} grew by {percent(share)} on balance'
         found.append(
             f'{start}: {shown(row["before"])} {areas.unit} before, {shown(row["after"])} '
             f'{areas.unit} after (lost {shown(row["lost"])}, gained {shown(row["gained"])}).'
@@ -132,7 +133,7 @@ def format_totals(areas: FromToAreas) -> str:
                 *(f'{row[key]:,.{digits}f}' for key in ('before', 'after', 'lost', 'gained')),
                 # Without the sign of a number that is shown as 0.
                 f'{round(row["net"], digits) + 0.0:+,.{digits}f}',
-                'new' if share is None and row['net'] else f'{share or 0:+.1f}',
+                'new' if share is None and row['net'] else percent_number(share or 0, sign='+'),
             ]
         )
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]

@@ -1,4 +1,4 @@
-"""Warn where the values of a scene hardly fit the range that the network takes."""
+"""Warn where a scene has no values, or some that hardly fit the range that the network takes."""
 
 from __future__ import annotations
 
@@ -23,12 +23,36 @@ FIX = (
 )
 
 
+def warn_of_empty_dates(dates: Sequence[SceneDate], target: SceneGrid) -> None:
+    """Warn of each date that shows no pixel, and of the bands that are the reason.
+
+    Args:
+        dates: The dates, placed on ``target``.
+        target: The grid of the result.
+    """
+    for date in dates:
+        bands = date.empty_bands(target)
+        if bands is None:
+            continue
+        found = 'all are nodata, masked or transparent'
+        if bands and len(bands) < len(date.bands):
+            found = (
+                f'band{"s" * (len(bands) > 1)} {", ".join(map(str, bands))} has no data at all, '
+                'and a pixel is seen where all bands have data'
+            )
+        warnings.warn(
+            f'{date.name} shows no pixel of the overlap: {found}. Choose other bands (--bands), or '
+            'state the value of nodata (--nodata)',
+            stacklevel=4,
+        )
+
+
 def warn_of_ranges(
     dates: Sequence[SceneDate], stretches: Sequence[Stretch], target: SceneGrid
 ) -> None:
     """Warn of bands that a stretch makes mostly white or almost all black.
 
-    A few windows of ``target`` are read. Percentiles always fit, and constant bands have a
+    A few windows of ``target`` are read. Percentiles have other warnings, and constant bands have a
     warning of their own.
 
     Args:
@@ -38,7 +62,7 @@ def warn_of_ranges(
     """
     boxes = sample_windows(target.width, target.height)
     for date, stretch in zip(dates, stretches, strict=True):
-        if stretch.kind == 'percentiles':
+        if stretch.kind in ('percentiles', 'each-date'):
             continue
         parts = [date.read(box) for box in boxes]
         seen = np.concatenate([values[:, valid] for values, valid in parts], axis=1)

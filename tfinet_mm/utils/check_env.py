@@ -4,13 +4,15 @@ Two families of packages provide the import names ``mmengine``, ``mmcv`` and
 ``mmseg``, and overwrite each other's files: the maintained ``onedl-*`` packages
 and OpenMMLab's own. Neither can be a hard requirement, so ``import tfinet_mm``
 checks the installed packages before it imports any of them. Only package
-metadata and file names are read, which takes milliseconds.
+metadata and file names are read, which takes milliseconds. Where none of the three modules is
+there, the package predicts with exported networks, and the first use of anything else is refused.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.machinery import PathFinder
 from importlib.metadata import PackageNotFoundError, version
@@ -66,16 +68,51 @@ STACKS: dict[str, dict[str, Requirement]] = {
 
 
 def check_stack() -> None:
-    """Raise one readable error when the three modules are missing or can't work together.
+    """Raise one readable error when the three modules can't work together.
+
+    Nothing is raised where none of them is installed: exported networks need none.
 
     Raises:
-        StackError: A module is missing, a version doesn't work, a package
+        StackError: One or two modules are missing, a version doesn't work, a package
             of the same name but another purpose is installed, or the two
             stacks are mixed. The message lists all problems and the pip lines
             that solve them. It is no ImportError, which MMEngine would swallow.
     """
+    if any(_module_folder(module) is not None for module in MODULES):
+        _check([])
+
+
+@contextmanager
+def explain_missing() -> Iterator[None]:
+    """Raise the error of :func:`require_stack` in place of one about a missing module.
+
+    Raises:
+        StackError: The block imports torch or one of the three modules, which isn't installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if str(error.name).partition('.')[0] in (*MODULES, 'torch', 'safetensors'):
+            try:
+                require_stack()
+            except StackError as explained:
+                raise explained from None
+        raise
+
+
+def require_stack() -> None:
+    """Raise one readable error when torch or the three modules are missing or don't fit.
+
+    Raises:
+        StackError: See :func:`check_stack`.
+    """
+    _check(['torch is not installed'] if find_spec('torch') is None else [])
+
+
+def _check(problems: list[str]) -> None:
+    """Raise the error of :func:`require_stack` if there are problems, or the stack has some."""
     installed = _installed_versions()
-    problems = [
+    problems += [
         problem for module in MODULES if (problem := _module_problem(module, installed)) is not None
     ]
     stacks = {
@@ -105,7 +142,8 @@ def check_stack() -> None:
         f'pip install "tfinet-mm[{extra}]"    (in a checkout: pip install -e ".[{extra}]")'
     )
     raise StackError(
-        'tfinet_mm needs MMEngine, MMCV and MMSegmentation, but\n'
+        'tfinet_mm needs torch, MMEngine, MMCV and MMSegmentation for all but predicting with an '
+        'exported network (tfinet predict NETWORK.onnx ...), but\n'
         + ''.join(f'  - {problem}\n' for problem in problems)
         + 'This mends it:\n'
         + '\n'.join(f'  {line}' for line in lines)

@@ -17,8 +17,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from mmengine.config import DictAction
-
 from tfinet_mm.errors import TFINetError
 from tfinet_mm.utils.ending import end_process, is_rank
 
@@ -174,20 +172,12 @@ def add_traceback_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
-class KeyValueAction(DictAction):
+class KeyValueAction(argparse.Action):
     """Read ``--cfg-options KEY=VALUE`` as MMEngine does, with an error that names the option.
 
     A text keeps its blanks. One in quotes that the shell leaves in place,
-    ``KEY="'a, b'"``, keeps its commas and brackets too.
+    ``KEY="'a, b'"``, keeps its commas and brackets too. The option may come several times.
     """
-
-    @staticmethod
-    def _parse_iterable(val: str) -> Any:
-        """Read a value."""
-        if _is_quoted(val):
-            return ast.literal_eval(val)
-        value = DictAction._parse_iterable(val)
-        return val.strip('\'" ') if isinstance(value, str) else value
 
     def __call__(
         self,
@@ -197,6 +187,7 @@ class KeyValueAction(DictAction):
         option_string: str | None = None,
     ) -> None:
         """Read ``KEY=VALUE`` words; one without ``=`` or with open brackets ends the command."""
+        read = dict(getattr(namespace, self.dest, None) or {})
         for word in values or ():
             key, sign, value = str(word).partition('=')
             if not sign or not all(part.strip() for part in key.split('.')):
@@ -208,7 +199,19 @@ class KeyValueAction(DictAction):
                 value.count(left) != value.count(right) for left, right in ('()', '[]')
             ):
                 parser.error(f'argument {option_string}: brackets stay open in {word!r}')
-        super().__call__(parser, namespace, values, option_string)
+            read[key] = _read_value(value)
+        setattr(namespace, self.dest, read)
+
+
+def _read_value(text: str) -> Any:
+    """Read the value of a key of a config."""
+    if _is_quoted(text):
+        return ast.literal_eval(text)
+    # Commands that predict with an exported network have the option, and no MMEngine.
+    from mmengine.config import DictAction
+
+    value = DictAction._parse_iterable(text)
+    return text.strip('\'" ') if isinstance(value, str) else value
 
 
 def _is_quoted(value: str) -> bool:

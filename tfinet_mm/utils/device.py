@@ -4,30 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import platform
-import re
 import sys
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
 from mmengine.device import get_device
 from mmengine.logging import print_log
 
+from tfinet_mm.utils.processor import UNITS, features, limit
+
 PRECISIONS = ('auto', 'bfloat16', 'float16', 'float32')
 
-CPUINFO = Path('/proc/cpuinfo')
-# Names of the units that multiply bfloat16: in the sources, and in messages.
-# avx_ne_convert is not among them: it only converts.
-_UNITS = {'amx_bf16': 'AMX', 'avx512_bf16': 'AVX512-BF16'}
 _ARM_MACHINES = ('aarch64', 'arm64')
-# Values of ONEDNN_MAX_CPU_ISA that end below the units; oneDNN ignores words it doesn't know.
-_ISA_WITHOUT = {
-    *('sse41', 'avx', 'avx2', 'avx2_vnni', 'avx2_vnni_2'),
-    *('avx512_core', 'avx512_core_vnni'),
-}
 _said: set[str] = set()
 
 
@@ -209,13 +199,9 @@ def _best_of_cpu() -> Precision:
     used = torch.backends.cpu.get_cpu_capability()
     if not used.startswith(('AVX512', 'AVX10')):
         return Precision('float32', f'this CPU has no bfloat16 units ({used})')
-    for name in ('ONEDNN_MAX_CPU_ISA', 'DNNL_MAX_CPU_ISA'):
-        limit = os.environ.get(name)
-        if limit is not None:
-            if limit.lower() in _ISA_WITHOUT:
-                reason = f'{name}={limit} leaves bfloat16 units unused'
-                return Precision('float32', reason)
-            break
+    unused = limit()
+    if unused is not None:
+        return Precision('float32', f'{unused} leaves bfloat16 units unused')
     units = _x86_units()
     if units:
         return Precision('bfloat16', f'this CPU has bfloat16 units ({", ".join(units)})')
@@ -226,14 +212,14 @@ def _x86_units() -> list[str]:
     """Return the names of the units that this CPU has, from the best source available."""
     known = _capabilities()
     if known is None and hasattr(torch.cpu, '_is_avx512_bf16_supported'):
-        amx = getattr(torch.cpu, '_is_amx_tile_supported', lambda: 'amx_bf16' in _cpuinfo())
+        amx = getattr(torch.cpu, '_is_amx_tile_supported', lambda: 'amx_bf16' in features())
         known = {
             'amx_bf16': bool(amx()),
             'avx512_bf16': bool(torch.cpu._is_avx512_bf16_supported()),
         }
     if known is None:
-        known = dict.fromkeys(_cpuinfo(), True)
-    return [name for key, name in _UNITS.items() if known.get(key)]
+        known = dict.fromkeys(features(), True)
+    return [name for key, name in UNITS.items() if known.get(key)]
 
 
 def _arm_has_units() -> bool:
@@ -242,7 +228,7 @@ def _arm_has_units() -> bool:
         return bool(known.get('bf16'))
     with contextlib.suppress(AttributeError, RuntimeError):
         return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
-    return 'bf16' in _cpuinfo()
+    return 'bf16' in features()
 
 
 def _capabilities() -> dict[str, Any] | None:
@@ -250,16 +236,6 @@ def _capabilities() -> dict[str, Any] | None:
     if not hasattr(torch.cpu, 'get_capabilities'):
         return None
     return dict(torch.cpu.get_capabilities())
-
-
-def _cpuinfo() -> set[str]:
-    """Return the features of the CPU as Linux lists them; none on other systems."""
-    try:
-        text = CPUINFO.read_text()
-    except OSError:
-        return set()
-    line = re.search(r'^(?:flags|Features)\s*:(.*)$', text, re.MULTILINE)
-    return set(line.group(1).split()) if line else set()
 
 
 def _slower(dtype: str, device: str | torch.device) -> str | None:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-from mmengine.dist import (
-    all_gather_object,
-    broadcast_object_list,
-    get_dist_info,
-    get_world_size,
-)
-
 Result = TypeVar('Result')
 
 _shared = ContextVar('tfinet_mm_one_rank_reads', default=False)
+
+
+def get_dist_info() -> tuple[int, int]:
+    """Return the rank of this process and the number of processes; (0, 1) for one alone.
+
+    A process that hasn't imported torch is alone, so torch isn't imported for the answer.
+    """
+    torch: Any = sys.modules.get('torch')
+    if torch is None or not torch.distributed.is_available():
+        return 0, 1
+    if not torch.distributed.is_initialized():
+        return 0, 1
+    return int(torch.distributed.get_rank()), int(torch.distributed.get_world_size())
 
 
 @contextmanager
@@ -58,7 +65,10 @@ def on_first_rank(make: Callable[[], Result]) -> Result:
                 outcome[0] = make()
         except Exception as error:
             outcome[1] = error
-    broadcast_object_list(outcome)
+    if get_dist_info()[1] > 1:
+        from mmengine.dist import broadcast_object_list
+
+        broadcast_object_list(outcome)
     if outcome[1] is not None:
         raise outcome[1]
     return outcome[0]
@@ -85,7 +95,11 @@ def on_each_rank(work: Callable[[], Result]) -> Result:
 
 def gather(value: Result) -> list[Result]:
     """Return the values of all processes, in the order of their ranks, in each of them."""
-    return list(all_gather_object(value)) if get_world_size() > 1 else [value]
+    if get_dist_info()[1] == 1:
+        return [value]
+    from mmengine.dist import all_gather_object
+
+    return list(all_gather_object(value))
 
 
 def is_first_rank() -> bool:
@@ -108,6 +122,6 @@ def read_once(
     Raises:
         Exception: The error of the function, on every rank.
     """
-    if not _shared.get() or get_world_size() == 1:
+    if not _shared.get() or get_dist_info()[1] == 1:
         return read()
     return on_first_rank(read_for_all or read)

@@ -22,6 +22,7 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import IO, Any
 
 from tfinet_mm.errors import ImageFormatError, ManifestError, TFINetError
@@ -38,6 +39,8 @@ from tfinet_mm.utils.remote_files import UNVERIFIED, remote_entry
 
 INFORMATIVE = ('file', 'stat')
 """Keys of an entry that are not compared: its path, and its inode, size and times."""
+ORIGIN = ('checkpoint', 'config', 'name', *INFORMATIVE)
+"""Keys for readers, on the origin of a network or a file, which is compared by its content."""
 SETTLED_S = 0.05
 """Seconds after which a change surely gives a file another time stamp than the one before."""
 
@@ -247,3 +250,12 @@ def untouched(paths: Iterable[PathLike]) -> str | None:
 def stat_numbers(stat: os.stat_result) -> tuple[int, int, int, int]:
     """Return inode, size, and times of modification and status change in nanoseconds."""
     return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+
+
+def file_hash(path: str | Path) -> str:
+    """Return the SHA-256 of a file, as sha256sum prints it."""
+    digest = hashlib.sha256()
+    with Path(path).expanduser().open('rb') as file:
+        while block := file.read(1 << 22):
+            digest.update(block)
+    return digest.hexdigest()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -16,7 +17,9 @@ VIRTUAL = '/vsi'
 CURL = '/vsicurl/'
 # pathlib turns "//" into "/".
 HTTP = re.compile(r'(https?|ftp):/+', re.IGNORECASE)
-BUCKETS = {'s3://': '/vsis3/', 'gs://': '/vsigs/', 'az://': '/vsiaz/'}
+BUCKET = re.compile(r'(s3|gs|az):/+', re.IGNORECASE)
+BUCKETS = {'s3': '/vsis3/', 'gs': '/vsigs/', 'az': '/vsiaz/'}
+STORED = re.compile(r'/vsi(s3|gs|az|adls|oss|swift)/')
 REMOTE = re.compile(r'/vsi(curl|s3|gs|az|adls|oss|swift|hdfs|webhdfs)(_streaming)?[/?]')
 # Each is left out where its variable says otherwise.
 CURL_OPTIONS = {
@@ -27,6 +30,16 @@ CURL_OPTIONS = {
     # A server would be asked for a dozen files beside each raster.
     'GDAL_DISABLE_READDIR_ON_OPEN': 'empty_dir=yes',
 }
+STORED_OPTIONS = {
+    'GDAL_HTTP_MAX_RETRY': 3,
+    'GDAL_HTTP_RETRY_DELAY': 1,
+    'GDAL_HTTP_CONNECTTIMEOUT': 10,
+    'GDAL_HTTP_LOW_SPEED_TIME': 30,
+    'GDAL_HTTP_LOW_SPEED_LIMIT': 1,
+    # The bucket would be listed, and a dozen files looked for beside each raster.
+    'GDAL_DISABLE_READDIR_ON_OPEN': 'EMPTY_DIR',
+}
+"""The same for buckets, whose paths have no options."""
 SHOWN = 5
 """Files of a zip file that an error lists."""
 
@@ -51,6 +64,8 @@ def absolute(path: PathLike) -> str:
         ('https://host/a.tif', 'https://host/a.tif')
         >>> absolute('/vsis3/bucket/a.tif'), absolute('/data/../a.zip/b.tif')
         ('/vsis3/bucket/a.tif', '/a.zip/b.tif')
+        >>> absolute('S3:/bucket/a.tif')
+        's3://bucket/a.tif'
     """
     text = os.fspath(path)
     if text.startswith('/vsicurl?'):
@@ -59,9 +74,9 @@ def absolute(path: PathLike) -> str:
         text = text.removeprefix(CURL)
     if found := HTTP.match(text):
         return f'{found[1].lower()}://{text[found.end() :]}'
-    if text.startswith((VIRTUAL, *BUCKETS)):
-        return text
-    return os.path.abspath(text)
+    if found := BUCKET.match(text):
+        return f'{found[1].lower()}://{text[found.end() :]}'
+    return text if text.startswith(VIRTUAL) else os.path.abspath(text)
 
 
 def is_virtual(path: PathLike) -> bool:
@@ -78,7 +93,37 @@ def is_remote(path: PathLike) -> bool:
         (True, True)
     """
     text = absolute(path)
-    return bool(HTTP.match(text) or text.startswith((*BUCKETS,)) or REMOTE.search(text))
+    return bool(HTTP.match(text) or BUCKET.match(text) or REMOTE.search(text))
+
+
+def bucket_key(path: PathLike) -> tuple[str, str] | None:
+    """Return the bucket and the key of a file in a bucket; None for other paths.
+
+    Example:
+        >>> bucket_key('s3://scenes/2018/a.tif'), bucket_key('/vsigs/scenes/a.tif')
+        (('scenes', '2018/a.tif'), ('scenes', 'a.tif'))
+    """
+    found = STORED.search(gdal_path(path))
+    if found is None:
+        return None
+    bucket, _, key = gdal_path(path)[found.end() :].partition('/')
+    return bucket, key
+
+
+@contextlib.contextmanager
+def opening(path: PathLike) -> Iterator[None]:
+    """Set GDAL's timeouts and retries while a file in a bucket is opened with rasterio.
+
+    They hold for the open file. Addresses have them in their :func:`gdal_path`.
+    """
+    if bucket_key(path) is None:
+        yield
+        return
+    import rasterio
+
+    options = {name: value for name, value in STORED_OPTIONS.items() if name not in os.environ}
+    with rasterio.Env(**options):
+        yield
 
 
 def archived(path: PathLike) -> Archived | None:
@@ -99,7 +144,7 @@ def archived(path: PathLike) -> Archived | None:
         if is_remote(text):
             return None
         text = os.path.abspath(text)
-    elif text.startswith((VIRTUAL, *BUCKETS)):
+    elif text.startswith(VIRTUAL) or BUCKET.match(text):
         return None
     for found in ZIPPED.finditer(text):
         # A folder may have such a name.
@@ -176,15 +221,14 @@ def gdal_path(path: PathLike) -> str:
         'https%3A%2F%2Fhost%2Fa.tif'
     """
     text = absolute(path)
-    for scheme, place in BUCKETS.items():
-        if text.startswith(scheme):
-            return place + text.removeprefix(scheme)
+    if found := BUCKET.match(text):
+        return BUCKETS[found[1]] + text[found.end() :]
     if text.startswith(VIRTUAL):
         return text
-    found = archived(text)
-    if found is not None and found.member:
-        archive = gdal_path(found.archive) if is_remote(text) else found.archive
-        return f'/vsizip/{{{archive}}}/{found.member}'
+    held = archived(text)
+    if held is not None and held.member:
+        archive = gdal_path(held.archive) if is_remote(text) else held.archive
+        return f'/vsizip/{{{archive}}}/{held.member}'
     if not HTTP.match(text):
         return os.fspath(path)
     options = [option for name, option in CURL_OPTIONS.items() if name not in os.environ]

@@ -10,12 +10,16 @@ from email.message import Message
 from typing import Any
 
 from tfinet_mm.errors import RemoteFileError
-from tfinet_mm.utils.places import HTTP, PathLike, absolute, archived
+from tfinet_mm.utils.places import HTTP, PathLike, absolute, archived, bucket_key
 
 TIMEOUT_S = 30
 TRIES = 3
 PAUSE_S = 1
 UNVERIFIED = 'not verified'
+# Words in errors of storages, in lower case.
+NO_BUCKET = 'nosuchbucket', 'containernotfound'
+NO_KEY = 'nosuchkey', 'blobnotfound', '404'
+REFUSED = 'accessdenied', 'auth', 'publicaccess', 'no_sign', 'credential', '401', '403'
 
 
 def remote_entry(path: PathLike) -> dict[str, Any]:
@@ -87,14 +91,20 @@ def _may_pass(cause: object) -> bool:
     return 'timed out' in text or text.rpartition(' ')[2] in ('429', '500', '502', '503', '504')
 
 
-def advice(cause: object) -> str:
+def advice(cause: object, path: PathLike = '') -> str:
     """Return what to do about an error of a server, by its text.
+
+    Args:
+        cause: The error.
+        path: The file; in a bucket, the advice names bucket and key.
 
     Example:
         >>> advice('HTTP response code: 404')
         'Correct the address; the server has no such file'
     """
     text = str(cause)
+    if place := bucket_key(path):
+        return _bucket_advice(text, *place)
     if '404' in text or '410' in text:
         return 'Correct the address; the server has no such file'
     if '401' in text or '403' in text:
@@ -107,3 +117,23 @@ def advice(cause: object) -> str:
     if 'time' in text or 'slow' in text:
         return 'The server is too slow or out of reach; try again, or download the file'
     return 'Check the address and the network; try again, or download the file'
+
+
+def _bucket_advice(cause: str, bucket: str, key: str) -> str:
+    text = cause.lower()
+    if not key:
+        return f'Give the key of a file in the bucket {bucket}, as in s3://{bucket}/KEY'
+    if any(word in text for word in NO_BUCKET):
+        return f'Correct the name of the bucket; there is no bucket {bucket}'
+    if any(word in text for word in NO_KEY):
+        return f'Correct the key; the bucket {bucket} has no file {key}'
+    if any(word in text for word in REFUSED):
+        return (
+            f"The bucket {bucket} refuses access to {key}: set GDAL's variables of its storage "
+            '(of S3: AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; '
+            'AWS_NO_SIGN_REQUEST=YES for a public bucket, AWS_REQUEST_PAYER=requester for one '
+            'whose readers pay)'
+        )
+    return (
+        f'Check the bucket {bucket}, the key {key} and the network; try again, or download the file'
+    )

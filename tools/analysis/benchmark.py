@@ -22,7 +22,7 @@ from tfinet_mm.analysis.benchmark import (
     measure_data,
     measure_model,
 )
-from tfinet_mm.engine.precision import AMP_TYPES
+from tfinet_mm.engine.arguments import AMP_TYPES
 from tfinet_mm.models.members import network_bands
 from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
 from tfinet_mm.utils.config.loading import load_config

@@ -28,7 +28,7 @@ import torch
 from rasterio.windows import Window
 
 from tfinet_mm.apis import SCDInferencer
-from tfinet_mm.engine.precision import add_amp_option
+from tfinet_mm.engine.arguments import add_amp_option
 from tfinet_mm.models.members import network_bands
 from tfinet_mm.registry import MODELS
 from tfinet_mm.scenes.blending import WindowPlan
@@ -231,6 +231,7 @@ def measure(args: argparse.Namespace, folder: Path) -> dict[str, Any]:
         bare_cpu_seconds=expected_cpu,
         total_cpu_seconds=cpu,
         cpu_overhead_percent=100 * (cpu / expected_cpu - 1),
+        other_cpu_seconds_a_megapixel=1e6 * (cpu - expected_cpu) / (plan.width * plan.height),
         model_megabytes=base,
         peak_megabytes=peak,
         added_megabytes=peak - base,
@@ -263,6 +264,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
             'time of CPUs with all results',
             f'{found["total_cpu_seconds"]:.1f} s, bare {found["bare_cpu_seconds"]:.1f} s '
             f'({found["cpu_overhead_percent"]:+.1f} %)',
+        ),
+        (
+            'besides the network',
+            f'{found["other_cpu_seconds_a_megapixel"]:.2f} s of CPUs for a megapixel',
         ),
         ('peak memory before', f'{found["model_megabytes"]:.0f} MiB (Python, network, one batch)'),
         ('more for the scene', f'{found["added_megabytes"]:.0f} MiB'),

@@ -51,6 +51,20 @@ def test_land_cover_and_probability(new_runner, tmp_path):
     assert np.abs(stored / 255 - prob).max() <= 0.5 / 255 + 1e-6
 
 
+def test_untrained_land_cover_is_one_class(new_runner, tmp_path):
+    hook = dict(type='tfinet_mm.PredictionWriterHook', out_dir=str(tmp_path), land_cover=True)
+    runner = new_runner([hook])
+    runner.model.num_classes = 6
+    roles = dict(meta=dict(trained_roles=['change']))
+    runner.call_hook('after_load_checkpoint', checkpoint=roles)
+    runner.test()
+    change, label1, *_ = (m.numpy() for m in new_runner.prediction(1))
+    assert len(np.unique(label1)) > 2
+    for folder, expected in (('label1', change), ('label2', change), ('cover1', 1), ('cover2', 1)):
+        _, values = read(tmp_path / folder / f'{new_runner.names[1]}.png')
+        assert (values == expected).all()
+
+
 def test_as_rgb(new_runner, tmp_path):
     hook = dict(type='tfinet_mm.PredictionWriterHook', out_dir=str(tmp_path), rgb=True)
     new_runner([hook]).test()

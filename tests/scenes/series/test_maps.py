@@ -2,6 +2,7 @@
 
 import csv
 import json
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
@@ -110,6 +111,39 @@ def test_maps_and_table(pairs, tmp_path):
         known = np.isfinite(maps[number][0])
         assert rows['not seen', first, last, '', ''][1] == (~known).sum()
         assert rows['unchanged', first, last, '', ''][1] == (maps[number][0] < 0.5).sum()
+
+
+def test_styles_and_provenance(pairs, tmp_path):
+    for number in range(2):
+        path = tmp_path / str(number) / 'scene' / 'scene.json'
+        files = {
+            date: dict(file=f'{number + place}.tif', sha256=f'{number + place}')
+            for place, date in enumerate(('before', 'after'))
+        }
+        shared = dict(
+            model=[dict(name='lite')], settings=dict(threshold=0.5), software=dict(gdal='3')
+        )
+        path.write_text(json.dumps(json.loads(path.read_text()) | dict(provenance=files | shared)))
+    found = write_series(tmp_path, ['0/scene', '1/scene'], DATES[:3])
+    with rasterio.open(tmp_path / 'when.tif') as file:
+        tags, colours = file.tags(), file.colormap(1)
+    dates = [dict(date=date, file=f'{n}.tif', sha256=f'{n}') for n, date in enumerate(DATES[:3])]
+    assert json.loads(tags['TFINET_DATES']) == dates == found['provenance']['dates']
+    assert json.loads(tags['TFINET_SETTINGS']) == dict(threshold=0.5)
+    assert {'when.qml', 'times_changed.qml', 'times_seen.qml'} < set(found['files'])
+    entries = ElementTree.parse(tmp_path / 'when.qml').findall('.//paletteEntry')
+    assert [(one.get('label'), one.get('alpha')) for one in entries] == [
+        ('never', '0'), ('2015 to 2018', '255'), ('2018 to 2020', '255')
+    ]  # fmt: skip
+    for value, entry in enumerate(entries):
+        assert entry.get('color') == '#{:02x}{:02x}{:02x}'.format(*colours[value][:3])
+    # 0 intervals seen is no data there.
+    entries = ElementTree.parse(tmp_path / 'times_seen.qml').findall('.//paletteEntry')
+    assert [one.get('label') for one in entries] == ['1', '2']
+    # A style that is lost is made again.
+    (tmp_path / 'when.qml').unlink()
+    write_series(tmp_path, ['0/scene', '1/scene'], DATES[:3])
+    assert (tmp_path / 'when.qml').is_file()
 
 
 def test_results_of_the_same_pairs_stay(pairs, tmp_path):

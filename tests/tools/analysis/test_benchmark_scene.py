@@ -24,6 +24,9 @@ def test_figures_of_a_small_scene(tiny, load_tool, tmp_path, capsys, warp):
         assert found['bare_seconds'] > 3 * found['batch_seconds']
     assert found['total_seconds'] >= found['predicting_seconds'] > 0
     assert found['added_megabytes'] >= 0
+    other = found['total_cpu_seconds'] - found['bare_cpu_seconds']
+    pixels = found['width'] * found['height']
+    assert found['other_cpu_seconds_a_megapixel'] == pytest.approx(1e6 * other / pixels)
     printed = capsys.readouterr().out
     assert f'{found["windows"]} of 64, overlap 16, 2 a batch' in printed
     assert f'({found["overhead_percent"]:+.1f} %)' in printed

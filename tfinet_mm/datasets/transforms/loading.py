@@ -15,10 +15,10 @@ from mmengine.logging import print_log
 from tfinet_mm.datasets.annotations import read_pair_labels
 from tfinet_mm.datasets.transforms.consistency import COMBINATIONS, label_combinations
 from tfinet_mm.errors import ImageFormatError, LabelFormatError
-from tfinet_mm.io.images import declared_nodata, join_dates, read_image, select_bands
+from tfinet_mm.io.images import read_image
+from tfinet_mm.io.pair_reader import PairReader
 from tfinet_mm.registry import TRANSFORMS
 from tfinet_mm.structures import IGNORE_INDEX, SEG_CHANGE, SEG_FROM, SEG_TO
-from tfinet_mm.utils.config.values import is_number, is_whole
 
 NO_DATA = 'image_no_data'
 """Key of the pixels (H, W) at which either image has no data."""
@@ -26,7 +26,7 @@ LABEL_PATHS = ('seg_map_path', 'seg_map_path_from', 'seg_map_path_to')
 
 
 @TRANSFORMS.register_module()
-class LoadImagePair(BaseTransform):
+class LoadImagePair(PairReader, BaseTransform):
     """Load both images of a pair as one array, the bands of the first date first.
 
     Required keys: ``img_path`` ([before, after]), optionally ``window``. Both are
@@ -62,11 +62,7 @@ class LoadImagePair(BaseTransform):
         nodata_value: float | None = None,
     ) -> None:
         """See the class."""
-        self.bands = _checked_bands(bands)
-        self.value_range = _checked_range(value_range)
-        if nodata_value is not None and not is_number(nodata_value):
-            raise ValueError(f'nodata_value has to be a finite number, got {nodata_value!r}')
-        self.nodata_value = nodata_value
+        super().__init__(bands, value_range, nodata_value)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Load the images that ``img_path`` names."""
@@ -91,66 +87,6 @@ class LoadImagePair(BaseTransform):
             combined[NO_DATA] = no_data_pixels(images, spec.no_data, names[0])
         return combined
 
-    def read(
-        self,
-        image: str | os.PathLike[str] | np.ndarray,
-        name: str,
-        window: Sequence[int] | None = None,
-    ) -> np.ndarray:
-        """Read an image from a file, or select the bands of an array.
-
-        Args:
-            image: File, or (H, W, B), or (H, W) for one band.
-            name: Name of the image in messages.
-            window: (left, top, width, height) in pixels to read of a file, by default all.
-
-        Returns:
-            Array (H, W, B) with the stored values.
-
-        Raises:
-            ImageFormatError: See the class.
-        """
-        if not isinstance(image, np.ndarray):
-            values = read_image(image, self.bands, window)
-            if self.value_range is None and self.nodata_value is None:
-                return values
-            return self._without_nodata(values, name)
-        values = image[..., None] if image.ndim == 2 else image
-        if values.ndim != 3 or 0 in values.shape:
-            raise ImageFormatError(
-                f'{name} is an array of shape {image.shape}, expected (height, width, bands); '
-                'give several images as a list of arrays'
-            )
-        if values.dtype.kind not in 'buif':
-            raise ImageFormatError(
-                f'{name} is an array of type {values.dtype}, expected numbers (uint8, or others '
-                'with value_range)'
-            )
-        chosen = [number - 1 for number in select_bands(name, values.shape[2], self.bands)]
-        return np.ascontiguousarray(values[..., chosen])
-
-    def _without_nodata(self, values: np.ndarray, path: str) -> np.ndarray:
-        """Fill the pixels that a file declares as nodata; refuse them if they would be clipped."""
-        for band, nodata in enumerate(declared_nodata(path, self.bands)):
-            if nodata is None:
-                continue
-            missing = np.isnan(values[..., band]) if np.isnan(nodata) else None
-            missing = values[..., band] == nodata if missing is None else missing
-            if not missing.any():
-                continue
-            if self.nodata_value is not None:
-                values[..., band][missing] = self.nodata_value
-                continue
-            low, high = self.value_range or (-np.inf, np.inf)
-            if not low <= nodata <= high:
-                raise ImageFormatError(
-                    f'{path} declares {nodata:g} as nodata, which {100 * missing.mean():.2f} % of '
-                    f'its pixels hold and value_range=({low:g}, {high:g}) would clip; set the '
-                    'stored value that replaces them, such as the mean: '
-                    'LoadImagePair(..., nodata_value=...)'
-                )
-        return values
-
     def combine(self, results: dict[str, Any], images: Sequence[np.ndarray]) -> dict[str, Any]:
         """Join two images that have been read, and scale their values.
 
@@ -164,47 +100,11 @@ class LoadImagePair(BaseTransform):
         Raises:
             ImageFormatError: See the class.
         """
-        paths = results['img_path']
-        before, after = images
-        if before.shape != after.shape or before.dtype != after.dtype:
-            listed = ', '.join(
-                f'{path} {image.shape[1]} x {image.shape[0]} x {image.shape[2]} {image.dtype}'
-                for path, image in zip(paths, images, strict=True)
-            )
-            raise ImageFormatError(
-                'the images of a pair have to agree in width, height, bands and type, got '
-                f'{listed}; bring the second onto the grid of the first'
-            )
-        results['img'] = self._to_byte_range(join_dates(before, after), paths[0])
-        shape = before.shape[:2]
+        results['img'] = self.join(images, results['img_path'])
+        shape = images[0].shape[:2]
         results.update(img_shape=shape, ori_shape=shape, pad_shape=shape)
         results.update(flip=False, flip_direction=None, rotation=0, exchanged=False)
         return results
-
-    def _to_byte_range(self, image: np.ndarray, path: str) -> np.ndarray:
-        if image.dtype.kind not in 'buif':
-            raise ImageFormatError(
-                f'{path} holds values of type {image.dtype}, expected whole or real numbers; '
-                'convert it (of complex numbers, to their magnitude)'
-            )
-        if self.value_range is None:
-            if image.dtype == np.uint8:
-                return image
-            raise ImageFormatError(
-                f'{path} holds values of type {image.dtype} from {image.min()} to {image.max()}, '
-                'expected 8 bit or a range that becomes 0 to 255; state it in the pipeline: '
-                "dict(type='tfinet_mm.LoadImagePair', value_range=(low, high)), one range for the "
-                'whole data set, such as the 1st and 99th percentile; SCDInferencer has an option '
-                'of this name, tfinet-predict --stretch LOW HIGH'
-            )
-        low, high = self.value_range
-        scaled = (image.astype(np.float32) - low) * (255 / (high - low))
-        if not np.isfinite(scaled).all():
-            raise ImageFormatError(
-                f'{path} holds values that are not finite (NaN or infinity); fill them, for '
-                'example with the lower end of value_range'
-            )
-        return np.clip(scaled, 0, 255, out=scaled)
 
     def __repr__(self) -> str:
         """Return the name and the options."""
@@ -212,30 +112,6 @@ class LoadImagePair(BaseTransform):
             f'{type(self).__name__}(bands={self.bands}, value_range={self.value_range}, '
             f'nodata_value={self.nodata_value})'
         )
-
-
-def _checked_bands(bands: Any) -> list[int] | None:
-    if bands is None:
-        return None
-    listed = isinstance(bands, Sequence) and not isinstance(bands, str)
-    if not listed or not bands or not all(is_whole(one) and one >= 1 for one in bands):
-        raise ValueError(
-            f'bands has to be a list of whole numbers counted from 1, like [4, 3, 2], got {bands!r}'
-        )
-    return [int(band) for band in bands]
-
-
-def _checked_range(value_range: Any) -> tuple[float, float] | None:
-    if value_range is None:
-        return None
-    listed = isinstance(value_range, Sequence) and not isinstance(value_range, str)
-    fits = listed and len(value_range) == 2 and all(is_number(one) for one in value_range)
-    if not fits or not value_range[1] > value_range[0]:
-        raise ValueError(
-            'value_range has to be (low, high), two finite numbers of which the second is larger, '
-            f'got {value_range!r}'
-        )
-    return float(value_range[0]), float(value_range[1])
 
 
 @TRANSFORMS.register_module()

@@ -10,17 +10,17 @@ from mmengine.logging import print_log
 from mmengine.runner import BaseLoop, Runner
 
 from tfinet_mm.checkpoints.contents import ROLES_KEY, trained_roles
-from tfinet_mm.checkpoints.weights import unwrapped
 from tfinet_mm.engine.land_cover import (
     change_only_pairs,
     check_wrapper,
     choose_best_by_change,
     describe_training,
+    is_untrained,
     set_trained_roles,
     with_land_cover,
 )
 from tfinet_mm.registry import HOOKS
-from tfinet_mm.structures import ALL_ROLES, LAND_COVER_ROLE
+from tfinet_mm.structures import ALL_ROLES, CHANGE_ONLY, LAND_COVER_ROLE
 
 
 @HOOKS.register_module()
@@ -78,14 +78,11 @@ class LandCoverHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Warn of predictions of land cover that were never trained."""
-        network: Any = unwrapped(runner.model)
-        tested = getattr(network, 'trained_roles', self._tested)
-        if LAND_COVER_ROLE in self._tested and LAND_COVER_ROLE in tested:
-            return
-        if getattr(network, 'num_classes', 0) > 1:
+        if is_untrained(runner.model, self._tested):
             print_log(
-                'The checkpoint was trained on change alone: its land cover is untrained, and the '
-                'classes in maps, pictures and scores mean nothing',
+                'The checkpoint was trained on change alone: its land cover is untrained. What '
+                f'changed is the one class {CHANGE_ONLY.names[1]!r} in written maps, and the '
+                'classes in pictures and scores mean nothing',
                 logger='current',
                 level=logging.WARNING,
             )

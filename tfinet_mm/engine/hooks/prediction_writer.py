@@ -6,11 +6,24 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
+from mmengine.structures import PixelData
 
+from tfinet_mm.checkpoints.contents import trained_roles
 from tfinet_mm.engine.hooks.sample_info import check_names_differ, class_table, sample_name
+from tfinet_mm.engine.land_cover import is_untrained
 from tfinet_mm.registry import HOOKS
+from tfinet_mm.structures import (
+    ALL_ROLES,
+    CHANGE_ONLY,
+    PRED_CHANGE,
+    PRED_COVER_FROM,
+    PRED_COVER_TO,
+    PRED_FROM,
+    PRED_TO,
+)
 from tfinet_mm.visualization.prediction_files import PredictionFiles
 
 
@@ -25,6 +38,9 @@ class PredictionWriterHook(Hook):
     * ``change``: 0 or 255;
     * with ``land_cover``: ``cover1`` and ``cover2``, land cover 1..K everywhere;
     * with ``probability``: ``change_prob``, P(changed) from 0 to 255.
+
+    Of a network with several classes that was trained on change alone, the classes mean nothing:
+    what changed is the one class ``'changed'``, as in ``tools/predict.py``.
 
     A file appears only once it is complete, so a killed test leaves no broken
     file, and ranks that predict the same pair don't disturb each other.
@@ -51,6 +67,11 @@ class PredictionWriterHook(Hook):
         probability: bool = False,
     ) -> None:
         self.files = PredictionFiles(out_dir, rgb, land_cover, probability)
+        self._roles: tuple[str, ...] = ALL_ROLES
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Keep what the checkpoint was trained on."""
+        self._roles = trained_roles(checkpoint)
 
     def before_test(self, runner: Runner) -> None:
         """Refuse to overwrite labels of the config's data sets, or one pair by another."""
@@ -80,9 +101,25 @@ class PredictionWriterHook(Hook):
             data_batch: Not used.
             outputs: Data samples with predictions.
         """
-        palette = class_table(runner.test_dataloader).palette
+        one_class = is_untrained(runner.model, self._roles)
+        table = CHANGE_ONLY if one_class else class_table(runner.test_dataloader)
         for sample in outputs or ():
-            self.files.write(sample, sample_name(sample), palette)
+            shown = _with_one_class(sample) if one_class else sample
+            self.files.write(shown, sample_name(sample), table.palette)
+
+
+def _with_one_class(sample: Any) -> Any:
+    """Return a copy of a data sample in which all land cover is class 1."""
+    copied = sample.clone()
+    change = getattr(sample, PRED_CHANGE).data
+    everywhere = torch.ones_like(change, dtype=torch.uint8)
+    for fields, values in (
+        ((PRED_FROM, PRED_TO), (change == 1).to(torch.uint8)),
+        ((PRED_COVER_FROM, PRED_COVER_TO), everywhere),
+    ):
+        for field in fields:
+            copied.set_field(PixelData(data=values), field)
+    return copied
 
 
 def _data_folders(config: Any) -> Iterator[Path]:

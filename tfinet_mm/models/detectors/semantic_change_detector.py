@@ -24,7 +24,6 @@ from tfinet_mm.models.detectors.shapes import (
     check_threshold,
     with_channels,
 )
-from tfinet_mm.models.detectors.windows import window_starts
 from tfinet_mm.models.losses.roles import fit_losses
 from tfinet_mm.models.normalisation import check_normalisation
 from tfinet_mm.models.norms import with_fitting_norms
@@ -39,7 +38,6 @@ from tfinet_mm.structures import (
     SCDLogits,
     SCDProbabilities,
 )
-from tfinet_mm.utils.config.signatures import hint
 from tfinet_mm.utils.config.values import is_whole
 from tfinet_mm.utils.device import (
     autocast,
@@ -48,6 +46,8 @@ from tfinet_mm.utils.device import (
     say_once,
     surrounding_autocast,
 )
+from tfinet_mm.utils.near_names import hint
+from tfinet_mm.utils.windows import window_starts
 
 AUXILIARY_BRANCHES = ('difference', 'change', 'semantic')
 TEST_KEYS = ('mode', 'threshold', 'crop_size', 'stride')

@@ -10,7 +10,8 @@ const Tables = (() => {
   }
 
   function percent(value) {
-    let text = value >= 10 ? value.toFixed(1) : value.toFixed(2);
+    // As in utils/numbers.py.
+    let text = Number(value.toFixed(2)) >= 1 ? value.toFixed(1) : value.toFixed(2);
     if (value === 0) text = '0';
     else if (value > 0 && value < 0.01) text = '<0.01';
     return `${text}\u202f%`;

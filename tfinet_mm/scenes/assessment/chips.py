@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from tfinet_mm.scenes.assessment.files import chip_file
 from tfinet_mm.scenes.reader import ScenePair
+from tfinet_mm.utils.opencv import cv2
 
 QUALITY = 92
 DATES = 'before', 'after'

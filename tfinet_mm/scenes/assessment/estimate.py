@@ -19,6 +19,7 @@ from tfinet_mm.utils.files import whole_file
 from tfinet_mm.utils.fingerprints import fingerprints, remember
 from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.utils.manifest import read_json
+from tfinet_mm.utils.numbers import percent, percent_number
 
 ESTIMATE_FILE = 'estimate.json'
 LEVEL = 95
@@ -298,4 +299,4 @@ def _number(value: float, unit: str) -> str:
 def _percent(found: Mapping[str, float] | None) -> str:
     if found is None:
         return '-'
-    return f'{100 * found["value"]:.1f} ± {100 * Z * found["error"]:.1f} %'
+    return f'{percent_number(100 * found["value"])} ± {percent(100 * Z * found["error"])}'

@@ -10,7 +10,7 @@ from itertools import pairwise
 from typing import Any
 
 from tfinet_mm.io.images import PathLike, import_rasterio
-from tfinet_mm.utils.places import gdal_path, stem
+from tfinet_mm.utils.places import gdal_path, opening, stem
 
 DATE = re.compile(
     r'(?<!\d)((?:19|20)\d\d)(?:([-_.:/]?)(0[1-9]|1[0-2])(?:\2(0[1-9]|[12]\d|3[01]))?)?(?!\d)'
@@ -100,5 +100,5 @@ def _tags(path: PathLike) -> dict[str, Any]:
     rasterio = import_rasterio(path)
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
-        with rasterio.open(gdal_path(path)) as raster:
+        with opening(path), rasterio.open(gdal_path(path)) as raster:
             return raster.tags() | raster.tags(ns='IMAGERY')

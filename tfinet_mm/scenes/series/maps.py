@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -19,8 +19,10 @@ from tfinet_mm.io.rasters import BLOCK_PIXELS, raw_writer, read_rows, row_blocks
 from tfinet_mm.scenes.areas import PixelAreas
 from tfinet_mm.scenes.cog import write_cog
 from tfinet_mm.scenes.from_to import SQUARE_METRES_A_HECTARE, FromToAreas
-from tfinet_mm.scenes.result_rasters import CHANGE_NODATA, COVER_NODATA
+from tfinet_mm.scenes.provenance import provenance_tags
+from tfinet_mm.scenes.result_rasters import CHANGE_NODATA, COVER_NODATA, Colour, ResultRaster
 from tfinet_mm.scenes.results import SCENE_FILE, SceneResults
+from tfinet_mm.scenes.styles import write_raster_style
 from tfinet_mm.utils.files import whole_file
 from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.utils.manifest import read_json
@@ -32,7 +34,7 @@ MOST_INTERVALS = 254
 TABLE_FILE = 'series.csv'
 SERIES_FILE = 'series.json'
 WORK_FOLDER = '.series'
-NEVER = (240, 240, 240)
+NEVER: Colour = (240, 240, 240)
 # From early to late; the colours between are mixed.
 RAMP = ((68, 1, 84), (59, 82, 139), (33, 145, 140), (94, 201, 98), (253, 231, 37))
 
@@ -89,7 +91,8 @@ def write_series(
 
     Args:
         out: Folder that holds the folders of the pairs. It gets ``when.tif``,
-            ``times_changed.tif``, ``times_seen.tif``, ``series.csv`` and, last, ``series.json``.
+            ``times_changed.tif``, ``times_seen.tif``, each with a style of QGIS (``.qml``),
+            ``series.csv`` and, last, ``series.json``.
         pairs: Names of the folders of the N finished scenes, each of two neighbouring dates.
         dates: The N + 1 dates, or numbers.
         block_pixels: Pixels of a block.
@@ -109,21 +112,27 @@ def write_series(
         )
     scenes = [SceneResults(out / name) for name in pairs]
     _check_same(scenes)
+    intervals = [f'{first} to {last}' for first, last in pairwise(dates)]
+    rasters = series_rasters(intervals)
     made_from = dict(
         dates=list(dates),
         pairs={name: _digest(out / name / SCENE_FILE) for name in pairs},
+        files=[*(f'{name}.{end}' for end in ('tif', 'qml') for name in rasters), TABLE_FILE],
     )
-    found = _finished(out, made_from)
-    if found is not None:
+    try:
+        found = read_json(out / SERIES_FILE)
+    except ManifestError:
+        found = None
+    if found is not None and _is_of(out, found, made_from):
         return found
     (out / SERIES_FILE).unlink(missing_ok=True)
-    intervals = [f'{first} to {last}' for first, last in pairwise(dates)]
     areas = PixelAreas(scenes[0].grid)
     work = out / WORK_FOLDER
     work.mkdir(exist_ok=True)
     try:
         sums = _add_up(scenes, areas, work, block_pixels)
-        _write_maps(out, work, scenes[0], intervals)
+        origin = series_provenance([scene.scene for scene in scenes], dates)
+        _write_maps(out, work, scenes[0], rasters.values(), provenance_tags(origin))
     finally:
         shutil.rmtree(work, ignore_errors=True)
     rows = list(_rows(scenes, dates, sums))
@@ -133,27 +142,37 @@ def write_series(
         unit='pixels' if areas.method == 'pixels' else 'ha',
         area_method=areas.method,
         summary=_summary(rows),
-        files=[*(f'{name}.tif' for name in (WHEN, TIMES_CHANGED, TIMES_SEEN)), TABLE_FILE],
         software=f'tfinet_mm {__version__}',
+        **({'provenance': origin} if origin else {}),
     )
     with whole_file(out / SERIES_FILE) as incomplete:
         incomplete.write_text(json_text(content) + '\n', encoding='utf-8')
     return content
 
 
+def read_series(out: Path) -> dict[str, Any] | None:
+    """Return the content of ``series.json``, None unless its maps are of the pairs in the folder.
+
+    Raises:
+        ManifestError: The file is damaged.
+    """
+    keys = 'dates', 'pairs', 'files', 'intervals', 'unit', 'summary'
+    found = read_json(out / SERIES_FILE, keys, 'run tfinet series again')
+    if found is None:
+        return None
+    scenes = {name: out / name / SCENE_FILE for name in found['pairs']}
+    pairs = {name: _digest(path) for name, path in scenes.items() if path.is_file()}
+    return found if _is_of(out, found, dict(pairs=pairs)) else None
+
+
 def _digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
-def _finished(out: Path, made_from: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the content of ``series.json`` if all results are there and of these pairs."""
-    try:
-        found = read_json(out / SERIES_FILE)
-    except ManifestError:
-        return None
-    if found is None or any(found.get(key) != value for key, value in made_from.items()):
-        return None
-    return found if all((out / name).is_file() for name in found.get('files', ())) else None
+def _is_of(out: Path, found: Mapping[str, Any], made_from: Mapping[str, Any]) -> bool:
+    """Return whether all results of a ``series.json`` are there, and of these pairs."""
+    same = all(found.get(key) == value for key, value in made_from.items())
+    return same and all((out / name).is_file() for name in found.get('files', ()))
 
 
 def _check_same(scenes: Sequence[SceneResults]) -> None:
@@ -215,29 +234,84 @@ def _add_up(
     return sums
 
 
-def _write_maps(out: Path, work: Path, scene: SceneResults, intervals: Sequence[str]) -> None:
-    number = len(intervals)
-    counts = [str(times) for times in range(number + 1)]
+def series_rasters(intervals: Sequence[str]) -> dict[str, ResultRaster]:
+    """Return the rasters of a series by name.
+
+    Args:
+        intervals: Names of the N intervals.
+
+    Returns:
+        ``when``: 1..N for the interval of the first change, 0 never, 255 not seen.
+        ``times_changed``: the number of changes, 0..N, 255 not seen. ``times_seen``: the number of
+        intervals with data, 0..N, where 0 is nodata.
+    """
+    counts = tuple(str(times) for times in range(len(intervals) + 1))
+    colours = NEVER, *ramp(len(intervals))
     maps = {
         WHEN: ('interval of the first change', NOT_SEEN, ('never', *intervals)),
         TIMES_CHANGED: ('number of intervals with a change', NOT_SEEN, counts),
         TIMES_SEEN: ('number of intervals with data', 0, counts),
     }
-    for name, (description, nodata, names) in maps.items():
+    return {
+        name: ResultRaster(
+            name, 'uint8', nodata, description, class_names=names, colours=colours, clear=True
+        )
+        for name, (description, nodata, names) in maps.items()
+    }
+
+
+def series_provenance(scenes: Sequence[Mapping[str, Any]], dates: Sequence[str]) -> dict[str, Any]:
+    """Return the origin of the maps of a series, from those of its pairs.
+
+    Args:
+        scenes: Content of each pair's ``scene.json``.
+        dates: The dates, one more than pairs.
+
+    Returns:
+        ``software``, ``model`` and ``settings`` of :func:`~tfinet_mm.scenes.provenance.provenance`
+        as far as all pairs have the same, and ``dates``: for each its ``date`` and what the
+        provenance says of its file. Nothing if a pair has no provenance.
+    """
+    found = [scene.get('provenance') for scene in scenes]
+    if not all(found):
+        return {}
+    known = [one for one in found if one]
+    same = {
+        key: known[0][key]
+        for key in ('software', 'model', 'settings')
+        if all(one.get(key) == known[0].get(key) for one in known) and key in known[0]
+    }
+    files = [known[0]['before'], *(one['after'] for one in known)]
+    return same | dict(
+        dates=[dict(date=date) | dict(file) for date, file in zip(dates, files, strict=True)]
+    )
+
+
+def _write_maps(
+    out: Path,
+    work: Path,
+    scene: SceneResults,
+    rasters: Iterable[ResultRaster],
+    tags: Mapping[str, str],
+) -> None:
+    for raster in rasters:
+        target = out / f'{raster.name}.tif'
+        # Before the raster, whose presence means that both are complete.
+        write_raster_style(raster, target)
         write_cog(
-            work / f'{name}.img',
-            out / f'{name}.tif',
+            work / f'{raster.name}.img',
+            target,
             crs=scene.grid.crs,
             transform=scene.grid.transform,
-            description=description,
-            nodata=nodata,
-            colours=[NEVER, *ramp(number)],
-            class_names=names,
-            tags={'TIFFTAG_SOFTWARE': f'tfinet_mm {__version__}'},
+            description=raster.description,
+            nodata=raster.nodata,
+            colours=raster.colours,
+            class_names=raster.class_names,
+            tags={'TIFFTAG_SOFTWARE': f'tfinet_mm {__version__}', **tags},
         )
 
 
-def ramp(number: int) -> list[tuple[int, int, int]]:
+def ramp(number: int) -> list[Colour]:
     """Return a number of colours from dark violet over green to yellow."""
     places = np.linspace(0, len(RAMP) - 1, max(number, 1))
     bands = [np.interp(places, range(len(RAMP)), band) for band in zip(*RAMP, strict=True)]

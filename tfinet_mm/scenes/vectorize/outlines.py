@@ -13,11 +13,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 from tfinet_mm.io.rasters import import_geo
-from tfinet_mm.scenes.vectorize.components import PixelRuns, find_runs
+from tfinet_mm.scenes.vectorize.components import PixelRuns
+from tfinet_mm.scenes.vectorize.graph import connected
 
 
 class Edges(NamedTuple):
@@ -72,18 +71,41 @@ def find_edges(labels: np.ndarray, wanted: np.ndarray, top: int) -> Edges:
         >>> find_edges(np.array([[1, 1, 0]]), np.array([True]), top=7)._asdict()['line'].tolist()
         [7, 8, 0, 2]
     """
-    chosen = np.where(np.concatenate([[False], wanted])[labels], labels, 0)
+    numbers = np.arange(1, len(wanted) + 1, dtype=labels.dtype)
+    chosen = labels
+    if not wanted.all():
+        chosen = np.concatenate([[0], np.where(wanted, numbers, 0)]).astype(labels.dtype)[labels]
     parts = []
-    for vertical, values in ((0, chosen), (1, np.ascontiguousarray(chosen.T))):
-        nothing = np.zeros((1, values.shape[1]), values.dtype)
-        before = np.concatenate([nothing, values])
-        after = np.concatenate([values, nothing])
-        differ = before != after
+    for vertical, values in ((0, chosen), (1, chosen.T)):
+        line, place = _steps(values)
         # On a walk to the right the right-hand side is below the line; on a walk down it is to
         # the left of the line.
-        for here, sign in ((after, 1 - 2 * vertical), (before, 2 * vertical - 1)):
-            parts.append(_sides_of(find_runs(here * differ), vertical, sign, top))
+        for shift, sign in ((0, 1 - 2 * vertical), (1, 2 * vertical - 1)):
+            inside = (line >= shift) & (line - shift < len(values))
+            beside = line[inside], place[inside]
+            runs = _runs_at(*beside, values[beside[0] - shift, beside[1]])
+            parts.append(_sides_of(runs, vertical, sign, top))
     return concatenate_edges(*parts)
+
+
+def _steps(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return line 0..h and column of the pixels' sides along rows (h, w) where values differ."""
+    height, width = values.shape
+    differ = np.empty((height + 1, width), bool, order='C' if values.flags.c_contiguous else 'F')
+    differ[0], differ[-1] = values[0] != 0, values[-1] != 0
+    np.not_equal(values[1:], values[:-1], out=differ[1:-1])
+    line, place = np.divmod(np.flatnonzero(np.ascontiguousarray(differ)), width)
+    return line, place
+
+
+def _runs_at(row: np.ndarray, column: np.ndarray, value: np.ndarray) -> PixelRuns:
+    """Return the runs of pixels, which are given in order; those of value 0 don't count."""
+    row, column, value = (part[value != 0] for part in (row, column, value))
+    begins = np.ones(len(row), bool)
+    begins[1:] = (np.diff(row) != 0) | (np.diff(column) != 1) | (np.diff(value) != 0)
+    starts = np.flatnonzero(begins)
+    ends = np.append(starts[1:], len(row))[: len(starts)] - 1
+    return PixelRuns(row[starts], column[starts], column[ends] + 1, value[starts].astype(np.int64))
 
 
 def _sides_of(runs: PixelRuns, vertical: int, sign: int, top: int) -> Edges:
@@ -199,9 +221,7 @@ def _successors(edges: Edges) -> tuple[Edges, np.ndarray]:
 
 
 def _ring_numbers(after: np.ndarray) -> np.ndarray:
-    size = len(after)
-    links = coo_array((np.ones(size, bool), (np.arange(size), after)), shape=(size, size))
-    return connected_components(links, directed=False)[1]
+    return connected(len(after), np.arange(len(after)), after)[1]
 
 
 def _rings(after: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

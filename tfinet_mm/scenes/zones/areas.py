@@ -44,12 +44,6 @@ class ZoneAreas:
     outside: float
     areas: FromToAreas
 
-    @property
-    def unseen(self) -> float:
-        """Return the part 0..1 of the area inside the scene that has no data."""
-        total = self.areas.totals()['total'][0]
-        return self.areas.not_seen / total if total else 0.0
-
 
 def zone_areas(
     results: SceneResults,
@@ -166,8 +160,7 @@ def write_zone_areas(
         layer=layer,
         coverage=coverage,
         zones=[
-            dict(name=one.name, polygons=one.polygons, outside=one.outside, unseen=one.unseen)
-            | one.areas.as_json()
+            dict(name=one.name, polygons=one.polygons, outside=one.outside) | one.areas.as_json()
             for one in found
         ],
     )
@@ -179,10 +172,10 @@ def write_zone_areas(
 
 def _write_totals(path: Path, found: Sequence[ZoneAreas]) -> None:
     unit = _unit(found)
-    columns = ['zone', 'outside_percent', 'unseen_percent', 'class']
+    columns = ['zone', 'outside_percent', 'not_seen_percent', 'class']
     columns += [*(f'{quantity}_{unit}' for quantity in QUANTITIES), 'net_percent']
     rows = [
-        [one.name, 100 * one.outside, 100 * one.unseen, row['name']]
+        [one.name, 100 * one.outside, one.areas.not_seen_percent, row['name']]
         + [row[key] for key in (*QUANTITIES, 'net_percent')]
         for one in found
         for row in one.areas.by_class()

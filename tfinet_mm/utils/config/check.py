@@ -19,7 +19,8 @@ from torch.utils.data import DataLoader
 
 from tfinet_mm.errors import ConfigError
 from tfinet_mm.utils.config import values
-from tfinet_mm.utils.config.signatures import Keys, hint, keys_of, nearest
+from tfinet_mm.utils.config.signatures import Keys, keys_of
+from tfinet_mm.utils.near_names import hint, nearest
 from tfinet_mm.utils.quiet import import_mmseg
 
 TOP_LEVEL = (

@@ -6,15 +6,12 @@ import ast
 import functools
 import inspect
 import textwrap
-from collections.abc import Callable, Iterable
-from difflib import get_close_matches
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from mmengine.model import BaseModule
 
 READING = ('pop', 'get', 'setdefault')
-NEAR = 0.8
-"""Least similarity of a misspelt name and the right one, as difflib measures it."""
 
 
 class Keys(NamedTuple):
@@ -29,22 +26,6 @@ class Keys(NamedTuple):
     names: frozenset[str]
     is_open: bool
     required: frozenset[str]
-
-
-def nearest(name: str, names: Iterable[str], similarity: float = NEAR) -> str | None:
-    """Return the most similar of some names, if one is similar enough.
-
-    Example:
-        >>> nearest('treshold', ['mode', 'threshold']), nearest('mdl', ['mode'])
-        ('threshold', None)
-    """
-    return next(iter(get_close_matches(name, list(names), 1, similarity)), None)
-
-
-def hint(name: str, names: Iterable[str], similarity: float = 0.6) -> str:
-    """Return ``; did you mean ...?`` with the most similar name, or nothing."""
-    found = nearest(name, names, similarity)
-    return f'; did you mean {found!r}?' if found else ''
 
 
 @functools.cache

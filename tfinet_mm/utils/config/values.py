@@ -7,8 +7,6 @@ from collections.abc import Callable, Mapping
 from numbers import Integral, Real
 from typing import Any
 
-from mmengine.runner import Priority
-
 Rule = Callable[[Any], str | None]
 """Function that returns the expected values, in words, for a wrong value; None for a right one."""
 
@@ -100,6 +98,9 @@ def one_of(*choices: Any) -> Rule:
 
 def priority(value: Any) -> str | None:
     """Accept a priority of a hook."""
+    # The only rule that needs MMEngine; reading images takes others.
+    from mmengine.runner import Priority
+
     names = [one.name for one in Priority]
     right = value in names if isinstance(value, str) else is_whole(value) and 0 <= value <= 100
     return None if right else f'one of {", ".join(names)}, or a number from 0 to 100'

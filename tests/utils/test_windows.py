@@ -1,6 +1,6 @@
 import pytest
 
-from tfinet_mm.models.detectors.windows import window_starts
+from tfinet_mm.utils.windows import window_starts
 
 
 @pytest.mark.parametrize('length', [1, 5, 8, 9, 17, 100])
