@@ -1,6 +1,7 @@
 """Test exported files against the network that they were made of."""
 
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -10,9 +11,10 @@ from mmengine import Config
 from tfinet_mm.apis import SCDInferencer, network_export
 from tfinet_mm.apis.calibration import calibration_images
 from tfinet_mm.apis.network_export import export_card, export_network
+from tfinet_mm.apis.torch_network import TorchNetwork
 from tfinet_mm.deploy.card import CARD_KEY, OUTPUTS, ExportCard
 from tfinet_mm.deploy.graph import ExportGraph
-from tfinet_mm.errors import ExportError
+from tfinet_mm.errors import ExportError, MissingExtraError
 
 onnxruntime = pytest.importorskip('onnxruntime')
 pytest.importorskip('onnxscript')
@@ -124,10 +126,10 @@ def test_half_precision_stores_half_the_bytes(exported, shared_member, image, tm
 @pytest.mark.parametrize('precision', ['fp32', 'fp16', 'bf16'])
 def test_openvino(shared_member, image, tmp_path, precision):
     openvino = pytest.importorskip('openvino')
-    written = export_network(*shared_member, tmp_path / 'a.xml', precision=precision)
-    assert written.size == sum((tmp_path / f'a.{end}').stat().st_size for end in ('xml', 'bin'))
-    assert not [path for path in tmp_path.iterdir() if path.name.startswith('.')]
-    model = openvino.Core().read_model(tmp_path / 'a.xml')
+    written = export_network(*shared_member, tmp_path / 'new/a.xml', precision=precision)
+    assert written.size == sum((tmp_path / f'new/a.{end}').stat().st_size for end in ('xml', 'bin'))
+    assert not [path for path in (tmp_path / 'new').iterdir() if path.name.startswith('.')]
+    model = openvino.Core().read_model(written.path)
     stored = model.get_rt_info([CARD_KEY])
     assert ExportCard.from_json(getattr(stored, 'value', stored), 'a.xml') == written.card
     hint = {'INFERENCE_PRECISION_HINT': 'f32'}
@@ -225,7 +227,7 @@ def test_int8_is_measured_on_pairs(shared_member, image, saved, tmp_path):
 
 def test_calibration_pairs(member, image, saved, tmp_path):
     config, checkpoint = member()
-    inferencer = SCDInferencer(config, checkpoint, 'cpu', value_range=(0, 2550))
+    inferencer = TorchNetwork(config, checkpoint, 'cpu', value_range=(0, 2550))
     graph = ExportGraph(inferencer.model, 0.5)
     card = export_card(inferencer, graph, 'a', 'uint16')
     for date in ('a', 'b'):
@@ -246,10 +248,24 @@ def test_calibration_pairs_of_a_config(member, tmp_path):
     Config(dict(test_dataloader=dict(dataset=dict(world, pipeline=steps)))).dump(
         tmp_path / 'data.py'
     )
-    inferencer = SCDInferencer(*member(), device='cpu', value_range=(0, 2550))
+    inferencer = TorchNetwork(*member(), device='cpu', value_range=(0, 2550))
     card = export_card(inferencer, ExportGraph(inferencer.model, 0.5), 'a', 'uint16')
     pairs = list(calibration_images(inferencer, card, tmp_path / 'data.py', 2))
     assert [one.shape for pair in pairs for one in pair] == [(1, 3, 64, 64)] * 4
     # Values 0..255 of the data set are 0..2550 as they would be stored.
     assert 255 < pairs[0][0].max() <= 2550
     assert not (pairs[0][0] % 10).any()
+
+
+@pytest.mark.parametrize(
+    ('package', 'out', 'options', 'extra'),
+    [
+        ('onnxscript', 'a.onnx', {}, 'export'),
+        ('openvino', 'a.xml', {}, 'export'),
+        ('nncf', 'a.xml', dict(precision='int8', calibrate='a.csv'), 'int8'),
+    ],
+)
+def test_a_missing_package_is_named_first(monkeypatch, tmp_path, package, out, options, extra):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingExtraError, match=rf'needs {package} .*tfinet-mm\[{extra}\]'):
+        export_network('nowhere.py', 'nowhere.pth', tmp_path / out, **options)

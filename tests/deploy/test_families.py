@@ -55,6 +55,7 @@ def test_the_page_lists_every_family():
     assert set(QUICK) < set(LISTED)
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     'config',
     [pytest.param(one, marks=() if one in QUICK else pytest.mark.slow) for one in LISTED],

@@ -7,6 +7,7 @@ import torch
 
 from tfinet_mm.deploy.graph import ExportGraph, dynamic_divisor, resize
 from tfinet_mm.errors import ExportError
+from tfinet_mm.models.change_only import merge_classes
 from tfinet_mm.models.detectors import SCDTTAModel, augmentation
 from tfinet_mm.models.detectors.augmentation import mean_probabilities
 from tfinet_mm.models.detectors.postprocess import maps_from_probabilities
@@ -113,3 +114,15 @@ def test_divisors_of_dynamic_sizes(network):
 def test_other_models_are_refused():
     with pytest.raises(ExportError, match='a Linear can not be exported'):
         ExportGraph(torch.nn.Linear(1, 1), 0.5)
+
+
+def test_a_network_of_change_alone_has_one_class(network):
+    model = network()
+    inputs = pairs(32, 64)
+    change = expected(model, inputs).change
+    merge_classes(model)
+    made = ExportGraph(model, 0.5)(*inputs.chunk(2, 1))
+    assert made[0].shape == (2, 1, 32, 64)
+    assert (made[0] == 1).all()
+    assert (made[4] == 1).all()
+    assert (made[2] - change[:, 0]).abs().max() < 2e-5

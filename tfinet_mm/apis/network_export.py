@@ -27,6 +27,7 @@ from tfinet_mm.deploy.half import halve_weights
 from tfinet_mm.deploy.model_card import write_cards
 from tfinet_mm.deploy.onnx_file import onnx_model, write_onnx
 from tfinet_mm.deploy.openvino_file import openvino_model, write_openvino
+from tfinet_mm.deploy.optional import import_exporter
 from tfinet_mm.deploy.quantization import quantized
 from tfinet_mm.deploy.tracing import trace
 from tfinet_mm.errors import ExportError
@@ -34,6 +35,8 @@ from tfinet_mm.utils.files import whole_file
 
 SUFFIXES = dict(onnx='.onnx', openvino='.xml', pt2='.pt2')
 """Formats and the suffix of each one's file."""
+PACKAGES = dict(onnx=('onnx', 'onnxscript'), openvino=('onnx', 'onnxscript', 'openvino'), pt2=())
+"""Packages that writing each format needs."""
 FITTING = {
     *((kind, 'fp32') for kind in SUFFIXES),
     ('onnx', 'fp16'),
@@ -133,6 +136,9 @@ def export_network(
         )
     if out.exists() and not overwrite:
         raise FileExistsError(f'{out} is there already; choose another name, or add --overwrite')
+    # Before the network is traced, which takes a while.
+    for package in (*PACKAGES[kind], *(('nncf',) if precision == 'int8' else ())):
+        import_exporter(package, f'Exporting to {kind}')
     inferencer, graph = _traceable(
         config,
         checkpoint,

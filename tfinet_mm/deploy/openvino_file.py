@@ -49,6 +49,7 @@ def write_openvino(model: Any, card: ExportCard, path: Path) -> None:
     openvino = import_exporter('openvino', 'Writing OpenVINO files')
     model.set_rt_info(card.to_json(), [CARD_KEY])
     keep_threshold(model)
+    path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix='.export-') as folder:
         made = Path(folder) / 'network.xml'
         openvino.save_model(model, made, compress_to_fp16=card.precision == 'fp16')
