@@ -198,7 +198,7 @@ def test_the_command_takes_the_file_as_its_network(file, scene, tmp_path, capsys
 @pytest.mark.parametrize('name', ['a.xml', 'a.pt2'])
 def test_files_of_the_tool_predict_as_torch(member, tmp_path, pair, name):
     """The exporter and the runtime agree on where a file keeps its card."""
-    for package in ('onnxscript', 'openvino', 'stac_model'):
+    for package in ('onnxscript', 'openvino'):
         pytest.importorskip(package)
     from tfinet_mm.apis.network_export import export_network
 
