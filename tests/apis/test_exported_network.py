@@ -204,6 +204,11 @@ def test_files_of_the_tool_predict_as_torch(member, tmp_path, pair, name):
 
     given = member()
     export_network(*given, tmp_path / name)
-    found, wanted = (SCDInferencer(*one)(*pair) for one in ((tmp_path / name,), given))
+    network = SCDInferencer(tmp_path / name)
+    larger = [np.tile(image, (2, 1, 1)) for image in pair]
+    found, wanted = network(*larger), SCDInferencer(*given)(*larger)
     np.testing.assert_allclose(found.change_prob, wanted.change_prob, atol=1e-4)
     assert (found.land_cover_to == wanted.land_cover_to).mean() > 0.999
+    if name == 'a.pt2':
+        with pytest.raises(ImageFormatError, match=r'does not take images of \(32, 64\)'):
+            network(*pair)
