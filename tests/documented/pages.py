@@ -69,7 +69,7 @@ PARSED_ONLY = {
 
 LEFT_OUT = {
     r'pre-commit install': 'comes from the package index with the line before it',
-    r'integrations\.opencd open-cd/': 'a checkout of Open-CD: tests/integrations runs a program',
+    r'pip install --no-deps (-r|"?git)': 'comes from the package index and from GitHub',
     r'python -m build': 'comes from the package index; tests/test_wheel.py builds with pip',
 }
 """Why a command is neither run nor parsed."""
