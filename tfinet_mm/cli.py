@@ -30,6 +30,7 @@ TOOLS = dict(
     stac=('stac_item.py', 'write a STAC item of a scene'),
     recipe=('recipe.py', 'run the SenseEarth recipe: train, pseudo-label, train again, test'),
     correct=('dataset/make_labels.py', 'make labels of polygons that were corrected in QGIS'),
+    fit=('fit_corrections.py', 'fit the land cover of a network to such labels, in seconds'),
     label=('pseudo_label.py', 'make pseudo labels of unchanged pixels'),
     export=('export.py', 'export a network for ONNX Runtime, OpenVINO or torch.export'),
     weights=('export_weights.py', 'write a file of weights from a checkpoint'),

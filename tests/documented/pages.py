@@ -44,8 +44,12 @@ PARSED_ONLY = {
     r'tfinet areas|scene_areas\.py': (
         'a scene and polygons of the reader: tests/tools/test_scene_areas.py has some'
     ),
-    r'make_labels\.py|_corrections\.py': (
-        'corrections of people: tests/scenes/corrections/test_dataset.py makes some'
+    r'make_labels\.py|_corrections\.py|corrected\.safetensors': (
+        'corrections of people: tests/scenes/corrections/test_dataset.py makes some, and '
+        'tests/apis/test_correcting.py fits a network to such'
+    ),
+    r'corrections/run\.py': (
+        'predicts and fits for minutes: its parts in tests/projects/test_corrections.py'
     ),
     r'equal_time/run\.py': 'trains every network: tests/projects/test_equal_time.py',
     r'pretrain/run\.py': 'hours of training: in small in tests/projects/test_pretrain.py',

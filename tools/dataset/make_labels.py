@@ -34,11 +34,18 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--rest',
         choices=RESTS,
-        default='prediction',
-        help='labels of the rest of the windows (default: prediction, where the network is sure)',
+        default='ignore',
+        help='labels of the rest of the windows: none (default), or the prediction where the '
+        'network is sure',
     )
     parser.add_argument(
-        '--size', type=count, default=256, help='side of a window in pixels (default: 256)'
+        '--others',
+        type=int,
+        metavar='NUMBER',
+        help='windows without a correction to add (default: as many as have one)',
+    )
+    parser.add_argument(
+        '--size', type=count, default=512, help='side of a window in pixels (default: 512)'
     )
     for date in ('before', 'after'):
         parser.add_argument(
@@ -57,6 +64,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         args.out,
         reviewed=args.reviewed,
         rest=args.rest,
+        others=args.others,
         size=args.size,
         before=args.before,
         after=args.after,
@@ -64,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     digits = 0 if made.unit == 'pixels' else 2
     for kind, area in made.areas.items():
         print(f'  {kind:14} {area:,.{digits}f} {made.unit}')
-    print(f'{args.out}: {made.windows} windows')
+    print(f'{args.out}: {made.windows} windows, {made.others} of them without a correction')
 
 
 if __name__ == '__main__':

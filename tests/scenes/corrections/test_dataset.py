@@ -171,7 +171,7 @@ def test_everything_in_reviewed_places_is_labelled(corrected, tmp_path):
 
 def test_the_rest_may_keep_its_prediction(corrected, tmp_path):
     results, path, kinds, _ = corrected
-    write_labels(results.folder, path, tmp_path / 'data', size=SIZE)
+    write_labels(results.folder, path, tmp_path / 'data', rest='prediction', others=0, size=SIZE)
     change = labels(tmp_path / 'data', 'change')
     rest = ~np.any(list(kinds.values()), axis=0) & (change != 254)
     prob = results.read('change_prob')
@@ -182,6 +182,31 @@ def test_the_rest_may_keep_its_prediction(corrected, tmp_path):
     assert (expected[rest] == 255).any()
     np.testing.assert_array_equal(change[rest], expected[rest])
     assert (change[kinds['deleted']] == 0).all()
+
+
+def test_other_windows_keep_their_prediction(corrected, tmp_path):
+    results, path, kinds, _ = corrected
+    touched = np.any(list(kinds.values()), axis=0)
+    without, one, all_others = (
+        write_labels(
+            results.folder, path, tmp_path / name, rest='prediction', others=number, size=8
+        )
+        for name, number in (('a', 0), ('b', 1), ('c', 10_000))
+    )
+    assert (without.others, one.others) == (0, 1)
+    assert one.windows == without.windows + 1
+    assert without.areas == one.areas == all_others.areas
+    # All 9 rows of 12 windows have pixels with data.
+    assert all_others.windows == 108
+    change = labels(tmp_path / 'c', 'change')
+    prob = results.read('change_prob')
+    sure = (np.abs(prob - 0.5) >= 0.25) & (results.read('change') != 255) & ~touched
+    np.testing.assert_array_equal(change[sure], results.read('change')[sure])
+    added = {path.name for path in (tmp_path / 'b' / 'change').iterdir()}
+    added -= {path.name for path in (tmp_path / 'a' / 'change').iterdir()}
+    (name,) = added
+    left, top = map(int, re.findall(r'\d+', name)[:2])
+    assert not touched[top : top + 8, left : left + 8].any()
 
 
 def test_more_bands_become_tiff(network, scene, smooth, tmp_path):
@@ -202,7 +227,9 @@ def test_the_tool_tells_what_it_labelled(corrected, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert f'deleted        {kinds["deleted"].sum() / 100:.2f} ha' in shown
     windows = len(list((tmp_path / 'data' / 'change').iterdir()))
-    assert shown.endswith(f'{tmp_path / "data"}: {windows} windows\n')
+    others = re.search(r'(\d+) windows, (\d+) of them without a correction\n$', shown)
+    assert int(others[1]) == windows
+    assert int(others[2]) == windows // 2 > 0
 
 
 def test_mistakes(corrected, tmp_path):
@@ -220,6 +247,8 @@ def test_mistakes(corrected, tmp_path):
         write_labels(results.folder, half, out)
     with pytest.raises(FileNotFoundError, match=r'no file .*nowhere\.gpkg'):
         write_labels(results.folder, tmp_path / 'nowhere.gpkg', out)
+    with pytest.raises(SceneError, match=r'--others.* 0 or more, got -1'):
+        write_labels(results.folder, path, out, others=-1)
     assert not out.exists()
     write_labels(results.folder, path, out, rest='ignore', size=SIZE)
     with pytest.raises(SceneError, match='holds a data set'):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -42,12 +43,14 @@ class LabelSummary:
     """Content of a data set that was made of corrections.
 
     Attributes:
-        windows: Number of windows.
+        windows: Number of windows, with the others.
+        others: Number of windows without a correction.
         areas: Labelled area of each of :data:`KINDS`, in hectares, or in pixels without a CRS.
         unit: 'ha' or 'pixels'.
     """
 
     windows: int
+    others: int
     areas: dict[str, float]
     unit: str
 
@@ -58,8 +61,9 @@ def write_labels(
     out: str | Path,
     *,
     reviewed: PathLike | None = None,
-    rest: str = 'prediction',
-    size: int = 256,
+    rest: str = 'ignore',
+    others: int | None = None,
+    size: int = 512,
     before: PathLike | None = None,
     after: PathLike | None = None,
 ) -> LabelSummary:
@@ -76,10 +80,13 @@ def write_labels(
             :func:`~tfinet_mm.scenes.corrections.polygons.read_polygons`.
         out: Folder of the data set, which must not hold one: ``im1``, ``im2``, ``label1``,
             ``label2`` (0 unchanged, 1..K, 255 ignored) and ``change`` (0, 1, 255), with a file for
-            each window that has a correction or a reviewed place.
+            each window that has a correction or a reviewed place, and for the others.
         reviewed: File with polygons of places in which every polygon was looked at.
         rest: ``'prediction'`` labels the rest of those windows as predicted, where P(changed) is
             0.75 or more, or 0.25 or less; ``'ignore'`` leaves it without labels.
+        others: Number of further windows, drawn at random from those without a correction and
+            labelled like the rest; by default as many as have one. A scene that has fewer gives
+            those that it has.
         size: Side of a window in pixels.
         before: File of the first date, if it was moved.
         after: File of the second.
@@ -93,6 +100,10 @@ def write_labels(
         raise SceneError(f'expected rest (--rest) as one of {", ".join(RESTS)}, got {rest!r}')
     if size < 1:
         raise SceneError(f'a window (--size) has a side of at least 1 pixel, got {size}')
+    if others is not None and others < 0:
+        raise SceneError(
+            f'expected a number of other windows (--others) of 0 or more, got {others}'
+        )
     if any((out / name).exists() for name in (*FOLDERS, RECORD_FILE)):
         raise SceneError(f'{out} holds a data set; choose another folder (--out), or remove it')
     results = SceneResults(scene)
@@ -108,13 +119,15 @@ def write_labels(
     places = None if reviewed is None else read_places(reviewed, results.grid)
     areas = PixelAreas(results.grid)
     totals = dict.fromkeys(KINDS, 0.0)
-    names = []
+    names: list[str] = []
+    untouched = []
     with open_images(results, before, after) as pair:
-        for window, (rows, columns) in _windows(results, size):
+        for window, seen in _windows(results, size):
             codes, kinds = _labels(results, window, made, corrected, places, rest)
-            for part in (np.s_[rows, :], np.s_[:, columns]):
+            for part in seen:
                 codes[part], kinds[part] = -1, 0
             if not kinds.any():
+                untouched.append((window, seen))
                 continue
             values, valid = pair.read(window)
             codes[~valid], kinds[~valid] = -1, 0
@@ -129,6 +142,22 @@ def write_labels(
                 totals[kind] += float((area * (kinds == number)).sum())
             names.append(f'x{window.left}_y{window.top}')
             _write_window(out, names[-1], values, codes, results)
+        corrections_in = len(names)
+        if others is None:
+            others = corrections_in
+        # The same windows in every run.
+        for index in np.random.default_rng(0).permutation(len(untouched)):
+            if not names or len(names) == corrections_in + others:
+                break
+            window, seen = untouched[index]
+            codes, _ = _labels(results, window, made, corrected, places, rest)
+            for part in seen:
+                codes[part] = -1
+            values, valid = pair.read(window)
+            codes[~valid] = -1
+            if valid.any():
+                names.append(f'x{window.left}_y{window.top}')
+                _write_window(out, names[-1], values, codes, results)
     if not names:
         raise SceneError(
             f'{corrections} has the same polygons as {results.folder / POLYGONS_FILE}, and no '
@@ -137,7 +166,7 @@ def write_labels(
     unit = 'pixels' if areas.method == 'pixels' else 'ha'
     if unit == 'ha':
         totals = {kind: area / SQUARE_METRES_A_HECTARE for kind, area in totals.items()}
-    summary = LabelSummary(len(names), totals, unit)
+    summary = LabelSummary(len(names), len(names) - corrections_in, totals, unit)
     record = dict(
         class_names=list(results.classes.names),
         palette=[list(colour) for colour in results.classes.palette],
@@ -145,6 +174,7 @@ def write_labels(
         corrections=str(corrections),
         rest=rest,
         windows=names,
+        others=names[corrections_in:],
         unit=unit,
         areas=totals,
     )
@@ -153,8 +183,8 @@ def write_labels(
     return summary
 
 
-def _windows(results: SceneResults, size: int) -> Iterator[tuple[Window, tuple[slice, slice]]]:
-    """Yield windows side by side, and the rows and columns that an earlier one has.
+def _windows(results: SceneResults, size: int) -> Iterator[tuple[Window, tuple[Any, Any]]]:
+    """Yield windows side by side, and the rows and the columns that an earlier one has.
 
     The last window of a row or column is moved back inside the scene.
     """
@@ -163,7 +193,7 @@ def _windows(results: SceneResults, size: int) -> Iterator[tuple[Window, tuple[s
     for row in range(0, height, high):
         for column in range(0, width, wide):
             top, left = min(row, height - high), min(column, width - wide)
-            yield Window(left, top, wide, high), (slice(row - top), slice(column - left))
+            yield Window(left, top, wide, high), (np.s_[: row - top, :], np.s_[:, : column - left])
 
 
 def _labels(
