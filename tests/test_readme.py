@@ -184,6 +184,8 @@ def options_of(tool):
     while left:
         source = left.pop().read_text(encoding='utf-8')
         known.update(re.findall(r"'(--[\w-]+)'", source))
+        switches = re.findall(r"'--([\w-]+)',\s*action=argparse\.BooleanOptionalAction", source)
+        known.update(f'--no-{name}' for name in switches)
         names = re.findall(r'^\s*from (tfinet_mm[.\w]*) import', source, flags=re.MULTILINE)
         modules = {(ROOT / name.replace('.', '/')).with_suffix('.py') for name in names}
         new = {one for one in modules if one.is_file() and "'--" in one.read_text()} - found

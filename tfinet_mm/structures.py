@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Integral
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
@@ -43,6 +44,12 @@ PRED_CHANGE_PROB = 'pred_change_prob'  # P(changed), float (1, H, W) in 0..1
 PRED_PROB_FROM = 'pred_prob_from'  # class probabilities before, float (K, H, W)
 PRED_PROB_TO = 'pred_prob_to'  # class probabilities after, float (K, H, W)
 
+# Key of the metainfo of a data sample, and its values.
+BAND_ORDER = 'band_order'
+RGB, BGR = 'RGB', 'BGR'
+LISTED_BANDS = 'listed'
+"""Order of bands that the option ``bands`` of a loader, or the file, decides."""
+
 # Keys of the dictionary that data transforms pass on; weights have the names of their fields.
 SEG_CHANGE = 'gt_seg_map'
 SEG_FROM = 'gt_seg_map_from'
@@ -55,6 +62,27 @@ Features: TypeAlias = 'tuple[Tensor, ...]'
 LAND_COVER_ROLE, CHANGE_ROLE = 'land_cover', 'change'
 ALL_ROLES = (LAND_COVER_ROLE, CHANGE_ROLE)
 """Roles that a detector can be trained for; checkpoints note them as ``meta['trained_roles']``."""
+
+
+def sample_name(sample: Any) -> str | None:
+    """Return the name of a pair: its ``sample_id``, or else that of its first image's file.
+
+    Args:
+        sample: Data sample, its dictionary or the ``data_info`` of a data set. Those of other
+            packages, such as Open-CD, have no ``sample_id``.
+
+    Returns:
+        The name without suffix; None if the pair has neither.
+
+    Example:
+        >>> sample_name({'img_path': ['val/im1/a.b.png', 'val/im2/a.b.png']})
+        'a.b'
+    """
+    if name := sample.get('sample_id'):
+        return str(name)
+    paths = sample.get('img_path')
+    first = paths if isinstance(paths, str) else next(iter(paths or ()), None)
+    return PurePath(first).stem if isinstance(first, str) else None
 
 
 class Branches(NamedTuple):

@@ -12,10 +12,14 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from tfinet_mm.apis.network_export import SUFFIXES, export_network
+from tfinet_mm.apis.network_export import SUFFIXES, export_for_deepness, export_network
 from tfinet_mm.checkpoints.trust import trust_checkpoints
 from tfinet_mm.deploy.card import INPUT_TYPES, PRECISIONS
+from tfinet_mm.deploy.deepness import SHOWN
 from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
+
+# Deepness computes in float32 and gives 8 bits.
+UNUSED = ('precision', 'input_type', 'calibrate', 'calibration_pairs', 'stretch')
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -42,6 +46,18 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         type=int,
         metavar=('HEIGHT', 'WIDTH'),
         help='fixed size in pixels (default: any multiple of the divisor of the network)',
+    )
+    parser.add_argument(
+        '--for',
+        dest='target',
+        choices=('deepness',),
+        help='write a file for this plugin of QGIS, which runs it on one raster with the bands of '
+        'before and then of after',
+    )
+    parser.add_argument(
+        '--map',
+        choices=SHOWN,
+        help='with --for deepness: the map it gives, change (default) or the land cover of a date',
     )
     parser.add_argument(
         '--precision',
@@ -98,7 +114,15 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_config_options(parser)
     add_traceback_option(parser)
-    return parser.parse_intermixed_args(arguments)
+    args = parser.parse_intermixed_args(arguments)
+    if args.target is None and args.map is not None:
+        parser.error('--map goes with --for deepness; other files give all maps')
+    if args.target is not None:
+        given = [name for name in UNUSED if getattr(args, name) != parser.get_default(name)]
+        if given:
+            option = given[0].replace('_', '-')
+            parser.error(f'--{option} does not go with --for {args.target}; leave it out')
+    return args
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -106,6 +130,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     args = parse_args(arguments)
     if args.trust_checkpoint:
         trust_checkpoints()
+    if args.target is not None:
+        _export_for_deepness(args)
+        return
     written = export_network(
         args.config,
         args.checkpoint,
@@ -135,6 +162,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
         print(f'Averaged over {len(card.tta)} views: {", ".join(card.tta)}')
     print(f'{card.name}, {written.size / 1e6:.1f} MB, written to {written.path}')
     print(f'Described in {" and ".join(str(path) for path in written.described)}')
+
+
+def _export_for_deepness(args: argparse.Namespace) -> None:
+    shown = args.map or 'change'
+    written = export_for_deepness(
+        args.config,
+        args.checkpoint,
+        args.out,
+        shown=shown,
+        size=args.size or (512, 512),
+        resolution=args.resolution,
+        tta=args.tta,
+        threshold=args.threshold,
+        bands=args.bands,
+        cfg_options=args.cfg_options,
+        overwrite=args.overwrite,
+    )
+    bands = written.card.network_bands
+    what = 'where it changed' if shown == 'change' else f'land cover {shown}'
+    print(f'Input: one raster of {2 * bands} bands, {bands} of before and then {bands} of after')
+    print(f'{written.card.name}, {what}, {written.size / 1e6:.1f} MB, written to {written.path}')
 
 
 if __name__ == '__main__':

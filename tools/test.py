@@ -28,6 +28,7 @@ from tfinet_mm.report import report_file
 from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
 from tfinet_mm.utils.config.loading import load_config
 from tfinet_mm.utils.dist import is_first_rank
+from tfinet_mm.visualization.prediction_files import STORAGES
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -48,6 +49,12 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     parser.add_argument(
         '--out', metavar='DIR', help="write the predicted maps there, as the data set's own labels"
+    )
+    parser.add_argument(
+        '--storage',
+        choices=STORAGES,
+        help='with --out: palette PNG (the default), RGB in the colours of the classes, or grey '
+        'class numbers with change as 0 and 1, which Open-CD reads',
     )
     parser.add_argument(
         '--show-dir', metavar='DIR', help='write visualisations there: pair, labels and prediction'
@@ -87,6 +94,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_intermixed_args(arguments)
     if args.time_budget is not None and not args.tta:
         parser.error('--time-budget limits test-time augmentation; add --tta')
+    if args.storage is not None and not args.out:
+        parser.error('--storage is that of the maps of a test; add --out DIR')
     if args.max_pairs is not None and not args.report:
         parser.error('--max-pairs limits the pairs that a report shows; add --report FILE')
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
@@ -131,7 +140,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.time_budget is not None:
         set_hook(cfg, 'tfinet_mm.TimeBudgetHook', seconds=args.time_budget, out_file=args.json)
     if args.out:
-        set_hook(cfg, 'tfinet_mm.PredictionWriterHook', out_dir=args.out)
+        storage = {} if args.storage is None else dict(storage=args.storage)
+        set_hook(cfg, 'tfinet_mm.PredictionWriterHook', out_dir=args.out, **storage)
         written['Predicted maps'] = args.out
     if args.show_dir:
         set_hook(cfg, 'tfinet_mm.PairVisualizationHook', out_dir=args.show_dir)

@@ -193,3 +193,22 @@ def test_the_command_takes_the_file_as_its_network(file, scene, tmp_path, capsys
     with pytest.raises(ValueError, match='takes no tta'):
         main([str(file), *words, *options, '--no-tta'])
     assert 'Predicting with onnxruntime' in capsys.readouterr().out
+
+
+@pytest.mark.parametrize('name', ['a.xml', 'a.pt2'])
+def test_files_of_the_tool_predict_as_torch(member, tmp_path, pair, name):
+    """The exporter and the runtime agree on where a file keeps its card."""
+    for package in ('onnxscript', 'openvino'):
+        pytest.importorskip(package)
+    from tfinet_mm.apis.network_export import export_network
+
+    given = member()
+    export_network(*given, tmp_path / name)
+    network = SCDInferencer(tmp_path / name)
+    larger = [np.tile(image, (2, 1, 1)) for image in pair]
+    found, wanted = network(*larger), SCDInferencer(*given)(*larger)
+    np.testing.assert_allclose(found.change_prob, wanted.change_prob, atol=1e-4)
+    assert (found.land_cover_to == wanted.land_cover_to).mean() > 0.999
+    if name == 'a.pt2':
+        with pytest.raises(ImageFormatError, match=r'does not take images of \(32, 64\)'):
+            network(*pair)

@@ -132,6 +132,30 @@ def test_one_stretch_of_all_scenes(call, raster, predicted, tmp_path, capsys):
     assert changed['high'] > first['high']
 
 
+def test_each_scene_has_its_quality_band(call, raster, predicted, tmp_path):
+    """A cloud of the middle date is bad in both pairs, and no other; the stretch leaves it out."""
+    cloud = np.full((1, 48, 60), 4, np.uint8)
+    cloud[:, :, :20] = 9
+    deep = [noise(seed).astype(np.uint16) * 10 for seed in range(3)]
+    deep[1][:, :, :20] = 60_000
+    scenes = [raster(f'{2001 + seed}.tif', values) for seed, values in enumerate(deep)]
+    out = tmp_path / 'out'
+    words = [*call[:2], *scenes, *call[5:], '--no-polygons', '--no-registration']
+    quality = ['--quality', '-', raster('scl.tif', cloud), '-', '--bad-values', 'scl']
+    main([*words, *quality, '--no-probabilities'])
+    for name in predicted:
+        with rasterio.open(out / name / 'valid.tif') as file:
+            codes = file.read(1)
+        assert (codes[:, :20] != 1).all()
+        assert (codes[:, 20:] == 1).all()
+        assert not (out / name / 'probabilities.tif').exists()
+        found = json.loads((out / name / 'scene.json').read_text())
+        assert max(found['before']['stretch']['high']) < 3000
+    # Another quality band is another series.
+    with pytest.raises(ManifestError):
+        main([*words, '--quality', '-', '-', raster('qa.tif', cloud), '--bad-values', 'scl'])
+
+
 def test_align_carries_a_move_on_to_the_next_pair(call, monkeypatch):
     """Each pair gets the move that the pair before found for its scene."""
     given = []
@@ -159,6 +183,9 @@ def test_align_carries_a_move_on_to_the_next_pair(call, monkeypatch):
         (lambda call: [*call[:3], *call[5:]], 'expected 2 to 255 scenes'),
         (lambda call: [*call[:4], *call[3:]], 'is given twice'),
         (lambda call: [*call[:4], 'nowhere.tif', *call[5:]], 'no file nowhere.tif'),
+        (lambda call: [*call, '--quality', 'a.tif', '--bad-values', '1'], 'each of the 3 scenes'),
+        (lambda call: [*call, '--quality', 'a.tif', '-', '-'], 'give bad_values'),
+        (lambda call: [*call, '--bad-values', '1'], 'belong to quality bands'),
         (lambda call: [*call, '--bands', 'before=1,2,3'], 'bands of a series counts for all'),
     ],
 )

@@ -73,9 +73,6 @@ PARSED_ONLY = {
     r'export\.py .*--out': (
         'seconds of tracing for each network: tests/apis/test_network_export.py exports a small one'
     ),
-    r'benchmark_backends\.py': (
-        'traces three networks: a small one in tests/tools/analysis/test_benchmark_backends.py'
-    ),
     r'tensorboard --logdir': 'serves until it is stopped',
     r'tfinet serve|serve\.py': (
         'serves until it is stopped: tests/integrations/serve/test_command.py starts it'
@@ -87,7 +84,10 @@ LEFT_OUT = {
     r'^curl': 'a server: tests/integrations/serve/test_documented.py has one for these commands',
     r'^docker': 'an image and a network: tests/test_dockerfile.py reads its words',
     r'pre-commit install': 'comes from the package index with the line before it',
-    r'qgis_process': 'needs QGIS: tests/integrations/qgis runs it where it is',
+    r'gdalbuildvrt|gdal_translate': "GDAL's own programs, which the package does without",
+    r'qgis_process': 'needs QGIS: tests/integrations/qgis/test_plugin.py has one',
+    r'integrations\.opencd open-cd/': 'a checkout of Open-CD: tests/integrations runs a program',
+    r'pip install --no-deps (-r|"?git)': 'comes from the package index and from GitHub',
     r'python -m build': 'comes from the package index; tests/test_wheel.py builds with pip',
 }
 """Why a command is neither run nor parsed."""

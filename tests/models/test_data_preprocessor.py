@@ -6,7 +6,7 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from tfinet_mm.errors import LabelFormatError, LabelValueError
+from tfinet_mm.errors import LabelFormatError, LabelValueError, NormalisationError
 from tfinet_mm.models.data_preprocessor import PairDataPreprocessor
 
 NAMES = ('gt_sem_seg', 'gt_sem_seg_from', 'gt_sem_seg_to')
@@ -160,6 +160,35 @@ def test_bgr_inputs():
     assert torch.equal(result, expected)
     with pytest.raises(ValueError, match='bgr_to_rgb'):
         PairDataPreprocessor(bgr_to_rgb=True)(batch((3, 3), channels=4))
+
+
+@pytest.mark.parametrize('stated', ['RGB', 'BGR'])
+def test_the_order_that_a_pair_states_is_followed_or_contradicted(stated):
+    data = batch((3, 3))
+    expected = PairDataPreprocessor()(dict(inputs=data['inputs']))['inputs']
+    if stated == 'BGR':
+        data['inputs'] = [image[[2, 1, 0, 5, 4, 3]] for image in data['inputs']]
+    metainfo = dict(sample_id='one', img_path=['a', 'b'], band_order=stated)
+
+    def result(**options):
+        data['data_samples'] = [SegDataSample(metainfo=metainfo) for _ in data['inputs']]
+        return PairDataPreprocessor(**options)(data)['inputs']
+
+    assert torch.equal(result(), expected)
+    assert torch.equal(result(bgr_to_rgb=stated == 'BGR'), expected)
+    with pytest.raises(NormalisationError, match=f'pair one was loaded as {stated}.*would get BGR'):
+        result(bgr_to_rgb=stated == 'RGB')
+
+
+def test_files_of_an_unknown_order_need_the_option():
+    """Loaders of mmcv and Open-CD give BGR and don't say so."""
+    data = batch((3, 3))
+    data['data_samples'] = [SegDataSample(metainfo=dict(img_path=['a', 'b']))]
+    with pytest.raises(NormalisationError, match=r"pair \['a', 'b'\] does not state .*bgr_to_rgb="):
+        PairDataPreprocessor()(data)
+    for value in (True, False):
+        data['data_samples'] = [SegDataSample(metainfo=dict(img_path=['a', 'b']))]
+        PairDataPreprocessor(bgr_to_rgb=value)(data)
 
 
 def test_mean_and_std_are_no_weights():

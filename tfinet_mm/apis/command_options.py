@@ -225,20 +225,22 @@ def add_scenes(group: Any, pair: bool = True) -> None:
         '--nodata',
         nargs='+',
         metavar='VALUE',
-        help="value of pixels without data, in place of the files' own; or before=... after=...",
+        help="value of pixels without data, in place of the files' own"
+        + ('; or before=... after=...' if pair else ''),
     )
     group.add_argument(
         '--quality',
         nargs='+',
         metavar='FILE',
-        help='quality band such as a map of clouds, FILE or FILE:BAND; or before=... after=...',
+        help='quality band such as a map of clouds, FILE or FILE:BAND'
+        + ('; or before=... after=...' if pair else ", one for each scene, '-' for none"),
     )
     group.add_argument(
         '--bad-values',
         nargs='+',
         metavar='WORD',
         help='values of the quality band that count as bad: numbers, bits (bit3), scl '
-        '(Sentinel-2) or landsat-qa; or before=... after=...',
+        '(Sentinel-2) or landsat-qa' + ('; or before=... after=...' if pair else ''),
     )
     group.add_argument(
         '--resampling', metavar='NAME', help='resampling of a warped scene (default: bilinear)'

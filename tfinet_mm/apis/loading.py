@@ -57,9 +57,8 @@ def read_config(
         FileNotFoundError, ValueError, UntrustedCheckpointError: They are missing, don't
             belong together, or could run code.
     """
-    path = config if isinstance(config, str | os.PathLike) else None
-    if path is not None and checkpoint is None and Path(path).suffix not in CONFIG_SUFFIXES:
-        config, checkpoint = None, path
+    if checkpoint is None and is_checkpoint(config):
+        config, checkpoint = None, config
     if config is None:
         if checkpoint is None:
             checkpoint = DEFAULT
@@ -73,14 +72,30 @@ def read_config(
                 f'{checkpoint} carries the config of an ensemble, which has no weights of its own; '
                 'give the config of the ensemble alone'
             )
+    cfg = network_config(config, cfg_options)
+    checkpoint = None if checkpoint is None else str(checkpoint)
+    set_checkpoint(cfg, checkpoint)
+    return cfg, checkpoint
+
+
+def is_checkpoint(config: Any) -> bool:
+    """Return whether what may be a config is the path or name of a checkpoint."""
+    return isinstance(config, str | os.PathLike) and Path(config).suffix not in CONFIG_SUFFIXES
+
+
+def network_config(config: ConfigLike, cfg_options: Mapping[str, Any] | None = None) -> Config:
+    """Read a config, its model not wrapped for test-time augmentation.
+
+    Args:
+        config: A file, dictionary or config.
+        cfg_options: Values by dotted key that replace the config's.
+    """
     cfg = member_config(config, cfg_options)
     check_config(cfg, only=MODEL_KEYS)
     if 'module' in cfg.model:
         cfg.tta_model = {k: v for k, v in cfg.model.items() if k != 'module'}
         cfg.model = cfg.model.module
-    checkpoint = None if checkpoint is None else str(checkpoint)
-    set_checkpoint(cfg, checkpoint)
-    return cfg, checkpoint
+    return cfg
 
 
 def build_model(

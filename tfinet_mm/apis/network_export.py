@@ -15,6 +15,13 @@ from tfinet_mm.apis.torch_network import TorchNetwork
 from tfinet_mm.apis.views import Augmentation
 from tfinet_mm.deploy.archive_file import write_archive
 from tfinet_mm.deploy.card import INPUT_TYPES, PRECISIONS, ExportCard
+from tfinet_mm.deploy.deepness import (
+    DeepnessGraph,
+    deepness_model,
+    metadata,
+    standardisation,
+    write_deepness,
+)
 from tfinet_mm.deploy.graph import ExportGraph
 from tfinet_mm.deploy.half import halve_weights
 from tfinet_mm.deploy.model_card import write_cards
@@ -57,7 +64,7 @@ class ExportedNetwork(NamedTuple):
     path: Path
     card: ExportCard
     size: int
-    described: tuple[Path, Path]
+    described: tuple[Path, ...]
 
 
 def export_network(
@@ -107,10 +114,6 @@ def export_network(
         FileExistsError: ``out`` is there.
         MissingExtraError: A package of the extra ``export`` isn't installed.
     """
-    if is_exported(config):
-        raise ExportError(
-            f'{config} is an exported network already; give its config and checkpoint'
-        )
     out = Path(out)
     kind = _format(out, to)
     if input_type is not None and input_type not in INPUT_TYPES:
@@ -136,29 +139,15 @@ def export_network(
     # Before the network is traced, which takes a while.
     for package in (*PACKAGES[kind], *(('nncf',) if precision == 'int8' else ())):
         import_exporter(package, f'Exporting to {kind}')
-    inferencer = TorchNetwork(
+    inferencer, graph = _traceable(
         config,
         checkpoint,
-        'cpu',
+        fixed,
         tta=tta,
-        amp='float32',
         threshold=threshold,
         bands=bands,
         value_range=value_range,
         cfg_options=cfg_options,
-    )
-    if inferencer.other_transforms:
-        raise ExportError(
-            f'the test pipeline changes images with {inferencer.other_transforms[0]}, which is not '
-            'part of an exported network; remove it from the pipeline, and prepare images before'
-        )
-    views = inferencer.views
-    graph = ExportGraph(
-        inferencer.model,
-        float(inferencer.model.test_cfg['threshold']),
-        inferencer.value_range,
-        *views,
-        size=fixed,
     )
     card = export_card(
         inferencer, graph, _name(inferencer, config), input_type, precision, resolution
@@ -184,6 +173,79 @@ def export_network(
     files = (out, out.with_suffix('.bin')) if kind == 'openvino' else (out,)
     return ExportedNetwork(
         out, card, sum(path.stat().st_size for path in files), write_cards(out, card)
+    )
+
+
+def export_for_deepness(
+    config: ConfigLike | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
+    out: str | os.PathLike[str] = 'change.onnx',
+    *,
+    shown: str = 'change',
+    size: Sequence[int] = (512, 512),
+    resolution: float | None = None,
+    overwrite: bool = False,
+    **options: Any,
+) -> ExportedNetwork:
+    """Write a network for Deepness, the plugin of QGIS that runs an ONNX file on one raster.
+
+    The raster has 8 bits and the bands of before and then of after.
+
+    Args:
+        config: As :func:`export_network` takes it, and so is ``checkpoint``.
+        checkpoint: Weights of the network.
+        out: The file to write, ``NAME.onnx``.
+        shown: ``'change'``, or ``'before'`` or ``'after'`` for the land cover of a date.
+        size: Height and width of a tile in pixels, which are equal.
+        resolution: Metres a pixel that suit the network, to which Deepness resamples.
+        overwrite: Replace a file that is there.
+        **options: ``tta``, ``threshold``, ``bands`` and ``cfg_options`` of :func:`export_network`.
+
+    Raises:
+        ExportError: An option can't be used, or a part of the network can't be exported.
+        FileExistsError: ``out`` is there.
+        MissingExtraError: A package of the extra ``export`` isn't installed.
+    """
+    out = Path(out)
+    if _format(out, None) != 'onnx':
+        raise ExportError(f'Deepness reads ONNX alone; call the file NAME.onnx, not {out.name}')
+    if out.exists() and not overwrite:
+        raise FileExistsError(f'{out} is there already; choose another name, or add --overwrite')
+    inferencer, graph = _traceable(config, checkpoint, _size(size), **options)
+    if inferencer.value_range not in (None, (0, 255)):
+        raise ExportError(
+            f'the network takes values from {inferencer.value_range[0]:g} to '
+            f'{inferencer.value_range[1]:g}, and Deepness gives 8 bits; map such scenes with '
+            'tfinet predict'
+        )
+    card = export_card(inferencer, graph, _name(inferencer, config), None, 'fp32', resolution)
+    wrapped = DeepnessGraph(graph, shown, *standardisation(graph, card.network_bands))
+    model = deepness_model(wrapped, card.network_bands, metadata(card, wrapped))
+    with whole_file(out) as partial:
+        write_deepness(model, partial)
+    return ExportedNetwork(out, card, out.stat().st_size, ())
+
+
+def _traceable(
+    config: ConfigLike | None,
+    checkpoint: str | os.PathLike[str] | None,
+    size: tuple[int, int] | None,
+    **options: Any,
+) -> tuple[TorchNetwork, ExportGraph]:
+    """Return a network and the graph around it."""
+    if is_exported(config):
+        raise ExportError(
+            f'{config} is an exported network already; give its config and checkpoint'
+        )
+    network = TorchNetwork(config, checkpoint, 'cpu', amp='float32', **options)
+    if network.other_transforms:
+        raise ExportError(
+            f'the test pipeline changes images with {network.other_transforms[0]}, which is not '
+            'part of an exported network; remove it from the pipeline, and prepare images before'
+        )
+    threshold = float(network.model.test_cfg['threshold'])
+    return network, ExportGraph(
+        network.model, threshold, network.value_range, *network.views, size=size
     )
 
 

@@ -42,6 +42,8 @@ def predict_series(
     align: bool = False,
     workers: int = 2,
     progress: bool = False,
+    quality: Sequence[PathLike | None] | None = None,
+    bad_values: Any = None,
     **options: Any,
 ) -> dict[str, Any]:
     """Predict each neighbouring pair of scenes on one grid, and write when each place changed.
@@ -64,6 +66,10 @@ def predict_series(
         align: Move each scene onto the one before, and so onto the first.
         workers: Threads that read ahead.
         progress: Show progress bars.
+        quality: A quality band for each scene, such as a map of its clouds, or None for a scene
+            that has none: a file, or ``FILE:BAND``.
+        bad_values: Values of the quality bands that count as bad, see
+            :func:`~tfinet_mm.scenes.bad_values.read_bad_values`.
         **options: Further arguments of :func:`tfinet_mm.scenes.prediction.predict_scene`. Those of
             the reader count for all scenes, and percentiles are those of all scenes together.
 
@@ -79,13 +85,14 @@ def predict_series(
     """
     inferencer = SCDInferencer() if inferencer is None else inferencer
     reading = {name: options.get(name) for name in ('bands', 'nodata', 'stretch')}
-    for name, value in reading.items():
+    for name, value in (*reading.items(), ('bad_values', bad_values)):
         if isinstance(value, Mapping):
             raise ValueError(
                 f'{name} of a series counts for all scenes and takes no before=... after=..., got '
                 f'{value}; write scenes that differ to files of one kind first'
             )
-    pairs = list_series(scenes)
+    bands_of_quality = check_quality(quality, bad_values, len(scenes))
+    pairs = list_series(scenes, bands_of_quality)
     files = [pairs[0].before, *(pair.after for pair in pairs)]
     bands = inferencer.bands if reading['bands'] is None else reading['bands']
     with folder_manifest(Path(out)) as run:
@@ -96,7 +103,13 @@ def predict_series(
         common = on_first_rank(
             lambda: series_grid(files, grid, crs=crs, bands=bands, nodata=reading['nodata'])
         )
-        settings = dict(options, align=align, grid=_plain_grid(common), crs=crs and str(crs))
+        settings = dict(
+            options,
+            bad_values=bad_values,
+            align=align,
+            grid=_plain_grid(common),
+            crs=crs and str(crs),
+        )
         todo = on_first_rank(
             lambda: claim_folder(
                 run,
@@ -122,8 +135,8 @@ def predict_series(
                     bands=bands,
                     nodata=reading['nodata'],
                     ignore_scale=bool(options.get('ignore_scale')),
-                    quality=options.get('quality'),
-                    bad_values=options.get('bad_values'),
+                    quality=bands_of_quality,
+                    bad_values=bad_values,
                     kept=kept,
                 )
                 if todo
@@ -149,14 +162,49 @@ def predict_series(
                 workers=workers,
                 progress=progress,
                 name=pair.name,
+                quality=pair.quality or None,
+                bad_values=bad_values if pair.quality else None,
                 **options,
             )
         names = [pair.name for pair in pairs]
         return on_first_rank(lambda: write_series(Path(out), names, dates))
 
 
-def list_series(scenes: Sequence[PathLike]) -> list[Pair]:
+def check_quality(
+    quality: Sequence[PathLike | None] | None, bad_values: Any, scenes: int
+) -> list[str | None]:
+    """Return the quality band of each scene.
+
+    Raises:
+        ValueError: There is another number of them than of scenes, or bad values are given
+            without quality bands, or the other way round.
+    """
+    if quality is None:
+        if bad_values is not None:
+            raise ValueError(
+                'bad_values (--bad-values) belong to quality bands; give quality (--quality) too'
+            )
+        return [None] * scenes
+    if isinstance(quality, str | os.PathLike) or len(quality) != scenes:
+        raise ValueError(
+            f'expected a quality band for each of the {scenes} scenes, None (on the command line '
+            f"'-') for a scene without one; got {quality}"
+        )
+    if bad_values is None:
+        raise ValueError(
+            'the quality bands need the values that count as bad: give bad_values (--bad-values)'
+        )
+    return [None if one is None else os.fspath(one) for one in quality]
+
+
+def list_series(
+    scenes: Sequence[PathLike], quality: Sequence[str | None] | None = None
+) -> list[Pair]:
     """Return the neighbouring pairs of a series, in its order.
+
+    Args:
+        scenes: Their files.
+        quality: The quality band of each, None where it has none.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -176,10 +224,10 @@ def list_series(scenes: Sequence[PathLike]) -> list[Pair]:
             f'{len(files)}'
         )
     names = [f'{number}_{stem(path)}' for number, path in enumerate(files, start=1)]
-    return [
-        Pair('-'.join(ends), 'scene', *paths)
-        for ends, paths in zip(pairwise(names), pairwise(files), strict=True)
-    ]
+    ends = zip(
+        pairwise(names), pairwise(files), pairwise(quality or [None] * len(files)), strict=True
+    )
+    return [Pair('-'.join(both), 'scene', *paths, *own) for both, paths, own in ends]
 
 
 def series_dates(files: Sequence[PathLike], dates: Sequence[str] | None = None) -> list[str]:

@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tfinet_mm.apis.command_options import (
+    READERS,
     add_images,
     add_network,
     add_scenes,
     is_network,
-    read_bands,
-    read_nodata,
-    read_stretch,
 )
 from tfinet_mm.apis.inferencer import SCDInferencer
 from tfinet_mm.apis.series import predict_series
@@ -75,7 +73,11 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     while args.scenes and len(network) < 2 and is_network(args.scenes[0]):
         network.append(args.scenes.pop(0))
     args.config, args.checkpoint = [*network, None, None][:2]
-    for name, read in (('bands', read_bands), ('stretch', read_stretch), ('nodata', read_nodata)):
+    if args.quality is not None:
+        args.quality = [None if word == '-' else word for word in args.quality]
+    for name, read in READERS.items():
+        if name == 'quality':
+            continue
         try:
             value: Any = getattr(args, name)
             setattr(args, name, None if value is None else read(value))
@@ -140,6 +142,9 @@ def _predict(args: argparse.Namespace) -> None:
         polygons=not args.no_polygons,
         min_area=args.min_area or 0.0,
         registration=not args.no_registration,
+        probabilities=not args.no_probabilities,
+        quality=args.quality,
+        bad_values=args.bad_values,
         **{
             name: value for name, value in given.items() if value is not None and value is not False
         },

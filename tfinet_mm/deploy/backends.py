@@ -13,7 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from tfinet_mm.deploy.card import INPUTS, OUTPUTS
-from tfinet_mm.errors import ExportedFileError, MissingExtraError
+from tfinet_mm.errors import ExportedFileError, ImageFormatError, MissingExtraError
 from tfinet_mm.utils.processor import UNITS, features, limit
 
 BACKENDS = ('openvino', 'onnxruntime', 'torch')
@@ -243,7 +243,7 @@ class _Torch:
             self._program = torch.export.load(os.fspath(path)).module()
         except Exception as error:
             raise _unreadable(path, self.name, error) from error
-        self._torch = torch
+        self._torch, self._path = torch, path
         self.version = str(torch.__version__)
         self.batch = None
 
@@ -251,7 +251,15 @@ class _Torch:
         self, inputs: Mapping[str, np.ndarray], outputs: Sequence[str]
     ) -> dict[str, np.ndarray]:
         """Compute outputs by their names."""
-        with self._torch.no_grad():
-            made = self._program(*(self._torch.from_numpy(inputs[name]) for name in INPUTS))
+        given = [self._torch.from_numpy(inputs[name]) for name in INPUTS]
+        try:
+            with self._torch.no_grad():
+                made = self._program(*given)
+        except AssertionError as error:
+            # torch.export leaves out sizes for which it would have to trace the network anew.
+            raise ImageFormatError(
+                f'{self._path} does not take images of {tuple(given[0].shape[2:])} (height, width) '
+                f'({error}); give larger ones, or export the network as ONNX'
+            ) from error
         found = made if isinstance(made, Mapping) else dict(zip(OUTPUTS, made, strict=True))
         return {name: found[name].numpy() for name in outputs}

@@ -49,7 +49,7 @@ def trace(
     # Two tensors: of a single one, both inputs would become one.
     example = [torch.zeros(2, bands, height, width, dtype=TYPES[input_type]) for _ in range(2)]
     try:
-        with torch.no_grad(), _plain_resize(), quiet():
+        with torch.no_grad(), plain_resize(), quiet():
             return torch.export.export(
                 graph, tuple(example), dynamic_shapes=(open_sizes, dict(open_sizes)), strict=False
             )
@@ -62,7 +62,7 @@ def trace(
 
 
 @contextlib.contextmanager
-def _plain_resize() -> Iterator[None]:
+def plain_resize() -> Iterator[None]:
     """Let mmseg resize without its advice on sizes, which turns open sizes into numbers."""
 
     def plain(

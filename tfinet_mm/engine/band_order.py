@@ -10,12 +10,11 @@ from torch.utils.data import DataLoader
 
 from tfinet_mm.checkpoints.weights import unwrapped
 from tfinet_mm.errors import NormalisationError
+from tfinet_mm.models.band_order import EXCHANGES
 from tfinet_mm.models.normalisation import expected_normalisation
 
 ORDERS = {'LoadImagePair': 'RGB', 'LoadImageFromFile': 'BGR', 'MultiImgLoadImageFromFile': 'BGR'}
 """Order of bands by the transform that loads them: this package's, mmcv's and Open-CD's."""
-EXCHANGES = ('bgr_to_rgb', 'channel_conversion', '_channel_conversion')
-"""Attributes by which this package's, mmseg's and MMEngine's preprocessors exchange bands."""
 
 
 def check_band_order(loader: DataLoader[Any], model: nn.Module) -> None:

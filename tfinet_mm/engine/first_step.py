@@ -19,6 +19,7 @@ from tfinet_mm.engine.band_order import check_band_order
 from tfinet_mm.engine.batch_guard import check_batches
 from tfinet_mm.engine.land_cover import set_trained_roles, with_land_cover
 from tfinet_mm.engine.runner import SCDRunner
+from tfinet_mm.models.foreign import land_cover_classes
 from tfinet_mm.utils.class_names import is_class
 from tfinet_mm.utils.command import is_expected, message_of
 from tfinet_mm.utils.config.building import building
@@ -70,7 +71,7 @@ def try_first_step(cfg: Config, split: str, dataset: Any, parts: Sequence[Part])
             network = MODELS.build(copy.deepcopy(model))
     except Exception as error:
         return [*problems, _problem(error, 'the network can not be built')]
-    number = getattr(network, 'num_classes', None)
+    number = land_cover_classes(network)
     fits = all(number in (None, report.table.num_classes) for _, report in parts)
     return problems + _training_step(loader, network, batch, fits)
 

@@ -17,6 +17,7 @@ from tfinet_mm.checkpoints.weights import unwrapped
 from tfinet_mm.errors import ConfigError
 from tfinet_mm.evaluation import SCDMetric
 from tfinet_mm.evaluation.score_table import CHANGE_SCORES
+from tfinet_mm.models.foreign import land_cover_classes
 from tfinet_mm.structures import (
     ALL_ROLES,
     CHANGE_ROLE,
@@ -80,7 +81,7 @@ def is_untrained(model: nn.Module, roles: Sequence[str]) -> bool:
     """
     network: Any = unwrapped(model)
     known = set(roles) & set(getattr(network, 'trained_roles', ALL_ROLES))
-    return LAND_COVER_ROLE not in known and getattr(network, 'num_classes', 0) > 1
+    return LAND_COVER_ROLE not in known and (land_cover_classes(network) or 0) > 1
 
 
 def with_land_cover(samples: Sequence[Any]) -> list[Any]:

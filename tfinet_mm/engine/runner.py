@@ -46,6 +46,7 @@ from tfinet_mm.checkpoints.weights import (
 from tfinet_mm.engine.band_order import check_band_order
 from tfinet_mm.engine.batch_guard import check_batches
 from tfinet_mm.engine.hooks.finite_loss import FiniteLossHook
+from tfinet_mm.engine.hooks.foreign_model import ForeignModelHook
 from tfinet_mm.engine.hooks.land_cover import LandCoverHook
 from tfinet_mm.engine.hooks.randomness import RandomnessHook, common_seed
 from tfinet_mm.engine.hooks.resume import ResumeHook, Resumption
@@ -57,7 +58,7 @@ from tfinet_mm.utils.class_names import find_class
 from tfinet_mm.utils.config.building import building
 from tfinet_mm.utils.dist import on_first_rank, one_rank_reads
 
-GUARDS = (RandomnessHook, FiniteLossHook, LandCoverHook, ResumeHook)
+GUARDS = (RandomnessHook, FiniteLossHook, ForeignModelHook, LandCoverHook, ResumeHook)
 """Hooks that every training has."""
 MMENGINE_HOOKS = (
     *('runtime_info', 'timer', 'sampler_seed', 'logger', 'param_scheduler', 'checkpoint'),
@@ -78,6 +79,8 @@ class SCDRunner(Runner):
 
     - leave out a last batch of one pair that the network can't train on,
     - stop when a loss or a weight isn't finite (:class:`FiniteLossHook`),
+    - stop a network of another package that gets shifted labels or exchanged bands
+      (:class:`ForeignModelHook`),
     - train and score change alone where no land cover is annotated
       (:class:`LandCoverHook`),
     - end the same after a kill and a resume: samples and network draw the same random

@@ -13,6 +13,14 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import print_log
 from torch import Tensor
 
+from tfinet_mm.conventions import (
+    CONVENTION,
+    OWN,
+    check_convention,
+    convention_of,
+    own_annotation,
+    own_prediction,
+)
 from tfinet_mm.errors import LabelValueError, MissingLabelsError, SampleCountError
 from tfinet_mm.evaluation.confusion import SCDConfusion
 from tfinet_mm.evaluation.intervals import RESAMPLES
@@ -34,6 +42,7 @@ from tfinet_mm.structures import (
     PRED_FROM,
     PRED_TO,
     ClassTable,
+    sample_name,
 )
 from tfinet_mm.utils.files import whole_file
 from tfinet_mm.utils.json_text import json_text
@@ -140,9 +149,14 @@ class SCDMetric(BaseMetric):
         resamples: Draws of pairs for the confidence intervals; 0 for none. See
             :func:`~tfinet_mm.evaluation.bootstrap_intervals`.
         seed: Seed of these draws.
+        convention: How samples that don't state it count their classes, a name of
+            :data:`tfinet_mm.conventions.CONVENTIONS`: for a detector of Open-CD's
+            ``'cover_semantic'`` if its ``postprocess_pred_and_label`` is that, else
+            ``'land_cover'``. Such samples are refused without. Samples of this package's
+            detectors state it.
 
     Raises:
-        ValueError: ``resamples`` is below 0.
+        ValueError: ``resamples`` is below 0, or ``convention`` no such name.
         MissingLabelsError: A sample to score has no annotated change, or the land cover of
             one date only.
         LabelValueError: A map holds a value out of range, or the size of a
@@ -167,6 +181,7 @@ class SCDMetric(BaseMetric):
         keep_results: bool = False,
         resamples: int = RESAMPLES,
         seed: int = 0,
+        convention: str | None = None,
     ) -> None:
         # MMEngine warns of metrics without a prefix, which this metric has on purpose.
         super().__init__(prefix=prefix or 'scd')
@@ -179,6 +194,8 @@ class SCDMetric(BaseMetric):
             )
         self.resamples = resamples
         self.seed = seed
+        check_convention(convention)
+        self.convention = convention
         self.files = None if output_dir is None else PredictionFiles(output_dir)
         self._reset()
 
@@ -209,10 +226,17 @@ class SCDMetric(BaseMetric):
         """
         num_classes = self._class_table().num_classes
         for sample in data_samples:
+            # Paths tell apart samples of one name, which the ranks compare.
             name = str(sample.get('sample_id') or sample.get('img_path'))
             change = _label_map(sample, GT_CHANGE, name)
+            convention = convention_of(sample, self.convention)
             pred_change = _label_map(sample, PRED_CHANGE, name)
-            cover_from, cover_to, pred_from, pred_to = self._covers(sample, name)
+            if convention != OWN:
+                # Open-CD's change heads of one channel give maps of 0.0 and 1.0.
+                pred_change = pred_change.long()
+            cover_from, cover_to, pred_from, pred_to = self._covers(
+                sample, name, pred_change, convention
+            )
             try:
                 counts = SCDConfusion.from_maps(
                     change, cover_from, cover_to, pred_change, pred_from, pred_to, num_classes
@@ -220,7 +244,7 @@ class SCDMetric(BaseMetric):
             except LabelValueError as error:
                 raise LabelValueError(f'sample {name}: {error}') from error
             if self.files is not None:
-                self._write(self.files, sample)
+                self._write(self.files, {**sample, CONVENTION: convention})
             self._earlier = self._sum()
             self._latest = counts
             if self.resamples:
@@ -231,16 +255,22 @@ class SCDMetric(BaseMetric):
             )
 
     @staticmethod
-    def _covers(sample: dict[str, Any], name: str) -> list[Tensor | None]:
-        """Return the annotated and the predicted land cover; None each if it isn't annotated."""
-        fields = (GT_FROM, GT_TO, PRED_FROM, PRED_TO)
-        if all(sample.get(field) is None for field in fields[:2]):
-            return [None] * len(fields)
-        return [_label_map(sample, field, name) for field in fields]
+    def _covers(
+        sample: dict[str, Any], name: str, change: Tensor, convention: str
+    ) -> list[Tensor | None]:
+        """Return annotated land cover and predicted semantic change; None if not annotated."""
+        if all(sample.get(field) is None for field in (GT_FROM, GT_TO)):
+            return [None] * 4
+        annotated = (_label_map(sample, field, name) for field in (GT_FROM, GT_TO))
+        predicted = (_label_map(sample, field, name) for field in (PRED_FROM, PRED_TO))
+        return [
+            *(own_annotation(one, convention) for one in annotated),
+            *(own_prediction(one, change, convention) for one in predicted),
+        ]
 
     def _write(self, files: PredictionFiles, sample: dict[str, Any]) -> None:
         """Write the maps of a sample, but never over images, labels or maps of other samples."""
-        name = str(sample.get('sample_id') or '')
+        name = sample_name(sample)
         if not name or name in self._written:
             raise ValueError(
                 f"output_dir needs a 'sample_id' of its own for each sample, got {name!r} "

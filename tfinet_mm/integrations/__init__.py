@@ -1,0 +1,1 @@
+"""Work with other packages that read or train the same data."""

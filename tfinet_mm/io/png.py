@@ -94,6 +94,21 @@ def write_palette_png(path: str | Path, labels: np.ndarray, palette: Palette) ->
         image.save(partial, format='PNG')
 
 
+def write_index_png(path: str | Path, labels: np.ndarray, palette: Palette) -> None:
+    """Write a label map as grey PNG whose values are the classes.
+
+    Args:
+        path: File to write; its folder is made if it is missing.
+        labels: Integer map (H, W), 0..len(palette)-1 or 255.
+        palette: Colours of the classes, of which only the number matters.
+
+    Raises:
+        LabelValueError: See :func:`colour_table`.
+    """
+    colour_table(labels, palette)
+    write_png(path, labels.astype(np.uint8))
+
+
 def write_png(path: str | Path, image: np.ndarray) -> None:
     """Write a picture to a file that appears once it is complete.
 

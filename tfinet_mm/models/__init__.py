@@ -4,13 +4,13 @@ from tfinet_mm.utils.quiet import quiet_imports
 with explain_missing(), quiet_imports():
     import mmseg.models  # noqa: F401
 
-from tfinet_mm.models.backbones import EfficientNetLite, FusedHRNet
+from tfinet_mm.models.backbones import EfficientNetLite, FusedHRNet, TwoImageBackbone
 from tfinet_mm.models.data_preprocessor import PairDataPreprocessor
 from tfinet_mm.models.decode_heads import DeepLabV3PlusHead, DifferenceHead, ProgressiveHead
 from tfinet_mm.models.detectors import SCDEnsemble, SCDTTAModel, SemanticChangeDetector
 from tfinet_mm.models.lightweight import LightweightConv
 from tfinet_mm.models.losses import ChangeBCELoss, SemanticCELoss
-from tfinet_mm.models.necks import AbsoluteDifference, FeatureInteraction
+from tfinet_mm.models.necks import AbsoluteDifference, FeatureInteraction, OneDateNeck
 
 __all__ = [
     'AbsoluteDifference',
@@ -21,10 +21,12 @@ __all__ = [
     'FeatureInteraction',
     'FusedHRNet',
     'LightweightConv',
+    'OneDateNeck',
     'PairDataPreprocessor',
     'ProgressiveHead',
     'SCDEnsemble',
     'SCDTTAModel',
     'SemanticCELoss',
     'SemanticChangeDetector',
+    'TwoImageBackbone',
 ]

@@ -13,6 +13,7 @@ from mmengine.structures import PixelData
 from torch import Tensor
 
 from tfinet_mm.errors import LabelFormatError, LabelValueError
+from tfinet_mm.models.band_order import exchanges_bands
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import (
     GT_CHANGE,
@@ -51,7 +52,9 @@ class PairDataPreprocessor(BaseDataPreprocessor):
         pad_val: Value of the padding of normalised images; 0 is the mean colour.
         seg_pad_val: Value of the padding of ground-truth maps.
         bgr_to_rgb: Exchange the first and third channel of each date, for
-            pipelines that load BGR as mmcv's ``LoadImageFromFile`` does.
+            pipelines that load BGR as mmcv's ``LoadImageFromFile`` and Open-CD's loaders
+            do. None, the default, does as the pairs say: this package's loaders state
+            their order of bands, those of other packages don't and need True or False.
         test_cfg: ``dict(size=...)`` or ``dict(size_divisor=...)`` to pad in
             testing; by default nothing is padded.
         non_blocking: True to copy to the device without waiting.
@@ -60,6 +63,8 @@ class PairDataPreprocessor(BaseDataPreprocessor):
         ValueError: An option is out of range, or the inputs don't fit it.
         LabelFormatError, LabelValueError: Labels don't fit their image, or hold values
             without a meaning.
+        NormalisationError: ``bgr_to_rgb`` contradicts the order of bands that a pair
+            states, or neither says it.
     """
 
     mean: Tensor
@@ -73,7 +78,7 @@ class PairDataPreprocessor(BaseDataPreprocessor):
         size_divisor: int | None = None,
         pad_val: float = 0.0,
         seg_pad_val: int = IGNORE_INDEX,
-        bgr_to_rgb: bool = False,
+        bgr_to_rgb: bool | None = None,
         test_cfg: Mapping[str, Any] | None = None,
         non_blocking: bool = False,
     ) -> None:
@@ -131,19 +136,23 @@ class PairDataPreprocessor(BaseDataPreprocessor):
                 'must end in tfinet_mm.PackPairInputs'
             )
         inputs, samples = data['inputs'], data.get('data_samples')
-        images = [self._normalized(image) for image in inputs]
-        if not images:
+        if not len(inputs):
             raise ValueError(
                 'the batch has no inputs, expected at least one pair; check the data loader'
             )
+        if samples is not None and len(samples) != len(inputs):
+            raise ValueError(
+                f'the batch has {len(inputs)} inputs, but {len(samples)} data samples; give one '
+                'data sample for each input, or none'
+            )
+        metas = [getattr(sample, 'metainfo', {}) for sample in samples or [None] * len(inputs)]
+        images = [
+            self._normalized(image, exchanges_bands(meta, self.bgr_to_rgb))
+            for image, meta in zip(inputs, metas, strict=True)
+        ]
         if not training:
             _check_equal_sizes(images)
         height, width = self._target(images, training)
-        if samples is not None and len(samples) != len(images):
-            raise ValueError(
-                f'the batch has {len(images)} inputs, but {len(samples)} data samples; give one '
-                'data sample for each input, or none'
-            )
         padded = []
         for index, image in enumerate(images):
             shape = (image.shape[-2], image.shape[-1])
@@ -157,14 +166,14 @@ class PairDataPreprocessor(BaseDataPreprocessor):
                 )
         return {**data, 'inputs': torch.stack(padded), 'data_samples': samples}
 
-    def _normalized(self, image: Tensor) -> Tensor:
+    def _normalized(self, image: Tensor, exchange: bool) -> Tensor:
         if image.dim() != 3 or image.shape[0] % 2:
             raise ValueError(
                 'an input has to be (2B, H, W), the bands of both dates, got '
                 f'{tuple(image.shape)}; pack pairs with PackPairInputs'
             )
         channels, values = image.shape[0], len(self.mean)
-        if self.bgr_to_rgb:
+        if exchange:
             if channels != 6:
                 raise ValueError(
                     f'bgr_to_rgb needs two images of 3 bands, got {channels} channels; set it '

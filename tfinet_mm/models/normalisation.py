@@ -49,7 +49,8 @@ def expected_normalisation(backbone: nn.Module) -> Normalisation | None:
     Returns:
         The normalisation; None for random weights and those of unknown origin.
     """
-    part: Any = backbone
+    # Of an adapter, the backbone inside.
+    part: Any = getattr(backbone, 'backbone', backbone)
     if hasattr(part, 'timm_model') and getattr(part, '_is_init', False):
         cfg = getattr(part.timm_model, 'pretrained_cfg', None) or {}
         if 'mean' in cfg and 'std' in cfg:

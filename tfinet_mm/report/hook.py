@@ -16,7 +16,7 @@ from tfinet_mm.engine.hooks.sample_info import (
     check_names_differ,
     class_table,
     dataset_index,
-    sample_name,
+    file_name,
 )
 from tfinet_mm.evaluation import SCDConfusion
 from tfinet_mm.registry import HOOKS
@@ -27,7 +27,7 @@ from tfinet_mm.report import (
     save_report,
 )
 from tfinet_mm.structures import GT_CHANGE, GT_FROM, GT_TO
-from tfinet_mm.visualization import PairMaps, field_array
+from tfinet_mm.visualization import PairMaps, field_array, land_cover_array
 
 
 @HOOKS.register_module()
@@ -98,9 +98,8 @@ class ReportHook(Hook):
         """
         for sample in outputs or ():
             maps = PairMaps.from_sample(sample)
-            change, before, after = (
-                field_array(sample, field) for field in (GT_CHANGE, GT_FROM, GT_TO)
-            )
+            change = field_array(sample, GT_CHANGE)
+            before, after = (land_cover_array(sample, field) for field in (GT_FROM, GT_TO))
             counts = None
             if change is not None and (before is None) == (after is None):
                 counts = SCDConfusion.from_maps(
@@ -115,7 +114,7 @@ class ReportHook(Hook):
             place = dataset_index(self._seen)
             self._seen += 1
             window = sample.get('window')
-            self._collector.add(place, sample_name(sample), maps, counts, sample.img_path, window)
+            self._collector.add(place, file_name(sample), maps, counts, sample.img_path, window)
 
     def after_test_epoch(self, runner: Runner, metrics: dict[str, float] | None = None) -> None:
         """Bring the pairs of all processes together and write the page.

@@ -12,8 +12,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from scipy import fft
 
+from tfinet_mm.io.rasters import import_geo
 from tfinet_mm.scenes.blending import fill_invalid
 from tfinet_mm.utils.opencv import cv2
 
@@ -132,6 +132,7 @@ def _slopes(band: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _correlate(before: np.ndarray, after: np.ndarray, weight: np.ndarray, reach: int) -> PatchShift:
     # SciPy transforms float32 five times as fast as NumPy.
+    fft = import_geo('scipy.fft', 'Measuring the registration')
     spectra = [fft.rfft2(_flat(one, weight)) for one in (before, after)]
     product = np.conj(spectra[0]) * spectra[1]
     size = np.abs(product)
@@ -158,7 +159,7 @@ def _flat(edges: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 @lru_cache(16)
 def _bandwidth(shape: tuple[int, ...]) -> np.ndarray:
-    rows, columns = fft.fftfreq(shape[0])[:, None], fft.rfftfreq(shape[1])[None]
+    rows, columns = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
     weight = np.exp(-(rows**2 + columns**2) / (2 * BANDWIDTH**2)).astype(np.float32)
     # The mean is no texture.
     weight[0, 0] = 0

@@ -8,6 +8,7 @@ from tfinet_mm.visualization.overlay import (
     draw_pair,
     draw_sample,
     field_array,
+    land_cover_array,
 )
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     'draw_pair',
     'draw_sample',
     'field_array',
+    'land_cover_array',
     'write_palette_png',
     'write_png',
 ]

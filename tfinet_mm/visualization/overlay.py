@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from tfinet_mm.conventions import convention_of, own_annotation, own_prediction
 from tfinet_mm.errors import LabelValueError
 from tfinet_mm.io.png import colourise
 from tfinet_mm.structures import (
@@ -26,6 +27,7 @@ from tfinet_mm.structures import (
     PRED_FROM,
     PRED_TO,
     ClassTable,
+    sample_name,
     to_semantic_change,
 )
 from tfinet_mm.visualization.canvas import (
@@ -75,6 +77,20 @@ def field_array(sample: Any, field: str) -> np.ndarray | None:
     return (data.float() if data.is_floating_point() else data).cpu().numpy()
 
 
+def land_cover_array(sample: Any, field: str) -> np.ndarray | None:
+    """Return annotated land cover (H, W), 0..K-1 and 255, whatever the sample's convention.
+
+    Args:
+        sample: SegDataSample with predictions, or its dictionary.
+        field: ``gt_sem_seg_from`` or ``gt_sem_seg_to``.
+
+    Raises:
+        LabelValueError: Nobody states the convention, see :mod:`tfinet_mm.conventions`.
+    """
+    labels = field_array(sample, field)
+    return None if labels is None else own_annotation(labels, convention_of(sample))
+
+
 @dataclass(frozen=True)
 class PairMaps:
     """Label maps of one pair, each an integer array (H, W) of one size.
@@ -105,7 +121,8 @@ class PairMaps:
             sample: SegDataSample with the predictions of a detector.
 
         Raises:
-            LabelValueError: A prediction is missing.
+            LabelValueError: A prediction is missing, or nobody states the convention of its
+                classes, see :mod:`tfinet_mm.conventions`.
         """
         predicted_change = field_array(sample, PRED_CHANGE)
         predicted_from = field_array(sample, PRED_FROM)
@@ -116,15 +133,16 @@ class PairMaps:
                 f'got one with {sorted(sample.keys())}; give a sample that the model predicted'
             )
         change = field_array(sample, GT_CHANGE)
+        convention = convention_of(sample)
 
         def annotated(name: str) -> np.ndarray | None:
-            cover = field_array(sample, name)
+            cover = land_cover_array(sample, name)
             return None if change is None or cover is None else to_semantic_change(cover, change)
 
         return cls(
             predicted_change,
-            predicted_from,
-            predicted_to,
+            own_prediction(predicted_from, predicted_change, convention),
+            own_prediction(predicted_to, predicted_change, convention),
             change=change,
             annotated_from=annotated(GT_FROM),
             annotated_to=annotated(GT_TO),
@@ -347,7 +365,7 @@ def draw_sample(
     note: str = '',
     **options: Any,
 ) -> np.ndarray:
-    """Draw a data sample of a detector by :func:`draw_pair`, titled with its ``sample_id``.
+    """Draw a data sample of a detector by :func:`draw_pair`, titled with its name.
 
     Args:
         sample: SegDataSample with predictions, with or without annotation.
@@ -360,5 +378,5 @@ def draw_sample(
     Returns:
         RGB picture of uint8.
     """
-    title = ', '.join(part for part in (str(sample.get('sample_id', '')), note) if part)
+    title = ', '.join(part for part in (sample_name(sample), note) if part)
     return draw_pair(before, after, PairMaps.from_sample(sample), table, title, **options)

@@ -12,7 +12,7 @@ from tfinet_mm.structures import LANDSAT_SCD, SECOND, ClassTable
 def _runner(num_classes, table, resume=False):
     loader = SimpleNamespace(dataset=SimpleNamespace(metainfo=table.metainfo()))
     return SimpleNamespace(
-        model=SimpleNamespace(num_classes=num_classes),
+        model=SimpleNamespace(num_classes=num_classes, predict_probabilities=None),
         train_dataloader=loader,
         val_dataloader=loader,
         test_dataloader=loader,
@@ -29,6 +29,20 @@ def test_number_of_classes(stage):
     getattr(ClassCheckHook(), stage)(_runner(6, SECOND))
     with pytest.raises(ClassMismatchError, match=r'has 6 land-cover classes, the \w+ data set 4'):
         getattr(ClassCheckHook(), stage)(_runner(6, LANDSAT_SCD))
+
+
+def test_the_change_head_of_another_package_is_not_counted():
+    runner = _runner(2, SECOND)
+    runner.model = SimpleNamespace(num_classes=2)
+    ClassCheckHook().before_train(runner)
+    runner.model.semantic_num_classes = 6  # as Open-CD's detectors have it
+    ClassCheckHook().before_train(runner)
+    runner.model.semantic_num_classes = 7
+    with pytest.raises(ClassMismatchError, match='has 7 land-cover classes, the training'):
+        ClassCheckHook().before_train(runner)
+    # Open-CD's BANDON counts its background among the classes.
+    runner.train_dataloader.dataset.metainfo['reduce_semantic_zero_label'] = False
+    ClassCheckHook().before_train(runner)
 
 
 @pytest.mark.parametrize(

@@ -54,7 +54,7 @@ def test_land_cover_and_probability(new_runner, tmp_path):
 def test_untrained_land_cover_is_one_class(new_runner, tmp_path):
     hook = dict(type='tfinet_mm.PredictionWriterHook', out_dir=str(tmp_path), land_cover=True)
     runner = new_runner([hook])
-    runner.model.num_classes = 6
+    runner.model.semantic_num_classes = 6
     roles = dict(meta=dict(trained_roles=['change']))
     runner.call_hook('after_load_checkpoint', checkpoint=roles)
     runner.test()
@@ -66,7 +66,7 @@ def test_untrained_land_cover_is_one_class(new_runner, tmp_path):
 
 
 def test_as_rgb(new_runner, tmp_path):
-    hook = dict(type='tfinet_mm.PredictionWriterHook', out_dir=str(tmp_path), rgb=True)
+    hook = dict(type='tfinet_mm.PredictionWriterHook', out_dir=str(tmp_path), storage='rgb')
     new_runner([hook]).test()
     mode, colours = read(tmp_path / 'label1' / 'd.png')
     labels = new_runner.prediction(3)[1].numpy()
@@ -85,13 +85,38 @@ def written(runner, sample, tmp_path):
     PredictionWriterHook(str(tmp_path)).after_test_iter(runner, 0, outputs=[sample])
 
 
+def test_as_grey_class_numbers_that_open_cd_reads(new_runner, tmp_path):
+    runner = new_runner([])
+    sample = SegDataSample(metainfo={'img_path': ['im1/a.b.png', 'im2/a.b.png']})
+    labels = torch.tensor([[[0, 1, 6]]], dtype=torch.uint8)
+    sample.set_data(
+        {
+            'pred_sem_seg': PixelData(data=(labels > 0).to(torch.uint8)),
+            'pred_sem_seg_from': PixelData(data=labels),
+            'pred_sem_seg_to': PixelData(data=labels),
+        }
+    )
+    hook = PredictionWriterHook(str(tmp_path), storage='index')
+    hook.after_test_iter(runner, 0, outputs=[sample])
+    for folder, expected in (('label1', [0, 1, 6]), ('label2', [0, 1, 6]), ('change', [0, 1, 1])):
+        with Image.open(tmp_path / folder / 'a.b.png') as image:
+            # As mmcv reads a label with flag='grayscale'.
+            assert np.asarray(image.convert('L')).tolist() == [expected]
+    with pytest.raises(ValueError, match=r"storage must be one of .*, got 'grey'"):
+        PredictionWriterHook(str(tmp_path), storage='grey')
+
+
 def test_what_cannot_be_written_is_named(new_runner, tmp_path):
     runner = new_runner([])
     sample = SegDataSample(metainfo={'img_path': ['x', 'y']})
-    with pytest.raises(ValueError, match=r"no 'sample_id'.*img_path"):
+    with pytest.raises(LabelValueError, match="sample x has no 'pred_sem_seg'"):
         written(runner, sample, tmp_path)
-    sample.set_metainfo({'sample_id': 'one'})
+    sample.pred_sem_seg = PixelData(data=torch.zeros(1, 2, 2, dtype=torch.uint8))
+    sample.set_metainfo({'sample_id': 'one', 'img_path': None})
     with pytest.raises(LabelValueError, match="sample one has no 'pred_sem_seg_from'"):
+        written(runner, sample, tmp_path)
+    sample.set_metainfo({'sample_id': ''})
+    with pytest.raises(ValueError, match=r"no 'sample_id'.*img_path"):
         written(runner, sample, tmp_path)
     sample.set_metainfo({'sample_id': '../one'})
     sample.pred_sem_seg_from = PixelData(data=torch.zeros(1, 2, 2, dtype=torch.uint8))

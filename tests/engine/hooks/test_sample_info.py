@@ -30,9 +30,9 @@ def test_places_of_two_ranks_interleave(monkeypatch):
 
 def test_a_name_is_needed_for_a_file():
     named = SegDataSample(metainfo=dict(sample_id='north/a b.v2'))
-    assert sample_info.sample_name(named) == 'north/a b.v2'
+    assert sample_info.file_name(named) == 'north/a b.v2'
     with pytest.raises(ValueError, match=r"has no 'sample_id'.*, only \['img_path'\]; keep"):
-        sample_info.sample_name(SegDataSample(metainfo=dict(img_path='a.png')))
+        sample_info.file_name(SegDataSample(metainfo=dict(img_path=None)))
 
 
 def test_samples_of_one_name_would_overwrite_each_other():

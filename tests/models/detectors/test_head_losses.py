@@ -5,11 +5,13 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.models.decode_heads import FCNHead
 from mmseg.registry import MODELS as MMSEG_MODELS
 from mmseg.structures import SegDataSample
 
+from tfinet_mm.errors import LabelFormatError
 from tfinet_mm.models.detectors.head_losses import head_losses, label_views, pixel_weights
 from tfinet_mm.registry import MODELS
 
@@ -248,6 +250,26 @@ def test_a_head_with_losses_of_its_own_is_an_error():
     with pytest.raises(ValueError, match='the head OwnLosses computes its own losses, which'):
         head_losses('x', head, logits, views, weight)
     assert head.sampler is None
+
+
+def test_labels_that_were_not_padded_with_the_images():
+    """Open-CD's and mmseg's preprocessors pad the change alone, and not land cover."""
+    model = build(size_divisor=1).eval()
+    images = inputs((24, 40))
+    expected, padded = [SegDataSample(), SegDataSample()], samples((16, 32))
+    for full, part in zip(expected, padded, strict=True):
+        part.set_metainfo(dict(img_shape=(16, 32), padding_size=(0, 8, 0, 8)))
+        for name in ('gt_sem_seg', 'gt_sem_seg_from', 'gt_sem_seg_to'):
+            full.set_field(
+                PixelData(data=F.pad(getattr(part, name).data, (0, 8, 0, 8), value=255)), name
+            )
+        for name in ('gt_weight_from', 'gt_weight_to'):
+            full.set_field(PixelData(data=F.pad(getattr(part, name).data, (0, 8, 0, 8))), name)
+        part.set_field(PixelData(data=full.gt_sem_seg.data), 'gt_sem_seg')
+    assert model(images, padded, mode='loss') == model(images, expected, mode='loss')
+    padded[1].set_metainfo(dict(padding_size=(0, 8, 0, 0)))
+    with pytest.raises(LabelFormatError, match=r'gt_sem_seg_from .*\(16, 32\).*\(24, 40\)'):
+        model(images, padded, mode='loss')
 
 
 def test_weights_that_do_not_fit():

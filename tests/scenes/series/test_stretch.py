@@ -31,7 +31,7 @@ def test_percentiles_of_all_scenes_in_the_numbers_of_each(raster, values):
     clouds[:, 30:] = 1
     quality = raster('q.tif', clouds)
     found = series_stretch(
-        scenes, series_grid(scenes), 'auto', (0, 100), quality=quality, bad_values=1
+        scenes, series_grid(scenes), 'auto', (0, 100), quality=[quality] * len(scenes), bad_values=1
     )
     counted = values[:, :, 10:30].transpose(1, 0, 2, 3).reshape(3, -1)
     limits = np.array([counted.min(axis=1), counted.max(axis=1)])

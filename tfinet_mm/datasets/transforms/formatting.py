@@ -15,6 +15,7 @@ from tfinet_mm.datasets.transforms.consistency import check_pair
 from tfinet_mm.errors import ImageFormatError
 from tfinet_mm.registry import TRANSFORMS
 from tfinet_mm.structures import (
+    BAND_ORDER,
     GT_CHANGE,
     GT_FROM,
     GT_TO,
@@ -58,7 +59,8 @@ class PackPairInputs(BaseTransform):
     image and maps are checked, see :mod:`tfinet_mm.datasets.transforms.consistency`.
 
     Args:
-        meta_keys: Keys that go to the metainfo; missing ones are skipped.
+        meta_keys: Keys that go to the metainfo; missing ones are skipped. ``band_order``
+            goes there in any case.
 
     Raises:
         ValueError: There is no image.
@@ -105,7 +107,8 @@ class PackPairInputs(BaseTransform):
             if key in results:
                 values = torch.from_numpy(results[key][None].astype(dtype))
                 sample.set_field(PixelData(data=values), name)
-        sample.set_metainfo({key: results[key] for key in self.meta_keys if key in results})
+        keys = (*self.meta_keys, BAND_ORDER)
+        sample.set_metainfo({key: results[key] for key in keys if key in results})
         return dict(inputs=torch.from_numpy(image), data_samples=sample)
 
     def __repr__(self) -> str:

@@ -18,7 +18,15 @@ from tfinet_mm.errors import ImageFormatError, LabelFormatError
 from tfinet_mm.io.images import read_image
 from tfinet_mm.io.pair_reader import PairReader
 from tfinet_mm.registry import TRANSFORMS
-from tfinet_mm.structures import IGNORE_INDEX, SEG_CHANGE, SEG_FROM, SEG_TO
+from tfinet_mm.structures import (
+    BAND_ORDER,
+    IGNORE_INDEX,
+    LISTED_BANDS,
+    RGB,
+    SEG_CHANGE,
+    SEG_FROM,
+    SEG_TO,
+)
 
 NO_DATA = 'image_no_data'
 """Key of the pixels (H, W) at which either image has no data."""
@@ -34,6 +42,7 @@ class LoadImagePair(PairReader, BaseTransform):
     that ``mmseg.apis.inference_model(model, [(before, after)])`` works.
 
     Added keys: ``img`` (H, W, 2B), uint8 or float32 in 0..255, RGB order;
+    ``band_order``, ``'RGB'`` of three bands that the option ``bands`` doesn't list;
     ``img_shape``, ``ori_shape``, ``pad_shape`` (H, W); ``flip``,
     ``flip_direction``, ``rotation``, ``exchanged`` (their values before augmentation);
     ``image_no_data`` (H, W) bool if the data set states ``no_data``.
@@ -101,6 +110,8 @@ class LoadImagePair(PairReader, BaseTransform):
             ImageFormatError: See the class.
         """
         results['img'] = self.join(images, results['img_path'])
+        as_read = self.bands is None and images[0].shape[2] == 3
+        results[BAND_ORDER] = RGB if as_read else LISTED_BANDS
         shape = images[0].shape[:2]
         results.update(img_shape=shape, ori_shape=shape, pad_shape=shape)
         results.update(flip=False, flip_direction=None, rotation=0, exchanged=False)

@@ -3,7 +3,9 @@
 from tfinet_mm.engine.hooks.checkpoint_check import CheckpointCheckHook
 from tfinet_mm.engine.hooks.class_check import ClassCheckHook
 from tfinet_mm.engine.hooks.finite_loss import FiniteLossHook
+from tfinet_mm.engine.hooks.foreign_model import ForeignModelHook
 from tfinet_mm.engine.hooks.label_check import LabelCheckHook
+from tfinet_mm.engine.hooks.label_convention import LabelConventionHook
 from tfinet_mm.engine.hooks.land_cover import LandCoverHook
 from tfinet_mm.engine.hooks.prediction_writer import PredictionWriterHook
 from tfinet_mm.engine.hooks.randomness import RandomnessHook
@@ -15,7 +17,9 @@ __all__ = [
     'CheckpointCheckHook',
     'ClassCheckHook',
     'FiniteLossHook',
+    'ForeignModelHook',
     'LabelCheckHook',
+    'LabelConventionHook',
     'LandCoverHook',
     'PairVisualizationHook',
     'PredictionWriterHook',

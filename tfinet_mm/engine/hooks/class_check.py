@@ -10,6 +10,7 @@ from mmengine.runner import Runner
 
 from tfinet_mm.checkpoints.weights import unwrapped
 from tfinet_mm.errors import ClassMismatchError
+from tfinet_mm.models.foreign import land_cover_classes
 from tfinet_mm.registry import HOOKS
 
 
@@ -55,9 +56,12 @@ class ClassCheckHook(Hook):
 
     @staticmethod
     def _check_number(runner: Runner, metainfo: dict[str, Any], role: str) -> None:
-        number = getattr(unwrapped(runner.model), 'num_classes', None)
+        number = land_cover_classes(unwrapped(runner.model))
         names = metainfo.get('semantic_classes')
-        if number is None or names is None or number == len(names) - 1:
+        if number is None or names is None:
+            return
+        # In some of Open-CD's data sets the first name is a class, not "unchanged".
+        if number == len(names) - (metainfo.get('reduce_semantic_zero_label') is not False):
             return
         raise ClassMismatchError(
             f'the model has {number} land-cover classes, the {role} data set {len(names) - 1}: '

@@ -12,7 +12,7 @@ from mmengine.runner import Runner
 from mmengine.structures import PixelData
 
 from tfinet_mm.checkpoints.contents import trained_roles
-from tfinet_mm.engine.hooks.sample_info import check_names_differ, class_table, sample_name
+from tfinet_mm.engine.hooks.sample_info import check_names_differ, class_table, file_name
 from tfinet_mm.engine.land_cover import is_untrained
 from tfinet_mm.registry import HOOKS
 from tfinet_mm.structures import (
@@ -31,11 +31,12 @@ from tfinet_mm.visualization.prediction_files import PredictionFiles
 class PredictionWriterHook(Hook):
     """Write the prediction of every tested pair in the layout of label files.
 
-    Under ``out_dir``, each named ``sample_id`` with its sub-folders:
+    Under ``out_dir``, each named ``sample_id`` with its sub-folders, or after the image before
+    where samples have none, as those of Open-CD:
 
     * ``label1`` and ``label2``: semantic change 0..K of each date, 0 = unchanged,
-      as palette PNG in the colours of the data set;
-    * ``change``: 0 or 255;
+      as palette PNG in the colours of the data set or as ``storage`` says;
+    * ``change``: 0 or 255, in the storage ``'index'`` 0 or 1;
     * with ``land_cover``: ``cover1`` and ``cover2``, land cover 1..K everywhere;
     * with ``probability``: ``change_prob``, P(changed) from 0 to 255.
 
@@ -47,14 +48,16 @@ class PredictionWriterHook(Hook):
 
     Args:
         out_dir: Folder to write to; made if it is missing.
-        rgb: Write RGB colours, as the public release of SECOND stores labels,
-            in place of palette PNG.
+        storage: ``'palette'``, ``'rgb'`` as the public release of SECOND stores labels, or
+            ``'index'``, grey class numbers, the only ones that Open-CD reads. This package
+            reads all three.
         land_cover: Also write the land cover of each date.
         probability: Also write the probability of change.
 
     Raises:
         ValueError: ``out_dir`` is where a data set of the config has its own
-            labels, a sample has no ``sample_id``, or the data set no classes.
+            labels, ``storage`` is unknown, two samples share their name, or the data set has
+            no classes.
         LabelValueError: A prediction to write is missing, or holds a class the
             data set doesn't have.
     """
@@ -62,11 +65,11 @@ class PredictionWriterHook(Hook):
     def __init__(
         self,
         out_dir: str,
-        rgb: bool = False,
+        storage: str = 'palette',
         land_cover: bool = False,
         probability: bool = False,
     ) -> None:
-        self.files = PredictionFiles(out_dir, rgb, land_cover, probability)
+        self.files = PredictionFiles(out_dir, storage, land_cover, probability)
         self._roles: tuple[str, ...] = ALL_ROLES
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
@@ -105,7 +108,7 @@ class PredictionWriterHook(Hook):
         table = CHANGE_ONLY if one_class else class_table(runner.test_dataloader)
         for sample in outputs or ():
             shown = _with_one_class(sample) if one_class else sample
-            self.files.write(shown, sample_name(sample), table.palette)
+            self.files.write(shown, file_name(sample), table.palette)
 
 
 def _with_one_class(sample: Any) -> Any:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from typing import Any
 
+from tfinet_mm.structures import sample_name
+
 
 def spread_indices(size: int, number: int, interval: int | None = None) -> list[int]:
     """Spread indices of samples over a data set.
@@ -53,7 +55,7 @@ def shown_samples(dataset: Any, indices: Sequence[int]) -> dict[Hashable, str]:
     names: dict[str, int] = {}
     for index in indices:
         info = dataset.get_data_info(index)
-        key, name = sample_key(info), str(info.get('sample_id'))
+        key, name = sample_key(info), str(sample_name(info))
         if key not in shown:
             names[name] = names.get(name, 0) + 1
             shown[key] = f'~{names[name]}' if names[name] > 1 else ''

@@ -18,7 +18,7 @@ from tfinet_mm.engine.hooks.sample_info import (
     check_names_differ,
     class_table,
     dataset_index,
-    sample_name,
+    file_name,
 )
 from tfinet_mm.engine.hooks.shown_samples import sample_key, shown_samples, spread_indices
 from tfinet_mm.errors import ImageFormatError
@@ -146,7 +146,7 @@ class PairVisualizationHook(Hook):
             suffix = self._chosen.get(sample_key(sample), self._chosen.get(position))
             if suffix is None:
                 continue
-            name = f'val/{sample_name(sample)}{suffix}'
+            name = f'val/{file_name(sample)}{suffix}'
             # In the picture as well, since W&B doesn't keep the step with it.
             note = f'iteration {runner.iter}' if self._training else ''
             picture = self._draw(sample, class_table(runner.val_dataloader), note)
@@ -224,7 +224,7 @@ class PairVisualizationHook(Hook):
         for position, sample in self._positions(outputs):
             if position % self.test_interval or position >= size:
                 continue
-            name = sample_name(sample)
+            name = file_name(sample)
             picture = self._draw(sample, class_table(runner.test_dataloader))
             if self.out_dir is not None:
                 self._write(self.out_dir, name, picture, sample)

@@ -7,7 +7,7 @@ are computed. Resizing, several losses and their names are left to mmseg.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 from weakref import WeakSet
@@ -18,6 +18,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from tfinet_mm.errors import LabelFormatError
 from tfinet_mm.models.losses.roles import loss_title
 from tfinet_mm.structures import GT_FROM, GT_TO, IGNORE_INDEX, WEIGHT_FROM, WEIGHT_TO
 
@@ -31,7 +32,10 @@ _taking_weights: WeakSet[nn.Module] = WeakSet()
 
 
 def label_views(
-    data_samples: Sequence[SegDataSample] | None, field: str, padding: Padding
+    data_samples: Sequence[SegDataSample] | None,
+    field: str,
+    padding: Padding,
+    size: tuple[int, int] | None = None,
 ) -> list[SegDataSample]:
     """Return new samples that hold one label as ``gt_sem_seg``, the field of mmseg's heads.
 
@@ -41,9 +45,12 @@ def label_views(
         data_samples: One sample for each pair.
         field: Name of the label, of shape (1, H, W) in each sample.
         padding: Pixels that were added to the images; their labels are ignored.
+        size: (height, width) of the images before that. Labels that the data preprocessor
+            didn't pad with the images, as Open-CD's and mmseg's don't pad land cover, are
+            padded as the metainfo says. None takes labels as they are.
 
     Raises:
-        ValueError: A sample lacks the label.
+        ValueError: A sample lacks the label, or its size isn't that of its image.
     """
     views = []
     for sample in data_samples or [None]:
@@ -52,13 +59,39 @@ def label_views(
                 f'training needs the label {field} in every data sample, which this batch lacks; '
                 'load it with tfinet_mm.LoadPairAnnotations in the train pipeline'
             )
-        label = F.pad(getattr(sample, field).data, padding, value=IGNORE_INDEX)
+        label = _at_size(getattr(sample, field).data, field, sample.metainfo, size, IGNORE_INDEX)
+        label = F.pad(label, padding, value=IGNORE_INDEX)
         views.append(SegDataSample(metainfo=sample.metainfo, gt_sem_seg=PixelData(data=label)))
     return views
 
 
+def _at_size(
+    values: Tensor,
+    field: str,
+    metainfo: Mapping[str, Any],
+    size: tuple[int, int] | None,
+    filling: int,
+) -> Tensor:
+    """Return a map (1, H, W) at the size of its image, padded as the image was."""
+    if size is None or values.shape[-2:] == size:
+        return values
+    padding = tuple(metainfo.get('padding_size') or ())
+    padded = F.pad(values, padding, value=filling) if len(padding) == 4 else values
+    if padded.shape[-2:] != size:
+        raise LabelFormatError(
+            f'{field} of {metainfo.get("sample_id") or metainfo.get("img_path")} is '
+            f'{tuple(values.shape[-2:])} (H, W), but the network gets images of {tuple(size)} and '
+            f'the metainfo has padding_size={padding or None}; use a data preprocessor that pads '
+            'labels with the images, as tfinet_mm.PairDataPreprocessor does'
+        )
+    return padded
+
+
 def pixel_weights(
-    data_samples: Sequence[SegDataSample], field: str, padding: Padding
+    data_samples: Sequence[SegDataSample],
+    field: str,
+    padding: Padding,
+    size: tuple[int, int] | None = None,
 ) -> Tensor | None:
     """Return the weights of the pixels of one label.
 
@@ -66,6 +99,7 @@ def pixel_weights(
         data_samples: One sample for each pair, with the label.
         field: Name of the label; :data:`WEIGHTS` has the name of its weights.
         padding: Pixels that were added to the images.
+        size: (height, width) of the images before that, see :func:`label_views`.
 
     Returns:
         Weights (N, H, W): 1 in samples that have none, 0 where the label is
@@ -88,6 +122,8 @@ def pixel_weights(
                 f'{name} is {tuple(weight.shape)}, but {field} is {tuple(label.shape)}; a '
                 'transform treats them differently; list the map of weights in seg_fields'
             )
+        weight = _at_size(weight, name, sample.metainfo, size, 0)
+        label = _at_size(label, field, sample.metainfo, size, IGNORE_INDEX)
         # Transforms that fill corners write 255 into every map in seg_fields, weights too.
         weight = weight.masked_fill(label == IGNORE_INDEX, 0)
         weights.append(F.pad(weight, padding).squeeze(0))

@@ -11,7 +11,11 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from tfinet_mm.conventions import CONVENTION, COVER_SEMANTIC, OWN, to_cover_semantic
 from tfinet_mm.structures import (
+    GT_CHANGE,
+    GT_FROM,
+    GT_TO,
     PRED_CHANGE,
     PRED_CHANGE_PROB,
     PRED_COVER_FROM,
@@ -29,14 +33,17 @@ def with_predictions(
     probabilities: SCDProbabilities,
     data_samples: Sequence[SegDataSample] | None,
     threshold: float = 0.5,
+    cover_semantic: bool = False,
 ) -> list[SegDataSample]:
     """Decide classes and change of a batch, and put them into its data samples.
 
     Args:
         probabilities: Probabilities of the batch, at the size of the model's inputs.
         data_samples: One a pair, or None for new ones. Their ground truth
-            stays as it is.
+            stays as it is, unless ``cover_semantic`` shifts it.
         threshold: Pixels with P(changed) at or above it count as changed.
+        cover_semantic: Give the samples the ground truth of land cover as semantic change, as
+            Open-CD's option ``postprocess_pred_and_label`` does, in new maps.
 
     Returns:
         The samples, with the prediction fields of :mod:`tfinet_mm.structures`
@@ -48,6 +55,15 @@ def with_predictions(
         one = SCDProbabilities(*(x[index] for x in probabilities))
         fields = predictions(one, sample.metainfo, threshold)
         sample.set_data({name: PixelData(data=data) for name, data in fields.items()})
+        if cover_semantic:
+            change = sample.get(GT_CHANGE)
+            for name in (GT_FROM, GT_TO):
+                if name in sample:
+                    shifted = to_cover_semantic(
+                        getattr(sample, name).data, None if change is None else change.data
+                    )
+                    sample.set_field(PixelData(data=shifted), name)
+        sample.set_metainfo({CONVENTION: COVER_SEMANTIC if cover_semantic else OWN})
     return list(data_samples)
 
 

@@ -13,8 +13,11 @@ from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from tfinet_mm.conventions import COVER_SEMANTIC
 from tfinet_mm.errors import NotFiniteWeightsError
+from tfinet_mm.models.band_order import check_exchange
 from tfinet_mm.models.detectors.head_losses import head_losses, label_views, pixel_weights
+from tfinet_mm.models.detectors.parts import build_backbone, build_neck
 from tfinet_mm.models.detectors.postprocess import with_predictions
 from tfinet_mm.models.detectors.shapes import (
     backbone_bands,
@@ -25,6 +28,7 @@ from tfinet_mm.models.detectors.shapes import (
     with_channels,
 )
 from tfinet_mm.models.losses.roles import fit_losses
+from tfinet_mm.models.necks.one_date import join_branches
 from tfinet_mm.models.normalisation import check_normalisation
 from tfinet_mm.models.norms import with_fitting_norms
 from tfinet_mm.registry import MODELS
@@ -69,10 +73,13 @@ class SemanticChangeDetector(BaseSegmentor):
     ``BaseDecodeHead`` that returns one map of logits for the two roles.
 
     Args:
-        backbone: Config of the backbone, which sees (2N, B, H, W).
+        backbone: Config of the backbone, which sees (2N, B, H, W). One that takes two images,
+            as Open-CD's do, runs in a :class:`~tfinet_mm.models.TwoImageBackbone`.
         neck: Config of the neck; it is called with the features of the two
-            dates and returns :class:`~tfinet_mm.structures.Branches`.
-            ``in_channels=None`` takes the ``out_channels`` of the backbone.
+            dates and returns :class:`~tfinet_mm.structures.Branches`, or levels of the
+            change alone. One that takes the features of one date, as mmseg's do, runs in a
+            :class:`~tfinet_mm.models.OneDateNeck`. None after a backbone that fuses the
+            dates itself. ``in_channels=None`` takes the ``out_channels`` of the backbone.
         semantic_head: Config of the head for land cover, ``num_classes`` = K.
             In either head ``in_channels=None`` takes the channels of a backbone
             of one level before a neck that keeps them (``AbsoluteDifference``),
@@ -105,6 +112,10 @@ class SemanticChangeDetector(BaseSegmentor):
         check_normalisation: Refuse a data preprocessor whose mean, standard deviation
             or order of bands differs from that of the weights which the backbone
             begins with.
+        postprocess_pred_and_label: ``'cover_semantic'`` gives predicted samples the ground
+            truth of land cover as semantic change 0..K, as Open-CD's detectors do with this
+            option and as its metric needs it. The samples state it in their metainfo, where
+            this package's metric and hooks find it.
 
     Attributes:
         trained_roles: What is trained, and what a checkpoint was trained on: out of
@@ -114,7 +125,7 @@ class SemanticChangeDetector(BaseSegmentor):
             sets it from the data set.
 
     Raises:
-        ValueError: A head, its loss, a branch, a mode or a type can't work, or
+        ValueError: A head, its loss, a branch, a mode, an option or a type can't work, or
             ``pretrained`` is given beside an ``init_cfg`` of the backbone.
     """
 
@@ -124,7 +135,7 @@ class SemanticChangeDetector(BaseSegmentor):
     def __init__(
         self,
         backbone: dict[str, Any],
-        neck: dict[str, Any],
+        neck: dict[str, Any] | None,
         semantic_head: dict[str, Any],
         change_head: dict[str, Any],
         auxiliary_head: dict[str, Any] | Sequence[dict[str, Any]] | None = None,
@@ -137,20 +148,28 @@ class SemanticChangeDetector(BaseSegmentor):
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
         pretrained: str | None = None,
         check_normalisation: bool = True,
+        postprocess_pred_and_label: str | None = None,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.autocast = check_precision(autocast)
         self.trained_roles: tuple[str, ...] = ALL_ROLES
         self.check_normalisation = check_normalisation
+        if postprocess_pred_and_label not in (None, COVER_SEMANTIC):
+            raise ValueError(
+                f'postprocess_pred_and_label must be None or {COVER_SEMANTIC!r}, got '
+                f'{postprocess_pred_and_label!r}'
+            )
+        self.postprocess_pred_and_label = postprocess_pred_and_label
         self._resolved: dict[tuple[str, str, bool], str] = {}
         if not is_whole(size_divisor) or size_divisor < 1:
             raise ValueError(f'size_divisor must be a whole number above 0, got {size_divisor!r}')
         if pretrained is not None:
             backbone = _with_pretrained(backbone, pretrained)
-        self.backbone = MODELS.build(with_fitting_norms(backbone))
+        self.backbone = build_backbone(backbone)
         self.bands = backbone_bands(backbone, self.backbone)
-        neck = with_channels(neck, 'neck', self.backbone)
-        self.neck = MODELS.build(with_fitting_norms(neck))
+        if neck is not None:
+            neck = with_channels(neck, 'neck', self.backbone)
+        self.neck = build_neck(neck, self.backbone)
         semantic_head = with_channels(semantic_head, 'semantic_head', self.backbone, self.neck)
         change_head = with_channels(change_head, 'change_head', self.backbone, self.neck)
         # Heads with mmseg's default loss, which is checked when a loss is computed.
@@ -266,12 +285,16 @@ class SemanticChangeDetector(BaseSegmentor):
 
         Raises:
             ValueError: The number of bands is odd, or the mode unknown.
+            NormalisationError: Another package's data preprocessor has made BGR of a pair
+                that was loaded as RGB.
         """
         if inputs.ndim != 4 or inputs.shape[1] % 2:
             raise ValueError(
                 'expected pairs as one tensor (N, 2B, H, W), the bands of the first date and '
                 f'then those of the second, got {tuple(inputs.shape)}'
             )
+        if data_samples and hasattr(data_samples[0], 'metainfo'):
+            check_exchange(self.data_preprocessor, data_samples[0].metainfo)
         if mode == 'predict':
             return self.predict(inputs, data_samples)
         if mode == 'loss':
@@ -338,11 +361,7 @@ class SemanticChangeDetector(BaseSegmentor):
         both = torch.cat(inputs.chunk(2, dim=1))
         if self.channels_last:
             both = both.contiguous(memory_format=torch.channels_last)
-        features = self.backbone(both)
-        before, after = zip(
-            *(_by_date(feature, inputs.shape[0]) for feature in features), strict=True
-        )
-        return self.neck(before, after)
+        return join_branches(self.backbone(both), self.neck, inputs.shape[0])
 
     def _head_logits(self, branches: Branches) -> tuple[Tensor, Tensor, Tensor]:
         """Return the outputs of the heads at their own stride: from, to, change."""
@@ -435,7 +454,8 @@ class SemanticChangeDetector(BaseSegmentor):
 
         Args:
             inputs: Normalised pairs (N, 2B, H, W).
-            data_samples: One a pair, or None. Their ground truth stays as it is.
+            data_samples: One a pair, or None. Their ground truth stays as it is, unless
+                ``postprocess_pred_and_label`` is set.
 
         Returns:
             The samples (new ones without ``data_samples``) with the fields
@@ -445,7 +465,10 @@ class SemanticChangeDetector(BaseSegmentor):
             :mod:`tfinet_mm.structures` describes them, at the original size.
         """
         return with_predictions(
-            self.predict_probabilities(inputs), data_samples, self.test_cfg['threshold']
+            self.predict_probabilities(inputs),
+            data_samples,
+            self.test_cfg['threshold'],
+            cover_semantic=self.postprocess_pred_and_label is not None,
         )
 
     def predict_probabilities(self, inputs: Tensor) -> SCDProbabilities:
@@ -485,16 +508,21 @@ class SemanticChangeDetector(BaseSegmentor):
             up those whose name contains ``loss``.
 
         Raises:
-            ValueError: A label is missing, a semantic head's loss takes no
-                weights, or mmseg's default loss can't be computed on a head's logits.
+            ValueError: A label is missing or not of the images' size, a semantic head's
+                loss takes no weights, or mmseg's default loss can't be computed on a head's logits.
         """
         while self._default_losses:
             fit_losses(*self._default_losses[-1])
             self._default_losses.pop()
         padding = self._padding(inputs)
         dated = [GT_FROM, GT_TO] if LAND_COVER_ROLE in self.trained_roles else []
-        views = {field: label_views(data_samples, field, padding) for field in (*dated, GT_CHANGE)}
-        weights = {field: pixel_weights(data_samples or (), field, padding) for field in dated}
+        size = (inputs.shape[2], inputs.shape[3])
+        views = {
+            field: label_views(data_samples, field, padding, size) for field in (*dated, GT_CHANGE)
+        }
+        weights = {
+            field: pixel_weights(data_samples or (), field, padding, size) for field in dated
+        }
         if any(padding):
             inputs = F.pad(inputs, padding, mode='replicate')
         branches = self.extract_feat(inputs)

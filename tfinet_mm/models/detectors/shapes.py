@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from tfinet_mm.models.backbones.two_images import TwoImageBackbone
 from tfinet_mm.utils.config.values import is_number
 
 
@@ -18,7 +19,12 @@ def check_threshold(value: Any, name: str) -> None:
 
 
 def backbone_bands(config: Mapping[str, Any], backbone: nn.Module) -> int | None:
-    """Return the bands that a backbone takes, by config or default; None where neither says."""
+    """Return the bands of one date that a backbone takes; None where neither config nor class says.
+
+    Some backbones of two images count the bands of both, so that none of them is asked.
+    """
+    if isinstance(backbone, TwoImageBackbone):
+        return None
     bands = config.get('in_channels')
     owners = type(backbone).__mro__ if bands is None else ()
     for function in (owner.__dict__.get('__init__') for owner in owners):

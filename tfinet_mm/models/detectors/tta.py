@@ -113,7 +113,10 @@ class SCDTTAModel(BaseTTAModel):
             height, width = samples[0].metainfo.get('img_shape', inputs.shape[2:])[:2]
             inputs = inputs[..., :height, :width]
         return with_predictions(
-            self.predict_probabilities(inputs), samples, self.module.test_cfg['threshold']
+            self.predict_probabilities(inputs),
+            samples,
+            self.module.test_cfg['threshold'],
+            cover_semantic=getattr(self.module, 'postprocess_pred_and_label', None) is not None,
         )
 
     def merge_preds(self, data_samples_list: Any) -> NoReturn:

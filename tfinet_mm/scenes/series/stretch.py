@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tfinet_mm.io.images import PathLike
@@ -29,7 +29,7 @@ def series_stretch(
     bands: Sequence[int] | None = None,
     nodata: float | None = None,
     ignore_scale: bool = False,
-    quality: Any = None,
+    quality: Sequence[Any] | None = None,
     bad_values: Any = None,
     kept: Stretch | None = None,
 ) -> list[Stretch] | None:
@@ -44,7 +44,8 @@ def series_stretch(
         bands: Bands to read.
         nodata: Value of pixels without data.
         ignore_scale: Take the stored numbers as they are.
-        quality: The quality band of all scenes, whose bad pixels don't count.
+        quality: The quality band of each scene, whose bad pixels don't count; None where it has
+            none.
         bad_values: Its values that count as bad.
         kept: The stretch of finished pairs, in the numbers of the first scene.
 
@@ -65,8 +66,8 @@ def series_stretch(
             return None
         qualities: list[QualityBand | None] = [None] * len(dates)
         for index, date in enumerate(dates):
-            if quality is not None and not isinstance(quality, Mapping):
-                band = QualityBand(date.role, quality, bad_values, files)
+            if quality is not None and quality[index] is not None:
+                band = QualityBand(date.role, quality[index], bad_values, files)
                 band.place(date.stored, date.grid)
                 qualities[index] = band
             date.grid = beside(date.grid, grid)
