@@ -41,5 +41,5 @@ def test_int8_loses_less_than_half_a_point(tmp_path):
         export_network(out=out, precision=precision, tta=False, **options)
         made[precision] = sek(out, held_out)
     assert made['fp32'][0] > 30
-    assert abs(made['int8'][0] - made['fp32'][0]) < 0.5
+    assert made['int8'][0] > made['fp32'][0] - 0.5
     assert (made['int8'][1] == made['fp32'][1]).mean() > 0.95
