@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tfinet_mm.apis.correcting import fit_corrections
-from tfinet_mm.checkpoints.reading import trust_checkpoints
+from tfinet_mm.checkpoints.trust import trust_checkpoints
 from tfinet_mm.utils.command import add_traceback_option, run_command
 
 
