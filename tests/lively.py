@@ -13,7 +13,7 @@ def lively(network, bands=3, seed=0):
     network.eval().requires_grad_(False)
     logits = network.encode_decode(torch.randn(2, 2 * bands, 128, 128, generator=draw))
     for head, made in ((network.semantic_head, logits[0]), (network.change_head, logits[2])):
-        last, spread = head.conv_seg, 2 / made.std((0, 2, 3))
+        last, spread = head.conv_seg, 1 / made.std((0, 2, 3))
         if isinstance(last, torch.nn.Conv2d) and last.out_channels == len(spread):
             last.weight *= spread.view(-1, 1, 1, 1)
             last.bias.sub_(made.mean((0, 2, 3))).mul_(spread)
