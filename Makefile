@@ -31,7 +31,7 @@ INSTALLED = $(VENV)/.installed
 TIMM = $(VENV)/timm/.installed
 SPHINX = $(VENV)/.installed-docs
 
-.PHONY: help install demo demo-map demo-picture train-demo test test-slow test-avx2 test-all coverage docs tutorial qgis-plugin lint format test-openmmlab clean
+.PHONY: help install demo demo-map demo-picture train-demo test test-slow test-export test-avx2 test-all coverage docs tutorial qgis-plugin lint format test-openmmlab clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -101,6 +101,9 @@ test: $(INSTALLED) $(TIMM) ## Run the tests, but for the slow ones
 
 test-slow: $(INSTALLED) $(TIMM) $(SPHINX) ## Run the slow tests: every config, several processes, the whole recipe
 	$(PYTEST) -m slow $(PYTEST_ARGS)
+
+test-export: $(INSTALLED) $(TIMM) ## Export one of every family of networks, and compare with torch
+	$(PYTEST) -m families $(PYTEST_ARGS)
 
 test-avx2: $(INSTALLED) $(TIMM) ## Run the tests of networks as if the processor had AVX2 only
 	$(AVX2) $(PYTEST) $(addprefix --ignore=tests/,$(WITHOUT_NETWORKS)) $(PYTEST_ARGS)
