@@ -18,14 +18,16 @@ Nothing in a map tells one from the other, so a sample has to state its conventi
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from tfinet_mm.errors import LabelValueError
 from tfinet_mm.structures import IGNORE_INDEX, Array, to_semantic_change
+
+if TYPE_CHECKING:
+    # Only named in annotations: pictures are drawn without torch.
+    from torch import Tensor
 
 CONVENTION = 'label_convention'
 """Key of the metainfo of a predicted sample."""
@@ -82,9 +84,12 @@ def to_cover_semantic(land_cover: Tensor, change: Tensor | None = None) -> Tenso
         change: Annotated change of this shape; 0 (unchanged) becomes 0 whatever its land cover.
 
     Example:
+        >>> import torch
         >>> to_cover_semantic(torch.tensor([3, 0, 255, 2]), torch.tensor([1, 1, 1, 0]))
         tensor([4, 1, 0, 0])
     """
+    import torch
+
     nothing = land_cover == IGNORE_INDEX
     if change is not None:
         nothing = nothing | (change == 0)
@@ -104,10 +109,12 @@ def own_annotation(labels: Array, convention: str) -> Array:
     """
     if convention != COVER_SEMANTIC:
         return labels
-    where: Any = torch.where if isinstance(labels, Tensor) else np.where
     unknown = (labels == 0) | (labels == IGNORE_INDEX)
-    found = where(unknown, labels * 0 + IGNORE_INDEX, labels - 1)
-    return found.to(labels.dtype) if isinstance(labels, Tensor) else found.astype(labels.dtype)
+    if isinstance(labels, np.ndarray):
+        return np.where(unknown, IGNORE_INDEX, labels - 1).astype(labels.dtype)
+    import torch
+
+    return torch.where(unknown, labels * 0 + IGNORE_INDEX, labels - 1).to(labels.dtype)
 
 
 def own_prediction(labels: Array, change: Array, convention: str) -> Array:

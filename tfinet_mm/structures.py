@@ -50,6 +50,20 @@ RGB, BGR = 'RGB', 'BGR'
 LISTED_BANDS = 'listed'
 """Order of bands that the option ``bands`` of a loader, or the file, decides."""
 
+
+def band_order(bands: Sequence[int] | None, number: int) -> str:
+    """Return the order of the bands of an image that this package's reader has read.
+
+    Args:
+        bands: The bands that it was asked for, counted from 1; None for those of the file.
+        number: Bands of each date.
+
+    Returns:
+        ``'RGB'`` or ``'listed'``.
+    """
+    return RGB if bands is None and number == 3 else LISTED_BANDS
+
+
 # Keys of the dictionary that data transforms pass on; weights have the names of their fields.
 SEG_CHANGE = 'gt_seg_map'
 SEG_FROM = 'gt_seg_map_from'

@@ -146,6 +146,7 @@ VALUES = dict(
     PIXELS='64',
     H='64',
     W='64',
+    VRT='VRT',
     B='3',
     N='2',
 )

@@ -20,7 +20,9 @@ VERSIONS = mmcv.__version__, mmseg.__version__, mmdet.__version__
 @pytest.fixture
 def clean(monkeypatch):
     """The finders and modules of this process, put back afterwards."""
-    monkeypatch.setattr(sys, 'meta_path', list(sys.meta_path))
+    # Another test of this process may have enabled Open-CD.
+    others = [one for one in sys.meta_path if type(one).__module__ != compat.__name__]
+    monkeypatch.setattr(sys, 'meta_path', others)
     before = set(sys.modules)
     yield monkeypatch
     for name in set(sys.modules) - before:

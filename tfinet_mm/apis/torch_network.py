@@ -32,12 +32,14 @@ from tfinet_mm.models.detectors.augmentation import view_names
 from tfinet_mm.models.identity import member_entries
 from tfinet_mm.models.members import network_bands
 from tfinet_mm.structures import (
+    BAND_ORDER,
     PRED_CHANGE,
     PRED_CHANGE_PROB,
     PRED_COVER_FROM,
     PRED_COVER_TO,
     ClassTable,
     SCDProbabilities,
+    band_order,
 )
 from tfinet_mm.utils.device import resolve_precisions, usable_device
 from tfinet_mm.visualization import field_array
@@ -144,6 +146,7 @@ class TorchNetwork:
             rotation=0,
             exchanged=False,
         )
+        results[BAND_ORDER] = band_order(self.reader.bands, image.shape[2] // 2)
         for transform in self._transforms:
             results = transform(results)
         return Packed(results['inputs'], results['data_samples'])

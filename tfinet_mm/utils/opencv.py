@@ -21,9 +21,7 @@ class _OpenCV:
                 'more than 8 bit need: pip install "tfinet-mm[runtime-geo]"; the extra mm has it '
                 'as well'
             ) from error
-        found = getattr(module, name)
-        setattr(self, name, found)
-        return found
+        return getattr(module, name)
 
 
 cv2: Any = _OpenCV()

@@ -89,17 +89,17 @@ def test_land_cover_after_a_fusing_backbone_is_that_of_one_date():
 @pytest.mark.parametrize(
     ('backbone', 'neck', 'channels'),
     [
-        (dict(type='SideBySide'), dict(type='tfinet_mm.AbsoluteDifference'), 3),
-        (dict(type='Fused'), None, 4),
+        (dict(type='tfinet_mm.SideBySide'), dict(type='tfinet_mm.AbsoluteDifference'), 3),
+        (dict(type='tfinet_mm.Fused'), None, 4),
         (
-            dict(type='Fused'),
+            dict(type='tfinet_mm.Fused'),
             dict(type='mmseg.FPN', in_channels=[4], out_channels=5, num_outs=1),
             5,
         ),
     ],
 )
 def test_the_detector_trains_and_predicts(backbone, neck, channels):
-    returns = 'dates' if backbone['type'] == 'SideBySide' else 'change'
+    returns = 'dates' if backbone['type'] == 'tfinet_mm.SideBySide' else 'change'
     wrapped = dict(type='tfinet_mm.TwoImageBackbone', backbone=backbone, returns=returns)
     model = detector(wrapped, neck, channels)
     samples = []
@@ -123,10 +123,18 @@ def test_the_detector_trains_and_predicts(backbone, neck, channels):
 @pytest.mark.parametrize(
     ('backbone', 'neck', 'message'),
     [
-        (dict(type='SideBySide'), None, r"^SideBySide takes both images .*isn't said.*returns="),
-        (dict(type='TinyCD'), None, '^TinyCD decodes the change itself'),
         (
-            dict(type='tfinet_mm.TwoImageBackbone', backbone=dict(type='Fused'), returns='change'),
+            dict(type='tfinet_mm.SideBySide'),
+            None,
+            r"^SideBySide takes both images .*isn't said.*returns=",
+        ),
+        (dict(type='tfinet_mm.TinyCD'), None, '^TinyCD decodes the change itself'),
+        (
+            dict(
+                type='tfinet_mm.TwoImageBackbone',
+                backbone=dict(type='tfinet_mm.Fused'),
+                returns='change',
+            ),
             dict(type='tfinet_mm.AbsoluteDifference'),
             r'^Fused returns features of the change, .*AbsoluteDifference.*neck=None',
         ),

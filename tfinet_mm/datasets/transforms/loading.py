@@ -21,11 +21,10 @@ from tfinet_mm.registry import TRANSFORMS
 from tfinet_mm.structures import (
     BAND_ORDER,
     IGNORE_INDEX,
-    LISTED_BANDS,
-    RGB,
     SEG_CHANGE,
     SEG_FROM,
     SEG_TO,
+    band_order,
 )
 
 NO_DATA = 'image_no_data'
@@ -110,8 +109,7 @@ class LoadImagePair(PairReader, BaseTransform):
             ImageFormatError: See the class.
         """
         results['img'] = self.join(images, results['img_path'])
-        as_read = self.bands is None and images[0].shape[2] == 3
-        results[BAND_ORDER] = RGB if as_read else LISTED_BANDS
+        results[BAND_ORDER] = band_order(self.bands, images[0].shape[2])
         shape = images[0].shape[:2]
         results.update(img_shape=shape, ori_shape=shape, pad_shape=shape)
         results.update(flip=False, flip_direction=None, rotation=0, exchanged=False)
