@@ -25,7 +25,7 @@ class MatrixPool(nn.Module):
         self.output_size = output_size
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (N, C, H, W) to (N, C, *output_size)."""
+        """Map (N, C, H, W) to (N, C) and the output size."""
         if self.output_size == (1, 1):
             return x.mean((2, 3), keepdim=True)
         rows, columns = (

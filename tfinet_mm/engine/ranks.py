@@ -46,7 +46,7 @@ def join_cpu_group(launcher: str) -> None:
         launcher: One of :data:`LAUNCHERS`; with ``'none'`` nothing happens.
 
     Raises:
-        ValueError: As :func:`prepare_launch`.
+        ValueError: As :func:`tfinet_mm.engine.launch.prepare_launch`.
     """
     if launcher not in LAUNCHERS:
         raise ValueError(f'the launcher must be one of {LAUNCHERS}, got {launcher!r}')
