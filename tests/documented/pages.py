@@ -90,7 +90,6 @@ LEFT_OUT = {
     r'pre-commit install': 'comes from the package index with the line before it',
     r'gdalbuildvrt|gdal_translate': "GDAL's own programs, which the package does without",
     r'qgis_process': 'needs QGIS: tests/integrations/qgis/test_plugin.py has one',
-    r'integrations\.opencd open-cd/': 'a checkout of Open-CD: tests/integrations runs a program',
     r'pip install --no-deps (-r|"?git)': 'comes from the package index and from GitHub',
     r'python -m build': 'comes from the package index; tests/test_wheel.py builds with pip',
 }

@@ -55,7 +55,7 @@ def _check(network: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if not hasattr(sample, 'metainfo'):
             continue
         check_exchange(preprocessor, sample.metainfo)
-        for name, field in sample.items():
+        for name, field in sorted(sample.items()):
             if not (name.startswith('gt_') and isinstance(field, PixelData) and 'data' in field):
                 continue
             size = tuple(field.data.shape[-2:])
