@@ -6,6 +6,7 @@ from PIL import Image
 
 from tfinet_mm.apis.network_export import export_network
 from tfinet_mm.datasets.synthetic import SyntheticConfig, write_dataset
+from tfinet_mm.deploy.backends import openvino_core
 from tfinet_mm.evaluation import scd_scores
 from tfinet_mm.evaluation.confusion import scd_confusion
 
@@ -16,7 +17,7 @@ pytest.importorskip('onnxscript')
 
 def sek(path, pairs):
     """Return SeK in percent, and the semantic change of both dates of each pair."""
-    compiled = openvino.Core().compile_model(path, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
+    compiled = openvino_core().compile_model(path, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
     counts, maps = 0, []
     for name in sorted(one.name for one in (pairs / 'im1').iterdir()):
         read = {kind: np.asarray(Image.open(pairs / kind / name)) for kind in ('im1', 'im2')}

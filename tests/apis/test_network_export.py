@@ -12,6 +12,7 @@ from tfinet_mm.apis import SCDInferencer, network_export
 from tfinet_mm.apis.calibration import calibration_images
 from tfinet_mm.apis.network_export import export_card, export_network
 from tfinet_mm.apis.torch_network import TorchNetwork
+from tfinet_mm.deploy.backends import openvino_core
 from tfinet_mm.deploy.card import CARD_KEY, OUTPUTS, ExportCard
 from tfinet_mm.deploy.graph import ExportGraph
 from tfinet_mm.errors import ExportError, MissingExtraError
@@ -125,15 +126,15 @@ def test_half_precision_stores_half_the_bytes(exported, shared_member, image, tm
 @pytest.mark.usefixtures('converted')
 @pytest.mark.parametrize('precision', ['fp32', 'fp16', 'bf16'])
 def test_openvino(shared_member, image, tmp_path, precision):
-    openvino = pytest.importorskip('openvino')
+    pytest.importorskip('openvino')
     written = export_network(*shared_member, tmp_path / 'new/a.xml', precision=precision)
     assert written.size == sum((tmp_path / f'new/a.{end}').stat().st_size for end in ('xml', 'bin'))
     assert not [path for path in (tmp_path / 'new').iterdir() if path.name.startswith('.')]
-    model = openvino.Core().read_model(written.path)
+    model = openvino_core().read_model(written.path)
     stored = model.get_rt_info([CARD_KEY])
     assert ExportCard.from_json(getattr(stored, 'value', stored), 'a.xml') == written.card
     hint = {'INFERENCE_PRECISION_HINT': 'f32'}
-    compiled = openvino.Core().compile_model(model, 'CPU', hint)
+    compiled = openvino_core().compile_model(model, 'CPU', hint)
     before, after = image(1, 64, 96), image(2, 64, 96)
     made = compiled(dict(before=planes(before), after=planes(after)))
     made = {name: made[name][0] for name in OUTPUTS}
@@ -200,7 +201,7 @@ def test_a_file_that_is_there_stays(member, tmp_path):
 
 @pytest.mark.usefixtures('converted')
 def test_int8_is_measured_on_pairs(shared_member, image, saved, tmp_path):
-    openvino = pytest.importorskip('openvino')
+    pytest.importorskip('openvino')
     pytest.importorskip('nncf')
     config, checkpoint = shared_member
     for seed in range(3):
@@ -215,10 +216,10 @@ def test_int8_is_measured_on_pairs(shared_member, image, saved, tmp_path):
         calibration_pairs=2,
     )
     assert written.card.calibration == dict(data='a, b', pairs=2)
-    model = openvino.Core().read_model(tmp_path / 'a.xml')
+    model = openvino_core().read_model(tmp_path / 'a.xml')
     assert any(node.get_type_name() == 'FakeQuantize' for node in model.get_ops())
     hint = {'INFERENCE_PRECISION_HINT': 'f32'}
-    compiled = openvino.Core().compile_model(model, 'CPU', hint)
+    compiled = openvino_core().compile_model(model, 'CPU', hint)
     before, after = image(0, 64, 96), image(10, 64, 96)
     made = compiled(dict(before=planes(before), after=planes(after)))
     result = SCDInferencer(config, checkpoint, 'cpu', threshold=0.4)(before, after)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tiny_export
 
-from tfinet_mm.deploy.backends import _has_bfloat16
+from tfinet_mm.deploy.backends import _has_bfloat16, openvino_core
 from tfinet_mm.deploy.card import CARD_FILE, CARD_KEY, FORMAT_VERSION
 from tfinet_mm.deploy.card_files import read_card
 from tfinet_mm.deploy.runtime import ExportedNetwork
@@ -149,7 +149,7 @@ def test_bfloat16_is_openvinos(file, monkeypatch):
     with pytest.raises(ValueError, match=r"ONNX Runtime computes .* amp='bfloat16'"):
         ExportedNetwork(file, 'onnxruntime', precision='bfloat16')
     assert ExportedNetwork(file, 'onnxruntime', precision='auto').precision == 'float32'
-    able = _has_bfloat16(openvino.Core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'))
+    able = _has_bfloat16(openvino_core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'))
     auto = ExportedNetwork(file, 'openvino', precision='auto')
     assert auto.precision == ('bfloat16' if able else 'float32')
     if able:
@@ -170,8 +170,14 @@ def test_bfloat16_is_openvinos(file, monkeypatch):
         ExportedNetwork(file, 'openvino', precision='float16')
 
 
+def test_one_core_serves_all_networks(file):
+    """Of several, one that is freed out of turn leaves signals without a stack, see the docstring."""
+    networks = [ExportedNetwork(file, 'openvino') for _ in range(2)]
+    assert {id(one._program._core) for one in networks} == {id(openvino_core())}
+
+
 def test_the_ir_of_openvino(tmp_path, file):
-    model = openvino.Core().read_model(file)
+    model = openvino_core().read_model(file)
     model.set_rt_info(tiny_export.card(name='as IR').to_json(), CARD_KEY)
     path = tmp_path / 'a.xml'
     openvino.save_model(model, path, compress_to_fp16=False)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from tfinet_mm.analysis.timing import timed
+from tfinet_mm.deploy.backends import openvino_core
 from tfinet_mm.deploy.card import INPUTS
 from tfinet_mm.deploy.graph import ExportGraph
 from tfinet_mm.deploy.onnx_file import onnx_model
@@ -121,9 +122,9 @@ def _torch(model: Any, pair: Pair, dtype: str) -> Callable[[], Maps]:
 
 
 def _openvino(model: Any, feed: dict[str, Any], hint: str, threads: int) -> Callable[[], Maps]:
-    openvino = import_exporter('openvino', 'Timing OpenVINO')
+    import_exporter('openvino', 'Timing OpenVINO')
     settings = dict(INFERENCE_PRECISION_HINT=hint, INFERENCE_NUM_THREADS=threads)
-    request = openvino.Core().compile_model(model, 'CPU', settings).create_infer_request()
+    request = openvino_core().compile_model(model, 'CPU', settings).create_infer_request()
 
     def predict() -> Maps:
         made = request.infer(feed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import os
 import threading
@@ -149,6 +150,18 @@ class _OnnxRuntime:
         return dict(zip(outputs, self._session.run(list(outputs), dict(inputs)), strict=True))
 
 
+@functools.cache
+def openvino_core() -> Any:
+    """Return OpenVINO's object that compiles networks, one for the process and never freed.
+
+    Each one gives the thread a stack for signals, and takes it back to the stack before when it
+    is freed (OpenVINO 2026.4, on processors with AMX). If an earlier one was freed first, that
+    stack is gone, and the next signal, such as that of a data loader's worker, ends the process.
+    """
+    openvino: Any = importlib.import_module('openvino')
+    return openvino.Core()
+
+
 class _OpenVINO:
     """A file in OpenVINO."""
 
@@ -156,7 +169,7 @@ class _OpenVINO:
 
     def __init__(self, path: Path, precision: str | None, threads: int | None) -> None:
         openvino: Any = importlib.import_module('openvino')
-        self._core = openvino.Core()
+        self._core = openvino_core()
         able = _has_bfloat16(self._core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'))
         if precision not in (None, 'auto', 'float32', BRAIN_FLOAT):
             raise ValueError(

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from tfinet_mm.deploy.backends import openvino_core
 from tfinet_mm.deploy.card import CARD_KEY, OUTPUTS, THRESHOLD, ExportCard
 from tfinet_mm.deploy.optional import import_exporter
 from tfinet_mm.errors import ExportError
@@ -25,9 +26,9 @@ def openvino_model(onnx_model: Any) -> Any:
         ExportError: OpenVINO can't read the graph.
         MissingExtraError: OpenVINO isn't installed.
     """
-    openvino = import_exporter('openvino', 'Writing OpenVINO files')
+    import_exporter('openvino', 'Writing OpenVINO files')
     try:
-        model = openvino.Core().read_model(onnx_model.SerializeToString())
+        model = openvino_core().read_model(onnx_model.SerializeToString())
     except RuntimeError as error:
         raise ExportError(
             f'OpenVINO can not read the network ({str(error).splitlines()[-1]}); use --to onnx'
