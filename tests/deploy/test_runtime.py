@@ -171,7 +171,7 @@ def test_bfloat16_is_openvinos(file, monkeypatch):
 
 
 def test_one_core_serves_all_networks(file):
-    """Of several, one that is freed out of turn leaves signals without a stack, see the docstring."""
+    """Of several, one that is freed out of turn leaves signals without a stack."""
     networks = [ExportedNetwork(file, 'openvino') for _ in range(2)]
     assert {id(one._program._core) for one in networks} == {id(openvino_core())}
 
