@@ -104,7 +104,9 @@ class PredictionWriterHook(Hook):
             data_batch: Not used.
             outputs: Data samples with predictions.
         """
-        one_class = is_untrained(runner.model, self._roles)
+        # Loops of other packages may call a hook with a runner that has no model.
+        model = getattr(runner, 'model', None)
+        one_class = model is not None and is_untrained(model, self._roles)
         table = CHANGE_ONLY if one_class else class_table(runner.test_dataloader)
         for sample in outputs or ():
             shown = _with_one_class(sample) if one_class else sample
