@@ -30,7 +30,7 @@ def sek(path, pairs):
     return scd_scores(counts)['SeK'], np.array(maps)
 
 
-@pytest.mark.slow
+@pytest.mark.families
 @pytest.mark.timeout(1800)
 def test_int8_loses_less_than_half_a_point(tmp_path):
     write_dataset(tmp_path / 'data', 48, 40, SyntheticConfig(size=128, seed=9))

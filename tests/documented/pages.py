@@ -88,6 +88,7 @@ LEFT_OUT = {
     r'^curl': 'a server: tests/integrations/serve/test_documented.py has one for these commands',
     r'^docker': 'an image and a network: tests/test_dockerfile.py reads its words',
     r'pre-commit install': 'comes from the package index with the line before it',
+    r'torchgeo/run\.py': 'needs torchgeo: tests/projects/test_torchgeo.py runs it where it is',
     r'gdalbuildvrt|gdal_translate': "GDAL's own programs, which the package does without",
     r'qgis_process': 'needs QGIS: tests/integrations/qgis/test_plugin.py has one',
     r'pip install --no-deps (-r|"?git)': 'comes from the package index and from GitHub',

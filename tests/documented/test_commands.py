@@ -188,6 +188,9 @@ class Reader:
             *scripts,
             'curl',
             'docker',
+            'gdal_translate',
+            'gdalbuildvrt',
+            'qgis_process',
         ):
             shebang = f'#!{sys.executable} -IS\n'
             self._write(name, shebang + (HERE / 'stand_in.py').read_text())
