@@ -114,7 +114,7 @@ def write(path, described=None, size=None, batch='N'):
 def expected(pairs):
     """Return P(from), P(to) and P(changed) of pairs (N, 6, H, W) in 0..255, whole images.
 
-    The image goes on with its edge up to a multiple of 8, and with 0 beyond.
+    The image is padded with its edge up to a multiple of 8, and with 0 beyond.
     """
     height, width = pairs.shape[2:]
     unit = np.pad(

@@ -77,7 +77,7 @@ def test_an_inferencer_aligns(member, cut):
 
 @pytest.mark.parametrize('right', [6, 6.5])
 def test_the_mask_of_after_moves_with_it(member, cut, right):
-    """What lies under the mask reaches no pixel that counts as seen."""
+    """Pixels under the mask reach no pixel that counts as seen."""
     before, after = cut(), cut(right)
     masks = np.zeros((2, *before.shape), bool)
     masks[0, 20:40, 10:30], masks[1, 60:90, 100:130] = True, True

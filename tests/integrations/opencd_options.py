@@ -1,4 +1,4 @@
-"""What each world is told of the other's conventions, for tests and for checks of both."""
+"""Options that tell each package the other's conventions, for tests and for checks of both."""
 
 OPTIONS = {
     'detector for opencd.SCDMetric': dict(postprocess_pred_and_label='cover_semantic'),

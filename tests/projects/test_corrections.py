@@ -51,7 +51,7 @@ def test_the_table_has_the_mean_over_scenes(study, capsys):
     study.table(runs)
     chosen, reported = capsys.readouterr().out.split('fit, scenes reported')
     assert 'mean -20.0' in chosen
-    # Scenes count alike: 2 of the two runs of the first, 4 of the second.
+    # Each scene counts once: 2 of the two runs of the first, 4 of the second.
     assert 'mean +3.0' in reported
     assert 'SeK of each +1.0, +3.0' in reported
 

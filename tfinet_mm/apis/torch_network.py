@@ -25,6 +25,7 @@ from tfinet_mm.apis.loading import (
 )
 from tfinet_mm.apis.network import Maps, Views
 from tfinet_mm.apis.views import Augmentation, find_augmentation
+from tfinet_mm.datasets.transforms.loading import loaded
 from tfinet_mm.engine.testing import is_ensemble
 from tfinet_mm.io.pair_reader import PairReader
 from tfinet_mm.models.detectors import SCDTTAModel
@@ -32,14 +33,12 @@ from tfinet_mm.models.detectors.augmentation import view_names
 from tfinet_mm.models.identity import member_entries
 from tfinet_mm.models.members import network_bands
 from tfinet_mm.structures import (
-    BAND_ORDER,
     PRED_CHANGE,
     PRED_CHANGE_PROB,
     PRED_COVER_FROM,
     PRED_COVER_TO,
     ClassTable,
     SCDProbabilities,
-    band_order,
 )
 from tfinet_mm.utils.device import resolve_precisions, usable_device
 from tfinet_mm.visualization import field_array
@@ -133,20 +132,7 @@ class TorchNetwork:
 
     def prepare(self, image: np.ndarray, names: list[str], sample_id: str) -> Packed:
         """Run the transforms of the test pipeline after the one that loads images."""
-        shape = image.shape[:2]
-        results: dict[str, Any] = dict(
-            img=image,
-            img_path=names,
-            sample_id=sample_id,
-            img_shape=shape,
-            ori_shape=shape,
-            pad_shape=shape,
-            flip=False,
-            flip_direction=None,
-            rotation=0,
-            exchanged=False,
-        )
-        results[BAND_ORDER] = band_order(self.reader.bands, image.shape[2] // 2)
+        results = dict(img_path=names, sample_id=sample_id) | loaded(image, self.reader.bands)
         for transform in self._transforms:
             results = transform(results)
         return Packed(results['inputs'], results['data_samples'])

@@ -269,7 +269,7 @@ class _Torch:
             with self._torch.no_grad():
                 made = self._program(*given)
         except AssertionError as error:
-            # torch.export leaves out sizes for which it would have to trace the network anew.
+            # torch.export leaves out sizes for which it would have to trace the network again.
             raise ImageFormatError(
                 f'{self._path} does not take images of {tuple(given[0].shape[2:])} (height, width) '
                 f'({error}); give larger ones, or export the network as ONNX'

@@ -169,7 +169,7 @@ class SceneDate:
 
     @property
     def is_8_bit(self) -> bool:
-        """Whether all bands that are read store uint8."""
+        """Return whether all bands that are read store uint8."""
         return self._kinds == ['uint8']
 
     def stretch(

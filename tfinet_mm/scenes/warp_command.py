@@ -16,7 +16,7 @@ UNKNOWN = 'EPSG:...'
 
 
 class WarpAdvice(NamedTuple):
-    """How to place a raster.
+    """Advice on placing a raster.
 
     Attributes:
         command: The command ``gdalwarp``.

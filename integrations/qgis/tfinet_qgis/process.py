@@ -10,6 +10,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 # Variables by which QGIS's own Python, GDAL and PROJ would get into another environment.
 FOREIGN = (
@@ -93,7 +94,7 @@ def run(
         Cancelled: ``is_cancelled`` became True.
     """
     variables = clean_environment(os.environ if environment is None else environment)
-    own_group: dict[str, object] = (
+    own_group: dict[str, Any] = (
         dict(creationflags=subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.CREATE_NO_WINDOW)
         if os.name == 'nt'
         else dict(start_new_session=True)
@@ -107,7 +108,7 @@ def run(
         env=variables,
         encoding='utf-8',
         errors='replace',
-        **own_group,  # type: ignore[call-overload]
+        **own_group,
     )
     waiting: queue.Queue[str | None] = queue.Queue()
 

@@ -98,7 +98,7 @@ def test_a_job_that_fails_says_why(client, text, said):
     job = client.until(client.upload(text, names=names).json(), 'failed')
     assert said in job['error']
     assert ('RuntimeError: a bug' in client.get(job['log']).text) == (text == b'BUG')
-    # The server goes on.
+    # The server still answers.
     client.until(client.upload().json(), 'done')
 
 

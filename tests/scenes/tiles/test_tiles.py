@@ -208,7 +208,7 @@ def raster_layer_of(name):
 
 
 def test_a_scene_across_the_antimeridian(tmp_path):
-    """UTM's zone 60 ends at 180 degrees; the grid goes on."""
+    """UTM's zone 60 ends at 180 degrees, and the grid extends beyond."""
     prob, *covers = maps()
     there = rasterio.Affine(100, 0, 815_000, 0, -100, 500_000)
     folder = finished_scene(tmp_path / 'a', prob, *covers, crs='EPSG:32660', place=there).folder

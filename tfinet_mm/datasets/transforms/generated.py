@@ -10,9 +10,10 @@ from mmcv.transforms import BaseTransform
 from tfinet_mm.datasets.annotations import to_land_cover
 from tfinet_mm.datasets.synthetic.world import generate_scene
 from tfinet_mm.datasets.transforms.consistency import COMBINATIONS, label_combinations
+from tfinet_mm.datasets.transforms.loading import loaded
 from tfinet_mm.io.images import join_dates
 from tfinet_mm.registry import TRANSFORMS
-from tfinet_mm.structures import BAND_ORDER, RGB, SECOND, SEG_CHANGE, SEG_FROM, SEG_TO
+from tfinet_mm.structures import SECOND, SEG_CHANGE, SEG_FROM, SEG_TO
 
 
 @TRANSFORMS.register_module()
@@ -33,11 +34,7 @@ class LoadGeneratedPair(BaseTransform):
         pair = generate_scene(results['number'], results['world'])
         name = f'scene {results["number"]}'
         results['img_path'] = [f'{name} before', f'{name} after']
-        results['img'] = join_dates(pair.before, pair.after)
-        results[BAND_ORDER] = RGB
-        shape = pair.before.shape[:2]
-        results.update(img_shape=shape, ori_shape=shape, pad_shape=shape)
-        results.update(flip=False, flip_direction=None, rotation=0, exchanged=False)
+        results |= loaded(join_dates(pair.before, pair.after), None)
         results[SEG_CHANGE] = (pair.label_from > 0).astype(np.uint8)
         results[SEG_FROM] = to_land_cover(pair.cover_from)
         results[SEG_TO] = to_land_cover(pair.cover_to)

@@ -32,6 +32,22 @@ NO_DATA = 'image_no_data'
 LABEL_PATHS = ('seg_map_path', 'seg_map_path_from', 'seg_map_path_to')
 
 
+def loaded(image: np.ndarray, bands: Sequence[int] | None) -> dict[str, Any]:
+    """Return the keys that a pair has in a pipeline once its images are loaded.
+
+    Args:
+        image: The pair (H, W, 2B), the bands of the first date first.
+        bands: The bands that the reader was asked for; None for those of the files.
+    """
+    shape = image.shape[:2]
+    return {
+        'img': image,
+        BAND_ORDER: band_order(bands, image.shape[2] // 2),
+        **dict(img_shape=shape, ori_shape=shape, pad_shape=shape),
+        **dict(flip=False, flip_direction=None, rotation=0, exchanged=False),
+    }
+
+
 @TRANSFORMS.register_module()
 class LoadImagePair(PairReader, BaseTransform):
     """Load both images of a pair as one array, the bands of the first date first.
@@ -108,12 +124,8 @@ class LoadImagePair(PairReader, BaseTransform):
         Raises:
             ImageFormatError: See the class.
         """
-        results['img'] = self.join(images, results['img_path'])
-        results[BAND_ORDER] = band_order(self.bands, images[0].shape[2])
-        shape = images[0].shape[:2]
-        results.update(img_shape=shape, ori_shape=shape, pad_shape=shape)
-        results.update(flip=False, flip_direction=None, rotation=0, exchanged=False)
-        return results
+        image = self.join(images, results['img_path'])
+        return results | loaded(image, self.bands)
 
     def __repr__(self) -> str:
         """Return the name and the options."""

@@ -220,7 +220,7 @@ class JobQueue:
                 job.save()
                 self._run(job, device)
             except Exception as error:
-                # The thread has to go on with the next job.
+                # The thread has to take the next job.
                 traceback.print_exception(error)
                 self._end(job, FAILED, f'The prediction could not be started: {error}')
             self._forget(job)

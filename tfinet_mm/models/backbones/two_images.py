@@ -28,7 +28,7 @@ RETURNS = {
     'CGNet': MAPS,
     'IFN': MAPS,
 }
-"""What Open-CD's backbones return, by the name of the class; subclasses return the same.
+"""Kinds of features that Open-CD's backbones return, by class; subclasses return the same.
 
 ``'dates'``: levels with the channels of both dates side by side. ``'change'``: features of the
 change alone. ``'maps'``: maps of one channel, in which the change is decoded already.

@@ -1,4 +1,4 @@
-"""What all algorithms share: they run a word of ``tfinet`` and pass on what it prints."""
+"""Run a word of ``tfinet`` for an algorithm, and pass on what it prints."""
 
 from __future__ import annotations
 
