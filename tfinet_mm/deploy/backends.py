@@ -170,7 +170,7 @@ class _OpenVINO:
     def __init__(self, path: Path, precision: str | None, threads: int | None) -> None:
         openvino: Any = importlib.import_module('openvino')
         self._core = openvino_core()
-        able = _has_bfloat16(self._core.get_property('CPU', 'OPTIMIZATION_CAPABILITIES'))
+        able = openvino_has_bfloat16()
         if precision not in (None, 'auto', 'float32', BRAIN_FLOAT):
             raise ValueError(
                 f'OpenVINO computes in float32 or bfloat16 on CPUs, got amp={precision!r}; export '
@@ -230,6 +230,11 @@ class _OpenVINO:
             compiled = self._core.compile_model(model, 'CPU', self._options)
             self._requests[fixed] = compiled.create_infer_request()
         return self._requests[fixed]
+
+
+def openvino_has_bfloat16() -> bool:
+    """Return whether OpenVINO computes faster in bfloat16 than in float32 on this processor."""
+    return _has_bfloat16(openvino_core().get_property('CPU', 'OPTIMIZATION_CAPABILITIES'))
 
 
 def _has_bfloat16(capabilities: Sequence[str]) -> bool:
