@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tfinet_mm.integrations.serve import parent
+from tfinet_mm.integrations.serve import jobs, parent
 from tfinet_mm.integrations.serve.jobs import Job, JobFolder
 from tfinet_mm.integrations.serve.progress import read_log, read_progress
 
@@ -241,3 +241,23 @@ def test_a_log_is_read_in_part(tmp_path):
     assert len(text) <= 200_000
     assert text.endswith('end\N{REPLACEMENT CHARACTER}\n')
     assert read_log(tmp_path / 'none') == ''
+
+
+def test_a_job_that_ends_while_it_is_read(started, monkeypatch):
+    """What a client gets is one state, not parts of two."""
+    queue = started()
+    job = put(queue, b'SLOW')
+    processes(job)
+    read = jobs.read_progress
+
+    def end_meanwhile(log):
+        progress = read(log)
+        queue.cancel(job)
+        wait_until(lambda: job.state == 'cancelled')
+        return progress
+
+    monkeypatch.setattr(jobs, 'read_progress', end_meanwhile)
+    assert queue.public(job)['state'] == 'running'
+    monkeypatch.setattr(jobs, 'read_progress', read)
+    public = queue.public(job)
+    assert (public['state'], public['progress']) == ('cancelled', None)

@@ -12,6 +12,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,10 @@ class JobQueue:
 
     def public(self, job: Job) -> dict[str, Any]:
         """Return what a client may know of a job, as values of JSON."""
-        return job.public(self.place(job))
+        # A copy, since the job may end while its log is read for the progress.
+        with self._changed:
+            copy, place = replace(job), self.place(job)
+        return copy.public(place)
 
     def new(self) -> Job:
         """Make a job for an upload that begins.
@@ -256,14 +260,15 @@ class JobQueue:
         if reason == CANCELLED:
             self._end(job, CANCELLED)
         elif reason == WAITING:
-            job.state, job.started = WAITING, None
-            job.save()
+            with self._changed:
+                job.state, job.started = WAITING, None
+                job.save()
         elif reason:
             self._end(job, FAILED, reason)
         elif process.returncode == 0 and (job.results / REPORT).is_file():
-            job.products = list_products(job.results)
-            job.warnings = [job.told(one) for one in read_warnings(job.log)]
-            self._end(job, DONE)
+            products = list_products(job.results)
+            warnings = [job.told(one) for one in read_warnings(job.log)]
+            self._end(job, DONE, products=products, warnings=warnings)
         else:
             self._end(job, FAILED, why(job, process.returncode))
 
@@ -286,9 +291,11 @@ class JobQueue:
                     'this server (--max-minutes); give a smaller scene'
                 )
 
-    def _end(self, job: Job, state: str, error: str = '') -> None:
+    def _end(self, job: Job, state: str, error: str = '', **made: Any) -> None:
         with self._changed:
             job.state, job.error, job.ended = state, error, time.time()
+            for name, value in made.items():
+                setattr(job, name, value)
             job.drop_uploads()
             # A full disk must not end the thread; the job is as the memory has it until a restart.
             with suppress(OSError):
