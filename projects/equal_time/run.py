@@ -5,10 +5,13 @@
 for example with projects/equal_time/setting.py as the setting.
 
 Only the model is taken from each CONFIG; data, augmentation, optimizer and schedule are those of
-the setting. First a training step of each network is timed, one network at a time. The number of
-steps that fits into the time is then trained by tools/train.py and scored by tools/test.py, so the
-result doesn't depend on the load of the machine during the training. A later run skips what is
-finished; another setting needs another work directory.
+the setting. Without one, each CONFIG is taken whole, with its weights to begin with, and the
+table has the difference to the first one, seed by seed.
+
+First a training step of each network is timed, one network at a time. The number of steps that
+fits into the time is then trained by tools/train.py and scored by tools/test.py, so the result
+doesn't depend on the load of the machine during the training. A later run skips what is finished;
+another setting needs another work directory.
 """
 
 from __future__ import annotations
@@ -62,7 +65,10 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument('configs', nargs='+', help='configs whose networks are compared')
-    parser.add_argument('--setting', required=True, help='config of data, optimizer and schedule')
+    parser.add_argument(
+        '--setting',
+        help='config of data, optimizer and schedule (default: those of each config)',
+    )
     parser.add_argument(
         '--seconds', type=float, required=True, help='training time of a network on this machine'
     )
@@ -82,6 +88,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add_config_options(parser, 'set values in the setting')
     add_traceback_option(parser)
     args = parser.parse_args(arguments)
+    if args.pretrained and not args.setting:
+        parser.error('--pretrained belongs to --setting; a whole config has its own weights')
     names = [Path(config).stem for config in args.configs]
     if len(set(names)) != len(names):
         parser.error(f'two configs have the same name: {names}')
@@ -129,16 +137,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, train, score, print the table."""
     args = parse_args(arguments)
     torch.set_num_threads(args.threads)
-    # It may lack a whole model: its parts are checked in combination with each network's.
-    setting = load_config(args.setting, args.cfg_options, only=())
-    networks = {
-        Path(path).stem: combine(load_config(path), setting, args.pretrained)
-        for path in args.configs
-    }
+    networks = read_configs(args)
     for cfg in networks.values():
         check_config(cfg)
     with measurements(args.work_dir) as manifest:
         compare(networks, manifest, args)
+
+
+def read_configs(args: argparse.Namespace) -> dict[str, Config]:
+    """Return the config of each training, by name."""
+    if args.setting is None:
+        whole = {Path(path).stem: load_config(path, args.cfg_options) for path in args.configs}
+        for cfg in whole.values():
+            check_by_steps(cfg)
+        return {name: with_plain_values(cfg) for name, cfg in whole.items()}
+    # It may lack a whole model: its parts are checked in combination with each network's.
+    setting = load_config(args.setting, args.cfg_options, only=())
+    return {
+        Path(path).stem: combine(load_config(path), setting, args.pretrained)
+        for path in args.configs
+    }
 
 
 def compare(
@@ -172,9 +190,12 @@ def compare(
         }
         with tqdm(total=len(futures), unit='training') as progress:
             for future in as_completed(futures):
-                scores[futures[future]].append(future.result())
+                future.result()
                 progress.update()
-    table = format_comparison(speeds, args.seconds, scores)
+    for future, name in futures.items():
+        scores[name].append(future.result())
+    first = None if args.setting else next(iter(networks))
+    table = format_comparison(speeds, args.seconds, scores, first)
     with (
         suppress(*((OSError,) if finished else ())),
         whole_file(args.work_dir / 'table.md') as part,
@@ -251,19 +272,32 @@ def combine(network: Config, setting: Config, pretrained: bool = False) -> Confi
     Raises:
         ValueError: The setting does not train by iterations.
     """
-    if class_name(setting.train_cfg.get('type')) != 'IterBasedTrainLoop':
-        raise ValueError(
-            f'{setting.filename} trains by {written_name(setting.train_cfg.get("type"))}; '
-            'networks of different speed are given different numbers of steps: use an '
-            'IterBasedTrainLoop and a sampler of type InfiniteSampler'
-        )
+    check_by_steps(setting)
     cfg = copy.deepcopy(setting)
     overrides = cfg.get('model', {})
     cfg.model = copy.deepcopy(network.model)
     cfg.merge_from_dict({'model': overrides})
     if not pretrained:
         cfg.model.backbone.init_cfg = None
-    # In MMEngine's new style, merged classes would be dumped as names that nothing defines.
+    return with_plain_values(cfg)
+
+
+def check_by_steps(cfg: Config) -> None:
+    """Refuse a config that trains by epochs.
+
+    Raises:
+        ValueError: It does.
+    """
+    if class_name(cfg.train_cfg.get('type')) != 'IterBasedTrainLoop':
+        raise ValueError(
+            f'{cfg.filename} trains by {written_name(cfg.train_cfg.get("type"))}; '
+            'networks of different speed are given different numbers of steps: use an '
+            'IterBasedTrainLoop and a sampler of type InfiniteSampler'
+        )
+
+
+def with_plain_values(cfg: Config) -> Config:
+    """Return a config that can be dumped: classes of MMEngine's new style become their paths."""
     values = with_paths(cfg)
     return cfg if values == cfg.to_dict() else Config(values, filename=cfg.filename)
 
@@ -374,6 +408,7 @@ def format_comparison(
     speeds: Mapping[str, Speed],
     budget: float,
     scores: Mapping[str, Sequence[Mapping[str, float]]],
+    first: str | None = None,
 ) -> str:
     """Return the table as Markdown: cost of each network, mean and deviation of its scores.
 
@@ -381,8 +416,11 @@ def format_comparison(
         speeds: Speed of each network, by its name.
         budget: Training time in seconds.
         scores: Scores of each seed in percent, by name of the network.
+        first: Network to which the difference in SeK is stated, seed by seed; None for none.
     """
     header = ['network', 'parameters (M)', 'GFLOP', 'pairs a second', 'steps', *SCORES]
+    if first is not None:
+        header.append('SeK, difference')
     lines = [' | '.join(header), ' | '.join(['---', *['---:'] * (len(header) - 1)])]
     for name, speed in speeds.items():
         runs = scores.get(name, ())
@@ -394,6 +432,10 @@ def format_comparison(
             f'{speed.steps(budget)}',
             *(mean_and_std([run[key] for run in runs]) for key in SCORES),
         ]
+        if first is not None:
+            pairs = zip(runs, scores.get(first, ()), strict=False)
+            differences = [run['SeK'] - other['SeK'] for run, other in pairs]
+            cells.append('' if name == first else mean_and_std(differences, signed=True))
         lines.append(' | '.join(cells))
     return '\n'.join(f'| {line} |' for line in lines)
 

@@ -120,6 +120,57 @@ def test_the_table_shows_mean_and_spread():
     )
 
 
+def test_the_table_of_whole_configs_shows_the_difference_by_seed():
+    speed = STUDY.Speed(seconds=0.5, pairs=8, parameters=10, gflop=1.0)
+    score = dict(Score=1.0, mIoU=1.0, Fscd=1.0)
+    scores = {
+        'base': [score | dict(SeK=10.0), score | dict(SeK=20.0)],
+        'other': [score | dict(SeK=11.0), score | dict(SeK=23.0)],
+    }
+    speeds = dict(base=speed, other=speed)
+    lines = STUDY.format_comparison(speeds, 60, scores, 'base').splitlines()
+    cells = [line.strip('| ').split(' | ') for line in lines]
+    assert cells[0][-1] == 'SeK, difference'
+    # 11 - 10 and 23 - 20: far less spread than either has over its seeds.
+    assert cells[3][-1] == '+2.00 ± 1.41'
+    assert lines[2].endswith('| 1.00 ± 0.00 |  |')
+
+
+def test_whole_configs_train_as_they_are(tiny, tmp_path, monkeypatch):
+    made = {}
+    monkeypatch.setattr(STUDY, 'compare', lambda configs, manifest, args: made.update(configs))
+    base = tmp_path / 'base.py'
+    base.write_text(SETTING.format(base=str(tiny)))
+    other = tmp_path / 'other.py'
+    other.write_text(f'_base_ = {str(base)!r}\noptim_wrapper = dict(optimizer=dict(lr=0.125))\n')
+    command = [str(base), str(other), '--seconds', '1', '--work-dir', str(tmp_path / 'w')]
+    STUDY.main(command)
+    assert list(made) == ['base', 'other']
+    assert made['other'].optim_wrapper.optimizer.lr == 0.125
+    assert made['base'].optim_wrapper.optimizer.lr != 0.125
+    assert made['other'].model == made['base'].model
+    with pytest.raises(ValueError, match='IterBasedTrainLoop'):
+        STUDY.main([str(tiny), '--seconds', '1', '--work-dir', str(tmp_path / 'w')])
+
+
+def test_weights_of_a_whole_config_are_its_own(capsys):
+    with pytest.raises(SystemExit):
+        STUDY.parse_args(['a/net.py', '--seconds', '1', '--pretrained'])
+    assert '--pretrained belongs to --setting' in capsys.readouterr().err
+
+
+FACTORS = sorted((PROJECTS / 'ablations/configs/factors').glob('[a-z]*.py'))
+
+
+@pytest.mark.parametrize('path', FACTORS, ids=lambda path: path.stem)
+def test_a_factor_changes_the_base_and_nothing_of_the_test(path):
+    cfg, base = (STUDY.load_config(one) for one in (path, path.with_name('base.py')))
+    STUDY.check_config(cfg)
+    assert (cfg.to_dict() != base.to_dict()) == (path.stem != 'base')
+    for key in ('test_dataloader', 'test_evaluator'):
+        assert cfg[key] == base[key]
+
+
 def test_measurements_belong_to_one_setting(tmp_path):
     manifest = STUDY.measurements(tmp_path)
     STUDY.keep_speed(manifest, 'net', STUDY.combine(_network(), _setting()), SPEED)

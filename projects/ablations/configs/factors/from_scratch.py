@@ -1,0 +1,3 @@
+# Random weights.
+_base_ = './base.py'
+model = dict(backbone=dict(init_cfg=None))

@@ -1,0 +1,6 @@
+# A larger backbone: fewer steps in the same time.
+_base_ = './base.py'
+model = dict(
+    backbone=dict(arch='lite2', init_cfg=dict(checkpoint='efficientnet_lite2')),
+    neck=dict(in_channels=(24, 48, 120, 352)),
+)
