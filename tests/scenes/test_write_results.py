@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 import time
 import warnings
 
@@ -175,6 +177,45 @@ def test_an_error_of_any_file_is_raised_and_the_others_are_whole(
     read(out)
     assert (out / 'areas.json').is_file()
     assert (out / 'changes.gpkg').is_file()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from rasterio import Affine
+from rasterio.crs import CRS
+from tfinet_mm.scenes import cog
+from tfinet_mm.scenes.grid import SceneGrid
+from tfinet_mm.scenes.write_results import write_results
+from tfinet_mm.structures import ClassTable
+
+def kill(path, *_):
+    # All pixels are written, to a file that has no name yet, while polygons are traced.
+    if len(list(out.glob('[!.]*.tif'))) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+cog._check = kill
+staging, out = map(Path, sys.argv[1:])
+grid = SceneGrid(CRS.from_epsg(32633), Affine(10, 0, 500_000, 0, -10, 5e6), 64, 50)
+table = ClassTable(('same', 'water', 'tree'), ((255, 255, 255), (0, 0, 200), (0, 100, 0)))
+write_results(out, {path.stem: path for path in staging.glob('*.img')}, grid, table)
+"""
+
+
+@pytest.mark.skipif(os.name != 'posix', reason='there is no SIGKILL')
+def test_a_killed_run_leaves_whole_files_alone(staged, maps, tmp_path):
+    out = tmp_path / 'out'
+    folders = [str(staged['change_prob'].parent), str(out)]
+    run = subprocess.run([sys.executable, '-c', KILLED, *folders], check=False)
+    assert run.returncode == -9
+    written = list(out.glob('[!.]*.tif'))
+    assert len(written) == 2
+    for path in written:
+        with rasterio.open(path) as file:
+            assert file.read(1).shape == (HEIGHT, WIDTH)
+    write_results(out, staged, GRID, CLASSES)
+    np.testing.assert_array_equal(read(out)['change_prob'], maps['change_prob'])
+    assert not list(out.glob('.part-*'))
 
 
 def test_polygons_end_where_a_geotiff_fails(staged, tmp_path, monkeypatch):
