@@ -1,5 +1,9 @@
 import json
 import os
+import subprocess
+import sys
+import time
+import warnings
 
 import numpy as np
 import pytest
@@ -149,3 +153,95 @@ def test_maps_of_another_size(staged, tmp_path):
     grid = SceneGrid(GRID.crs, GRID.transform, WIDTH + 1, HEIGHT)
     with pytest.raises(SceneError, match=r"64 x 50 pixels, the scene's grid 65 x 50"):
         write_results(tmp_path / 'out', staged, grid, CLASSES)
+
+
+@pytest.mark.parametrize('name', ['write_cog', 'write_polygons', '_write_areas'])
+def test_an_error_of_any_file_is_raised_and_the_others_are_whole(
+    name, staged, tmp_path, monkeypatch
+):
+    out = tmp_path / 'out'
+    module = 'tfinet_mm.scenes.write_results'
+    with monkeypatch.context() as patch:
+
+        def fail(*_, **__):
+            raise OSError(f'{name} failed')
+
+        patch.setattr(f'{module}.{name}', fail)
+        with pytest.raises(OSError, match=f'^{name} failed$'):
+            write_results(out, staged, GRID, CLASSES)
+    assert not list(out.glob('.part-*'))
+    for path in out.glob('*.tif'):
+        with rasterio.open(path) as file:
+            file.read()
+    write_results(out, staged, GRID, CLASSES)
+    read(out)
+    assert (out / 'areas.json').is_file()
+    assert (out / 'changes.gpkg').is_file()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from rasterio import Affine
+from rasterio.crs import CRS
+from tfinet_mm.scenes import cog
+from tfinet_mm.scenes.grid import SceneGrid
+from tfinet_mm.scenes.write_results import write_results
+from tfinet_mm.structures import ClassTable
+
+def kill(path, *_):
+    # All pixels are written, to a file that has no name yet, while polygons are traced.
+    if len(list(out.glob('[!.]*.tif'))) == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+cog._check = kill
+staging, out = map(Path, sys.argv[1:])
+grid = SceneGrid(CRS.from_epsg(32633), Affine(10, 0, 500_000, 0, -10, 5e6), 64, 50)
+table = ClassTable(('same', 'water', 'tree'), ((255, 255, 255), (0, 0, 200), (0, 100, 0)))
+write_results(out, {path.stem: path for path in staging.glob('*.img')}, grid, table)
+"""
+
+
+@pytest.mark.skipif(os.name != 'posix', reason='there is no SIGKILL')
+def test_a_killed_run_leaves_whole_files_alone(staged, maps, tmp_path):
+    out = tmp_path / 'out'
+    folders = [str(staged['change_prob'].parent), str(out)]
+    run = subprocess.run([sys.executable, '-c', KILLED, *folders], check=False)
+    assert run.returncode == -9
+    written = list(out.glob('[!.]*.tif'))
+    assert len(written) == 2
+    for path in written:
+        with rasterio.open(path) as file:
+            assert file.read(1).shape == (HEIGHT, WIDTH)
+    write_results(out, staged, GRID, CLASSES)
+    np.testing.assert_array_equal(read(out)['change_prob'], maps['change_prob'])
+    assert not list(out.glob('.part-*'))
+
+
+def test_polygons_end_where_a_geotiff_fails(staged, tmp_path, monkeypatch):
+    """A scene of many blocks doesn't wait for all of its polygons."""
+    seen = []
+
+    def polygons(*_, progress, **__):
+        for number in range(1000):
+            seen.append(number)
+            progress(1)
+            time.sleep(0.01)
+
+    def fail(*_, **__):
+        raise OSError('no GeoTIFF')
+
+    monkeypatch.setattr('tfinet_mm.scenes.write_results.write_polygons', polygons)
+    monkeypatch.setattr('tfinet_mm.scenes.write_results.write_cog', fail)
+    with pytest.raises(OSError, match='no GeoTIFF'):
+        write_results(tmp_path / 'out', staged, GRID, CLASSES)
+    assert len(seen) < 1000
+
+
+def test_filters_of_warnings_stay_as_they_are(staged, tmp_path, recwarn):
+    """Threads that ignore warnings at the same time must not leave their filters behind."""
+    before = list(warnings.filters)
+    for number in range(3):
+        write_results(tmp_path / str(number), staged, GRID, CLASSES)
+    assert warnings.filters == before
+    assert not list(recwarn)

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tfinet_mm.utils.prefetch import Consumer, map_ahead
+from tfinet_mm.utils.prefetch import Consumer, beside, map_ahead
 
 
 @pytest.mark.parametrize('workers', [0, 1, 3])
@@ -97,3 +97,66 @@ def test_an_error_of_the_block_stops_the_thread(error):
 def test_a_function_that_ends_too_early():
     with pytest.raises(RuntimeError, match='ended already'):
         put_all(next, 100)
+
+
+def test_functions_run_beside_a_block_in_their_order():
+    met = threading.Barrier(2, timeout=10)
+    seen = []
+    # Each side waits for the other, so both are under way at once.
+    with beside(met.wait, lambda: seen.append('a'), lambda: seen.append('b'), done=seen.clear):
+        met.wait()
+    assert seen == []
+    with beside(lambda: seen.append('a'), lambda: seen.append('b')) as check:
+        pass
+    check()
+    assert seen == ['a', 'b']
+
+
+def fail():
+    raise OSError('no space')
+
+
+def wait_for_an_error(check):
+    for _ in range(1000):
+        check()
+        time.sleep(0.01)
+    pytest.fail('the check passed')
+
+
+def test_an_error_beside_a_block_is_raised_by_the_check_or_at_its_end():
+    seen = []
+    with pytest.raises(OSError, match='no space'), beside(fail, seen.append):
+        seen.append('block')
+    assert seen == ['block']
+    with pytest.raises(OSError, match='no space'), beside(fail) as check:
+        wait_for_an_error(check)
+
+
+@pytest.mark.parametrize('fails', [False, True])
+def test_an_error_of_the_block_ends_the_thread(fails):
+    begun, left = threading.Event(), threading.Event()
+    seen = []
+
+    def first():
+        begun.set()
+        assert left.wait(10)
+        seen.append('first')
+        if fails:
+            fail()
+
+    def block(error):
+        begun.wait(10)
+        threading.Timer(0.05, left.set).start()
+        raise error
+
+    # As if the function had been called before the block, unless the user ends it.
+    expected = OSError if fails else KeyError
+    with pytest.raises(expected), beside(first, lambda: seen.append('second')):
+        block(KeyError())
+    # What has begun is waited for, and nothing else begins.
+    assert seen == ['first']
+    begun.clear()
+    left.clear()
+    with pytest.raises(KeyboardInterrupt), beside(first, lambda: seen.append('second')):
+        block(KeyboardInterrupt())
+    assert seen == ['first', 'first']

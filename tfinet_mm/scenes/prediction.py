@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -38,6 +39,7 @@ from tfinet_mm.utils.dist import get_dist_info, on_each_rank, on_first_rank
 from tfinet_mm.utils.fingerprints import fingerprints, joined
 from tfinet_mm.utils.manifest import RunManifest, plain
 from tfinet_mm.utils.places import absolute
+from tfinet_mm.utils.prefetch import beside
 from tfinet_mm.version import __version__
 
 STAGING_FOLDER = '.staging'
@@ -229,21 +231,17 @@ def predict_scene(
                     f'{changed[0].wanted["file"]} changed while it was predicted; start again with '
                     '--overwrite, or in another folder, when it is written'
                 )
-            with open_pair() as pair:
-                origin = provenance(
-                    settings,
-                    dict(before=before, after=after),
-                    output_settings,
-                    inferencer.software,
-                )
+            origin = provenance(
+                settings, dict(before=before, after=after), output_settings, inferencer.software
+            )
+            with open_pair() as pair, beside(partial(write_quicklooks, pair, out)):
                 made = _write_results(
                     inferencer, pair, staging, out, output_settings, origin, progress
                 )
-                write_quicklooks(pair, out)
-            if registration:
-                write_registration(out / REGISTRATION_FILE, registered.layers())
-            else:
-                (out / REGISTRATION_FILE).unlink(missing_ok=True)
+                if registration:
+                    write_registration(out / REGISTRATION_FILE, registered.layers())
+                else:
+                    (out / REGISTRATION_FILE).unlink(missing_ok=True)
             found = made | dict(
                 files=result_files(inferencer.class_table, polygons, registration, probabilities),
                 registration=registered.metadata(),

@@ -37,14 +37,15 @@ def kept_ranks(probabilities: np.ndarray, likeliest: np.ndarray) -> np.ndarray:
     # Without masked assignments, which take NumPy ten times as long as arithmetic.
     first = np.zeros(likeliest.shape, np.uint8)
     second, third = (np.zeros(likeliest.shape, np.uint16) for _ in range(2))
-    for number, values in enumerate(probabilities, start=1):
-        with np.errstate(invalid='ignore'):
-            level = np.rint(values * LEVELS).astype(np.uint8)
+    key = np.empty(likeliest.shape, np.uint16)
+    with np.errstate(invalid='ignore'):
+        levels = np.rint(probabilities * LEVELS).astype(np.uint8)
+    for number, level in enumerate(levels, start=1):
         others = level * (likeliest != number).view(np.uint8)
-        np.maximum(first, level - others, out=first)
+        level -= others
+        np.maximum(first, level, out=first)
         # P and class in one number, so that comparing sorts both, the first class ahead.
-        key = others.astype(np.uint16)
-        key <<= 8
+        np.left_shift(others, 8, out=key, dtype=np.uint16)
         key |= LEVELS - number
         np.maximum(third, np.minimum(second, key), out=third)
         np.maximum(second, key, out=second)

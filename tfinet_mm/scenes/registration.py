@@ -336,6 +336,9 @@ def _affine(patches: Patches, clear: np.ndarray) -> tuple[np.ndarray, np.ndarray
         used = clear & (_residuals(patches, model) < TOLERANCE / 2)
         if used.sum() > best[1].sum():
             best = model, used
+        if len(numbers) == best[1].sum():
+            # No other trial agrees with more.
+            break
     for _ in range(3):
         model = _fit(patches, best[1])
         if model is None:

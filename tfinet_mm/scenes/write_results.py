@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from tqdm import tqdm
 
 from tfinet_mm.io.rasters import (
     check_same_size,
+    import_geo,
     open_raster,
     raw_writer,
     read_bands,
@@ -40,6 +42,7 @@ from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.files import whole_file
 from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.utils.manifest import read_json
+from tfinet_mm.utils.prefetch import beside
 from tfinet_mm.version import __version__
 
 COVERS = 'land_cover_from', 'land_cover_to'
@@ -130,19 +133,9 @@ def write_results(
     made |= {name: work / f'derived_{name}.img' for name in derived}
     transition = made['transition']
     own_tags = {**(tags or {}), **_own_tags(rules)}
-    tasks: dict[Path, Callable[[], Any]] = {
-        out / f'{name}.tif': partial(
-            _write_raster,
-            made[name],
-            out / f'{name}.tif',
-            spec,
-            grid,
-            own_tags,
-        )
-        for name, spec in specs.items()
-    }
+    rasters = _raster_tasks(out, made, specs, grid, own_tags)
     if PROBABILITIES in staged and merged is None:
-        tasks[out / PROBABILITIES_FILE] = partial(
+        rasters[out / PROBABILITIES_FILE] = partial(
             write_cog,
             staged[PROBABILITIES],
             out / PROBABILITIES_FILE,
@@ -154,38 +147,46 @@ def write_results(
         )
     else:
         (out / PROBABILITIES_FILE).unlink(missing_ok=True)
-    unknown = int(specs['transition'].nodata)
-    tasks[out / AREAS_FILE] = partial(
-        _write_areas,
-        out,
-        transition,
-        made['land_cover_from'],
-        classes,
-        unknown,
-        pixel_areas,
-        made[VALID],
-    )
-    if polygons:
-        tasks[out / POLYGONS_FILE] = partial(
-            write_polygons,
-            transition,
-            made['change_prob'],
-            out / POLYGONS_FILE,
-            classes=classes.land_cover,
-            nodata=unknown,
-            pixel_areas=pixel_areas,
-            min_area=min_area,
-            connectivity=connectivity,
-            metadata=tags,
-            style=partial(polygon_style, classes),
-        )
-    else:
-        (out / POLYGONS_FILE).unlink(missing_ok=True)
-    missing = [path for path in tasks if not _is_newer(path, sources)]
+    areas_file, polygons_file = out / AREAS_FILE, out / POLYGONS_FILE
+    if not polygons:
+        polygons_file.unlink(missing_ok=True)
+    paths = [*rasters, areas_file, *([polygons_file] if polygons else [])]
+    missing = [path for path in paths if not _is_newer(path, sources)]
     if any(path.stem in derived or path.stem not in staged for path in missing):
         _derive(staged, made, derived, grid, classes, rules, merged)
-    for path in tqdm(missing, desc=out.name, unit='file', disable=not progress):
-        tasks[path]()
+    unknown = int(specs['transition'].nodata)
+    with (
+        tqdm(total=len(missing), desc=out.name, unit='file', disable=not progress) as bar,
+        _ignoring_warnings(),
+        # GDAL writes in a thread while NumPy works in this one.
+        beside(*(rasters[path] for path in missing if path in rasters), done=bar.update) as check,
+    ):
+        if areas_file in missing:
+            _write_areas(
+                out,
+                transition,
+                made['land_cover_from'],
+                classes,
+                unknown,
+                pixel_areas,
+                made[VALID],
+            )
+            bar.update()
+        if polygons_file in missing:
+            write_polygons(
+                transition,
+                made['change_prob'],
+                polygons_file,
+                classes=classes.land_cover,
+                nodata=unknown,
+                pixel_areas=pixel_areas,
+                min_area=min_area,
+                connectivity=connectivity,
+                progress=lambda rows: check(),
+                metadata=tags,
+                style=partial(polygon_style, classes),
+            )
+            bar.update()
     found = read_json(out / AREAS_FILE) or {}
     numbers = {key: found[key]['pixels'] for key in ('changed', 'unchanged', 'not_seen')}
     return dict(
@@ -200,6 +201,36 @@ def write_results(
         area_method=pixel_areas.method,
         polygons=asdict(read_summary(out / POLYGONS_FILE)) if polygons else None,
     )
+
+
+def _raster_tasks(
+    out: Path,
+    made: Mapping[str, Path],
+    specs: Mapping[str, ResultRaster],
+    grid: SceneGrid,
+    tags: Mapping[str, str],
+) -> dict[Path, Callable[[], Any]]:
+    """Return for each GeoTIFF of one band the function that writes it."""
+    return {
+        out / f'{name}.tif': partial(
+            _write_raster, made[name], out / f'{name}.tif', spec, grid, tags
+        )
+        for name, spec in specs.items()
+    }
+
+
+@contextmanager
+def _ignoring_warnings() -> Iterator[None]:
+    """Ignore the warnings of maps and scenes without georeference.
+
+    Of threads that change the filters of warnings at the same time, one may leave its own behind;
+    those that were there before come back after the block.
+    """
+    errors = import_geo('rasterio.errors', 'Writing a scene')
+    with warnings.catch_warnings():
+        warnings.simplefilter('ignore', errors.NotGeoreferencedWarning)
+        warnings.filterwarnings('ignore', message=".*'crs' was not provided")
+        yield
 
 
 def _write_raster(

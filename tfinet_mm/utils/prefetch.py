@@ -1,4 +1,4 @@
-"""Work beside the main thread: read ahead, and pass results on."""
+"""Work beside the main thread: read ahead, pass results on, and call functions."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Generic, TypeVar
 
 Item = TypeVar('Item')
@@ -51,6 +52,59 @@ def map_ahead(
             yield waiting.popleft().result()
     finally:
         pool.shutdown(wait=True, cancel_futures=True)
+
+
+@contextmanager
+def beside(
+    *functions: Callable[[], object], done: Callable[[], object] = lambda: None
+) -> Iterator[Callable[[], None]]:
+    """Call functions in a thread, one after the other, while the block runs.
+
+    Leaving the block waits for them. Where a function or the block raises, no further function
+    starts.
+
+    Args:
+        *functions: The functions.
+        done: Function that the thread calls after each of them.
+
+    Yields:
+        A function that raises the error of the one that failed, if any. A long block calls it now
+        and then.
+
+    Raises:
+        Exception: The error of the function that failed, or else that of the block, as if the
+            functions had been called before it.
+
+    Example:
+        >>> made = []
+        >>> with beside(lambda: made.append('a'), lambda: made.append('b')):
+        ...     pass
+        >>> made
+        ['a', 'b']
+    """
+
+    def work() -> None:
+        for function in functions:
+            if stopped.is_set():
+                return
+            function()
+            done()
+
+    def check() -> None:
+        if result.done():
+            result.result()
+
+    stopped = threading.Event()
+    with ThreadPoolExecutor(1) as pool:
+        result = pool.submit(work)
+        try:
+            yield check
+        except BaseException as error:
+            stopped.set()
+            if isinstance(error, Exception):
+                result.result()
+            raise
+    result.result()
 
 
 class Consumer(Generic[Item]):
