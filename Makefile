@@ -7,6 +7,8 @@ PYTEST_ARGS ?=
 # Processes that run tests, each of one thread.
 WORKERS ?= 2
 
+# stac-model, which the tests check cards with, asks for this pip or a later one.
+NEW_PIP = pip>=26.1.2
 CONSTRAIN = $(if $(CONSTRAINTS),-c $(CONSTRAINTS))
 RUN = $(VENV)/bin/python
 PIP = $(RUN) -m pip --disable-pip-version-check
@@ -42,6 +44,7 @@ $(INSTALLED): pyproject.toml setup.py $(CONSTRAINTS)
 	@echo "== Environment in $(VENV) (a few minutes the first time)"
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if (3, 11) <= v[:2] <= (3, 13) else f"Python 3.11 to 3.13 is needed, {sys.executable} is {v.major}.{v.minor}; say make PYTHON=python3.11")'
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --upgrade '$(NEW_PIP)'
 	$(PIP) install $(CONSTRAIN) -e '.[mm,pretrained,test,lint]'
 	@touch $@
 

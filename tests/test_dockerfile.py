@@ -2,6 +2,7 @@
 
 import json
 import re
+import runpy
 import shlex
 import tomllib
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 from documented import pages
 
+from tfinet_mm.apis.network_files import is_exported
 from tfinet_mm.cli import TOOLS
 from tfinet_mm.integrations.serve import command
 
@@ -28,14 +30,34 @@ def instructions():
     return [tuple(line.split(maxsplit=1)) for line in lines if line.strip()]
 
 
-def one(name):
-    (found,) = [text for kind, text in instructions() if kind == name]
+def stages():
+    """Return the instructions of each stage with those of the stages it builds on, by name.
+
+    The last one, which a build makes by default, has the name ''.
+    """
+    found = {}
+    for kind, text in instructions():
+        if kind == 'FROM':
+            base, _, name = text.partition(' AS ')
+            found[name] = list(found.get(base, []))
+            current = found[name]
+        current.append((kind, text))
     return found
+
+
+def of_kind(stage, name):
+    return [text for kind, text in stages()[stage] if kind == name]
+
+
+def one(name, stage=''):
+    """Return the text of an instruction, of several the last, which counts."""
+    return of_kind(stage, name)[-1]
 
 
 def copied():
     """Return what is copied from the checkout."""
-    return [word for kind, text in instructions() if kind == 'COPY' for word in text.split()[:-1]]
+    words = [text.split() for kind, text in instructions() if kind == 'COPY']
+    return [word for line in words if not line[0].startswith('--from') for word in line[:-1]]
 
 
 def test_every_instruction_is_known():
@@ -45,6 +67,7 @@ def test_every_instruction_is_known():
         *('ENTRYPOINT', 'CMD'),
     }
     assert instructions()[0][0] == 'FROM'
+    assert list(stages()) == ['source', 'server', 'torch', 'exporter', '']
 
 
 def test_what_is_copied_is_there_and_not_ignored():
@@ -60,17 +83,35 @@ def test_all_that_a_build_of_the_package_reads_is_copied():
     assert read | set(re.findall(r"'([^']+)'", shipped)) == set(copied())
 
 
+def extras(stage):
+    """Return the extras that a stage installs."""
+    runs = ' '.join(of_kind(stage, 'RUN'))
+    return {extra for words in re.findall(r'"/src\[(.*?)\]"', runs) for extra in words.split(',')}
+
+
 def test_the_extras_and_the_python_are_supported():
-    runs = [text for kind, text in instructions() if kind == 'RUN']
-    (extras,) = re.findall(r'"\.\[(.*)\]"', ' '.join(runs))
-    assert set(extras.split(',')) <= set(PROJECT['optional-dependencies'])
-    assert 'serve' in extras
-    version = re.fullmatch(r'python:(3\.\d+)-slim', one('FROM'))[1]
-    assert f'Programming Language :: Python :: {version}' in PROJECT['classifiers']
+    assert extras('torch') == {'mm', 'geo', 'serve'}
+    assert extras('exporter') == extras('torch') | {'export'}
+    assert extras('') == {'runtime-geo', 'serve'}
+    assert extras('') | extras('exporter') <= set(PROJECT['optional-dependencies'])
+    for stage in set(stages()) - {'source'}:
+        python = of_kind(stage, 'FROM')[0].partition(' AS ')[0]
+        version = re.fullmatch(r'python:(3\.\d+)-slim', python)[1]
+        assert f'Programming Language :: Python :: {version}' in PROJECT['classifiers']
+
+
+def test_the_network_that_is_exported_is_the_one_that_is_served():
+    name, word, *words = shlex.split(one('RUN', 'exporter'))
+    assert name in PROJECT['scripts']
+    parse = runpy.run_path(str(ROOT / 'tools' / TOOLS[word][0]))['parse_args']
+    made = Path(parse(words).out)
+    assert one('COPY').split() == ['--from=exporter', str(made.parent), str(made.parent)]
+    assert json.loads(one('CMD'))[0] == str(made)
+    assert is_exported(made)
 
 
 def serve_options(words, monkeypatch):
-    """Return the options of ``tfinet serve`` with words after the name of the image."""
+    """Return the options of ``tfinet serve`` with words after the name of an image."""
     monkeypatch.setenv(command.TOKEN_VARIABLE, TOKEN)
     name, word, *fixed = json.loads(one('ENTRYPOINT'))
     assert name in PROJECT['scripts']
@@ -78,8 +119,9 @@ def serve_options(words, monkeypatch):
     return command.parse_args([*fixed, *words])
 
 
-def test_the_command_starts_a_server_that_the_port_and_the_volume_fit(monkeypatch):
-    args = serve_options(json.loads(one('CMD')), monkeypatch)
+@pytest.mark.parametrize('stage', ['', 'torch'])
+def test_the_command_starts_a_server_that_the_port_and_the_volume_fit(stage, monkeypatch):
+    args = serve_options(json.loads(one('CMD', stage)), monkeypatch)
     assert str(args.port) == one('EXPOSE')
     assert Path(args.folder).is_relative_to(one('VOLUME'))
     assert args.host == '0.0.0.0'
@@ -88,10 +130,10 @@ def test_the_command_starts_a_server_that_the_port_and_the_volume_fit(monkeypatc
         command.parse_args(json.loads(one('ENTRYPOINT'))[2:])
 
 
-def test_the_server_is_not_root():
-    kinds = [kind for kind, _ in instructions()]
-    assert kinds.index('USER') < kinds.index('ENTRYPOINT')
-    assert one('USER') != 'root'
+@pytest.mark.parametrize('stage', ['', 'torch'])
+def test_the_server_is_not_root_and_does_not_import_the_checkout(stage):
+    assert one('USER', stage) == 'tfinet'
+    assert one('WORKDIR', stage) == one('VOLUME')
 
 
 def test_the_check_of_health_is_python_and_asks_an_open_address():
@@ -110,15 +152,22 @@ def test_the_check_of_health_is_python_and_asks_an_open_address():
 def test_documented_commands_name_what_is_there(monkeypatch):
     lines = [line for _, line in pages.lines() if line.startswith('docker ')]
     assert {line.split()[1] for line in lines} == {'build', 'run'}
+    images = {}
     for line in lines:
         words = shlex.split(line)
         if words[1] == 'build':
             assert ROOT / words[words.index('-f') + 1] == FILE
-            image = words[words.index('-t') + 1]
+            stage = words[words.index('--target') + 1] if '--target' in words else ''
+            images[words[words.index('-t') + 1]] = stage
             continue
+        (image,) = set(images) & set(words)
         end = words.index(image)
         options = words[2:end]
         args = serve_options(words[end + 1 :], monkeypatch)
+        if words[end + 1 :] and images[image] == '':
+            # There is no torch for other networks.
+            assert is_exported(args.network[0])
+        assert ('--gpus' in options) <= (images[image] == 'torch')
         assert options[options.index('-p') + 1].endswith(f':{args.port}')
         assert options[options.index('-e') + 1].startswith(f'{command.TOKEN_VARIABLE}=')
         assert options[options.index('-v') + 1].endswith(one('VOLUME'))

@@ -68,7 +68,6 @@ def test_pystac_accepts_the_item(cards):
 
 
 def test_the_model_of_the_extension_accepts_the_properties(cards):
-    """Its package isn't in the extras, since it asks for a newer pip."""
     schema = pytest.importorskip('stac_model.schema')
     values = json.loads(cards[0].read_text())['properties']
     read = schema.MLModelProperties(**{k: v for k, v in values.items() if k.startswith('mlm:')})

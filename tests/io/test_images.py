@@ -297,5 +297,5 @@ def test_deep_pictures_need_opencv(tmp_path, monkeypatch):
     cv2.imwrite(str(path), np.full((4, 5, 3), 1000, np.uint16))
     assert read_image(path).dtype == np.uint16
     monkeypatch.setattr('tfinet_mm.io.images.has_opencv', lambda: False)
-    with pytest.raises(MissingExtraError, match=r'more than 8 bit.*tfinet-mm\[runtime-geo\]'):
+    with pytest.raises(MissingExtraError, match=r'more than 8 bit.*tfinet-mm\[opencv\]'):
         read_image(path)

@@ -53,11 +53,7 @@ class FileNetwork:
         class_table: ClassTable | None,
     ) -> None:
         """See the class."""
-        if device is not None and str(device) != 'cpu':
-            raise ValueError(
-                f'exported networks run on the CPU here, got the device {str(device)!r}; give the '
-                'config and the checkpoint for a GPU'
-            )
+        check_device(device)
         precision = 'auto' if amp is True else (amp or None)
         self.model = ExportedNetwork(file, backend, precision=precision)
         self.device = 'cpu'
@@ -159,6 +155,19 @@ class FileNetwork:
     def software(self) -> dict[str, str]:
         """Return the version of the program that runs the network."""
         return self.model.software
+
+
+def check_device(device: Any) -> None:
+    """Refuse a device that exported networks don't run on.
+
+    Raises:
+        ValueError: It is neither the CPU nor None.
+    """
+    if device is not None and str(device) != 'cpu':
+        raise ValueError(
+            f'exported networks run on the CPU here, got the device {str(device)!r}; give the '
+            'config and the checkpoint for a GPU'
+        )
 
 
 def check_options(file: Any, refused: Mapping[str, Any]) -> None:

@@ -423,7 +423,7 @@ def _decode_with_pillow(data: bytes, path: PathLike) -> np.ndarray:
             return values[..., None] if grey else values
     raise MissingExtraError(
         f'{path} has more than 8 bit or unusual colours, which needs OpenCV: pip install '
-        '"tfinet-mm[runtime-geo]"; or convert it to 8 bit'
+        '"tfinet-mm[opencv]"; or convert it to 8 bit'
     )
 
 

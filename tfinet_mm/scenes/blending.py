@@ -10,8 +10,8 @@ import numpy as np
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import Window
+from tfinet_mm.scenes.nearest import nearest_marked
 from tfinet_mm.scenes.validity import BOTH_SEEN
-from tfinet_mm.utils.opencv import cv2
 from tfinet_mm.utils.windows import window_starts
 
 
@@ -317,9 +317,4 @@ def fill_invalid(pair: np.ndarray, valid: np.ndarray) -> np.ndarray:
     """
     if valid.all() or not valid.any():
         return pair
-    _, labels = cv2.distanceTransformWithLabels(
-        (~valid).astype(np.uint8), cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL
-    )
-    sources = np.zeros(labels.max() + 1, np.intp)
-    sources[labels[valid]] = np.flatnonzero(valid)
-    return pair.reshape(len(pair), -1)[:, sources[labels]]
+    return pair.reshape(len(pair), -1)[:, nearest_marked(valid)]

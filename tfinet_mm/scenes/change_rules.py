@@ -14,9 +14,9 @@ import numpy as np
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.rasters import read_rows
+from tfinet_mm.scenes.filters import count_around
 from tfinet_mm.scenes.result_rasters import CHANGE_NODATA
 from tfinet_mm.scenes.vectorize.components import Components
-from tfinet_mm.utils.opencv import cv2
 
 LARGEST_SMOOTH = 255
 
@@ -161,7 +161,7 @@ def majority(reached: np.ndarray, seen: np.ndarray, side: int) -> np.ndarray:
     """
     if side == 1:
         return reached
-    result: np.ndarray = 2 * _count(reached, side) > _count(seen, side)
+    result: np.ndarray = 2 * count_around(reached, side) > count_around(seen, side)
     return result & seen
 
 
@@ -186,20 +186,8 @@ def majority_class(cover: np.ndarray, side: int, number: int) -> np.ndarray:
     own = np.zeros(cover.shape, np.int32)
     for label in range(1, number + 1):
         mine = cover == label
-        counts = _count(mine, side)
+        counts = count_around(mine, side)
         np.copyto(own, counts, where=mine)
         np.copyto(best, np.uint8(label), where=counts > most)
         np.maximum(most, counts, out=most)
     return np.where((own == most) | (cover == 0), cover, best)
-
-
-def _count(mask: np.ndarray, side: int) -> np.ndarray:
-    """Return the number of marked pixels in the square around each; none lie outside."""
-    counts: np.ndarray = cv2.boxFilter(
-        mask.view(np.uint8),
-        cv2.CV_32S,
-        (side, side),
-        normalize=False,
-        borderType=cv2.BORDER_CONSTANT,
-    )
-    return counts

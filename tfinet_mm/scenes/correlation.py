@@ -8,17 +8,16 @@ and three of its values give its place between the pixels.
 
 from __future__ import annotations
 
-from functools import lru_cache
-from typing import NamedTuple
+import importlib
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from tfinet_mm.io.rasters import import_geo
 from tfinet_mm.scenes.blending import fill_invalid
-from tfinet_mm.utils.opencv import cv2
+from tfinet_mm.scenes.filters import blurred, slopes, thick_parts
+from tfinet_mm.scenes.nearest import distance_to_marked
 
-# Standard deviation, in pixels, of the blur before the edges are taken.
-BLUR = 1.0
 # Edges count on a logarithmic scale from this part of their mean on.
 WEAK_EDGE = 0.2
 # Mean edge, in grey levels of 0..255 a pixel, below which a patch has no texture.
@@ -104,12 +103,11 @@ def _inside(valid: np.ndarray) -> np.ndarray:
     """Return 1 where pixels with data surround a pixel, falling to 0 towards others."""
     if valid.all():
         return np.ones(valid.shape, np.float32)
-    empty = np.pad(~valid, GAP, mode='edge').astype(np.uint8)
-    wide = cv2.morphologyEx(empty, cv2.MORPH_OPEN, np.ones((GAP, GAP), np.uint8))
-    valid = np.asarray(wide)[GAP:-GAP, GAP:-GAP] == 0
+    empty = np.pad(~valid, GAP, mode='edge')
+    valid = ~thick_parts(empty, GAP)[GAP:-GAP, GAP:-GAP]
     if valid.all():
         return np.ones(valid.shape, np.float32)
-    far = cv2.distanceTransform(valid.astype(np.uint8), cv2.DIST_L2, 5)
+    far = distance_to_marked(~valid)
     return np.clip((far - BORDER) / TAPER, 0, 1)
 
 
@@ -117,22 +115,13 @@ def _edges(bands: np.ndarray) -> np.ndarray:
     """Return the strength of edges (h, w), over all bands."""
     total = np.zeros(bands.shape[1:], np.float32)
     for band in bands:
-        smooth = cv2.GaussianBlur(band.astype(np.float32), (0, 0), BLUR)
-        across, down = _slopes(np.asarray(smooth))
+        across, down = slopes(blurred(band.astype(np.float32)))
         total += across * across + down * down
     return np.sqrt(total)
 
 
-def _slopes(band: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return (
-        np.asarray(cv2.Sobel(band, cv2.CV_32F, 1, 0, ksize=3, scale=1 / 8)),
-        np.asarray(cv2.Sobel(band, cv2.CV_32F, 0, 1, ksize=3, scale=1 / 8)),
-    )
-
-
 def _correlate(before: np.ndarray, after: np.ndarray, weight: np.ndarray, reach: int) -> PatchShift:
-    # SciPy transforms float32 five times as fast as NumPy.
-    fft = import_geo('scipy.fft', 'Measuring the registration')
+    fft = _fourier()
     spectra = [fft.rfft2(_flat(one, weight)) for one in (before, after)]
     product = np.conj(spectra[0]) * spectra[1]
     size = np.abs(product)
@@ -146,6 +135,15 @@ def _correlate(before: np.ndarray, after: np.ndarray, weight: np.ndarray, reach:
     right = _summit(near[row, column - 1 : column + 2])
     down = _summit(near[row - 1 : row + 2, column])
     return PatchShift(column - 1 - reach + right, row - 1 - reach + down, quality)
+
+
+@cache
+def _fourier() -> Any:
+    """Return SciPy's transforms, a few times as fast as NumPy's, or those where it isn't there."""
+    try:
+        return importlib.import_module('scipy.fft')
+    except ImportError:
+        return np.fft
 
 
 def _flat(edges: np.ndarray, weight: np.ndarray) -> np.ndarray:

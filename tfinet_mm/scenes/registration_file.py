@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from tfinet_mm.io.geopackage import write_layer
 from tfinet_mm.io.rasters import import_geo
 from tfinet_mm.scenes.grid import SceneGrid, apply_affine
 from tfinet_mm.scenes.registration import Registration
@@ -22,10 +22,9 @@ def check_registration_file() -> None:
     """Raise the error of a missing package before hours are spent on a prediction.
 
     Raises:
-        MissingExtraError: shapely or pyogrio is not installed.
+        MissingExtraError: shapely is not installed.
     """
-    for name in ('shapely', 'pyogrio'):
-        import_geo(name, 'Writing the shifts of patches (--no-registration leaves them out)')
+    import_geo('shapely', 'Writing the shifts of patches (--no-registration leaves them out)')
 
 
 def write_registration(
@@ -42,26 +41,21 @@ def write_registration(
         layers: For each layer a registration, and the grid it was measured on.
 
     Raises:
-        MissingExtraError: shapely or pyogrio is not installed.
+        MissingExtraError: shapely is not installed.
     """
     shapely = import_geo('shapely', 'Writing the shifts of patches')
-    pyogrio = import_geo('pyogrio', 'Writing the shifts of patches')
-    with whole_file(Path(target)) as partial, warnings.catch_warnings():
-        # A scene may have no CRS.
-        warnings.filterwarnings('ignore', message=".*'crs' was not provided")
+    with whole_file(Path(target)) as partial:
         for layer, (registration, grid) in layers.items():
             points, fields = _table(registration, grid)
-            pyogrio.raw.write(
+            write_layer(
                 partial,
-                geometry=np.asarray(shapely.to_wkb(shapely.points(points)), object),
-                field_data=list(fields.values()),
-                fields=list(fields),
-                layer=layer,
-                driver='GPKG',
-                geometry_type='Point',
-                crs=None if grid.crs is None else grid.crs.to_wkt(),
+                layer,
+                shapely.to_wkb(shapely.points(points)).tolist(),
+                fields,
+                kind='Point',
+                crs=grid.crs,
                 append=partial.exists(),
-                layer_metadata=dict(TEXT=registration.describe()),
+                metadata=dict(TEXT=registration.describe()),
             )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tfinet_mm.errors import ManifestError, SceneError
+from tfinet_mm.io.geopackage import read_rows
 from tfinet_mm.io.images import check_window
 from tfinet_mm.io.rasters import import_geo, open_raster
 from tfinet_mm.scenes.from_to import FromToAreas
@@ -19,7 +20,13 @@ from tfinet_mm.scenes.registration_file import REGISTRATION_FILE
 from tfinet_mm.scenes.result_rasters import ResultRaster, scene_rasters
 from tfinet_mm.scenes.styles import raster_style
 from tfinet_mm.scenes.totals import TOTALS_FILE
-from tfinet_mm.scenes.vectorize.polygons import AREA_FIELDS, LAYER, PolygonSummary, read_summary
+from tfinet_mm.scenes.vectorize.polygons import (
+    AREA_FIELDS,
+    GEOMETRY,
+    LAYER,
+    PolygonSummary,
+    read_summary,
+)
 from tfinet_mm.scenes.write_results import AREAS_FILE, POLYGONS_FILE, PROBABILITIES_FILE
 from tfinet_mm.structures import ClassTable
 from tfinet_mm.utils.manifest import read_json
@@ -183,17 +190,15 @@ class SceneResults:
         """Read the largest polygons, or all where there are fewer; none for a scene without.
 
         Raises:
-            MissingExtraError: pyogrio or shapely is not installed.
+            MissingExtraError: shapely is not installed.
         """
         summary = self.polygon_summary()
         if summary is None or number < 1:
             return []
         shapely = import_geo('shapely', 'Reading polygons')
-        pyogrio = import_geo('pyogrio', 'Reading polygons')
-        info, _, stored, columns = pyogrio.raw.read(
-            self.folder / POLYGONS_FILE, layer=LAYER, max_features=number
-        )
-        fields = dict(zip(info['fields'], (column.tolist() for column in columns), strict=True))
+        area = AREA_FIELDS[summary.unit]
+        names = ('from', 'to', 'from_class', 'to_class', area, 'mean_prob')
+        stored, fields = read_rows(self.folder / POLYGONS_FILE, LAYER, names, number, GEOMETRY)
         inverse = ~self.grid.transform
         found = []
         for index, shape in enumerate(shapely.from_wkb(stored)):
@@ -215,7 +220,7 @@ class SceneResults:
                     new=fields['to'][index],
                     from_class=fields['from_class'][index],
                     to_class=fields['to_class'][index],
-                    area=fields[AREA_FIELDS[summary.unit]][index],
+                    area=fields[area][index],
                     unit=summary.unit,
                     mean_prob=fields['mean_prob'][index],
                     bounds=(bounds[0], bounds[1], bounds[2], bounds[3]),

@@ -1,4 +1,4 @@
-"""Import OpenCV at its first use: exported networks predict pictures without it."""
+"""Import OpenCV at its first use: exported networks predict without it."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class _OpenCV:
             module = importlib.import_module('cv2')
         except ImportError as error:
             raise MissingExtraError(
-                'OpenCV is not installed, which scenes, masked pictures, alignment and images of '
-                'more than 8 bit need: pip install "tfinet-mm[runtime-geo]"; the extra mm has it '
-                'as well'
+                'OpenCV is not installed, which the alignment of pictures, pictures of more than '
+                '8 bit and labels need: pip install "tfinet-mm[opencv]"; the extra mm has it as '
+                'well'
             ) from error
         return getattr(module, name)
 

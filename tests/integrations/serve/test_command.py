@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tfinet_mm.checkpoints.shipped import DEFAULT
 from tfinet_mm.errors import FolderInUseError, MissingExtraError
 from tfinet_mm.integrations.serve import command
 from tfinet_mm.integrations.serve.limits import Limits
@@ -76,6 +77,12 @@ def test_names_of_networks_become_independent_of_the_folder(tmp_path, monkeypatc
         command.network_words(['lost.pth'])
 
 
+def test_the_backend_is_an_option_of_all_jobs():
+    args = command.parse_args(['a.onnx', '--backend', 'onnxruntime', '--', '--window', '64'])
+    assert args.options == ['--backend', 'onnxruntime', '--window', '64']
+    assert args.prediction.backend == 'onnxruntime'
+
+
 def test_a_missing_package_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, 'uvicorn', None)
     with pytest.raises(MissingExtraError, match=r'uvicorn: pip install "tfinet-mm\[serve\]"'):
@@ -119,6 +126,7 @@ def test_a_server_answers_and_stops(tmp_path):
     )
     try:
         assert select.select([process.stdout], [], [], 60)[0]
+        assert process.stdout.readline().startswith(f'Predicting with {DEFAULT} in torch 2.')
         line = process.stdout.readline()
         address = re.search(r'http://127\.0\.0\.1:\d+', line)
         assert address, line

@@ -39,6 +39,7 @@ from tfinet_mm.integrations.serve.guard import (
 )
 from tfinet_mm.integrations.serve.jobs import DONE, ENDED, Job
 from tfinet_mm.integrations.serve.limits import MEGABYTE, Limits, megabytes
+from tfinet_mm.integrations.serve.network import ServedNetwork
 from tfinet_mm.integrations.serve.options import FIELDS, read_options
 from tfinet_mm.integrations.serve.products import PRODUCTS, REPORT, zipped
 from tfinet_mm.integrations.serve.progress import read_log
@@ -109,7 +110,12 @@ def _answers(content: dict[str, Any], status: int = 200) -> dict[int | str, dict
     return {status: dict(description='', content={'application/json': dict(schema=content)})}
 
 
-def make_app(queue: JobQueue, names: Collection[str] = (), token: str = '') -> Callable[..., Any]:
+def make_app(
+    queue: JobQueue,
+    names: Collection[str] = (),
+    token: str = '',
+    network: ServedNetwork | None = None,
+) -> Callable[..., Any]:
     """Return the application of a server, for any server of ASGI.
 
     Args:
@@ -117,6 +123,7 @@ def make_app(queue: JobQueue, names: Collection[str] = (), token: str = '') -> C
         names: Names of this machine that requests may call it by, see
             :class:`~tfinet_mm.integrations.serve.guard.Guard`.
         token: Token that each request needs; empty for none.
+        network: What the page and the interface tell of the network; None for nothing.
     """
 
     @asynccontextmanager
@@ -137,7 +144,8 @@ def make_app(queue: JobQueue, names: Collection[str] = (), token: str = '') -> C
     app.add_exception_handler(Refusal, _refused)
     app.add_exception_handler(HTTPException, _no_such_page)
     app.add_exception_handler(RequestValidationError, _wrong_value)
-    _add_pages(app, queue, token)
+    _add_pages(app, queue, token, network)
+    _add_server(app, queue, network)
     _add_jobs(app, queue)
     _add_files(app, queue)
     return Guard(app, names, token)
@@ -161,7 +169,7 @@ async def _wrong_value(_: Request, error: Exception) -> Response:
     return JSONResponse(dict(detail='; '.join(said)), 422)
 
 
-def _add_pages(app: FastAPI, queue: JobQueue, token: str) -> None:
+def _add_pages(app: FastAPI, queue: JobQueue, token: str, network: ServedNetwork | None) -> None:
     """Add what a browser shows."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader('tfinet_mm.integrations.serve'),
@@ -178,7 +186,7 @@ def _add_pages(app: FastAPI, queue: JobQueue, token: str) -> None:
 
     @app.get('/', include_in_schema=False)
     def start() -> Response:
-        return page('serve.html.j2', limits=queue.limits)
+        return page('serve.html.j2', limits=queue.limits, network=network)
 
     @app.get('/static/{name}', include_in_schema=False)
     def static(name: str) -> Response:
@@ -221,8 +229,8 @@ def _add_pages(app: FastAPI, queue: JobQueue, token: str) -> None:
         )
 
 
-def _add_jobs(app: FastAPI, queue: JobQueue) -> None:
-    """Add the interface of jobs."""
+def _add_server(app: FastAPI, queue: JobQueue, network: ServedNetwork | None) -> None:
+    """Add what programs may ask of the server itself."""
 
     @app.get('/api/health', summary='Say that the server answers')
     def health() -> dict[str, str]:
@@ -231,6 +239,14 @@ def _add_jobs(app: FastAPI, queue: JobQueue) -> None:
     @app.get('/api/limits', summary='List the limits of the server')
     def limits() -> dict[str, float]:
         return queue.limits.public()
+
+    @app.get('/api/network', summary='Tell the network, and the program that runs it')
+    def tell_network() -> dict[str, str]:
+        return {} if network is None else network.public()
+
+
+def _add_jobs(app: FastAPI, queue: JobQueue) -> None:
+    """Add the interface of jobs."""
 
     @app.get(
         '/api/jobs',

@@ -13,9 +13,11 @@ from typing import Any
 from tfinet_mm.apis.command_options import is_network
 from tfinet_mm.apis.command_options import parse_args as parse_prediction
 from tfinet_mm.checkpoints.shipped import is_shipped
+from tfinet_mm.deploy.backends import BACKENDS
 from tfinet_mm.errors import MissingExtraError
 from tfinet_mm.integrations.serve.guard import host_name
 from tfinet_mm.integrations.serve.limits import MEGABYTE, MEGAPIXEL, Limits
+from tfinet_mm.integrations.serve.network import served_network
 from tfinet_mm.integrations.serve.queue import JobQueue
 from tfinet_mm.report import check_report
 from tfinet_mm.utils.command import add_traceback_option, count, run_command
@@ -29,8 +31,10 @@ SHORTEST_TOKEN = 16
 OWN_OPTIONS = ('--out', '--device', '--report', '--launcher', '--jobs', '--executor', '--dry-run')
 """Options of the command that predicts which the server sets itself, or can't use."""
 EPILOG = (
-    'Without CONFIG and CHECKPOINT, the weights that come with the package are used. Options after '
-    '"--" are those of tfinet predict, for all jobs: tfinet serve best.pth -- --no-tta --window 512'
+    'Without CONFIG and CHECKPOINT, the weights that come with the package are used. An exported '
+    'network (.onnx, .xml or .pt2) takes the place of CHECKPOINT, and needs no torch but for .pt2. '
+    'Options after "--" are those of tfinet predict, for all jobs: '
+    'tfinet serve best.pth -- --no-tta --window 512'
 )
 
 
@@ -90,6 +94,12 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="such as 'cpu' or 'cuda:0 cuda:1'; each predicts a job at a time (default: a GPU if "
         'any)',
     )
+    parser.add_argument(
+        '--backend',
+        choices=('auto', 'torch', *(one for one in BACKENDS if one != 'torch')),
+        help='program that runs the network (default: torch, and for an exported network OpenVINO '
+        'or else ONNX Runtime)',
+    )
     group = parser.add_argument_group('limits')
     for option, kind, default, metavar, said in (
         ('--max-megabytes', positive, defaults.upload_bytes / MEGABYTE, 'MB', 'size of a file'),
@@ -116,13 +126,16 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         group.add_argument(option, type=kind, default=default, metavar=metavar, help=text)
     add_traceback_option(parser)
     args = parser.parse_args(words[:end])
-    args.options = words[end + 1 :]
+    chosen = [] if args.backend is None else ['--backend', args.backend]
+    args.options = [*chosen, *words[end + 1 :]]
     try:
         check_args(args)
     except ValueError as error:
         parser.error(str(error))
     # The parser of the predictions refuses words that it doesn't know.
-    parse_prediction([*args.network, 'before.tif', 'after.tif', '--out', 'x', *args.options])
+    args.prediction = parse_prediction(
+        [*args.network, 'before.tif', 'after.tif', '--out', 'x', *args.options]
+    )
     return args
 
 
@@ -187,7 +200,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Serve until the process is told to stop.
 
     Raises:
-        MissingExtraError: A package of the extra ``serve`` is missing.
+        MissingExtraError: A package of the extra ``serve`` is missing, or the program that runs
+            the network.
+        ExportedFileError: An exported network can't be read.
+        ValueError: An option doesn't go with an exported network.
         FolderInUseError: Another server has the folder.
         OSError: The port is taken.
         RuntimeError: The system has no process groups.
@@ -201,6 +217,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             'Linux, macOS or WSL'
         )
     network = network_words(args.network)
+    served = served_network(args.network, args.prediction, args.device or ())
     folder = Path(args.folder)
     lock = FolderLock(folder, 'the jobs of a server')
     lock.acquire()
@@ -208,7 +225,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         queue = JobQueue(folder, limits_of(args), network, args.options, args.device or [None])
         names = {*args.allow_host, *([] if args.host in LOCAL else [host_name(args.host)])}
         config = uvicorn.Config(
-            make_app(queue, names, args.token),
+            make_app(queue, names, args.token, served),
             host=args.host,
             port=args.port,
             # Each request of a page that waits would be a line.
@@ -222,6 +239,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with listening_socket(args.host, args.port) as listener:
             port = listener.getsockname()[1]
             shown = f'[{args.host}]' if ':' in args.host else args.host
+            print(f'Predicting with {served.name} in {served.program} {served.version}'.rstrip())
             print(f'Open http://{shown}:{port} in a browser; Ctrl+C stops the server', flush=True)
             server.run([listener])
     finally:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from tfinet_mm.io.jpeg import encode_jpeg
 from tfinet_mm.scenes.assessment.files import chip_file
 from tfinet_mm.scenes.reader import ScenePair
-from tfinet_mm.utils.opencv import cv2
 
 QUALITY = 92
 DATES = 'before', 'after'
@@ -29,11 +29,9 @@ def write_chips(
     # From top to bottom, so that GDAL reads its blocks once.
     for number, place in sorted(points.items(), key=lambda one: one[1]):
         for date, chip in zip(DATES, _chips(pair, *place, side), strict=True):
-            options = [cv2.IMWRITE_JPEG_QUALITY, QUALITY]
-            encoded = cv2.imencode('.jpg', chip[..., ::-1], options)[1]
             path = folder / chip_file(number, date)
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(encoded.tobytes())
+            path.write_bytes(encode_jpeg(chip, QUALITY))
 
 
 def _chips(pair: ScenePair, row: int, column: int, side: int) -> Iterator[np.ndarray]:

@@ -2,14 +2,13 @@
 
 The raster is read in blocks of rows; polygons wait on disk until all are known, since the largest
 comes first. Memory holds a block and the outlines of regions that continue below it.
-shapely and pyogrio, of the extra ``geo``, are imported where they are used.
+shapely, of the extra ``geo``, is imported where it is used.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from tfinet_mm.errors import SceneError
+from tfinet_mm.io.geopackage import count_rows, read_metadata, write_layer
 from tfinet_mm.io.rasters import (
     BLOCK_PIXELS,
     PathLike,
@@ -119,11 +119,10 @@ def write_polygons(
         Number and area of the polygons and of those left out, which the layer stores too.
 
     Raises:
-        MissingExtraError: rasterio, shapely or pyogrio is not installed.
+        MissingExtraError: rasterio or shapely is not installed.
         SceneError: A raster is not of the grid's size, or an option is out of range.
     """
     import_geo('shapely', 'Writing polygons')
-    import_geo('pyogrio', 'Writing polygons')
     grid = pixel_areas.grid
     if not (min_area >= 0 and np.isfinite(min_area)):
         raise SceneError(f'min_area must be 0 or more, got {min_area}')
@@ -250,60 +249,44 @@ def _write(
     style: Callable[[Sequence[int]], str] | None,
 ) -> None:
     stored = {**metadata, SUMMARY: json.dumps(asdict(summary))}
-    pyogrio = import_geo('pyogrio', 'Writing polygons')
-    failures = _failures()
-    fields = ['from', 'to', 'from_class', 'to_class', AREA_FIELDS[summary.unit], 'mean_prob']
     names = np.array(['', *classes], object)
     order = np.argsort(-records['area'], kind='stable')
-    with (
-        whole_file(target) as partial,
-        naming_file(target, *failures),
-        warnings.catch_warnings(),
-    ):
-        # A scene may have no CRS.
-        warnings.filterwarnings('ignore', message=".*'crs' was not provided")
+    with whole_file(target) as partial:
         for start in range(0, max(len(records), 1), CHUNK):
             part = records[order[start : start + CHUNK]]
             before, after = from_and_to(part['code'], len(classes))
-            columns = [names[before], names[after], before.astype(np.int32)]
-            columns += [
-                after.astype(np.int32),
-                part['area'].copy(),
-                part['prob'].astype(np.float64),
-            ]
-            pyogrio.raw.write(
+            fields = {
+                'from': names[before],
+                'to': names[after],
+                'from_class': before.astype(np.int32),
+                'to_class': after.astype(np.int32),
+                AREA_FIELDS[summary.unit]: part['area'].copy(),
+                'mean_prob': part['prob'].astype(np.float64),
+            }
+            write_layer(
                 partial,
-                geometry=_stored(shapes, part),
-                field_data=columns,
-                fields=fields,
-                layer=LAYER,
-                driver='GPKG',
-                geometry_type='Polygon' if summary.connectivity == 4 else 'MultiPolygon',
-                crs=None if crs is None else crs.to_wkt(),
+                LAYER,
+                _stored(shapes, part),
+                fields,
+                kind='Polygon' if summary.connectivity == 4 else 'MultiPolygon',
+                crs=crs,
                 append=start > 0,
-                layer_metadata=stored if start == 0 else None,
-                layer_options=dict(geometry_name=GEOMETRY),
+                metadata=stored if start == 0 else None,
+                geometry=GEOMETRY,
             )
         # GDAL may close a file that it couldn't write to without an error.
-        found = pyogrio.read_info(partial, layer=LAYER, force_feature_count=True)['features']
+        found = count_rows(partial, LAYER)
         if found != len(records):
             raise OSError(f'{target} has {found} polygons, expected {len(records)}')
         if style is not None:
             embed_style(partial, LAYER, GEOMETRY, style(np.unique(records['code']).tolist()))
 
 
-def _failures() -> tuple[type[Exception], ...]:
-    """Return the errors with which pyogrio ends where a file can't be written or read."""
-    errors = import_geo('pyogrio.errors', 'Writing polygons')
-    names = ('DataSourceError', 'DataLayerError', 'FeatureError', 'FieldError', 'GeometryError')
-    return tuple(getattr(errors, name) for name in names if hasattr(errors, name))
-
-
-def _stored(shapes: BinaryIO, records: np.ndarray) -> np.ndarray:
-    found = np.empty(len(records), object)
-    for index, record in enumerate(records):
+def _stored(shapes: BinaryIO, records: np.ndarray) -> list[bytes]:
+    found = []
+    for record in records:
         shapes.seek(record['start'])
-        found[index] = shapes.read(record['bytes'])
+        found.append(shapes.read(record['bytes']))
     return found
 
 
@@ -311,16 +294,9 @@ def read_summary(path: str | Path) -> PolygonSummary:
     """Return the summary in a file of :func:`write_polygons`.
 
     Raises:
-        MissingExtraError: pyogrio is not installed.
         SceneError: The file was not written by it.
     """
-    pyogrio = import_geo('pyogrio', 'Reading polygons')
-    try:
-        metadata = pyogrio.read_info(path, layer=LAYER)['layer_metadata'] or {}
-    except _failures() as error:
-        raise SceneError(
-            f'{path} can not be read ({error}); remove it and predict the scene again'
-        ) from error
+    metadata = read_metadata(path, LAYER)
     if SUMMARY not in metadata:
         raise SceneError(
             f'{path} has no summary of polygons, expected a file of this package; predict the '
