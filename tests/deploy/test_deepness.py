@@ -15,7 +15,7 @@ SIDE = 64
 # The keys that the plugin's own settings have, from its documentation of model metadata.
 KEYS = {
     'model_type', 'class_names', 'resolution', 'tiles_size', 'tiles_overlap', 'seg_thresh',
-    'standardization_mean', 'standardization_std',
+    'seg_small_segment', 'standardization_mean', 'standardization_std',
 }  # fmt: skip
 
 
