@@ -15,7 +15,7 @@ SIDE = 64
 # The keys that the plugin's own settings have, from its documentation of model metadata.
 KEYS = {
     'model_type', 'class_names', 'resolution', 'tiles_size', 'tiles_overlap', 'seg_thresh',
-    'standardization_mean', 'standardization_std',
+    'seg_small_segment', 'standardization_mean', 'standardization_std',
 }  # fmt: skip
 
 
@@ -40,6 +40,18 @@ def test_it_predicts_as_the_network_from_the_settings_in_the_file(shown, pair, r
     settings = {key: json.loads(value) for key, value in stated.items()}
     assert settings['model_type'] == 'Segmentor'
     assert (settings['resolution'], settings['tiles_size']) == (50, SIDE)
+    # What the plugin's program asks for: the name it reads the side by, no median filter, a
+    # standardisation of each band, classes numbered from 0, one output of square masks.
+    assert settings['tile_size'] == SIDE
+    assert settings['seg_small_segment'] == 0
+    assert 0 < settings['tiles_overlap'] < 100
+    assert len(settings['standardization_mean']) == len(settings['standardization_std']) == 6
+    assert list(map(int, settings['class_names'])) == list(range(len(settings['class_names'])))
+    (output,) = session.get_outputs()
+    assert output.shape[0] == 1
+    assert output.shape[2:] == [SIDE, SIDE]
+    # One channel stands for two classes.
+    assert len(settings['class_names']) == max(output.shape[1], 2)
     # EfficientNet-Lite was trained on -1..1, so its mean is grey, for the bands of either date.
     np.testing.assert_allclose(settings['standardization_mean'], [0.5] * 6, atol=3e-3)
     (given,) = session.get_inputs()
@@ -56,6 +68,8 @@ def test_it_predicts_as_the_network_from_the_settings_in_the_file(shown, pair, r
         assert 0 < result.change.mean() < 1
         assert (changed == result.change).mean() > 0.999
     else:
+        # 0 turns the threshold off; the likeliest class counts.
+        assert settings['seg_thresh'] == 0
         assert list(settings['class_names'].values()) == list(result.class_table.names[1:])
         assert (found[0].argmax(0) + 1 == result.land_cover_to).mean() > 0.999
 

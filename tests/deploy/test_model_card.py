@@ -1,5 +1,6 @@
 """Test the item and the page beside exported files, the item with STAC's own readers."""
 
+import dataclasses
 import hashlib
 import json
 
@@ -53,6 +54,43 @@ def test_the_item_and_the_page_state_the_card(cards):
     assert '| 2 | low vegetation | #008000 |' in page
     assert 'of which 0 to 3000 become 0 to 255' in page
     assert 'int8, ranges measured on 9 pairs of pairs' in page
+
+
+# Fields of an item without which the extension's schema refuses it, and those that it refuses in
+# an asset.
+REQUIRED = {'name', 'architecture', 'tasks', 'input', 'output'}
+OF_THE_ITEM = {'mlm:name', 'mlm:input', 'mlm:output', 'mlm:hyperparameters'}
+
+
+def test_the_item_keeps_the_rules_of_the_schema(cards):
+    """Rules of version 1.4's schema, which validators apply; no installed package has it."""
+    item = json.loads(cards[0].read_text())
+    properties = item['properties']
+    assert {f'mlm:{name}' for name in REQUIRED} <= properties.keys()
+    # Bands that an input names are described in the item, which STAC 1.1 allows if they are in an
+    # asset too.
+    assert item['stac_version'] == '1.1.0'
+    assert item['assets']['model']['bands'] == properties['bands']
+    described = {one['name']: one['data_type'] for one in properties['bands']}
+    for one in properties['mlm:input']:
+        assert set(one['bands']) <= described.keys()
+    assert set(described.values()) == {'uint16'}
+    for asset in item['assets'].values():
+        # Files of the model state their type, and no other file does.
+        assert ('mlm:model' in asset['roles']) == ('mlm:artifact_type' in asset)
+        assert not OF_THE_ITEM & asset.keys()
+    assert any('mlm:model' in asset['roles'] for asset in item['assets'].values())
+    orders = [one['input']['dim_order'] for one in properties['mlm:input']]
+    orders += [one['result']['dim_order'] for one in properties['mlm:output']]
+    assert all(len(set(one)) == len(one) for one in orders)
+
+
+def test_bands_of_a_plain_network_are_named_by_colour(tmp_path):
+    (tmp_path / 'a.onnx').write_bytes(b'net')
+    card = dataclasses.replace(CARD, bands=None, network_bands=3, input_type='uint8')
+    item = json.loads(write_cards(tmp_path / 'a.onnx', card)[0].read_text())
+    named = [dict(name=name, data_type='uint8') for name in ('red', 'green', 'blue')]
+    assert item['properties']['bands'] == named
 
 
 def test_pystac_accepts_the_item(cards):

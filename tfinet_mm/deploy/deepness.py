@@ -121,6 +121,8 @@ def metadata(card: ExportCard, graph: DeepnessGraph) -> dict[str, str]:
         tiles_overlap=25,
         # Of land cover, the likeliest class counts, however unsure.
         seg_thresh=card.threshold if change else 0.0,
+        # Without it, the plugin filters by the median of as many pixels as its dialog has set.
+        seg_small_segment=0,
         standardization_mean=graph.mean.flatten().tolist(),
         standardization_std=graph.std.flatten().tolist(),
     )

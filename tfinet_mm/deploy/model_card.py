@@ -61,6 +61,10 @@ def mlm_item(path: Path, card: ExportCard) -> dict[str, Any]:
     framework = FRAMEWORKS[path.suffix]
     assets = {'model': _asset(path, f'{framework} model', ['mlm:model', 'data'])}
     assets['model']['mlm:artifact_type'] = ARTIFACTS[path.suffix]
+    # The extension wants the bands that inputs name in the properties, and STAC has them there only
+    # if an asset has them too.
+    bands = [dict(name=name, data_type=card.input_type) for name in _band_names(card)]
+    assets['model']['bands'] = bands
     if path.suffix == '.xml':
         weights = path.with_suffix('.bin')
         assets['weights'] = _asset(weights, 'weights of the OpenVINO model', ['mlm:weights'])
@@ -68,6 +72,7 @@ def mlm_item(path: Path, card: ExportCard) -> dict[str, Any]:
         'datetime': None,
         **TIMES,
         'description': f'Semantic change detection: {", ".join(card.class_names[1:])}',
+        'bands': bands,
         'mlm:name': card.name,
         'mlm:architecture': card.name,
         'mlm:tasks': [TASK],
@@ -172,12 +177,16 @@ def _asset(path: Path, title: str, roles: list[str]) -> dict[str, Any]:
     }
 
 
+def _band_names(card: ExportCard) -> list[str]:
+    if card.bands is None and card.network_bands == len(RGB):
+        return list(RGB)
+    return [f'band_{number}' for number in card.bands or range(1, card.network_bands + 1)]
+
+
 def _input(name: str, card: ExportCard) -> dict[str, Any]:
-    numbers = card.bands or range(1, card.network_bands + 1)
-    plain = card.bands is None and card.network_bands == len(RGB)
     return dict(
         name=name,
-        bands=list(RGB) if plain else [f'band_{number}' for number in numbers],
+        bands=_band_names(card),
         input=dict(
             shape=[-1, card.network_bands, *_sides(card)],
             dim_order=['batch', 'bands', 'height', 'width'],
