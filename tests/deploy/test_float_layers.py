@@ -5,7 +5,7 @@ import pytest
 
 from tfinet_mm.deploy.backends import openvino_core
 from tfinet_mm.deploy.card import INPUTS, OUTPUTS
-from tfinet_mm.deploy.float_layers import convolutions, restored, split, with_agreement
+from tfinet_mm.deploy.float_layers import convolutions, products, restored, split, with_agreement
 from tfinet_mm.deploy.quantization import quantized
 from tfinet_mm.errors import ExportError
 
@@ -116,6 +116,13 @@ def test_blocks_hold_every_node_once(network):
     counts = [len(part & set(convolutions(network))) for part in parts]
     assert (sum(counts), min(counts), max(counts)) == (4, 1, 2)
     assert len(split(network, 99)) == 4
+
+
+def test_products_of_each_layer(network, pairs):
+    pixels = SIDE * SIDE
+    assert products(network, pairs[0]) == dict(
+        wide=pixels * 24, after_wide=pixels * 12, to=pixels * 18, change=pixels * 6
+    )
 
 
 def test_agreements_that_can_not_be(network, pairs):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +14,10 @@ from tfinet_mm.deploy.card import INPUTS, OUTPUTS
 from tfinet_mm.errors import ExportError
 
 MAPS = ('change', 'land_cover_from', 'land_cover_to')
-"""Outputs that are compared."""
+"""Outputs whose labels are compared."""
+PROBABILITIES = ('prob_from', 'prob_to', 'change_prob')
+"""Outputs by which blocks are ranked, since they differ more smoothly than labels."""
+CONVOLUTIONS = ('Convolution', 'GroupConvolution')
 BLOCKS = 12
 """Parts of a network, of equally many layers each, that are returned to float32 as a whole.
 
@@ -23,6 +27,7 @@ RANKED_ON = 8
 """Greatest number of pairs on which blocks are ranked; the agreement is measured on all."""
 
 Pair = tuple[np.ndarray, np.ndarray]
+Outputs = dict[str, np.ndarray]
 
 
 class Agreement(NamedTuple):
@@ -54,8 +59,8 @@ def with_agreement(
 ) -> Mixed:
     """Return the layers that cost most agreement to float32, until the least map has enough.
 
-    Each block is returned alone and scored by the sum of the three agreements. Blocks are then
-    returned together, the best first.
+    Each block is returned alone, and scored by how much closer to float32's the probabilities
+    come for each product that it computes. Blocks are then returned together, the best first.
 
     Args:
         small: The graph in 8 bits.
@@ -67,23 +72,16 @@ def with_agreement(
     Raises:
         ExportError: Every layer would have to compute in float32.
     """
-    right = list(_maps(original, pairs))
-    plain = _agreement(small, pairs, right)
+    right = list(_outputs(original, pairs))
+    plain = _agreement(_outputs(small, pairs), right)
     layers = convolutions(small)
     if min(plain) >= least:
         return Mixed(small, plain, len(layers), 0)
-    chosen = np.linspace(0, len(pairs) - 1, min(RANKED_ON, len(pairs))).round().astype(int)
-    some, right_of_some = [pairs[index] for index in chosen], [right[index] for index in chosen]
-
-    def gain(block: set[str]) -> float:
-        return sum(_agreement(restored(small, original, block), some, right_of_some))
-
-    ranked = sorted(split(small, blocks), key=gain, reverse=True)
     returned: set[str] = set()
-    for block in ranked[:-1]:
+    for block in _ranked(small, original, pairs, right, blocks)[:-1]:
         returned |= block
         model = restored(small, original, returned)
-        found = _agreement(model, pairs, right)
+        found = _agreement(_outputs(model, pairs), right)
         if min(found) >= least:
             return Mixed(model, found, len(layers), sum(name in returned for name in layers))
     raise ExportError(
@@ -98,7 +96,7 @@ def convolutions(model: Any) -> list[str]:
     return [
         node.get_friendly_name()
         for node in model.get_ordered_ops()
-        if node.get_type_name() in ('Convolution', 'GroupConvolution')
+        if node.get_type_name() in CONVOLUTIONS
     ]
 
 
@@ -148,19 +146,67 @@ def restored(small: Any, original: Any, names: set[str]) -> Any:
     return model
 
 
-def _agreement(model: Any, pairs: Sequence[Pair], right: Sequence[list[np.ndarray]]) -> Agreement:
+def products(model: Any, pair: Pair) -> dict[str, int]:
+    """Return the number of multiplications of each convolution for a pair.
+
+    Args:
+        model: The graph.
+        pair: Both images, (1, B, H, W) each.
+    """
+    still = model.clone()
+    still.reshape({name: list(image.shape) for name, image in zip(INPUTS, pair, strict=True)})
+    counts = {}
+    for node in still.get_ordered_ops():
+        if node.get_type_name() in CONVOLUTIONS:
+            made, weights = (
+                part.get_partial_shape().get_min_shape() for part in (node.output(0), node.input(1))
+            )
+            counts[node.get_friendly_name()] = math.prod(made) * math.prod(weights) // made[1]
+    return counts
+
+
+def _ranked(
+    small: Any, original: Any, pairs: Sequence[Pair], right: Sequence[Outputs], blocks: int
+) -> list[set[str]]:
+    """Return the blocks, the one first whose return gains most for its cost."""
+    chosen = np.linspace(0, len(pairs) - 1, min(RANKED_ON, len(pairs))).round().astype(int)
+    some, right_of_some = [pairs[index] for index in chosen], [right[index] for index in chosen]
+    plain = _distance(_outputs(small, some), right_of_some)
+    costs = products(original, pairs[0])
+
+    def gain(block: set[str]) -> float:
+        found = _outputs(restored(small, original, block), some)
+        cost = sum(costs[name] for name in block & costs.keys())
+        return (plain - _distance(found, right_of_some)) / max(cost, 1)
+
+    return sorted(split(small, blocks), key=gain, reverse=True)
+
+
+def _agreement(made: Iterable[Outputs], right: Sequence[Outputs]) -> Agreement:
     equal, pixels = np.zeros(len(MAPS)), 0
-    for found, expected in zip(_maps(model, pairs), right, strict=True):
-        equal += [(one == other).sum() for one, other in zip(found, expected, strict=True)]
-        pixels += expected[0].size
+    for found, expected in zip(made, right, strict=True):
+        equal += [(found[name] == expected[name]).sum() for name in MAPS]
+        pixels += expected[MAPS[0]].size
     return Agreement(*(100 * equal / pixels).tolist())
 
 
-def _maps(model: Any, pairs: Sequence[Pair]) -> Iterator[list[np.ndarray]]:
+def _distance(made: Iterable[Outputs], right: Sequence[Outputs]) -> float:
+    """Return the mean absolute difference of probabilities, summed over the three maps."""
+    return sum(
+        float(np.abs(found[name] - expected[name]).mean())
+        for found, expected in zip(made, right, strict=True)
+        for name in PROBABILITIES
+    ) / len(right)
+
+
+def _outputs(model: Any, pairs: Sequence[Pair]) -> Iterator[Outputs]:
     # Processors with bfloat16 would otherwise compute in it, which changes labels too.
     compiled = openvino_core().compile_model(model, 'CPU', {'INFERENCE_PRECISION_HINT': 'f32'})
     request = compiled.create_infer_request()
-    places = [OUTPUTS.index(name) for name in MAPS]
     for pair in pairs:
         made = request.infer(dict(zip(INPUTS, pair, strict=True)))
-        yield [made[place].copy() for place in places]
+        yield {
+            name: made[place].copy()
+            for place, name in enumerate(OUTPUTS)
+            if name in (*MAPS, *PROBABILITIES)
+        }
