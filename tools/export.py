@@ -16,10 +16,12 @@ from tfinet_mm.apis.network_export import SUFFIXES, export_for_deepness, export_
 from tfinet_mm.checkpoints.trust import trust_checkpoints
 from tfinet_mm.deploy.card import INPUT_TYPES, PRECISIONS
 from tfinet_mm.deploy.deepness import SHOWN
+from tfinet_mm.deploy.model_card import agreement_text
+from tfinet_mm.deploy.quantization import AGREEMENT
 from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
 
 # Deepness computes in float32 and gives 8 bits.
-UNUSED = ('precision', 'input_type', 'calibrate', 'calibration_pairs', 'stretch')
+UNUSED = ('precision', 'input_type', 'calibrate', 'calibration_pairs', 'agreement', 'stretch')
 
 
 def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
@@ -94,6 +96,15 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help='number of these pairs (default: 64)',
     )
     parser.add_argument(
+        '--agreement',
+        type=float,
+        default=AGREEMENT,
+        metavar='PERCENT',
+        help='for --precision int8: percent of the pixels of each map that keep the label of '
+        'float32 on these pairs; layers return to float32 until they do (default: %(default)g; 0 '
+        'quantises all)',
+    )
+    parser.add_argument(
         '--bands', nargs='+', type=int, metavar='N', help='bands to take, counted from 1'
     )
     parser.add_argument(
@@ -146,6 +157,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         resolution=args.resolution,
         calibrate=args.calibrate,
         calibration_pairs=args.calibration_pairs,
+        agreement=args.agreement,
         bands=args.bands,
         value_range=args.stretch,
         cfg_options=args.cfg_options,
@@ -160,6 +172,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print(f'Inputs: before and after, {card.network_bands} bands, {card.input_type}, {sides}')
     if card.tta:
         print(f'Averaged over {len(card.tta)} views: {", ".join(card.tta)}')
+    if card.calibration is not None:
+        print(agreement_text(card.calibration))
     print(f'{card.name}, {written.size / 1e6:.1f} MB, written to {written.path}')
     print(f'Described in {" and ".join(str(path) for path in written.described)}')
 

@@ -171,6 +171,7 @@ def test_archive_of_torch(member, image, tmp_path):
         ('a.onnx', dict(precision='int4'), 'precision is one of'),
         ('a.xml', dict(precision='int8'), 'int8 needs images to measure.*--calibrate'),
         ('a.xml', dict(calibrate='x'), 'only for --precision int8'),
+        ('a.xml', dict(agreement=101), 'percentage from 0 to 100, got 101'),
         ('a.onnx', dict(tta=dict(scales=[0.35, 1])), 'multiples of 640 pixels only'),
     ],
 )
@@ -214,8 +215,14 @@ def test_int8_is_measured_on_pairs(shared_member, image, saved, tmp_path):
         precision='int8',
         calibrate=[tmp_path / 'a', tmp_path / 'b'],
         calibration_pairs=2,
+        agreement=90,
     )
-    assert written.card.calibration == dict(data='a, b', pairs=2)
+    stated = written.card.calibration
+    assert (stated['data'], stated['pairs']) == ('a, b', 2)
+    assert list(stated['agreement']) == ['change', 'land_cover_from', 'land_cover_to']
+    assert 90 <= min(stated['agreement'].values()) <= max(stated['agreement'].values()) <= 100
+    assert 0 <= stated['float_layers'] < stated['layers']
+    assert f'with {stated["float_layers"]} of' in written.described[1].read_text()
     model = openvino_core().read_model(tmp_path / 'a.xml')
     assert any(node.get_type_name() == 'FakeQuantize' for node in model.get_ops())
     hint = {'INFERENCE_PRECISION_HINT': 'f32'}
@@ -223,8 +230,8 @@ def test_int8_is_measured_on_pairs(shared_member, image, saved, tmp_path):
     before, after = image(0, 64, 96), image(10, 64, 96)
     made = compiled(dict(before=planes(before), after=planes(after)))
     result = SCDInferencer(config, checkpoint, 'cpu', threshold=0.4)(before, after)
-    assert (made['change'][0] == result.change).mean() > 0.9
-    assert (made['land_cover_to'][0] == result.land_cover_to).mean() > 0.8
+    assert (made['change'][0] == result.change).mean() > 0.85
+    assert (made['land_cover_to'][0] == result.land_cover_to).mean() > 0.85
 
 
 def test_calibration_pairs(member, image, saved, tmp_path):

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from tfinet_mm.deploy.card import OUTPUTS, ExportCard
-from tfinet_mm.deploy.model_card import write_cards
+from tfinet_mm.deploy.model_card import model_page, write_cards
 
 CARD = ExportCard(
     name='tfinet',
@@ -53,7 +53,18 @@ def test_the_item_and_the_page_state_the_card(cards):
     assert cover[0]['color_hint'] == '0000FF'
     assert '| 2 | low vegetation | #008000 |' in page
     assert 'of which 0 to 3000 become 0 to 255' in page
-    assert 'int8, ranges measured on 9 pairs of pairs' in page
+    assert 'int8, ranges measured on 9 pairs of pairs |' in page
+
+
+def test_the_page_states_the_agreement(tmp_path):
+    share = dict(change=99.5, land_cover_from=99.0, land_cover_to=99.25)
+    found = dict(data='pairs', pairs=9, agreement=share, layers=40, float_layers=7)
+    page = model_page(tmp_path / 'a.xml', dataclasses.replace(CARD, calibration=found))
+    assert (
+        'On 9 pairs of pairs, labels are those of float32 on 99.50 % (change), 99.00 % (land '
+        'cover from) and 99.25 % (land cover to) of the pixels, with 7 of 40 convolutions in '
+        'float32 |'
+    ) in page
 
 
 # Fields of an item without which the extension's schema refuses it, and those that it refuses in

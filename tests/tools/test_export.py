@@ -3,6 +3,9 @@
 import json
 
 import pytest
+from tiny_export import card as tiny_card
+
+from tfinet_mm.apis.network_export import ExportedNetwork
 
 
 def test_a_checkpoint_becomes_an_archive_with_its_cards(load_tool, trained, tmp_path, capsys):
@@ -29,3 +32,25 @@ def test_out_is_needed(load_tool, capsys):
     with pytest.raises(SystemExit):
         load_tool('export.py').main([])
     assert '--out' in capsys.readouterr().err
+
+
+def test_the_agreement_of_int8(load_tool, monkeypatch, tmp_path, capsys):
+    tool, given = load_tool('export.py'), {}
+    share = dict(change=99.5, land_cover_from=99.1, land_cover_to=99.2)
+    found = dict(data='a, b', pairs=8, agreement=share, layers=40, float_layers=7)
+    card = tiny_card(precision='int8', calibration=found)
+
+    def export(*_, **options):
+        given.update(options)
+        return ExportedNetwork(tmp_path / 'a.xml', card, 5, ())
+
+    monkeypatch.setattr(tool, 'export_network', export)
+    words = ['--out', str(tmp_path / 'a.xml'), '--precision', 'int8', '--calibrate', 'a', 'b']
+    tool.main([*words, '--agreement', '98.5'])
+    assert given['agreement'] == 98.5
+    assert 'On 8 pairs of a, b, labels are those of float32 on 99.50 %' in capsys.readouterr().out
+    tool.main(words)
+    assert given['agreement'] == 99
+    with pytest.raises(SystemExit):
+        tool.main([*words[:2], '--for', 'deepness', '--agreement', '98'])
+    assert '--agreement does not go with --for deepness' in capsys.readouterr().err

@@ -18,7 +18,7 @@ from tfinet_mm.deploy.graph import ExportGraph
 from tfinet_mm.deploy.onnx_file import onnx_model
 from tfinet_mm.deploy.openvino_file import openvino_model
 from tfinet_mm.deploy.optional import import_exporter
-from tfinet_mm.deploy.quantization import quantized
+from tfinet_mm.deploy.quantization import AGREEMENT, quantized
 from tfinet_mm.deploy.tracing import trace
 
 REFERENCE = 'torch float32'
@@ -57,6 +57,7 @@ def measure_backends(
     calibration: Sequence[Pair],
     repeats: int = 5,
     threads: int | None = None,
+    agreement: float = AGREEMENT,
 ) -> Iterator[BackendTime]:
     """Time a network on one pair, as a file of that fixed size and as it is.
 
@@ -66,6 +67,7 @@ def measure_backends(
         calibration: Pairs of the same shape, on which the ranges of int8 are measured.
         repeats: Timed calls; their median counts.
         threads: Threads of each backend; by default torch's number.
+        agreement: See :func:`~tfinet_mm.deploy.quantization.quantized`.
 
     Yields:
         One for each of :data:`BACKENDS`.
@@ -79,7 +81,7 @@ def measure_backends(
     threshold = float(model.test_cfg['threshold'])
     graph = onnx_model(trace(ExportGraph(model, threshold, size=(height, width)), pair[0].shape[1]))
     right: Maps | None = None
-    for name, function in _backends(model, graph, pair, calibration, threads):
+    for name, function in _backends(model, graph, pair, calibration, threads, agreement):
         seconds = statistics.median(timed(function, repeats=repeats))
         maps = function()
         right = maps if right is None else right
@@ -88,7 +90,12 @@ def measure_backends(
 
 
 def _backends(
-    model: Any, graph: Any, pair: Pair, calibration: Sequence[Pair], threads: int
+    model: Any,
+    graph: Any,
+    pair: Pair,
+    calibration: Sequence[Pair],
+    threads: int,
+    agreement: float,
 ) -> Iterator[tuple[str, Callable[[], Maps]]]:
     for name, dtype in ((REFERENCE, 'float32'), ('torch bfloat16', 'bfloat16')):
         yield name, _torch(model, pair, dtype)
@@ -101,7 +108,7 @@ def _backends(
     hints = {'float32': 'f32'} | ({'bfloat16': 'bf16'} if openvino_has_bfloat16() else {})
     for name, hint in hints.items():
         yield f'OpenVINO {name}', _openvino(openvino_model(graph), feed, hint, threads)
-    small = quantized(openvino_model(graph), calibration)
+    small = quantized(openvino_model(graph), calibration, agreement).model
     yield 'OpenVINO int8', _openvino(small, feed, 'f32', threads)
 
 

@@ -22,13 +22,14 @@ from tfinet_mm.deploy.deepness import (
     standardisation,
     write_deepness,
 )
+from tfinet_mm.deploy.float_layers import MAPS
 from tfinet_mm.deploy.graph import ExportGraph
 from tfinet_mm.deploy.half import halve_weights
 from tfinet_mm.deploy.model_card import write_cards
 from tfinet_mm.deploy.onnx_file import onnx_model, write_onnx
 from tfinet_mm.deploy.openvino_file import openvino_model, write_openvino
 from tfinet_mm.deploy.optional import import_exporter
-from tfinet_mm.deploy.quantization import quantized
+from tfinet_mm.deploy.quantization import AGREEMENT, quantized
 from tfinet_mm.deploy.tracing import trace
 from tfinet_mm.errors import ExportError
 from tfinet_mm.utils.files import whole_file
@@ -81,6 +82,7 @@ def export_network(
     resolution: float | None = None,
     calibrate: CalibrationSource | None = None,
     calibration_pairs: int = 64,
+    agreement: float = AGREEMENT,
     bands: Sequence[int] | None = None,
     value_range: Sequence[float] | None = None,
     cfg_options: Mapping[str, Any] | None = None,
@@ -104,6 +106,8 @@ def export_network(
         calibrate: For int8, the pairs whose values are measured: a config with a data set, or
             two folders of images.
         calibration_pairs: Number of these pairs.
+        agreement: For int8, percent of the pixels of each map that have to keep the label of
+            float32 on these pairs; layers return to float32 until they do.
         bands: Bands to take of each image, counted from 1.
         value_range: Stored values that become 0 and 255, scaled within the graph.
         cfg_options: Values by dotted key that replace the config's.
@@ -134,6 +138,8 @@ def export_network(
             if calibrate is None
             else f'--calibrate is only for --precision int8, got {precision}; leave it out'
         )
+    if not 0 <= agreement <= 100:
+        raise ExportError(f'agreement is a percentage from 0 to 100, got {agreement:g}')
     if out.exists() and not overwrite:
         raise FileExistsError(f'{out} is there already; choose another name, or add --overwrite')
     # Before the network is traced, which takes a while.
@@ -166,8 +172,15 @@ def export_network(
         converted = openvino_model(onnx_model(program))
         if calibrate is not None:
             pairs = list(calibration_images(inferencer, card, calibrate, calibration_pairs))
-            converted = quantized(converted, pairs)
-            found = dict(data=source_name(calibrate), pairs=len(pairs))
+            mixed = quantized(converted, pairs, agreement)
+            converted = mixed.model
+            found = dict(
+                data=source_name(calibrate),
+                pairs=len(pairs),
+                agreement=dict(zip(MAPS, (round(one, 2) for one in mixed.agreement), strict=True)),
+                layers=mixed.layers,
+                float_layers=mixed.float_layers,
+            )
             card = dataclasses.replace(card, calibration=found)
         write_openvino(converted, card, out)
     files = (out, out.with_suffix('.bin')) if kind == 'openvino' else (out,)

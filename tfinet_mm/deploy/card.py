@@ -64,7 +64,10 @@ class ExportCard:
             ``SCDInferencer.settings['model']``.
         trained_roles: Roles that were trained: ``'land_cover'`` and ``'change'``, or the latter
             alone.
-        calibration: For int8, ``data`` (its origin) and ``pairs`` (their number); otherwise None.
+        calibration: For int8, ``data`` (its origin), ``pairs`` (their number), ``agreement``
+            (percent of their pixels that keep the label of float32, by the name of the map),
+            ``layers`` (number of convolutions) and ``float_layers`` (those in float32); otherwise
+            None.
         software: Version of this package that wrote the file.
         format_version: Number of the format.
 

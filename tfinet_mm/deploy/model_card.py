@@ -7,6 +7,7 @@ STAC is needed.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -250,10 +251,37 @@ def _settings(card: ExportCard) -> dict[str, Any]:
     return {key: value for key, value in settings.items() if value is not None}
 
 
+def agreement_text(calibration: Mapping[str, Any]) -> str:
+    """Return how many labels an int8 network shares with float32, as a sentence.
+
+    Args:
+        calibration: That of an :class:`~tfinet_mm.deploy.card.ExportCard`.
+
+    Example:
+        >>> agreement_text(dict(data='a', pairs=8, layers=9, float_layers=2,
+        ...                     agreement=dict(change=99.5, land_cover_from=99.123)))
+        'On 8 pairs of a, labels are those of float32 on 99.50 % (change) and 99.12 % (land cover \
+from) of the pixels, with 2 of 9 convolutions in float32'
+    """
+    parts = [
+        f'{share:.2f} % ({name.replace("_", " ")})'
+        for name, share in calibration['agreement'].items()
+    ]
+    return (
+        f'On {calibration["pairs"]} pairs of {calibration["data"]}, labels are those of float32 on '
+        f'{", ".join(parts[:-1])} and {parts[-1]} of the pixels, with '
+        f'{calibration["float_layers"]} of {calibration["layers"]} convolutions in float32'
+    )
+
+
 def _precision(card: ExportCard) -> str:
     if card.calibration is None:
         return card.precision
-    return (
+    text = (
         f'{card.precision}, ranges measured on {card.calibration.get("pairs")} pairs of '
         f'{card.calibration.get("data")}'
+    )
+    # Files of earlier versions don't state it.
+    return (
+        f'{text}. {agreement_text(card.calibration)}' if 'agreement' in card.calibration else text
     )

@@ -22,6 +22,7 @@ from tfinet_mm.analysis.benchmark import build_model
 from tfinet_mm.apis import SCDInferencer
 from tfinet_mm.checkpoints.shipped import DEFAULT, is_shipped
 from tfinet_mm.datasets.synthetic.world import WorldConfig, generate_scene
+from tfinet_mm.deploy.quantization import AGREEMENT
 from tfinet_mm.utils.command import add_traceback_option, run_command
 from tfinet_mm.utils.config.loading import load_config
 
@@ -81,7 +82,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = {}
     for name in args.networks:
         title, model = network(name)
-        times = measure_backends(model, pair, calibration, args.repeats, args.threads)
+        # Random weights have no labels that are worth keeping.
+        agreement = AGREEMENT if is_shipped(name) else 0
+        times = measure_backends(model, pair, calibration, args.repeats, args.threads, agreement)
         rows[title] = list(tqdm(times, title, len(BACKENDS), disable=None))
     print(f'One pair of {args.size} x {args.size} pixels, {torch.get_num_threads()} threads\n')
     print(format_backends(rows))
