@@ -65,6 +65,8 @@ class ExportCard:
         trained_roles: Roles that were trained: ``'land_cover'`` and ``'change'``, or the latter
             alone.
         calibration: For int8, ``data`` (its origin) and ``pairs`` (their number); otherwise None.
+        change_calibration: Calibration of P(changed) that the graph applies, as
+            :meth:`tfinet_mm.calibration.Calibration.summary` gives it; None for none.
         software: Version of this package that wrote the file.
         format_version: Number of the format.
 
@@ -90,6 +92,7 @@ class ExportCard:
     model: tuple[Mapping[str, Any], ...] = ()
     trained_roles: tuple[str, ...] = ('land_cover', 'change')
     calibration: Mapping[str, Any] | None = None
+    change_calibration: Mapping[str, Any] | None = None
     software: str = __version__
     format_version: int = FORMAT_VERSION
 
@@ -243,6 +246,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     'model': (_list(_mapping), 'a list of dictionaries'),
     'trained_roles': (_list(_text), 'a list of roles'),
     'calibration': (_or_none(_mapping), 'a dictionary, or null'),
+    'change_calibration': (_or_none(_mapping), 'a dictionary, or null'),
     'software': (_text, 'a version'),
 }
 """Rule of each value and its words for messages."""
