@@ -34,6 +34,9 @@ PARSED_ONLY = {
     r'predict .*--(quality|bad-values)': (
         "maps of the reader's clouds: tests/apis/test_command_scenes.py has some"
     ),
+    r'--calibrate platt|calibrated\.pth': (
+        'a network that tells change apart: tests/tools/test_calibrate.py fits a small one'
+    ),
     r'tfinet mosaic': 'tiles of the reader: tests/scenes/test_mosaic.py has some',
     r'predict\.py .*https://': 'a server: tests/scenes/test_places.py has one of its own',
     r'assess(\.py)? estimate': 'labels of people: tests/tools/test_assess.py has some',
