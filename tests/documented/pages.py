@@ -54,6 +54,7 @@ PARSED_ONLY = {
     r'corrections/run\.py': (
         'predicts and fits for minutes: its parts in tests/projects/test_corrections.py'
     ),
+    r'configs/second/': 'SECOND, which readers download: tests/test_configs.py builds its networks',
     r'equal_time/run\.py': 'trains every network: tests/projects/test_equal_time.py',
     r'pretrain/run\.py': 'hours of training: in small in tests/projects/test_pretrain.py',
     r'pretrain/score_real\.py': 'downloaded data: made-up pairs in tests/projects/test_pretrain.py',
