@@ -27,7 +27,7 @@ def draw_reliability(
     figure = Figure(figsize=(5, 6), dpi=120, layout='constrained')
     FigureCanvasAgg(figure)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    upper.plot([0, 1], [0, 1], color='grey', linewidth=1, linestyle='--', label='calibrated')
+    upper.plot([0, 1], [0, 1], color='grey', linewidth=1, linestyle='--', label='equal')
     for (name, bins), colour in zip(series.items(), COLOURS, strict=False):
         filled = [one for one in bins if one['pixels']]
         upper.plot(
