@@ -135,3 +135,7 @@ class NoSpaceError(TFINetError, OSError):
 
 class FolderInUseError(TFINetError, BlockingIOError):
     """Another run is writing to the folder."""
+
+
+class CalibrationError(TFINetError, ValueError):
+    """P(changed) can't be calibrated: no fitting pairs, or a stored calibration is wrong."""

@@ -23,6 +23,7 @@ from tfinet_mm.datasets.check import (
     DatasetReport,
     Problem,
     check_dataset,
+    expected_problems,
     find_leaks,
     find_other_masks,
     format_report,
@@ -116,6 +117,8 @@ def check_split(cfg: Config, split: str, workers: int, fast: bool) -> dict[str, 
         report.problems[:0] = class_problems(cfg, report)
         parts[name] = (dataset, report)
     first = next(iter(parts.values()))[1]
+    if (figures := (cfg.get('expected') or {}).get(split)) is not None:
+        first.problems[:0] = expected_problems(first, figures)
     first.problems[:0] = try_first_step(cfg, split, built, list(parts.values()))
     first.problems.sort(key=lambda problem: (problem.level != ERROR, problem.where != ''))
     return parts

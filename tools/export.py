@@ -77,6 +77,13 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         '--threshold', type=float, help="P(changed) of a change (default: the network's own)"
     )
     parser.add_argument(
+        '--no-calibration',
+        dest='calibration',
+        action='store_const',
+        const=False,
+        help='P(changed) as the network predicts it, where the weights have a calibration',
+    )
+    parser.add_argument(
         '--input-type',
         choices=INPUT_TYPES,
         help='type of the inputs (default: uint8, or uint16 for a value range above 255)',
@@ -153,6 +160,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         precision=args.precision,
         tta=args.tta,
         threshold=args.threshold,
+        calibration=args.calibration,
         input_type=args.input_type,
         resolution=args.resolution,
         calibrate=args.calibrate,
@@ -189,6 +197,7 @@ def _export_for_deepness(args: argparse.Namespace) -> None:
         resolution=args.resolution,
         tta=args.tta,
         threshold=args.threshold,
+        calibration=args.calibration,
         bands=args.bands,
         cfg_options=args.cfg_options,
         overwrite=args.overwrite,

@@ -1,6 +1,7 @@
 """Score a checkpoint on held-out pairs, and write or draw what it predicts.
 
     python tools/test.py CONFIG CHECKPOINT [--tta] [--out DIR] [--json FILE] [--report FILE]
+    python tools/test.py CONFIG CHECKPOINT --calibrate temperature --calibrated OUT.pth
 
 Takes the options of MMSegmentation's tool of this name, and a few more. On
 several GPUs or in several processes: ``tools/dist_test.sh``. An ensemble names
@@ -16,8 +17,18 @@ from pathlib import Path
 
 from mmengine.config import Config
 
+from tfinet_mm.calibration import METHODS
+from tfinet_mm.checkpoints.calibrated import check_calibrated_file
 from tfinet_mm.checkpoints.trust import trust_checkpoints
 from tfinet_mm.engine.arguments import add_amp_option, add_launch_options
+from tfinet_mm.engine.calibrating import (
+    DIAGRAM,
+    REPORT,
+    ReliabilityOptions,
+    finish_reliability,
+    switch_calibration_off,
+    use_reliability,
+)
 from tfinet_mm.engine.launch import prepare_launch
 from tfinet_mm.engine.options import set_hook, use_split, write_scores
 from tfinet_mm.engine.precision import use_amp, used_precision
@@ -44,8 +55,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--split',
         choices=('val', 'test'),
-        default='test',
-        help="split of the config's data to score (default: test)",
+        help="split of the config's data to score (default: test, and val with --calibrate)",
     )
     parser.add_argument(
         '--out', metavar='DIR', help="write the predicted maps there, as the data set's own labels"
@@ -83,6 +93,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         metavar='SECONDS',
         help='with --tta: continue without augmentation when the test would take longer',
     )
+    _add_reliability(parser)
     add_amp_option(parser)
     add_config_options(
         parser,
@@ -98,8 +109,68 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         parser.error('--storage is that of the maps of a test; add --out DIR')
     if args.max_pairs is not None and not args.report:
         parser.error('--max-pairs limits the pairs that a report shows; add --report FILE')
+    _check_reliability(parser, args)
+    if args.split is None:
+        args.split = 'test' if args.calibrate is None else 'val'
     os.environ.setdefault('LOCAL_RANK', str(args.local_rank))
     return args
+
+
+def _add_reliability(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group('P(changed)')
+    group.add_argument(
+        '--reliability',
+        metavar='DIR',
+        type=Path,
+        help=f'compare P(changed) with the share that changed: {REPORT} and {DIAGRAM} there',
+    )
+    group.add_argument(
+        '--calibrate',
+        choices=METHODS,
+        help='fit a calibration of P(changed) on these pairs, which must not be training pairs',
+    )
+    group.add_argument(
+        '--calibrated',
+        metavar='FILE',
+        type=Path,
+        help='with --calibrate: write the checkpoint with the calibration there, or the '
+        'calibration alone (FILE.json)',
+    )
+    group.add_argument(
+        '--precision',
+        type=float,
+        metavar='P',
+        help='print the lowest threshold with this precision of change (0..1), and its recall',
+    )
+    group.add_argument(
+        '--no-calibration',
+        dest='calibration',
+        action='store_false',
+        help='test P(changed) as the network predicts it, where the checkpoint has a calibration',
+    )
+
+
+def _check_reliability(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    if (args.calibrate is None) != (args.calibrated is None):
+        parser.error('--calibrate METHOD and --calibrated FILE go together; give both')
+    if args.calibrate is not None and args.time_budget is not None:
+        parser.error('--time-budget may stop augmentation, for which a calibration is fitted')
+    if args.precision is not None and not 0 < args.precision <= 1:
+        parser.error(f'--precision is above 0 and up to 1, such as 0.9; got {args.precision:g}')
+
+
+def use_reliability_options(cfg: Config, args: argparse.Namespace) -> ReliabilityOptions | None:
+    """Let the test count P(changed) where an option needs it, and return what to do then."""
+    if args.calibrate is not None:
+        check_calibrated_file(args.calibrated, args.checkpoint)
+    if args.calibrate is not None or not args.calibration:
+        switch_calibration_off(cfg)
+    if args.reliability is None and args.calibrate is None and args.precision is None:
+        return None
+    use_reliability(cfg)
+    return ReliabilityOptions(
+        args.reliability, args.calibrate, args.calibrated, args.precision, args.checkpoint
+    )
 
 
 def use_report(cfg: Config, args: argparse.Namespace) -> Path:
@@ -133,10 +204,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         use_amp(cfg, args.amp, train=False)
     if args.tta:
         use_tta(cfg)
-    written = {}
+    written: dict[str, str] = {}
     if args.json:
         write_scores(cfg, args.json)
         written['Scores'] = args.json
+    reliability = use_reliability_options(cfg, args)
+    if args.reliability is not None:
+        written['Reliability of P(changed)'] = str(args.reliability)
+    if args.calibrated is not None:
+        written['Calibrated'] = str(args.calibrated)
     if args.time_budget is not None:
         set_hook(cfg, 'tfinet_mm.TimeBudgetHook', seconds=args.time_budget, out_file=args.json)
     if args.out:
@@ -155,6 +231,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     runner = build_runner(cfg)
     runner.test()
     if is_first_rank():
+        if reliability is not None:
+            finish_reliability(runner, reliability)
         for what, where in written.items():
             print(f'{what}: {where}')
     # Not after an error: leaving waits for the other ranks, which would hide the error.

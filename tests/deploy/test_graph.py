@@ -5,6 +5,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from tfinet_mm.calibration import NODES, Calibration, views_key
 from tfinet_mm.deploy.graph import ExportGraph, dynamic_divisor, resize
 from tfinet_mm.errors import ExportError
 from tfinet_mm.models.change_only import merge_classes
@@ -49,6 +50,33 @@ def test_probabilities_and_maps_are_those_of_the_network(network, size, transfor
         assert one.dtype == torch.uint8
         assert (one[0] == maps[name][0]).float().mean() > 0.999
     assert set(made[4].unique().tolist()) <= {1, 2, 3, 4}
+
+
+@pytest.mark.parametrize(
+    'calibration',
+    [
+        Calibration('platt', scale=0.3, bias=-0.7),
+        Calibration('isotonic', values=tuple((i / (NODES - 1)) ** 2 for i in range(NODES))),
+    ],
+    ids=lambda one: one.method,
+)
+def test_the_mean_over_views_is_calibrated(network, calibration):
+    model, views = network(), ('identity', 'horizontal_flip')
+    graph = ExportGraph(model, 0.4, None, views, size=(32, 32), calibration=calibration)
+    inputs = pairs(32, 32)
+    made = graph(*inputs.chunk(2, dim=1))
+    mean = expected(model, inputs, views).change[:, 0]
+    assert (made[2] - calibration(mean)).abs().max() < 2e-5
+    assert (made[2] - mean).abs().max() > 0.05
+    assert torch.equal(made[3], (made[2] >= 0.4).to(torch.uint8))
+    # As the detector itself predicts, for data samples.
+    model.calibrations = (
+        Calibration(calibration.method, views_key(views), calibration.scale, calibration.bias,
+                    calibration.values),
+    )  # fmt: skip
+    samples = SCDTTAModel(model, views).test_step(dict(inputs=list(inputs)))
+    found = torch.cat([sample.pred_change_prob.data for sample in samples])
+    assert (made[2] - found).abs().max() < 2e-5
 
 
 def test_stored_values_are_scaled_and_clipped(network):

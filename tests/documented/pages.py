@@ -34,6 +34,9 @@ PARSED_ONLY = {
     r'predict .*--(quality|bad-values)': (
         "maps of the reader's clouds: tests/apis/test_command_scenes.py has some"
     ),
+    r'--calibrate platt|calibrated\.pth': (
+        'a network that tells change apart: tests/tools/test_calibrate.py fits a small one'
+    ),
     r'tfinet mosaic': 'tiles of the reader: tests/scenes/test_mosaic.py has some',
     r'predict\.py .*https://': 'a server: tests/scenes/test_places.py has one of its own',
     r'assess(\.py)? estimate': 'labels of people: tests/tools/test_assess.py has some',
@@ -51,6 +54,7 @@ PARSED_ONLY = {
     r'corrections/run\.py': (
         'predicts and fits for minutes: its parts in tests/projects/test_corrections.py'
     ),
+    r'configs/second/': 'SECOND, which readers download: tests/test_configs.py builds its networks',
     r'equal_time/run\.py': 'trains every network: tests/projects/test_equal_time.py',
     r'pretrain/run\.py': 'hours of training: in small in tests/projects/test_pretrain.py',
     r'pretrain/score_real\.py': 'downloaded data: made-up pairs in tests/projects/test_pretrain.py',

@@ -64,6 +64,10 @@ def test_facts_of_a_scene():
     assert found['Windows'] == '512 pixels, 128 of them shared'
     assert found['Software'] == 'tfinet_mm 0.1.0'
     assert 'Augmentation' not in found
+    assert 'Calibration of P(changed)' not in found
+    fitted = dict(method='platt', views=['identity'], scale=0.5, bias=0.1)
+    calibrated = SCENE | dict(settings=SCENE['settings'] | dict(calibration=fitted))
+    assert facts(calibrated)['Calibration of P(changed)'] == 'platt'
 
 
 def test_facts_of_an_assessed_scene_without_crs():

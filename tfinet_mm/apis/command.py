@@ -309,6 +309,7 @@ def _inferencer(args: argparse.Namespace, kinds: set[str]) -> SCDInferencer:
         tta=args.tta,
         amp=args.amp or False,
         threshold=args.threshold,
+        calibration=args.calibration,
         window=args.window,
         overlap=args.overlap if windowed else None,
         batch_size=args.batch_size,

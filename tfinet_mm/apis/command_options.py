@@ -176,6 +176,13 @@ def add_network(group: Any) -> None:
     group.add_argument('--overlap', type=int, help='pixels that windows share')
     group.add_argument('--threshold', type=float, help='P(changed) from which a pixel is changed')
     group.add_argument(
+        '--no-calibration',
+        dest='calibration',
+        action='store_const',
+        const=False,
+        help='P(changed) as the network predicts it, where the weights have a calibration',
+    )
+    group.add_argument(
         '--batch-size', type=int, default=1, help='pairs, or windows of a scene, at a time'
     )
     group.add_argument(

@@ -26,6 +26,7 @@ def cached_export(
     config: ConfigLike | None,
     checkpoint: str | os.PathLike[str] | None,
     tta: Augmentation = None,
+    calibration: bool | None = None,
     cfg_options: Mapping[str, Any] | None = None,
 ) -> Path:
     """Return the exported file of a network, which is written if it isn't there yet.
@@ -34,6 +35,7 @@ def cached_export(
         config: As :class:`~tfinet_mm.apis.SCDInferencer` takes it, and so are all others.
         checkpoint: Weights of the network.
         tta: Views that are averaged.
+        calibration: Calibrate P(changed) where the weights have a calibration.
         cfg_options: Values that replace the config's.
 
     Returns:
@@ -45,7 +47,13 @@ def cached_export(
         MissingExtraError: A package of the extra ``export`` isn't installed.
     """
     network = TorchNetwork(
-        config, checkpoint, 'cpu', tta=tta, amp='float32', cfg_options=cfg_options
+        config,
+        checkpoint,
+        'cpu',
+        tta=tta,
+        amp='float32',
+        calibration=calibration,
+        cfg_options=cfg_options,
     )
     settings = network.settings
     members = [
@@ -53,7 +61,7 @@ def cached_export(
     ]
     known = dict(
         members=members,
-        settings={key: settings[key] for key in ('tta', 'threshold', 'classes')},
+        settings={key: settings.get(key) for key in ('tta', 'threshold', 'classes', 'calibration')},
         colours=[list(colour) for colour in network.class_table.palette],
         reading=[network.bands, network.value_range],
         windows=[network.window, network.overlap],
@@ -74,6 +82,7 @@ def cached_export(
             checkpoint,
             path,
             tta=tta,
+            calibration=calibration,
             input_type='float32',
             cfg_options=cfg_options,
             overwrite=True,

@@ -142,6 +142,7 @@ class FileNetwork:
         )
         if path.suffix.lower() == '.xml':
             exported['weights_sha256'] = file_hash(path.with_suffix('.bin'))
+        calibration = card.change_calibration
         return dict(
             model=[dict(member) for member in card.model],
             exported=exported,
@@ -149,6 +150,7 @@ class FileNetwork:
             amp=self.model.precision,
             threshold=self.threshold,
             classes=list(self.class_table.names),
+            **({} if calibration is None else dict(calibration=dict(calibration))),
         )
 
     @property
@@ -184,6 +186,8 @@ def check_options(file: Any, refused: Mapping[str, Any]) -> None:
         checkpoint='the file holds the weights',
         tta='the views that are averaged are part of the file: export it with or without --tta',
         cfg_options='the file holds no config: set them when the network is exported',
+        calibration='whether P(changed) is calibrated is part of the file: export it with or '
+        'without --no-calibration',
     )
     for name, value in refused.items():
         if value is not None:

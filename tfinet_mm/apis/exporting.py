@@ -22,7 +22,13 @@ from tfinet_mm.apis.loading import (
 )
 from tfinet_mm.apis.views import list_views
 from tfinet_mm.checkpoints.addresses import read_checkpoint
-from tfinet_mm.checkpoints.contents import ROLES_KEY, trained_classes, trained_roles
+from tfinet_mm.checkpoints.contents import (
+    CALIBRATIONS_KEY,
+    ROLES_KEY,
+    stored_calibrations,
+    trained_classes,
+    trained_roles,
+)
 from tfinet_mm.checkpoints.shipped import SUFFIX
 from tfinet_mm.checkpoints.weight_files import DTYPES, write_weight_file
 from tfinet_mm.checkpoints.weights import AUXILIARY, load_weights, named_weights
@@ -107,6 +113,8 @@ def export_weights(
     training = {key: meta[key] for key in ('epoch', 'iter') if isinstance(meta.get(key), int)}
     if (roles := trained_roles(loaded)) != ALL_ROLES:
         training[ROLES_KEY] = list(roles)
+    if calibrations := stored_calibrations(loaded, source):
+        training[CALIBRATIONS_KEY] = [one.record() for one in calibrations]
     with whole_file(out) as partial:
         write_weight_file(partial, weights, values, table, training, dtype, license)
         # Read the file as its users will.

@@ -64,7 +64,9 @@ class SCDInferencer:
         amp: Type to compute in: True or ``'auto'`` for the fastest of the device,
             ``'bfloat16'``, ``'float16'`` or ``'float32'``; False for the config's own.
         threshold: P(changed) from which a pixel counts as changed; by default
-            the model's own.
+            the model's own. It applies to the calibrated P(changed).
+        calibration: False for P(changed) as the network predicts it. By default it is
+            calibrated where the weights have a calibration for these views.
         window: Predict in sliding windows of this side in pixels, or (height,
             width); by default as the config says. Smaller images are one window.
         overlap: Pixels that neighbouring windows share, or (vertical,
@@ -117,6 +119,7 @@ class SCDInferencer:
         tta: Augmentation = None,
         amp: bool | str = False,
         threshold: float | None = None,
+        calibration: bool | None = None,
         window: int | Sequence[int] | None = None,
         overlap: int | Sequence[int] | None = None,
         batch_size: int = 1,
@@ -143,6 +146,7 @@ class SCDInferencer:
             tta=tta,
             amp=amp,
             threshold=threshold,
+            calibration=calibration,
             window=window,
             overlap=overlap,
             bands=bands,
@@ -275,7 +279,8 @@ class SCDInferencer:
             ``model``, a list of the networks with hashes of config and weights
             (see :func:`~tfinet_mm.models.identity.member_entries`),
             ``tta``, names of the views, ``amp``, the type that they compute in here
-            (or a list, where members differ), ``threshold`` and ``classes``.
+            (or a list, where members differ), ``threshold``, ``classes``, and ``calibration``
+            where P(changed) is calibrated.
         """
         return self._network.settings
 
@@ -388,6 +393,7 @@ def _build(
     *,
     backend: str,
     tta: Augmentation,
+    calibration: bool | None,
     cfg_options: Mapping[str, Any] | None,
     **options: Any,
 ) -> PairNetwork:
@@ -398,18 +404,26 @@ def _build(
         )
     exported = config if is_exported(config) else None
     if exported is not None:
-        refused = dict(checkpoint=checkpoint, tta=tta, cfg_options=cfg_options)
+        refused = dict(
+            checkpoint=checkpoint, tta=tta, calibration=calibration, cfg_options=cfg_options
+        )
         return _exported(exported, device, backend, refused, options)
     with explain_missing():
         if backend in ('auto', 'torch'):
             from tfinet_mm.apis.torch_network import TorchNetwork
 
             return TorchNetwork(
-                config, checkpoint, device, tta=tta, cfg_options=cfg_options, **options
+                config,
+                checkpoint,
+                device,
+                tta=tta,
+                calibration=calibration,
+                cfg_options=cfg_options,
+                **options,
             )
         from tfinet_mm.apis.export_cache import cached_export
 
-        exported = cached_export(config, checkpoint, tta, cfg_options)
+        exported = cached_export(config, checkpoint, tta, calibration, cfg_options)
     return _exported(exported, device, backend, {}, options)
 
 

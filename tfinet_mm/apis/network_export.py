@@ -78,6 +78,7 @@ def export_network(
     precision: str = 'fp32',
     tta: Augmentation = None,
     threshold: float | None = None,
+    calibration: bool | None = None,
     input_type: str | None = None,
     resolution: float | None = None,
     calibrate: CalibrationSource | None = None,
@@ -100,6 +101,8 @@ def export_network(
         precision: Type to compute in, see :class:`~tfinet_mm.deploy.card.ExportCard`.
         tta: Views that the graph averages; by default those of the weights.
         threshold: P(changed) from which a pixel counts as changed.
+        calibration: False for P(changed) as the network predicts it; by default the graph
+            calibrates it where the weights have a calibration.
         input_type: Type of the inputs; by default uint8, or uint16 where the value range goes
             beyond 255.
         resolution: Metres a pixel that suit the network, to be stated in the file.
@@ -151,6 +154,7 @@ def export_network(
         fixed,
         tta=tta,
         threshold=threshold,
+        calibration=calibration,
         bands=bands,
         value_range=value_range,
         cfg_options=cfg_options,
@@ -212,7 +216,8 @@ def export_for_deepness(
         size: Height and width of a tile in pixels, which are equal.
         resolution: Metres a pixel that suit the network, to which Deepness resamples.
         overwrite: Replace a file that is there.
-        **options: ``tta``, ``threshold``, ``bands`` and ``cfg_options`` of :func:`export_network`.
+        **options: ``tta``, ``threshold``, ``calibration``, ``bands`` and ``cfg_options`` of
+            :func:`export_network`.
 
     Raises:
         ExportError: An option can't be used, or a part of the network can't be exported.
@@ -258,7 +263,12 @@ def _traceable(
         )
     threshold = float(network.model.test_cfg['threshold'])
     return network, ExportGraph(
-        network.model, threshold, network.value_range, *network.views, size=size
+        network.model,
+        threshold,
+        network.value_range,
+        *network.views,
+        size=size,
+        calibration=network.calibration,
     )
 
 
@@ -293,6 +303,7 @@ def export_card(
         tta=tuple(settings['tta']),
         model=tuple(settings['model']),
         trained_roles=tuple(getattr(inferencer.model, 'trained_roles', ())),
+        change_calibration=settings.get('calibration'),
         resolution=resolution,
     )
 

@@ -120,6 +120,7 @@ def _predict(args: argparse.Namespace) -> None:
             tta=args.tta,
             amp=args.amp or False,
             threshold=args.threshold,
+            calibration=args.calibration,
             window=args.window,
             overlap=args.overlap if args.window is not None else None,
             batch_size=args.batch_size,

@@ -25,11 +25,13 @@ from tfinet_mm.apis.loading import (
 )
 from tfinet_mm.apis.network import Maps, Views
 from tfinet_mm.apis.views import Augmentation, find_augmentation
+from tfinet_mm.calibration import Calibration
 from tfinet_mm.datasets.transforms.loading import loaded
 from tfinet_mm.engine.testing import is_ensemble
 from tfinet_mm.io.pair_reader import PairReader
 from tfinet_mm.models.detectors import SCDTTAModel
 from tfinet_mm.models.detectors.augmentation import view_names
+from tfinet_mm.models.detectors.calibrated import active_calibration
 from tfinet_mm.models.identity import member_entries
 from tfinet_mm.models.members import network_bands
 from tfinet_mm.structures import (
@@ -66,6 +68,7 @@ class TorchNetwork:
         tta: Views that are averaged.
         amp: Type to compute in.
         threshold: P(changed) from which a pixel counts as changed.
+        calibration: Calibrate P(changed) where the weights have a calibration.
         window: Side of sliding windows, or (height, width).
         overlap: Pixels that windows share.
         bands: Bands of each image.
@@ -83,6 +86,7 @@ class TorchNetwork:
         tta: Augmentation = None,
         amp: bool | str = False,
         threshold: float | None = None,
+        calibration: bool | None = None,
         window: int | Sequence[int] | None = None,
         overlap: int | Sequence[int] | None = None,
         bands: Sequence[int] | None = None,
@@ -102,6 +106,8 @@ class TorchNetwork:
             set_windows(self.model, window, overlap)
         if threshold is not None:
             self.model.test_cfg['threshold'] = float(threshold)
+        if calibration is not None:
+            self.model.test_cfg['calibration'] = calibration
         self.class_table = find_classes(cfg, self.model.num_classes, class_table, named)
         self.window = find_window(cfg, self.model) if window is None else _smaller(window)
         self.overlap = self.window // 4 if overlap is None else _smaller(overlap)
@@ -164,7 +170,15 @@ class TorchNetwork:
                 # A flip would move padding to the top or the left; see SCDTTAModel.
                 inputs = inputs[..., :height, :width]
             made = self._stepper.predict_probabilities(inputs)
-            return SCDProbabilities(*(part[..., :height, :width].float() for part in made))
+            cover_from, cover_to, change = (part[..., :height, :width].float() for part in made)
+            calibration = self.calibration
+            change = change if calibration is None else calibration(change)
+            return SCDProbabilities(cover_from, cover_to, change)
+
+    @property
+    def calibration(self) -> Calibration | None:
+        """Return the calibration of P(changed) that applies, None without one."""
+        return active_calibration(self.model, view_names(*self.views))
 
     @contextlib.contextmanager
     def whole_images(self) -> Iterator[None]:
@@ -185,6 +199,7 @@ class TorchNetwork:
         cfg = self._model_cfg
         ensemble = is_ensemble(cfg)
         networks = getattr(self.model, 'members', [self.model])
+        calibration = self.calibration
         members = cfg.model.members if ensemble else [dict(config=cfg, checkpoint=self._checkpoint)]
         return dict(
             model=member_entries(members),
@@ -194,6 +209,7 @@ class TorchNetwork:
             ),
             threshold=float(self.model.test_cfg['threshold']),
             classes=list(self.class_table.names),
+            **({} if calibration is None else dict(calibration=calibration.summary())),
         )
 
     @property

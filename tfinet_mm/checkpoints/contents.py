@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tfinet_mm.calibration import Calibration, calibrations_of
 from tfinet_mm.errors import CheckpointMismatchError, DamagedCheckpointError, NotFiniteWeightsError
 from tfinet_mm.structures import ALL_ROLES, CHANGE_ROLE, LAND_COVER_ROLE
 from tfinet_mm.utils.command import is_expected, message_of
@@ -22,6 +23,8 @@ RESUMABLE = ('meta', 'message_hub', 'state_dict', 'optimizer')
 
 ROLES_KEY = 'trained_roles'
 """Key in the ``meta`` of a checkpoint for what it was trained on; both roles without."""
+CALIBRATIONS_KEY = 'change_calibrations'
+"""Key in the ``meta`` of a checkpoint for a list of calibrations of P(changed)."""
 
 
 def check_contents(checkpoint: Any, name: str) -> dict[str, Any]:
@@ -246,6 +249,21 @@ def trained_roles(checkpoint: Mapping[str, Any]) -> tuple[str, ...]:
     if isinstance(found, list | tuple) and LAND_COVER_ROLE not in found:
         return (CHANGE_ROLE,)
     return ALL_ROLES
+
+
+def stored_calibrations(checkpoint: Mapping[str, Any], name: str) -> tuple[Calibration, ...]:
+    """Return the calibrations of P(changed) that a checkpoint has, for some views each.
+
+    Args:
+        checkpoint: The checkpoint as read.
+        name: Its origin, for messages.
+
+    Raises:
+        CalibrationError: One can't be used.
+    """
+    meta = checkpoint.get('meta')
+    found = meta.get(CALIBRATIONS_KEY) if isinstance(meta, Mapping) else None
+    return () if found is None else calibrations_of(found, name)
 
 
 def listed(names: Sequence[str], shown: int = SHOWN) -> str:

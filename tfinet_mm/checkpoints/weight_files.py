@@ -9,7 +9,8 @@ in its head are texts:
     license             an SPDX identifier, where the writer stated one
     config              JSON: model, test_pipeline and other keys that predicting needs
     dataset_meta        JSON: semantic_classes and semantic_palette, unchanged first
-    training            JSON: epoch, iter; trained_roles where change alone was trained
+    training            JSON: epoch, iter; trained_roles where change alone was trained;
+                        change_calibrations where P(changed) was calibrated
     sha256              hash of all tensors, see `digest`
 """
 

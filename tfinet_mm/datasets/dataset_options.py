@@ -30,6 +30,13 @@ def checked_fold(fold: Mapping[str, Any] | None) -> dict[str, Any] | None:
     if not isinstance(fold, Mapping):
         raise ValueError(f'fold has to be a dictionary, like dict(every=10, ...), got {fold!r}')
     keep = fold.get('keep')
+    if 'names' in fold:
+        if set(fold) != {'names', 'keep'} or keep not in KEEP:
+            raise ValueError(
+                f"a fold by a list has to be dict(names='FILE', keep=...) with keep one of {KEEP}, "
+                f'got {dict(fold)}'
+            )
+        return dict(fold)
     if 'every' not in fold or set(fold) - {'every', 'start', 'keep'} or keep not in KEEP:
         raise ValueError(
             f'fold has to be dict(every=10, start=0, keep=...) with keep one of {KEEP}, '

@@ -509,6 +509,38 @@ def fold_members(sources: Sequence[str], every: int, start: int | Sequence[int] 
     return {name for first in starts for name in names[first::every]}
 
 
+def listed_members(
+    sources: Sequence[str], path: PathLike, suffixes: Sequence[str], what: str
+) -> set[str]:
+    """Return the names that a fold by a list holds out.
+
+    Args:
+        sources: Names, repeated where several pairs show one scene.
+        path: List file with the names held out, with or without suffix; relative to the current
+            directory.
+        suffixes: Suffixes that the names may end in.
+        what: The data set, for messages.
+
+    Raises:
+        FileNotFoundError, ValueError: There is no such file, or it can't be read.
+        UnmatchedPairError: A listed name is no pair of the data set.
+    """
+    if not os.path.isfile(path):
+        raise FileNotFoundError(
+            f"no such list file: {path}; correct the fold's names, a path relative to the current "
+            'directory'
+        )
+    listed = read_list_file(path)
+    known = dict.fromkeys(sources, '')
+    try:
+        return set(select_listed(listed, known, suffixes, path))
+    except UnmatchedPairError as error:
+        raise UnmatchedPairError(
+            f'{error}. {what} has {len(known)} pairs, and the fold needs all that its list names; '
+            'complete the download, or take the list of this data set'
+        ) from None
+
+
 def tile_windows(
     width: int, height: int, window: tuple[int, int], stride: tuple[int, int], edge: str = 'shift'
 ) -> Iterator[Window]:

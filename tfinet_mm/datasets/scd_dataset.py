@@ -28,6 +28,7 @@ from tfinet_mm.datasets.file_index import (
     MatchedPairs,
     fold_members,
     list_folder,
+    listed_members,
     match_folders,
     read_list_file,
     select_listed,
@@ -141,6 +142,8 @@ class SCDDataset(BaseDataset):
             ``ann_file`` are then places.
         fold: ``dict(every=10, start=0, keep='held_out' or 'rest')`` takes
             every tenth pair of the sorted names, or all other pairs.
+            ``dict(names='held_out.txt', keep=...)`` takes the pairs that a file lists, or all
+            others; its path is relative to the current directory.
         window: (height, width) in pixels of the windows in which each tile is read.
         stride: (vertical, horizontal) distance between windows in pixels, by default their size.
         window_edge: 'shift' moves the last windows of a tile inwards, so that they cover
@@ -403,9 +406,12 @@ class SCDDataset(BaseDataset):
         if self.fold is None:
             return list(names)
         sources = {name: self.source_name(name) for name in names}
-        held_out = fold_members(
-            list(sources.values()), self.fold['every'], self.fold.get('start', 0)
-        )
+        places = list(sources.values())
+        if 'names' in self.fold:
+            suffixes = self.suffixes(IMAGE_ROLES[0])
+            held_out = listed_members(places, self.fold['names'], suffixes, type(self).__name__)
+        else:
+            held_out = fold_members(places, self.fold['every'], self.fold.get('start', 0))
         wanted = self.held_out
         return [name for name in names if (sources[name] in held_out) == wanted]
 

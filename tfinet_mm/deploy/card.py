@@ -68,6 +68,8 @@ class ExportCard:
             (percent of their pixels that keep the label of float32, by the name of the map),
             ``layers`` (number of convolutions) and ``float_layers`` (those in float32); otherwise
             None.
+        change_calibration: Calibration of P(changed) that the graph applies, as
+            :meth:`tfinet_mm.calibration.Calibration.summary` gives it; None for none.
         software: Version of this package that wrote the file.
         format_version: Number of the format.
 
@@ -93,6 +95,7 @@ class ExportCard:
     model: tuple[Mapping[str, Any], ...] = ()
     trained_roles: tuple[str, ...] = ('land_cover', 'change')
     calibration: Mapping[str, Any] | None = None
+    change_calibration: Mapping[str, Any] | None = None
     software: str = __version__
     format_version: int = FORMAT_VERSION
 
@@ -246,6 +249,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     'model': (_list(_mapping), 'a list of dictionaries'),
     'trained_roles': (_list(_text), 'a list of roles'),
     'calibration': (_or_none(_mapping), 'a dictionary, or null'),
+    'change_calibration': (_or_none(_mapping), 'a dictionary, or null'),
     'software': (_text, 'a version'),
 }
 """Rule of each value and its words for messages."""

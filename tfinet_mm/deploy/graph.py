@@ -1,7 +1,7 @@
 """Build one module of tensors around a trained network, which any exporter can trace.
 
 Everything between stored values and maps is inside: scaling, normalisation, padding, views,
-members of an ensemble, softmax and sigmoid, the threshold.
+members of an ensemble, softmax and sigmoid, the calibration, the threshold.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tfinet_mm.calibration import Calibration
 from tfinet_mm.deploy.layers import exportable, resize_matrix
 from tfinet_mm.errors import ExportError
 from tfinet_mm.models.detectors.augmentation import (
@@ -41,6 +42,7 @@ class ExportGraph(nn.Module):
         scales: Factors of height and width, each with each transform.
         size: Fixed (height, width) of the inputs, or None for any multiple of
             :attr:`size_divisor`.
+        calibration: Replaces the mean P(changed).
 
     Attributes:
         size_divisor: Height and width have to be multiples of it; 1 for a fixed size.
@@ -50,6 +52,7 @@ class ExportGraph(nn.Module):
     """
 
     threshold: Tensor
+    calibration_values: Tensor
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class ExportGraph(nn.Module):
         transforms: Sequence[str] = ('identity',),
         scales: Sequence[float] = (1.0,),
         size: tuple[int, int] | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         super().__init__()
         members = list(getattr(model, 'members', [model]))
@@ -74,6 +78,9 @@ class ExportGraph(nn.Module):
             own = math.lcm(*(part.size_divisor for part in parts))
             self.size_divisor = dynamic_divisor(own, self.scales)
         self.register_buffer('threshold', torch.tensor(float(threshold)))
+        self.calibration = calibration
+        if calibration is not None:
+            self.register_buffer('calibration_values', calibration.table())
         self.eval().requires_grad_(False)
 
     def forward(self, before: Tensor, after: Tensor) -> tuple[Tensor, ...]:
@@ -100,7 +107,7 @@ class ExportGraph(nn.Module):
         return prob_from, prob_to, change_prob, change, cover_from, cover_to
 
     def probabilities(self, pairs: Tensor) -> tuple[Tensor, ...]:
-        """Average over views and members.
+        """Average over views and members, and calibrate P(changed).
 
         Args:
             pairs: (N, 2B, H, W), values 0..255.
@@ -122,6 +129,8 @@ class ExportGraph(nn.Module):
                         for part in member(view)
                     ]
                     total = _add(total, parts, share * weight)
+        if self.calibration is not None:
+            total[-1] = self.calibration(total[-1], self.calibration_values)
         return tuple(total)
 
     def _side(self, side: int, scale: float) -> int:

@@ -123,6 +123,9 @@ def model_page(path: Path, card: ExportCard) -> str:
         'values': stored,
         'bands': f'{card.network_bands} of each date{chosen}',
         'resolution': 'not stated' if card.resolution is None else f'{card.resolution:g} m a pixel',
+        'calibration': 'P(changed) as the network predicts it'
+        if card.change_calibration is None
+        else f'of P(changed), {card.change_calibration.get("method")}',
         'threshold': f'P(changed) from {card.threshold:g} on counts as changed',
         'precision': _precision(card),
         'views': ', '.join(card.tta) or 'the pair as it is',

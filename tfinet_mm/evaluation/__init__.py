@@ -30,10 +30,12 @@ from tfinet_mm.utils.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from tfinet_mm.evaluation.metric import SCDMetric
+    from tfinet_mm.evaluation.reliability_metric import ReliabilityMetric
 
 __all__ = [
     'PairCounts',
     'PairedTest',
+    'ReliabilityMetric',
     'SCDConfusion',
     'SCDMetric',
     'ScoreIntervals',
@@ -56,4 +58,6 @@ __all__ = [
 ]
 
 # The functions need no MMEngine.
-__getattr__, __dir__ = lazy_names(__name__, {'SCDMetric': '.metric'})
+__getattr__, __dir__ = lazy_names(
+    __name__, {'SCDMetric': '.metric', 'ReliabilityMetric': '.reliability_metric'}
+)

@@ -228,9 +228,9 @@ class SCDMetric(BaseMetric):
         for sample in data_samples:
             # Paths tell apart samples of one name, which the ranks compare.
             name = str(sample.get('sample_id') or sample.get('img_path'))
-            change = _label_map(sample, GT_CHANGE, name)
+            change = label_map(sample, GT_CHANGE, name)
             convention = convention_of(sample, self.convention)
-            pred_change = _label_map(sample, PRED_CHANGE, name)
+            pred_change = label_map(sample, PRED_CHANGE, name)
             if convention != OWN:
                 # Open-CD's change heads of one channel give maps of 0.0 and 1.0.
                 pred_change = pred_change.long()
@@ -261,8 +261,8 @@ class SCDMetric(BaseMetric):
         """Return annotated land cover and predicted semantic change; None if not annotated."""
         if all(sample.get(field) is None for field in (GT_FROM, GT_TO)):
             return [None] * 4
-        annotated = (_label_map(sample, field, name) for field in (GT_FROM, GT_TO))
-        predicted = (_label_map(sample, field, name) for field in (PRED_FROM, PRED_TO))
+        annotated = (label_map(sample, field, name) for field in (GT_FROM, GT_TO))
+        predicted = (label_map(sample, field, name) for field in (PRED_FROM, PRED_TO))
         return [
             *(own_annotation(one, convention) for one in annotated),
             *(own_prediction(one, change, convention) for one in predicted),
@@ -347,7 +347,7 @@ class SCDMetric(BaseMetric):
         return metrics
 
 
-def _label_map(sample: dict[str, Any], field: str, name: str) -> Tensor:
+def label_map(sample: dict[str, Any], field: str, name: str) -> Tensor:
     """Return the map (H, W) of a field of a data sample, a dictionary or PixelData."""
     value = sample.get(field)
     if value is None:

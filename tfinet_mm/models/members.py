@@ -13,7 +13,11 @@ from mmengine.model import revert_sync_batchnorm
 from mmengine.registry import DefaultScope
 
 from tfinet_mm.checkpoints.addresses import existing_checkpoint, read_checkpoint
-from tfinet_mm.checkpoints.contents import trained_classes, trained_roles
+from tfinet_mm.checkpoints.contents import (
+    stored_calibrations,
+    trained_classes,
+    trained_roles,
+)
 from tfinet_mm.checkpoints.starting import check_trained_normalisation
 from tfinet_mm.checkpoints.weights import load_weights, unwrapped
 from tfinet_mm.errors import CheckpointMismatchError, ClassMismatchError, ConfigError
@@ -129,6 +133,7 @@ def load_member(
         NotFiniteWeightsError: A weight is NaN or infinite.
         CheckpointMismatchError: The checkpoint holds another network;
             auxiliary heads may differ.
+        CalibrationError: The calibration of P(changed) in the checkpoint can't be used.
         NormalisationError: A file of weights was trained with another mean or standard
             deviation.
         TypeError: The model doesn't predict probabilities of all three maps.
@@ -157,6 +162,7 @@ def load_member(
     if hasattr(model, 'trained_roles'):
         network: Any = model
         network.trained_roles = roles
+        network.calibrations = stored_calibrations(loaded, checkpoint)
     return Member(
         name,
         revert_sync_batchnorm(model).eval(),

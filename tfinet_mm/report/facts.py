@@ -120,6 +120,8 @@ def _network(settings: Mapping[str, Any]) -> list[Fact]:
         facts.append(('Windows', said))
     if settings.get('tta'):
         facts.append(('Augmentation', _list(settings['tta'])))
+    if settings.get('calibration'):
+        facts.append(('Calibration of P(changed)', str(settings['calibration']['method'])))
     return facts
 
 

@@ -1,5 +1,6 @@
 """Check, resume, label, predict, draw and report within MMEngine's Runner."""
 
+from tfinet_mm.engine.hooks.calibration import CalibrationHook
 from tfinet_mm.engine.hooks.checkpoint_check import CheckpointCheckHook
 from tfinet_mm.engine.hooks.class_check import ClassCheckHook
 from tfinet_mm.engine.hooks.finite_loss import FiniteLossHook
@@ -14,6 +15,7 @@ from tfinet_mm.engine.hooks.time_budget import TimeBudgetHook
 from tfinet_mm.engine.hooks.visualization import PairVisualizationHook
 
 __all__ = [
+    'CalibrationHook',
     'CheckpointCheckHook',
     'ClassCheckHook',
     'FiniteLossHook',

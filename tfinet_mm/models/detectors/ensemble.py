@@ -9,7 +9,9 @@ from mmengine.model import BaseModel
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from tfinet_mm.calibration import Calibration
 from tfinet_mm.models.detectors.augmentation import augmented_probabilities, mean_probabilities
+from tfinet_mm.models.detectors.calibrated import active_calibration, read_calibrations
 from tfinet_mm.models.detectors.postprocess import with_predictions
 from tfinet_mm.models.detectors.shapes import check_threshold
 from tfinet_mm.models.members import Member, check_alike, load_member
@@ -37,7 +39,8 @@ class SCDEnsemble(BaseModel):
             address), and optionally ``weight`` > 0 (1), ``name`` (that of the
             config file) and ``cfg_options`` (values that replace the config's).
         test_cfg: ``threshold`` on the mean P(changed); by default that of the
-            members, where they agree.
+            members, where they agree; ``calibration``, a JSON file of ``tools/test.py
+            --calibrated``. Those of the members don't hold for the mean.
         data_preprocessor: Config of the preprocessor that stacks raw pairs
             without normalising; by default a ``tfinet_mm.PairDataPreprocessor``
             without mean and std.
@@ -48,6 +51,7 @@ class SCDEnsemble(BaseModel):
 
     Attributes:
         members: The models, a :class:`torch.nn.ModuleList`.
+        calibrations: Calibrations of the mean P(changed), for some views each.
         member_names: One unique name for each member.
         weights: One number > 0 for each member, as given.
         num_classes: Number K of land-cover classes.
@@ -104,6 +108,9 @@ class SCDEnsemble(BaseModel):
             ((str(member), member.class_names) for member in loaded if member.class_names), None
         )
         self.test_cfg = dict(threshold=_threshold(loaded, test_cfg or {}))
+        self.calibrations: tuple[Calibration, ...] = ()
+        if file := (test_cfg or {}).get('calibration'):
+            self.calibrations = read_calibrations(file)
         self.eval()
 
     def init_weights(self) -> None:
@@ -133,7 +140,7 @@ class SCDEnsemble(BaseModel):
             yield augmented_probabilities(_Normalising(member), inputs, transforms)
 
     def predict_probabilities(self, inputs: Tensor) -> SCDProbabilities:
-        """Return the weighted mean of the members' probabilities.
+        """Return the weighted mean of the members' probabilities, not calibrated.
 
         Args:
             inputs: Raw pairs (N, 2B, H, W), values 0..255.
@@ -153,7 +160,10 @@ class SCDEnsemble(BaseModel):
             The samples with the prediction fields of :mod:`tfinet_mm.structures`.
         """
         return with_predictions(
-            self.predict_probabilities(inputs), data_samples, self.test_cfg['threshold']
+            self.predict_probabilities(inputs),
+            data_samples,
+            self.test_cfg['threshold'],
+            calibration=active_calibration(self),
         )
 
     def forward(
@@ -237,11 +247,12 @@ def _load(index: int, member: Mapping[str, Any], autocast: str | None) -> Member
 
 
 def _threshold(members: Sequence[Member], test_cfg: Mapping[str, Any]) -> float:
-    unknown = sorted(set(test_cfg) - {'threshold'}, key=str)
+    unknown = sorted(set(test_cfg) - {'threshold', 'calibration'}, key=str)
     if unknown:
         raise ValueError(
-            f'test_cfg of an ensemble has threshold only, got {unknown}; windows are set for each '
-            "member, e.g. members=[dict(..., cfg_options={'model.test_cfg.mode': 'slide', ...})]"
+            f'test_cfg of an ensemble has threshold and calibration, got {unknown}; '
+            'windows are set for each member, e.g. '
+            "members=[dict(..., cfg_options={'model.test_cfg.mode': 'slide', ...})]"
         )
     if test_cfg.get('threshold') is not None:
         check_threshold(test_cfg['threshold'], 'test_cfg.threshold')

@@ -11,6 +11,7 @@ from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 from torch import Tensor
 
+from tfinet_mm.calibration import Calibration
 from tfinet_mm.conventions import CONVENTION, COVER_SEMANTIC, OWN, to_cover_semantic
 from tfinet_mm.structures import (
     GT_CHANGE,
@@ -34,6 +35,7 @@ def with_predictions(
     data_samples: Sequence[SegDataSample] | None,
     threshold: float = 0.5,
     cover_semantic: bool = False,
+    calibration: Calibration | None = None,
 ) -> list[SegDataSample]:
     """Decide classes and change of a batch, and put them into its data samples.
 
@@ -44,6 +46,7 @@ def with_predictions(
         threshold: Pixels with P(changed) at or above it count as changed.
         cover_semantic: Give the samples the ground truth of land cover as semantic change, as
             Open-CD's option ``postprocess_pred_and_label`` does, in new maps.
+        calibration: Replaces P(changed) before the threshold applies.
 
     Returns:
         The samples, with the prediction fields of :mod:`tfinet_mm.structures`
@@ -53,7 +56,7 @@ def with_predictions(
         data_samples = [SegDataSample() for _ in range(probabilities.change.shape[0])]
     for index, sample in enumerate(data_samples):
         one = SCDProbabilities(*(x[index] for x in probabilities))
-        fields = predictions(one, sample.metainfo, threshold)
+        fields = predictions(one, sample.metainfo, threshold, calibration)
         sample.set_data({name: PixelData(data=data) for name, data in fields.items()})
         if cover_semantic:
             change = sample.get(GT_CHANGE)
@@ -68,7 +71,10 @@ def with_predictions(
 
 
 def predictions(
-    probabilities: SCDProbabilities, metainfo: dict[str, Any], threshold: float = 0.5
+    probabilities: SCDProbabilities,
+    metainfo: dict[str, Any],
+    threshold: float = 0.5,
+    calibration: Calibration | None = None,
 ) -> dict[str, Tensor]:
     """Return probabilities and maps of one pair, at its original size.
 
@@ -79,6 +85,7 @@ def predictions(
             (h, w) is the size to which probabilities are then resized where it
             differs. Both may be absent.
         threshold: Pixels with P(changed) at or above it count as changed.
+        calibration: Replaces P(changed) at the original size, before the threshold applies.
 
     Returns:
         The prediction fields of :mod:`tfinet_mm.structures` by name.
@@ -91,6 +98,8 @@ def predictions(
             F.interpolate(p[None], original, mode='bilinear', align_corners=False)[0] for p in maps
         ]
     prob_from, prob_to, change_prob = maps
+    if calibration is not None:
+        change_prob = calibration(change_prob)
     return maps_from_probabilities(prob_from, prob_to, change_prob, threshold)
 
 

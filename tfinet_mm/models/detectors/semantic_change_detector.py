@@ -13,9 +13,11 @@ from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
+from tfinet_mm.calibration import Calibration
 from tfinet_mm.conventions import COVER_SEMANTIC
 from tfinet_mm.errors import NotFiniteWeightsError
 from tfinet_mm.models.band_order import check_exchange
+from tfinet_mm.models.detectors.calibrated import active_calibration, check_switch
 from tfinet_mm.models.detectors.head_losses import head_losses, label_views, pixel_weights
 from tfinet_mm.models.detectors.parts import build_backbone, build_neck
 from tfinet_mm.models.detectors.postprocess import with_predictions
@@ -54,7 +56,7 @@ from tfinet_mm.utils.near_names import hint
 from tfinet_mm.utils.windows import window_starts
 
 AUXILIARY_BRANCHES = ('difference', 'change', 'semantic')
-TEST_KEYS = ('mode', 'threshold', 'crop_size', 'stride')
+TEST_KEYS = ('mode', 'threshold', 'crop_size', 'stride', 'calibration')
 UNSCALED = (
     "a network with autocast='float16' trains with a scaled loss only, or small gradients become "
     "0; use optim_wrapper=dict(type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16') on a "
@@ -94,7 +96,8 @@ class SemanticChangeDetector(BaseSegmentor):
         train_cfg: Accepted for mmseg's sake, and not used.
         test_cfg: ``mode`` ``'whole'`` or ``'slide'``; for the latter
             ``crop_size`` (h, w) and ``stride`` (h, w); ``threshold`` on
-            P(changed), 0.5 by default.
+            P(changed), 0.5 by default; ``calibration=False`` for P(changed) as the
+            network predicts it, where a checkpoint has a calibration.
         size_divisor: Images are padded to a multiple of this at the bottom and
             right (border pixels repeated) and logits cut back, so that no size
             is stretched.
@@ -123,6 +126,9 @@ class SemanticChangeDetector(BaseSegmentor):
             semantic head and the auxiliary heads on ``'semantic'`` aren't run in
             training and get no gradient. :class:`~tfinet_mm.engine.hooks.LandCoverHook`
             sets it from the data set.
+        calibrations: Calibrations of P(changed) that the checkpoint has, for some views
+            each. They apply to what :meth:`predict` returns, and not to
+            :meth:`predict_probabilities`, which views and members are averaged from.
 
     Raises:
         ValueError: A head, its loss, a branch, a mode, an option or a type can't work, or
@@ -153,6 +159,7 @@ class SemanticChangeDetector(BaseSegmentor):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.autocast = check_precision(autocast)
         self.trained_roles: tuple[str, ...] = ALL_ROLES
+        self.calibrations: tuple[Calibration, ...] = ()
         self.check_normalisation = check_normalisation
         if postprocess_pred_and_label not in (None, COVER_SEMANTIC):
             raise ValueError(
@@ -238,6 +245,7 @@ class SemanticChangeDetector(BaseSegmentor):
                 f'{hint(str(unknown[0]), TEST_KEYS)}'
             )
         check_threshold(checked['threshold'], 'test_cfg.threshold')
+        check_switch(checked.get('calibration'), 'test_cfg.calibration')
         if checked['mode'] not in ('whole', 'slide'):
             raise ValueError(f"test_cfg.mode must be 'whole' or 'slide', got {checked['mode']!r}")
         if checked['mode'] == 'slide':
@@ -469,10 +477,11 @@ class SemanticChangeDetector(BaseSegmentor):
             data_samples,
             self.test_cfg['threshold'],
             cover_semantic=self.postprocess_pred_and_label is not None,
+            calibration=active_calibration(self),
         )
 
     def predict_probabilities(self, inputs: Tensor) -> SCDProbabilities:
-        """Return probabilities of all three maps at the size of the inputs.
+        """Return probabilities of all three maps at the size of the inputs, not calibrated.
 
         Args:
             inputs: Normalised pairs (N, 2B, H, W).

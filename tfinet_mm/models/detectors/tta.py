@@ -14,7 +14,9 @@ from tfinet_mm.models.detectors.augmentation import (
     augmented_probabilities,
     check_scales,
     check_transforms,
+    view_names,
 )
+from tfinet_mm.models.detectors.calibrated import active_calibration
 from tfinet_mm.models.detectors.postprocess import with_predictions
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import SCDProbabilities
@@ -26,7 +28,8 @@ class SCDTTAModel(BaseTTAModel):
 
     Every pair of a batch is predicted once for each transform and scale. The
     probabilities of both land-cover maps and of the change are brought back and
-    averaged, and the model's threshold applies to the means. All of this happens on
+    averaged, then calibrated where the model has a calibration for these views, and the
+    model's threshold applies. All of this happens on
     the device, so the test pipeline stays the plain one. The model may use windows
     or 16 bits, and pairs needn't be square or labelled.
 
@@ -81,7 +84,7 @@ class SCDTTAModel(BaseTTAModel):
         self.active = True
 
     def predict_probabilities(self, inputs: Tensor) -> SCDProbabilities:
-        """Return the mean probabilities over the transforms and scales.
+        """Return the mean probabilities over the transforms and scales, not calibrated.
 
         Args:
             inputs: Pairs (N, 2B, H, W) as the model's data preprocessor gives them.
@@ -117,6 +120,7 @@ class SCDTTAModel(BaseTTAModel):
             samples,
             self.module.test_cfg['threshold'],
             cover_semantic=getattr(self.module, 'postprocess_pred_and_label', None) is not None,
+            calibration=active_calibration(self.module, view_names(self.transforms, self.scales)),
         )
 
     def merge_preds(self, data_samples_list: Any) -> NoReturn:

@@ -54,7 +54,7 @@ PARAMWISE_KEYS = (
 ENVIRONMENT_KEYS = ('cudnn_benchmark', 'mp_cfg', 'dist_cfg', 'resource_limit')
 GROUP_KEYS = ('backend', 'timeout', 'init_method', 'world_size', 'rank')
 CLIP_KEYS = ('max_norm', 'norm_type', 'error_if_nonfinite', 'foreach', 'clip_value', 'type')
-TEST_KEYS = ('mode', 'crop_size', 'stride', 'threshold')
+TEST_KEYS = ('mode', 'crop_size', 'stride', 'threshold', 'calibration')
 ALMOST = 0.81
 """Similarity of a misspelt key to a right one where other keys may be right: one letter of five
 is not enough, as ``in_index`` and ``ignore_index`` differ by less."""

@@ -1,0 +1,124 @@
+"""Test fitted calibrations against known parameters and scikit-learn."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from tfinet_mm.calibration import LOGIT_LIMIT, NODES
+from tfinet_mm.errors import CalibrationError, MissingExtraError
+from tfinet_mm.evaluation.calibration_fit import cross_fitted, fit_calibration
+from tfinet_mm.evaluation.pair_keys import KEPT, kept_keys, pair_key, shared_pairs
+from tfinet_mm.evaluation.reliability import ChangeHistogram, calibration_scores
+
+HELPERS = runpy.run_path(str(Path(__file__).with_name('test_reliability.py')))
+drawn, counted = HELPERS['drawn'], HELPERS['counted']
+
+
+@pytest.mark.parametrize('scale', [0.4, 1.0, 2.5])
+def test_the_temperature_of_a_network_is_found(scale):
+    found = fit_calibration(counted(*drawn(scale=scale)), 'temperature')
+    assert found.scale == pytest.approx(scale, rel=0.02)
+    assert found.bias == 0
+    assert found.origin['pixels'] == 200_000
+
+
+def test_parameters_are_those_of_logistic_regression():
+    linear = pytest.importorskip('sklearn.linear_model')
+    probability, change = drawn(size=20_000, scale=0.6)
+    probability = np.where(change == 1, probability**1.3, probability)
+    values = probability.astype(np.float64)
+    z = np.log(values / (1 - values))[:, None]
+    for method, bias in (('temperature', False), ('platt', True)):
+        model = linear.LogisticRegression(C=np.inf, fit_intercept=bias, tol=1e-10)
+        model.fit(z, change)
+        found = fit_calibration(counted(probability, change), method)
+        # Bins are up to 1/1500 wide.
+        assert found.scale == pytest.approx(model.coef_[0, 0], rel=1e-3)
+        assert found.bias == pytest.approx(float(np.ravel(model.intercept_)[0]), abs=1e-3)
+
+
+def test_isotonic_values_are_those_of_scikit_learn():
+    isotonic = pytest.importorskip('sklearn.isotonic')
+    rng = np.random.default_rng(1)
+    probability = rng.choice(np.arange(15, 1500, 30) / 1500, 20_000)
+    change = rng.random(20_000) < np.sin(probability * 4) ** 2
+    model = isotonic.IsotonicRegression(y_min=0, y_max=1, out_of_bounds='clip')
+    model.fit(probability, change)
+    found = fit_calibration(counted(probability, change.astype(np.uint8)), 'isotonic')
+    nodes = 1 / (1 + np.exp(-np.linspace(-LOGIT_LIMIT, LOGIT_LIMIT, NODES)))
+    np.testing.assert_allclose(found.values, model.predict(nodes), atol=1e-9)
+    grid = torch.linspace(0, 1, 501, dtype=torch.float64)
+    # Between the nodes, straight over the logit and not over P(changed).
+    np.testing.assert_allclose(found(grid).numpy(), model.predict(grid.numpy()), atol=5e-3)
+
+
+@pytest.mark.parametrize('method', ['temperature', 'platt', 'isotonic'])
+def test_the_error_falls_on_other_pixels(method):
+    fitted = fit_calibration(counted(*drawn(1, scale=0.4)), method)
+    probability, change = drawn(2, scale=0.4)
+    before = calibration_scores(counted(probability, change))
+    after = calibration_scores(counted(fitted(torch.from_numpy(probability)), change))
+    assert before['ECE'] > 0.05
+    assert after['ECE'] < 0.005
+    assert after['Brier'] < before['Brier']
+    short = calibration_scores(counted(probability, change).calibrated(fitted))
+    assert short['Brier'] == pytest.approx(after['Brier'], abs=1e-4)
+
+
+def test_a_rising_function_only():
+    probability, change = drawn()
+    with pytest.raises(CalibrationError, match='no higher P'):
+        fit_calibration(counted(probability, 1 - change), 'temperature')
+    with pytest.raises(CalibrationError, match='without an error'):
+        fit_calibration(counted(np.array([0.4, 0.6]), np.array([0, 1])), 'temperature')
+
+
+@pytest.mark.parametrize('label', [0, 1])
+def test_one_kind_of_pixels_is_refused(label):
+    with pytest.raises(CalibrationError, match='changed and unchanged'):
+        fit_calibration(counted(np.array([0.5, 0.6]), np.full(2, label)), 'platt')
+
+
+def test_an_unknown_method_is_refused():
+    with pytest.raises(CalibrationError, match='temperature, platt, isotonic'):
+        fit_calibration(ChangeHistogram.zeros(), 'beta')
+
+
+def test_without_scipy_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, 'scipy.optimize', None)
+    histogram = counted(*drawn(size=1000))
+    with pytest.raises(MissingExtraError, match=r'tfinet-mm\[calibration\]'):
+        fit_calibration(histogram, 'isotonic')
+    assert fit_calibration(histogram, 'platt').scale > 0
+
+
+def test_folds_are_calibrated_by_the_others():
+    """Two folds of opposite miscalibration: each gets the temperature of the other."""
+    sharp, flat = counted(*drawn(1, scale=0.4)), counted(*drawn(2, scale=2.5))
+    found = cross_fitted([sharp, ChangeHistogram.zeros(), flat], 'temperature')
+    expected = sharp.calibrated(fit_calibration(flat, 'temperature')) + flat.calibrated(
+        fit_calibration(sharp, 'temperature')
+    )
+    assert calibration_scores(found) == calibration_scores(expected)
+    assert calibration_scores(found)['ECE'] > calibration_scores(sharp + flat)['ECE']
+
+
+def test_too_little_for_folds():
+    some = counted(*drawn(size=100))
+    unchanged = counted(np.array([0.3]), np.array([0]))
+    assert cross_fitted([some], 'platt') is None
+    assert cross_fitted([some, unchanged, ChangeHistogram.zeros()], 'platt') is None
+
+
+def test_keys_tell_pairs_apart_by_name_and_annotation():
+    first, second = np.zeros((4, 4), np.uint8), np.eye(4, dtype=np.uint8)
+    keys = {pair_key(name, change) for name in ('a', 'b') for change in (first, second)}
+    assert len(keys) == 4
+    assert pair_key('a', second) == pair_key('a', second.T)
+    many = kept_keys(range(5 * KEPT, 0, -1))
+    assert many == list(range(1, KEPT + 1))
+    assert shared_pairs(many, [5, 2000, 7]) == 2

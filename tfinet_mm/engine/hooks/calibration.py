@@ -1,0 +1,42 @@
+"""Test with the calibration of P(changed) that a checkpoint has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+
+from tfinet_mm.calibration import Calibration
+from tfinet_mm.checkpoints.contents import stored_calibrations
+from tfinet_mm.checkpoints.weights import unwrapped
+from tfinet_mm.registry import HOOKS
+
+
+@HOOKS.register_module()
+class CalibrationHook(Hook):
+    """Give the model of a test the calibrations of P(changed) of its checkpoint.
+
+    In a training, where the weights change, P(changed) stays as the network predicts it, in
+    validation too. ``SCDRunner`` registers the hook.
+
+    Raises:
+        CalibrationError: A calibration in the checkpoint can't be used.
+    """
+
+    def __init__(self) -> None:
+        self._calibrations: tuple[Calibration, ...] = ()
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Keep the calibrations of the checkpoint."""
+        self._calibrations = stored_calibrations(checkpoint, str(runner._load_from))
+
+    def before_train(self, runner: Runner) -> None:
+        """Drop the calibrations of weights that are going to change."""
+        self._calibrations = ()
+
+    def before_test(self, runner: Runner) -> None:
+        """Give them to the model."""
+        network: Any = unwrapped(runner.model)
+        if self._calibrations and hasattr(network, 'calibrations'):
+            network.calibrations = self._calibrations
