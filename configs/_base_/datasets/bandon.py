@@ -19,7 +19,7 @@ train_pipeline = [
     dict(type='tfinet_mm.LoadPairAnnotations'),
     dict(type='tfinet_mm.RandomCropWithChange', crop_size=512, min_change=0.01),
     dict(type='tfinet_mm.RandomFlipOrRotate'),
-    dict(type='tfinet_mm.PackPairInputs'),
+    dict(type='tfinet_mm.PackPairInputs', label_type='uint8'),
 ]
 
 train_dataloader = dict(
