@@ -51,16 +51,14 @@ common = dict(
     ],
 )
 # The bands are blue, green, red and near infrared; reflectance times 10,000.
-load = dict(type='tfinet_mm.LoadImagePair', bands=[3, 2, 1], value_range=(0, 3000))
+values = dict(bands=[3, 2, 1], value_range=(0, 3000))
 train_pipeline = [
-    load,
-    dict(type='tfinet_mm.LoadPairAnnotations'),
-    dict(type='tfinet_mm.RandomCropWithChange', crop_size=512, min_change=0.01),
+    dict(type='tfinet_mm.LoadCroppedPair', crop_size=512, min_change=0.01, **values),
     dict(type='tfinet_mm.RandomFlipOrRotate'),
     dict(type='tfinet_mm.PackPairInputs', label_type='uint8'),
 ]
 test_pipeline = [
-    load,
+    dict(type='tfinet_mm.LoadImagePair', **values),
     dict(type='tfinet_mm.LoadPairAnnotations'),
     dict(type='tfinet_mm.PackPairInputs', label_type='uint8'),
 ]

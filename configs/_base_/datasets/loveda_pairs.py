@@ -30,9 +30,7 @@ common = dict(
     ],
 )
 train_pipeline = [
-    dict(type='tfinet_mm.LoadImagePair'),
-    dict(type='tfinet_mm.LoadPairAnnotations'),
-    dict(type='tfinet_mm.RandomCropWithChange', crop_size=512),
+    dict(type='tfinet_mm.LoadCroppedPair', crop_size=512),
     dict(type='tfinet_mm.RandomFlipOrRotate'),
     dict(type='tfinet_mm.PackPairInputs', label_type='uint8'),
 ]
