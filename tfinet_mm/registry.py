@@ -28,6 +28,7 @@ DATASETS = Registry(
     parent=MMENGINE_DATASETS,
     scope=SCOPE,
     locations=[
+        'tfinet_mm.datasets.change_balanced',
         'tfinet_mm.datasets.scd_dataset',
         'tfinet_mm.datasets.generated_scd',
         'tfinet_mm.datasets.hrscd',

@@ -49,9 +49,7 @@ log_level = 'INFO'
 #       dict(type='TensorboardVisBackend'),
 #       dict(type='WandbVisBackend', init_kwargs=dict(project='tfinet')),
 #   ])
-visualizer = dict(
-    type='Visualizer', name='visualizer', vis_backends=[dict(type='LocalVisBackend')]
-)
+visualizer = dict(type='Visualizer', name='visualizer', vis_backends=[dict(type='LocalVisBackend')])
 
 load_from = None
 resume = False

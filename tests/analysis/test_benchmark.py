@@ -11,11 +11,9 @@ from tfinet_mm.analysis.benchmark import (
     Measurement,
     build_model,
     format_measurements,
-    measure_data,
     measure_model,
     synthetic_batch,
 )
-from tfinet_mm.datasets.synthetic import SyntheticConfig, write_dataset
 
 CONFIGS = Path(tfinet_mm.__file__).parents[1] / 'configs'
 
@@ -81,19 +79,6 @@ def test_models_are_built_as_asked(small):
     # The config itself stays as it was.
     assert small.model.autocast == 'float16'
     assert 'channels_last' not in small.model
-
-
-def test_data_loading(tmp_path):
-    cfg = Config.fromfile(CONFIGS / '_base_/datasets/synthetic.py')
-    cfg.train_dataloader.update(num_workers=0, persistent_workers=False, batch_size=2)
-    cfg.train_dataloader.dataset.data_root = str(tmp_path / 'train')
-    with pytest.raises(FileNotFoundError):
-        list(measure_data(cfg, 4))
-    write_dataset(tmp_path, 4, 0, SyntheticConfig(size=32))
-    single, batches = measure_data(cfg, pairs=8)
-    assert single.pairs_per_second == pytest.approx(1000 / single.milliseconds)
-    assert batches.pairs_per_second == pytest.approx(2000 / batches.milliseconds)
-    assert 'batch of 2' in batches.setting
 
 
 def test_the_table():

@@ -35,7 +35,7 @@ def build(written, monkeypatch):
         config = Config.fromfile(BASES / f'{name}.py')[f'{split}_dataloader'].dataset
         for step in config.pipeline:
             # The files are smaller than the crops of the real ones.
-            if step.type == 'tfinet_mm.RandomCropWithChange':
+            if step.type == 'tfinet_mm.LoadCroppedPair':
                 step.crop_size = 16
         return DATASETS.build(config), layouts[name]
 

@@ -8,7 +8,7 @@ from mmengine.dataset import BaseDataset, Compose, ConcatDataset, RepeatDataset
 from mmseg.models import SegDataPreProcessor
 from torch import nn
 
-from tfinet_mm.datasets.transforms import LoadImagePair
+from tfinet_mm.datasets.transforms import LoadCroppedPair, LoadImagePair
 from tfinet_mm.engine.band_order import check_band_order
 from tfinet_mm.engine.randomness import SeededDataset
 from tfinet_mm.errors import NormalisationError
@@ -37,11 +37,13 @@ def loader(dataset):
 
 FITTING = [
     (LoadImagePair(), PairDataPreprocessor()),
+    (LoadCroppedPair(8), PairDataPreprocessor()),
     (LoadImageFromFile(), PairDataPreprocessor(bgr_to_rgb=True)),
     (LoadImageFromFile(), SegDataPreProcessor(bgr_to_rgb=True)),
 ]
 OTHERS = [
     (LoadImagePair(), PairDataPreprocessor(bgr_to_rgb=True), 'LoadImagePair loads RGB .*=True,'),
+    (LoadCroppedPair(8), PairDataPreprocessor(bgr_to_rgb=True), 'LoadCroppedPair loads RGB'),
     (LoadImageFromFile(), PairDataPreprocessor(), 'LoadImageFromFile loads BGR .*=False,'),
     (LoadImageFromFile(), SegDataPreProcessor(), 'LoadImageFromFile loads BGR .*=False,'),
 ]

@@ -268,3 +268,22 @@ def test_ignored_pixels_and_resized_tests_are_fine():
         LabelFormatError, match=r'is \(6, 6\) \(H, W\) in a pair, but its image is \(9, 9\)'
     ):
         PairDataPreprocessor()(data, training=True)
+
+
+@pytest.mark.parametrize('training', [True, False])
+def test_labels_of_bytes_become_those_that_losses_take(training):
+    """Equal to the same labels packed as int64, and the packed sample stays as it is."""
+    made = []
+    for dtype in (torch.uint8, torch.int64):
+        sample = SegDataSample(metainfo=dict(sample_id='a'))
+        for name, values in (('gt_sem_seg', [0, 1, 255]), ('gt_sem_seg_to', [0, 5, 255])):
+            data = torch.tensor(values, dtype=dtype).view(1, 1, 3)
+            sample.set_field(PixelData(data=data), name)
+        data = dict(inputs=[torch.zeros(6, 1, 3, dtype=torch.uint8)], data_samples=[sample])
+        options = dict(size=(2, 4)) if training else {}
+        (found,) = PairDataPreprocessor(**options)(data, training)['data_samples']
+        assert sample.gt_sem_seg.data.dtype == dtype
+        made.append([found.get(name).data for name in ('gt_sem_seg', 'gt_sem_seg_to')])
+    for narrow, wide in zip(*made, strict=True):
+        assert narrow.dtype == torch.int64
+        assert torch.equal(narrow, wide)

@@ -113,7 +113,8 @@ def test_transitions_are_labels_of_both_dates(tmp_path, make_config):
     assert pairs[0].labels[1].ravel().tolist() == [0, 2, 3, 1, 3, 4, 1, 2, 1, 2]
 
 
-def test_each_data_set_keeps_the_way_its_images_are_read(tmp_path, make_scd, make_config):
+@pytest.mark.parametrize('cropped', [False, True])
+def test_each_data_set_keeps_the_way_its_images_are_read(tmp_path, make_scd, make_config, cropped):
     written = {
         name: make_scd([name], (4, 4), root=name, dtype=np.uint16, bands=5, suffix='.tif')[name]
         for name in ('one', 'two')
@@ -122,7 +123,12 @@ def test_each_data_set_keeps_the_way_its_images_are_read(tmp_path, make_scd, mak
     for name, high in (('one', 4000), ('two', 2000)):
         loader = dict(type='tfinet_mm.LoadImagePair', bands=[5, 1, 2], value_range=(0, high))
         config = second_config(tmp_path / name, img_suffix='.tif')
-        parts.append({**config, 'pipeline': [loader, *PIPELINE[1:]]})
+        steps = [loader, *PIPELINE[1:]]
+        if cropped:
+            # Whole pairs are labelled, read as the crops are.
+            crop = dict(type='tfinet_mm.LoadCroppedPair', crop_size=2, min_change=0.1)
+            steps = [loader | crop, PIPELINE[-1]]
+        parts.append({**config, 'pipeline': steps})
     dataset = dict(
         type='RepeatDataset', times=3, dataset=dict(type='ConcatDataset', datasets=parts)
     )

@@ -1,13 +1,11 @@
-"""Measure time and memory of inference, training and data loading."""
+"""Measure time and memory of inference and training."""
 
 from __future__ import annotations
 
 import copy
 import statistics
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 import torch
@@ -15,8 +13,6 @@ from mmengine.config import Config
 from mmengine.device import get_device
 from mmengine.model import BaseModel, revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
-from mmengine.registry import DATASETS as MMENGINE_DATASETS
-from mmengine.runner import Runner
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
@@ -175,41 +171,6 @@ def measure_model(
     )
 
 
-def measure_data(cfg: Config, pairs: int = 64) -> Iterator[Measurement]:
-    """Measure loading and augmenting the config's training pairs.
-
-    Args:
-        cfg: The config.
-        pairs: Number of pairs to load in each way.
-
-    Yields:
-        First the row of one process that loads pair by pair, then that of the config's
-        data loader.
-
-    Raises:
-        FileNotFoundError: The files of the data set are missing.
-    """
-    loader_cfg = copy.deepcopy(cfg.train_dataloader)
-    dataset = MMENGINE_DATASETS.build(loader_cfg.dataset)
-    indices = [index % len(dataset) for index in range(pairs + 1)]
-    dataset[indices.pop()]
-    times = [_seconds(dataset.__getitem__, index) for index in indices]
-    middle = statistics.median(times)
-    yield Measurement('data', 'one process, a pair', 1000 * middle, 1 / middle)
-
-    loader = Runner.build_dataloader(loader_cfg, seed=0)
-    size, workers = loader_cfg.batch_size, loader_cfg.get('num_workers', 0)
-    batches = max(2, min(len(loader), pairs // size))
-    # The first batch waits for the workers to start.
-    iterator: Iterator[Any] = iter(loader)
-    next(iterator)
-    start = time.perf_counter()
-    count = sum(len(batch['inputs']) for batch in islice(_forever(loader, iterator), batches))
-    each = (time.perf_counter() - start) / count
-    setting = f'{workers} workers, a batch of {size}'
-    yield Measurement('data', setting, 1000 * each * size, 1 / each)
-
-
 def format_measurements(rows: Sequence[Measurement]) -> str:
     """Return the table as Markdown, aligned for a terminal."""
     header = ('mode', 'setting', 'ms a step', 'pairs a second', 'peak MiB', 'GFLOP a pair')
@@ -235,16 +196,3 @@ def format_measurements(rows: Sequence[Measurement]) -> str:
 
     rule = ['-' * width if i < 2 else '-' * (width - 1) + ':' for i, width in enumerate(widths)]
     return '\n'.join([line(header), line(rule), *map(line, cells)])
-
-
-def _seconds(function: Callable[..., Any], *arguments: Any) -> float:
-    start = time.perf_counter()
-    function(*arguments)
-    return time.perf_counter() - start
-
-
-def _forever(loader: Any, first: Iterator[Any]) -> Iterator[Any]:
-    """Yield batches from an iterator, then from the loader again and again."""
-    yield from first
-    while True:
-        yield from loader

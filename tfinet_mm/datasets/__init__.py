@@ -6,6 +6,7 @@ from tfinet_mm.utils.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from tfinet_mm.datasets import transforms
+    from tfinet_mm.datasets.change_balanced import ChangeBalancedDataset
     from tfinet_mm.datasets.generated_scd import GeneratedSCDDataset
     from tfinet_mm.datasets.hrscd import HRSCDDataset
     from tfinet_mm.datasets.landsat_scd import LandsatSCDDataset
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tfinet_mm.io.labels import read_semantic_label
 
 __all__ = [
+    'ChangeBalancedDataset',
     'GeneratedSCDDataset',
     'HRSCDDataset',
     'LandsatSCDDataset',
@@ -37,6 +39,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
+        'ChangeBalancedDataset': '.change_balanced',
         'GeneratedSCDDataset': '.generated_scd',
         'HRSCDDataset': '.hrscd',
         'LandsatSCDDataset': '.landsat_scd',

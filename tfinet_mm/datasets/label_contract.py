@@ -22,6 +22,7 @@ from typing import TypeVar
 import numpy as np
 
 from tfinet_mm.datasets.annotations import CHANGE, FROM, TO, LabelSpec
+from tfinet_mm.datasets.label_cache import keep, label_key, read_kept
 from tfinet_mm.errors import LabelFormatError, TFINetError
 from tfinet_mm.io.change_masks import WAYS, mask_evidence
 from tfinet_mm.io.label_bands import read_label_bands
@@ -30,8 +31,6 @@ from tfinet_mm.io.label_headers import COLOUR, GREY, PALETTE, LabelHeader, read_
 from tfinet_mm.io.label_storage import LabelStorage, ValueRules
 from tfinet_mm.io.labels import palette_lookup, read_semantic_label
 from tfinet_mm.structures import IGNORE_INDEX, ClassTable
-from tfinet_mm.utils.files import whole_file
-from tfinet_mm.utils.fingerprints import content_hash, untouched
 
 VERSION = 2
 """Version of the rules of decision; raise it with them, so that old decisions aren't reused."""
@@ -59,7 +58,7 @@ def decide_storage(spec: LabelSpec, files: Mapping[str, Sequence[str]]) -> Label
             can be read in more than one way; the message names files and the option to set.
     """
     files = {role: list(dict.fromkeys(paths)) for role, paths in files.items() if paths}
-    key = _key(spec, files)
+    key = label_key(VERSION, spec, files)
     if key is not None:
         kept = _decided.get(key) or _read_kept(key)
         if kept is not None and set(kept) == set(files):
@@ -561,29 +560,12 @@ def _mask_verdict(path: str, band: int = 0) -> str | None:
 # -------------------------------------------------------------------------------------- keeping
 
 
-def _key(spec: LabelSpec, files: Mapping[str, Sequence[str]]) -> str | None:
-    try:
-        states = {role: untouched(paths) for role, paths in files.items()}
-    except OSError:
-        return None
-    if None in states.values():
-        return None
-    return content_hash(
-        dict(version=VERSION, spec=asdict(replace(spec, storages={})), files=states)
-    )
-
-
-def _kept_file(key: str) -> Path:
-    cache = os.environ.get('XDG_CACHE_HOME') or Path.home() / '.cache'
-    return Path(cache) / 'tfinet_mm' / 'labels' / f'{key}.json'
-
-
 def _read_kept(key: str) -> dict[str, LabelStorage] | None:
-    try:
-        stored = json.loads(_kept_file(key).read_text(encoding='utf-8'))
+    def read(path: Path) -> dict[str, LabelStorage]:
+        stored = json.loads(path.read_text(encoding='utf-8'))
         return {role: LabelStorage(**values) for role, values in stored.items()}
-    except (OSError, ValueError, TypeError, AttributeError, RuntimeError):
-        return None  # Missing, incomplete or of another version: decide again.
+
+    return read_kept(f'{key}.json', read)
 
 
 def _keep(key: str, storages: Mapping[str, LabelStorage]) -> None:
@@ -591,8 +573,4 @@ def _keep(key: str, storages: Mapping[str, LabelStorage]) -> None:
     for storage in kept.values():
         del storage['rules']  # Part of the spec, and empty here.
     text = json.dumps(kept, indent=1)
-    try:
-        with whole_file(_kept_file(key)) as partial:
-            partial.write_text(text, encoding='utf-8')
-    except (OSError, RuntimeError):
-        pass  # Without a cache the storage is decided again each time.
+    keep(f'{key}.json', lambda path: path.write_text(text, encoding='utf-8'))

@@ -35,6 +35,7 @@ from tfinet_mm.datasets.file_index import (
     tile_windows,
 )
 from tfinet_mm.datasets.label_contract import decide_storage
+from tfinet_mm.datasets.label_counts import LabelCounts, category_ids, count_labels
 from tfinet_mm.datasets.label_meaning import label_options, with_unchanged
 from tfinet_mm.datasets.pair_entries import RECORD, PairEntries, pair_entry, read_record
 from tfinet_mm.datasets.pair_files import check_files
@@ -213,6 +214,7 @@ class SCDDataset(BaseDataset):
         if self.dates is not None and self.ann_columns is not None:
             raise ValueError('dates and ann_columns both say which files are a pair; give one')
         self._places: dict[str, str] = {}
+        self._counted: tuple[Any, Any] = (None, None)
         self.fold = checked_fold(fold)
         self.window = as_size(window, 'window')
         self.stride = as_size(stride, 'stride') or self.window
@@ -592,3 +594,32 @@ class SCDDataset(BaseDataset):
         info['label_spec'] = self.label_spec
         info['seg_fields'] = []
         return info
+
+    def label_counts(self) -> LabelCounts:
+        """Return the numbers of the labels of all pairs, counted once for the same files.
+
+        Raises:
+            ValueError: The data set has no labels.
+            LabelFormatError, LabelValueError: A label can't be read.
+        """
+        self.full_init()
+        stored = self.data_address if self.serialize_data else self.data_list
+        # A subset shares everything else with the data set it is taken from.
+        if self._counted[0] is not stored:
+            if not set(self.data_prefix) & set(ROLE_OF_KEY):
+                raise ValueError(
+                    f'{type(self).__name__} {self.data_root} has no label files to count; give '
+                    'their folders in data_prefix, or take it out of the balanced data set'
+                )
+            entries = [self.get_data_info(index) for index in range(len(self))]
+            self._counted = stored, count_labels(entries, self.class_table.num_classes)
+        counts: LabelCounts = self._counted[1]
+        return counts
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Return the classes of a pair, for wrappers that balance classes.
+
+        These are the land cover 0..K-1 at either date; of a data set of change masks alone, 0 if
+        pixels are unchanged and 1 if pixels changed.
+        """
+        return category_ids(self.label_counts(), idx)

@@ -13,7 +13,10 @@ from tfinet_mm.errors import NormalisationError
 from tfinet_mm.models.band_order import EXCHANGES
 from tfinet_mm.models.normalisation import expected_normalisation
 
-ORDERS = {'LoadImagePair': 'RGB', 'LoadImageFromFile': 'BGR', 'MultiImgLoadImageFromFile': 'BGR'}
+ORDERS = {
+    **dict.fromkeys(('LoadImagePair', 'LoadCroppedPair'), 'RGB'),
+    **dict.fromkeys(('LoadImageFromFile', 'MultiImgLoadImageFromFile'), 'BGR'),
+}
 """Order of bands by the transform that loads them: this package's, mmcv's and Open-CD's."""
 
 

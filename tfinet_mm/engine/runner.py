@@ -129,7 +129,8 @@ class SCDRunner(Runner):
         loader: Any = self._train_dataloader
         if not isinstance(loop, BaseLoop):
             if isinstance(loader, dict) and 'dataset' in loader:
-                with building('train_dataloader', loader):
+                # Labels that a data set counts are counted once for all ranks.
+                with one_rank_reads(), building('train_dataloader', loader):
                     loader = self._train_dataloader = self.build_dataloader(
                         seeded_loader(loader, common_seed(self)),
                         seed=self.seed,

@@ -1,9 +1,9 @@
 """Read the images of a pair: any bit depth, any number of bands, whole or in windows.
 
-PNG, JPEG, BMP and WebP files are decoded by OpenCV, all others (TIFF above all)
-by rasterio, the extra ``geo``. The first bytes of a file decide between the two,
-not its name. Values are returned as they are stored, not reduced to 8 bit or to
-three bands.
+PNG, JPEG, BMP and WebP files are decoded by OpenCV (plain PNG files of 8 bits by GDAL, where
+rasterio is installed), all others (TIFF above all) by rasterio, the extra ``geo``. The first bytes
+of a file decide between the two, not its name. Values are returned as they are stored, not reduced
+to 8 bit or to three bands.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImag
 
 from tfinet_mm.errors import ImageFormatError, MissingExtraError, RemoteFileError, TFINetError
 from tfinet_mm.io.damage import cause_of, find_damage, read_errors, strict_decoding, unopened
+from tfinet_mm.io.png_decoding import DEFLATE_RATIO, PNG_MAGIC, decode_png
 from tfinet_mm.utils.config.values import is_whole
 from tfinet_mm.utils.opencv import cv2, has_opencv
 from tfinet_mm.utils.places import gdal_path, is_remote, is_virtual, opening
@@ -31,13 +32,10 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 PathLike = str | os.PathLike[str]
-PNG_MAGIC = b'\x89PNG\r\n\x1a\n'
 PNG_DEPTH = 24
 """Place of the byte with the bits of a channel in a PNG."""
 JPEG_MAGIC = b'\xff\xd8\xff'
 COMMON_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp')
-DEFLATE_RATIO = 1032
-"""Most bytes that one byte of a PNG's compressed data can hold."""
 MOST_BYTES = 1 << 36
 """Most bytes of an image that may be read as one array, 64 GiB."""
 DECODE_ERRORS = (
@@ -374,22 +372,40 @@ def read_image(
     with _open_common(path) as opened:
         data = None if opened is None else opened[0].read()
     if data is not None:
-        image = _decode(data, path)
+        check_complete(data, path)
+        decoded = decode_png(data)
+        if decoded is not None and decoded.palette is None:
+            return _interleaved(decoded.planes, path, bands, window)
+        image = _decode(data, path, window)
         numbers = select_bands(path, image.shape[2], bands)
-        if window is not None:
-            box = check_window(path, window, image.shape[1], image.shape[0])
-            image = image[box.slices()]
         if numbers != list(range(1, image.shape[2] + 1)):
             image = image[..., [number - 1 for number in numbers]]
         return np.ascontiguousarray(image)
     return read_raster(path, bands, window)
 
 
-def _decode(data: bytes, path: PathLike) -> np.ndarray:
-    """Decode the bytes of a whole file with OpenCV to (H, W, B) in RGB(A) order."""
-    check_complete(data, path)
+def _interleaved(
+    planes: np.ndarray,
+    path: PathLike,
+    bands: Sequence[int] | None,
+    window: Sequence[int] | None,
+) -> np.ndarray:
+    """Return bands (H, W, B) of a window of planes (B, H, W)."""
+    numbers = select_bands(path, len(planes), bands)
+    if window is not None:
+        rows, columns = check_window(path, window, planes.shape[2], planes.shape[1]).slices()
+        planes = planes[:, rows, columns]
+    chosen = [planes[number - 1] for number in numbers]
+    if has_opencv():
+        merged = cv2.merge([np.ascontiguousarray(one) for one in chosen])
+        return merged.reshape(*chosen[0].shape, len(chosen))
+    return np.stack(chosen, axis=2)
+
+
+def _decode(data: bytes, path: PathLike, window: Sequence[int] | None) -> np.ndarray:
+    """Decode a whole file with OpenCV, and return (H, W, B) of the window in RGB(A) order."""
     if not has_opencv():
-        return _decode_with_pillow(data, path)
+        return _cut(_decode_with_pillow(data, path), path, window)
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
     except (cv2.error, MemoryError) as error:
@@ -398,6 +414,8 @@ def _decode(data: bytes, path: PathLike) -> np.ndarray:
         ) from error
     if image is None:
         raise ImageFormatError(f'{path} can not be decoded as an image; copy or download it again')
+    # Only the window is converted.
+    image = _cut(image, path, window)
     if image.ndim == 2:
         return image[..., None]
     if image.shape[2] == 3:
@@ -405,6 +423,12 @@ def _decode(data: bytes, path: PathLike) -> np.ndarray:
     if image.shape[2] == 4:
         return cv2.cvtColor(image, cv2.COLOR_BGRA2RGBA)
     return image
+
+
+def _cut(image: np.ndarray, path: PathLike, window: Sequence[int] | None) -> np.ndarray:
+    if window is None:
+        return image
+    return image[check_window(path, window, image.shape[1], image.shape[0]).slices()]
 
 
 def _decode_with_pillow(data: bytes, path: PathLike) -> np.ndarray:

@@ -23,6 +23,7 @@ from tfinet_mm.io.images import (
     open_regular,
     read_head,
 )
+from tfinet_mm.io.png_decoding import PNG_MAGIC, decode_png
 from tfinet_mm.utils.opencv import cv2
 
 # Pillow spreads grey values of few bits over 0..255; these factors undo that.
@@ -56,7 +57,8 @@ def read_stored_label(
 ) -> StoredLabel:
     """Read a label file as it is stored, without turning indices into colours.
 
-    PNG, BMP and WebP files are read by Pillow, TIFF files by rasterio (the window only).
+    PNG, BMP and WebP files are read by Pillow, plain PNG files of 8 bits by GDAL where rasterio is
+    installed, TIFF files by rasterio (the window only).
 
     Args:
         path: The file.
@@ -77,6 +79,10 @@ def read_stored_label(
         if is_common_format(head):
             if head.startswith(b'RIFF') and is_lossy_webp(path):
                 raise lossy_error(path, 'a WebP file compressed with loss')
+            decoded = decode_png(file.read()) if head.startswith(PNG_MAGIC) else None
+            if decoded is not None:
+                return _from_planes(path, *decoded, window)
+            file.seek(0)
             return _read_picture_label(path, file, head, window)
     return _read_raster_label(path, window, real_numbers)
 
@@ -98,6 +104,19 @@ def _read_picture_label(
     if factor > 1:
         return stored._replace(pixels=stored.pixels // np.uint8(factor), bits=bits)
     return stored
+
+
+def _from_planes(
+    path: PathLike, planes: np.ndarray, palette: np.ndarray | None, window: Sequence[int] | None
+) -> StoredLabel:
+    """Return a label of planes (B, H, W); its colours are a view, whose bands are contiguous."""
+    if window is not None:
+        rows, columns = check_window(path, window, planes.shape[2], planes.shape[1]).slices()
+        planes = np.ascontiguousarray(planes[:, rows, columns])
+    if len(planes) == 1:
+        return StoredLabel(planes[0], palette)
+    colours = planes.transpose(1, 2, 0)
+    return StoredLabel(_without_alpha(colours, path) if len(planes) == 4 else colours, None)
 
 
 def lossy_error(path: PathLike, kind: str) -> LabelFormatError:

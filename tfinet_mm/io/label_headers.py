@@ -15,7 +15,6 @@ import numpy as np
 from tfinet_mm.errors import TFINetError
 from tfinet_mm.io.images import (
     JPEG_MAGIC,
-    PNG_MAGIC,
     PathLike,
     check_regular,
     is_common_format,
@@ -23,6 +22,7 @@ from tfinet_mm.io.images import (
     open_rasterio,
 )
 from tfinet_mm.io.label_files import raster_palette
+from tfinet_mm.io.png_decoding import PNG_MAGIC
 
 GREY, PALETTE, COLOUR = 'grey', 'palette', 'rgb'
 # Palettes come before the pixels; most writers put nothing long in front of them.

@@ -114,12 +114,12 @@ class PairDataPreprocessor(BaseDataPreprocessor):
         Args:
             data: ``inputs``: a list of tensors (2B, H, W) of any sizes, or one
                 tensor (N, 2B, H, W), uint8 or real, values 0..255; and
-                optionally ``data_samples``, one each.
+                optionally ``data_samples``, one each, with label maps of any whole numbers.
             training: Pad label maps, and allow pairs of different sizes.
 
         Returns:
             ``inputs`` (N, 2B, H, W), float32 (float64 once the module is
-            double), and ``data_samples`` (None where there are none).
+            double), and ``data_samples`` (None where there are none), label maps int64.
 
         Raises:
             ValueError: There are no inputs, they differ in size in testing, or their
@@ -145,6 +145,8 @@ class PairDataPreprocessor(BaseDataPreprocessor):
                 f'the batch has {len(inputs)} inputs, but {len(samples)} data samples; give one '
                 'data sample for each input, or none'
             )
+        for sample in samples or []:
+            _widen_labels(sample)
         metas = [getattr(sample, 'metainfo', {}) for sample in samples or [None] * len(inputs)]
         images = [
             self._normalized(image, exchanges_bands(meta, self.bgr_to_rgb))
@@ -212,6 +214,16 @@ class PairDataPreprocessor(BaseDataPreprocessor):
             values = F.pad(values, padding, value=0 if weight else self.seg_pad_val)
             # A PixelData refuses data of another size, so it is a new one.
             sample.set_field(PixelData(data=values), name)
+
+
+def _widen_labels(sample: Any) -> None:
+    """Turn the label maps of a sample into int64, on the device that they were copied to."""
+    for key in (GT_CHANGE, GT_FROM, GT_TO):
+        field = sample.get(key)
+        values = getattr(field, 'data', None)
+        if values is not None and values.dtype != torch.int64:
+            # Assigned to the field of a sample that `cast_data` made.
+            sample.set_field(PixelData(data=values.long()), key)
 
 
 def check_sample(sample: Any, shape: tuple[int, int], training: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ from tfinet_mm.datasets.check import leaf_datasets
 from tfinet_mm.datasets.file_index import list_folder, match_folders
 from tfinet_mm.datasets.label_contract import decide_storage
 from tfinet_mm.datasets.roles import CHANGE_ROLE, IMAGE_ROLES, SEMANTIC_ROLES
+from tfinet_mm.datasets.transforms import LoadImagePair
 from tfinet_mm.errors import ClassMismatchError, LabelFormatError, MissingLabelsError
 from tfinet_mm.io.label_storage import LabelStorage
 from tfinet_mm.io.labels import read_semantic_label
@@ -27,7 +29,7 @@ from tfinet_mm.structures import IGNORE_INDEX
 from tfinet_mm.utils.class_names import class_name
 
 LABEL_LOADERS = ('LoadPairAnnotations', 'LoadPseudoLabels')
-IMAGE_LOADER = 'LoadImagePair'
+IMAGE_LOADER, CROPPED_LOADER = 'LoadImagePair', 'LoadCroppedPair'
 LABEL_ROLES = (CHANGE_ROLE, *SEMANTIC_ROLES)
 
 Maps = tuple[np.ndarray, np.ndarray]
@@ -304,12 +306,23 @@ def _with_loader(
     pipeline: Sequence[dict[str, Any]], own: Sequence[dict[str, Any]]
 ) -> list[dict[str, Any]]:
     """Return a pipeline with the image loader of another one, and without labels."""
-    loader = next((step for step in own if _kind(step) == IMAGE_LOADER), None)
+    loader = next((loads for step in own if (loads := _image_loader(step)) is not None), None)
     return [
         loader if loader is not None and _kind(step) == IMAGE_LOADER else step
         for step in pipeline
         if _kind(step) not in LABEL_LOADERS
     ]
+
+
+def _image_loader(step: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the config of the image loader that a step of a pipeline is or has, or None."""
+    if _kind(step) == IMAGE_LOADER:
+        return step
+    if _kind(step) != CROPPED_LOADER:
+        return None
+    options = inspect.signature(LoadImagePair).parameters
+    given = {key: value for key, value in step.items() if key in options}
+    return dict(type='tfinet_mm.LoadImagePair', **given)
 
 
 def _kind(step: dict[str, Any]) -> str:

@@ -19,9 +19,9 @@ from tqdm import tqdm
 from tfinet_mm.analysis.benchmark import (
     Measurement,
     format_measurements,
-    measure_data,
     measure_model,
 )
+from tfinet_mm.analysis.data_loading import WORKER, describe_workers, measure_data
 from tfinet_mm.engine.arguments import AMP_TYPES
 from tfinet_mm.models.members import network_bands
 from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
@@ -73,12 +73,19 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         '--repeats', type=int, default=5, help='timed steps for each row (default: 5)'
     )
     parser.add_argument('--pairs', type=int, default=64, help='pairs to load in the mode "data"')
+    parser.add_argument(
+        '--wanted',
+        type=float,
+        help='pairs a second that the network takes: say how many workers load them',
+    )
     parser.add_argument('--threads', type=int, help="threads of the CPU (default: torch's)")
     add_config_options(parser)
     add_traceback_option(parser)
     args = parser.parse_args(arguments)
     if len(args.shape) > 2 or min(*args.shape, args.batch_size, args.repeats, args.pairs) < 1:
         parser.error('--shape takes one or two numbers; all numbers must be above 0')
+    if args.wanted is not None and (args.wanted <= 0 or 'data' not in args.modes):
+        parser.error('--wanted takes a number above 0, and needs "data" in --modes')
     return args
 
 
@@ -132,7 +139,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if 'data' in args.modes:
             progress.set_description('data')
             try:
-                rows += measure_data(cfg, args.pairs)
+                loading = list(measure_data(cfg, args.pairs))
+                rows += loading
+                if args.wanted is not None:
+                    (worker,) = (row for row in loading if row.setting == WORKER)
+                    notes.append(describe_workers(args.wanted, worker.milliseconds))
             except FileNotFoundError as error:
                 notes.append(f'No data to load: {error}')
             progress.update()

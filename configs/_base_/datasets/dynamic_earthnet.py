@@ -51,25 +51,21 @@ common = dict(
     ],
 )
 # The bands are blue, green, red and near infrared; reflectance times 10,000.
-load = dict(type='tfinet_mm.LoadImagePair', bands=[3, 2, 1], value_range=(0, 3000))
+values = dict(bands=[3, 2, 1], value_range=(0, 3000))
 train_pipeline = [
-    load,
-    dict(type='tfinet_mm.LoadPairAnnotations'),
-    dict(type='tfinet_mm.RandomCropWithChange', crop_size=512, min_change=0.01),
+    dict(type='tfinet_mm.LoadCroppedPair', crop_size=512, min_change=0.01, **values),
     dict(type='tfinet_mm.RandomFlipOrRotate'),
-    dict(type='tfinet_mm.PackPairInputs'),
+    dict(type='tfinet_mm.PackPairInputs', label_type='uint8'),
 ]
 test_pipeline = [
-    load,
+    dict(type='tfinet_mm.LoadImagePair', **values),
     dict(type='tfinet_mm.LoadPairAnnotations'),
-    dict(type='tfinet_mm.PackPairInputs'),
+    dict(type='tfinet_mm.PackPairInputs', label_type='uint8'),
 ]
 held_out = dict(**common, pipeline=test_pipeline)
 
 train_dataloader = dict(
-    dataset=dict(
-        **common, fold=dict(every=5, start=[0, 1], keep='rest'), pipeline=train_pipeline
-    )
+    dataset=dict(**common, fold=dict(every=5, start=[0, 1], keep='rest'), pipeline=train_pipeline)
 )
 val_dataloader = dict(
     batch_size=1, dataset=dict(**held_out, fold=dict(every=5, start=0, keep='held_out'))

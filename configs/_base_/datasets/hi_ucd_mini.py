@@ -3,11 +3,9 @@
 _base_ = './hi_ucd.py'
 
 train_pipeline = [
-    dict(type='tfinet_mm.LoadImagePair'),
-    dict(type='tfinet_mm.LoadPairAnnotations'),
-    dict(type='tfinet_mm.RandomCropWithChange', crop_size=512, min_change=0.01),
+    dict(type='tfinet_mm.LoadCroppedPair', crop_size=512, min_change=0.01),
     dict(type='tfinet_mm.RandomFlipOrRotate'),
-    dict(type='tfinet_mm.PackPairInputs'),
+    dict(type='tfinet_mm.PackPairInputs', label_type='uint8'),
 ]
 years = dict(
     img_path_from='image/2017',
@@ -21,9 +19,7 @@ test_years = dict(
 )
 
 train_dataloader = dict(
-    dataset=dict(
-        data_root='data/hi_ucd_mini/train', data_prefix=years, pipeline=train_pipeline
-    )
+    dataset=dict(data_root='data/hi_ucd_mini/train', data_prefix=years, pipeline=train_pipeline)
 )
 val_dataloader = dict(
     batch_size=1, dataset=dict(data_root='data/hi_ucd_mini/val', data_prefix=years)

@@ -30,11 +30,9 @@ common = dict(
     ],
 )
 train_pipeline = [
-    dict(type='tfinet_mm.LoadImagePair'),
-    dict(type='tfinet_mm.LoadPairAnnotations'),
-    dict(type='tfinet_mm.RandomCropWithChange', crop_size=512),
+    dict(type='tfinet_mm.LoadCroppedPair', crop_size=512),
     dict(type='tfinet_mm.RandomFlipOrRotate'),
-    dict(type='tfinet_mm.PackPairInputs'),
+    dict(type='tfinet_mm.PackPairInputs', label_type='uint8'),
 ]
 
 train_dataloader = dict(
@@ -46,8 +44,6 @@ train_dataloader = dict(
 )
 val_dataloader = dict(
     batch_size=1,
-    dataset=dict(
-        **common, data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val')
-    ),
+    dataset=dict(**common, data_prefix=dict(img_path='img_dir/val', seg_map_path='ann_dir/val')),
 )
 test_dataloader = val_dataloader

@@ -4,12 +4,12 @@ train_pipeline = [
     dict(type='tfinet_mm.LoadImagePair'),
     dict(type='tfinet_mm.LoadPairAnnotations'),
     dict(type='tfinet_mm.RandomFlipOrRotate'),
-    dict(type='tfinet_mm.PackPairInputs'),
+    dict(type='tfinet_mm.PackPairInputs', label_type='uint8'),
 ]
 test_pipeline = [
     dict(type='tfinet_mm.LoadImagePair'),
     dict(type='tfinet_mm.LoadPairAnnotations'),
-    dict(type='tfinet_mm.PackPairInputs'),
+    dict(type='tfinet_mm.PackPairInputs', label_type='uint8'),
 ]
 # Read by --tta of MMSegmentation's tools/test.py; tfinet_mm.SCDTTAModel augments batches.
 tta_pipeline = test_pipeline

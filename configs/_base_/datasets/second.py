@@ -8,9 +8,7 @@ train_root = 'data/second/train'
 test_root = 'data/second/test'
 
 train_dataloader = dict(
-    dataset=dict(
-        type=dataset_type, data_root=train_root, fold=dict(every=10, start=0, keep='rest')
-    )
+    dataset=dict(type=dataset_type, data_root=train_root, fold=dict(every=10, start=0, keep='rest'))
 )
 val_dataloader = dict(
     dataset=dict(

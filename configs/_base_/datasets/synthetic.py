@@ -3,9 +3,7 @@ _base_ = './pairs.py'
 
 dataset_type = 'tfinet_mm.SyntheticSCDDataset'
 data_root = 'data/synthetic'
-held_out = dict(
-    num_workers=2, dataset=dict(type=dataset_type, data_root=data_root + '/val')
-)
+held_out = dict(num_workers=2, dataset=dict(type=dataset_type, data_root=data_root + '/val'))
 
 train_dataloader = dict(
     num_workers=2, dataset=dict(type=dataset_type, data_root=data_root + '/train')

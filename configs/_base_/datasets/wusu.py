@@ -7,9 +7,7 @@ common = dict(
     type='tfinet_mm.SCDDataset',
     dates=[('15', '16'), ('16', '18'), ('15', '18')],
     # A tile, such as HS_0, is the name without the folder and the year.
-    data_prefix=dict(
-        img_path_from='', img_path_to='', seg_map_path_from='', seg_map_path_to=''
-    ),
+    data_prefix=dict(img_path_from='', img_path_to='', seg_map_path_from='', seg_map_path_to=''),
     key_pattern=dict(
         img_path_from='/imgs/[A-Z]+{before}(?=_)',
         img_path_to='/imgs/[A-Z]+{after}(?=_)',
@@ -67,12 +65,12 @@ train_pipeline = [
     load,
     dict(type='tfinet_mm.LoadPairAnnotations'),
     dict(type='tfinet_mm.RandomFlipOrRotate'),
-    dict(type='tfinet_mm.PackPairInputs'),
+    dict(type='tfinet_mm.PackPairInputs', label_type='uint8'),
 ]
 test_pipeline = [
     load,
     dict(type='tfinet_mm.LoadPairAnnotations'),
-    dict(type='tfinet_mm.PackPairInputs'),
+    dict(type='tfinet_mm.PackPairInputs', label_type='uint8'),
 ]
 train_root = 'data/wusu/train'
 
@@ -92,6 +90,4 @@ val_dataloader = dict(
         pipeline=test_pipeline,
     )
 )
-test_dataloader = dict(
-    dataset=dict(**common, data_root='data/wusu/test', pipeline=test_pipeline)
-)
+test_dataloader = dict(dataset=dict(**common, data_root='data/wusu/test', pipeline=test_pipeline))

@@ -25,15 +25,11 @@ common = dict(
     semantic_palette=[[0, 0, 0], [255, 255, 255], [255, 255, 0], [255, 128, 0], [255, 0, 0]],
 )
 train_pipeline = [
-    dict(type='tfinet_mm.LoadImagePair'),
-    dict(type='tfinet_mm.LoadPairAnnotations'),
-    dict(type='tfinet_mm.RandomCropWithChange', crop_size=512, min_change=0.01),
+    dict(type='tfinet_mm.LoadCroppedPair', crop_size=512, min_change=0.01),
     dict(type='tfinet_mm.RandomFlipOrRotate'),
-    dict(type='tfinet_mm.PackPairInputs'),
+    dict(type='tfinet_mm.PackPairInputs', label_type='uint8'),
 ]
 
-train_dataloader = dict(
-    dataset=dict(**common, data_root='data/xbd/train', pipeline=train_pipeline)
-)
+train_dataloader = dict(dataset=dict(**common, data_root='data/xbd/train', pipeline=train_pipeline))
 val_dataloader = dict(batch_size=1, dataset=dict(**common, data_root='data/xbd/hold'))
 test_dataloader = dict(batch_size=1, dataset=dict(**common, data_root='data/xbd/test'))

@@ -25,7 +25,7 @@ train_dataloader = dict(
         pipeline=[
             dict(type='tfinet_mm.LoadGeneratedPair'),
             dict(type='tfinet_mm.RandomFlipOrRotate'),
-            dict(type='tfinet_mm.PackPairInputs'),
+            dict(type='tfinet_mm.PackPairInputs', label_type='uint8'),
         ],
     ),
 )
@@ -41,7 +41,7 @@ held_out = dict(
         test_mode=True,
         pipeline=[
             dict(type='tfinet_mm.LoadGeneratedPair'),
-            dict(type='tfinet_mm.PackPairInputs'),
+            dict(type='tfinet_mm.PackPairInputs', label_type='uint8'),
         ],
     ),
 )

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 from mmengine.registry import init_default_scope
 from mmseg.datasets.transforms import ConcatCDInput
@@ -86,3 +87,23 @@ def test_a_whole_pipeline_from_the_scope_of_mmseg(make_scd, tmp_path):
         changed = sample.gt_sem_seg.data == 1
         assert ((sample.gt_sem_seg_from.data != 255) == changed).all()
         assert ((sample.gt_sem_seg_to.data != 255) == changed).all()
+
+
+@pytest.mark.parametrize(('label_type', 'size'), [('int64', 8), ('uint8', 1)])
+def test_the_type_of_labels(label_type, size):
+    weights = dict(gt_weight_from=np.ones((4, 5), np.float32))
+    given = {**results(), **weights, 'gt_seg_map_to': np.full((4, 5), 3, np.int16)}
+    sample = PackPairInputs(label_type=label_type)(given)['data_samples']
+    assert sample.gt_sem_seg.data.element_size() == size
+    assert (sample.gt_sem_seg.data == 1).all()
+    assert (sample.gt_sem_seg_to.data == 3).all()
+    assert sample.gt_sem_seg_to.data.dtype == torch.int64  # not stored as bytes before either
+    assert sample.gt_weight_from.data.dtype == torch.float32
+    # Maps of the pipeline may change afterwards.
+    given['gt_seg_map'][:] = 0
+    assert (sample.gt_sem_seg.data == 1).all()
+
+
+def test_unknown_types_of_labels_are_refused():
+    with pytest.raises(ValueError, match=r"label_type has to be one of \('int64', 'uint8'\)"):
+        PackPairInputs(label_type='int32')

@@ -1,6 +1,10 @@
 """Test tools/analysis/benchmark.py on a small shape."""
 
+import re
+
 import pytest
+
+from tfinet_mm.datasets.synthetic import SyntheticConfig, write_dataset
 
 
 def test_a_table_of_both_types_in_one_run(
@@ -45,3 +49,21 @@ def test_types_that_are_the_same_are_measured_once(
     rows = [line for line in printed.splitlines() if line.startswith('| inference')]
     assert [row.split('|')[2].strip() for row in rows] == ['float32, channels last']
     assert 'auto is float32 here, measured once: this CPU has no bfloat16 units' in printed
+
+
+def test_the_workers_that_a_rate_takes(load_tool, tools, tmp_path, capsys):
+    write_dataset(tmp_path, 4, 0, SyntheticConfig(size=32))
+    root = f'train_dataloader.dataset.data_root={tmp_path / "train"}'
+    options = ['train_dataloader.num_workers=0', 'train_dataloader.persistent_workers=False', root]
+    config = str(tools.parent / 'configs' / 'demo' / 'tfinet_r18_synthetic.py')
+    tool = load_tool('analysis/benchmark.py')
+    tool.main([config, '--modes', 'data', '--pairs', '8', '--wanted', '1300',
+               '--cfg-options', *options])  # fmt: skip
+    printed = capsys.readouterr().out
+    milliseconds = re.search(r'a worker, processor time of a pair +\| +([\d.]+)', printed).group(1)
+    workers = re.search(r'1300 pairs a second take (\d+) worker', printed).group(1)
+    assert abs(int(workers) - 1.3 * float(milliseconds)) < 1.1
+    for wrong in (['--wanted', '0'], ['--modes', 'train', '--wanted', '5']):
+        with pytest.raises(SystemExit):
+            tool.main([config, *wrong])
+        assert '--wanted takes a number above 0' in capsys.readouterr().err

@@ -26,7 +26,12 @@ from tfinet_mm.datasets.check.fingerprint import (
 from tfinet_mm.datasets.check.problems import ERROR, WARNING, Problem
 from tfinet_mm.datasets.roles import LABEL_ROLES
 from tfinet_mm.datasets.scd_dataset import SCDDataset
-from tfinet_mm.datasets.transforms import LoadGeneratedPair, LoadImagePair, LoadPairAnnotations
+from tfinet_mm.datasets.transforms import (
+    LoadCroppedPair,
+    LoadGeneratedPair,
+    LoadImagePair,
+    LoadPairAnnotations,
+)
 from tfinet_mm.errors import TFINetError
 from tfinet_mm.io.images import image_size
 from tfinet_mm.structures import IGNORE_INDEX, SEG_CHANGE, SEG_FROM, SEG_TO
@@ -98,7 +103,12 @@ class PairInspector:
     def __init__(self, dataset: SCDDataset) -> None:
         """See the class."""
         self.dataset = dataset
-        self.steps = list(dataset.pipeline.transforms)
+        # Whole pairs are counted, not the crops of them.
+        self.steps = [
+            part
+            for one in dataset.pipeline.transforms
+            for part in (one.parts if isinstance(one, LoadCroppedPair) else (one,))
+        ]
         loads = [isinstance(one, LOADERS) for one in self.steps]
         images = any(isinstance(one, LoadImagePair | LoadGeneratedPair) for one in self.steps)
         self.loading = len(loads) - loads[::-1].index(True) if images else 0

@@ -1,5 +1,6 @@
 """Transforms of pairs; mmcv's and mmseg's geometric ones work on the same dictionary."""
 
+from tfinet_mm.datasets.transforms.cropped import LoadCroppedPair
 from tfinet_mm.datasets.transforms.formatting import PackPairInputs
 from tfinet_mm.datasets.transforms.generated import LoadGeneratedPair
 from tfinet_mm.datasets.transforms.geometry import RandomCropWithChange, RandomFlipOrRotate
@@ -9,6 +10,7 @@ from tfinet_mm.datasets.transforms.temporal import ExchangeDates
 
 __all__ = [
     'ExchangeDates',
+    'LoadCroppedPair',
     'LoadGeneratedPair',
     'LoadImagePair',
     'LoadPairAnnotations',

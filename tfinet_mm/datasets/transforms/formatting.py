@@ -43,6 +43,7 @@ META_KEYS = (
     'crop_bbox',
     'exchanged',
 )
+LABEL_TYPES = ('int64', 'uint8')
 
 
 @TRANSFORMS.register_module()
@@ -51,7 +52,7 @@ class PackPairInputs(BaseTransform):
 
     ``inputs`` is a tensor (2B, H, W), uint8 or float32; ``data_samples`` a
     SegDataSample with ``gt_sem_seg``, ``gt_sem_seg_from`` and
-    ``gt_sem_seg_to`` (each (1, H, W) int64; those that were loaded),
+    ``gt_sem_seg_to`` (each (1, H, W) ``label_type``; those that were loaded),
     ``gt_weight_from`` and ``gt_weight_to`` ((1, H, W) float32; if there are
     weights) and the metainfo.
 
@@ -61,9 +62,12 @@ class PackPairInputs(BaseTransform):
     Args:
         meta_keys: Keys that go to the metainfo; missing ones are skipped. ``band_order``
             goes there in any case.
+        label_type: Type of the label maps: ``'int64'``, which every model takes, or
+            ``'uint8'``, an eighth of the memory, for :class:`PairDataPreprocessor`, which turns
+            them into int64 on the device. Only maps that are uint8 are kept as such.
 
     Raises:
-        ValueError: There is no image.
+        ValueError: There is no image, or ``label_type`` is another one.
         ImageFormatError: The image isn't (H, W, 2B), or lacks the image after.
         LabelFormatError: Maps differ from the image in size, aren't whole numbers, or were moved
             differently from each other.
@@ -71,16 +75,19 @@ class PackPairInputs(BaseTransform):
     """
 
     FIELDS = (
-        (SEG_CHANGE, GT_CHANGE, np.int64),
-        (SEG_FROM, GT_FROM, np.int64),
-        (SEG_TO, GT_TO, np.int64),
+        (SEG_CHANGE, GT_CHANGE, None),
+        (SEG_FROM, GT_FROM, None),
+        (SEG_TO, GT_TO, None),
         (WEIGHT_FROM, WEIGHT_FROM, np.float32),
         (WEIGHT_TO, WEIGHT_TO, np.float32),
     )
 
-    def __init__(self, meta_keys: Sequence[str] = META_KEYS) -> None:
+    def __init__(self, meta_keys: Sequence[str] = META_KEYS, label_type: str = 'int64') -> None:
         """See the class."""
+        if label_type not in LABEL_TYPES:
+            raise ValueError(f'label_type has to be one of {LABEL_TYPES}, got {label_type!r}')
         self.meta_keys = tuple(meta_keys)
+        self.label_type = label_type
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Pack a pair."""
@@ -105,12 +112,18 @@ class PackPairInputs(BaseTransform):
         sample = SegDataSample()
         for key, name, dtype in self.FIELDS:
             if key in results:
-                values = torch.from_numpy(results[key][None].astype(dtype))
+                values = torch.from_numpy(self._typed(results[key][None], dtype))
                 sample.set_field(PixelData(data=values), name)
         keys = (*self.meta_keys, BAND_ORDER)
         sample.set_metainfo({key: results[key] for key in keys if key in results})
         return dict(inputs=torch.from_numpy(image), data_samples=sample)
 
+    def _typed(self, values: np.ndarray, dtype: type | None) -> np.ndarray:
+        """Return a copy in the type wanted, so that no tensor shares the array of a map."""
+        if dtype is None:
+            dtype = np.uint8 if values.dtype == self.label_type == 'uint8' else np.int64
+        return np.array(values, dtype, order='C')
+
     def __repr__(self) -> str:
         """Return the name and the options."""
-        return f'{type(self).__name__}(meta_keys={self.meta_keys})'
+        return f'{type(self).__name__}(meta_keys={self.meta_keys}, label_type={self.label_type!r})'

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,9 @@ from mmcv.transforms.utils import cache_randomness
 
 from tfinet_mm.registry import TRANSFORMS
 from tfinet_mm.structures import IGNORE_INDEX, SEG_CHANGE
+
+Box = tuple[int, int, int, int]
+"""Rows and columns of a crop, (y1, y2, x1, x2)."""
 
 # Flips as bits: horizontal 1, vertical 2, diagonal (both) 3; applying two is an exclusive or.
 FLIPS = (None, 'horizontal', 'vertical', 'diagonal')
@@ -155,20 +158,36 @@ class RandomCropWithChange(BaseTransform):
         self.keep_smaller = keep_smaller
 
     @cache_randomness
-    def choose(self, results: dict[str, Any]) -> tuple[int, int, int, int]:
+    def choose(self, results: dict[str, Any]) -> Box:
         """Draw a crop and return it as (y1, y2, x1, x2)."""
         height, width = results['img'].shape[:2]
-        if self.min_change == 0:
-            return self._draw(height, width)
-        if SEG_CHANGE not in results:
+        if self.min_change > 0 and SEG_CHANGE not in results:
             raise KeyError(
                 f'{type(self).__name__} with min_change={self.min_change} needs {SEG_CHANGE!r}; '
                 'put LoadPairAnnotations before it'
             )
+        return self.choose_box(
+            height, width, lambda box: results[SEG_CHANGE][box[0] : box[1], box[2] : box[3]]
+        )
+
+    def choose_box(self, height: int, width: int, change_in: Callable[[Box], np.ndarray]) -> Box:
+        """Draw a crop of an image that needn't be loaded.
+
+        Args:
+            height: Height of the image in pixels.
+            width: Width of the image in pixels.
+            change_in: Function that returns the change map in a box; it isn't called without
+                ``min_change``.
+
+        Returns:
+            The box (y1, y2, x1, x2).
+        """
+        if self.min_change == 0:
+            return self._draw(height, width)
         best, most = None, -1.0
         for _ in range(self.tries):
             box = self._draw(height, width)
-            change = results[SEG_CHANGE][box[0] : box[1], box[2] : box[3]]
+            change = change_in(box)
             known = np.count_nonzero(change != IGNORE_INDEX)
             share = np.count_nonzero(change == 1) / known if known else 0.0
             if share > most:
@@ -177,7 +196,21 @@ class RandomCropWithChange(BaseTransform):
                 break
         return best if best is not None else self._draw(height, width)
 
-    def _draw(self, height: int, width: int) -> tuple[int, int, int, int]:
+    def check_size(self, height: int, width: int, name: str) -> None:
+        """Refuse an image that is smaller than the crop, unless ``keep_smaller`` is set.
+
+        Raises:
+            ValueError: It is smaller.
+        """
+        if not self.keep_smaller and (height < self.crop_size[0] or width < self.crop_size[1]):
+            raise ValueError(
+                f'the crop of {self.crop_size[0]} x {self.crop_size[1]} pixels is larger than the '
+                f'image {name}, {height} x {width}; set a smaller '
+                f'crop_size in {type(self).__name__}, or keep_smaller=True to take smaller images '
+                'whole'
+            )
+
+    def _draw(self, height: int, width: int) -> Box:
         rows, columns = min(self.crop_size[0], height), min(self.crop_size[1], width)
         top = random.randint(0, height - rows)
         left = random.randint(0, width - columns)
@@ -186,13 +219,7 @@ class RandomCropWithChange(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Crop the pair."""
         height, width = results['img'].shape[:2]
-        if not self.keep_smaller and (height < self.crop_size[0] or width < self.crop_size[1]):
-            raise ValueError(
-                f'the crop of {self.crop_size[0]} x {self.crop_size[1]} pixels is larger than the '
-                f'image {results.get("sample_id", "")}, {height} x {width}; set a smaller '
-                f'crop_size in {type(self).__name__}, or keep_smaller=True to take smaller images '
-                'whole'
-            )
+        self.check_size(height, width, results.get('sample_id', ''))
         top, bottom, left, right = box = self.choose(results)
         for key in ('img', *results.get('seg_fields', [])):
             results[key] = np.ascontiguousarray(results[key][top:bottom, left:right])
