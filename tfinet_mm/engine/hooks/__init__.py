@@ -2,6 +2,7 @@
 
 from tfinet_mm.engine.hooks.checkpoint_check import CheckpointCheckHook
 from tfinet_mm.engine.hooks.class_check import ClassCheckHook
+from tfinet_mm.engine.hooks.data_epoch import DataEpochHook
 from tfinet_mm.engine.hooks.finite_loss import FiniteLossHook
 from tfinet_mm.engine.hooks.foreign_model import ForeignModelHook
 from tfinet_mm.engine.hooks.label_check import LabelCheckHook
@@ -16,6 +17,7 @@ from tfinet_mm.engine.hooks.visualization import PairVisualizationHook
 __all__ = [
     'CheckpointCheckHook',
     'ClassCheckHook',
+    'DataEpochHook',
     'FiniteLossHook',
     'ForeignModelHook',
     'LabelCheckHook',
