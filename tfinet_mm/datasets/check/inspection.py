@@ -26,13 +26,19 @@ from tfinet_mm.datasets.check.fingerprint import (
 from tfinet_mm.datasets.check.problems import ERROR, WARNING, Problem
 from tfinet_mm.datasets.roles import LABEL_ROLES
 from tfinet_mm.datasets.scd_dataset import SCDDataset
-from tfinet_mm.datasets.transforms import LoadGeneratedPair, LoadImagePair, LoadPairAnnotations
+from tfinet_mm.datasets.transforms import (
+    LoadGeneratedPair,
+    LoadImagePair,
+    LoadMadePair,
+    LoadPairAnnotations,
+)
 from tfinet_mm.errors import TFINetError
 from tfinet_mm.io.images import image_size
 from tfinet_mm.structures import IGNORE_INDEX, SEG_CHANGE, SEG_FROM, SEG_TO
 from tfinet_mm.utils.command import is_expected, message_of
 
-LOADERS = (LoadImagePair, LoadGeneratedPair, LoadPairAnnotations)
+IMAGE_LOADERS = (LoadImagePair, LoadGeneratedPair, LoadMadePair)
+LOADERS = (*IMAGE_LOADERS, LoadPairAnnotations)
 CHUNK = 4
 """Pairs that a process takes at a time."""
 LEAST_CELLS = 8
@@ -100,7 +106,7 @@ class PairInspector:
         self.dataset = dataset
         self.steps = list(dataset.pipeline.transforms)
         loads = [isinstance(one, LOADERS) for one in self.steps]
-        images = any(isinstance(one, LoadImagePair | LoadGeneratedPair) for one in self.steps)
+        images = any(isinstance(one, IMAGE_LOADERS) for one in self.steps)
         self.loading = len(loads) - loads[::-1].index(True) if images else 0
         """Number of transforms until all that is counted is loaded; 0 for foreign loaders."""
 
@@ -136,7 +142,7 @@ class PairInspector:
             if results is None:
                 facts.dropped = True
                 return None
-            if isinstance(step, LoadImagePair | LoadGeneratedPair) and facts.size is None:
+            if isinstance(step, IMAGE_LOADERS) and facts.size is None:
                 self._count_images(results, facts)
             if isinstance(step, LOADERS) and SEG_CHANGE in results and not facts.labelled:
                 self._count_labels(results, facts)
@@ -184,7 +190,7 @@ class PairInspector:
         change = results[SEG_CHANGE]
         counts = _histogram(change)
         facts.change_counts = counts[[0, 1, IGNORE_INDEX]]
-        if facts.change_counts[:2].sum() == 0:
+        if facts.change_counts[:2].sum() == 0 and not self.dataset.without_change:
             message = 'every pixel of its change map is ignored, so it teaches nothing'
             facts.problems.append(Problem(WARNING, facts.sample_id, message))
         if facts.size is not None:

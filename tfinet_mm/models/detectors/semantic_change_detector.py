@@ -17,6 +17,7 @@ from tfinet_mm.conventions import COVER_SEMANTIC
 from tfinet_mm.errors import NotFiniteWeightsError
 from tfinet_mm.models.band_order import check_exchange
 from tfinet_mm.models.detectors.head_losses import head_losses, label_views, pixel_weights
+from tfinet_mm.models.detectors.partial_labels import weigh_ranks
 from tfinet_mm.models.detectors.parts import build_backbone, build_neck
 from tfinet_mm.models.detectors.postprocess import with_predictions
 from tfinet_mm.models.detectors.shapes import (
@@ -123,6 +124,9 @@ class SemanticChangeDetector(BaseSegmentor):
             semantic head and the auxiliary heads on ``'semantic'`` aren't run in
             training and get no gradient. :class:`~tfinet_mm.engine.hooks.LandCoverHook`
             sets it from the data set.
+        partly_labelled: Whether some training pairs lack labels of change, or land cover of a
+            date. Then the losses have ``labelled.*`` beside them, and several ranks average their
+            gradients by labelled pixels. Also set from the data set.
 
     Raises:
         ValueError: A head, its loss, a branch, a mode, an option or a type can't work, or
@@ -153,6 +157,7 @@ class SemanticChangeDetector(BaseSegmentor):
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.autocast = check_precision(autocast)
         self.trained_roles: tuple[str, ...] = ALL_ROLES
+        self.partly_labelled = False
         self.check_normalisation = check_normalisation
         if postprocess_pred_and_label not in (None, COVER_SEMANTIC):
             raise ValueError(
@@ -558,7 +563,7 @@ class SemanticChangeDetector(BaseSegmentor):
                 )
             check_features('auxiliary_head', head, features)
             losses.update(head_losses(prefix, head, head(features), views[GT_CHANGE]))
-        return losses
+        return weigh_ranks(losses, views) if self.partly_labelled else losses
 
 
 def _one_map(name: str, logits: Any) -> Tensor:
