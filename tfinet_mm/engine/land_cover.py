@@ -98,6 +98,14 @@ def labelled_pairs(dataset: Any) -> LabelledPairs:
     )
 
 
+def _without_labels(dataset: Any) -> bool:
+    """Return whether a data set, or one within it, has pairs without any label."""
+    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
+    if getattr(dataset, 'without_labels', False):
+        return True
+    return any(_without_labels(one) for one in inner if one is not None)
+
+
 def roles_of(dataset: Any) -> tuple[str, ...]:
     """Return what a data set trains: ``'land_cover'`` and ``'change'``, or change alone."""
     found = labelled_pairs(dataset)
@@ -125,12 +133,24 @@ def set_trained_roles(model: nn.Module, dataset: Any) -> tuple[str, ...]:
     return roles
 
 
-def check_change_labels(dataset: Any) -> None:
-    """Refuse a training in which no pair has labels of change.
+def check_change_labels(dataset: Any, hooks: Sequence[Any] = ()) -> None:
+    """Refuse a training in which no pair has labels of change, or some never get any label.
+
+    Args:
+        dataset: The data set of the training.
+        hooks: The hooks of the training; one with ``change_threshold`` labels the pairs that have
+            no labels.
 
     Raises:
-        ConfigError: There are pairs, and none has them.
+        ConfigError: It is such a training.
     """
+    labelling = any(getattr(one, 'change_threshold', None) is not None for one in hooks)
+    if not labelling and _without_labels(dataset):
+        raise ConfigError(
+            "training pairs have no labels (change_storage='unknown' without folders of labels), "
+            "and nothing makes any; add dict(type='tfinet_mm.MeanTeacherHook', "
+            'change_threshold=0.9) to custom_hooks, or leave the data set out'
+        )
     found = labelled_pairs(dataset)
     if found.pairs and not found.change:
         raise ConfigError(

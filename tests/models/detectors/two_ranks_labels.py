@@ -38,7 +38,9 @@ def step(setup, chosen, wrap=lambda network: network):
     network.eval()
     network.partly_labelled = setup['partly']
     labels = samples([setup['labels'][index] for index in chosen])
-    losses = wrap(network)(setup['inputs'][chosen], labels, mode='loss')
+    # The wrapper must live until its gradients are exchanged.
+    wrapped = wrap(network)
+    losses = wrapped(setup['inputs'][chosen], labels, mode='loss')
     sum(value for name, value in losses.items() if 'loss' in name).backward()
     grads = {name: one.grad for name, one in network.named_parameters()}
     return {name: value.detach() for name, value in losses.items()}, grads

@@ -55,7 +55,7 @@ class LandCoverHook(Hook):
         if not isinstance(runner._train_loop, BaseLoop):
             return
         dataset: Any = runner.train_dataloader.dataset
-        check_change_labels(dataset)
+        check_change_labels(dataset, runner.hooks)
         self._roles = set_trained_roles(runner.model, dataset)
         self._mixed = LAND_COVER_ROLE in self._roles and change_only_pairs(dataset)[0] > 0
         self._partly = LAND_COVER_ROLE in self._roles and labelled_pairs(dataset).partly
