@@ -19,6 +19,7 @@ class SegmentationFiles:
     Attributes:
         files: Path of the image and of the label, and ``name``, for each image.
         folders: Folders of images and labels.
+        suffix: Suffix of the images.
         classes: Name of each class, in the order of the values in label files.
         palette: RGB colour of each class.
         reduce_zero_label: True if 0 stands for no information, and classes are counted from 1.
@@ -27,6 +28,7 @@ class SegmentationFiles:
 
     files: list[dict[str, str]]
     folders: tuple[str, str]
+    suffix: str
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
     reduce_zero_label: bool
@@ -76,6 +78,7 @@ def list_segmentation_files(config: Mapping[str, Any]) -> SegmentationFiles:
             for name, one in zip(names, entries, strict=True)
         ],
         folders,
+        source.img_suffix,
         classes,
         tuple((int(red), int(green), int(blue)) for red, green, blue in palette),
         bool(source.reduce_zero_label),

@@ -195,7 +195,9 @@ class SingleDateDataset(SCDDataset):
     def _name(self, path: str) -> str:
         """Return the path of an image below its folder, without suffix."""
         below = os.path.relpath(path, self.data_prefix[IMAGE_ROLES[0]])
-        return PurePath(below).with_suffix('').as_posix()
+        name = PurePath(below).as_posix()
+        fitting = [one for one in self.suffixes(IMAGE_ROLES[0]) if name.endswith(one)]
+        return name.removesuffix(max(fitting, key=len, default=''))
 
 
 def partners(number: int, seed: int, epoch: int) -> np.ndarray:
@@ -241,7 +243,7 @@ def _options(
     source: SegmentationFiles, label_map: Any, options: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[Any, str | None]]:
     """Return the options of the classes and the class of each stored value."""
-    found = dict(options)
+    found = {**options, 'img_suffix': source.suffix}
     if found.get('semantic_classes') is None and not found.get('metainfo'):
         classes, palette = with_unchanged(list(source.classes), list(source.palette))
         found.update(semantic_classes=classes, semantic_palette=palette)
