@@ -142,7 +142,8 @@ def table(results: dict[str, dict[str, dict[str, float]]]) -> None:
         for score in SCORES:
             values = [one[score] for one in runs]
             if values:
-                cells.append(f'{score} {np.mean(values):5.1f} ({min(values):.1f}-{max(values):.1f})')
+                spread = f'({min(values):.1f}-{max(values):.1f})'
+                cells.append(f'{score} {np.mean(values):5.1f} {spread}')
         if cells:
             print(f'{arm:8} {len(runs)} seeds  ' + '  '.join(cells))
 

@@ -24,7 +24,8 @@ KEYS = ('gt_seg_map', 'gt_seg_map_from', 'gt_seg_map_to')
 def root(tmp_path):
     for number, folder in enumerate(('im1', 'im2', 'cover1', 'cover2')):
         (tmp_path / folder).mkdir()
-        array = np.full((2, 2, 3), number, np.uint8) if number < 2 else COVER.T if number > 2 else COVER
+        label = COVER.T if folder == 'cover2' else COVER
+        array = np.full((2, 2, 3), number, np.uint8) if number < 2 else label
         Image.fromarray(array).save(tmp_path / folder / 'a.png')
     return tmp_path
 
@@ -64,7 +65,11 @@ def test_maps_that_are_missing_are_unknown(root, prefix, covers, said):
     [
         (NONE | dict(seg_map_path='mask'), {}, 'has change masks'),
         (BOTH, dict(label_semantics='semantic_change'), "label_semantics='land_cover'"),
-        (BOTH | dict(seg_map_path_to=None), dict(change_storage='auto'), "change_storage='unknown'"),
+        (
+            BOTH | dict(seg_map_path_to=None),
+            dict(change_storage='auto'),
+            "change_storage='unknown'",
+        ),
         (NONE, dict(change_storage='auto'), "change_storage='unknown'"),
     ],
 )

@@ -17,9 +17,9 @@ from tfinet_mm.datasets.annotations import CHANGE, FROM, TO, LabelSpec
 from tfinet_mm.datasets.dataset_options import (
     as_size,
     by_role,
+    check_unknown_change,
     checked_fold,
     checked_indices,
-    check_unknown_change,
     checked_pattern,
     only_change,
     storage_by_role,
@@ -105,9 +105,9 @@ class SCDDataset(BaseDataset):
             band of 0 and 1 for each class); or a dictionary of them.
         change_storage: 'auto' (decided from all files), '0/1', '0/255', 'palette', 'semantic' (a
             semantic label is the mask), 'difference' (no mask: changed where the classes of
-            both dates differ; for land cover of every pixel), 'unknown' (no mask: only land cover of
-            one or both dates is learnt, or the pairs have no labels at all) or 'soft' (grey levels 0..255 or
-            real numbers 0..1).
+            both dates differ; for land cover of every pixel), 'unknown' (no mask: only land cover
+            of one or both dates is learnt, or the pairs have no labels at all) or 'soft' (grey
+            levels 0..255 or real numbers 0..1).
         mask_threshold: Level (above 0, at most 1) from which a soft mask means changed.
         mask_margin: Distance (at least 0, below 0.5) from the threshold up to which a level of
             a soft mask is ignored; 0 ignores none.
@@ -317,8 +317,8 @@ class SCDDataset(BaseDataset):
             raise ValueError(
                 'data_prefix has no labels, which training needs: semantic labels of both dates '
                 '(seg_map_path_from, seg_map_path_to), change masks (seg_map_path) or both; set '
-                "test_mode=True for a data set to predict on, or change_storage='unknown' for pairs "
-                'that pseudo labels are made of during training'
+                "test_mode=True for a data set to predict on, or change_storage='unknown' for "
+                'pairs of which pseudo labels are made during training'
             )
         spec = self.label_spec
         differs = spec.change_storage == 'difference'

@@ -47,13 +47,17 @@ def list_segmentation_files(config: Mapping[str, Any]) -> SegmentationFiles:
     """
     if not isinstance(config, Mapping) or 'type' not in config:
         raise ValueError(
-            "dataset has to be the config of a data set of MMSegmentation, as in "
+            'dataset has to be the config of a data set of MMSegmentation, as in '
             f"dict(type='mmseg.LoveDADataset', data_root=...), got {config!r}"
         )
     with DefaultScope.overwrite_default_scope('mmseg'):
-        source: Any = DATASETS.build({**config, 'pipeline': [], 'lazy_init': False})
+        source: Any = DATASETS.build({**config, 'pipeline': [], 'lazy_init': True})
     title = type(source).__name__
-    entries = [source.get_data_info(index) for index in range(len(source))]
+    entries = []
+    # MMEngine fails on an empty data set without naming it.
+    if source.load_data_list():
+        source.full_init()
+        entries = [source.get_data_info(index) for index in range(len(source))]
     if not entries or not all(isinstance(one.get('img_path'), str) for one in entries):
         raise ValueError(
             f'{title} has {len(entries)} entries, expected one with img_path and seg_map_path for '
@@ -119,13 +123,14 @@ def values_of_classes(
     unknown = [name for name in mapped if name not in source.classes]
     if missing or unknown:
         raise ValueError(
-            f'label_map lacks the classes {missing} and has the unknown classes {unknown}; expected '
-            f'each of {source.classes} once, with one of {tuple(names)} or None for no information'
+            f'label_map lacks the classes {missing} and has the unknown classes {unknown}; '
+            f'expected each of {source.classes} once, with one of {tuple(names)} or None for no '
+            'information'
         )
     if lost := [one for one in mapped.values() if one not in (None, 'ignored', *names)]:
         raise ValueError(
-            f'the pairs have no class {lost[0]!r}, their classes are {tuple(names)}; give label_map '
-            "a class for each class of dataset, or None for no information"
+            f'the pairs have no class {lost[0]!r}, their classes are {tuple(names)}; give '
+            'label_map a class for each class of dataset, or None for no information'
         )
     first = int(source.reduce_zero_label)
     found: dict[Any, str | None] = {}

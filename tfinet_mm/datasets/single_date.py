@@ -180,7 +180,7 @@ class SingleDateDataset(SCDDataset):
         return found
 
     def get_data_info(self, idx: int) -> dict[str, Any]:
-        """Return a pair of the epoch, with ``draw``, the numbers that its random draws depend on."""
+        """Return a pair of the epoch, with ``draw``, the seed of its random draws."""
         info = super().get_data_info(idx)
         place, epoch = idx % len(self), self.epoch if self.redraw else 0
         if self.redraw or (self._indices is not None and self.ann_columns is None):

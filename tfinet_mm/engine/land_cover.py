@@ -154,7 +154,7 @@ def check_change_labels(dataset: Any, hooks: Sequence[Any] = ()) -> None:
     found = labelled_pairs(dataset)
     if found.pairs and not found.change:
         raise ConfigError(
-            f"none of the {found.pairs} training pairs has labels of change (change_storage="
+            f'none of the {found.pairs} training pairs has labels of change (change_storage='
             "'unknown'), so that the change head would learn nothing; add a data set with change "
             'masks or labels of both dates, by ConcatDataset'
         )

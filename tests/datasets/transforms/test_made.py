@@ -104,17 +104,15 @@ def test_parts_of_images_of_several_sizes(root):
     for pair in dataset:
         assert pair['img'].shape == (16, 24, 6)
         known = pair['gt_seg_map_to'] != 255
-        assert np.array_equal(
-            pair['img'][..., 3][known], 50 * (pair['gt_seg_map_to'][known] + 1)
-        )
+        assert np.array_equal(pair['img'][..., 3][known], 50 * (pair['gt_seg_map_to'][known] + 1))
     write(root, 'small', np.ones((8, 30), np.uint8))
-    with pytest.raises(ImageFormatError, match='30 x 8 pixels .* smaller than crop_size'):
+    with pytest.raises(ImageFormatError, match=r'30 x 8 pixels .* smaller than crop_size'):
         list(build(root, crop_size=(16, 24)))
 
 
 def test_labels_that_do_not_fit(root):
     Image.fromarray(np.ones((9, 9), np.uint8)).save(root / 'ann_dir/p1.png')
-    with pytest.raises(LabelFormatError, match='9 x 9 pixels .* 32 x 32'):
+    with pytest.raises(LabelFormatError, match=r'9 x 9 pixels .* 32 x 32'):
         list(build(root, method='places'))
     Image.fromarray(np.full((SIDE, SIDE), 7, np.uint8)).save(root / 'ann_dir/p1.png')
     with pytest.raises(LabelValueError, match='7'):

@@ -72,9 +72,7 @@ def by_hand(network, inputs, given):
         pixels = parts[name].movedim(1, -1)[label != 255]
         known = label[label != 255]
         if name == 'change':
-            each = F.binary_cross_entropy_with_logits(
-                pixels[:, 0], known.float(), reduction='none'
-            )
+            each = F.binary_cross_entropy_with_logits(pixels[:, 0], known.float(), reduction='none')
         else:
             each = F.cross_entropy(pixels, known, reduction='none')
         found[name] = (each.sum() / max(1, len(known)), len(known))

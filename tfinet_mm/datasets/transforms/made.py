@@ -140,9 +140,7 @@ class LoadMadePair(PairReader, BaseTransform):
         results['made'] = method
         return results
 
-    def _window(
-        self, path: str, rng: np.random.Generator
-    ) -> tuple[int, int, int, int] | None:
+    def _window(self, path: str, rng: np.random.Generator) -> tuple[int, int, int, int] | None:
         """Draw (left, top, width, height) of the part of an image; None for all of it."""
         if self.crop_size is None:
             return None

@@ -65,9 +65,9 @@ class LandCoverHook(Hook):
             print_log(said, logger='current', level=logging.INFO)
         if self._partly and (diluted := diluted_heads(runner.model)):
             print_log(
-                f'The loss of {", ".join(diluted)} is a mean over all pixels, so that it shrinks where '
-                'pairs lack labels; set avg_non_ignore=True in mmseg.CrossEntropyLoss, or use '
-                'tfinet_mm.SemanticCELoss and tfinet_mm.ChangeBCELoss',
+                f'The loss of {", ".join(diluted)} is a mean over all pixels, so that it shrinks '
+                'where pairs lack labels; set avg_non_ignore=True in mmseg.CrossEntropyLoss, or '
+                'use tfinet_mm.SemanticCELoss and tfinet_mm.ChangeBCELoss',
                 logger='current',
                 level=logging.WARNING,
             )
