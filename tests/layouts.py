@@ -455,6 +455,89 @@ def fusu(root: Path) -> Layout:
     )
 
 
+def _one_date(
+    classes: Sequence[str], names: Sequence[str], values: Sequence[Sequence[int]]
+) -> Layout:
+    """Return the layout of two images in each split, which make two pairs.
+
+    Args:
+        classes: Names of the classes.
+        names: Name of the two images of each split: train, then val.
+        values: Place in ``classes``, or -1 for no class, of the rectangles of the two images.
+    """
+    named = [[None if one < 0 else classes[one] for one in image] for image in values]
+    forth = [
+        (before, after, 255 if None in (before, after) else int(before != after))
+        for before, after in zip(*named, strict=True)
+    ]
+    back = [(after, before, change) for before, after, change in forth]
+    pairs = [(f'{one}-{two}', f'{two}-{one}') for one, two in (names[:2], names[2:])]
+    splits = dict(zip(('train', 'val'), map(set, pairs), strict=True))
+    splits['test'] = splits['val']
+    colours = ((120, 130, 140), (60, 70, 80))
+    return Layout(classes, splits, forth, colours, {second: back for _, second in pairs})
+
+
+FIRST, SECOND_IMAGE = (1, 2, 4, -1), (1, 5, 4, 3)
+"""Places of the classes of two images of one date."""
+
+
+def deepglobe_pairs(root: Path) -> Layout:
+    """Write JPEGs and masks whose colours are smoothed, in one folder."""
+    root = root / 'deepglobe'
+    classes = ['urban', 'agriculture', 'rangeland', 'forest', 'water', 'barren']
+    colours = [(0, 255, 255), (255, 255, 0), (255, 0, 255), (0, 255, 0), (0, 0, 255)]
+    colours += [(255, 255, 255), (0, 0, 0)]
+    names = [f'{number}_sat' for number in (119, 266, 606, 855)]
+    for number, name in enumerate(names):
+        picture(root / f'train/{name}.jpg', AFTER if number % 2 else BEFORE)
+        places = SECOND_IMAGE if number % 2 else FIRST
+        mask = painted(*(np.clip(colours[one], 3, 250) for one in places))
+        write(root / f'train/{name.removesuffix("_sat")}_mask.png', mask)
+    for split, two in (('train', names[:2]), ('val', names[2:])):
+        (root / f'{split}.txt').write_text(''.join(f'{name}.jpg\n' for name in two))
+    named = [name.removesuffix('_sat') for name in names]
+    return _one_date(classes, named, (FIRST, SECOND_IMAGE))
+
+
+def openearthmap_pairs(root: Path) -> Layout:
+    """Write a folder of images and one of labels for each region, classes from 1 on."""
+    root = root / 'OpenEarthMap_wo_xBD'
+    classes = ['bareland', 'rangeland', 'developed space', 'road', 'tree', 'water']
+    classes += ['agriculture land', 'building']
+    names = ['aachen_1', 'aachen_2', 'tokyo_7', 'tokyo_9']
+    paths = [f'{name.split("_")[0]}/images/{name}' for name in names]
+    for number, path in enumerate(paths):
+        picture(root / f'{path}.tif', AFTER if number % 2 else BEFORE)
+        places = SECOND_IMAGE if number % 2 else FIRST
+        label = painted(*(one + 1 for one in places))
+        write(root / f'{path.replace("images", "labels")}.tif', label)
+    for split, two in (('train', paths[:2]), ('val', paths[2:])):
+        (root / f'{split}.txt').write_text(''.join(f'{path}.tif\n' for path in two))
+    return _one_date(classes, paths, (FIRST, SECOND_IMAGE))
+
+
+def flair_pairs(root: Path) -> Layout:
+    """Write images of five bands and labels, in two trees of domains and zones."""
+    root = root / 'FLAIR'
+    classes = ['building', 'pervious surface', 'impervious surface', 'bare soil', 'water']
+    classes += ['coniferous', 'deciduous', 'brushwood', 'vineyard', 'herbaceous vegetation']
+    classes += ['agricultural land', 'plowed land', 'swimming pool', 'snow', 'clear cut', 'mixed']
+    classes += ['ligneous', 'greenhouse', 'other']
+    zones = ['D004_2021/Z1_NN'] * 2 + ['D067_2019/Z3_UF'] * 2
+    paths = [f'{zone}/img/IMG_00000{number}' for number, zone in enumerate(zones)]
+    for number, path in enumerate(paths):
+        colours = AFTER if number % 2 else BEFORE
+        more = flat(7, 9)  # infrared and elevation
+        picture(root / f'flair_aerial_train/{path}.tif', np.concatenate([colours, more], axis=-1))
+        places = SECOND_IMAGE if number % 2 else FIRST
+        label = path.replace('img/IMG', 'msk/MSK')
+        write(root / f'flair_labels_train/{label}.tif', painted(*(one + 1 for one in places)))
+    for split, two in (('train', paths[:2]), ('val', paths[2:])):
+        (root / f'{split}.txt').write_text(''.join(f'{path}.tif\n' for path in two))
+    return _one_date(classes, paths, (FIRST, SECOND_IMAGE))
+
+
 def loveda_pairs(root: Path) -> Layout:
     """Write images and labels of one date; two images make two pairs."""
     root = root / 'loveDA'
@@ -488,12 +571,15 @@ LAYOUTS: dict[str, Callable[[Path], Layout]] = {
     for function in (
         bandon,
         cnam_cd,
+        deepglobe_pairs,
         dynamic_earthnet,
+        flair_pairs,
         fusu,
         hi_ucd,
         hi_ucd_mini,
         jl1,
         loveda_pairs,
+        openearthmap_pairs,
         sc_scd7,
         wusu,
         xbd,

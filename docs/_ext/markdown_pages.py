@@ -22,6 +22,7 @@ PAGES = {
     'naive_baselines': 'projects/naive_baselines/README.md',
     'pretrain': 'projects/pretrain/README.md',
     'labels_saved': 'projects/labels_saved/README.md',
+    'supervision_study': 'projects/supervision/README.md',
     'torchgeo_study': 'projects/torchgeo/README.md',
     'corrections_study': 'projects/corrections/README.md',
     'contributing': 'CONTRIBUTING.md',

@@ -37,6 +37,8 @@ def build(written, monkeypatch):
             # The files are smaller than the crops of the real ones.
             if step.type == 'tfinet_mm.LoadCroppedPair':
                 step.crop_size = 16
+            if step.type == 'tfinet_mm.LoadMadePair':
+                step.update(crop_size=16, method='places')
         return DATASETS.build(config), layouts[name]
 
     return make

@@ -7,15 +7,19 @@ import torch
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import BaseLoop
 from mmengine.structures import PixelData
+from mmseg.models.losses import CrossEntropyLoss
 from mmseg.structures import SegDataSample
 from torch import nn
 
 from tfinet_mm.engine.hooks import LabelCheckHook
 from tfinet_mm.engine.land_cover import (
     change_only_pairs,
+    check_change_labels,
     check_wrapper,
     choose_best_by_change,
     describe_training,
+    diluted_heads,
+    labelled_pairs,
     set_trained_roles,
     with_land_cover,
 )
@@ -139,3 +143,62 @@ def test_labels_of_change_are_enough_where_change_alone_is_trained():
         epoch(255, 255)
     with pytest.raises(LabelValueError, match='is unchanged'):
         epoch(1, 1)
+
+
+class Kinds(Data):
+    """Data set of two pairs with some kinds of labels."""
+
+    def __init__(self, dates=('from', 'to'), change=True):
+        super().__init__(change_only=change and not dates)
+        self.labelled_dates, self.without_change = dates, not change
+        self.without_labels = not change and not dates
+
+
+ONE_DATE = Kinds(('from',), change=False)
+NOTHING = Kinds((), change=False)
+
+
+@pytest.mark.parametrize(
+    ('data', 'counts', 'roles'),
+    [
+        (Kinds(), (2, 2, 2, 2), ('land_cover', 'change')),
+        (MASKS, (2, 0, 0, 2), ('change',)),
+        (joined(MASKS, NOTHING), (4, 0, 0, 2), ('change',)),
+        (joined(MASKS, ONE_DATE), (4, 2, 0, 2), ('land_cover', 'change')),
+        (joined(Kinds(('to',)), ONE_DATE, NOTHING), (6, 2, 2, 2), ('land_cover', 'change')),
+        (SeededDataset(joined(COVERED, NOTHING)), (4, 2, 2, 2), ('land_cover', 'change')),
+    ],
+)
+def test_pairs_are_counted_by_their_labels(data, counts, roles):
+    network = nn.Identity()
+    network.trained_roles = network.partly_labelled = None
+    assert labelled_pairs(data) == counts
+    assert set_trained_roles(network, data) == roles
+    assert network.partly_labelled == (min(counts) < counts[0] and 'land_cover' in roles)
+
+
+def test_the_log_says_which_labels_there_are():
+    said = describe_training(joined(COVERED, ONE_DATE), ('land_cover', 'change'))
+    assert '4 training pairs, 2 have labels of change, 4 land cover before and 2' in said
+
+
+def test_a_training_without_labels_of_change_is_refused():
+    check_change_labels(joined(MASKS, ONE_DATE))
+    with pytest.raises(ConfigError, match='none of the 2 training pairs has labels of change'):
+        check_change_labels(ONE_DATE)
+
+
+def test_pairs_without_labels_need_a_teacher_that_labels_change():
+    teacher = SimpleNamespace(change_threshold=0.9)
+    check_change_labels(joined(COVERED, NOTHING), [SimpleNamespace(), teacher])
+    for hooks in ([], [SimpleNamespace(change_threshold=None)]):
+        with pytest.raises(ConfigError, match='MeanTeacherHook'):
+            check_change_labels(SeededDataset(joined(COVERED, NOTHING)), hooks)
+
+
+def test_heads_whose_losses_shrink_with_the_labels_are_named():
+    head = SimpleNamespace(loss_decode=CrossEntropyLoss())
+    network = nn.Identity()
+    network.semantic_head, network.change_head = head, None
+    network.auxiliary_heads = [SimpleNamespace(loss_decode=CrossEntropyLoss(avg_non_ignore=True))]
+    assert diluted_heads(network) == ['semantic_head']

@@ -7,6 +7,7 @@ from torch import nn
 from tfinet_mm.pseudo_labels.teacher import (
     MeanTeacher,
     TeacherLabels,
+    changed_sample,
     filled_sample,
     teacher_labels,
 )
@@ -140,3 +141,45 @@ def test_a_sample_is_filled_where_it_may_be(weight, weights):
     assert counts.tolist() == pytest.approx(expected_counts)
     assert torch.equal(new.gt_sem_seg.data, before.gt_sem_seg.data)
     assert new.sample_id == 'a'
+
+
+@pytest.mark.parametrize('weight', [None, 0.5, 'confidence'])
+def test_a_pair_without_labels_gets_what_the_teacher_is_sure_of(weight):
+    generator = torch.Generator().manual_seed(5)
+    size, known = (6, 7), (1, 5, 6)
+    covers = [torch.randn(3, *size, generator=generator).mul(2).softmax(0) for _ in range(2)]
+    chance = torch.rand(1, *size, generator=generator)
+    thresholds = torch.tensor([0.5, 0.4, 0.7])
+    nowhere = dict(seg_map_path=None, seg_map_path_from=None, seg_map_path_to=None)
+    sample = SegDataSample(metainfo=nowhere)
+    for field in ('gt_sem_seg', 'gt_sem_seg_from', 'gt_sem_seg_to'):
+        sample.set_field(PixelData(data=torch.full(known, 255)), field)
+    made = changed_sample(sample, SCDProbabilities(*covers, chance), thresholds, 0.7, weight)
+    seen = set()
+    for y in range(5):
+        for x in range(6):
+            p = float(chance[0, y, x])
+            change = 1 if p >= 0.7 else 0 if p <= 0.3 else 255
+            assert made.gt_sem_seg.data[0, y, x] == change
+            for date, cover in zip(('from', 'to'), covers, strict=True):
+                shares = [float(cover[k, y, x]) for k in range(3)]
+                best = max(range(3), key=shares.__getitem__)
+                sure = change == 1 and shares[best] >= float(thresholds[best])
+                label = getattr(made, f'gt_sem_seg_{date}').data
+                assert label[0, y, x] == (best if sure else 255)
+                if weight is not None:
+                    wanted = (shares[best] if weight == 'confidence' else weight) * sure
+                    found = float(getattr(made, f'gt_weight_{date}').data[0, y, x])
+                    assert found == pytest.approx(wanted)
+                seen.add((change, sure))
+    assert seen == {(0, False), (1, False), (1, True), (255, False)}
+    assert ('gt_weight_to' in made) == (weight is not None)
+    assert (sample.gt_sem_seg.data == 255).all()
+
+
+@pytest.mark.parametrize('meta', [{}, dict(seg_map_path='a.png', seg_map_path_from=None)])
+def test_a_pair_with_label_files_keeps_its_ignored_pixels(meta):
+    sample = SegDataSample(metainfo=meta)
+    sample.gt_sem_seg = PixelData(data=torch.full((1, 2, 2), 255))
+    sure = SCDProbabilities(*[torch.ones(1, 2, 2)] * 3)
+    assert changed_sample(sample, sure, torch.tensor([0.5]), 0.9) is sample

@@ -52,7 +52,8 @@ class LabelSpec:
         change_storage: Storage of the change mask: 'auto', '0/1', '0/255', 'palette', see
             :func:`~tfinet_mm.io.change_masks.read_change_mask`; 'semantic':
             a semantic label, changed wherever it holds a class; 'difference': no mask, changed
-            where the land cover of both dates differs; 'soft': grey levels or probabilities, see
+            where the land cover of both dates differs; 'unknown': no mask, the change is ignored
+            everywhere; 'soft': grey levels or probabilities, see
             :func:`~tfinet_mm.io.soft_masks.read_soft_mask`.
         transitions: For one label file of types of transition, the table of them; else None.
         unchanged_value: Index that stands for "unchanged" in semantic labels: 0, or 255, of
@@ -162,6 +163,8 @@ class LabelSpec:
             words += some(self.transitions.words(self.table))
         if self.change_storage == 'difference':
             words.append('changed where both dates differ')
+        if self.change_storage == 'unknown':
+            words.append('the change is unknown')
         if self.no_data:
             words.append(f'ignored where an image is {no_data_in_words(self.no_data)}')
         return words
@@ -271,7 +274,8 @@ def read_pair_labels(info: dict[str, Any], spec: LabelSpec) -> LoadedLabels:
         spec: Meaning of the values in the files.
 
     Returns:
-        The maps of the files that the pair has; all None for a pair without labels.
+        The maps of the files that the pair has, with 255 for what isn't known; all None for a pair
+        without labels.
 
     Raises:
         FileNotFoundError: A file is missing.
@@ -309,10 +313,12 @@ def read_pair_labels(info: dict[str, Any], spec: LabelSpec) -> LoadedLabels:
     loaded.change = mask
     if FROM not in maps and TO not in maps:
         return loaded
-    if len(maps) == 1:
+    unknown = spec.change_storage == 'unknown'
+    if len(maps) == 1 and not unknown:
         raise LabelFormatError(
             f'{next(iter(paths.values()))} is the only label of a pair, expected that of the other '
-            'date or a change mask; name its folder in data_prefix'
+            'date or a change mask; name its folder in data_prefix, or set '
+            'change_storage="unknown" to learn the land cover of this date alone'
         )
     for role in (FROM, TO):
         if role not in values:
@@ -326,7 +332,9 @@ def read_pair_labels(info: dict[str, Any], spec: LabelSpec) -> LoadedLabels:
         loaded.change, loaded.cover_from, loaded.cover_to, loaded.conflicts = combined
         return loaded
     loaded.cover_from, loaded.cover_to = to_land_cover(before), to_land_cover(after)
-    if mask is None and spec.change_storage == 'difference':
+    if unknown:
+        loaded.change = np.full(before.shape, IGNORE_INDEX, np.uint8)
+    elif mask is None and spec.change_storage == 'difference':
         loaded.change = difference(loaded.cover_from, loaded.cover_to)
     elif mask is None:
         raise LabelFormatError(

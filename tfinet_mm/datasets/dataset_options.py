@@ -23,6 +23,31 @@ def only_change(prefix: Mapping[str, str | None] | None) -> bool:
     )
 
 
+def check_unknown_change(semantic: bool, masked: bool, semantics: str) -> None:
+    """Refuse labels of change beside ``change_storage='unknown'``.
+
+    Args:
+        semantic: Whether there are folders of semantic labels.
+        masked: Whether there is a folder of change masks.
+        semantics: Option ``label_semantics``.
+
+    Raises:
+        ValueError: There are labels of change.
+    """
+    if masked:
+        raise ValueError(
+            "change_storage='unknown' says that the change isn't labelled, but data_prefix has "
+            f'change masks ({CHANGE_ROLE}); remove one of the two'
+        )
+    if semantic and semantics != 'land_cover':
+        raise ValueError(
+            "change_storage='unknown' says that the change isn't labelled, but "
+            f'label_semantics={semantics!r} means labels that have a class where something '
+            "changed; set label_semantics='land_cover' if they have the class of every pixel, or "
+            'remove the option'
+        )
+
+
 def checked_fold(fold: Mapping[str, Any] | None) -> dict[str, Any] | None:
     """Return a fold whose keys and numbers are valid; None takes all pairs."""
     if fold is None:

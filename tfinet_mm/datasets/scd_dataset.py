@@ -17,6 +17,7 @@ from tfinet_mm.datasets.annotations import CHANGE, FROM, TO, LabelSpec
 from tfinet_mm.datasets.dataset_options import (
     as_size,
     by_role,
+    check_unknown_change,
     checked_fold,
     checked_indices,
     checked_pattern,
@@ -106,8 +107,9 @@ class SCDDataset(BaseDataset):
             band of 0 and 1 for each class); or a dictionary of them.
         change_storage: 'auto' (decided from all files), '0/1', '0/255', 'palette', 'semantic' (a
             semantic label is the mask), 'difference' (no mask: changed where the classes of
-            both dates differ; for land cover of every pixel) or 'soft' (grey levels 0..255 or
-            real numbers 0..1).
+            both dates differ; for land cover of every pixel), 'unknown' (no mask: only land cover
+            of one or both dates is learnt, or the pairs have no labels at all) or 'soft' (grey
+            levels 0..255 or real numbers 0..1).
         mask_threshold: Level (above 0, at most 1) from which a soft mask means changed.
         mask_margin: Distance (at least 0, below 0.5) from the threshold up to which a level of
             a soft mask is ignored; 0 ignores none.
@@ -309,20 +311,25 @@ class SCDDataset(BaseDataset):
             raise ValueError(f'data_prefix lacks {missing}: both dates need a folder of images')
         semantic = [role for role in SEMANTIC_ROLES if role in folders]
         masked = CHANGE_ROLE in folders
-        if len(semantic) == 1 and not masked:
+        unknown_change = self.label_spec.change_storage == 'unknown'
+        if len(semantic) == 1 and not masked and not unknown_change:
             raise ValueError(
                 f'data_prefix has {semantic[0]} only; give both dates or neither, or change masks '
-                f'({CHANGE_ROLE}) beside the land cover of one date'
+                f'({CHANGE_ROLE}) beside the land cover of one date, or set '
+                "change_storage='unknown' to learn the land cover of this date alone"
             )
-        if not semantic and not masked and not test_mode:
+        if not semantic and not masked and not test_mode and not unknown_change:
             raise ValueError(
                 'data_prefix has no labels, which training needs: semantic labels of both dates '
                 '(seg_map_path_from, seg_map_path_to), change masks (seg_map_path) or both; set '
-                'test_mode=True for a data set to predict on'
+                "test_mode=True for a data set to predict on, or change_storage='unknown' for "
+                'pairs of which pseudo labels are made during training'
             )
         spec = self.label_spec
         differs = spec.change_storage == 'difference'
-        if semantic and spec.semantics == 'land_cover' and not (masked or differs):
+        if unknown_change:
+            check_unknown_change(bool(semantic), masked, spec.semantics)
+        elif semantic and spec.semantics == 'land_cover' and not (masked or differs):
             raise ValueError(
                 "label_semantics='land_cover' needs change masks in data_prefix['seg_map_path']: "
                 'change can not be derived from land cover alone (a building that replaced another '
@@ -349,6 +356,16 @@ class SCDDataset(BaseDataset):
         folders = {role: self.data_prefix.get(role) for role in LABEL_ROLES.values()}
         # A file of transitions holds land cover, whatever its role.
         return only_change(folders) and self.label_spec.transitions is None
+
+    @property
+    def without_change(self) -> bool:
+        """True if the pairs have no labels of change, as ``change_storage='unknown'`` says."""
+        return self.label_spec.change_storage == 'unknown'
+
+    @property
+    def without_labels(self) -> bool:
+        """True if the pairs have no labels at all, and are trained on nevertheless."""
+        return self.without_change and not any(role in self.data_prefix for role in ROLE_OF_KEY)
 
     def _shared_prefix(self, prefix: Mapping[str, str | None]) -> dict[str, str | None]:
         """Return the folder of each role, where one label file may serve several roles.

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import PurePath
 from typing import Any
 
 import numpy as np
+import torch
 
 from tfinet_mm.datasets.file_index import MatchedPairs, match_folders, read_list_file, select_listed
+from tfinet_mm.datasets.label_meaning import with_unchanged
 from tfinet_mm.datasets.pair_lists import ListedPairs
 from tfinet_mm.datasets.roles import IMAGE_ROLES, SEMANTIC_ROLES
 from tfinet_mm.datasets.scd_dataset import SCDDataset
+from tfinet_mm.datasets.segmentation_files import (
+    SegmentationFiles,
+    list_segmentation_files,
+    values_of_classes,
+)
 from tfinet_mm.registry import DATASETS
 
 MMSEG_KEYS = ('img_path', 'seg_map_path')
 """Keys of ``data_prefix`` in MMSegmentation's data sets: images, labels."""
+NO_CLASS = 256
+"""Index of no class, for values of label files that have no meaning."""
 
 
 @DATASETS.register_module()
@@ -23,11 +35,13 @@ class SingleDateDataset(SCDDataset):
 
     The pairs are made up: nothing changed between their images, which show different ground.
     "Changed" is where the land cover of the two differs. They teach a network land cover and to
-    compare classes, not to recognise ground that stayed as it is; scores on them say nothing
-    about real change.
+    compare classes; with :class:`~tfinet_mm.datasets.transforms.LoadMadePair` in the pipeline,
+    regions of one image pasted into the other also teach it to recognise ground that stayed as it
+    is. Scores on them say nothing about real change.
 
-    Folders are laid out as for MMSegmentation. Each image is once the image before, and once the
-    image after of another one. All images have to be of one size.
+    Folders are laid out as for MMSegmentation, or ``dataset`` is the config of one of its data
+    sets. Each image is once the image before, and once the image after of another one. All images
+    have to be of one size, unless ``LoadMadePair`` takes parts of them.
 
     Args:
         data_prefix: Folders of images and labels, under MMSegmentation's keys ``img_path``
@@ -35,11 +49,19 @@ class SingleDateDataset(SCDDataset):
         seed: Seed by which the pairs are drawn: the same files and seed make the same pairs.
         zero_is: 'unknown' if 0 stands for no information (``reduce_zero_label=True`` in
             MMSegmentation), the first of ``semantic_classes``; 'class' if it is a class.
+        dataset: Config of a data set of MMSegmentation, in place of ``data_root``,
+            ``data_prefix``, ``ann_file``, suffixes and ``zero_is``. Its classes are those of the
+            pairs, unless ``semantic_classes`` and ``label_map`` state others.
+        label_map: As for :class:`SCDDataset`. With ``dataset``, the class of the pairs, or None
+            for no information, by the name of each class of ``dataset``.
+        redraw: Draw other pairs in each epoch. The same seed and epoch make the same pairs on
+            every rank. Needs a loop by epochs, whose number :class:`DataEpochHook` tells.
         **kwargs: As for :class:`SCDDataset`. ``ann_file`` lists images. With ``ann_columns``,
             it lists the pairs, which then aren't drawn.
 
     Raises:
-        ValueError: There are fewer than two images, a fold was given, or an option is unknown.
+        ValueError: There are fewer than two images, a fold was given, or an option is unknown or
+            contradicts another.
     """
 
     def __init__(
@@ -47,6 +69,9 @@ class SingleDateDataset(SCDDataset):
         data_prefix: Mapping[str, str] | None = None,
         seed: int = 0,
         zero_is: str = 'unknown',
+        dataset: Mapping[str, Any] | None = None,
+        label_map: Mapping[Any, Any] | None = None,
+        redraw: bool = False,
         **kwargs: Any,
     ) -> None:
         """See the class."""
@@ -61,7 +86,19 @@ class SingleDateDataset(SCDDataset):
                 'a fold of made-up pairs would have images of both sides; give each split its own '
                 'folders, or its own list of images (ann_file)'
             )
-        self.seed = seed
+        if redraw and (kwargs.get('ann_columns') or kwargs.get('window')):
+            raise ValueError(
+                'redraw=True draws pairs of whole images, but ann_columns lists the pairs or '
+                'window cuts them; leave these options out, and set crop_size in LoadMadePair'
+            )
+        self.seed, self.redraw = seed, redraw
+        # Worker processes, which may outlive an epoch, see its number here.
+        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
+        self._source: SegmentationFiles | None = None
+        if dataset is not None:
+            self._source = _checked_source(dataset, given, zero_is, kwargs)
+            given = dict(zip(MMSEG_KEYS, self._source.folders, strict=True))
+            kwargs, label_map = _options(self._source, label_map, kwargs)
         defaults = dict(zip(MMSEG_KEYS, ('img_dir', 'ann_dir'), strict=True))
         images, labels = (given.get(key, defaults[key]) for key in MMSEG_KEYS)
         super().__init__(
@@ -72,32 +109,48 @@ class SingleDateDataset(SCDDataset):
             label_semantics='land_cover',
             change_storage='difference',
             zero_is=zero_is,
+            label_map=label_map,
             **kwargs,
         )
+
+    @property
+    def epoch(self) -> int:
+        """Return the epoch of which pairs are drawn, 0 at first."""
+        return int(self._epoch[0])
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw the pairs of an epoch, in this process and in its workers."""
+        self._epoch[0] = epoch
+
+    def load_data_list(self) -> Sequence[dict[str, Any]]:
+        """Find the images and draw the pairs of the first epoch."""
+        if self._source is not None:
+            self._refuse_other_values()
+        return super().load_data_list()
+
+    def _refuse_other_values(self) -> None:
+        """Let values that are no class of the source be errors, not the class of their index."""
+        rules = {}
+        for role, one in self.label_spec.rules.items():
+            stated = dict(one.mapped)
+            if stated and not one.by_colour:
+                others = range(self.class_table.num_classes + 1)
+                stated = {**dict.fromkeys(others, NO_CLASS), **stated}
+            rules[role] = replace(one, mapped=tuple(stated.items()))
+        self.label_spec = replace(self.label_spec, rules=rules)
 
     def _find_pairs(self) -> MatchedPairs | ListedPairs:
         if self.ann_columns is not None:
             return super()._find_pairs()
-        listed = read_list_file(self.ann_file) if self.ann_file else None
         roles = IMAGE_ROLES[0], SEMANTIC_ROLES[0]
-        folders = {
-            role: self._list(role, self.data_prefix[role], self.suffixes(role)) for role in roles
-        }
-        only = None
-        if listed is not None:
-            first = roles[0]
-            only = select_listed(listed, folders[first], self.suffixes(first), self.ann_file)
-        images = match_folders(folders, self.key_pattern, only)
+        images = self._images(roles)
         if len(images) < 2:
             raise ValueError(
                 f'{type(self).__name__} has {len(images)} image in {self.data_prefix[roles[0]]}, '
                 'expected two or more to make pairs of'
             )
-        order = np.random.default_rng(self.seed).permutation(len(images))
-        after = np.empty_like(order)
-        after[order] = np.roll(order, -1)
         pairs = []
-        for index, other in enumerate(after):
+        for index, other in enumerate(partners(len(images), self.seed, epoch=0)):
             both = images[index], images[int(other)]
             paths = {
                 role: pair[key]
@@ -106,3 +159,95 @@ class SingleDateDataset(SCDDataset):
             }
             pairs.append({'name': '-'.join(pair['name'] for pair in both), **paths})
         return ListedPairs(pairs, [pair['name'] for pair in pairs])
+
+    def _images(self, roles: tuple[str, str]) -> Sequence[Mapping[str, str]]:
+        """Return the image, the label and the name of each place, under two roles."""
+        if self._source is not None:
+            image, label = roles
+            return [
+                {'name': one['name'], image: one['image'], label: one['label']}
+                for one in self._source.files
+            ]
+        listed = read_list_file(self.ann_file) if self.ann_file else None
+        folders = {
+            role: self._list(role, self.data_prefix[role], self.suffixes(role)) for role in roles
+        }
+        only = None
+        if listed is not None:
+            first = roles[0]
+            only = select_listed(listed, folders[first], self.suffixes(first), self.ann_file)
+        found: Sequence[Mapping[str, str]] = match_folders(folders, self.key_pattern, only)
+        return found
+
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """Return a pair of the epoch, with ``draw``, the seed of its random draws."""
+        info = super().get_data_info(idx)
+        place, epoch = idx % len(self), self.epoch if self.redraw else 0
+        if self.redraw or (self._indices is not None and self.ann_columns is None):
+            # Pairs were drawn before indices chose some of the images.
+            other = super().get_data_info(int(partners(len(self), self.seed, epoch)[place]))
+            info['img_path'] = [info['img_path'][0], other['img_path'][0]]
+            info['seg_map_path_to'] = other['seg_map_path_from']
+            info['sample_id'] = '-'.join(map(self._name, info['img_path']))
+        info['draw'] = (self.seed, epoch, place)
+        return info
+
+    def _name(self, path: str) -> str:
+        """Return the path of an image below its folder, without suffix."""
+        below = os.path.relpath(path, self.data_prefix[IMAGE_ROLES[0]])
+        name = PurePath(below).as_posix()
+        fitting = [one for one in self.suffixes(IMAGE_ROLES[0]) if name.endswith(one)]
+        return name.removesuffix(max(fitting, key=len, default=''))
+
+
+def partners(number: int, seed: int, epoch: int) -> np.ndarray:
+    """Return the index of the image after for each image before.
+
+    All images are on one circle in random order, so that none is paired with itself.
+
+    Args:
+        number: Number of images, two or more.
+        seed: Seed of the data set.
+        epoch: Epoch, 0 or more.
+
+    Raises:
+        ValueError: There is one image.
+    """
+    if number < 2:
+        raise ValueError(
+            f'pairs are made of two images or more, but indices leave {number}; take more indices'
+        )
+    order = np.random.default_rng((seed, epoch) if epoch else seed).permutation(number)
+    after = np.empty_like(order)
+    after[order] = np.roll(order, -1)
+    return after
+
+
+def _checked_source(
+    dataset: Mapping[str, Any], prefix: Mapping[str, str], zero_is: str, options: Mapping[str, Any]
+) -> SegmentationFiles:
+    """List the files of a data set of MMSegmentation, after checking the other options."""
+    own = ('data_root', 'ann_file', 'img_suffix', 'seg_map_suffix', 'key_pattern', 'ann_columns')
+    twice = [name for name in own if options.get(name)] + ['data_prefix'] * bool(prefix)
+    if zero_is != 'unknown':
+        twice.append('zero_is')
+    if twice:
+        raise ValueError(
+            f'dataset says which files there are and what their values mean, but {twice} '
+            'are given beside it; state them in dataset (reduce_zero_label for zero_is)'
+        )
+    return list_segmentation_files(dataset)
+
+
+def _options(
+    source: SegmentationFiles, label_map: Any, options: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[Any, str | None]]:
+    """Return the options of the classes and the class of each stored value."""
+    found = {**options, 'img_suffix': source.suffix}
+    if found.get('semantic_classes') is None and not found.get('metainfo'):
+        classes, palette = with_unchanged(list(source.classes), list(source.palette))
+        found.update(semantic_classes=classes, semantic_palette=palette)
+    stated = found.get('semantic_classes') or found['metainfo']['semantic_classes']
+    # Class indices, unless the config says that files hold colours.
+    storage = found.setdefault('label_storage', 'index')
+    return found, values_of_classes(source, label_map, list(stated)[1:], storage)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from mmengine.hooks import CheckpointHook
@@ -14,10 +14,12 @@ from mmengine.structures import PixelData
 from torch import nn
 
 from tfinet_mm.checkpoints.weights import unwrapped
+from tfinet_mm.datasets.annotations import FROM, TO
 from tfinet_mm.errors import ConfigError
 from tfinet_mm.evaluation import SCDMetric
 from tfinet_mm.evaluation.score_table import CHANGE_SCORES
 from tfinet_mm.models.foreign import land_cover_classes
+from tfinet_mm.models.losses.roles import averages_ignored
 from tfinet_mm.structures import (
     ALL_ROLES,
     CHANGE_ROLE,
@@ -49,10 +51,66 @@ def change_only_pairs(dataset: Any) -> tuple[int, int]:
     return sum(one for one, _ in found), sum(every for _, every in found)
 
 
+class LabelledPairs(NamedTuple):
+    """Number of pairs that have each kind of labels.
+
+    Attributes:
+        pairs: All pairs.
+        cover_from: Pairs with land cover before.
+        cover_to: Pairs with land cover after.
+        change: Pairs with labels of change.
+    """
+
+    pairs: int
+    cover_from: int
+    cover_to: int
+    change: int
+
+    @property
+    def partly(self) -> bool:
+        """Return whether some pairs lack a kind of labels."""
+        return min(self) < self.pairs
+
+
+def labelled_pairs(dataset: Any) -> LabelledPairs:
+    """Return the number of pairs that have each kind of labels.
+
+    Args:
+        dataset: A data set, or a wrapper of one or of several. Pairs of data sets of other
+            packages count as pairs with all kinds.
+    """
+    change_only = getattr(dataset, 'change_only', None)
+    if change_only is None:
+        inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
+        if inner == [None]:
+            return LabelledPairs(*[len(dataset)] * 4)
+        counts = zip(*map(labelled_pairs, inner), strict=True)
+        return LabelledPairs(*map(sum, counts))
+    pairs = len(dataset)
+    covered = not (change_only or getattr(dataset, 'without_labels', False))
+    # Generated pairs have no folders, and all labels.
+    dates = getattr(dataset, 'labelled_dates', ()) or (FROM, TO)
+    return LabelledPairs(
+        pairs,
+        pairs * (covered and FROM in dates),
+        pairs * (covered and TO in dates),
+        pairs * (not getattr(dataset, 'without_change', False)),
+    )
+
+
+def _without_labels(dataset: Any) -> bool:
+    """Return whether a data set, or one within it, has pairs without any label."""
+    inner = getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]
+    if getattr(dataset, 'without_labels', False):
+        return True
+    return any(_without_labels(one) for one in inner if one is not None)
+
+
 def roles_of(dataset: Any) -> tuple[str, ...]:
     """Return what a data set trains: ``'land_cover'`` and ``'change'``, or change alone."""
-    change_only, pairs = change_only_pairs(dataset)
-    return (CHANGE_ROLE,) if change_only and change_only == pairs else ALL_ROLES
+    found = labelled_pairs(dataset)
+    covered = found.cover_from or found.cover_to or not found.pairs
+    return ALL_ROLES if covered else (CHANGE_ROLE,)
 
 
 def set_trained_roles(model: nn.Module, dataset: Any) -> tuple[str, ...]:
@@ -63,13 +121,56 @@ def set_trained_roles(model: nn.Module, dataset: Any) -> tuple[str, ...]:
         dataset: The data set of the training.
 
     Returns:
-        What is trained, see :func:`roles_of`.
+        What is trained, see :func:`roles_of`. The attribute ``partly_labelled`` of the detector
+        says whether some pairs lack labels.
     """
     roles = roles_of(dataset)
     network: Any = unwrapped(model)
     if hasattr(network, 'trained_roles'):
         network.trained_roles = roles
+    if hasattr(network, 'partly_labelled'):
+        network.partly_labelled = LAND_COVER_ROLE in roles and labelled_pairs(dataset).partly
     return roles
+
+
+def check_change_labels(dataset: Any, hooks: Sequence[Any] = ()) -> None:
+    """Refuse a training in which no pair has labels of change, or some never get any label.
+
+    Args:
+        dataset: The data set of the training.
+        hooks: The hooks of the training; one with ``change_threshold`` labels the pairs that have
+            no labels.
+
+    Raises:
+        ConfigError: It is such a training.
+    """
+    labelling = any(getattr(one, 'change_threshold', None) is not None for one in hooks)
+    if not labelling and _without_labels(dataset):
+        raise ConfigError(
+            "training pairs have no labels (change_storage='unknown' without folders of labels), "
+            "and nothing makes any; add dict(type='tfinet_mm.MeanTeacherHook', "
+            'change_threshold=0.9) to custom_hooks, or leave the data set out'
+        )
+    found = labelled_pairs(dataset)
+    if found.pairs and not found.change:
+        raise ConfigError(
+            f'none of the {found.pairs} training pairs has labels of change (change_storage='
+            "'unknown'), so that the change head would learn nothing; add a data set with change "
+            'masks or labels of both dates, by ConcatDataset'
+        )
+
+
+def diluted_heads(model: nn.Module) -> list[str]:
+    """Return the heads of a detector whose losses shrink as fewer pixels are labelled.
+
+    Args:
+        model: The network, wrapped or not; of others than detectors, none are returned.
+    """
+    network: Any = unwrapped(model)
+    heads = {name: getattr(network, name, None) for name in ('semantic_head', 'change_head')}
+    for index, head in enumerate(getattr(network, 'auxiliary_heads', ())):
+        heads[f'auxiliary_head[{index}]'] = head
+    return [name for name, head in heads.items() if averages_ignored(head)]
 
 
 def is_untrained(model: nn.Module, roles: Sequence[str]) -> bool:
@@ -155,15 +256,21 @@ def choose_best_by_change(runner: Runner) -> None:
 
 def describe_training(dataset: Any, roles: Sequence[str]) -> str | None:
     """Return which losses a data set trains, where some or all of its pairs lack land cover."""
-    change_only, pairs = change_only_pairs(dataset)
     if LAND_COVER_ROLE not in roles:
         return (
             'Land cover is not annotated in any training pair: only change is trained, and the '
             'losses of land cover are left out'
         )
-    if change_only:
+    found = labelled_pairs(dataset)
+    if not found.partly:
+        return None
+    if found.cover_from == found.cover_to and found.change == found.pairs:
         return (
-            f'Land cover is annotated in {pairs - change_only} of {pairs} training pairs; the '
+            f'Land cover is annotated in {found.cover_from} of {found.pairs} training pairs; the '
             'others train change alone'
         )
-    return None
+    return (
+        f'Of {found.pairs} training pairs, {found.change} have labels of change, '
+        f'{found.cover_from} land cover before and {found.cover_to} land cover after. Each trains '
+        'what it has; labelled.* in the log are the labelled pixels of a batch'
+    )

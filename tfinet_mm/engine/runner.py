@@ -46,6 +46,7 @@ from tfinet_mm.checkpoints.weights import (
 from tfinet_mm.engine.band_order import check_band_order
 from tfinet_mm.engine.batch_guard import check_batches
 from tfinet_mm.engine.hooks.calibration import CalibrationHook
+from tfinet_mm.engine.hooks.data_epoch import DataEpochHook
 from tfinet_mm.engine.hooks.finite_loss import FiniteLossHook
 from tfinet_mm.engine.hooks.foreign_model import ForeignModelHook
 from tfinet_mm.engine.hooks.land_cover import LandCoverHook
@@ -62,6 +63,7 @@ from tfinet_mm.utils.dist import on_first_rank, one_rank_reads
 GUARDS = (
     *(RandomnessHook, FiniteLossHook, ForeignModelHook, LandCoverHook, ResumeHook),
     CalibrationHook,
+    DataEpochHook,
 )
 """Hooks that every training has."""
 MMENGINE_HOOKS = (

@@ -13,7 +13,9 @@ STATED_STORAGES = ('auto', 'index', 'palette', 'rgb')
 DATASET_STORAGES = (*STATED_STORAGES, 'one_hot')
 """Storages of semantic labels that the option of a data set can state."""
 SEMANTIC_STORAGES = (*DATASET_STORAGES, 'colours')
-CHANGE_STORAGES = ('auto', '0/1', '0/255', 'palette', 'semantic', 'difference', 'soft')
+CHANGE_STORAGES = (
+    *('auto', '0/1', '0/255', 'palette', 'semantic', 'difference', 'soft', 'unknown'),
+)
 UNKNOWN_COLOURS = ('error', 'ignore')
 ZERO_MEANINGS = ('unchanged', 'unknown', 'class')
 IGNORED = -1
@@ -63,8 +65,9 @@ class LabelStorage:
             these two), 'one_hot' (a band for each class); of change masks '0/1' (255 ignored),
             '0/255' (255 changed), 'palette' (black unchanged, white changed), 'semantic' (a
             semantic label, changed where it has a class), 'difference' (no mask: changed where
-            land cover differs), 'change_map' (the values of ``rules.change``), 'soft' (grey
-            levels or probabilities). 'auto' decides for each file alone.
+            land cover differs), 'unknown' (no mask: the change isn't known), 'change_map' (the
+            values of ``rules.change``), 'soft' (grey levels or probabilities). 'auto'
+            decides for each file alone.
         unchanged_value: Index that means "unchanged": 0, or 255 if no pixel is ignored.
         tolerance: Largest difference (0..127, in the band that differs most) at which a colour
             still counts as a class colour.

@@ -21,12 +21,20 @@ from tfinet_mm.pseudo_labels.selection import Selection, per_class
 from tfinet_mm.pseudo_labels.teacher import (
     MeanTeacher,
     TeacherLabels,
+    changed_sample,
     filled_sample,
     teacher_labels,
 )
 from tfinet_mm.pseudo_labels.weights import check_weight
 from tfinet_mm.registry import HOOKS
-from tfinet_mm.structures import ALL_ROLES, GT_CHANGE, GT_FROM, GT_TO, LAND_COVER_ROLE
+from tfinet_mm.structures import (
+    ALL_ROLES,
+    GT_CHANGE,
+    GT_FROM,
+    GT_TO,
+    LAND_COVER_ROLE,
+    SCDProbabilities,
+)
 
 STATE_KEY = 'mean_teacher'
 """Key of the teacher in a checkpoint."""
@@ -66,6 +74,10 @@ class MeanTeacherHook(Hook):
             above this, 0..1.
         weight: Weight of such a pixel in the loss of land cover: None for that
             of an annotated one, a number above 0, or ``'confidence'``.
+        change_threshold: Least confidence, 0.5..1, at which the teacher labels pixels of pairs
+            without any label as changed or unchanged. Changed pixels get the class of each date.
+            None leaves such pairs unlabelled. They are those of a data set with
+            ``change_storage='unknown'`` and no folders of labels.
         transforms: Flips and rotations that the teacher averages over, names
             from :data:`~tfinet_mm.models.detectors.augmentation.TTA_TRANSFORMS`;
             each costs one more forward pass.
@@ -86,6 +98,7 @@ class MeanTeacherHook(Hook):
         max_change_prob: float | None = None,
         weight: float | str | None = None,
         transforms: Sequence[str] = ('identity',),
+        change_threshold: float | None = None,
     ) -> None:
         if not 0 <= momentum < 1:
             raise ValueError(f'momentum has to be at least 0 and below 1, got {momentum}')
@@ -97,6 +110,11 @@ class MeanTeacherHook(Hook):
         self.selection = Selection(
             threshold, class_thresholds=class_thresholds, max_change_prob=max_change_prob
         )
+        if change_threshold is not None and not 0.5 < change_threshold <= 1:
+            raise ValueError(
+                f'change_threshold has to be above 0.5, at most 1, got {change_threshold!r}'
+            )
+        self.change_threshold = change_threshold
         self.weight = check_weight(weight)
         self.transforms = check_transforms(transforms)
         self._stored: dict[str, Tensor] | None = None
@@ -161,11 +179,16 @@ class MeanTeacherHook(Hook):
         samples: Sequence[SegDataSample] = data_batch['data_samples']
         for sample, image in zip(samples, data_batch['inputs'], strict=True):
             _check_labels(sample, tuple(image.shape[-2:]))
-        labels = self._labels(data_batch['inputs'])
+        found = self._probabilities(data_batch['inputs'])
+        labels = teacher_labels(found, self._thresholds, self.selection.max_change_prob)
         filled = []
         counts = torch.zeros(3, dtype=torch.float64, device=labels.cover.device)
         for index, sample in enumerate(samples):
             one = TeacherLabels(*(maps[index] for maps in labels))
+            if self.change_threshold is not None:
+                pair = SCDProbabilities(*(maps[index] for maps in found))
+                options = (self._thresholds, self.change_threshold, self.weight)
+                sample = changed_sample(sample, pair, *options)
             new, count = filled_sample(sample, one, self.weight)
             filled.append(new)
             counts += count
@@ -200,15 +223,14 @@ class MeanTeacherHook(Hook):
             checkpoint[STATE_KEY] = {name: value.cpu() for name, value in state.items()}
 
     @torch.no_grad()
-    def _labels(self, images: Sequence[Tensor] | Tensor) -> TeacherLabels:
-        """Return the teacher's labels of raw pairs (2B, H, W), of one size or of several."""
+    def _probabilities(self, images: Sequence[Tensor] | Tensor) -> SCDProbabilities:
+        """Return the teacher's predictions of raw pairs (2B, H, W), of one size or of several."""
         if self.teacher is None:
             raise RuntimeError('there is no teacher before the training has begun')
         model = self.teacher.module
         # As in training, which pads pairs of different sizes at the right and at the bottom.
         inputs = model.data_preprocessor(dict(inputs=images), training=True)['inputs']
-        found = augmented_probabilities(model, inputs, self.transforms)
-        return teacher_labels(found, self._thresholds, self.selection.max_change_prob)
+        return augmented_probabilities(model, inputs, self.transforms)
 
 
 def _check_labels(sample: SegDataSample, size: tuple[int, int]) -> None:

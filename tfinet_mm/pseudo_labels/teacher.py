@@ -22,6 +22,8 @@ from tfinet_mm.structures import (
 )
 
 DATES = ((GT_FROM, WEIGHT_FROM), (GT_TO, WEIGHT_TO))
+LABEL_KEYS = ('seg_map_path', 'seg_map_path_from', 'seg_map_path_to')
+"""Keys of the metainfo that are None for a pair without label files."""
 
 
 class MeanTeacher(BaseAveragedModel):  # type: ignore[misc, unused-ignore]
@@ -79,6 +81,49 @@ def teacher_labels(
     if max_change_prob is not None:
         kept &= probabilities.change[:, 0] <= max_change_prob
     return TeacherLabels(cover, confidence, kept)
+
+
+def changed_sample(
+    sample: SegDataSample,
+    probabilities: SCDProbabilities,
+    thresholds: Tensor,
+    change_threshold: float,
+    weight: float | str | None = None,
+) -> SegDataSample:
+    """Return a pair without any label with the change, and the classes of changed pixels.
+
+    :func:`filled_sample` labels its unchanged pixels.
+
+    Args:
+        sample: With the three labels, (1, H, W); it stays as it is. It is returned if its metainfo
+            doesn't state that the pair has no label files.
+        probabilities: Predictions of the teacher for this pair, (K, H', W') and (1, H', W') with
+            H' >= H and W' >= W.
+        thresholds: Least confidence of each class, (K,).
+        change_threshold: Least confidence of "changed" and of "unchanged", 0.5..1.
+        weight: Weight of pixels that are labelled here, see :func:`filled_sample`.
+    """
+    # Where all pixels of a pair with label files are ignored, as without data, they stay so.
+    if any(sample.metainfo.get(key, '') is not None for key in LABEL_KEYS):
+        return sample
+    unknown = getattr(sample, GT_CHANGE).data
+    height, width = unknown.shape[-2:]
+    chance = probabilities.change[:, :height, :width]
+    change = torch.full_like(unknown, IGNORE_INDEX, device=chance.device)
+    change[chance >= change_threshold] = 1
+    change[chance <= 1 - change_threshold] = 0
+    new = sample.new()
+    new.set_field(PixelData(data=change), GT_CHANGE)
+    covers = (probabilities.land_cover_from, probabilities.land_cover_to)
+    for (field, weight_field), cover in zip(DATES, covers, strict=True):
+        confidence, classes = cover[:, :height, :width].max(dim=0, keepdim=True)
+        sure = (change == 1) & (confidence >= thresholds.to(confidence)[classes])
+        ignored = torch.full_like(change, IGNORE_INDEX)
+        new.set_field(PixelData(data=torch.where(sure, classes, ignored)), field)
+        if weight is not None:
+            own = confidence if weight == CONFIDENCE else torch.full_like(confidence, weight)
+            new.set_field(PixelData(data=own * sure), weight_field)
+    return new
 
 
 def filled_sample(

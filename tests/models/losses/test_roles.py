@@ -7,7 +7,7 @@ from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
 
 from tfinet_mm.models import DifferenceHead, ProgressiveHead
-from tfinet_mm.models.losses.roles import fit_loss, fit_losses
+from tfinet_mm.models.losses.roles import averages_ignored, fit_loss, fit_losses
 
 
 def build(**config):
@@ -34,7 +34,7 @@ def test_focal_loss_of_the_difference_by_hand():
     )
     losses = head.loss_by_feat((logit,), [sample(label)])
     pairs = zip(logit.flatten(), label.flatten().tolist(), strict=True)
-    expected = sum(focal(x, y == 1, 1.5, 0.7) for x, y in pairs if y != 255) * 2 / 12
+    expected = sum(focal(x, y == 1, 1.5, 0.7) for x, y in pairs if y != 255) * 2 / 10
     torch.testing.assert_close(losses['loss_focal'], expected)
 
 
@@ -48,7 +48,7 @@ def test_focal_loss_of_classes_by_hand():
         for i, j in ((0, 0), (0, 1), (1, 1))
         for c in range(3)
     )
-    torch.testing.assert_close(loss(logits, label), expected / 12)
+    torch.testing.assert_close(loss(logits, label), expected / 9)
 
 
 @pytest.mark.parametrize('channels', [1, 3])
@@ -118,6 +118,36 @@ def test_a_step_down_each_loss_brings_the_labels_closer(channels, config):
         optimizer.step()
     assert likelihood().item() > before
     assert known.any()
+
+
+@pytest.mark.parametrize(
+    ('channels', 'config'), [(1, one) for one in ONE] + [(4, one) for one in MANY]
+)
+def test_a_batch_without_labels_teaches_nothing(channels, config):
+    loss = fit_loss(build(**config), channels, 'a head')
+    logits = torch.randn(2, channels, 4, 4, requires_grad=True)
+    value = loss(logits, torch.full((2, 4, 4), 255), weight=None, ignore_index=255)
+    value.backward()
+    assert value == 0
+    assert not logits.grad.any()
+
+
+@pytest.mark.parametrize('options', [{}, dict(avg_non_ignore=True), dict(reduction='sum')])
+def test_a_mean_over_ignored_pixels_is_found(options):
+    head = ProgressiveHead(
+        8,
+        ((8,),),
+        num_classes=3,
+        stride=2,
+        loss_decode=[dict(type='FocalLoss'), dict(type='CrossEntropyLoss', **options)],
+    )
+    fit_losses(head, 'a head')
+    logits = torch.randn(1, 3, 2, 2)
+    label = torch.tensor([[[0, 255], [255, 255]]])
+    mean = torch.nn.functional.cross_entropy(logits[..., :1, :1], label[:, :1, :1])
+    value = head.loss_decode[1](logits, label, ignore_index=255)
+    # A mean over 4 pixels of which 1 is labelled is a quarter.
+    assert averages_ignored(head) == bool(torch.isclose(value, mean / 4))
 
 
 @pytest.mark.parametrize(

@@ -30,6 +30,7 @@ from tfinet_mm.datasets.transforms import (
     LoadCroppedPair,
     LoadGeneratedPair,
     LoadImagePair,
+    LoadMadePair,
     LoadPairAnnotations,
 )
 from tfinet_mm.errors import TFINetError
@@ -37,7 +38,8 @@ from tfinet_mm.io.images import image_size
 from tfinet_mm.structures import IGNORE_INDEX, SEG_CHANGE, SEG_FROM, SEG_TO
 from tfinet_mm.utils.command import is_expected, message_of
 
-LOADERS = (LoadImagePair, LoadGeneratedPair, LoadPairAnnotations)
+IMAGE_LOADERS = (LoadImagePair, LoadGeneratedPair, LoadMadePair)
+LOADERS = (*IMAGE_LOADERS, LoadPairAnnotations)
 CHUNK = 4
 """Pairs that a process takes at a time."""
 LEAST_CELLS = 8
@@ -110,7 +112,7 @@ class PairInspector:
             for part in (one.parts if isinstance(one, LoadCroppedPair) else (one,))
         ]
         loads = [isinstance(one, LOADERS) for one in self.steps]
-        images = any(isinstance(one, LoadImagePair | LoadGeneratedPair) for one in self.steps)
+        images = any(isinstance(one, IMAGE_LOADERS) for one in self.steps)
         self.loading = len(loads) - loads[::-1].index(True) if images else 0
         """Number of transforms until all that is counted is loaded; 0 for foreign loaders."""
 
@@ -146,7 +148,7 @@ class PairInspector:
             if results is None:
                 facts.dropped = True
                 return None
-            if isinstance(step, LoadImagePair | LoadGeneratedPair) and facts.size is None:
+            if isinstance(step, IMAGE_LOADERS) and facts.size is None:
                 self._count_images(results, facts)
             if isinstance(step, LOADERS) and SEG_CHANGE in results and not facts.labelled:
                 self._count_labels(results, facts)
@@ -194,7 +196,7 @@ class PairInspector:
         change = results[SEG_CHANGE]
         counts = _histogram(change)
         facts.change_counts = counts[[0, 1, IGNORE_INDEX]]
-        if facts.change_counts[:2].sum() == 0:
+        if facts.change_counts[:2].sum() == 0 and not self.dataset.without_change:
             message = 'every pixel of its change map is ignored, so it teaches nothing'
             facts.problems.append(Problem(WARNING, facts.sample_id, message))
         if facts.size is not None:

@@ -242,6 +242,8 @@ def overall_problems(
         if not any(problem.level == ERROR for problem in report.problems):
             message = 'no pair has labels, so that predictions can not be scored'
             yield Problem(WARNING, '', message)
+    elif dataset.without_change:
+        yield from _unknown_change_problems(report, dataset)
     else:
         yield from _label_problems(report)
     yield from _storage_problems(report, dataset)
@@ -324,6 +326,23 @@ def _unused_transitions(report: DatasetReport, dataset: SCDDataset) -> Iterator[
         message = (
             f'no label holds the types {", ".join(str(key) for key in unused)} of transitions; '
             'check the table, unless these types are rare'
+        )
+        yield Problem(WARNING, '', message)
+
+
+def _unknown_change_problems(report: DatasetReport, dataset: SCDDataset) -> Iterator[Problem]:
+    if dataset.without_labels:
+        message = (
+            'the pairs have no labels (change_storage="unknown"): they are trained on only where '
+            'MeanTeacherHook makes pseudo labels of change, beside pairs with labels'
+        )
+        yield Problem(WARNING, '', message)
+    elif not report.class_counts.any():
+        yield Problem(ERROR, '', 'no pixel has a land-cover class; every label is ignored')
+    else:
+        message = (
+            'the change is not labelled (change_storage="unknown"), so that the pairs train land '
+            'cover alone; mix them with pairs that have labels of change, by ConcatDataset'
         )
         yield Problem(WARNING, '', message)
 

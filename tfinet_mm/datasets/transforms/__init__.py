@@ -5,6 +5,7 @@ from tfinet_mm.datasets.transforms.formatting import PackPairInputs
 from tfinet_mm.datasets.transforms.generated import LoadGeneratedPair
 from tfinet_mm.datasets.transforms.geometry import RandomCropWithChange, RandomFlipOrRotate
 from tfinet_mm.datasets.transforms.loading import LoadImagePair, LoadPairAnnotations
+from tfinet_mm.datasets.transforms.made import LoadMadePair
 from tfinet_mm.datasets.transforms.photometric import PairPhotoMetricDistortion
 from tfinet_mm.datasets.transforms.temporal import ExchangeDates
 
@@ -13,6 +14,7 @@ __all__ = [
     'LoadCroppedPair',
     'LoadGeneratedPair',
     'LoadImagePair',
+    'LoadMadePair',
     'LoadPairAnnotations',
     'PackPairInputs',
     'PairPhotoMetricDistortion',

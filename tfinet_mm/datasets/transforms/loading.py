@@ -12,7 +12,7 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmengine.logging import print_log
 
-from tfinet_mm.datasets.annotations import read_pair_labels
+from tfinet_mm.datasets.annotations import LoadedLabels, read_pair_labels
 from tfinet_mm.datasets.transforms.consistency import COMBINATIONS, label_combinations
 from tfinet_mm.errors import ImageFormatError, LabelFormatError
 from tfinet_mm.io.images import read_image
@@ -142,7 +142,8 @@ class LoadPairAnnotations(BaseTransform):
     Files of any storage are read as ``label_spec`` states, see
     :mod:`tfinet_mm.io.labels`. A pair without labels passes unchanged, and so
     does a pair that comes from no data set: ``mmseg.apis.inference_model`` runs
-    the test pipeline on images alone.
+    the test pipeline on images alone. With ``change_storage='unknown'``, maps that a pair
+    lacks are 255 everywhere.
 
     Required keys: ``label_spec``, and the label paths that the pair has.
 
@@ -172,6 +173,8 @@ class LoadPairAnnotations(BaseTransform):
         if not any(key in results for key in ('label_spec', *LABEL_PATHS)):
             return results
         loaded = read_pair_labels(results, results['label_spec'])
+        if loaded.change is None and results['label_spec'].change_storage == 'unknown':
+            loaded = _unlabelled(results)
         fields = results.setdefault('seg_fields', [])
         for key, values, path in (
             (SEG_CHANGE, loaded.change, results.get('seg_map_path')),
@@ -234,6 +237,17 @@ class LoadPairAnnotations(BaseTransform):
     def __repr__(self) -> str:
         """Return the name."""
         return f'{type(self).__name__}()'
+
+
+def _unlabelled(results: dict[str, Any]) -> LoadedLabels:
+    """Return the maps of a pair without labels, which is trained on beside labelled ones."""
+    if 'img_shape' not in results:
+        raise LabelFormatError(
+            f'{results["img_path"][0]} has no labels, so that their size is that of the image; put '
+            'LoadImagePair before LoadPairAnnotations'
+        )
+    shape = tuple(results['img_shape'])
+    return LoadedLabels(*(np.full(shape, IGNORE_INDEX, np.uint8) for _ in range(3)))
 
 
 def _semantic_path(results: dict[str, Any]) -> str | None:

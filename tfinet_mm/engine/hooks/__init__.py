@@ -3,6 +3,7 @@
 from tfinet_mm.engine.hooks.calibration import CalibrationHook
 from tfinet_mm.engine.hooks.checkpoint_check import CheckpointCheckHook
 from tfinet_mm.engine.hooks.class_check import ClassCheckHook
+from tfinet_mm.engine.hooks.data_epoch import DataEpochHook
 from tfinet_mm.engine.hooks.finite_loss import FiniteLossHook
 from tfinet_mm.engine.hooks.foreign_model import ForeignModelHook
 from tfinet_mm.engine.hooks.label_check import LabelCheckHook
@@ -18,6 +19,7 @@ __all__ = [
     'CalibrationHook',
     'CheckpointCheckHook',
     'ClassCheckHook',
+    'DataEpochHook',
     'FiniteLossHook',
     'ForeignModelHook',
     'LabelCheckHook',

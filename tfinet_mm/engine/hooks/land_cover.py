@@ -12,10 +12,13 @@ from mmengine.runner import BaseLoop, Runner
 from tfinet_mm.checkpoints.contents import ROLES_KEY, trained_roles
 from tfinet_mm.engine.land_cover import (
     change_only_pairs,
+    check_change_labels,
     check_wrapper,
     choose_best_by_change,
     describe_training,
+    diluted_heads,
     is_untrained,
+    labelled_pairs,
     set_trained_roles,
     with_land_cover,
 )
@@ -36,7 +39,7 @@ class LandCoverHook(Hook):
 
     Raises:
         ConfigError: Change alone is trained, by several processes that would wait for
-            gradients of the semantic head.
+            gradients of the semantic head; or no pair has labels of change.
     """
 
     # Before all hooks that look at the data samples, such as that of the mean teacher.
@@ -44,7 +47,7 @@ class LandCoverHook(Hook):
 
     def __init__(self) -> None:
         self._roles: tuple[str, ...] = ALL_ROLES
-        self._mixed = False
+        self._mixed = self._partly = False
         self._tested: tuple[str, ...] = ALL_ROLES
 
     def before_run(self, runner: Runner) -> None:
@@ -52,12 +55,22 @@ class LandCoverHook(Hook):
         if not isinstance(runner._train_loop, BaseLoop):
             return
         dataset: Any = runner.train_dataloader.dataset
+        check_change_labels(dataset, runner.hooks)
         self._roles = set_trained_roles(runner.model, dataset)
         self._mixed = LAND_COVER_ROLE in self._roles and change_only_pairs(dataset)[0] > 0
+        self._partly = LAND_COVER_ROLE in self._roles and labelled_pairs(dataset).partly
         if LAND_COVER_ROLE not in self._roles:
             check_wrapper(runner.model)
         if (said := describe_training(dataset, self._roles)) is not None:
             print_log(said, logger='current', level=logging.INFO)
+        if self._partly and (diluted := diluted_heads(runner.model)):
+            print_log(
+                f'The loss of {", ".join(diluted)} is a mean over all pixels, so that it shrinks '
+                'where pairs lack labels; set avg_non_ignore=True in mmseg.CrossEntropyLoss, or '
+                'use tfinet_mm.SemanticCELoss and tfinet_mm.ChangeBCELoss',
+                logger='current',
+                level=logging.WARNING,
+            )
         choose_best_by_change(runner)
 
     def before_train_iter(

@@ -19,6 +19,7 @@ from tfinet_mm.errors import NotFiniteWeightsError
 from tfinet_mm.models.band_order import check_exchange
 from tfinet_mm.models.detectors.calibrated import active_calibration, check_switch
 from tfinet_mm.models.detectors.head_losses import head_losses, label_views, pixel_weights
+from tfinet_mm.models.detectors.partial_labels import weigh_ranks
 from tfinet_mm.models.detectors.parts import build_backbone, build_neck
 from tfinet_mm.models.detectors.postprocess import with_predictions
 from tfinet_mm.models.detectors.shapes import (
@@ -129,6 +130,9 @@ class SemanticChangeDetector(BaseSegmentor):
         calibrations: Calibrations of P(changed) that the checkpoint has, for some views
             each. They apply to what :meth:`predict` returns, and not to
             :meth:`predict_probabilities`, which views and members are averaged from.
+        partly_labelled: Whether some training pairs lack labels of change, or land cover of a
+            date. Then the losses have ``labelled.*`` beside them, and several ranks average their
+            gradients by labelled pixels. Also set from the data set.
 
     Raises:
         ValueError: A head, its loss, a branch, a mode, an option or a type can't work, or
@@ -160,6 +164,7 @@ class SemanticChangeDetector(BaseSegmentor):
         self.autocast = check_precision(autocast)
         self.trained_roles: tuple[str, ...] = ALL_ROLES
         self.calibrations: tuple[Calibration, ...] = ()
+        self.partly_labelled = False
         self.check_normalisation = check_normalisation
         if postprocess_pred_and_label not in (None, COVER_SEMANTIC):
             raise ValueError(
@@ -567,7 +572,7 @@ class SemanticChangeDetector(BaseSegmentor):
                 )
             check_features('auxiliary_head', head, features)
             losses.update(head_losses(prefix, head, head(features), views[GT_CHANGE]))
-        return losses
+        return weigh_ranks(losses, views) if self.partly_labelled else losses
 
 
 def _one_map(name: str, logits: Any) -> Tensor:

@@ -12,7 +12,13 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from mmseg.models.decode_heads.decode_head import BaseDecodeHead
-from mmseg.models.losses import DiceLoss, FocalLoss, OhemCrossEntropy
+from mmseg.models.losses import (
+    CrossEntropyLoss,
+    DiceLoss,
+    FocalLoss,
+    LovaszLoss,
+    OhemCrossEntropy,
+)
 from mmseg.models.losses.focal_loss import py_sigmoid_focal_loss
 from torch import Tensor, nn
 
@@ -36,7 +42,8 @@ class EachPixelFocal(_Adapted):
     """Compute mmseg's ``FocalLoss`` by its own function, for one logit or K, on any device.
 
     Its ``forward`` compares each pixel with all others where there is one logit
-    and no GPU, and fails on the shapes of K logits.
+    and no GPU, and fails on the shapes of K logits. The mean is over labelled pixels, where
+    mmseg's is over all.
     """
 
     def forward(
@@ -55,7 +62,7 @@ class EachPixelFocal(_Adapted):
             ignore_index: Label value that is left out.
 
         Returns:
-            Scalar >= 0, the mean over all pixels, as mmseg's.
+            Scalar >= 0, the mean over labelled pixels; 0 without any.
         """
         channels, loss = logits.shape[1], self.loss
         known = label != ignore_index
@@ -74,6 +81,8 @@ class EachPixelFocal(_Adapted):
             valid_mask=known.reshape(-1, 1),
             reduction=loss.reduction,
         )
+        if loss.reduction == 'mean':
+            result = result * (known.numel() / known.sum().clamp(min=1))
         return loss.loss_weight * result
 
 
@@ -119,20 +128,61 @@ class PlainOhem(_Adapted):
         ignore_index: int = IGNORE_INDEX,
     ) -> Tensor:
         """Compute the loss of logits (N, K, H, W) and labels (N, H, W); the weights aren't used."""
+        if _none_labelled(label, ignore_index):
+            return logits.sum() * 0
         result: Tensor = self.loss(logits, label)
         return result
+
+
+class SkipsUnlabelled(_Adapted):
+    """Call a loss of mmseg that fails on a batch without a labelled pixel, or gives no number."""
+
+    def forward(
+        self,
+        logits: Tensor,
+        label: Tensor,
+        weight: Tensor | None = None,
+        ignore_index: int = IGNORE_INDEX,
+    ) -> Tensor:
+        """Compute the loss, or 0 with a gradient of 0 where no pixel of the batch is labelled."""
+        if _none_labelled(label, ignore_index):
+            return logits.sum() * 0
+        result: Tensor = self.loss(logits, label, weight=weight, ignore_index=ignore_index)
+        return result
+
+
+def _none_labelled(label: Tensor, ignore_index: int) -> bool:
+    return not bool((label != ignore_index).any())
 
 
 ADAPTERS: dict[type[nn.Module], type[_Adapted]] = {
     FocalLoss: EachPixelFocal,
     DiceLoss: LabelledDice,
     OhemCrossEntropy: PlainOhem,
+    LovaszLoss: SkipsUnlabelled,
 }
 
 
 def loss_title(loss: nn.Module) -> str:
     """Name the class of a loss as a config does."""
     return type(loss.loss if isinstance(loss, _Adapted) else loss).__name__
+
+
+def averages_ignored(head: Any) -> bool:
+    """Return whether a loss of a head is a mean over ignored pixels too.
+
+    Such a loss shrinks as fewer pixels are labelled.
+
+    Args:
+        head: One of mmseg's heads.
+    """
+    own = getattr(head, 'loss_decode', None)
+    listed = own if isinstance(own, nn.ModuleList) else [own]
+    losses = [one.loss if isinstance(one, _Adapted) else one for one in listed]
+    return any(
+        isinstance(one, CrossEntropyLoss) and one.reduction == 'mean' and not one.avg_non_ignore
+        for one in losses
+    )
 
 
 def fit_loss(loss: nn.Module, channels: int, role: str, ignore_index: int = IGNORE_INDEX) -> Any:
@@ -152,6 +202,8 @@ def fit_loss(loss: nn.Module, channels: int, role: str, ignore_index: int = IGNO
             nothing, the opposite, or from ignored pixels.
     """
     adapter = ADAPTERS.get(type(loss))
+    if isinstance(loss, CrossEntropyLoss) and loss.use_sigmoid:
+        adapter = SkipsUnlabelled
     fitted = loss if adapter is None else adapter(loss)
     if getattr(loss, 'loss_weight', None) == 0:
         return fitted
