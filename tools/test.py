@@ -17,7 +17,11 @@ from pathlib import Path
 from mmengine.config import Config
 
 from tfinet_mm.checkpoints.trust import trust_checkpoints
-from tfinet_mm.engine.arguments import add_amp_option, add_launch_options
+from tfinet_mm.engine.arguments import (
+    add_amp_option,
+    add_compile_option,
+    add_launch_options,
+)
 from tfinet_mm.engine.launch import prepare_launch
 from tfinet_mm.engine.options import set_hook, use_split, write_scores
 from tfinet_mm.engine.precision import use_amp, used_precision
@@ -84,6 +88,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help='with --tta: continue without augmentation when the test would take longer',
     )
     add_amp_option(parser)
+    add_compile_option(parser)
     add_config_options(
         parser,
         'set values in the config, e.g. test_dataloader.batch_size=1 or model.test_cfg.mode=slide',
@@ -131,6 +136,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     set_hook(cfg, 'tfinet_mm.CheckpointCheckHook')
     if args.amp:
         use_amp(cfg, args.amp, train=False)
+    if args.compile:
+        set_hook(cfg, 'tfinet_mm.CompileHook', mode=args.compile)
     if args.tta:
         use_tta(cfg)
     written = {}

@@ -84,6 +84,8 @@ class SCDInferencer:
             first that is installed, see :class:`~tfinet_mm.deploy.runtime.ExportedNetwork`. A
             config with another one is exported once, see
             :func:`~tfinet_mm.apis.export_cache.cached_export`.
+        compile: Run a network of torch compiled: ``'on'``, ``'off'`` or ``'auto'``; by default
+            as its config says. It pays for many windows of one size.
 
     Attributes:
         model: The network; for an exported one an
@@ -126,6 +128,7 @@ class SCDInferencer:
         cfg_options: Mapping[str, Any] | None = None,
         align: bool = False,
         backend: str = 'auto',
+        compile: str | None = None,
     ) -> None:
         """See the class."""
         if batch_size < 1:
@@ -150,6 +153,7 @@ class SCDInferencer:
             class_table=class_table,
             cfg_options=cfg_options,
             backend=backend,
+            compile=compile,
         )
         network = self._network
         self.model, self.device = network.model, network.device
@@ -387,6 +391,7 @@ def _build(
     device: str | torch.device | None,
     *,
     backend: str,
+    compile: str | None,
     tta: Augmentation,
     cfg_options: Mapping[str, Any] | None,
     **options: Any,
@@ -397,16 +402,25 @@ def _build(
             f'the backend must be auto or one of {", ".join(BACKENDS)}, got {backend!r}'
         )
     exported = config if is_exported(config) else None
+    if compile is not None and (exported is not None or backend not in ('auto', 'torch')):
+        raise ValueError(
+            f'--compile {compile} is an option of torch, and the network runs in another program; '
+            'leave --compile out'
+        )
     if exported is not None:
         refused = dict(checkpoint=checkpoint, tta=tta, cfg_options=cfg_options)
         return _exported(exported, device, backend, refused, options)
     with explain_missing():
         if backend in ('auto', 'torch'):
             from tfinet_mm.apis.torch_network import TorchNetwork
+            from tfinet_mm.models.detectors.compiled import set_compile
 
-            return TorchNetwork(
+            network = TorchNetwork(
                 config, checkpoint, device, tta=tta, cfg_options=cfg_options, **options
             )
+            if compile is not None:
+                set_compile(network.model, compile)
+            return network
         from tfinet_mm.apis.export_cache import cached_export
 
         exported = cached_export(config, checkpoint, tta, cfg_options)

@@ -29,16 +29,14 @@ def check_mode(mode: Any) -> str:
     return str(mode)
 
 
-def pays(device: torch.device, training: bool, calls: int) -> bool:
-    """Return whether compiling gains more time in a number of calls than it takes.
+def least_calls(device: torch.device, training: bool) -> int | None:
+    """Return the number of calls from which compiling pays; None where it never does.
 
     Args:
         device: Where the network is.
         training: Steps of training, or predictions.
-        calls: Their number.
     """
-    least = LEAST_CALLS.get((device.type, training))
-    return least is not None and calls >= least
+    return LEAST_CALLS.get((device.type, training))
 
 
 def compiler_settings(device: torch.device, graphs: bool) -> dict[str, Any]:
@@ -63,5 +61,7 @@ def compiler_error(error: BaseException) -> str | None:
     own = type(error).__module__
     if not own.startswith(('torch._dynamo', 'torch._inductor', 'torch._functorch', 'triton')):
         return None
+    # The error of a backend says so in its first line, and what is wrong in that of the cause.
+    error = getattr(error, 'inner_exception', None) or error
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f'{type(error).__name__}: {lines[0]}' if lines else type(error).__name__

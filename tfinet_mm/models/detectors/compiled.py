@@ -7,20 +7,14 @@ import logging
 import time
 import types
 from collections import Counter
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from tfinet_mm.utils.compiler import (
-    MODES,
-    check_mode,
-    compiler_error,
-    compiler_settings,
-    pays,
-)
+from tfinet_mm.utils.compiler import check_mode, compiler_error, compiler_settings, least_calls
 from tfinet_mm.utils.device import say_once, surrounding_autocast
 
 MAX_KINDS = 4
@@ -105,7 +99,8 @@ class CompiledNetwork:
         if self.mode != 'auto':
             return self.mode == 'on'
         # Without a plan nobody knows of enough calls.
-        return training in self._calls and pays(device, training, self._calls[training])
+        least = least_calls(device, training)
+        return least is not None and self._calls.get(training, 0) >= least
 
     def _compile(
         self,
@@ -160,6 +155,31 @@ class CompiledNetwork:
         return type(self), (self.mode,)
 
 
+def compiled_networks(model: Any) -> Iterator[CompiledNetwork]:
+    """Yield those of a model, of the members of an ensemble and of copies within it."""
+    for module in model.modules() if isinstance(model, nn.Module) else ():
+        compiled = getattr(module, 'compiled', None)
+        if isinstance(compiled, CompiledNetwork):
+            yield compiled
+
+
+def set_compile(model: Any, mode: str) -> None:
+    """Set ``'auto'``, ``'on'`` or ``'off'`` for all networks of a model.
+
+    Raises:
+        ValueError: The mode is unknown, or nothing in the model takes one.
+    """
+    networks = list(compiled_networks(model))
+    if not networks:
+        raise ValueError(
+            f'{type(model).__name__} has no part that --compile applies to, only a '
+            'tfinet_mm.SemanticChangeDetector or an ensemble has; leave --compile out. Other '
+            "models take MMEngine's option compile=True"
+        )
+    for network in networks:
+        network.mode = check_mode(mode)
+
+
 def _own_code(function: Callable[..., Any]) -> Callable[..., Any]:
     """Copy a function, code included: torch counts what it compiled, at most 8, by code object."""
     plain: Any = inspect.unwrap(function)
@@ -188,6 +208,3 @@ def _backward_at_once() -> Any:
     if hasattr(config, 'force_non_lazy_backward_lowering'):
         return config.patch(force_non_lazy_backward_lowering=True)
     return config.patch()
-
-
-__all__ = ['MODES', 'CompiledNetwork']

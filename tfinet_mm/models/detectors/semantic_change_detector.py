@@ -15,8 +15,10 @@ from torch import Tensor, nn
 from tfinet_mm.conventions import COVER_SEMANTIC
 from tfinet_mm.errors import NotFiniteWeightsError
 from tfinet_mm.models.band_order import check_exchange
+from tfinet_mm.models.data_preprocessor import PairDataPreprocessor
 from tfinet_mm.models.detectors.compiled import CompiledNetwork
 from tfinet_mm.models.detectors.head_losses import head_losses, label_views, pixel_weights
+from tfinet_mm.models.detectors.layout import check_layout, fit_layout, set_layout
 from tfinet_mm.models.detectors.network import (
     HeadOutputs,
     full_size_logits,
@@ -102,8 +104,9 @@ class SemanticChangeDetector(BaseSegmentor):
             used as given; None or ``'float32'`` casts nothing. Training in float16
             needs MMEngine's ``AmpOptimWrapper``, which scales the loss; without,
             ``'auto'`` never takes it.
-        channels_last: Keep images and weights in channels-last memory format,
-            in which convolutions of many branches are far faster.
+        channels_last: Keep images and weights in channels-last memory format, in which
+            convolutions of many branches are far faster. ``'auto'`` does so but in float32
+            without TF32 on a GPU, which is slower that way.
         init_cfg: Initialisation, as everywhere in MMEngine.
         pretrained: Checkpoint of the backbone, as mmseg's detectors take it: the
             same as ``init_cfg=dict(type='Pretrained', checkpoint=...)`` there.
@@ -118,6 +121,7 @@ class SemanticChangeDetector(BaseSegmentor):
             ``'off'``, or ``'auto'``, where a run is long enough to gain by it. Only sizes
             that repeat are compiled; where the compiler fails, a warning says so and
             everything runs as it is.
+        log_accuracy: Log the accuracy of land cover in each step too, as ``acc_seg``.
 
     Attributes:
         compiled: Runs the functions of tensors, see
@@ -148,12 +152,13 @@ class SemanticChangeDetector(BaseSegmentor):
         test_cfg: dict[str, Any] | None = None,
         size_divisor: int = 32,
         autocast: str | None = None,
-        channels_last: bool = True,
+        channels_last: bool | str = 'auto',
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
         pretrained: str | None = None,
         check_normalisation: bool = True,
         postprocess_pred_and_label: str | None = None,
         compile: str = 'auto',
+        log_accuracy: bool = False,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.autocast = check_precision(autocast)
@@ -199,10 +204,12 @@ class SemanticChangeDetector(BaseSegmentor):
         self.train_cfg = train_cfg
         self.test_cfg = checked_test_cfg(test_cfg)
         self.size_divisor = size_divisor
-        self.channels_last = channels_last
+        self.layout = check_layout(channels_last)
+        self.channels_last = bool(channels_last)
         self.compiled = CompiledNetwork(compile)
-        if channels_last:
-            self.to(memory_format=torch.channels_last)
+        self.log_accuracy = log_accuracy
+        if self.channels_last:
+            set_layout(self, True)
 
     def init_weights(self) -> None:
         """Initialise all parts, the backbone with the weights that its ``init_cfg`` names.
@@ -346,6 +353,7 @@ class SemanticChangeDetector(BaseSegmentor):
         Returns:
             float32 (or float64) logits.
         """
+        fit_layout(self, inputs.device, inputs.dtype)
         logits: SCDLogits = self.compiled(full_size_logits, self, inputs)
         return logits
 
@@ -401,7 +409,9 @@ class SemanticChangeDetector(BaseSegmentor):
         """
         with self._autocast(inputs.device):
             found = self.inference(inputs).probabilities()
-        if not all(bool(part.sum(dtype=torch.float32).isfinite()) for part in found):
+        # One wait for the device, not one for each map.
+        sums = torch.stack([part.sum(dtype=torch.float32) for part in found])
+        if not bool(sums.isfinite().all()):
             raise NotFiniteWeightsError(
                 'the network predicts NaN: its weights are so large that numbers overflow. Use '
                 'float32 where it computes in 16 bits (autocast=None), or another checkpoint'
@@ -435,18 +445,25 @@ class SemanticChangeDetector(BaseSegmentor):
         padding = padding_of(inputs, self.size_divisor)
         dated = [GT_FROM, GT_TO] if LAND_COVER_ROLE in self.trained_roles else []
         size = (inputs.shape[2], inputs.shape[3])
+        checked = isinstance(self.data_preprocessor, PairDataPreprocessor)
         views = {
             field: label_views(data_samples, field, padding, size) for field in (*dated, GT_CHANGE)
         }
         weights = {
-            field: pixel_weights(data_samples or (), field, padding, size) for field in dated
+            field: pixel_weights(data_samples or (), field, padding, size, not checked)
+            for field in dated
         }
+        fit_layout(self, inputs.device, inputs.dtype)
         outputs = self.compiled(
             head_outputs, self, inputs, land_cover=bool(dated), auxiliary=self.with_auxiliary_head
         )
         losses: dict[str, Tensor] = {}
         for prefix, head, logits, field in self._to_train(outputs):
-            losses.update(head_losses(prefix, head, logits, views[field], weights.get(field)))
+            losses.update(
+                head_losses(
+                    prefix, head, logits, views[field], weights.get(field), self.log_accuracy
+                )
+            )
         return losses
 
     def _to_train(self, outputs: HeadOutputs) -> Iterator[tuple[str, Any, Any, str]]:
