@@ -20,7 +20,11 @@ from mmengine.config import Config
 from tfinet_mm.calibration import METHODS
 from tfinet_mm.checkpoints.calibrated import check_calibrated_file
 from tfinet_mm.checkpoints.trust import trust_checkpoints
-from tfinet_mm.engine.arguments import add_amp_option, add_launch_options
+from tfinet_mm.engine.arguments import (
+    add_amp_option,
+    add_compile_option,
+    add_launch_options,
+)
 from tfinet_mm.engine.calibrating import (
     DIAGRAM,
     REPORT,
@@ -95,6 +99,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     )
     _add_reliability(parser)
     add_amp_option(parser)
+    add_compile_option(parser)
     add_config_options(
         parser,
         'set values in the config, e.g. test_dataloader.batch_size=1 or model.test_cfg.mode=slide',
@@ -202,6 +207,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     set_hook(cfg, 'tfinet_mm.CheckpointCheckHook')
     if args.amp:
         use_amp(cfg, args.amp, train=False)
+    if args.compile:
+        set_hook(cfg, 'tfinet_mm.CompileHook', mode=args.compile)
     if args.tta:
         use_tta(cfg)
     written: dict[str, str] = {}

@@ -17,9 +17,13 @@ from mmengine.config import Config
 
 from tfinet_mm.checkpoints.addresses import existing_checkpoint
 from tfinet_mm.checkpoints.trust import trust_checkpoints
-from tfinet_mm.engine.arguments import add_amp_option, add_launch_options
+from tfinet_mm.engine.arguments import (
+    add_amp_option,
+    add_compile_option,
+    add_launch_options,
+)
 from tfinet_mm.engine.launch import join_group, prepare_launch
-from tfinet_mm.engine.options import use_pseudo_labels
+from tfinet_mm.engine.options import set_hook, use_pseudo_labels
 from tfinet_mm.engine.precision import check_training, use_amp
 from tfinet_mm.engine.ranks import finish_launch
 from tfinet_mm.engine.resume import newest_checkpoint
@@ -45,6 +49,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         'directory, or from the start if it has none',
     )
     add_amp_option(parser)
+    add_compile_option(parser)
     parser.add_argument('--seed', type=seed, help='seed of all random numbers')
     parser.add_argument(
         '--pseudo-labels',
@@ -93,6 +98,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if args.amp:
         use_amp(cfg, args.amp, train=True)
     check_training(cfg)
+    if args.compile:
+        set_hook(cfg, 'tfinet_mm.CompileHook', mode=args.compile)
     if args.seed is not None:
         cfg.merge_from_dict({'randomness.seed': args.seed})
 

@@ -77,6 +77,10 @@ PARSED_ONLY = {
     r'benchmark\.py configs/tfinet_hrnet': (
         'large networks: tests/tools/analysis/test_benchmark.py measures a small one'
     ),
+    r'speed/gpu\.py': 'minutes of measuring: tests/projects/test_speed.py measures a small network',
+    r'train\.py .*--compile on': (
+        'compiles for a minute: tests/models/detectors/test_compiled.py compiles a small network'
+    ),
     r'benchmark\.py .*--modes .*train .*float16$': 'trains in float16, which needs a GPU',
     r'export\.py .*--out': (
         'seconds of tracing for each network: tests/apis/test_network_export.py exports a small one'

@@ -18,7 +18,9 @@ from mmseg.structures import SegDataSample
 
 from tfinet_mm.analysis.complexity import count_flop
 from tfinet_mm.analysis.timing import PeakMemory, timed
+from tfinet_mm.engine.fused import with_fused
 from tfinet_mm.engine.precision import set_autocast, takes_autocast, use_amp
+from tfinet_mm.models.detectors.compiled import REPEATS, set_compile
 from tfinet_mm.registry import MODELS
 from tfinet_mm.structures import GT_CHANGE, GT_FROM, GT_TO
 from tfinet_mm.utils.device import resolve_precision
@@ -113,6 +115,7 @@ def measure_model(
     batch_size: int = 1,
     bands: int = 3,
     repeats: int = 5,
+    compile: str = 'off',
 ) -> Measurement:
     """Measure inference or training of a config's model on random pairs.
 
@@ -127,6 +130,7 @@ def measure_model(
         batch_size: Number of pairs in a step.
         bands: Number of bands of each date.
         repeats: Number of timed steps.
+        compile: ``'on'`` times the network compiled, ``'off'`` as it is.
 
     Returns:
         The row of the table.
@@ -143,11 +147,15 @@ def measure_model(
         use_amp(cfg, dtype, train=True)
     memory = PeakMemory()
     model = build_model(cfg, dtype if casts else 'float32', channels_last)
+    if compile == 'on':
+        set_compile(model, compile)
     classes = getattr(model, 'num_classes', 2)
     data = synthetic_batch(batch_size, shape, bands, classes)
     if mode == 'train':
         model.train()
-        optimizer = build_optim_wrapper(model, copy.deepcopy(cfg.optim_wrapper))
+        optimizer = build_optim_wrapper(
+            model, with_fused(cfg.optim_wrapper, next(model.parameters()).device)
+        )
 
         def step() -> None:
             model.train_step(data, optimizer)
@@ -159,11 +167,13 @@ def measure_model(
                 model.test_step(data)
 
     gflop = count_flop(step) / batch_size / 1e9
-    median = statistics.median(timed(step, repeats=repeats))
+    warmup = REPEATS if compile == 'on' else 1
+    median = statistics.median(timed(step, warmup, repeats))
     layout = getattr(model, 'channels_last', False)
     return Measurement(
         mode,
-        f'{dtype}, channels {"last" if layout else "first"}',
+        f'{dtype}, channels {"last" if layout else "first"}'
+        f'{", compiled" if compile == "on" else ""}',
         1000 * median,
         batch_size / median,
         memory.mib(),

@@ -318,6 +318,7 @@ def _inferencer(args: argparse.Namespace, kinds: set[str]) -> SCDInferencer:
         cfg_options=args.cfg_options,
         align=args.align,
         backend=args.backend,
+        compile=args.compile,
     )
 
 

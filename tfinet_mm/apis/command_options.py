@@ -17,7 +17,11 @@ from tfinet_mm.apis.network_files import CONFIG_SUFFIXES
 from tfinet_mm.checkpoints.shipped import DEFAULT, is_shipped
 from tfinet_mm.checkpoints.shipped import SUFFIX as WEIGHTS_SUFFIX
 from tfinet_mm.deploy.card_files import EXPORTED_BACKENDS, EXPORTED_SUFFIXES
-from tfinet_mm.engine.arguments import add_amp_option, add_launch_options
+from tfinet_mm.engine.arguments import (
+    add_amp_option,
+    add_compile_option,
+    add_launch_options,
+)
 from tfinet_mm.errors import SceneError
 from tfinet_mm.scenes.bad_values import BadValues, read_bad_values
 from tfinet_mm.utils.command import add_config_options, add_traceback_option
@@ -166,6 +170,7 @@ def add_network(group: Any) -> None:
         'OpenVINO or else ONNX Runtime)',
     )
     add_amp_option(group)
+    add_compile_option(group)
     group.add_argument(
         '--tta',
         action=argparse.BooleanOptionalAction,

@@ -86,6 +86,8 @@ class SCDInferencer:
             first that is installed, see :class:`~tfinet_mm.deploy.runtime.ExportedNetwork`. A
             config with another one is exported once, see
             :func:`~tfinet_mm.apis.export_cache.cached_export`.
+        compile: Run a network of torch compiled: ``'on'``, ``'off'`` or ``'auto'``; by default
+            as its config says. It pays for many windows of one size.
 
     Attributes:
         model: The network; for an exported one an
@@ -129,6 +131,7 @@ class SCDInferencer:
         cfg_options: Mapping[str, Any] | None = None,
         align: bool = False,
         backend: str = 'auto',
+        compile: str | None = None,
     ) -> None:
         """See the class."""
         if batch_size < 1:
@@ -154,6 +157,7 @@ class SCDInferencer:
             class_table=class_table,
             cfg_options=cfg_options,
             backend=backend,
+            compile=compile,
         )
         network = self._network
         self.model, self.device = network.model, network.device
@@ -392,6 +396,7 @@ def _build(
     device: str | torch.device | None,
     *,
     backend: str,
+    compile: str | None,
     tta: Augmentation,
     calibration: bool | None,
     cfg_options: Mapping[str, Any] | None,
@@ -403,6 +408,11 @@ def _build(
             f'the backend must be auto or one of {", ".join(BACKENDS)}, got {backend!r}'
         )
     exported = config if is_exported(config) else None
+    if compile is not None and (exported is not None or backend not in ('auto', 'torch')):
+        raise ValueError(
+            f'--compile {compile} is an option of torch, and the network runs in another program; '
+            'leave --compile out'
+        )
     if exported is not None:
         refused = dict(
             checkpoint=checkpoint, tta=tta, calibration=calibration, cfg_options=cfg_options
@@ -411,8 +421,9 @@ def _build(
     with explain_missing():
         if backend in ('auto', 'torch'):
             from tfinet_mm.apis.torch_network import TorchNetwork
+            from tfinet_mm.models.detectors.compiled import set_compile
 
-            return TorchNetwork(
+            network = TorchNetwork(
                 config,
                 checkpoint,
                 device,
@@ -421,6 +432,9 @@ def _build(
                 cfg_options=cfg_options,
                 **options,
             )
+            if compile is not None:
+                set_compile(network.model, compile)
+            return network
         from tfinet_mm.apis.export_cache import cached_export
 
         exported = cached_export(config, checkpoint, tta, calibration, cfg_options)

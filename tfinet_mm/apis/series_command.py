@@ -126,6 +126,7 @@ def _predict(args: argparse.Namespace) -> None:
             batch_size=args.batch_size,
             cfg_options=args.cfg_options,
             backend=args.backend,
+            compile=args.compile,
         )
     given = {name: getattr(args, name) for name in READING}
     found = predict_series(

@@ -45,13 +45,16 @@ from tfinet_mm.checkpoints.weights import (
 )
 from tfinet_mm.engine.band_order import check_band_order
 from tfinet_mm.engine.batch_guard import check_batches
+from tfinet_mm.engine.fused import with_fused
 from tfinet_mm.engine.hooks.calibration import CalibrationHook
+from tfinet_mm.engine.hooks.compiling import CompileHook
 from tfinet_mm.engine.hooks.data_epoch import DataEpochHook
 from tfinet_mm.engine.hooks.finite_loss import FiniteLossHook
 from tfinet_mm.engine.hooks.foreign_model import ForeignModelHook
 from tfinet_mm.engine.hooks.land_cover import LandCoverHook
 from tfinet_mm.engine.hooks.randomness import RandomnessHook, common_seed
 from tfinet_mm.engine.hooks.resume import ResumeHook, Resumption
+from tfinet_mm.engine.hooks.step_log import StepLogHook
 from tfinet_mm.engine.land_cover import set_trained_roles
 from tfinet_mm.engine.randomness import seeded_loader
 from tfinet_mm.engine.resume import newest_checkpoint
@@ -61,7 +64,12 @@ from tfinet_mm.utils.config.building import building
 from tfinet_mm.utils.dist import on_first_rank, one_rank_reads
 
 GUARDS = (
-    *(RandomnessHook, FiniteLossHook, ForeignModelHook, LandCoverHook, ResumeHook),
+    RandomnessHook,
+    FiniteLossHook,
+    ForeignModelHook,
+    LandCoverHook,
+    ResumeHook,
+    CompileHook,
     CalibrationHook,
     DataEpochHook,
 )
@@ -83,6 +91,8 @@ class SCDRunner(Runner):
 
     Its trainings
 
+    - wait for a GPU only where the log, a check or a checkpoint needs numbers of it
+      (:class:`StepLogHook`), and are compiled where that pays (:class:`CompileHook`),
     - leave out a last batch of one pair that the network can't train on,
     - stop when a loss or a weight isn't finite (:class:`FiniteLossHook`),
     - stop a network of another package that gets shifted labels or exchanged bands
@@ -113,6 +123,7 @@ class SCDRunner(Runner):
                 for name, hook in default_hooks.items()
                 if hook is not None or name in MMENGINE_HOOKS
             }
+        default_hooks = {'runtime_info': dict(type=StepLogHook), **(default_hooks or {})}
         super().register_hooks(default_hooks, custom_hooks)
         for guard in GUARDS:
             if not any(isinstance(hook, guard) for hook in self.hooks):
@@ -167,14 +178,15 @@ class SCDRunner(Runner):
             return super().build_evaluator(evaluator)
 
     def build_optim_wrapper(self, optim_wrapper: Any) -> Any:
-        """Build the optimizer wrapper, and warn of learning rates for no parameter."""
+        """Build the optimizer wrapper, fused, and warn of learning rates for no parameter."""
         for key in unmatched_keys(optim_wrapper, self.model):
             self.logger.warning(
                 f'optim_wrapper.paramwise_cfg.custom_keys: no parameter of the network has {key!r} '
                 'in its name'
             )
         with building('optim_wrapper', optim_wrapper):
-            return super().build_optim_wrapper(optim_wrapper)
+            device = next(self.model.parameters()).device
+            return super().build_optim_wrapper(with_fused(optim_wrapper, device))
 
     def build_param_scheduler(self, scheduler: Any) -> Any:
         """Build the schedules."""

@@ -256,6 +256,8 @@ def check_sample(sample: Any, shape: tuple[int, int], training: bool) -> None:
             )
         if key in (GT_CHANGE, GT_FROM, GT_TO):
             _check_ground_truth(key, field.data, name)
+        elif key in (WEIGHT_FROM, WEIGHT_TO) and field.data.device.type == 'cpu':
+            check_weights(key, field.data)
 
 
 def _check_ground_truth(key: str, values: Tensor, name: str) -> None:
@@ -277,6 +279,19 @@ def _check_ground_truth(key: str, values: Tensor, name: str) -> None:
             f'{key} of {name} holds values from {low} to {high}, expected '
             f'{"0, 1" if key == GT_CHANGE else "classes from 0 on"} and 255 (ignored); load it '
             'with tfinet_mm.LoadPairAnnotations'
+        )
+
+
+def check_weights(key: str, values: Tensor) -> None:
+    """Refuse weights of pixels that aren't finite or are below 0.
+
+    Raises:
+        ValueError: There are such weights.
+    """
+    if not (torch.isfinite(values) & (values >= 0)).all():
+        raise ValueError(
+            f'{key} has to be finite and 0 or more, got values from {float(values.min())} '
+            f'to {float(values.max())}'
         )
 
 

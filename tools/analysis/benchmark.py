@@ -70,6 +70,13 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
         help="memory layouts (default: the config's); 'last first' compares them",
     )
     parser.add_argument(
+        '--compile',
+        nargs='+',
+        choices=('off', 'on'),
+        default=['off'],
+        help="networks as they are or compiled (default: off); 'off on' compares them",
+    )
+    parser.add_argument(
         '--repeats', type=int, default=5, help='timed steps for each row (default: 5)'
     )
     parser.add_argument('--pairs', type=int, default=64, help='pairs to load in the mode "data"')
@@ -109,11 +116,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     dtypes = resolve_dtypes(args.dtypes)
     runs = [
-        (mode, layout, dtype)
+        (mode, layout, dtype, compile)
         for mode in args.modes
         if mode != 'data'
         for layout in args.channels
         for dtype in dtypes
+        for compile in args.compile
     ]
     rows: list[Measurement] = []
     notes: list[str] = []
@@ -121,8 +129,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         found = best_precision(get_device())
         notes.append(f'auto is {found.dtype} here, measured once: {found.reason}')
     with tqdm(total=len(runs) + ('data' in args.modes), unit='row') as progress:
-        for mode, layout, dtype in runs:
-            progress.set_description(f'{mode}, {dtype}, channels {layout}')
+        for mode, layout, dtype, compile in runs:
+            progress.set_description(f'{mode}, {dtype}, channels {layout}, compile {compile}')
             rows.append(
                 measure_model(
                     cfg,
@@ -133,6 +141,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                     args.batch_size,
                     bands,
                     args.repeats,
+                    compile,
                 )
             )
             progress.update()

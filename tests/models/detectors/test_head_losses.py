@@ -122,7 +122,7 @@ def test_weights_of_mmsegs_cross_entropy_by_hand():
 
 
 def test_weights_do_not_touch_the_change():
-    model = build()
+    model = build(log_accuracy=True)
     with torch.no_grad():
         weighted = model(inputs((32, 32)), samples((32, 32)), mode='loss')
         plain = model(inputs((32, 32)), samples((32, 32), weights=False), mode='loss')

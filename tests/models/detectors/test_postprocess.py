@@ -1,6 +1,13 @@
+import pytest
 import torch
+from mmseg.structures import SegDataSample
+from torch import nn
 
-from tfinet_mm.models.detectors.postprocess import maps_from_probabilities, predictions
+from tfinet_mm.models.detectors.postprocess import (
+    maps_from_probabilities,
+    predictions,
+    with_predictions,
+)
 from tfinet_mm.structures import SCDLogits, SCDProbabilities
 
 
@@ -40,3 +47,21 @@ def test_resized_images_come_back_at_their_original_size():
 
 def test_without_metainfo():
     assert predictions(_probabilities((4, 7)), {})['pred_sem_seg'].shape == (1, 4, 7)
+
+
+@pytest.mark.parametrize('sizes', [[(6, 5), (6, 5)], [(6, 5), (4, 8)]])
+def test_a_batch_is_decided_as_its_pairs(sizes):
+    """Of one size together, of several one by one, resized and cut."""
+    draw = torch.Generator().manual_seed(0)
+    logits = SCDLogits(*(torch.randn(2, n, 8, 8, generator=draw) for n in (3, 3, 1)))
+    samples = [SegDataSample(metainfo=dict(img_shape=size, ori_shape=(9, 7, 3))) for size in sizes]
+    probabilities = logits.probabilities()
+    found = with_predictions(probabilities, samples)
+    for index, (height, width) in enumerate(sizes):
+        change = probabilities.change[index : index + 1, :, :height, :width]
+        change = nn.functional.interpolate(change, (9, 7), mode='bilinear')[0]
+        torch.testing.assert_close(found[index].pred_change_prob.data, change)
+        assert torch.equal(found[index].pred_sem_seg.data, (change >= 0.5).to(torch.uint8))
+        cover = probabilities.land_cover_to[index : index + 1, :, :height, :width]
+        cover = nn.functional.interpolate(cover, (9, 7), mode='bilinear')[0]
+        assert torch.equal(found[index].pred_land_cover_to.data[0], cover.argmax(0) + 1)

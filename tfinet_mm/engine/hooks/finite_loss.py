@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.hooks import CheckpointHook, Hook
+from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from torch import nn
 
 from tfinet_mm.checkpoints.weights import unwrapped
+from tfinet_mm.engine.step_values import StepValues, place, reads_after, saves_after, waits
 from tfinet_mm.errors import TrainingDivergedError
 from tfinet_mm.registry import HOOKS
 
@@ -35,8 +36,10 @@ class FiniteLossHook(Hook):
     # Before MMEngine logs, steps its schedules and saves.
     priority = 'HIGH'
 
-    def __init__(self) -> None:
+    def __init__(self, wait: bool | None = None) -> None:
+        self.wait = wait
         self._training = False
+        self._values = StepValues()
 
     def before_train(self, runner: Runner) -> None:
         """Turn on the check of weights before validations."""
@@ -55,23 +58,32 @@ class FiniteLossHook(Hook):
     ) -> None:
         """Stop where a term of the loss is NaN or infinite."""
         found = outputs if isinstance(outputs, Mapping) else {}
-        terms = {name: _number(value) for name, value in found.items() if 'loss' in name}
-        wrong = {name: value for name, value in terms.items() if not math.isfinite(value)}
-        if wrong:
-            # The total isn't finite either; leave it out where a term explains it.
-            named = {name: value for name, value in wrong.items() if name != 'loss'} or wrong
-            shown = ', '.join(f'{name} {value:g}' for name, value in named.items())
-            self._stop(runner, f'the loss is not finite in {_place(runner)}: {shown}')
-        if _saves_now(runner):
-            self._check_weights(runner, _place(runner))
+        terms = {name: value for name, value in found.items() if 'loss' in name}
+        self._values.add(place(runner), terms)
+        wait = waits(terms) if self.wait is None else self.wait
+        if not wait or reads_after(runner, batch_idx):
+            self._check_losses(runner)
+        if saves_after(runner):
+            self._check_weights(runner, place(runner))
+
+    def _check_losses(self, runner: Runner) -> None:
+        for step, terms in self._values.read():
+            wrong = {name: value for name, value in terms.items() if not math.isfinite(value)}
+            if wrong:
+                # The total isn't finite either; leave it out where a term explains it.
+                named = {name: value for name, value in wrong.items() if name != 'loss'} or wrong
+                shown = ', '.join(f'{name} {value:g}' for name, value in named.items())
+                self._stop(runner, f'the loss is not finite in {step}: {shown}')
 
     def after_train_epoch(self, runner: Runner) -> None:
-        """Check the weights before they are saved."""
+        """Check losses and weights before they are saved."""
+        self._check_losses(runner)
         self._check_weights(runner, f'epoch {runner.epoch + 1}')
 
     def before_val(self, runner: Runner) -> None:
-        """Check the weights before they are validated."""
+        """Check losses and weights before they are validated."""
         if self._training:
+            self._check_losses(runner)
             self._check_weights(runner, f'iteration {runner.iter}')
 
     def _check_weights(self, runner: Runner, place: str) -> None:
@@ -106,30 +118,6 @@ def nonfinite_weights(model: nn.Module) -> list[str]:
     device = next(iter(tensors.values())).device
     finite = torch.stack([value.isfinite().all().to(device) for value in tensors.values()])
     return [name for name, good in zip(tensors, finite.tolist(), strict=True) if not good]
-
-
-def _number(value: Any) -> float:
-    return float(value.item() if hasattr(value, 'item') else value)
-
-
-def _place(runner: Runner) -> str:
-    iteration = f'iteration {runner.iter + 1}'
-    if hasattr(runner.train_loop, 'dataloader_iterator'):
-        return iteration
-    return f'{iteration} (epoch {runner.epoch + 1})'
-
-
-def _saves_now(runner: Runner) -> bool:
-    """Return whether MMEngine saves a checkpoint, and may remove one, after this iteration."""
-    return any(
-        isinstance(hook, CheckpointHook)
-        and not hook.by_epoch
-        and (
-            hook.every_n_train_iters(runner, hook.interval, hook.save_begin)
-            or (hook.save_last and hook.is_last_train_iter(runner))
-        )
-        for hook in runner.hooks
-    )
 
 
 def _last_checkpoint(runner: Runner) -> str:

@@ -1,8 +1,9 @@
 """Compute losses of mmseg's heads on the labels of a pair, with optional weights of pixels.
 
-The only source from which mmseg's heads take weights of pixels is their pixel
-sampler. So a sampler with the weights replaces the head's own while its losses
-are computed. Resizing, several losses and their names are left to mmseg.
+Of heads that compute their losses as mmseg's base class does, the same is computed here, except
+for the accuracy that mmseg adds to it: a number that a step would have to wait for. Heads with
+losses of their own compute them. The only source from which they take weights of pixels is their
+pixel sampler, so that a sampler with the weights replaces their own meanwhile.
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from weakref import WeakSet
 import torch
 import torch.nn.functional as F
 from mmengine.structures import PixelData
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.structures import SegDataSample
 from torch import Tensor, nn
 
 from tfinet_mm.errors import LabelFormatError
+from tfinet_mm.models.data_preprocessor import check_weights
 from tfinet_mm.models.losses.roles import loss_title
 from tfinet_mm.structures import GT_FROM, GT_TO, IGNORE_INDEX, WEIGHT_FROM, WEIGHT_TO
 
@@ -92,6 +95,7 @@ def pixel_weights(
     field: str,
     padding: Padding,
     size: tuple[int, int] | None = None,
+    check: bool = True,
 ) -> Tensor | None:
     """Return the weights of the pixels of one label.
 
@@ -100,6 +104,8 @@ def pixel_weights(
         field: Name of the label; :data:`WEIGHTS` has the name of its weights.
         padding: Pixels that were added to the images.
         size: (height, width) of the images before that, see :func:`label_views`.
+        check: Check the values. False where the data preprocessor has done so, before they
+            were copied to a device that the check would have to wait for.
 
     Returns:
         Weights (N, H, W): 1 in samples that have none, 0 where the label is
@@ -128,11 +134,8 @@ def pixel_weights(
         weight = weight.masked_fill(label == IGNORE_INDEX, 0)
         weights.append(F.pad(weight, padding).squeeze(0))
     stacked = torch.stack(weights)
-    if not (torch.isfinite(stacked) & (stacked >= 0)).all():
-        raise ValueError(
-            f'{name} has to be finite and 0 or more, got values from {float(stacked.min())} '
-            f'to {float(stacked.max())}'
-        )
+    if check:
+        check_weights(name, stacked)
     return stacked
 
 
@@ -142,6 +145,7 @@ def head_losses(
     logits: Any,
     views: Sequence[SegDataSample],
     weight: Tensor | None = None,
+    log_accuracy: bool = False,
 ) -> dict[str, Tensor]:
     """Return the losses of one head by name.
 
@@ -152,22 +156,62 @@ def head_losses(
         views: Samples with the label as ``gt_sem_seg``, one for each pair.
         weight: Weight of each pixel (N, H, W), 0 or more. Each loss defines its
             weighted mean: ``SemanticCELoss`` divides by the sum of weights.
+        log_accuracy: Add ``acc_seg``, the percentage of labelled pixels whose class is
+            right, for heads of two classes or more.
 
     Raises:
         ValueError: Weights are given, but the head or one of its losses takes none.
     """
-    if weight is None:
+    if weight is not None:
+        _check_takes_weights(head, weight.device)
+    if type(head).loss_by_feat is BaseDecodeHead.loss_by_feat:
+        losses = _plain_losses(head, logits, views, weight, log_accuracy)
+    elif weight is None:
         losses = head.loss_by_feat(logits, views)
     else:
-        _check_takes_weights(head, weight.device)
         with _weighing(head, weight) as sampler:
             losses = head.loss_by_feat(logits, views)
         if not sampler.used:
             raise _no_weights(f'the head {type(head).__name__} computes its own losses, which')
-    if getattr(head, 'out_channels', None) == 1:
+    if getattr(head, 'out_channels', None) == 1 or not log_accuracy:
         # With one channel mmseg's accuracy is the share of pixels labelled 0.
         losses.pop('acc_seg', None)
     return {f'{prefix}.{name}': value for name, value in losses.items()}
+
+
+def _plain_losses(
+    head: Any,
+    logits: Tensor,
+    views: Sequence[SegDataSample],
+    weight: Tensor | None,
+    log_accuracy: bool,
+) -> dict[str, Tensor]:
+    """Return the losses of a head by name, those of one name added up."""
+    label = torch.stack([view.gt_sem_seg.data for view in views])
+    if logits.shape[2:] != label.shape[2:]:
+        logits = F.interpolate(
+            logits, label.shape[2:], mode='bilinear', align_corners=head.align_corners
+        )
+    if head.sampler is not None:
+        sampled = head.sampler.sample(logits, label)
+        weight = sampled if weight is None else weight * sampled
+    label = label.squeeze(1)
+    own = head.loss_decode
+    losses: dict[str, Tensor] = {}
+    for loss in own if isinstance(own, nn.ModuleList) else [own]:
+        value = loss(logits, label, weight=weight, ignore_index=head.ignore_index)
+        losses[loss.loss_name] = losses.get(loss.loss_name, 0) + value
+    if log_accuracy:
+        losses['acc_seg'] = _accuracy(logits, label, head.ignore_index)
+    return losses
+
+
+@torch.no_grad()
+def _accuracy(logits: Tensor, label: Tensor, ignore_index: int) -> Tensor:
+    """Return the percentage of labelled pixels whose likeliest class is right."""
+    known = label != ignore_index
+    right = (logits.argmax(1) == label) & known
+    return 100 * right.sum() / known.sum().clamp(min=1)
 
 
 class _WeightSampler:

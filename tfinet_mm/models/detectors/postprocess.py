@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -29,6 +29,9 @@ from tfinet_mm.structures import (
     to_semantic_change,
 )
 
+SIZES = ('img_shape', 'ori_shape')
+"""Keys of the metainfo by which predictions are cut and resized."""
+
 
 def with_predictions(
     probabilities: SCDProbabilities,
@@ -54,9 +57,9 @@ def with_predictions(
     """
     if data_samples is None:
         data_samples = [SegDataSample() for _ in range(probabilities.change.shape[0])]
-    for index, sample in enumerate(data_samples):
-        one = SCDProbabilities(*(x[index] for x in probabilities))
-        fields = predictions(one, sample.metainfo, threshold, calibration)
+    for sample, fields in zip(
+        data_samples, _each(probabilities, data_samples, threshold, calibration), strict=True
+    ):
         sample.set_data({name: PixelData(data=data) for name, data in fields.items()})
         if cover_semantic:
             change = sample.get(GT_CHANGE)
@@ -70,16 +73,36 @@ def with_predictions(
     return list(data_samples)
 
 
+def _each(
+    probabilities: SCDProbabilities,
+    data_samples: Sequence[SegDataSample],
+    threshold: float,
+    calibration: Calibration | None,
+) -> Iterator[dict[str, Tensor]]:
+    """Yield the prediction fields of each pair; pairs of one size are decided together."""
+    metas = [sample.metainfo for sample in data_samples]
+    sizes = {tuple(tuple(meta.get(key, ())[:2]) for key in SIZES) for meta in metas}
+    if len(sizes) == 1 and len(metas) == len(probabilities.change):
+        together = predictions(probabilities, metas[0], threshold, calibration)
+        for index in range(len(metas)):
+            yield {name: maps[index] for name, maps in together.items()}
+        return
+    for index, meta in enumerate(metas):
+        one = SCDProbabilities(*(x[index] for x in probabilities))
+        yield predictions(one, meta, threshold, calibration)
+
+
 def predictions(
     probabilities: SCDProbabilities,
     metainfo: dict[str, Any],
     threshold: float = 0.5,
     calibration: Calibration | None = None,
 ) -> dict[str, Tensor]:
-    """Return probabilities and maps of one pair, at its original size.
+    """Return probabilities and maps of one pair, or of pairs of one size, at the original size.
 
     Args:
-        probabilities: Probabilities of one pair, (K, H, W), (K, H, W) and (1, H, W).
+        probabilities: Probabilities of one pair, (K, H, W), (K, H, W) and (1, H, W), or of N
+            pairs, with N in front.
         metainfo: Metainfo of the sample. ``img_shape`` (h, w) is the size without
             padding, which is cut off below and on the right. ``ori_shape``
             (h, w) is the size to which probabilities are then resized where it
@@ -90,12 +113,15 @@ def predictions(
     Returns:
         The prediction fields of :mod:`tfinet_mm.structures` by name.
     """
-    height, width = metainfo.get('img_shape', probabilities.change.shape[1:])[:2]
-    maps = [p[:, :height, :width] for p in probabilities]
+    height, width = metainfo.get('img_shape', probabilities.change.shape[-2:])[:2]
+    maps = [p[..., :height, :width] for p in probabilities]
     original = tuple(metainfo.get('ori_shape', (height, width))[:2])
     if original != (height, width):
         maps = [
-            F.interpolate(p[None], original, mode='bilinear', align_corners=False)[0] for p in maps
+            F.interpolate(
+                p if p.dim() == 4 else p[None], original, mode='bilinear', align_corners=False
+            ).view(*p.shape[:-2], *original)
+            for p in maps
         ]
     prob_from, prob_to, change_prob = maps
     if calibration is not None:
@@ -109,17 +135,17 @@ def maps_from_probabilities(
     """Decide the classes and the change of each pixel.
 
     Args:
-        prob_from: Class probabilities before, (K, H, W).
-        prob_to: Class probabilities after, (K, H, W).
-        change_prob: P(changed), (1, H, W).
+        prob_from: Class probabilities before, (K, H, W), or (N, K, H, W).
+        prob_to: Class probabilities after, of the same shape.
+        change_prob: P(changed), (1, H, W), or (N, 1, H, W).
         threshold: Pixels with P(changed) at or above it count as changed.
 
     Returns:
-        The prediction fields by name, maps as uint8 (1, H, W).
+        The prediction fields by name, maps as uint8 (1, H, W), or (N, 1, H, W).
     """
     change = (change_prob >= threshold).to(torch.uint8)
-    cover_from = prob_from.argmax(0, keepdim=True).to(torch.uint8)
-    cover_to = prob_to.argmax(0, keepdim=True).to(torch.uint8)
+    cover_from = prob_from.argmax(-3, keepdim=True).to(torch.uint8)
+    cover_to = prob_to.argmax(-3, keepdim=True).to(torch.uint8)
     return {
         PRED_CHANGE: change,
         PRED_FROM: to_semantic_change(cover_from, change),

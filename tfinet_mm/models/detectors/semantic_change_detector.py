@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmengine.optim import OptimWrapper
 from mmseg.models.segmentors import BaseSegmentor
 from mmseg.structures import SegDataSample
@@ -17,21 +16,25 @@ from tfinet_mm.calibration import Calibration
 from tfinet_mm.conventions import COVER_SEMANTIC
 from tfinet_mm.errors import NotFiniteWeightsError
 from tfinet_mm.models.band_order import check_exchange
-from tfinet_mm.models.detectors.calibrated import active_calibration, check_switch
+from tfinet_mm.models.data_preprocessor import PairDataPreprocessor
+from tfinet_mm.models.detectors.calibrated import active_calibration
+from tfinet_mm.models.detectors.compiled import CompiledNetwork
 from tfinet_mm.models.detectors.head_losses import head_losses, label_views, pixel_weights
+from tfinet_mm.models.detectors.layout import check_layout, fit_layout, set_layout
+from tfinet_mm.models.detectors.network import (
+    HeadOutputs,
+    full_size_logits,
+    head_outputs,
+    padding_of,
+    pair_branches,
+    windowed_logits,
+)
+from tfinet_mm.models.detectors.options import checked_test_cfg, with_pretrained
 from tfinet_mm.models.detectors.partial_labels import weigh_ranks
 from tfinet_mm.models.detectors.parts import build_backbone, build_neck
 from tfinet_mm.models.detectors.postprocess import with_predictions
-from tfinet_mm.models.detectors.shapes import (
-    backbone_bands,
-    check_bands,
-    check_features,
-    check_stride,
-    check_threshold,
-    with_channels,
-)
+from tfinet_mm.models.detectors.shapes import backbone_bands, with_channels
 from tfinet_mm.models.losses.roles import fit_losses
-from tfinet_mm.models.necks.one_date import join_branches
 from tfinet_mm.models.normalisation import check_normalisation
 from tfinet_mm.models.norms import with_fitting_norms
 from tfinet_mm.registry import MODELS
@@ -53,11 +56,8 @@ from tfinet_mm.utils.device import (
     say_once,
     surrounding_autocast,
 )
-from tfinet_mm.utils.near_names import hint
-from tfinet_mm.utils.windows import window_starts
 
 AUXILIARY_BRANCHES = ('difference', 'change', 'semantic')
-TEST_KEYS = ('mode', 'threshold', 'crop_size', 'stride', 'calibration')
 UNSCALED = (
     "a network with autocast='float16' trains with a scaled loss only, or small gradients become "
     "0; use optim_wrapper=dict(type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16') on a "
@@ -108,8 +108,9 @@ class SemanticChangeDetector(BaseSegmentor):
             used as given; None or ``'float32'`` casts nothing. Training in float16
             needs MMEngine's ``AmpOptimWrapper``, which scales the loss; without,
             ``'auto'`` never takes it.
-        channels_last: Keep images and weights in channels-last memory format,
-            in which convolutions of many branches are far faster.
+        channels_last: Keep images and weights in channels-last memory format, in which
+            convolutions of many branches are far faster. ``'auto'`` does so but in float32
+            without TF32 on a GPU, which is slower that way.
         init_cfg: Initialisation, as everywhere in MMEngine.
         pretrained: Checkpoint of the backbone, as mmseg's detectors take it: the
             same as ``init_cfg=dict(type='Pretrained', checkpoint=...)`` there.
@@ -120,8 +121,15 @@ class SemanticChangeDetector(BaseSegmentor):
             truth of land cover as semantic change 0..K, as Open-CD's detectors do with this
             option and as its metric needs it. The samples state it in their metainfo, where
             this package's metric and hooks find it.
+        compile: Run backbone, neck and heads compiled by ``torch.compile``: ``'on'``,
+            ``'off'``, or ``'auto'``, where a run is long enough to gain by it. Only sizes
+            that repeat are compiled; where the compiler fails, a warning says so and
+            everything runs as it is.
+        log_accuracy: Log the accuracy of land cover in each step too, as ``acc_seg``.
 
     Attributes:
+        compiled: Runs the functions of tensors, see
+            :class:`~tfinet_mm.models.detectors.compiled.CompiledNetwork`.
         trained_roles: What is trained, and what a checkpoint was trained on: out of
             ``'land_cover'`` and ``'change'``, both by default. Without land cover, the
             semantic head and the auxiliary heads on ``'semantic'`` aren't run in
@@ -154,11 +162,13 @@ class SemanticChangeDetector(BaseSegmentor):
         test_cfg: dict[str, Any] | None = None,
         size_divisor: int = 32,
         autocast: str | None = None,
-        channels_last: bool = True,
+        channels_last: bool | str = 'auto',
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
         pretrained: str | None = None,
         check_normalisation: bool = True,
         postprocess_pred_and_label: str | None = None,
+        compile: str = 'auto',
+        log_accuracy: bool = False,
     ) -> None:
         super().__init__(data_preprocessor=data_preprocessor, init_cfg=init_cfg)
         self.autocast = check_precision(autocast)
@@ -176,7 +186,7 @@ class SemanticChangeDetector(BaseSegmentor):
         if not is_whole(size_divisor) or size_divisor < 1:
             raise ValueError(f'size_divisor must be a whole number above 0, got {size_divisor!r}')
         if pretrained is not None:
-            backbone = _with_pretrained(backbone, pretrained)
+            backbone = with_pretrained(backbone, pretrained)
         self.backbone = build_backbone(backbone)
         self.bands = backbone_bands(backbone, self.backbone)
         if neck is not None:
@@ -204,11 +214,14 @@ class SemanticChangeDetector(BaseSegmentor):
         for config in auxiliary_head or ():
             self._add_auxiliary(dict(config))
         self.train_cfg = train_cfg
-        self.test_cfg = self._checked_test_cfg(test_cfg)
+        self.test_cfg = checked_test_cfg(test_cfg)
         self.size_divisor = size_divisor
-        self.channels_last = channels_last
-        if channels_last:
-            self.to(memory_format=torch.channels_last)
+        self.layout = check_layout(channels_last)
+        self.channels_last = bool(channels_last)
+        self.compiled = CompiledNetwork(compile)
+        self.log_accuracy = log_accuracy
+        if self.channels_last:
+            set_layout(self, True)
 
     def init_weights(self) -> None:
         """Initialise all parts, the backbone with the weights that its ``init_cfg`` names.
@@ -238,34 +251,6 @@ class SemanticChangeDetector(BaseSegmentor):
             fit_losses(head, role)
         else:
             self._default_losses.append((head, role))
-
-    @staticmethod
-    def _checked_test_cfg(test_cfg: dict[str, Any] | None) -> dict[str, Any]:
-        if test_cfg is not None and not isinstance(test_cfg, Mapping):
-            raise ValueError(f'test_cfg must be a dictionary, got {test_cfg!r}')
-        checked = {'mode': 'whole', 'threshold': 0.5, **(test_cfg or {})}
-        if unknown := [key for key in checked if key not in TEST_KEYS]:
-            raise ValueError(
-                f'test_cfg has no key {unknown[0]!r}, its keys are {", ".join(TEST_KEYS)}'
-                f'{hint(str(unknown[0]), TEST_KEYS)}'
-            )
-        check_threshold(checked['threshold'], 'test_cfg.threshold')
-        check_switch(checked.get('calibration'), 'test_cfg.calibration')
-        if checked['mode'] not in ('whole', 'slide'):
-            raise ValueError(f"test_cfg.mode must be 'whole' or 'slide', got {checked['mode']!r}")
-        if checked['mode'] == 'slide':
-            for key in ('crop_size', 'stride'):
-                value = checked.get(key)
-                if not _is_size(value):
-                    raise ValueError(
-                        f'sliding windows need test_cfg.{key}=(height, width), got {value}'
-                    )
-            if any(s > c for s, c in zip(checked['stride'], checked['crop_size'], strict=True)):
-                raise ValueError(
-                    f'the stride {checked["stride"]} must not exceed the window '
-                    f'{checked["crop_size"]}, or pixels between the windows get no prediction'
-                )
-        return checked
 
     @property
     def num_classes(self) -> int:
@@ -357,10 +342,6 @@ class SemanticChangeDetector(BaseSegmentor):
             self._resolved[key] = resolve_precision(self.autocast, device, scaled=not unscaled)
         return autocast(self._resolved[key], device)
 
-    def _padding(self, inputs: Tensor) -> tuple[int, int, int, int]:
-        height, width = inputs.shape[2:]
-        return (0, -width % self.size_divisor, 0, -height % self.size_divisor)
-
     def extract_feat(self, inputs: Tensor) -> Branches:
         """Run backbone and neck.
 
@@ -370,28 +351,7 @@ class SemanticChangeDetector(BaseSegmentor):
         Returns:
             The three branches.
         """
-        check_bands(inputs.shape[1] // 2, self.bands)
-        both = torch.cat(inputs.chunk(2, dim=1))
-        if self.channels_last:
-            both = both.contiguous(memory_format=torch.channels_last)
-        return join_branches(self.backbone(both), self.neck, inputs.shape[0])
-
-    def _head_logits(self, branches: Branches) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the outputs of the heads at their own stride: from, to, change."""
-        semantic_from, semantic_to = self._semantic_logits(branches)
-        return semantic_from, semantic_to, self._change_logits(branches)
-
-    def _semantic_logits(self, branches: Branches) -> tuple[Tensor, Tensor]:
-        """Return the output of the semantic head for both dates."""
-        dates = _both_dates(branches)
-        check_features('semantic_head', self.semantic_head, dates)
-        both = _one_map('semantic', self.semantic_head(dates))
-        return _by_date(both, branches.before[0].shape[0])
-
-    def _change_logits(self, branches: Branches) -> Tensor:
-        """Return the output of the change head."""
-        check_features('change_head', self.change_head, branches.change)
-        return _one_map('change', self.change_head(branches.change))
+        return pair_branches(self, inputs)
 
     def encode_decode(
         self, inputs: Tensor, batch_img_metas: Sequence[dict[str, Any]] | None = None
@@ -405,49 +365,14 @@ class SemanticChangeDetector(BaseSegmentor):
         Returns:
             float32 (or float64) logits.
         """
-        size = inputs.shape[2:]
-        padding = self._padding(inputs)
-        if any(padding):
-            inputs = F.pad(inputs, padding, mode='replicate')
-        semantic_from, semantic_to, change = self._head_logits(self.extract_feat(inputs))
-        if change.shape[1] == 2:
-            # sigmoid of the difference is the softmax of the two.
-            change = change[:, 1:] - change[:, :1]
-        logits = []
-        for head, raw in (
-            (self.semantic_head, semantic_from),
-            (self.semantic_head, semantic_to),
-            (self.change_head, change),
-        ):
-            raw = raw if raw.dtype == torch.float64 else raw.float()
-            check_stride(head, raw, inputs)
-            if raw.shape[2:] != inputs.shape[2:]:
-                raw = F.interpolate(
-                    raw, inputs.shape[2:], mode='bilinear', align_corners=head.align_corners
-                )
-            logits.append(raw[..., : size[0], : size[1]])
-        return SCDLogits(*logits)
+        fit_layout(self, inputs.device, inputs.dtype)
+        logits: SCDLogits = self.compiled(full_size_logits, self, inputs)
+        return logits
 
     def slide_inference(self, inputs: Tensor) -> SCDLogits:
-        """Compute logits as the mean over overlapping windows of ``test_cfg.crop_size``.
-
-        The last window of a row or column moves back inside the image; an
-        image smaller than the window is one window.
-        """
-        height, width = inputs.shape[2:]
-        (crop_h, crop_w), (step_h, step_w) = self.test_cfg['crop_size'], self.test_cfg['stride']
-        sums: list[Tensor] = []
-        count = inputs.new_zeros((1, 1, height, width))
-        for top in window_starts(height, crop_h, step_h):
-            for left in window_starts(width, crop_w, step_w):
-                window = (..., slice(top, top + crop_h), slice(left, left + crop_w))
-                part = self.encode_decode(inputs[window])
-                if not sums:
-                    sums = [x.new_zeros((*x.shape[:2], height, width)) for x in part]
-                for total, x in zip(sums, part, strict=True):
-                    total[window] += x
-                count[window] += 1
-        return SCDLogits(*(total / count for total in sums))
+        """Compute logits as the mean over overlapping windows of ``test_cfg.crop_size``."""
+        options = self.test_cfg['crop_size'], self.test_cfg['stride']
+        return windowed_logits(self.encode_decode, inputs, *options)
 
     def inference(self, inputs: Tensor) -> SCDLogits:
         """Compute logits of the whole image or in windows, as ``test_cfg.mode`` says."""
@@ -497,7 +422,9 @@ class SemanticChangeDetector(BaseSegmentor):
         """
         with self._autocast(inputs.device):
             found = self.inference(inputs).probabilities()
-        if not all(bool(part.sum(dtype=torch.float32).isfinite()) for part in found):
+        # One wait for the device, not one for each map.
+        sums = torch.stack([part.sum(dtype=torch.float32) for part in found])
+        if not bool(sums.isfinite().all()):
             raise NotFiniteWeightsError(
                 'the network predicts NaN: its weights are so large that numbers overflow. Use '
                 'float32 where it computes in 16 bits (autocast=None), or another checkpoint'
@@ -528,84 +455,46 @@ class SemanticChangeDetector(BaseSegmentor):
         while self._default_losses:
             fit_losses(*self._default_losses[-1])
             self._default_losses.pop()
-        padding = self._padding(inputs)
+        padding = padding_of(inputs, self.size_divisor)
         dated = [GT_FROM, GT_TO] if LAND_COVER_ROLE in self.trained_roles else []
         size = (inputs.shape[2], inputs.shape[3])
+        checked = isinstance(self.data_preprocessor, PairDataPreprocessor)
         views = {
             field: label_views(data_samples, field, padding, size) for field in (*dated, GT_CHANGE)
         }
         weights = {
-            field: pixel_weights(data_samples or (), field, padding, size) for field in dated
+            field: pixel_weights(data_samples or (), field, padding, size, not checked)
+            for field in dated
         }
-        if any(padding):
-            inputs = F.pad(inputs, padding, mode='replicate')
-        branches = self.extract_feat(inputs)
-        heads: list[tuple[str, Any, Tensor, str]] = []
-        if dated:
-            semantic_from, semantic_to = self._semantic_logits(branches)
-            heads.append(('semantic_from', self.semantic_head, semantic_from, GT_FROM))
-            heads.append(('semantic_to', self.semantic_head, semantic_to, GT_TO))
-        heads.append(('change', self.change_head, self._change_logits(branches), GT_CHANGE))
+        fit_layout(self, inputs.device, inputs.dtype)
+        outputs = self.compiled(
+            head_outputs, self, inputs, land_cover=bool(dated), auxiliary=self.with_auxiliary_head
+        )
         losses: dict[str, Tensor] = {}
-        for prefix, head, logits, field in heads:
-            check_stride(head, logits, inputs)
-            losses.update(head_losses(prefix, head, logits, views[field], weights.get(field)))
-        for index, (branch, head) in enumerate(
-            zip(self.auxiliary_branches, self.auxiliary_heads, strict=True)
-        ):
-            prefix = f'aux{index}_{branch}'
-            if branch == 'semantic' and not dated:
-                continue
-            if branch == 'semantic':
-                dates = _both_dates(branches)
-                check_features('auxiliary_head', head, dates)
-                both = head(dates).chunk(2)
-                for date, logits, field in zip(('from', 'to'), both, (GT_FROM, GT_TO), strict=True):
-                    name = f'{prefix}_{date}'
-                    losses.update(head_losses(name, head, logits, views[field], weights[field]))
-                continue
-            features = branches.change if branch == 'change' else branches.difference
-            if features is None:
-                raise ValueError(
-                    f'{type(self.neck).__name__} predicts no difference; drop the auxiliary head '
-                    "with branch='difference' or use the neck tfinet_mm.FeatureInteraction"
+        for prefix, head, logits, field in self._to_train(outputs):
+            losses.update(
+                head_losses(
+                    prefix, head, logits, views[field], weights.get(field), self.log_accuracy
                 )
-            check_features('auxiliary_head', head, features)
-            losses.update(head_losses(prefix, head, head(features), views[GT_CHANGE]))
+            )
         return weigh_ranks(losses, views) if self.partly_labelled else losses
 
-
-def _one_map(name: str, logits: Any) -> Tensor:
-    if not isinstance(logits, Tensor):
-        raise TypeError(
-            f'the {name} head returned {type(logits).__name__}; '
-            'expected one map of logits: use another type of head'
-        )
-    return logits
-
-
-def _with_pretrained(backbone: dict[str, Any], pretrained: str) -> dict[str, Any]:
-    """Return the config of a backbone that begins with the weights of a checkpoint."""
-    own = backbone.get('init_cfg') or backbone.get('pretrained')
-    if own:
-        raise ValueError(
-            f"pretrained={pretrained!r} and the backbone's own {own} both say what it begins "
-            'with; leave one of them out'
-        )
-    return {**backbone, 'init_cfg': dict(type='Pretrained', checkpoint=pretrained)}
+    def _to_train(self, outputs: HeadOutputs) -> Iterator[tuple[str, Any, Any, str]]:
+        """Yield the prefix of its losses, the head, its logits and the label of each loss."""
+        if outputs.semantic is not None:
+            yield from _by_date('semantic', self.semantic_head, outputs.semantic)
+        yield 'change', self.change_head, outputs.change, GT_CHANGE
+        for index, (branch, head, logits) in enumerate(
+            zip(self.auxiliary_branches, self.auxiliary_heads, outputs.auxiliary, strict=False)
+        ):
+            prefix = f'aux{index}_{branch}'
+            if branch != 'semantic':
+                yield prefix, head, logits, GT_CHANGE
+            elif logits is not None:
+                yield from _by_date(prefix, head, logits)
 
 
-def _is_size(value: Any) -> bool:
-    """Return whether a value is (height, width) of at least a pixel."""
-    two = isinstance(value, Sequence) and len(value) == 2
-    return two and all(is_whole(one) and one > 0 for one in value)
-
-
-def _by_date(both: Tensor, pairs: int) -> tuple[Tensor, Tensor]:
-    """Split (2N, ...) into both dates, as a graph that holds for any number of pairs."""
-    return both[:pairs], both[pairs:]
-
-
-def _both_dates(branches: Branches) -> list[Tensor]:
-    """Stack the features of both dates on the batch axis: (2N, C, H, W) for each level."""
-    return [torch.cat(pair) for pair in zip(branches.before, branches.after, strict=True)]
+def _by_date(prefix: str, head: Any, both: Tensor) -> Iterator[tuple[str, Any, Tensor, str]]:
+    """Yield the logits (2N, K, h, w) of a head on land cover by date, see ``_to_train``."""
+    for date, logits, field in zip(('from', 'to'), both.chunk(2), (GT_FROM, GT_TO), strict=True):
+        yield f'{prefix}_{date}', head, logits, field

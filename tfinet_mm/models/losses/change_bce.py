@@ -59,7 +59,8 @@ class ChangeBCELoss(nn.Module):
             logits,
             (label == 1).to(logits.dtype),
             weight=known.to(logits.dtype) if weight is None else known * weight.to(logits.dtype),
-            pos_weight=logits.new_tensor(self.positive_weight),
+            # Filled on the device; a tensor of a number would be copied there, and waited for.
+            pos_weight=logits.new_full((), self.positive_weight),
             reduction='none',
         )
         return self.loss_weight * each.sum() / known.sum().clamp(min=1)

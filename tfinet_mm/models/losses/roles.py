@@ -19,7 +19,7 @@ from mmseg.models.losses import (
     LovaszLoss,
     OhemCrossEntropy,
 )
-from mmseg.models.losses.focal_loss import py_sigmoid_focal_loss
+from mmseg.models.losses.dice_loss import dice_loss
 from torch import Tensor, nn
 
 from tfinet_mm.structures import IGNORE_INDEX
@@ -39,12 +39,24 @@ class _Adapted(nn.Module):
 
 
 class EachPixelFocal(_Adapted):
-    """Compute mmseg's ``FocalLoss`` by its own function, for one logit or K, on any device.
+    """Compute mmseg's ``FocalLoss``, for one logit or K, on any device.
 
     Its ``forward`` compares each pixel with all others where there is one logit
     and no GPU, and fails on the shapes of K logits. The mean is over labelled pixels, where
-    mmseg's is over all.
+    mmseg's is over all. The formula is that of Lin et al. (Focal Loss for Dense Object
+    Detection, 2017) with a sigmoid for each class.
     """
+
+    alpha: Tensor
+    class_weight: Tensor
+
+    def __init__(self, loss: Any) -> None:
+        super().__init__(loss)
+        # On the device of the network; copied there in each step, they would be waited for.
+        for name in ('alpha', 'class_weight'):
+            value = getattr(loss, name)
+            values = torch.tensor(1.0 if value is None else value).float()
+            self.register_buffer(name, values, persistent=False)
 
     def forward(
         self,
@@ -62,28 +74,23 @@ class EachPixelFocal(_Adapted):
             ignore_index: Label value that is left out.
 
         Returns:
-            Scalar >= 0, the mean over labelled pixels; 0 without any.
+            Scalar >= 0, the mean over labelled pixels and classes; 0 without any.
         """
-        channels, loss = logits.shape[1], self.loss
-        known = label != ignore_index
-        classes = label.masked_fill(~known, 0)
-        if channels == 1:
-            target = classes.reshape(-1, 1)
-        else:
-            target = F.one_hot(classes.reshape(-1), channels)
-        result: Tensor = py_sigmoid_focal_loss(
-            logits.movedim(1, -1).reshape(-1, channels),
-            target,
-            weight=None if weight is None else weight.reshape(-1),
-            gamma=loss.gamma,
-            alpha=loss.alpha,
-            class_weight=loss.class_weight,
-            valid_mask=known.reshape(-1, 1),
-            reduction=loss.reduction,
-        )
+        loss, logits = self.loss, logits.movedim(1, -1)
+        target = _targets(label, logits.shape[-1]).movedim(1, -1).to(logits.dtype)
+        probability = logits.sigmoid()
+        missed = (1 - probability) * target + probability * (1 - target)
+        alpha = self.alpha.to(logits.dtype)
+        share = (alpha * target + (1 - alpha) * (1 - target)) * missed.pow(loss.gamma)
+        each = F.binary_cross_entropy_with_logits(logits, target, reduction='none') * share
+        counted = (label != ignore_index).to(logits.dtype)
+        labelled = counted.sum().clamp(min=1)
+        if weight is not None:
+            counted = counted * weight
+        each = each * self.class_weight.to(logits.dtype) * counted.unsqueeze(-1)
         if loss.reduction == 'mean':
-            result = result * (known.numel() / known.sum().clamp(min=1))
-        return loss.loss_weight * result
+            return loss.loss_weight * each.sum() / (labelled * logits.shape[-1])
+        return loss.loss_weight * each.sum()
 
 
 class LabelledDice(_Adapted):
@@ -105,16 +112,31 @@ class LabelledDice(_Adapted):
         Returns:
             Scalar; 0 without a labelled pixel.
         """
-        losses = []
-        for one, classes in zip(logits, label, strict=True):
-            known = classes != ignore_index
-            if not known.any():
-                continue
-            pixels, target = one[:, known][None, :, None], classes[known][None, None]
-            if logits.shape[1] == 1:
-                target = target[:, None].to(pixels.dtype)
-            losses.append(self.loss(pixels, target))
-        return torch.stack(losses).mean() if losses else logits.sum() * 0
+        loss, channels = self.loss, logits.shape[1]
+        if loss.activate:
+            logits = logits.sigmoid() if loss.use_sigmoid else logits.softmax(1)
+        known = label != ignore_index
+        # Masked, not taken out: their number would be waited for.
+        each = dice_loss(
+            logits * known.unsqueeze(1),
+            _targets(label, channels) & known.unsqueeze(1),
+            None,
+            eps=loss.eps,
+            reduction='none',
+            naive_dice=loss.naive_dice,
+            ignore_index=loss.ignore_index if loss.ignore_index in range(channels) else None,
+        )
+        labelled = known.flatten(1).any(1)
+        mean = (each * labelled).sum() / labelled.sum().clamp(min=1)
+        return loss.loss_weight * mean
+
+
+def _targets(label: Tensor, channels: int) -> Tensor:
+    """Return whether a pixel (N, H, W) is of each class: (N, C, H, W), for one channel class 1."""
+    if channels == 1:
+        return (label == 1).unsqueeze(1)
+    classes = torch.arange(channels, device=label.device).view(1, -1, 1, 1)
+    return label.unsqueeze(1) == classes
 
 
 class PlainOhem(_Adapted):

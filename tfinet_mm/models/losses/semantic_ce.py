@@ -31,6 +31,8 @@ class SemanticCELoss(nn.Module):
         ValueError: ``class_weight`` isn't a list of such numbers.
     """
 
+    _class_weight: Tensor
+
     def __init__(
         self,
         class_weight: Sequence[float] | None = None,
@@ -39,6 +41,9 @@ class SemanticCELoss(nn.Module):
     ) -> None:
         super().__init__()
         self.class_weight = _checked_weights(class_weight)
+        # On the device of the network; copied there in each step, it would be waited for.
+        values = None if self.class_weight is None else torch.tensor(self.class_weight)
+        self.register_buffer('_class_weight', values, persistent=False)
         self.loss_weight = loss_weight
         self.loss_name = loss_name
 
@@ -71,7 +76,7 @@ class SemanticCELoss(nn.Module):
                     f'the model has {logits.shape[1]} land-cover classes, class_weight has '
                     f'{len(self.class_weight)}; give one weight a class'
                 )
-            class_weight = logits.new_tensor(self.class_weight)
+            class_weight = self._class_weight.to(logits)
         each = F.cross_entropy(
             logits, label, weight=class_weight, ignore_index=ignore_index, reduction='none'
         )
