@@ -204,7 +204,7 @@ def test_arguments_that_cannot_be_used(save_member):
         _ensemble(dict(config=member['config']))
     with pytest.raises(ValueError, match='may have weight, name, cfg_options'):
         _ensemble({**member, 'wieght': 2})
-    with pytest.raises(ValueError, match=r"threshold and calibration, got \['mode'\]; windows are set"):
+    with pytest.raises(ValueError, match=r"and calibration, got \['mode'\]; windows are set"):
         _ensemble(member, test_cfg=dict(mode='slide'))
     with pytest.raises(ValueError, match='set mean=None and std=None'):
         _ensemble(member, data_preprocessor=dict(type='tfinet_mm.PairDataPreprocessor'))
