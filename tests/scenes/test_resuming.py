@@ -217,3 +217,18 @@ def test_the_parts_of_a_mosaic_are_inputs(pair, predict, tmp_path):
         file.write(b'\7')
     with pytest.raises(ManifestError, match=r'inputs\.after was .*mosaic\.vrt'):
         predict([pair[0], vrt])
+
+
+def test_pictures_that_fail_end_the_run(pair, predict, tmp_path, monkeypatch):
+    """They are drawn in a thread, beside the other files."""
+
+    def fail(*_):
+        raise OSError('no picture')
+
+    with monkeypatch.context() as patch:
+        patch.setattr('tfinet_mm.scenes.prediction.write_quicklooks', fail)
+        with pytest.raises(OSError, match=r'^no picture$'):
+            predict(pair)
+    assert not (tmp_path / 'out/scene.json').exists()
+    predict(pair)
+    assert (tmp_path / 'out/before.jpg').is_file()
