@@ -1,5 +1,7 @@
 import struct
+import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import numpy as np
@@ -161,6 +163,18 @@ def test_rasterio_is_not_imported_for_a_few_pictures(tmp_path, monkeypatch):
     monkeypatch.setattr(png_decoding, '_seen', 0)
     monkeypatch.setattr(png_decoding, 'sys', SimpleNamespace(modules={}))
     assert [decode_png(data) is None for _ in range(3)] == [True, True, False]
+
+
+def test_threads_decode_without_warnings(tmp_path):
+    PICTURES['rgb'].save(tmp_path / 'a.png')
+    data = (tmp_path / 'a.png').read_bytes()
+    with warnings.catch_warnings(record=True) as caught, ThreadPoolExecutor(8) as pool:
+        warnings.simplefilter('always')
+        found = list(pool.map(decode_png, [data] * 200))
+        filters = list(warnings.filters)
+    assert all((one.planes == found[0].planes).all() for one in found)
+    assert caught == []
+    assert filters[0][0] == 'always'  # as it was
 
 
 def test_without_rasterio(tmp_path, monkeypatch):

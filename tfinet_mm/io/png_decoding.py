@@ -8,8 +8,10 @@ the other decoders, which give the same pixels and name the damage.
 from __future__ import annotations
 
 import importlib
+import os
 import struct
 import sys
+import threading
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -29,6 +31,7 @@ BANDS = {GREY: 1, RGB: 3, PALETTE: 1, RGBA: 4}
 WORTH = 32
 """Pictures after which an import of rasterio, which takes 0.2 s, has paid."""
 
+_opening = threading.Lock()
 _seen = 0
 _found: list[Any] = []
 
@@ -67,15 +70,31 @@ def decode_png(data: bytes) -> DecodedPng | None:
         return None
     kind, width, height, palette = header
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
-            with rasterio.MemoryFile(data) as file, file.open(driver='PNG') as picture:
-                planes: np.ndarray = picture.read()
+        with rasterio.MemoryFile(data) as file, _opened(rasterio, file) as picture:
+            planes: np.ndarray = picture.read()
     except (rasterio.errors.RasterioError, rasterio.errors.RasterioIOError, MemoryError):
         return None
     if planes.shape != (BANDS[kind], height, width) or planes.dtype != np.uint8:
         return None
     return DecodedPng(planes, palette)
+
+
+def _opened(rasterio: ModuleType, file: Any) -> Any:
+    """Open a picture without the warning that it has no georeference."""
+    # Filters of warnings belong to all threads, so only one may change them at a time.
+    with _opening, warnings.catch_warnings():
+        warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
+        return file.open(driver='PNG')
+
+
+def _new_lock() -> None:
+    global _opening
+    _opening = threading.Lock()
+
+
+if hasattr(os, 'register_at_fork'):
+    # A worker that is forked while another thread opens a picture would wait for ever.
+    os.register_at_fork(after_in_child=_new_lock)
 
 
 def _rasterio() -> ModuleType | None:
