@@ -61,6 +61,9 @@ PARSED_ONLY = {
     r'labels_saved/run\.py (generated|second)': (
         'trains for hours: its parts in tests/projects/test_labels_saved.py'
     ),
+    r'supervision/run\.py train': (
+        'trains for long: its parts in tests/projects/test_supervision.py'
+    ),
     r'pseudo_label\.py configs/senseearth/': (
         'checkpoints of two large networks: small ones label in tests/tools/test_pseudo_label.py'
     ),

@@ -112,6 +112,7 @@ def values_of_classes(
     Raises:
         ValueError: A class is missing in ``label_map``, or unknown.
     """
+    mapped: dict[str, str | None]
     if label_map is None:
         mapped = {name: name for name in source.classes}
     elif isinstance(label_map, Mapping):
