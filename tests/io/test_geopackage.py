@@ -132,3 +132,12 @@ def test_what_is_no_geopackage(tmp_path):
 def test_a_file_that_cannot_be_written(installed, tmp_path):
     with pytest.raises(OSError, match=r'a\.gpkg could not be written'):
         write_layer(tmp_path / 'no' / 'a.gpkg', 'changes', *part(0, 1), kind='Polygon', crs=None)
+    with pytest.raises(OSError, match=r'wanted\.gpkg could not be written'):
+        write_layer(
+            tmp_path / 'no' / '.part.gpkg',
+            'changes',
+            *part(0, 1),
+            kind='Polygon',
+            crs=None,
+            shown=tmp_path / 'wanted.gpkg',
+        )

@@ -89,6 +89,7 @@ def write_layer(
     append: bool = False,
     metadata: Mapping[str, str] | None = None,
     geometry: str = 'geom',
+    shown: Path | None = None,
 ) -> None:
     """Write a layer to a new file or to one that is there, or add to a layer.
 
@@ -102,6 +103,7 @@ def write_layer(
         append: Add to the file, and to the layer if it is in there; otherwise the file is new.
         metadata: Text by key that the layer gets, where it is new.
         geometry: Name of the column of shapes, where the layer is new.
+        shown: File that errors name, where ``path`` is an unfinished one; by default ``path``.
 
     Raises:
         MissingExtraError: shapely is not installed.
@@ -109,7 +111,7 @@ def write_layer(
     """
     shapely = import_geo('shapely', 'Writing polygons and points')
     if find_spec('pyogrio') is None:
-        with naming_file(path, sqlite3.Error), _opened(path) as database:
+        with naming_file(shown or path, sqlite3.Error), _opened(path) as database:
             if not append:
                 _start(database)
             known = database.execute(
@@ -123,7 +125,7 @@ def write_layer(
                 _widen(database, layer, bounds)
         return
     pyogrio = import_geo('pyogrio', 'Writing polygons and points')
-    with naming_file(path, *_failures(pyogrio)), warnings.catch_warnings():
+    with naming_file(shown or path, *_failures(pyogrio)), warnings.catch_warnings():
         # A scene may have no CRS.
         warnings.filterwarnings('ignore', message=".*'crs' was not provided")
         pyogrio.raw.write(

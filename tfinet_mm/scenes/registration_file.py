@@ -56,6 +56,7 @@ def write_registration(
                 crs=grid.crs,
                 append=partial.exists(),
                 metadata=dict(TEXT=registration.describe()),
+                shown=Path(target),
             )
 
 

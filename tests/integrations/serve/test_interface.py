@@ -321,7 +321,8 @@ def test_the_interface_is_described(client):
     described = client.get('/openapi.json').json()
     paths = described['paths']
     assert set(paths) == {
-        *('/api/health', '/api/limits', '/api/jobs', '/api/jobs/{id}', '/api/jobs/{id}/cancel'),
+        *('/api/health', '/api/limits', '/api/network', '/api/jobs', '/api/jobs/{id}'),
+        '/api/jobs/{id}/cancel',
         *('/api/jobs/{id}/log', '/api/jobs/{id}/files.zip', '/api/jobs/{id}/files/{name}'),
     }
     form = paths['/api/jobs']['post']['requestBody']['content']['multipart/form-data']['schema']

@@ -273,6 +273,7 @@ def _write(
                 append=start > 0,
                 metadata=stored if start == 0 else None,
                 geometry=GEOMETRY,
+                shown=target,
             )
         # GDAL may close a file that it couldn't write to without an error.
         found = count_rows(partial, LAYER)
