@@ -105,7 +105,7 @@ class Row:
 @contextlib.contextmanager
 def tf32(allowed: bool | None) -> Iterator[None]:
     """Allow or forbid TF32 in the block; None leaves torch's defaults."""
-    flags = torch.backends.cudnn, torch.backends.cuda.matmul
+    flags: list[Any] = [torch.backends.cudnn, torch.backends.cuda.matmul]
     before = [flag.allow_tf32 for flag in flags]
     try:
         for flag in flags if allowed is not None else ():

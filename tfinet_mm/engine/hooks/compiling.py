@@ -54,7 +54,7 @@ class CompileHook(Hook):
         """Announce the steps of this validation and those that follow."""
         loop: Any = runner._train_loop
         times = 1
-        if hasattr(loop, 'max_epochs') and getattr(loop, 'val_interval', 0):
+        if getattr(loop, 'val_interval', None):
             by_steps = hasattr(loop, 'dataloader_iterator')
             done, end = (
                 (runner.iter, runner.max_iters) if by_steps else (runner.epoch, runner.max_epochs)

@@ -197,8 +197,9 @@ def _plain_losses(
         weight = sampled if weight is None else weight * sampled
     label = label.squeeze(1)
     own = head.loss_decode
-    losses: dict[str, Tensor] = {}
-    for loss in own if isinstance(own, nn.ModuleList) else [own]:
+    terms: list[Any] = list(own) if isinstance(own, nn.ModuleList) else [own]
+    losses: dict[str, Any] = {}
+    for loss in terms:
         value = loss(logits, label, weight=weight, ignore_index=head.ignore_index)
         losses[loss.loss_name] = losses.get(loss.loss_name, 0) + value
     if log_accuracy:

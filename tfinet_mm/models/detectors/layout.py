@@ -6,7 +6,6 @@ import contextlib
 from typing import Any
 
 import torch
-from torch import nn
 
 from tfinet_mm.utils.device import surrounding_autocast
 
@@ -74,5 +73,5 @@ def set_layout(network: Any, channels_last: bool) -> None:
     format_ = torch.channels_last if channels_last else torch.contiguous_format
     # Weights that are made in inference mode could never be trained.
     with torch.inference_mode(False), torch.no_grad():
-        nn.Module.to(network, memory_format=format_)
+        network.to(memory_format=format_)
     network.channels_last = channels_last
