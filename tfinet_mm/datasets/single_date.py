@@ -93,7 +93,8 @@ class SingleDateDataset(SCDDataset):
             )
         self.seed, self.redraw = seed, redraw
         # Worker processes, which may outlive an epoch, see its number here.
-        self._epoch = torch.zeros(1, dtype=torch.int64).share_memory_()
+        self._epoch = torch.zeros(1, dtype=torch.int64)
+        self._epoch.share_memory_()  # type: ignore[no-untyped-call]
         self._source: SegmentationFiles | None = None
         if dataset is not None:
             self._source = _checked_source(dataset, given, zero_is, kwargs)

@@ -121,7 +121,9 @@ def changed_sample(
         ignored = torch.full_like(change, IGNORE_INDEX)
         new.set_field(PixelData(data=torch.where(sure, classes, ignored)), field)
         if weight is not None:
-            own = confidence if weight == CONFIDENCE else torch.full_like(confidence, weight)
+            own = confidence
+            if weight != CONFIDENCE:
+                own = torch.full_like(confidence, float(weight))
             new.set_field(PixelData(data=own * sure), weight_field)
     return new
 

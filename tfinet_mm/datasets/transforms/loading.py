@@ -247,7 +247,8 @@ def _unlabelled(results: dict[str, Any]) -> LoadedLabels:
             'LoadImagePair before LoadPairAnnotations'
         )
     shape = tuple(results['img_shape'])
-    return LoadedLabels(*(np.full(shape, IGNORE_INDEX, np.uint8) for _ in range(3)))
+    change, before, after = (np.full(shape, IGNORE_INDEX, np.uint8) for _ in range(3))
+    return LoadedLabels(change, before, after)
 
 
 def _semantic_path(results: dict[str, Any]) -> str | None:

@@ -98,7 +98,7 @@ class LoadMadePair(PairReader, BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Load the two images, and make the pair."""
         draw, spec = results.get('draw'), results.get('label_spec')
-        labels = [results.get('seg_map_path_from'), results.get('seg_map_path_to')]
+        labels: list[Any] = [results.get('seg_map_path_from'), results.get('seg_map_path_to')]
         if draw is None or spec is None or None in labels:
             raise ValueError(
                 f'{type(self).__name__} makes pairs of tfinet_mm.SingleDateDataset; load those of '
@@ -136,7 +136,8 @@ class LoadMadePair(PairReader, BaseTransform):
         maps = dict(zip((SEG_CHANGE, SEG_FROM, SEG_TO), (change, *covers), strict=True))
         results |= maps
         results['seg_fields'] = list(maps)
-        results[COMBINATIONS] = label_combinations(change, *covers, spec.table.num_classes)
+        before, after = covers
+        results[COMBINATIONS] = label_combinations(change, before, after, spec.table.num_classes)
         results['made'] = method
         return results
 
