@@ -1,7 +1,7 @@
 """Read and write files of weights that name their network.
 
 Such a file is a safetensors file, which runs no code when it is read. The metadata
-in its head are texts:
+in its head are texts::
 
     format              pt, as other programs write it
     tfinet_mm_format    number of this format: 1

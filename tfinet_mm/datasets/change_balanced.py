@@ -96,7 +96,7 @@ class ChangeBalancedDataset(ClassBalancedDataset):
         return self._counts.take(self.repeat_indices)
 
     def get_cat_ids(self, idx: int) -> list[int]:
-        """Return the classes at a place, see :meth:`SCDDataset.get_cat_ids`."""
+        """Return the classes at a place, see :meth:`tfinet_mm.datasets.SCDDataset.get_cat_ids`."""
         self.full_init()
         return category_ids(self._counts, self.repeat_indices[idx])
 

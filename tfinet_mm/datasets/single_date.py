@@ -55,7 +55,8 @@ class SingleDateDataset(SCDDataset):
         label_map: As for :class:`SCDDataset`. With ``dataset``, the class of the pairs, or None
             for no information, by the name of each class of ``dataset``.
         redraw: Draw other pairs in each epoch. The same seed and epoch make the same pairs on
-            every rank. Needs a loop by epochs, whose number :class:`DataEpochHook` tells.
+            every rank. Needs a loop by epochs, whose number
+            :class:`~tfinet_mm.engine.hooks.DataEpochHook` tells.
         **kwargs: As for :class:`SCDDataset`. ``ann_file`` lists images. With ``ann_columns``,
             it lists the pairs, which then aren't drawn.
 

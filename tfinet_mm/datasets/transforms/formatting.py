@@ -63,8 +63,9 @@ class PackPairInputs(BaseTransform):
         meta_keys: Keys that go to the metainfo; missing ones are skipped. ``band_order``
             goes there in any case.
         label_type: Type of the label maps: ``'int64'``, which every model takes, or
-            ``'uint8'``, an eighth of the memory, for :class:`PairDataPreprocessor`, which turns
-            them into int64 on the device. Only maps that are uint8 are kept as such.
+            ``'uint8'``, an eighth of the memory, for
+            :class:`~tfinet_mm.models.PairDataPreprocessor`, which turns them into int64 on the
+            device. Only maps that are uint8 are kept as such.
 
     Raises:
         ValueError: There is no image, or ``label_type`` is another one.

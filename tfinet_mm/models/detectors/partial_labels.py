@@ -26,7 +26,7 @@ def weigh_ranks(
     pixels, times the number of ranks. Its value stays the mean over the rank's own pixels.
 
     Args:
-        losses: Losses by name, as :meth:`SemanticChangeDetector.loss` names them.
+        losses: Losses by name, as :meth:`tfinet_mm.models.SemanticChangeDetector.loss` names them.
         views: Samples with the label as ``gt_sem_seg``, for each label.
 
     Returns:
