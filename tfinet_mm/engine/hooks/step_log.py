@@ -91,5 +91,5 @@ class Clipping:
         self.norm: Tensor | None = None
 
     def __call__(self, *arguments: Any, **options: Any) -> None:
-        """Clip the gradients of parameters, see :func:`torch.nn.utils.clip_grad_norm_`."""
+        """Clip the gradients of parameters, as ``torch.nn.utils.clip_grad_norm_`` does."""
         self.norm = self.function(*arguments, **options)
