@@ -1,4 +1,4 @@
-"""A wrapper that gives changed pairs, or pairs of rare classes, more places in an epoch."""
+"""Give changed pairs, or pairs of rare classes, more places in an epoch."""
 
 from __future__ import annotations
 

@@ -20,7 +20,7 @@ class StepLogHook(RuntimeInfoHook):
     MMEngine's waits for the GPU in each step. This one keeps the numbers there until a line of
     the log, a checkpoint, a validation or the end of the epoch needs them; the log is the same.
     On the CPU, where nothing is waited for, they are read at once. The norm of clipped gradients
-    is treated alike. ``SCDRunner`` registers it in place of MMEngine's.
+    is treated in the same way. ``SCDRunner`` registers it in place of MMEngine's.
 
     Args:
         wait: Keep numbers until they are needed, True or False; None does so for those on a GPU.
@@ -91,5 +91,5 @@ class Clipping:
         self.norm: Tensor | None = None
 
     def __call__(self, *arguments: Any, **options: Any) -> None:
-        """Clip."""
+        """Clip the gradients of parameters, as ``torch.nn.utils.clip_grad_norm_`` does."""
         self.norm = self.function(*arguments, **options)

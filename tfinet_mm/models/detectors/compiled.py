@@ -98,7 +98,7 @@ class CompiledNetwork:
     def _wanted(self, training: bool, device: torch.device) -> bool:
         if self.mode != 'auto':
             return self.mode == 'on'
-        # Without a plan nobody knows of enough calls.
+        # Without a plan, the number of calls is unknown.
         least = least_calls(device, training)
         return least is not None and self._calls.get(training, 0) >= least
 

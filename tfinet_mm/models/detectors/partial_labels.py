@@ -18,7 +18,7 @@ ROLES = {GT_FROM: 'from', GT_TO: 'to', GT_CHANGE: 'change'}
 def weigh_ranks(
     losses: Mapping[str, Tensor], views: Mapping[str, Sequence[SegDataSample]]
 ) -> dict[str, Tensor]:
-    """Return losses whose gradients count every labelled pixel of all ranks alike.
+    """Return losses whose gradients count every labelled pixel of all ranks equally.
 
     A loss is a mean over the labelled pixels of its rank, and data-parallel training averages the
     gradients of all ranks. A rank without a label would halve the gradient of another rank that
