@@ -64,13 +64,14 @@ def test_found_in_a_fresh_process(found, scope, name):
         (
             'MODELS',
             'SemanticChangeDetector FusedHRNet FeatureInteraction AbsoluteDifference '
-            'ProgressiveHead DifferenceHead SemanticCELoss ChangeBCELoss PairDataPreprocessor',
+            'ProgressiveHead DifferenceHead ConsistencyHead SemanticCELoss ChangeBCELoss '
+            'SemanticConsistencyLoss PairDataPreprocessor',
         ),
         ('DATASETS', 'SCDDataset SECONDDataset LandsatSCDDataset HRSCDDataset SyntheticSCDDataset'),
         (
             'TRANSFORMS',
             'LoadImagePair LoadPairAnnotations RandomFlipOrRotate RandomCropWithChange '
-            'PairPhotoMetricDistortion ExchangeDates PackPairInputs',
+            'PairPhotoMetricDistortion MatchRadiometry ExchangeDates PackPairInputs',
         ),
         ('METRICS', 'SCDMetric'),
         ('HOOKS', 'PredictionWriterHook PairVisualizationHook ClassCheckHook CheckpointCheckHook'),

@@ -64,7 +64,11 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument('configs', nargs='+', help='configs whose networks are compared')
+    parser.add_argument(
+        'configs',
+        nargs='+',
+        help='configs whose networks are compared; one named twice counts once',
+    )
     parser.add_argument(
         '--setting',
         help='config of data, optimizer and schedule (default: those of each config)',
@@ -90,6 +94,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_args(arguments)
     if args.pretrained and not args.setting:
         parser.error('--pretrained belongs to --setting; a whole config has its own weights')
+    # Such as the first one, to compare with, and all that match a pattern.
+    args.configs = list({os.path.normpath(one): one for one in args.configs}.values())
     names = [Path(config).stem for config in args.configs]
     if len(set(names)) != len(names):
         parser.error(f'two configs have the same name: {names}')

@@ -75,6 +75,7 @@ DETECTORS = {
         auxiliary_head=[
             dict(type='tfinet_mm.DifferenceHead', branch='difference', loss_decode=BCE),
             dict(FCN, in_index=0, num_classes=K, branch='semantic', loss_decode=CE),
+            dict(type='tfinet_mm.ConsistencyHead', branch='land_cover'),
         ],
     ),
 }

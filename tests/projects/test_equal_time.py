@@ -162,13 +162,37 @@ def test_weights_of_a_whole_config_are_its_own(capsys):
 FACTORS = sorted((PROJECTS / 'ablations/configs/factors').glob('[a-z]*.py'))
 
 
+PREPARING = ('tfinet_mm.MatchRadiometry',)
+
+
+def prepared(loader):
+    """Return the steps of a pipeline, and their places, that change images without drawing."""
+    dataset = loader.dataset
+    while 'pipeline' not in dataset:
+        dataset = dataset.dataset
+    steps = enumerate(dataset.pipeline)
+    return [(place, dict(step)) for place, step in steps if step.type in PREPARING]
+
+
 @pytest.mark.parametrize('path', FACTORS, ids=lambda path: path.stem)
 def test_a_factor_changes_the_base_and_nothing_of_the_test(path):
     cfg, base = (STUDY.load_config(one) for one in (path, path.with_name('base.py')))
     STUDY.check_config(cfg)
     assert (cfg.to_dict() != base.to_dict()) == (path.stem != 'base')
-    for key in ('test_dataloader', 'test_evaluator'):
-        assert cfg[key] == base[key]
+    assert cfg.test_evaluator == base.test_evaluator
+    # What prepares the images of a test draws nothing, and is the same in training.
+    assert prepared(cfg.test_dataloader) == prepared(cfg.train_dataloader)
+    tested = cfg.test_dataloader.to_dict()
+    steps = tested['dataset']['pipeline']
+    tested['dataset']['pipeline'] = [step for step in steps if step['type'] not in PREPARING]
+    assert tested == base.test_dataloader.to_dict()
+
+
+def test_a_factor_prepares_the_images_of_the_test():
+    found = {path.stem: prepared(STUDY.load_config(path).test_dataloader) for path in FACTORS}
+    assert {name: steps for name, steps in found.items() if steps} == {
+        'aligned_dates': [(1, dict(type='tfinet_mm.MatchRadiometry'))]
+    }
 
 
 def test_measurements_belong_to_one_setting(tmp_path):
@@ -304,6 +328,11 @@ def test_a_failed_training_names_its_log(tiny, setting, run, tmp_path):
         code=2,
     )
     assert f'see {work / f"{tiny.stem}_2" / "seed_0" / "log.txt"}' in printed
+
+
+def test_a_config_named_twice_counts_once():
+    args = STUDY.parse_args(['a/net.py', 'a/b.py', './a/net.py', '--seconds', '1'])
+    assert [STUDY.Path(one).stem for one in args.configs] == ['net', 'b']
 
 
 def test_two_configs_of_one_name_are_refused(capsys):

@@ -6,15 +6,21 @@ with explain_missing(), quiet_imports():
 
 from tfinet_mm.models.backbones import EfficientNetLite, FusedHRNet, TwoImageBackbone
 from tfinet_mm.models.data_preprocessor import PairDataPreprocessor
-from tfinet_mm.models.decode_heads import DeepLabV3PlusHead, DifferenceHead, ProgressiveHead
+from tfinet_mm.models.decode_heads import (
+    ConsistencyHead,
+    DeepLabV3PlusHead,
+    DifferenceHead,
+    ProgressiveHead,
+)
 from tfinet_mm.models.detectors import SCDEnsemble, SCDTTAModel, SemanticChangeDetector
 from tfinet_mm.models.lightweight import LightweightConv
-from tfinet_mm.models.losses import ChangeBCELoss, SemanticCELoss
+from tfinet_mm.models.losses import ChangeBCELoss, SemanticCELoss, SemanticConsistencyLoss
 from tfinet_mm.models.necks import AbsoluteDifference, FeatureInteraction, OneDateNeck
 
 __all__ = [
     'AbsoluteDifference',
     'ChangeBCELoss',
+    'ConsistencyHead',
     'DeepLabV3PlusHead',
     'DifferenceHead',
     'EfficientNetLite',
@@ -28,5 +34,6 @@ __all__ = [
     'SCDTTAModel',
     'SemanticCELoss',
     'SemanticChangeDetector',
+    'SemanticConsistencyLoss',
     'TwoImageBackbone',
 ]

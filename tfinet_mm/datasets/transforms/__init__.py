@@ -7,6 +7,7 @@ from tfinet_mm.datasets.transforms.geometry import RandomCropWithChange, RandomF
 from tfinet_mm.datasets.transforms.loading import LoadImagePair, LoadPairAnnotations
 from tfinet_mm.datasets.transforms.made import LoadMadePair
 from tfinet_mm.datasets.transforms.photometric import PairPhotoMetricDistortion
+from tfinet_mm.datasets.transforms.radiometry import MatchRadiometry
 from tfinet_mm.datasets.transforms.temporal import ExchangeDates
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     'LoadImagePair',
     'LoadMadePair',
     'LoadPairAnnotations',
+    'MatchRadiometry',
     'PackPairInputs',
     'PairPhotoMetricDistortion',
     'RandomCropWithChange',

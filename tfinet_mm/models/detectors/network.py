@@ -13,6 +13,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tfinet_mm.models.detectors.parts import LAND_COVER
 from tfinet_mm.models.detectors.shapes import check_bands, check_features, check_stride
 from tfinet_mm.models.necks.one_date import join_branches
 from tfinet_mm.structures import Branches, SCDLogits
@@ -72,7 +73,7 @@ def head_outputs(
         network: The detector.
         inputs: Pairs (N, 2B, H, W) of any size; they are padded to a multiple of
             ``size_divisor``.
-        land_cover: Run the semantic head and the auxiliary heads on ``'semantic'``.
+        land_cover: Run the semantic head and the auxiliary heads on its features or its logits.
         auxiliary: Run the auxiliary heads.
 
     Raises:
@@ -94,7 +95,7 @@ def head_outputs(
     others = []
     if auxiliary:
         for branch, head in zip(network.auxiliary_branches, network.auxiliary_heads, strict=True):
-            features = _features_of(network, branch, branches, dates)
+            features = _features_of(network, branch, branches, dates, semantic)
             if features is not None:
                 check_features('auxiliary_head', head, features)
             others.append(None if features is None else head(features))
@@ -166,11 +167,13 @@ def windowed_logits(
 
 
 def _features_of(
-    network: Any, branch: str, branches: Branches, dates: list[Tensor]
+    network: Any, branch: str, branches: Branches, dates: list[Tensor], semantic: Tensor | None
 ) -> Sequence[Tensor] | None:
     """Return what an auxiliary head reads; None for land cover that isn't asked for."""
     if branch == 'semantic':
         return dates or None
+    if branch == LAND_COVER:
+        return None if semantic is None else [semantic]
     if branch == 'change':
         return branches.change
     if branches.difference is None:

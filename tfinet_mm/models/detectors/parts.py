@@ -1,7 +1,8 @@
-"""Build the backbone and the neck of a detector, those of other packages with their adapters."""
+"""Build parts of a detector, those of other packages with their adapters."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
@@ -9,6 +10,11 @@ from torch import nn
 from tfinet_mm.models.backbones.two_images import CHANGE, TwoImageBackbone, takes_two_images
 from tfinet_mm.models.foreign import build_foreign, class_of
 from tfinet_mm.models.necks.one_date import OneDateNeck, takes_one_date
+from tfinet_mm.models.norms import with_fitting_norms
+from tfinet_mm.registry import MODELS
+
+LAND_COVER = 'land_cover'
+AUXILIARY_BRANCHES = ('difference', 'change', 'semantic', LAND_COVER)
 
 
 def build_backbone(config: dict[str, Any]) -> nn.Module:
@@ -54,6 +60,35 @@ def build_neck(config: dict[str, Any] | None, backbone: nn.Module) -> nn.Module 
             f'the neck {type(neck).__name__} to fuse; set model.neck=None'
         )
     return neck
+
+
+def build_auxiliary(config: Mapping[str, Any]) -> tuple[str, nn.Module]:
+    """Build an auxiliary head.
+
+    Args:
+        config: Its config, with the key ``branch``; it isn't changed.
+
+    Returns:
+        The branch that it reads, and the head.
+
+    Raises:
+        ValueError: The branch is unknown, or not one for this type of head.
+    """
+    config = dict(config)
+    branch = config.pop('branch', None)
+    if branch not in AUXILIARY_BRANCHES:
+        raise ValueError(
+            f'an auxiliary head needs branch=... out of {AUXILIARY_BRANCHES}, got {branch!r}'
+        )
+    head: nn.Module = MODELS.build(with_fitting_norms(config))
+    compares = getattr(head, 'compares_dates', False)
+    if compares != (branch == LAND_COVER):
+        fix = f'set branch={LAND_COVER!r}' if compares else 'use tfinet_mm.ConsistencyHead there'
+        raise ValueError(
+            f'branch={LAND_COVER!r} has the land cover of both dates, for heads that compare '
+            f'them; got branch={branch!r} for {type(head).__name__}; {fix}'
+        )
+    return branch, head
 
 
 def _name(backbone: nn.Module) -> str:

@@ -31,7 +31,7 @@ from tfinet_mm.models.detectors.network import (
 )
 from tfinet_mm.models.detectors.options import checked_test_cfg, with_pretrained
 from tfinet_mm.models.detectors.partial_labels import weigh_ranks
-from tfinet_mm.models.detectors.parts import build_backbone, build_neck
+from tfinet_mm.models.detectors.parts import build_auxiliary, build_backbone, build_neck
 from tfinet_mm.models.detectors.postprocess import with_predictions
 from tfinet_mm.models.detectors.shapes import backbone_bands, with_channels
 from tfinet_mm.models.losses.roles import fit_losses
@@ -57,7 +57,6 @@ from tfinet_mm.utils.device import (
     surrounding_autocast,
 )
 
-AUXILIARY_BRANCHES = ('difference', 'change', 'semantic')
 UNSCALED = (
     "a network with autocast='float16' trains with a scaled loss only, or small gradients become "
     "0; use optim_wrapper=dict(type='AmpOptimWrapper', loss_scale='dynamic', dtype='float16') on a "
@@ -91,7 +90,8 @@ class SemanticChangeDetector(BaseSegmentor):
             (logit of change) or two (unchanged, changed).
         auxiliary_head: Configs of further heads used in training only, each
             with the key ``branch``: ``'difference'`` (the neck's own logits),
-            ``'change'`` or ``'semantic'`` (both dates).
+            ``'change'``, ``'semantic'`` (both dates) or ``'land_cover'`` (the logits of the
+            semantic head, for :class:`~tfinet_mm.models.ConsistencyHead`).
         data_preprocessor: Config of the preprocessor, usually
             ``tfinet_mm.PairDataPreprocessor``.
         train_cfg: Accepted for mmseg's sake, and not used.
@@ -132,8 +132,8 @@ class SemanticChangeDetector(BaseSegmentor):
             :class:`~tfinet_mm.models.detectors.compiled.CompiledNetwork`.
         trained_roles: What is trained, and what a checkpoint was trained on: out of
             ``'land_cover'`` and ``'change'``, both by default. Without land cover, the
-            semantic head and the auxiliary heads on ``'semantic'`` aren't run in
-            training and get no gradient. :class:`~tfinet_mm.engine.hooks.LandCoverHook`
+            semantic head and the auxiliary heads on ``'semantic'`` or ``'land_cover'`` aren't run
+            in training and get no gradient. :class:`~tfinet_mm.engine.hooks.LandCoverHook`
             sets it from the data set.
         calibrations: Calibrations of P(changed) that the checkpoint has, for some views
             each. They apply to what :meth:`predict` returns, and not to
@@ -212,7 +212,7 @@ class SemanticChangeDetector(BaseSegmentor):
         if isinstance(auxiliary_head, dict):
             auxiliary_head = [auxiliary_head]
         for config in auxiliary_head or ():
-            self._add_auxiliary(dict(config))
+            self._add_auxiliary(config)
         self.train_cfg = train_cfg
         self.test_cfg = checked_test_cfg(test_cfg)
         self.size_divisor = size_divisor
@@ -237,14 +237,10 @@ class SemanticChangeDetector(BaseSegmentor):
         super().init_weights()
 
     def _add_auxiliary(self, config: dict[str, Any]) -> None:
-        branch = config.pop('branch', None)
-        if branch not in AUXILIARY_BRANCHES:
-            raise ValueError(
-                f'an auxiliary head needs branch=... out of {AUXILIARY_BRANCHES}, got {branch!r}'
-            )
+        branch, head = build_auxiliary(config)
         self.auxiliary_branches.append(branch)
-        self.auxiliary_heads.append(MODELS.build(with_fitting_norms(config)))
-        self._fit_losses(self.auxiliary_heads[-1], config, f'auxiliary head on {branch!r}')
+        self.auxiliary_heads.append(head)
+        self._fit_losses(head, config, f'auxiliary head on {branch!r}')
 
     def _fit_losses(self, head: Any, config: dict[str, Any], role: str) -> None:
         if 'loss_decode' in config:
@@ -488,10 +484,10 @@ class SemanticChangeDetector(BaseSegmentor):
             zip(self.auxiliary_branches, self.auxiliary_heads, outputs.auxiliary, strict=False)
         ):
             prefix = f'aux{index}_{branch}'
-            if branch != 'semantic':
-                yield prefix, head, logits, GT_CHANGE
-            elif logits is not None:
+            if branch == 'semantic' and logits is not None:
                 yield from _by_date(prefix, head, logits)
+            elif logits is not None:
+                yield prefix, head, logits, GT_CHANGE
 
 
 def _by_date(prefix: str, head: Any, both: Tensor) -> Iterator[tuple[str, Any, Tensor, str]]:
