@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import platform
+import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,9 @@ from typing import Any
 # Before torch is imported, here and in the processes that tests start. On networks this small
 # two threads that wait for each other take up to five times the CPU time of one.
 os.environ.setdefault('OMP_NUM_THREADS', '1')
+# A shell lets what it runs in the background ignore Ctrl+C, and so would processes of tests.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import cv2
 import numpy as np

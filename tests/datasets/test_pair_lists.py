@@ -236,7 +236,7 @@ def test_a_link_to_nothing_is_named(listed):
 
 def test_the_examples_of_the_page(tmp_path, monkeypatch):
     page = (Path(__file__).parents[2] / 'docs/datasets.md').read_text(encoding='utf-8')
-    section = page[page.index('## More than two dates') : page.index('## Label formats')]
+    section = page[page.index('## More than two dates') : page.index('## Drawing changed pairs')]
     dates, paths = re.findall(r'```python\n(.*?)```', section, re.DOTALL)
     for year in (2015, 2018, 2021):
         write(tmp_path / f'data/series/images/{year}/tile 7.png', year % 256)

@@ -88,7 +88,8 @@ def folders(tmp_path):
 def listening(app):
     """Let a server listen on a free port, and yield its address."""
     uvicorn = pytest.importorskip('uvicorn')
-    config = uvicorn.Config(app, port=0, log_level='warning', timeout_graceful_shutdown=2)
+    # Its own configuration of the logging would close the files of all logs in this process.
+    config = uvicorn.Config(app, port=0, log_config=None, timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
     socket = config.bind_socket()
     thread = threading.Thread(target=server.run, args=([socket],), daemon=True)

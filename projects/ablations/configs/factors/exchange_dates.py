@@ -5,6 +5,6 @@ train_pipeline = [
     dict(type='tfinet_mm.LoadPairAnnotations'),
     dict(type='tfinet_mm.RandomFlipOrRotate'),
     dict(type='tfinet_mm.ExchangeDates'),
-    dict(type='tfinet_mm.PackPairInputs'),
+    dict(type='tfinet_mm.PackPairInputs', label_type='uint8'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))

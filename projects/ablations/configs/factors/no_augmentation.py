@@ -3,6 +3,6 @@ _base_ = './base.py'
 train_pipeline = [
     dict(type='tfinet_mm.LoadImagePair'),
     dict(type='tfinet_mm.LoadPairAnnotations'),
-    dict(type='tfinet_mm.PackPairInputs'),
+    dict(type='tfinet_mm.PackPairInputs', label_type='uint8'),
 ]
 train_dataloader = dict(dataset=dict(pipeline=train_pipeline))
