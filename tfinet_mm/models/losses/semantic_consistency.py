@@ -66,7 +66,8 @@ class SemanticConsistencyLoss(nn.Module):
                 "use it in a tfinet_mm.ConsistencyHead with branch='land_cover'"
             )
         logits = logits if logits.dtype == torch.float64 else logits.float()
-        cosine = F.cosine_similarity(*logits.softmax(1).chunk(2), dim=1)
+        before, after = logits.softmax(1).chunk(2)
+        cosine = F.cosine_similarity(before, after, dim=1)
         changed = (cosine - self.margin).clamp(min=0)
         each = torch.where(label == 1, changed, 1 - cosine)
         known = label != ignore_index
