@@ -35,7 +35,7 @@ REPORT, DIAGRAM = 'reliability.json', 'reliability.png'
 
 
 class ReliabilityOptions(NamedTuple):
-    """What to do with the counts of a test.
+    """Choices of what becomes of the counts of a test.
 
     Attributes:
         folder: Folder for :data:`REPORT` and :data:`DIAGRAM`; None writes neither.

@@ -244,7 +244,7 @@ def test_a_log_is_read_in_part(tmp_path):
 
 
 def test_a_job_that_ends_while_it_is_read(started, monkeypatch):
-    """What a client gets is one state, not parts of two."""
+    """A client gets one state, not parts of two."""
     queue = started()
     job = put(queue, b'SLOW')
     processes(job)

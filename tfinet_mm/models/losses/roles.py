@@ -139,23 +139,6 @@ def _targets(label: Tensor, channels: int) -> Tensor:
     return label.unsqueeze(1) == classes
 
 
-class PlainOhem(_Adapted):
-    """Call mmseg's ``OhemCrossEntropy``, which takes no weights and has an ``ignore_label``."""
-
-    def forward(
-        self,
-        logits: Tensor,
-        label: Tensor,
-        weight: Tensor | None = None,
-        ignore_index: int = IGNORE_INDEX,
-    ) -> Tensor:
-        """Compute the loss of logits (N, K, H, W) and labels (N, H, W); the weights aren't used."""
-        if _none_labelled(label, ignore_index):
-            return logits.sum() * 0
-        result: Tensor = self.loss(logits, label)
-        return result
-
-
 class SkipsUnlabelled(_Adapted):
     """Call a loss of mmseg that fails on a batch without a labelled pixel, or gives no number."""
 
@@ -169,7 +152,22 @@ class SkipsUnlabelled(_Adapted):
         """Compute the loss, or 0 with a gradient of 0 where no pixel of the batch is labelled."""
         if _none_labelled(label, ignore_index):
             return logits.sum() * 0
+        return self._labelled(logits, label, weight, ignore_index)
+
+    def _labelled(
+        self, logits: Tensor, label: Tensor, weight: Tensor | None, ignore_index: int
+    ) -> Tensor:
         result: Tensor = self.loss(logits, label, weight=weight, ignore_index=ignore_index)
+        return result
+
+
+class PlainOhem(SkipsUnlabelled):
+    """Call mmseg's ``OhemCrossEntropy``, which takes no weights and has an ``ignore_label``."""
+
+    def _labelled(
+        self, logits: Tensor, label: Tensor, weight: Tensor | None, ignore_index: int
+    ) -> Tensor:
+        result: Tensor = self.loss(logits, label)
         return result
 
 
