@@ -85,6 +85,13 @@ def test_its_page_states_figures_of_the_picture(name, page):
     assert stated <= set(NUMBER.findall(comment_of(DOCS / 'images' / f'{name}.jpg')))
 
 
+def test_an_unknown_picture_is_refused(script, capsys):
+    assert script.parse_args(['zones', 'series']).names == ['zones', 'series']
+    with pytest.raises(SystemExit):
+        script.parse_args(['zone'])
+    assert 'got zone' in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_the_script_draws_what_is_stored(tmp_path):
     """Words are the same, and numbers within 10 %, since processors round differently."""

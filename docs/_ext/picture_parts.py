@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import shutil
+from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,17 @@ from typing import Any
 import cv2
 import numpy as np
 import rasterio
+import shapely
 from PIL import Image, ImageDraw
 from scipy.ndimage import distance_transform_edt
 
+from tfinet_mm.io.geopackage import write_layer
 from tfinet_mm.io.png import colourise
 from tfinet_mm.report.scene_picture import fade
+from tfinet_mm.scenes.grid import apply_affine
+from tfinet_mm.scenes.results import SceneResults
 from tfinet_mm.scenes.zones.areas import ZoneAreas
-from tfinet_mm.structures import ClassTable
+from tfinet_mm.structures import IGNORE_INDEX, ClassTable
 from tfinet_mm.visualization.canvas import (
     BACKGROUND,
     INK,
@@ -257,6 +262,30 @@ def write_quality(target: Path, quality: np.ndarray, image: Path) -> Path:
     with rasterio.open(target, 'w', transform=wider, **form) as file:
         file.write(quality, 1)
     return target
+
+
+def write_zones(target: Path, zones: Mapping[str, Line], scene: SceneResults) -> None:
+    """Write polygons of columns and rows as a GeoPackage."""
+    shapes = [
+        shapely.Polygon(np.stack(apply_affine(scene.grid.transform, *np.array(corners).T), axis=1))
+        for corners in zones.values()
+    ]
+    write_layer(
+        target,
+        'districts',
+        shapely.to_wkb(shapes).tolist(),
+        dict(name=np.array(list(zones), object)),
+        kind='Polygon',
+        crs=scene.grid.crs,
+    )
+
+
+def leave_out(labels: Path, where: np.ndarray, out: Path) -> Path:
+    """Copy an annotation, without the change of some pixels."""
+    shutil.copytree(labels, out, dirs_exist_ok=True)
+    with rasterio.open(out / 'change.tif', 'r+') as file:
+        file.write(np.where(where, IGNORE_INDEX, file.read(1)).astype(np.uint8), 1)
+    return out
 
 
 def switched(changed: np.ndarray, intervals: int) -> np.ndarray:

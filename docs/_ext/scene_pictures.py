@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ from picture_parts import (
     draw_arrows,
     fitted,
     labelled,
+    leave_out,
     outlined,
     pale,
     save,
@@ -36,6 +37,7 @@ from picture_parts import (
     switched,
     under_clouds,
     write_quality,
+    write_zones,
     zone_bars,
     zone_line,
 )
@@ -321,22 +323,6 @@ def draw_series(studio: Studio) -> None:
     save(studio.out / 'series.jpg', columns, title, [legend], WIDE)
 
 
-def write_zones(target: Path, zones: Mapping[str, Line], scene: SceneResults) -> None:
-    """Write polygons of columns and rows as a GeoPackage."""
-    shapes = [
-        shapely.Polygon(np.stack(apply_affine(scene.grid.transform, *np.array(corners).T), axis=1))
-        for corners in zones.values()
-    ]
-    write_layer(
-        target,
-        'districts',
-        shapely.to_wkb(shapes).tolist(),
-        dict(name=np.array(list(zones), object)),
-        kind='Polygon',
-        crs=scene.grid.crs,
-    )
-
-
 def draw_zones(studio: Studio) -> None:
     """Draw zones over a map, and the hectares that changed in each."""
     scene = studio.predict(studio.write('scene', make_pair(TOWN)), 'map')
@@ -466,14 +452,6 @@ def draw_corrections(studio: Studio) -> None:
     save(studio.out / 'corrections.jpg', columns, title, [kinds, classes_shown], WIDE)
 
 
-def leave_out(labels: Path, where: np.ndarray, out: Path) -> Path:
-    """Copy an annotation, without the change of some pixels."""
-    shutil.copytree(labels, out, dirs_exist_ok=True)
-    with rasterio.open(out / 'change.tif', 'r+') as file:
-        file.write(np.where(where, 255, file.read(1)).astype(np.uint8), 1)
-    return out
-
-
 PICTURES: dict[str, Callable[[Studio], None]] = dict(
     registration=draw_registration,
     not_seen=draw_not_seen,
@@ -505,12 +483,17 @@ def parse_args(argv: Sequence[str] | None = None) -> argparse.Namespace:
         default=ROOT / 'docs' / 'images',
         help='folder of pictures (default: %(default)s)',
     )
-    return parser.parse_args(argv)
+    args = parser.parse_args(argv)
+    unknown = sorted(set(args.names) - set(PICTURES))
+    if unknown:
+        parser.error(f'expected names of {", ".join(PICTURES)}; got {", ".join(unknown)}')
+    return args
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Draw all pictures, or those that are named."""
     args = parse_args(argv)
+    args.out.mkdir(parents=True, exist_ok=True)
     studio = Studio(args.work, args.out, SCDInferencer())
     for name in args.names or PICTURES:
         PICTURES[name](studio)
