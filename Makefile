@@ -23,6 +23,7 @@ DEMO_OPTIONS =
 TRAIN_DEMO_DIR = work_dirs/train-demo
 TRAIN_DEMO_DATA = data/synthetic
 TRAIN_DEMO_CONFIG = configs/demo/tfinet_r18_synthetic.py
+DOC_PICTURES_DIR = work_dirs/doc_pictures
 # A file stays in one process, and so do the fixtures that its tests share.
 PYTEST = $(RUN) -m pytest -n $(WORKERS) --dist loadfile
 # torch and oneDNN then work as on a processor with AVX2 and nothing newer.
@@ -33,7 +34,7 @@ INSTALLED = $(VENV)/.installed
 TIMM = $(VENV)/timm/.installed
 SPHINX = $(VENV)/.installed-docs
 
-.PHONY: help install demo demo-map demo-picture train-demo test test-slow test-export test-avx2 test-all coverage docs tutorial qgis-plugin lint format test-openmmlab clean
+.PHONY: help install demo demo-map demo-picture train-demo test test-slow test-export test-avx2 test-all coverage docs tutorial doc-pictures qgis-plugin lint format test-openmmlab clean
 
 help: ## List the targets
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 18
@@ -124,6 +125,9 @@ docs: $(INSTALLED) $(SPHINX) ## Build the documentation's site in docs/_build; w
 tutorial: $(INSTALLED) $(SPHINX) ## Run the tutorial and store what it prints in docs/tutorial.ipynb
 	$(RUN) docs/_ext/run_tutorial.py
 
+doc-pictures: $(INSTALLED) ## Map generated scenes and draw the pictures of the docs' pages, in a minute
+	$(RUN) docs/_ext/scene_pictures.py --work $(DOC_PICTURES_DIR)
+
 qgis-plugin: ## Write the QGIS plugin as dist/tfinet_qgis.zip
 	$(PYTHON) integrations/qgis/make_zip.py dist/tfinet_qgis.zip
 
@@ -148,4 +152,4 @@ test-openmmlab: ## Run the tests on OpenMMLab's own stack, in an environment of 
 	$(VENV)-openmmlab/bin/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 clean: ## Remove environments, the site and what the demos made
-	rm -rf $(VENV) $(VENV)-openmmlab docs/_build docs/api $(DEMO_DIR) $(DEMO_DATA) $(TRAIN_DEMO_DIR) $(TRAIN_DEMO_DATA)
+	rm -rf $(VENV) $(VENV)-openmmlab docs/_build docs/api $(DOC_PICTURES_DIR) $(DEMO_DIR) $(DEMO_DATA) $(TRAIN_DEMO_DIR) $(TRAIN_DEMO_DATA)

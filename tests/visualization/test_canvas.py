@@ -68,6 +68,15 @@ def test_legend_of_text_colours_and_pictures():
     assert words + 30 < first < second
 
 
+def test_text_has_the_height_that_is_asked_for():
+    panel = ('heading', Image.new('RGB', (300, 100)))
+    pictures = [compose([[panel]], (300, 100), '', [[('a', (9, 8, 7))]], size) for size in (12, 20)]
+    for picture, text in zip(pictures, (12, 20), strict=True):
+        # Square swatches within a frame, and a line of text and gap above the panel.
+        assert (picture == (9, 8, 7)).all(-1).sum() == (text - 1) ** 2
+        assert np.flatnonzero((picture == 0).all(-1).any(axis=1)).min() == 8 + text + 8
+
+
 def test_stripes_cover_the_mask_alone():
     panel = Image.new('RGB', (64, 32), (0, 0, 250))
     mask = np.zeros((16, 32), bool)

@@ -78,8 +78,12 @@ def _fitted(text: str, font: Any, width: float) -> str:
 
 
 @lru_cache
-def _font(size: int) -> Any:
-    """Load DejaVu Sans, of MMEngine's matplotlib, since Pillow's own font lacks umlauts."""
+def load_font(size: int) -> Any:
+    """Load DejaVu Sans of MMEngine's matplotlib, since Pillow's own font lacks umlauts.
+
+    Args:
+        size: Height of the text in pixels.
+    """
     found = find_spec('matplotlib')
     if found is not None and found.origin is not None:
         path = Path(found.origin).parent / 'mpl-data' / 'fonts' / 'ttf' / 'DejaVuSans.ttf'
@@ -93,6 +97,7 @@ def compose(
     size: tuple[int, int],
     title: str,
     legend: Sequence[Sequence[LegendEntry]],
+    text: int | None = None,
 ) -> np.ndarray:
     """Set panels of one size in columns, under a title and over a legend.
 
@@ -101,12 +106,13 @@ def compose(
         size: Width and height of every panel.
         title: Text over all; its middle is left out where it's too long.
         legend: Groups of entries; each group begins a line.
+        text: Height of the text in pixels; by default a 26th of a panel's width, 12 to 18.
 
     Returns:
         RGB picture of uint8.
     """
-    text = min(max(size[0] // 26, 12), 18)
-    font = _font(text)
+    text = min(max(size[0] // 26, 12), 18) if text is None else text
+    font = load_font(text)
     line = text + GAP
     # Narrow images still need room for the title of a panel.
     cell = max(size[0], 12 * text)
