@@ -169,7 +169,7 @@ def prepared(loader):
     """Return the steps of a pipeline, and their places, that change images without drawing."""
     dataset = loader.dataset
     while 'pipeline' not in dataset:
-        dataset = dataset.dataset
+        dataset = dataset.datasets[0] if 'datasets' in dataset else dataset.dataset
     steps = enumerate(dataset.pipeline)
     return [(place, dict(step)) for place, step in steps if step.type in PREPARING]
 

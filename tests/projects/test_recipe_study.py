@@ -84,3 +84,49 @@ def test_the_networks_of_the_study_differ_in_what_their_names_say(monkeypatch):
         assert hook['type'] == 'tfinet_mm.MeanTeacherHook'
         del online['train_pipeline']
         assert online == plain
+
+
+def test_the_recipe_of_the_default_network_stage_by_stage(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    plan = make_plan(load_recipe(f'{FOLDER}/flagship/recipe.py'), 'w', seed=2)
+    expected = ['prepare/data']
+    for name in ('lite0', 'lite1', 'lite2'):
+        expected += [f'train/{name}', f'test/{name}']
+    expected += ['test/members', 'train/lite0_long', 'test/lite0_long']
+    expected += ['pseudo_labels/vote', 'pseudo_labels/soft']
+    for labels in ('vote', 'soft'):
+        expected += [f'retrain/lite0_{labels}', f'test/lite0_{labels}']
+    assert list(plan.stages) == expected
+    for labels in ('vote', 'soft'):
+        command = ' '.join(plan.stages[f'retrain/lite0_{labels}'].command)
+        assert f' {FOLDER}/flagship/lite0_pseudo.py ' in command
+        assert command.endswith(f' --seed 2 --pseudo-labels w/pseudo_labels/{labels}')
+
+
+def test_the_pyramids_differ_in_what_their_names_say():
+    folder = ROOT / FOLDER / 'flagship'
+    plain, again, longer, lite1, lite2 = (
+        Config.fromfile(folder / f'{name}.py').to_dict()
+        for name in ('lite0', 'lite0_pseudo', 'lite0_long', 'lite1', 'lite2')
+    )
+    pipeline = again['train_dataloader']['dataset']['pipeline']
+    assert pipeline.pop(2)['type'] == 'tfinet_mm.LoadPseudoLabels'
+    again['train_pipeline'] = plain['train_pipeline']
+    assert again == plain
+    assert longer['param_scheduler'][1].pop('end') == longer['train_cfg'].pop('max_iters') == 800
+    assert longer['train_cfg'].pop('val_interval') == 800
+    assert longer['default_hooks']['checkpoint'].pop('interval') == 800
+    for cfg in (plain, lite1, lite2):
+        assert cfg['param_scheduler'][1].pop('end') == cfg['train_cfg'].pop('max_iters') == 180
+        assert cfg['train_cfg'].pop('val_interval') == 180
+        assert cfg['default_hooks']['checkpoint'].pop('interval') == 180
+    assert longer == plain
+    for cfg, arch in ((lite1, 'lite1'), (lite2, 'lite2')):
+        backbone = cfg['model'].pop('backbone')
+        assert backbone['arch'] == arch
+        assert backbone['init_cfg'] == dict(type='Pretrained', checkpoint=f'efficientnet_{arch}')
+    assert lite2['model']['neck'].pop('in_channels') == (24, 48, 120, 352)
+    plain['model'].pop('backbone')
+    assert lite1 == plain
+    del plain['model']['neck']['in_channels']
+    assert lite2 == plain

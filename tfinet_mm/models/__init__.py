@@ -11,6 +11,7 @@ from tfinet_mm.models.decode_heads import (
     DeepLabV3PlusHead,
     DifferenceHead,
     ProgressiveHead,
+    RefinedUPerHead,
 )
 from tfinet_mm.models.detectors import SCDEnsemble, SCDTTAModel, SemanticChangeDetector
 from tfinet_mm.models.lightweight import LightweightConv
@@ -30,6 +31,7 @@ __all__ = [
     'OneDateNeck',
     'PairDataPreprocessor',
     'ProgressiveHead',
+    'RefinedUPerHead',
     'SCDEnsemble',
     'SCDTTAModel',
     'SemanticCELoss',

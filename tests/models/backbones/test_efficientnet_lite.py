@@ -99,6 +99,18 @@ def test_some_levels_of_other_bands(drawn):
     torch.testing.assert_close(some(image)[0], drawn.eval()(image)[2])
 
 
+@pytest.mark.parametrize('arch', CHANNELS)
+def test_a_finer_level_before_the_others(arch):
+    model = EfficientNetLite(arch, fine_level=True).eval()
+    assert model.out_channels == (16, *CHANNELS[arch])
+    image = torch.rand(1, 3, 33, 65)
+    fine, *levels = model(image)
+    assert fine.shape == (1, 16, 17, 33)
+    model.fine_level = False
+    for level, expected in zip(levels, model(image), strict=True):
+        torch.testing.assert_close(level, expected)
+
+
 @pytest.mark.parametrize(('stages', 'frozen'), [(-1, 0), (0, 1), (1, 2), (4, 5)])
 def test_frozen_stages(stages, frozen):
     """The block behind the stem is frozen with it."""

@@ -31,6 +31,27 @@ def test_a_pyramid_at_reduced_width():
     assert [tuple(x.shape) for x in out.difference] == [(1, 1, *s) for s in sizes]
 
 
+def test_a_finer_level_takes_part_in_the_change_alone():
+    torch.manual_seed(0)
+    plain = FeatureInteraction([8, 16], channels=6, change='difference').eval()
+    neck = FeatureInteraction([8, 16], channels=6, change='difference', fine_channels=3).eval()
+    neck.load_state_dict(plain.state_dict())
+    dates = [tuple(torch.randn(2, c, s, s) for c, s in ((3, 8), (8, 4), (16, 2))) for _ in range(2)]
+    found = neck(*dates)
+    expected = plain(*(levels[1:] for levels in dates))
+    torch.testing.assert_close(found.change[0], (dates[1][0] - dates[0][0]).abs())
+    assert len(found.change) == 3
+    parts = (found.before, found.after, found.change[1:], found.difference)
+    for one, other in zip(parts, expected, strict=True):
+        torch.testing.assert_close(one, other)
+
+
+def test_a_finer_level_that_is_missing():
+    levels = tuple(torch.randn(1, c, 4, 4) for c in (8, 16))
+    with pytest.raises(ValueError, match=r'levels of \[3, 8, 16\] channels.*gives \[8, 16\].*fine'):
+        FeatureInteraction([8, 16], fine_channels=3)(levels, levels)
+
+
 def test_formula_step_by_step():
     """The level equals its formula, written out date by date."""
     level = InteractionLevel(6).eval()

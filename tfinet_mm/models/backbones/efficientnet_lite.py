@@ -103,6 +103,8 @@ class EfficientNetLite(BaseModule):
         in_channels: Bands B of one date. Where B isn't 3, the first convolution begins
             with the filters of red, green and blue in turn, times 3 / B.
         out_indices: Indices of the levels to return, out of 0 to 3.
+        fine_level: Return the map of stride 2, of 16 channels, before these levels, for a neck
+            with ``fine_channels``.
         frozen_stages: -1 freezes nothing, 0 the stem and the block behind it, 1 to 4
             that many levels as well.
         norm_cfg: Config of the normalisation layers; ``eps`` is 1e-3, that of the
@@ -129,6 +131,7 @@ class EfficientNetLite(BaseModule):
         arch: str = 'lite0',
         in_channels: int = 3,
         out_indices: Sequence[int] = (0, 1, 2, 3),
+        fine_level: bool = False,
         frozen_stages: int = -1,
         norm_cfg: NormCfg = {'type': 'BN', 'eps': 1e-3},  # noqa: B006
         norm_eval: bool = False,
@@ -145,6 +148,7 @@ class EfficientNetLite(BaseModule):
         self.arch = arch
         self.in_channels = in_channels
         self.out_indices = tuple(out_indices)
+        self.fine_level = fine_level
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         norm_cfg = fitting_norm({'eps': 1e-3, **norm_cfg})
@@ -167,6 +171,8 @@ class EfficientNetLite(BaseModule):
             self.add_module(f'layer{index}', Sequential(*made))
         widths = [round_channels(STAGES[last][-1] * width) for last in (1, 2, 4, 6)]
         self.out_channels = tuple(widths[index] for index in self.out_indices)
+        if fine_level:
+            self.out_channels = (round_channels(STAGES[0][-1] * width), *self.out_channels)
         self._freeze()
 
     def forward(self, x: Tensor) -> Features:
@@ -177,10 +183,10 @@ class EfficientNetLite(BaseModule):
 
         Returns:
             One map (N, C, H / s, W / s), rounded up, for each of ``out_indices``, with
-            s = 4, 8, 16, 32.
+            s = 4, 8, 16, 32; before them the one of s = 2 with ``fine_level``.
         """
         x = self.layer0(self.conv1(x))
-        levels = []
+        levels = [x] if self.fine_level else []
         for index in range(4):
             x = getattr(self, f'layer{index + 1}')(x)
             if index in self.out_indices:

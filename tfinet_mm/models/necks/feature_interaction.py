@@ -124,6 +124,11 @@ class FeatureInteraction(BaseModule):
             difference and the enhanced difference.
         enhancement: Enhance the difference.
         interaction: Let the difference act on the features of both dates.
+        fine_channels: Channels of a finer level before those of ``in_channels``, for a change
+            head that refines edges, such as
+            :class:`~tfinet_mm.models.RefinedUPerHead`. Its absolute difference comes first in
+            the change branch; it takes no part in the interaction or the land cover. None: there
+            is none.
         init_cfg: Initialisation, as everywhere in MMEngine.
 
     Raises:
@@ -140,6 +145,7 @@ class FeatureInteraction(BaseModule):
         change: Literal['concat', 'difference'] = 'concat',
         enhancement: bool = True,
         interaction: bool = True,
+        fine_channels: int | None = None,
         init_cfg: dict[str, Any] | list[dict[str, Any]] | None = None,
     ) -> None:
         super().__init__(init_cfg)
@@ -148,6 +154,7 @@ class FeatureInteraction(BaseModule):
         self.change = change
         widths = [in_channels] if isinstance(in_channels, int) else list(in_channels)
         self.in_channels = widths
+        self.fine_channels = fine_channels
         self.reduce = nn.ModuleList(
             nn.Identity()
             if channels is None
@@ -165,26 +172,32 @@ class FeatureInteraction(BaseModule):
         """Build the three branches.
 
         Args:
-            before: Features of the first date, one (N, C, H, W) a level, as
-                many levels as ``in_channels`` has.
+            before: Features of the first date, one (N, C, H, W) a level: the
+                finer one, if ``fine_channels`` is set, and those of ``in_channels``.
             after: Features of the second date, of the same shapes.
 
         Returns:
             The branches: ``before`` and ``after`` with C (or ``channels``)
-            channels a level, ``change`` with twice as many, ``difference`` one
-            logit map (N, 1, H, W) a level.
+            channels a level, ``change`` with twice as many, after the finer
+            level if there is one, ``difference`` one logit map (N, 1, H, W) a
+            level.
 
         Raises:
             ValueError: The number of levels or their channels differ from
-                ``in_channels``.
+                ``in_channels`` and ``fine_channels``.
         """
         got = [feature.shape[1] for feature in before]
-        if got != self.in_channels:
+        finer = [] if self.fine_channels is None else [self.fine_channels]
+        if got != finer + self.in_channels:
             raise ValueError(
-                f'FeatureInteraction was built for levels of {self.in_channels} channels, '
-                f"the backbone gives {got}; set the neck's in_channels, "
+                f'FeatureInteraction was built for levels of {finer + self.in_channels} channels, '
+                f"the backbone gives {got}; set the neck's in_channels or fine_channels, "
                 "or the backbone's out_indices"
             )
+        edges = tuple(
+            (b - a).abs() for b, a in zip(before[: len(finer)], after[: len(finer)], strict=True)
+        )
+        before, after = before[len(finer) :], after[len(finer) :]
         outputs = [
             level(reduce(b), reduce(a))
             for level, reduce, b, a in zip(self.levels, self.reduce, before, after, strict=True)
@@ -198,4 +211,4 @@ class FeatureInteraction(BaseModule):
             contrast = ((b - a).abs() for b, a in zip(refined_before, refined_after, strict=True))
             parts = zip(contrast, enhanced, strict=True)
         change = tuple(torch.cat(pair, dim=1) for pair in parts)
-        return Branches(refined_before, refined_after, change, logits)
+        return Branches(refined_before, refined_after, edges + change, logits)

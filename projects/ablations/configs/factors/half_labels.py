@@ -1,0 +1,3 @@
+# Half the labelled pairs, without the others.
+_base_ = './base.py'
+train_dataloader = dict(dataset=dict(indices=160))
