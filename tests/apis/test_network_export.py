@@ -108,6 +108,54 @@ def test_value_range_fixed_size_and_views(member, image, tmp_path):
     check(made, inferencer(before, after))
 
 
+@pytest.mark.parametrize(
+    ('value_range', 'expected'),
+    [
+        (None, 'uint8'),
+        ((0, 255), 'uint8'),
+        ((20, 120), 'uint8'),
+        ((0, 10000), 'uint16'),
+        ((0, 65535), 'uint16'),
+        # None of these is kept by whole numbers from 0 to 65535.
+        ((0, 1), 'float32'),
+        ((0, 0.3), 'float32'),
+        ((0.5, 300), 'float32'),
+        ((-25, 0), 'float32'),
+        ((-100, 3000), 'float32'),
+        ((0, 100000), 'float32'),
+    ],
+)
+def test_inputs_have_a_type_that_holds_the_values(shared_member, value_range, expected):
+    inferencer = TorchNetwork(*shared_member, 'cpu', value_range=value_range)
+    graph = ExportGraph(inferencer.model, 0.5)
+    assert export_card(inferencer, graph, 'a').input_type == expected
+
+
+@pytest.mark.parametrize(
+    ('value_range', 'kind', 'fit'),
+    [
+        ((0, 3000), 'uint8', 'uint16'),
+        ((-25, 0), 'uint8', 'float32'),
+        ((0, 1e5), 'uint16', 'float32'),
+    ],
+)
+def test_a_type_that_lacks_values_of_the_range(member, tmp_path, value_range, kind, fit):
+    with pytest.raises(ExportError, match=f'inputs of {kind} do not hold.*--input-type {fit}'):
+        export_network(*member(), tmp_path / 'a.onnx', value_range=value_range, input_type=kind)
+
+
+def test_fractions_are_predicted_as_by_torch(member, image, tmp_path):
+    config, checkpoint = member(load=dict(value_range=[0.0, 1.0]))
+    written = export_network(config, checkpoint, tmp_path / 'a.onnx', size=(32, 32))
+    before, after = (image(seed, 32, 32).astype(np.float32) / 255 for seed in (1, 2))
+    found, wanted = (
+        SCDInferencer(*network, value_range=value_range)(before, after)
+        for network, value_range in (((written.path,), None), ((config, checkpoint), (0, 1)))
+    )
+    assert 0 < wanted.change.mean() < 1
+    assert np.abs(found.change_prob - wanted.change_prob).max() < 1e-4
+
+
 @pytest.mark.usefixtures('converted')
 def test_half_precision_stores_half_the_bytes(exported, shared_member, image, tmp_path):
     half = export_network(*shared_member, tmp_path / 'h.onnx', precision='fp16')

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tfinet_mm.apis.calibration import CalibrationSource, calibration_images, source_name
 from tfinet_mm.apis.loading import ConfigLike
 from tfinet_mm.apis.network_files import is_exported
@@ -50,6 +52,8 @@ FIXES = dict(
     int8='use --to openvino with --calibrate',
 )
 """Advice on a precision that a format can't have."""
+FEWEST_STEPS = 64
+"""Fewest whole numbers of a value range that images of whole numbers are taken to have."""
 
 
 class ExportedNetwork(NamedTuple):
@@ -103,8 +107,8 @@ def export_network(
         threshold: P(changed) from which a pixel counts as changed.
         calibration: False for P(changed) as the network predicts it; by default the graph
             calibrates it where the weights have a calibration.
-        input_type: Type of the inputs; by default uint8, or uint16 where the value range goes
-            beyond 255.
+        input_type: Type of the inputs; by default uint8, uint16 where the value range goes
+            beyond 255, and float32 where it isn't one of whole numbers from 0 to 65535.
         resolution: Metres a pixel that suit the network, to be stated in the file.
         calibrate: For int8, the pairs whose values are measured: a config with a data set, or
             two folders of images.
@@ -282,9 +286,7 @@ def export_card(
 ) -> ExportCard:
     """Return what the file of a network says about itself."""
     settings, value_range = inferencer.settings, inferencer.value_range
-    if input_type is None:
-        wide = value_range is not None and value_range[1] > 255
-        input_type = 'uint16' if wide else 'uint8'
+    input_type = _input_type(value_range, input_type)
     table = inferencer.class_table
     return ExportCard(
         name=name,
@@ -306,6 +308,28 @@ def export_card(
         change_calibration=settings.get('calibration'),
         resolution=resolution,
     )
+
+
+def _input_type(value_range: Sequence[float] | None, wanted: str | None) -> str:
+    """Return the type of the inputs: the smallest that holds the values as they are stored.
+
+    Raises:
+        ExportError: ``wanted`` doesn't hold the whole range.
+    """
+    low, high = value_range or (0, 255)
+    held = [
+        name for name in INPUT_TYPES if name == 'float32' or 0 <= low < high <= np.iinfo(name).max
+    ]
+    if wanted is not None:
+        if wanted not in held:
+            raise ExportError(
+                f'inputs of {wanted} do not hold the value range, {low:g} to {high:g}; give '
+                f'--input-type {held[0]}'
+            )
+        return wanted
+    # A range such as 0 to 1 is one of real numbers.
+    whole = low == int(low) and high == int(high) and high - low >= FEWEST_STEPS
+    return held[0] if whole else 'float32'
 
 
 def _format(out: Path, to: str | None) -> str:
