@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -154,6 +155,38 @@ def test_fractions_are_predicted_as_by_torch(member, image, tmp_path):
     )
     assert 0 < wanted.change.mean() < 1
     assert np.abs(found.change_prob - wanted.change_prob).max() < 1e-4
+
+
+def test_pictures_are_predicted_in_the_windows_of_the_config(member, image, tmp_path):
+    config, checkpoint = member()
+    options = {'model.test_cfg': dict(mode='slide', crop_size=(64, 32), stride=(40, 32))}
+    written = export_network(config, checkpoint, tmp_path / 'a.onnx', cfg_options=options)
+    assert written.card.sliding == ((64, 32), (40, 32))
+    before, after = image(1, 90, 70), image(2, 90, 70)
+    wanted = SCDInferencer(config, checkpoint, 'cpu', cfg_options=options)(before, after)
+    found = SCDInferencer(written.path)(before, after)
+    assert np.abs(found.change_prob - wanted.change_prob).max() < 1e-4
+    assert (found.land_cover_to == wanted.land_cover_to).mean() > 0.999
+
+
+def test_members_that_predict_in_other_windows(member, tmp_path):
+    one, other = (TorchNetwork(*member(), 'cpu', window=side).model for side in (64, 32))
+    members = SimpleNamespace(members=[one, other])
+    with pytest.raises(ExportError, match='different windows'):
+        network_export.sliding_windows(members)
+    members.members[1] = one
+    assert network_export.sliding_windows(members) == ((64, 64), (48, 48))
+
+
+def test_a_picture_of_the_fixed_size_is_predicted_as_a_whole(member, image, tmp_path):
+    config, checkpoint = member()
+    written = export_network(config, checkpoint, tmp_path / 'a.onnx', size=(45, 71))
+    network = SCDInferencer(written.path)
+    for height, width, options in ((45, 71, {}), (60, 100, dict(window=(45, 71)))):
+        before, after = image(1, height, width), image(2, height, width)
+        wanted = SCDInferencer(config, checkpoint, 'cpu', **options)(before, after)
+        found = network(before, after)
+        assert np.abs(found.change_prob - wanted.change_prob).max() < 1e-4
 
 
 @pytest.mark.usefixtures('converted')

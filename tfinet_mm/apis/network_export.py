@@ -35,6 +35,7 @@ from tfinet_mm.deploy.quantization import AGREEMENT, quantized
 from tfinet_mm.deploy.tracing import trace
 from tfinet_mm.errors import ExportError
 from tfinet_mm.utils.files import whole_file
+from tfinet_mm.utils.windows import height_width
 
 SUFFIXES = dict(onnx='.onnx', openvino='.xml', pt2='.pt2')
 """Formats and the suffix of each one's file."""
@@ -300,6 +301,7 @@ def export_card(
         overlap=inferencer.overlap if graph.size is None else min(graph.size) // 4,
         size_divisor=graph.size_divisor,
         size=graph.size,
+        sliding=sliding_windows(inferencer.model),
         input_type=input_type,
         precision=precision,
         tta=tuple(settings['tta']),
@@ -308,6 +310,26 @@ def export_card(
         change_calibration=settings.get('calibration'),
         resolution=resolution,
     )
+
+
+def sliding_windows(model: Any) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Return window and stride of a network that predicts pictures in windows, or None.
+
+    Raises:
+        ExportError: Members of an ensemble differ in them.
+    """
+    found = set()
+    for one in getattr(model, 'members', [model]):
+        slides = one.test_cfg.get('mode') == 'slide'
+        keys = ('crop_size', 'stride')
+        found.add(tuple(height_width(one.test_cfg[key]) for key in keys) if slides else None)
+    if len(found) > 1:
+        raise ExportError(
+            'the members of the ensemble predict in different windows, which one file can not; '
+            "give all of them the same test_cfg.mode, crop_size and stride, by a member's "
+            'cfg_options'
+        )
+    return found.pop()
 
 
 def _input_type(value_range: Sequence[float] | None, wanted: str | None) -> str:

@@ -41,6 +41,8 @@ def read_card(file: str | os.PathLike[str]) -> ExportCard:
         )
     if not path.is_file():
         raise FileNotFoundError(f'there is no exported network {path}')
+    if not path.stat().st_size:
+        raise ExportedFileError(f'{path} is empty; copy it again, or export it again')
     reader = {'.onnx': _onnx_card, '.xml': _openvino_card, '.pt2': _torch_card}
     text = reader[path.suffix.lower()](path)
     if text is None:

@@ -157,7 +157,7 @@ def make_app(
 def _answer_head(app: FastAPI) -> None:
     """Let programs ask for the headers of each page and file, as ``curl -I`` does."""
     for route in list(app.routes):
-        if isinstance(route, APIRoute) and 'GET' in route.methods:
+        if isinstance(route, APIRoute) and 'GET' in (route.methods or ()):
             app.add_api_route(route.path, route.endpoint, methods=['HEAD'], include_in_schema=False)
 
 

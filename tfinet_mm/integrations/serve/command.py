@@ -258,7 +258,7 @@ def stopping_server(kind: type[Any], config: Any, queue: JobQueue) -> Any:
         queue: The jobs.
     """
 
-    class Server(kind):  # type: ignore[misc]
+    class Server(kind):
         def handle_exit(self, number: int, frame: Any) -> None:
             queue.stop()
             super().handle_exit(number, frame)
