@@ -214,6 +214,9 @@ def _export_for_deepness(args: argparse.Namespace) -> None:
     bands = written.card.network_bands
     what = 'where it changed' if shown == 'change' else f'land cover {shown}'
     print(f'Input: one raster of {2 * bands} bands, {bands} of before and then {bands} of after')
+    if (order := written.card.bands) is not None and order != tuple(range(1, bands + 1)):
+        words = ' '.join(f'-b {number}' for number in order)
+        print(f'Of each image, take these bands in this order: gdal_translate -of VRT {words}')
     print(f'{written.card.name}, {what}, {written.size / 1e6:.1f} MB, written to {written.path}')
 
 

@@ -15,8 +15,9 @@ from tfinet_mm.apis.network_export import export_card, export_network
 from tfinet_mm.apis.torch_network import TorchNetwork
 from tfinet_mm.deploy.backends import openvino_core
 from tfinet_mm.deploy.card import CARD_KEY, OUTPUTS, ExportCard
+from tfinet_mm.deploy.card_files import read_card
 from tfinet_mm.deploy.graph import ExportGraph
-from tfinet_mm.errors import ExportError, MissingExtraError
+from tfinet_mm.errors import ExportedFileError, ExportError, MissingExtraError
 
 onnxruntime = pytest.importorskip('onnxruntime')
 pytest.importorskip('onnxscript')
@@ -211,6 +212,13 @@ def test_openvino(shared_member, image, tmp_path, precision):
     written = export_network(*shared_member, tmp_path / 'new/a.xml', precision=precision)
     assert written.size == sum((tmp_path / f'new/a.{end}').stat().st_size for end in ('xml', 'bin'))
     assert not [path for path in (tmp_path / 'new').iterdir() if path.name.startswith('.')]
+    weights = tmp_path / 'new/a.bin'
+    kept = weights.read_bytes()
+    weights.write_bytes(kept[:-9] + kept[-8:] + kept[:1])
+    with pytest.raises(ExportedFileError, match=r'a.bin is not the file .* with a.xml; copy both'):
+        read_card(written.path)
+    weights.write_bytes(kept)
+    assert read_card(written.path) == written.card
     model = openvino_core().read_model(written.path)
     stored = model.get_rt_info([CARD_KEY])
     assert ExportCard.from_json(getattr(stored, 'value', stored), 'a.xml') == written.card

@@ -22,6 +22,8 @@ FORMAT_VERSION = 1
 """Number of this format; files of a larger number are refused."""
 CARD_KEY = 'tfinet_mm'
 """Key of the card in ONNX's metadata and in OpenVINO's runtime information."""
+WEIGHTS_KEY = 'tfinet_mm_weights'
+"""Key of the SHA-256 of the ``.bin`` in OpenVINO's runtime information."""
 CARD_FILE = 'tfinet_mm.json'
 """Name of the card in a ``.pt2`` archive."""
 INPUTS = ('before', 'after')

@@ -163,6 +163,7 @@ TIFF = ('x.tif', b'II*\0....')
         (dict(before=TIFF, after=TIFF), dict(threshold='2'), 422, 'from 0 to 1'),
         (dict(before=TIFF, after=TIFF), dict(threshold='nan'), 422, 'from 0 to 1'),
         (dict(before=TIFF, after=TIFF), dict(bands='--out /'), 422, '--bands takes numbers'),
+        (dict(before=TIFF, after=TIFF), dict(bands='0 1 2'), 422, 'counted from 1'),
         (dict(before=TIFF, after=TIFF), dict(stretch='0'), 422, '--stretch takes LOW HIGH'),
         (dict(before=TIFF, after=TIFF), dict(align='maybe'), 422, 'align takes on or off'),
         (dict(before=TIFF, after=TIFF), dict(bands='1 ' * 600), 413, 'bands has over 1000 bytes'),
