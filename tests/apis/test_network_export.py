@@ -261,6 +261,11 @@ def test_archive_of_torch(member, image, tmp_path):
         ('a.xml', dict(precision='int8'), 'int8 needs images to measure.*--calibrate'),
         ('a.xml', dict(calibrate='x'), 'only for --precision int8'),
         ('a.xml', dict(agreement=101), 'percentage from 0 to 100, got 101'),
+        ('a.onnx', dict(threshold=1.5), 'threshold is a probability from 0 to 1, got 1.5'),
+        ('a.onnx', dict(threshold=float('nan')), 'threshold is a probability'),
+        ('a.onnx', dict(resolution=0), 'metres a pixel and above 0, got 0'),
+        ('a.onnx', dict(resolution=float('inf')), 'metres a pixel and above 0, got inf'),
+        ('a.onnx', dict(bands=[1, 2]), r'takes 3 bands of each image, got bands=\[1, 2\]'),
         ('a.onnx', dict(tta=dict(scales=[0.35, 1])), 'multiples of 640 pixels only'),
     ],
 )

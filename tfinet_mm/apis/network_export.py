@@ -146,6 +146,7 @@ def export_network(
             if calibrate is None
             else f'--calibrate is only for --precision int8, got {precision}; leave it out'
         )
+    _check_numbers(threshold, resolution)
     if not 0 <= agreement <= 100:
         raise ExportError(f'agreement is a percentage from 0 to 100, got {agreement:g}')
     if out.exists() and not overwrite:
@@ -232,6 +233,7 @@ def export_for_deepness(
     out = Path(out)
     if _format(out, None) != 'onnx':
         raise ExportError(f'Deepness reads ONNX alone; call the file NAME.onnx, not {out.name}')
+    _check_numbers(options.get('threshold'), resolution)
     if out.exists() and not overwrite:
         raise FileExistsError(f'{out} is there already; choose another name, or add --overwrite')
     inferencer, graph = _traceable(config, checkpoint, _size(size), **options)
@@ -265,6 +267,12 @@ def _traceable(
         raise ExportError(
             f'the test pipeline changes images with {network.other_transforms[0]}, which is not '
             'part of an exported network; remove it from the pipeline, and prepare images before'
+        )
+    bands = network.bands
+    if bands is not None and len(bands) != network.network_bands:
+        raise ExportError(
+            f'the network takes {network.network_bands} bands of each image, got bands='
+            f'{list(bands)}; choose as many'
         )
     threshold = float(network.model.test_cfg['threshold'])
     return network, ExportGraph(
@@ -367,6 +375,18 @@ def _format(out: Path, to: str | None) -> str:
             f'a file of the format {kind} is called NAME{SUFFIXES[kind]}, got {out.name}'
         )
     return kind
+
+
+def _check_numbers(threshold: float | None, resolution: float | None) -> None:
+    """Refuse numbers that a card can't have, before the network is read.
+
+    Raises:
+        ExportError: A number is out of range.
+    """
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ExportError(f'threshold is a probability from 0 to 1, got {threshold:g}')
+    if resolution is not None and not 0 < resolution < float('inf'):
+        raise ExportError(f'resolution is in metres a pixel and above 0, got {resolution:g}')
 
 
 def _size(size: Sequence[int]) -> tuple[int, int]:
