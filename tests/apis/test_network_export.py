@@ -341,6 +341,8 @@ def test_calibration_pairs(member, image, saved, tmp_path):
     assert np.array_equal(pair[0][0, :, 31], pair[0][0, :, 19])
     with pytest.raises(ExportError, match='two folders of images, got 3 names'):
         list(calibration_images(inferencer, card, ['a', 'b', 'c'], 1))
+    with pytest.raises(ExportError, match=r'a is neither a config nor a table of pairs'):
+        list(calibration_images(inferencer, card, tmp_path / 'a', 1))
     with pytest.raises(ExportError, match='got 0 as their number'):
         list(calibration_images(inferencer, card, [tmp_path / 'a', tmp_path / 'b'], 0))
 
