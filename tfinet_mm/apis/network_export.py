@@ -326,11 +326,15 @@ def sliding_windows(model: Any) -> tuple[tuple[int, int], tuple[int, int]] | Non
     Raises:
         ExportError: Members of an ensemble differ in them.
     """
-    found = set()
+    found: set[tuple[tuple[int, int], tuple[int, int]] | None] = set()
     for one in getattr(model, 'members', [model]):
-        slides = one.test_cfg.get('mode') == 'slide'
-        keys = ('crop_size', 'stride')
-        found.add(tuple(height_width(one.test_cfg[key]) for key in keys) if slides else None)
+        options = one.test_cfg
+        slides = options.get('mode') == 'slide'
+        found.add(
+            (height_width(options['crop_size']), height_width(options['stride']))
+            if slides
+            else None
+        )
     if len(found) > 1:
         raise ExportError(
             'the members of the ensemble predict in different windows, which one file can not; '
