@@ -42,12 +42,18 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--to', choices=tuple(SUFFIXES), help='format (default: that of the suffix of FILE)'
     )
-    parser.add_argument(
+    sizes = parser.add_mutually_exclusive_group()
+    sizes.add_argument(
         '--size',
         nargs=2,
         type=int,
         metavar=('HEIGHT', 'WIDTH'),
-        help='fixed size in pixels (default: any multiple of the divisor of the network)',
+        help='fixed size in pixels',
+    )
+    sizes.add_argument(
+        '--dynamic',
+        action='store_true',
+        help='any multiple of the divisor of the network (the default)',
     )
     parser.add_argument(
         '--for',
@@ -86,7 +92,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     parser.add_argument(
         '--input-type',
         choices=INPUT_TYPES,
-        help='type of the inputs (default: uint8, or uint16 for a value range above 255)',
+        help='type of the inputs (default: uint8, uint16 for a value range above 255, float32 for '
+        'one of fractions, of numbers below 0 or above 65535, or of fewer than 64 steps)',
     )
     parser.add_argument(
         '--calibrate',
@@ -135,6 +142,8 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     args = parser.parse_intermixed_args(arguments)
     if args.target is None and args.map is not None:
         parser.error('--map goes with --for deepness; other files give all maps')
+    if args.target is not None and args.dynamic:
+        parser.error('--dynamic does not go with --for deepness, whose tiles have one size')
     if args.target is not None:
         given = [name for name in UNUSED if getattr(args, name) != parser.get_default(name)]
         if given:
@@ -205,6 +214,9 @@ def _export_for_deepness(args: argparse.Namespace) -> None:
     bands = written.card.network_bands
     what = 'where it changed' if shown == 'change' else f'land cover {shown}'
     print(f'Input: one raster of {2 * bands} bands, {bands} of before and then {bands} of after')
+    if (order := written.card.bands) is not None and order != tuple(range(1, bands + 1)):
+        words = ' '.join(f'-b {number}' for number in order)
+        print(f'Of each image, take these bands in this order: gdal_translate -of VRT {words}')
     print(f'{written.card.name}, {what}, {written.size / 1e6:.1f} MB, written to {written.path}')
 
 

@@ -129,6 +129,26 @@ def test_windows_and_fixed_sizes(file, tmp_path, pair):
         SCDInferencer(fixed_file, window=32)
 
 
+def test_a_picture_of_the_fixed_size_is_one_window(tmp_path, pair):
+    """Whatever its shape; a larger one is predicted in windows of all of this size."""
+    card = tiny_export.card(size=(24, 40))
+    fixed = SCDInferencer(tiny_export.write(tmp_path / 'fixed.onnx', card, (24, 40)))
+    np.testing.assert_allclose(fixed(*pair).change_prob, expected(*pair)[0], atol=2e-6)
+    assert (fixed.window, fixed.overlap) == (24, 6)
+
+
+def test_windows_that_the_config_asked_for(file, tmp_path, pair):
+    card = tiny_export.card(sliding=((16, 24), (8, 16)))
+    found = SCDInferencer(tiny_export.write(tmp_path / 'slide.onnx', card))
+    wanted = SCDInferencer(file, window=(16, 24), overlap=(8, 8))
+    whole = SCDInferencer(file)
+    one, other, third = (each(*pair).change_prob for each in (found, wanted, whole))
+    assert (one == other).all()
+    assert abs(one - third).max() > 1e-3
+    with found.whole_images():
+        assert (found(*pair).change_prob == third).all()
+
+
 @pytest.mark.parametrize(
     ('options', 'reason'),
     [

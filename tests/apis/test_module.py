@@ -93,6 +93,12 @@ def test_options_out_of_range_are_refused(options, message):
         build_module(**options)
 
 
+def test_an_exported_file_is_no_network_to_train():
+    for given in (dict(config='a.onnx'), dict(config='a.py', checkpoint='b.xml')):
+        with pytest.raises(ValueError, match=r'(a.onnx|b.xml) is an exported network.*SCDInf'):
+            build_module(**given)
+
+
 def test_shapes_that_are_no_pairs_are_refused(module):
     with pytest.raises(ValueError, match=r'\(N, 2, B, H, W\)'):
         module(torch.zeros(2, 3, 64, 64))

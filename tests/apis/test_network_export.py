@@ -2,6 +2,7 @@
 
 import json
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +15,9 @@ from tfinet_mm.apis.network_export import export_card, export_network
 from tfinet_mm.apis.torch_network import TorchNetwork
 from tfinet_mm.deploy.backends import openvino_core
 from tfinet_mm.deploy.card import CARD_KEY, OUTPUTS, ExportCard
+from tfinet_mm.deploy.card_files import read_card
 from tfinet_mm.deploy.graph import ExportGraph
-from tfinet_mm.errors import ExportError, MissingExtraError
+from tfinet_mm.errors import ExportedFileError, ExportError, MissingExtraError
 
 onnxruntime = pytest.importorskip('onnxruntime')
 pytest.importorskip('onnxscript')
@@ -108,6 +110,86 @@ def test_value_range_fixed_size_and_views(member, image, tmp_path):
     check(made, inferencer(before, after))
 
 
+@pytest.mark.parametrize(
+    ('value_range', 'expected'),
+    [
+        (None, 'uint8'),
+        ((0, 255), 'uint8'),
+        ((20, 120), 'uint8'),
+        ((0, 10000), 'uint16'),
+        ((0, 65535), 'uint16'),
+        # None of these is kept by whole numbers from 0 to 65535.
+        ((0, 1), 'float32'),
+        ((0, 0.3), 'float32'),
+        ((0.5, 300), 'float32'),
+        ((-25, 0), 'float32'),
+        ((-100, 3000), 'float32'),
+        ((0, 100000), 'float32'),
+    ],
+)
+def test_inputs_have_a_type_that_holds_the_values(shared_member, value_range, expected):
+    inferencer = TorchNetwork(*shared_member, 'cpu', value_range=value_range)
+    graph = ExportGraph(inferencer.model, 0.5)
+    assert export_card(inferencer, graph, 'a').input_type == expected
+
+
+@pytest.mark.parametrize(
+    ('value_range', 'kind', 'fit'),
+    [
+        ((0, 3000), 'uint8', 'uint16'),
+        ((-25, 0), 'uint8', 'float32'),
+        ((0, 1e5), 'uint16', 'float32'),
+    ],
+)
+def test_a_type_that_lacks_values_of_the_range(member, tmp_path, value_range, kind, fit):
+    with pytest.raises(ExportError, match=f'inputs of {kind} do not hold.*--input-type {fit}'):
+        export_network(*member(), tmp_path / 'a.onnx', value_range=value_range, input_type=kind)
+
+
+def test_fractions_are_predicted_as_by_torch(member, image, tmp_path):
+    config, checkpoint = member(load=dict(value_range=[0.0, 1.0]))
+    written = export_network(config, checkpoint, tmp_path / 'a.onnx', size=(32, 32))
+    before, after = (image(seed, 32, 32).astype(np.float32) / 255 for seed in (1, 2))
+    found, wanted = (
+        SCDInferencer(*network, value_range=value_range)(before, after)
+        for network, value_range in (((written.path,), None), ((config, checkpoint), (0, 1)))
+    )
+    assert 0 < wanted.change.mean() < 1
+    assert np.abs(found.change_prob - wanted.change_prob).max() < 1e-4
+
+
+def test_pictures_are_predicted_in_the_windows_of_the_config(member, image, tmp_path):
+    config, checkpoint = member()
+    options = {'model.test_cfg': dict(mode='slide', crop_size=(64, 32), stride=(40, 32))}
+    written = export_network(config, checkpoint, tmp_path / 'a.onnx', cfg_options=options)
+    assert written.card.sliding == ((64, 32), (40, 32))
+    before, after = image(1, 90, 70), image(2, 90, 70)
+    wanted = SCDInferencer(config, checkpoint, 'cpu', cfg_options=options)(before, after)
+    found = SCDInferencer(written.path)(before, after)
+    assert np.abs(found.change_prob - wanted.change_prob).max() < 1e-4
+    assert (found.land_cover_to == wanted.land_cover_to).mean() > 0.999
+
+
+def test_members_that_predict_in_other_windows(member, tmp_path):
+    one, other = (TorchNetwork(*member(), 'cpu', window=side).model for side in (64, 32))
+    members = SimpleNamespace(members=[one, other])
+    with pytest.raises(ExportError, match='different windows'):
+        network_export.sliding_windows(members)
+    members.members[1] = one
+    assert network_export.sliding_windows(members) == ((64, 64), (48, 48))
+
+
+def test_a_picture_of_the_fixed_size_is_predicted_as_a_whole(member, image, tmp_path):
+    config, checkpoint = member()
+    written = export_network(config, checkpoint, tmp_path / 'a.onnx', size=(45, 71))
+    network = SCDInferencer(written.path)
+    for height, width, options in ((45, 71, {}), (60, 100, dict(window=(45, 71)))):
+        before, after = image(1, height, width), image(2, height, width)
+        wanted = SCDInferencer(config, checkpoint, 'cpu', **options)(before, after)
+        found = network(before, after)
+        assert np.abs(found.change_prob - wanted.change_prob).max() < 1e-4
+
+
 @pytest.mark.usefixtures('converted')
 def test_half_precision_stores_half_the_bytes(exported, shared_member, image, tmp_path):
     half = export_network(*shared_member, tmp_path / 'h.onnx', precision='fp16')
@@ -130,6 +212,13 @@ def test_openvino(shared_member, image, tmp_path, precision):
     written = export_network(*shared_member, tmp_path / 'new/a.xml', precision=precision)
     assert written.size == sum((tmp_path / f'new/a.{end}').stat().st_size for end in ('xml', 'bin'))
     assert not [path for path in (tmp_path / 'new').iterdir() if path.name.startswith('.')]
+    weights = tmp_path / 'new/a.bin'
+    kept = weights.read_bytes()
+    weights.write_bytes(kept[:-9] + kept[-8:] + kept[:1])
+    with pytest.raises(ExportedFileError, match=r'a.bin is not the file .* with a.xml; copy both'):
+        read_card(written.path)
+    weights.write_bytes(kept)
+    assert read_card(written.path) == written.card
     model = openvino_core().read_model(written.path)
     stored = model.get_rt_info([CARD_KEY])
     assert ExportCard.from_json(getattr(stored, 'value', stored), 'a.xml') == written.card
@@ -172,6 +261,11 @@ def test_archive_of_torch(member, image, tmp_path):
         ('a.xml', dict(precision='int8'), 'int8 needs images to measure.*--calibrate'),
         ('a.xml', dict(calibrate='x'), 'only for --precision int8'),
         ('a.xml', dict(agreement=101), 'percentage from 0 to 100, got 101'),
+        ('a.onnx', dict(threshold=1.5), 'threshold is a probability from 0 to 1, got 1.5'),
+        ('a.onnx', dict(threshold=float('nan')), 'threshold is a probability'),
+        ('a.onnx', dict(resolution=0), 'metres a pixel and above 0, got 0'),
+        ('a.onnx', dict(resolution=float('inf')), 'metres a pixel and above 0, got inf'),
+        ('a.onnx', dict(bands=[1, 2]), r'takes 3 bands of each image, got bands=\[1, 2\]'),
         ('a.onnx', dict(tta=dict(scales=[0.35, 1])), 'multiples of 640 pixels only'),
     ],
 )
@@ -247,6 +341,8 @@ def test_calibration_pairs(member, image, saved, tmp_path):
     assert np.array_equal(pair[0][0, :, 31], pair[0][0, :, 19])
     with pytest.raises(ExportError, match='two folders of images, got 3 names'):
         list(calibration_images(inferencer, card, ['a', 'b', 'c'], 1))
+    with pytest.raises(ExportError, match=r'a is neither a config nor a table of pairs'):
+        list(calibration_images(inferencer, card, tmp_path / 'a', 1))
     with pytest.raises(ExportError, match='got 0 as their number'):
         list(calibration_images(inferencer, card, [tmp_path / 'a', tmp_path / 'b'], 0))
 

@@ -51,6 +51,8 @@ def test_the_text_is_the_documented_one_and_reads_back():
         (changed(threshold=True), 'threshold'),
         (changed(value_range=[5, 5]), 'value_range'),
         (changed(size=[64]), 'two whole numbers'),
+        (changed(overlap=512, window=512), 'less than their side, 512, got 512'),
+        (changed(sliding=[[64, 64], [0, 48]]), 'a window and its stride'),
         (changed(input_type='int8'), 'one of uint8, uint16, float32'),
         (changed(bands=[0]), 'numbers from 1 on'),
         (changed(model=['a']), 'list of dictionaries'),

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import re
 
 import pytest
 
@@ -102,6 +103,23 @@ def test_bands_of_a_plain_network_are_named_by_colour(tmp_path):
     item = json.loads(write_cards(tmp_path / 'a.onnx', card)[0].read_text())
     named = [dict(name=name, data_type='uint8') for name in ('red', 'green', 'blue')]
     assert item['properties']['bands'] == named
+
+
+def test_class_names_of_any_characters(tmp_path):
+    """The classification extension allows letters and digits of ASCII, and two signs."""
+    (tmp_path / 'a.onnx').write_bytes(b'net')
+    names = ('same', 'Hütte', 'low | plants', '水', '??', 'sea')
+    palette = tuple((number,) * 3 for number in range(len(names)))
+    card = dataclasses.replace(CARD, class_names=names, palette=palette)
+    item, page = (
+        path.read_text(encoding='utf-8') for path in write_cards(tmp_path / 'a.onnx', card)
+    )
+    classes = json.loads(item)['properties']['mlm:output'][4]['classification:classes']
+    assert [one['name'] for one in classes] == ['Hutte', 'low_plants', 'class_3', 'class_4', 'sea']
+    assert [one['description'] for one in classes] == list(names[1:])
+    assert all(re.fullmatch('[0-9A-Za-z-_]+', one['name']) for one in classes)
+    assert '| 2 | low \\| plants | #020202 |' in page
+    assert '| 3 | 水 | #030303 |' in page
 
 
 def test_pystac_accepts_the_item(cards):

@@ -57,6 +57,18 @@ def test_any_size_is_padded_with_its_edge(networks, backend, size):
         assert (cover == prob.argmax(1) + 1)[clear].all()
 
 
+def test_views_of_a_padded_image_are_pointed_out_once(tmp_path, recwarn):
+    card = tiny_export.card(tta=('identity', 'horizontal_flip'))
+    network = ExportedNetwork(tiny_export.write(tmp_path / 'a.onnx', card), 'onnxruntime')
+    network.maps(pairs(1, 6, 16, 8))
+    assert not recwarn.list
+    with pytest.warns(UserWarning, match=r'21 x 35 pixels are padded to 24 x 40.*--size 21 35'):
+        network.maps(pairs(1, 6, 21, 35))
+    recwarn.clear()
+    network.maps(pairs(1, 6, 21, 35))
+    assert not recwarn.list
+
+
 @pytest.mark.parametrize('backend', BACKENDS)
 def test_windows_average_logits(networks, backend):
     """As a detector's slide_inference does, here over two windows side by side."""
@@ -127,6 +139,49 @@ def test_images_that_do_not_fit_are_named(networks):
         network.run(given.astype(int), given)
     with pytest.raises(ImageFormatError, match='give one size'):
         network.run(given[..., :8], given[:, :, :, :8].repeat(2, axis=3))
+    with pytest.raises(ImageFormatError, match=r'before is a list.*takes NumPy arrays'):
+        network.run(given[..., :8].tolist(), given[..., :8])
+    with pytest.raises(ValueError, match="has no output 'maps'; choose from prob_from"):
+        network.run(given[..., :8], given[..., :8], ['maps'])
+
+
+@pytest.mark.parametrize('shape', [(0, 6, 8, 8), (1, 6, 8, 0), (1, 5, 8, 8), (6, 8, 8)])
+def test_shapes_of_no_pairs(networks, shape):
+    network = networks['openvino']
+    given = np.zeros(shape, np.uint8)
+    for function in (network.probabilities, network.maps):
+        with pytest.raises(
+            ImageFormatError, match=r'the pairs have the shape .*\(pairs, 6, height'
+        ):
+            function(given)
+    with pytest.raises(ImageFormatError, match=r'the pairs have the shape'):
+        network.windowed(given, (4, 4), (4, 4))
+    if len(shape) == 4:
+        with pytest.raises(ImageFormatError, match=r'takes \(pairs, 3, height, width\)'):
+            network.run(given[:, :3], given[:, 3:])
+
+
+def test_values_that_are_not_finite(networks):
+    given = pairs(1, 6, 8, 8, dtype=np.float32)
+    given[0, 2, 3, 4] = np.nan
+    with pytest.raises(ImageFormatError, match='not finite'):
+        networks['openvino'].probabilities(given)
+
+
+@pytest.mark.parametrize('backend', BACKENDS)
+def test_a_card_on_another_graph(tmp_path, backend):
+    onnx = pytest.importorskip('onnx')
+    value = [onnx.helper.make_tensor_value_info(name, 1, [1]) for name in 'xy']
+    node = onnx.helper.make_node('Identity', ['x'], ['y'])
+    model = onnx.helper.make_model(
+        onnx.helper.make_graph([node], 'g', value[:1], value[1:]),
+        opset_imports=[onnx.helper.make_opsetid('', 18)],
+        ir_version=10,
+    )
+    onnx.helper.set_model_props(model, {CARD_KEY: tiny_export.card().to_json()})
+    onnx.save(model, tmp_path / 'a.onnx')
+    with pytest.raises(ExportedFileError, match="without the input 'before', only x; export it"):
+        ExportedNetwork(tmp_path / 'a.onnx', backend)
 
 
 def test_openvino_compiles_for_the_first_shape_and_once_for_all_others(file, monkeypatch):

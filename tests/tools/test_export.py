@@ -34,6 +34,39 @@ def test_out_is_needed(load_tool, capsys):
     assert '--out' in capsys.readouterr().err
 
 
+def test_sizes_are_fixed_or_open(load_tool, monkeypatch, tmp_path, capsys):
+    tool, given = load_tool('export.py'), []
+
+    def export(*_, size, **options):
+        given.append(size)
+        return ExportedNetwork(tmp_path / 'a.onnx', tiny_card(), 5, ())
+
+    monkeypatch.setattr(tool, 'export_network', export)
+    words = ['--out', str(tmp_path / 'a.onnx')]
+    for more in ([], ['--dynamic'], ['--size', '64', '96']):
+        tool.main([*words, *more])
+    assert given == [None, None, [64, 96]]
+    for more, said in ((['--size', '64', '64'], '--size'), (['--for', 'deepness'], 'one size')):
+        with pytest.raises(SystemExit):
+            tool.main([*words, '--dynamic', *more])
+        assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ('bands', 'words'), [(None, ''), ((1, 2, 3), ''), ((4, 3, 2), '-b 4 -b 3 -b 2')]
+)
+def test_deepness_gets_bands_in_the_order_of_the_network(
+    load_tool, monkeypatch, tmp_path, capsys, bands, words
+):
+    tool = load_tool('export.py')
+    written = ExportedNetwork(tmp_path / 'a.onnx', tiny_card(bands=bands), 5, ())
+    monkeypatch.setattr(tool, 'export_for_deepness', lambda *_, **__: written)
+    tool.main(['--out', str(tmp_path / 'a.onnx'), '--for', 'deepness'])
+    printed = capsys.readouterr().out
+    assert ('gdal_translate' in printed) == bool(words)
+    assert words in printed
+
+
 def test_the_agreement_of_int8(load_tool, monkeypatch, tmp_path, capsys):
     tool, given = load_tool('export.py'), {}
     share = dict(change=99.5, land_cover_from=99.1, land_cover_to=99.2)

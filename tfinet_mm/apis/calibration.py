@@ -11,6 +11,7 @@ import numpy as np
 from mmengine.registry import DefaultScope
 
 from tfinet_mm.apis.command_output import list_pairs
+from tfinet_mm.apis.command_table import is_table
 from tfinet_mm.apis.loading import inference_steps
 from tfinet_mm.apis.network_files import CONFIG_SUFFIXES
 from tfinet_mm.apis.torch_network import TorchNetwork
@@ -46,6 +47,11 @@ def calibration_images(
     paths = _paths(source)
     first = os.fspath(paths[0])
     is_config = len(paths) == 1 and Path(first).suffix in CONFIG_SUFFIXES
+    if len(paths) == 1 and not is_config and not is_table(first):
+        raise ExportError(
+            f'{first} is neither a config nor a table of pairs (.csv); give one, or two folders of '
+            'images'
+        )
     pairs: Any = _Dataset(first, card) if is_config else _Files(inferencer, paths)
     if not len(pairs):
         raise ExportError(f'{source_name(source)} has no pairs to calibrate on; name others')

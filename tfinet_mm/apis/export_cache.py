@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tfinet_mm.apis.network_export import export_network
+from tfinet_mm.apis.network_export import export_network, sliding_windows
 from tfinet_mm.apis.torch_network import TorchNetwork
 from tfinet_mm.deploy.card import FORMAT_VERSION
 from tfinet_mm.utils.dist import on_first_rank
@@ -64,7 +64,7 @@ def cached_export(
         settings={key: settings.get(key) for key in ('tta', 'threshold', 'classes', 'calibration')},
         colours=[list(colour) for colour in network.class_table.palette],
         reading=[network.bands, network.value_range],
-        windows=[network.window, network.overlap],
+        windows=[network.window, network.overlap, sliding_windows(network.model)],
         version=[__version__, FORMAT_VERSION],
     )
     first = settings['model'][0]

@@ -76,22 +76,24 @@ class FileNetwork:
         self.other_transforms: list[str] = []
         self.views: Views = (('identity',), (1.0,))
         self._windows: tuple[tuple[int, int], tuple[int, int]] | None = None
-        most = None if card.size is None else min(card.size)
         if window is not None:
             self._windows = size_and_stride(window, overlap)
             self.window = min(self._windows[0])
             self.overlap = self.window // 4 if overlap is None else min(height_width(overlap))
-            if most is not None and max(self._windows[0]) > most:
+            if card.size is not None and not fits_in(self._windows[0], card.size):
                 raise ValueError(
                     f'{file} was exported for images of {card.size} (height, width), got '
-                    f'window={window}; take {most} or less, or export the network with --dynamic'
+                    f'window={window}; take {min(card.size)} or less, or export the network with '
+                    '--dynamic'
                 )
         else:
             self.window, self.overlap = card.window, card.overlap
-            if most is not None:
-                self._windows = size_and_stride(most, None)
-                if self.window > most:
-                    self.window, self.overlap = most, most // 4
+            if card.size is not None:
+                self._windows = size_and_stride(card.size, None)
+                if self.window > min(card.size):
+                    self.window, self.overlap = min(card.size), min(card.size) // 4
+            if card.sliding is not None and fits_in(card.sliding[0], card.size):
+                self._windows = card.sliding
         self._whole = False
 
     def prepare(self, image: np.ndarray, names: list[str], sample_id: str) -> np.ndarray:
@@ -157,6 +159,11 @@ class FileNetwork:
     def software(self) -> dict[str, str]:
         """Return the version of the program that runs the network."""
         return self.model.software
+
+
+def fits_in(window: Sequence[int], size: Sequence[int] | None) -> bool:
+    """Return whether a window (height, width) is within a size; any is within an open one."""
+    return size is None or all(side <= most for side, most in zip(window, size, strict=True))
 
 
 def check_device(device: Any) -> None:

@@ -18,6 +18,7 @@ from tfinet_mm.apis.loading import (
     network_config,
     read_config,
 )
+from tfinet_mm.apis.network_files import is_exported
 from tfinet_mm.engine.testing import is_ensemble
 from tfinet_mm.models.data_preprocessor import PairDataPreprocessor
 from tfinet_mm.registry import MODELS
@@ -144,8 +145,13 @@ def build_module(
         FileNotFoundError: The config or the checkpoint isn't there.
         CheckpointMismatchError: The checkpoint holds another network.
         ValueError: The config is that of an ensemble, which has no logits of its own, or an
-            option is out of range.
+            exported file, or an option is out of range.
     """
+    if is_exported(config) or is_exported(checkpoint):
+        raise ValueError(
+            f'{config if is_exported(config) else checkpoint} is an exported network, which can '
+            'not be trained; give its config and checkpoint, or predict with SCDInferencer'
+        )
     if config is None or checkpoint is not None or is_checkpoint(config):
         cfg, checkpoint = read_config(config, checkpoint, cfg_options)
     else:

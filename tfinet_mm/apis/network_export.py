@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from tfinet_mm.apis.calibration import CalibrationSource, calibration_images, source_name
 from tfinet_mm.apis.loading import ConfigLike
 from tfinet_mm.apis.network_files import is_exported
@@ -33,6 +35,7 @@ from tfinet_mm.deploy.quantization import AGREEMENT, quantized
 from tfinet_mm.deploy.tracing import trace
 from tfinet_mm.errors import ExportError
 from tfinet_mm.utils.files import whole_file
+from tfinet_mm.utils.windows import height_width
 
 SUFFIXES = dict(onnx='.onnx', openvino='.xml', pt2='.pt2')
 """Formats and the suffix of each one's file."""
@@ -50,6 +53,8 @@ FIXES = dict(
     int8='use --to openvino with --calibrate',
 )
 """Advice on a precision that a format can't have."""
+FEWEST_STEPS = 64
+"""Fewest whole numbers of a value range that images of whole numbers are taken to have."""
 
 
 class ExportedNetwork(NamedTuple):
@@ -103,8 +108,8 @@ def export_network(
         threshold: P(changed) from which a pixel counts as changed.
         calibration: False for P(changed) as the network predicts it; by default the graph
             calibrates it where the weights have a calibration.
-        input_type: Type of the inputs; by default uint8, or uint16 where the value range goes
-            beyond 255.
+        input_type: Type of the inputs; by default uint8, uint16 where the value range goes
+            beyond 255, and float32 where it isn't one of whole numbers from 0 to 65535.
         resolution: Metres a pixel that suit the network, to be stated in the file.
         calibrate: For int8, the pairs whose values are measured: a config with a data set, or
             two folders of images.
@@ -141,6 +146,7 @@ def export_network(
             if calibrate is None
             else f'--calibrate is only for --precision int8, got {precision}; leave it out'
         )
+    _check_numbers(threshold, resolution)
     if not 0 <= agreement <= 100:
         raise ExportError(f'agreement is a percentage from 0 to 100, got {agreement:g}')
     if out.exists() and not overwrite:
@@ -227,6 +233,7 @@ def export_for_deepness(
     out = Path(out)
     if _format(out, None) != 'onnx':
         raise ExportError(f'Deepness reads ONNX alone; call the file NAME.onnx, not {out.name}')
+    _check_numbers(options.get('threshold'), resolution)
     if out.exists() and not overwrite:
         raise FileExistsError(f'{out} is there already; choose another name, or add --overwrite')
     inferencer, graph = _traceable(config, checkpoint, _size(size), **options)
@@ -261,6 +268,12 @@ def _traceable(
             f'the test pipeline changes images with {network.other_transforms[0]}, which is not '
             'part of an exported network; remove it from the pipeline, and prepare images before'
         )
+    bands = network.bands
+    if bands is not None and len(bands) != network.network_bands:
+        raise ExportError(
+            f'the network takes {network.network_bands} bands of each image, got bands='
+            f'{list(bands)}; choose as many'
+        )
     threshold = float(network.model.test_cfg['threshold'])
     return network, ExportGraph(
         network.model,
@@ -282,9 +295,7 @@ def export_card(
 ) -> ExportCard:
     """Return what the file of a network says about itself."""
     settings, value_range = inferencer.settings, inferencer.value_range
-    if input_type is None:
-        wide = value_range is not None and value_range[1] > 255
-        input_type = 'uint16' if wide else 'uint8'
+    input_type = _input_type(value_range, input_type)
     table = inferencer.class_table
     return ExportCard(
         name=name,
@@ -298,6 +309,7 @@ def export_card(
         overlap=inferencer.overlap if graph.size is None else min(graph.size) // 4,
         size_divisor=graph.size_divisor,
         size=graph.size,
+        sliding=sliding_windows(inferencer.model),
         input_type=input_type,
         precision=precision,
         tta=tuple(settings['tta']),
@@ -306,6 +318,52 @@ def export_card(
         change_calibration=settings.get('calibration'),
         resolution=resolution,
     )
+
+
+def sliding_windows(model: Any) -> tuple[tuple[int, int], tuple[int, int]] | None:
+    """Return window and stride of a network that predicts pictures in windows, or None.
+
+    Raises:
+        ExportError: Members of an ensemble differ in them.
+    """
+    found: set[tuple[tuple[int, int], tuple[int, int]] | None] = set()
+    for one in getattr(model, 'members', [model]):
+        options = one.test_cfg
+        slides = options.get('mode') == 'slide'
+        found.add(
+            (height_width(options['crop_size']), height_width(options['stride']))
+            if slides
+            else None
+        )
+    if len(found) > 1:
+        raise ExportError(
+            'the members of the ensemble predict in different windows, which one file can not; '
+            "give all of them the same test_cfg.mode, crop_size and stride, by a member's "
+            'cfg_options'
+        )
+    return found.pop()
+
+
+def _input_type(value_range: Sequence[float] | None, wanted: str | None) -> str:
+    """Return the type of the inputs: the smallest that holds the values as they are stored.
+
+    Raises:
+        ExportError: ``wanted`` doesn't hold the whole range.
+    """
+    low, high = value_range or (0, 255)
+    held = [
+        name for name in INPUT_TYPES if name == 'float32' or 0 <= low < high <= np.iinfo(name).max
+    ]
+    if wanted is not None:
+        if wanted not in held:
+            raise ExportError(
+                f'inputs of {wanted} do not hold the value range, {low:g} to {high:g}; give '
+                f'--input-type {held[0]}'
+            )
+        return wanted
+    # A range such as 0 to 1 is one of real numbers.
+    whole = low == int(low) and high == int(high) and high - low >= FEWEST_STEPS
+    return held[0] if whole else 'float32'
 
 
 def _format(out: Path, to: str | None) -> str:
@@ -321,6 +379,18 @@ def _format(out: Path, to: str | None) -> str:
             f'a file of the format {kind} is called NAME{SUFFIXES[kind]}, got {out.name}'
         )
     return kind
+
+
+def _check_numbers(threshold: float | None, resolution: float | None) -> None:
+    """Refuse numbers that a card can't have, before the network is read.
+
+    Raises:
+        ExportError: A number is out of range.
+    """
+    if threshold is not None and not 0 <= threshold <= 1:
+        raise ExportError(f'threshold is a probability from 0 to 1, got {threshold:g}')
+    if resolution is not None and not 0 < resolution < float('inf'):
+        raise ExportError(f'resolution is in metres a pixel and above 0, got {resolution:g}')
 
 
 def _size(size: Sequence[int]) -> tuple[int, int]:

@@ -112,6 +112,21 @@ def _unreadable(path: Path, backend: str, error: Exception) -> ExportedFileError
     )
 
 
+def _check_names(path: Path, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    """Refuse a graph that isn't the one that the card describes.
+
+    Raises:
+        ExportedFileError: It lacks an input or output.
+    """
+    kinds = (('input', INPUTS, inputs), ('output', OUTPUTS, outputs))
+    for kind, wanted, found in kinds:
+        if lost := [name for name in wanted if name not in found]:
+            raise ExportedFileError(
+                f'{path} holds a network without the {kind} {lost[0]!r}, only '
+                f'{", ".join(sorted(found))}; export it again with tools/export.py'
+            )
+
+
 def _only_float32(precision: str | None, backend: str) -> str:
     if precision not in (None, 'auto', 'float32'):
         raise ValueError(
@@ -139,6 +154,11 @@ class _OnnxRuntime:
             )
         except Exception as error:
             raise _unreadable(path, self.name, error) from error
+        _check_names(
+            path,
+            [one.name for one in self._session.get_inputs()],
+            [one.name for one in self._session.get_outputs()],
+        )
         self.version = str(runtime.__version__)
         first = self._session.get_inputs()[0].shape[0]
         self.batch = first if isinstance(first, int) else None
@@ -194,6 +214,11 @@ class _OpenVINO:
             self._model = self._core.read_model(os.fspath(path))
         except Exception as error:
             raise _unreadable(path, self.name, error) from error
+        _check_names(
+            path,
+            [name for port in self._model.inputs for name in port.names],
+            [name for port in self._model.outputs for name in port.names],
+        )
         self.version = str(openvino.__version__).partition('-')[0]
         first = self._model.input(INPUTS[0]).partial_shape[0]
         self.batch = first.get_length() if first.is_static else None

@@ -22,6 +22,8 @@ FORMAT_VERSION = 1
 """Number of this format; files of a larger number are refused."""
 CARD_KEY = 'tfinet_mm'
 """Key of the card in ONNX's metadata and in OpenVINO's runtime information."""
+WEIGHTS_KEY = 'tfinet_mm_weights'
+"""Key of the SHA-256 of the ``.bin`` in OpenVINO's runtime information."""
 CARD_FILE = 'tfinet_mm.json'
 """Name of the card in a ``.pt2`` archive."""
 INPUTS = ('before', 'after')
@@ -53,6 +55,9 @@ class ExportCard:
         network_bands: Number B of bands of each date.
         window: Side of the windows that suit large images, in pixels.
         overlap: Pixels that neighbouring windows share.
+        sliding: Windows in which pictures are predicted as the config asks for it
+            (``test_cfg.mode='slide'``): (height, width) of one, and (vertical, horizontal) pixels
+            to the next; None for pictures as a whole.
         size_divisor: Height and width of a dynamic network have to be multiples of it.
         size: Fixed (height, width), or None for a dynamic size.
         input_type: Type of the inputs, one of :data:`INPUT_TYPES`.
@@ -88,6 +93,7 @@ class ExportCard:
     bands: tuple[int, ...] | None = None
     value_range: tuple[float, float] | None = None
     size: tuple[int, int] | None = None
+    sliding: tuple[tuple[int, int], tuple[int, int]] | None = None
     input_type: str = 'uint8'
     precision: str = 'fp32'
     tta: tuple[str, ...] = ()
@@ -106,6 +112,11 @@ class ExportCard:
                 raise ExportedFileError(
                     f'{key} of an exported network is {expected}, got {value!r}; export it again'
                 )
+        if self.overlap >= self.window:
+            raise ExportedFileError(
+                f'windows of an exported network overlap by less than their side, {self.window}, '
+                f'got {self.overlap}; export it again'
+            )
         if len(self.palette) != len(self.class_names):
             raise ExportedFileError(
                 f'an exported network needs a colour for each class, got {len(self.class_names)} '
@@ -238,6 +249,10 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     'size': (
         _or_none(_list(lambda part: _whole(part, 1), 2)),
         'two whole numbers above 0, or null',
+    ),
+    'sliding': (
+        _or_none(_list(_list(lambda part: _whole(part, 1), 2), 2)),
+        'a window and its stride, two whole numbers above 0 each, or null',
     ),
     'input_type': (lambda value: value in INPUT_TYPES, f'one of {", ".join(INPUT_TYPES)}'),
     'precision': (lambda value: value in PRECISIONS, f'one of {", ".join(PRECISIONS)}'),

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import BinaryIO
 from xml.etree import ElementTree
 
-from tfinet_mm.deploy.card import CARD_FILE, CARD_KEY, ExportCard
+from tfinet_mm.deploy.card import CARD_FILE, CARD_KEY, WEIGHTS_KEY, ExportCard
 from tfinet_mm.errors import ExportedFileError
+from tfinet_mm.utils.fingerprints import file_hash
 
 EXPORTED_SUFFIXES = ('.onnx', '.xml', '.pt2')
 """Suffixes of exported networks: ONNX, OpenVINO's IR and archives of torch.export."""
@@ -31,7 +32,8 @@ def read_card(file: str | os.PathLike[str]) -> ExportCard:
 
     Raises:
         FileNotFoundError: There is no such file, or an ``.xml`` lacks its ``.bin``.
-        ExportedFileError: It is damaged, of another program, or of a newer format.
+        ExportedFileError: It is damaged, of another program, or of a newer format, or the
+            ``.bin`` is that of another export.
     """
     path = Path(os.path.expanduser(file))
     if path.suffix.lower() not in EXPORTED_SUFFIXES:
@@ -41,6 +43,8 @@ def read_card(file: str | os.PathLike[str]) -> ExportCard:
         )
     if not path.is_file():
         raise FileNotFoundError(f'there is no exported network {path}')
+    if not path.stat().st_size:
+        raise ExportedFileError(f'{path} is empty; copy it again, or export it again')
     reader = {'.onnx': _onnx_card, '.xml': _openvino_card, '.pt2': _torch_card}
     text = reader[path.suffix.lower()](path)
     if text is None:
@@ -66,6 +70,13 @@ def _openvino_card(path: Path) -> str | None:
         root = ElementTree.parse(path).getroot()
     except ElementTree.ParseError as error:
         raise _damaged(path, "OpenVINO's IR", error) from None
+    stated = root.find(f'rt_info/{WEIGHTS_KEY}')
+    weights = path.with_suffix('.bin')
+    if stated is not None and stated.get('value') != file_hash(weights):
+        raise ExportedFileError(
+            f'{weights} is not the file that was exported with {path.name}; copy both files of one '
+            'export again, or export the network again'
+        )
     found = root.find(f'rt_info/{CARD_KEY}')
     return None if found is None else found.get('value')
 

@@ -7,6 +7,7 @@ STAC is needed.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -134,12 +135,12 @@ def model_page(path: Path, card: ExportCard) -> str:
     }
     rows = [f'| {key} | {value} |' for key, value in facts.items()]
     classes = [
-        f'| {number} | {name} | {_hex(colour)} |'
+        f'| {number} | {_cell(name)} | {_hex(colour)} |'
         for number, (name, colour) in enumerate(zip(card.class_names, card.palette, strict=True))
     ]
     networks = [
-        f'| {entry.get("name")} | {entry.get("weight", 1):g} | `{entry.get("model")}` | '
-        f'`{entry.get("weights")}` |'
+        f'| {_cell(str(entry.get("name")))} | {entry.get("weight", 1):g} '
+        f'| `{entry.get("model")}` | `{entry.get("weights")}` |'
         for entry in card.model
     ]
     return '\n'.join(
@@ -224,10 +225,28 @@ def _output(name: str, card: ExportCard) -> dict[str, Any]:
 
 
 def _class(value: int, name: str, colour: tuple[int, int, int] | None) -> dict[str, Any]:
-    described: dict[str, Any] = dict(
-        value=value, name=re.sub(r'[^\w-]+', '_', name), description=name
-    )
+    described: dict[str, Any] = dict(value=value, name=_short(name, value), description=name)
     return described | ({} if colour is None else dict(color_hint=_hex(colour)[1:].upper()))
+
+
+def _short(name: str, value: int) -> str:
+    """Return the name of a class in the characters that the extension allows.
+
+    Example:
+        >>> _short('Wald & Hütten', 2), _short('水', 3), _short('水 2', 4)
+        ('Wald_Hutten', 'class_3', 'class_4')
+    """
+    plain = ''.join(
+        one for one in unicodedata.normalize('NFKD', name) if not unicodedata.combining(one)
+    )
+    foreign = any(one.isalpha() and not one.isascii() for one in plain)
+    short = '' if foreign else re.sub(r'[^0-9A-Za-z-]+', '_', plain)
+    return short if re.search('[0-9A-Za-z]', short) else f'class_{value}'
+
+
+def _cell(text: str) -> str:
+    """Return a text for a cell of a table in Markdown."""
+    return ' '.join(text.split()).replace('|', r'\|')
 
 
 def _hex(colour: tuple[int, int, int]) -> str:

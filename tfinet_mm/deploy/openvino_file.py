@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from tfinet_mm.deploy.backends import openvino_core
-from tfinet_mm.deploy.card import CARD_KEY, OUTPUTS, THRESHOLD, ExportCard
+from tfinet_mm.deploy.card import CARD_KEY, OUTPUTS, THRESHOLD, WEIGHTS_KEY, ExportCard
 from tfinet_mm.deploy.optional import import_exporter
 from tfinet_mm.errors import ExportError
 from tfinet_mm.utils.files import whole_file
+from tfinet_mm.utils.fingerprints import file_hash
 
 
 def openvino_model(onnx_model: Any) -> Any:
@@ -53,7 +54,11 @@ def write_openvino(model: Any, card: ExportCard, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix='.export-') as folder:
         made = Path(folder) / 'network.xml'
-        openvino.save_model(model, made, compress_to_fp16=card.precision == 'fp16')
+        half = card.precision == 'fp16'
+        openvino.save_model(model, made, compress_to_fp16=half)
+        # The .bin of another export would fit as well. It is the same in the second writing.
+        model.set_rt_info(file_hash(made.with_suffix('.bin')), [WEIGHTS_KEY])
+        openvino.save_model(model, made, compress_to_fp16=half)
         # The weights first: the .xml is what a reader looks for.
         for suffix in ('.bin', '.xml'):
             with whole_file(path.with_suffix(suffix)) as partial:

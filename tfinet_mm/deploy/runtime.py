@@ -11,6 +11,7 @@ Example:
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -76,6 +77,7 @@ class ExportedNetwork:
         exported = dict(fp16='float16', int8='int8').get(self.card.precision, 'float32')
         computes = self._program.precision
         self.precision = computes if computes == BRAIN_FLOAT else exported
+        self._told = False
         self.software = {self.backend: self._program.version}
 
     def run(
@@ -95,8 +97,13 @@ class ExportedNetwork:
             ImageFormatError: The images have another type, number of bands or size than the
                 network takes.
             NotFiniteWeightsError: The network predicts NaN.
+            ValueError: There is no such output.
         """
         self._check(before, after)
+        if unknown := [name for name in outputs if name not in OUTPUTS]:
+            raise ValueError(
+                f'{self.path} has no output {unknown[0]!r}; choose from {", ".join(OUTPUTS)}'
+            )
         batch = self._program.batch or len(before)
         inputs = dict(zip(INPUTS, map(np.ascontiguousarray, (before, after)), strict=True))
         made = [
@@ -129,7 +136,13 @@ class ExportedNetwork:
     def _check(self, before: np.ndarray, after: np.ndarray) -> None:
         card = self.card
         for name, images in zip(INPUTS, (before, after), strict=True):
-            if images.ndim != 4 or images.shape[1] != card.network_bands:
+            if not isinstance(images, np.ndarray):
+                raise ImageFormatError(
+                    f'{name} is a {type(images).__name__}, {self.path} takes NumPy arrays; convert '
+                    'it with numpy.asarray'
+                )
+            fits = images.ndim == 4 and images.shape[1] == card.network_bands
+            if not fits or 0 in images.shape:
                 raise ImageFormatError(
                     f'{name} has the shape {images.shape}, {self.path} takes (pairs, '
                     f'{card.network_bands}, height, width)'
@@ -164,7 +177,8 @@ class ExportedNetwork:
             Arrays (N, K, H, W), (N, K, H, W) and (N, 1, H, W), float32.
 
         Raises:
-            ImageFormatError: They have other bands, or are larger than a network of fixed size.
+            ImageFormatError: They have other bands or values that aren't finite, or are larger
+                than a network of fixed size.
             NotFiniteWeightsError: The network predicts NaN.
         """
         found = self._run_padded(pairs, PROBABILITIES)
@@ -185,15 +199,38 @@ class ExportedNetwork:
         return found['change_prob'], found['land_cover_from'], found['land_cover_to']
 
     def _run_padded(self, pairs: np.ndarray, outputs: Sequence[str]) -> dict[str, np.ndarray]:
+        self._check_pairs(pairs)
         height, width = pairs.shape[2:]
         rows, columns = self.padded_size(height, width)
         values = self._stored(pairs)
         if (rows, columns) != (height, width):
+            if self.card.tta and not self._told:
+                self._told = True
+                warnings.warn(
+                    f'{self.path.name} averages views of whole images, and {height} x {width} '
+                    f'pixels are padded to {rows} x {columns} first; torch scales and turns the image '
+                    'itself, so its probabilities differ. For the same, export with --size '
+                    f'{height} {width} or --no-tta',
+                    stacklevel=2,
+                )
             padding = ((0, 0), (0, 0), (0, rows - height), (0, columns - width))
             values = np.pad(values, padding, mode='edge')
         bands = pairs.shape[1] // 2
         found = self.run(values[:, :bands], values[:, bands:], outputs)
         return {name: part[..., :height, :width] for name, part in found.items()}
+
+    def _check_pairs(self, pairs: np.ndarray) -> None:
+        bands = 2 * self.card.network_bands
+        if pairs.ndim != 4 or pairs.shape[1] != bands or 0 in pairs.shape:
+            raise ImageFormatError(
+                f'the pairs have the shape {pairs.shape}, expected (pairs, {bands}, height, '
+                "width), before's bands and then after's"
+            )
+        if pairs.dtype.kind == 'f' and not np.isfinite(pairs).all():
+            raise ImageFormatError(
+                'the pairs hold values that are not finite (NaN or infinity); fill them, for '
+                'example with 0'
+            )
 
     def padded_size(self, height: int, width: int) -> tuple[int, int]:
         """Return the size to which an image is padded for the network.
@@ -242,6 +279,7 @@ class ExportedNetwork:
         Returns:
             As :meth:`probabilities`.
         """
+        self._check_pairs(pairs)
         height, width = pairs.shape[2:]
         if height <= window[0] and width <= window[1]:
             return self.probabilities(pairs)

@@ -1,6 +1,9 @@
+import pickle
+
 import numpy as np
 import pytest
 import torch
+from mmengine.model import BaseDataPreprocessor
 from mmengine.registry import init_default_scope
 from mmseg.datasets.transforms import ConcatCDInput
 from mmseg.structures import SegDataSample
@@ -102,6 +105,19 @@ def test_the_type_of_labels(label_type, size):
     # Maps of the pipeline may change afterwards.
     given['gt_seg_map'][:] = 0
     assert (sample.gt_sem_seg.data == 1).all()
+
+
+def test_labels_of_bytes_reach_any_model_as_int64():
+    """As MMEngine's own preprocessor moves them, from a worker's process too."""
+    sample = PackPairInputs(label_type='uint8')(results())['data_samples']
+    sent = pickle.loads(pickle.dumps(sample))
+    (moved,) = BaseDataPreprocessor().cast_data([sent])
+    assert isinstance(moved, SegDataSample)
+    for name, value in (('gt_sem_seg', 1), ('gt_sem_seg_from', 255), ('gt_sem_seg_to', 3)):
+        assert sent.get(name).data.dtype == torch.uint8
+        assert moved.get(name).data.dtype == torch.int64
+        assert (moved.get(name).data == value).all()
+    assert moved.metainfo == sample.metainfo
 
 
 def test_unknown_types_of_labels_are_refused():

@@ -55,6 +55,18 @@ def test_a_picture_with_too_many_pixels(picture):
         check_images(picture('before.png'), picture('after.png', 21), **LIMITS)
 
 
+def test_a_picture_just_over_the_limit(tmp_path, picture):
+    header = struct.pack('>IIBBBBB', 5000, 5001, 8, 2, 0, 0, 0)
+    (tmp_path / 'after.png').write_bytes(
+        b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', b'') + chunk(b'IEND', b'')
+    )
+    limits = LIMITS | dict(picture_pixels=25_000_000)
+    with pytest.raises(
+        ImageFormatError, match=r'5001 pixels, 25\.005 million; .* takes 25 million'
+    ):
+        check_images(picture('before.png'), tmp_path / 'after.png', **limits)
+
+
 def test_a_small_file_of_many_pixels(tmp_path, picture):
     """A PNG of 10,000 million pixels in a kilobyte isn't decoded."""
     header = struct.pack('>IIBBBBB', 100_000, 100_000, 8, 2, 0, 0, 0)

@@ -4,8 +4,10 @@ import os
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import httpx
@@ -142,6 +144,43 @@ def test_a_server_answers_and_stops(tmp_path):
         process.kill()
         process.wait()
     assert not (tmp_path / 'serve' / '.lock').exists()
+
+
+def test_nothing_that_waits_delays_the_end(tmp_path):
+    """Neither a stalled upload nor a request that waits for a job."""
+    pytest.importorskip('uvicorn')
+    words = [sys.executable, '-W', 'ignore', str(command_file()), '--port', '0']
+    process = subprocess.Popen(
+        [*words, '--folder', str(tmp_path / 'serve')],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        process.stdout.readline()
+        line = process.stdout.readline()
+        port = int(re.search(r'127\.0\.0\.1:(\d+)', line)[1])
+        form = (
+            b'Content-Type: multipart/form-data; boundary=x\r\nContent-Length: 9999\r\n\r\n--x\r\n'
+        )
+        with socket.create_connection(('127.0.0.1', port), timeout=20) as upload:
+            upload.sendall(b'POST /api/jobs HTTP/1.1\r\nHost: localhost\r\n' + form)
+            folder = tmp_path / 'serve/jobs'
+            end = time.monotonic() + 20
+            while not list(folder.iterdir()) and time.monotonic() < end:
+                time.sleep(0.02)
+            assert list(folder.iterdir())
+            started = time.monotonic()
+            process.send_signal(signal.SIGINT)
+            answer = upload.recv(4096)
+            left, _ = process.communicate(timeout=20)
+        assert time.monotonic() - started < 4
+        assert b' 503 ' in answer.splitlines()[0]
+        assert (left, process.returncode) == ('stopped\n', 130)
+        assert not list(folder.iterdir())
+    finally:
+        process.kill()
+        process.wait()
 
 
 def command_file():

@@ -132,6 +132,10 @@ def test_a_program_that_is_missing_is_named_with_its_extra(file, monkeypatch):
 def test_what_would_end_each_job_ends_the_start(file):
     with pytest.raises(ValueError, match='takes no tta'):
         described(str(file), '--', '--no-tta')
+    with pytest.raises(ValueError, match='takes no calibration'):
+        described(str(file), '--', '--no-calibration')
+    with pytest.raises(ValueError, match='--compile is an option of torch'):
+        described(str(file), '--', '--compile', 'on')
     with pytest.raises(ValueError, match='takes no checkpoint'):
         described(str(file), 'best.pth')
     with pytest.raises(ValueError, match='run on the CPU here'):

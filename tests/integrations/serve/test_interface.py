@@ -163,6 +163,7 @@ TIFF = ('x.tif', b'II*\0....')
         (dict(before=TIFF, after=TIFF), dict(threshold='2'), 422, 'from 0 to 1'),
         (dict(before=TIFF, after=TIFF), dict(threshold='nan'), 422, 'from 0 to 1'),
         (dict(before=TIFF, after=TIFF), dict(bands='--out /'), 422, '--bands takes numbers'),
+        (dict(before=TIFF, after=TIFF), dict(bands='0 1 2'), 422, 'counted from 1'),
         (dict(before=TIFF, after=TIFF), dict(stretch='0'), 422, '--stretch takes LOW HIGH'),
         (dict(before=TIFF, after=TIFF), dict(align='maybe'), 422, 'align takes on or off'),
         (dict(before=TIFF, after=TIFF), dict(bands='1 ' * 600), 413, 'bands has over 1000 bytes'),
@@ -184,6 +185,37 @@ def test_a_form_that_is_cut_off_or_damaged(client, folders):
     )
     for content in (start, b'no form'):
         assert client.post('/api/jobs', headers=headers, content=content).status_code == 400
+    assert folders() == []
+
+
+def raw_form(client, disposition):
+    """Send a form whose first file has this header."""
+    after = b'Content-Disposition: form-data; name="after"; filename="a.tif"'
+    parts = (b'Content-Disposition: form-data; name="before"; ' + disposition, after)
+    body = b''.join(b'--x\r\n' + part + b'\r\n\r\nII*\0....\r\n' for part in parts) + b'--x--\r\n'
+    headers = {'Content-Type': 'multipart/form-data; boundary=x'}
+    return client.post('/api/jobs', headers=headers, content=body)
+
+
+@pytest.mark.parametrize(
+    ('disposition', 'name'),
+    [
+        (b"filename*=UTF-8''K%C3%B6ln%201.tif", 'Köln 1.tif'),
+        (b'filename="a.tif"; filename*=iso-8859-1\'de\'K%F6ln.tif', 'Köln.tif'),
+        (b"filename*=utf-8''..%2F..%2Fx%00.tif", 'x.tif'),
+    ],
+)
+def test_names_that_are_no_ascii_come_in_two_forms(client, disposition, name):
+    answer = raw_form(client, disposition)
+    assert answer.status_code == 201, answer.text
+    assert answer.json()['before'] == name
+
+
+@pytest.mark.parametrize('more', [b'', b'\r\nX-Long: '])
+def test_headers_of_a_form_are_limited(client, folders, more):
+    answer = raw_form(client, b'filename="a.tif"' + more + b'; x=' + b'a' * 100_000)
+    assert answer.status_code == 400
+    assert answer.json()['detail'].endswith('is too long; rename the file')
     assert folders() == []
 
 
@@ -223,6 +255,39 @@ def test_nothing_else_can_be_read(client, path):
     answer = client.get(path.format(id=job['id']))
     assert answer.status_code == 404, answer.text
     assert 'root:' not in answer.text
+
+
+def test_headers_alone(client):
+    """What ``curl -I`` asks for."""
+    job = client.until(client.upload().json(), 'done')
+    paths = ['/', '/api/jobs', '/api/health', job['url'], job['log'], job['report']]
+    for path in [*paths, *(one['url'] for one in job['files'])]:
+        asked, given = client.head(path), client.get(path)
+        assert (asked.status_code, asked.content) == (200, b''), path
+        for name in ('content-type', 'content-length', 'content-disposition'):
+            assert asked.headers.get(name) == given.headers.get(name), path
+    assert client.head(job['zip']).headers['content-type'] == 'application/zip'
+    assert client.head('/nothing').status_code == 404
+    assert 'head' not in client.get('/openapi.json').json()['paths']['/api/jobs']
+
+
+def test_a_part_of_a_file(client):
+    job = client.until(client.upload().json(), 'done')
+    url = job['files'][1]['url']
+    part = client.get(url, headers={'Range': 'bytes=4-7'})
+    assert (part.status_code, part.content) == (206, b'maps')
+    assert client.get(url, headers={'Range': 'bytes=5000-'}).status_code == 416
+
+
+def test_files_that_are_there_no_longer(client, folders):
+    job = client.until(client.upload().json(), 'done')
+    (folder,) = folders()
+    (folder / 'results/report.html').unlink()
+    for path in (job['report'], job['zip'], job['files'][0]['url']):
+        answer = client.get(path)
+        assert answer.status_code == 404
+        assert 'report.html has been removed from the server' in answer.json()['detail']
+    assert client.get(job['files'][1]['url']).status_code == 200
 
 
 def test_headers_of_every_answer(client):

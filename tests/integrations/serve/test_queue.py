@@ -127,6 +127,14 @@ def test_jobs_are_removed_after_their_time(started):
     assert not job.folder.exists()
 
 
+def test_an_idle_server_removes_them_in_time(started):
+    queue = started(dict(keep_seconds=0.3))
+    job = put(queue)
+    wait_until(lambda: job.state == 'done')
+    wait_until(lambda: queue.jobs() == [])
+    assert not job.folder.exists()
+
+
 def test_the_oldest_jobs_make_room(started):
     queue = started(dict(kept=2))
     jobs = []

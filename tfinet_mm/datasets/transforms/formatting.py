@@ -46,6 +46,21 @@ META_KEYS = (
 LABEL_TYPES = ('int64', 'uint8')
 
 
+class ByteLabelSample(SegDataSample):
+    """Data sample whose label maps are uint8 until it is moved to a device.
+
+    Every data preprocessor moves samples first, those of other packages too, and losses take int64.
+    """
+
+    def to(self, *args: Any, **kwargs: Any) -> SegDataSample:
+        """Return the sample on a device or in a type, with label maps of int64."""
+        moved = super().to(*args, **kwargs)
+        for key in (GT_CHANGE, GT_FROM, GT_TO):
+            if key in moved and moved.get(key).data.dtype == torch.uint8:
+                moved.set_field(PixelData(data=moved.get(key).data.long()), key)
+        return moved
+
+
 @TRANSFORMS.register_module()
 class PackPairInputs(BaseTransform):
     """Pack a pair as ``dict(inputs=..., data_samples=...)``.
@@ -63,9 +78,8 @@ class PackPairInputs(BaseTransform):
         meta_keys: Keys that go to the metainfo; missing ones are skipped. ``band_order``
             goes there in any case.
         label_type: Type of the label maps: ``'int64'``, which every model takes, or
-            ``'uint8'``, an eighth of the memory, for
-            :class:`~tfinet_mm.models.PairDataPreprocessor`, which turns them into int64 on the
-            device. Only maps that are uint8 are kept as such.
+            ``'uint8'``, an eighth of the memory, which become int64 when a data preprocessor
+            moves them to the device. Only maps that are uint8 are kept as such.
 
     Raises:
         ValueError: There is no image, or ``label_type`` is another one.
@@ -110,7 +124,7 @@ class PackPairInputs(BaseTransform):
             )
         check_pair(results)
         image = np.ascontiguousarray(results['img'].transpose(2, 0, 1))
-        sample = SegDataSample()
+        sample = SegDataSample() if self.label_type == 'int64' else ByteLabelSample()
         for key, name, dtype in self.FIELDS:
             if key in results:
                 values = torch.from_numpy(self._typed(results[key][None], dtype))

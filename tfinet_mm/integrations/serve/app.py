@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from importlib.resources import files
+from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
@@ -24,6 +25,7 @@ from fastapi.responses import (
     Response,
     StreamingResponse,
 )
+from fastapi.routing import APIRoute
 from starlette.concurrency import run_in_threadpool
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -148,7 +150,15 @@ def make_app(
     _add_server(app, queue, network)
     _add_jobs(app, queue)
     _add_files(app, queue)
+    _answer_head(app)
     return Guard(app, names, token)
+
+
+def _answer_head(app: FastAPI) -> None:
+    """Let programs ask for the headers of each page and file, as ``curl -I`` does."""
+    for route in list(app.routes):
+        if isinstance(route, APIRoute) and 'GET' in (route.methods or ()):
+            app.add_api_route(route.path, route.endpoint, methods=['HEAD'], include_in_schema=False)
 
 
 async def _refused(_: Request, error: Exception) -> Response:
@@ -219,7 +229,7 @@ def _add_pages(app: FastAPI, queue: JobQueue, token: str, network: ServedNetwork
     def report(id: str) -> Response:
         job = _done(queue, id)
         return FileResponse(
-            job.results / REPORT,
+            _product(job, REPORT),
             media_type='text/html; charset=utf-8',
             headers={
                 'Content-Security-Policy': REPORT_POLICY,
@@ -321,13 +331,16 @@ def _add_files(app: FastAPI, queue: JobQueue) -> None:
         return PlainTextResponse(read_log(job.log).replace(f'{job.folder}/', ''))
 
     @app.get('/api/jobs/{id}/files.zip', summary='Download all files of a job')
-    def zip_of_files(id: str) -> StreamingResponse:
+    def zip_of_files(request: Request, id: str) -> Response:
         job = _done(queue, id)
         names = [name for name in PRODUCTS if name in job.products]
+        for name in names:
+            _product(job, name)
+        headers = _attached(f'changes-{job.id[:6]}.zip')
+        if request.method == 'HEAD':
+            return Response(media_type='application/zip', headers=headers)
         return StreamingResponse(
-            zipped(job.results, names),
-            media_type='application/zip',
-            headers=_attached(f'changes-{job.id[:6]}.zip'),
+            zipped(job.results, names), media_type='application/zip', headers=headers
         )
 
     @app.get('/api/jobs/{id}/files/{name:path}', summary='Download a file of a job')
@@ -336,10 +349,8 @@ def _add_files(app: FastAPI, queue: JobQueue) -> None:
         # Only names of the job's own list become paths.
         if name not in job.products or name not in PRODUCTS:
             raise Refusal(404, 'the job has no such file')
-        if not (job.results / name).is_file():
-            raise Refusal(404, 'the file has been removed')
         return FileResponse(
-            job.results / name,
+            _product(job, name),
             media_type='application/octet-stream',
             headers=_attached(name.replace('/', '-')),
         )
@@ -361,6 +372,18 @@ def _done(queue: JobQueue, id: str) -> Job:
     return job
 
 
+def _product(job: Job, name: str) -> Path:
+    """Return the path of a file of a job.
+
+    Raises:
+        Refusal: It is there no longer.
+    """
+    path = job.results / name
+    if not path.is_file():
+        raise Refusal(404, f'{name} has been removed from the server; send the images again')
+    return path
+
+
 def check_length(header: str | None, limits: Limits) -> None:
     """Refuse an upload by what it says of its size, before any of it is read.
 
@@ -374,6 +397,29 @@ def check_length(header: str | None, limits: Limits) -> None:
     size = int(header) if header and header.isdecimal() else 0
     if size > 2 * limits.upload_bytes + FORM_BYTES:
         raise Refusal(413, too_large(f'the upload of {megabytes(size)}', limits.upload_bytes))
+
+
+async def _next_piece(pieces: AsyncIterator[bytes], queue: JobQueue) -> bytes:
+    """Return the next bytes of an upload.
+
+    Raises:
+        StopAsyncIteration: There are no more.
+        TimeoutError: None came for the time that the limits set.
+        Refusal: The server stops.
+    """
+    end = time.monotonic() + queue.limits.upload_seconds
+    waiting = asyncio.ensure_future(anext(pieces))
+    try:
+        while not waiting.done():
+            left = end - time.monotonic()
+            if left <= 0:
+                raise TimeoutError
+            if queue.closing:
+                raise Refusal(503, 'the server is stopping; send it again later')
+            await asyncio.wait({waiting}, timeout=min(left, WAIT_STEP_S))
+        return waiting.result()
+    finally:
+        waiting.cancel()
 
 
 async def receive(request: Request, job: Job, queue: JobQueue) -> None:
@@ -394,7 +440,7 @@ async def receive(request: Request, job: Job, queue: JobQueue) -> None:
     try:
         while True:
             try:
-                piece = await asyncio.wait_for(anext(pieces), limits.upload_seconds)
+                piece = await _next_piece(pieces, queue)
             except StopAsyncIteration:
                 break
             total += len(piece)

@@ -57,10 +57,11 @@ def check_images(before: Path, after: Path, picture_pixels: int, scene_pixels: i
 
 
 def _check_pixels(name: str, width: int, height: int, limit: int, kind: str) -> None:
-    if width * height > limit:
+    pixels = width * height
+    if pixels > limit:
         raise ImageFormatError(
-            f'{name} has {width} x {height} pixels, {width * height / MEGAPIXEL:.4g} million; this '
-            f'server takes {limit / MEGAPIXEL:.4g} million of a {kind} (--max-{kind}-megapixels)'
+            f'{name} has {width} x {height} pixels, {pixels / MEGAPIXEL:.10g} million; this '
+            f'server takes {limit / MEGAPIXEL:.10g} million of a {kind} (--max-{kind}-megapixels)'
         )
 
 

@@ -234,7 +234,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             server_header=False,
             timeout_graceful_shutdown=5,
         )
-        server = uvicorn.Server(config)
+        server = stopping_server(uvicorn.Server, config, queue)
         # Whoever follows the line below at once is kept waiting, not refused.
         with listening_socket(args.host, args.port) as listener:
             port = listener.getsockname()[1]
@@ -244,6 +244,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
             server.run([listener])
     finally:
         lock.release()
+
+
+def stopping_server(kind: type[Any], config: Any, queue: JobQueue) -> Any:
+    """Return a server of HTTP that stops the queue with its first signal.
+
+    The application learns of the end only after all requests have ended, and one that waits for
+    a job would last for minutes.
+
+    Args:
+        kind: ``uvicorn.Server``.
+        config: Its configuration.
+        queue: The jobs.
+    """
+
+    class Server(kind):
+        def handle_exit(self, number: int, frame: Any) -> None:
+            queue.stop()
+            super().handle_exit(number, frame)
+
+    return Server(config)
 
 
 def listening_socket(host: str, port: int) -> socket.socket:

@@ -43,7 +43,8 @@ def served_network(
 
     Args:
         words: Words of the command line for the network: none, one or two.
-        chosen: Options of the command that predicts: ``backend``, ``tta`` and ``cfg_options``.
+        chosen: Options of the command that predicts: ``backend``, ``tta``,
+            ``calibration``, ``compile`` and ``cfg_options``.
         devices: Devices of the jobs, if any are given.
 
     Raises:
@@ -69,9 +70,16 @@ def served_network(
     check_options(
         file,
         dict(
-            checkpoint=other[0] if other else None, tta=chosen.tta, cfg_options=chosen.cfg_options
+            checkpoint=other[0] if other else None,
+            tta=chosen.tta,
+            cfg_options=chosen.cfg_options,
+            calibration=chosen.calibration,
         ),
     )
+    if chosen.compile is not None:
+        raise ValueError(
+            f'--compile is an option of torch, and {file} runs in another program; leave it out'
+        )
     for device in devices:
         check_device(device)
     read_card(file)

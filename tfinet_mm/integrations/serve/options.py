@@ -32,7 +32,10 @@ def _min_area(text: str) -> list[str]:
 
 
 def _bands(text: str) -> list[str]:
-    read_bands(text.split())
+    given = read_bands(text.split())
+    each = given.values() if isinstance(given, Mapping) else [given]
+    if wrong := [number for one in each for number in one if number < 1]:
+        raise ValueError(f'bands are counted from 1, such as 3 2 1; got {wrong[0]}')
     return ['--bands', *text.split()]
 
 

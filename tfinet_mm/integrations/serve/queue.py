@@ -102,6 +102,13 @@ class JobQueue:
         for thread in self._threads:
             thread.start()
 
+    def stop(self) -> None:
+        """Let all processes and requests that wait end soon; does not wait for them.
+
+        It takes no lock, so a handler of signals may call it.
+        """
+        self.closing = True
+
     def close(self) -> None:
         """Stop all processes; jobs that run are predicted from the start by the next server."""
         with self._changed:
@@ -208,7 +215,8 @@ class JobQueue:
     def _sweep_often(self) -> None:
         while not self.closing:
             with self._changed:
-                self._changed.wait_for(lambda: self.closing, SWEEP_S)
+                pause = min(SWEEP_S, max(self.limits.keep_seconds, STEP_S))
+                self._changed.wait_for(lambda: self.closing, pause)
             self.sweep()
 
     def _work(self, device: str | None) -> None:

@@ -6,10 +6,12 @@ that come with the files are kept as text and never become part of a path.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, NamedTuple
+from urllib.parse import unquote
 
 from tfinet_mm.integrations.serve.limits import megabytes
 from tfinet_mm.integrations.serve.refusal import Refusal
@@ -34,6 +36,10 @@ LONGEST_SIGNATURE = max(map(len, SIGNATURES))
 MOST_PARTS = 16
 LONGEST_FIELD = 1000
 LONGEST_NAME = 120
+LONGEST_HEADERS = 8192
+LONG_HEADER = 'the name of a file, or another header of the form, is too long; rename the file'
+EXTENDED_NAME = re.compile(rb"filename\*\s*=\s*(utf-8|iso-8859-1)'[^']*'([^;\s]+)", re.IGNORECASE)
+"""Name of a file in the form of RFC 5987, which some programs send where it isn't ASCII."""
 
 
 class Received(NamedTuple):
@@ -129,6 +135,8 @@ class Upload:
         try:
             self._parser.write(data)
         except MultipartParseError as error:
+            if 'header' in str(error).lower():
+                raise Refusal(400, LONG_HEADER) from None
             raise Refusal(400, f'the form is damaged: {error}; send it again') from None
 
     def finish(self) -> Form:
@@ -143,8 +151,8 @@ class Upload:
         if missing:
             raise Refusal(
                 422,
-                f'the file {" and the file ".join(missing)} is missing; choose two images, before '
-                'and after',
+                f'the file {" and the file ".join(missing)} {"is" if len(missing) == 1 else "are"} '
+                'missing; choose two images, before and after',
             )
         return Form(dict(self._files), dict(self._fields))
 
@@ -159,22 +167,33 @@ class Upload:
         if self._parts > MOST_PARTS:
             raise Refusal(400, f'the form has more than {MOST_PARTS} fields')
         self._headers: dict[str, bytes] = {}
-        self._name, self._value = b'', b''
+        self._name, self._value, self._header_size = b'', b'', 0
         self._field, self._shown = '', ''
         self._held, self._size = b'', 0
 
     def _header_name(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
+        self._count_header(end - start)
 
     def _header_value(self, data: bytes, start: int, end: int) -> None:
         self._value += data[start:end]
+        self._count_header(end - start)
+
+    def _count_header(self, size: int) -> None:
+        self._header_size += size
+        if self._header_size > LONGEST_HEADERS:
+            raise Refusal(400, LONG_HEADER)
 
     def _header_end(self) -> None:
         self._headers[self._name.decode('latin-1').lower()] = self._value
         self._name, self._value = b'', b''
 
     def _headers_finished(self) -> None:
-        _, options = self._options_header(self._headers.get('content-disposition', b''))
+        header = self._headers.get('content-disposition', b'')
+        _, options = self._options_header(header)
+        if extended := EXTENDED_NAME.search(header):
+            name = unquote(extended[2].decode('latin-1'), extended[1].decode(), 'replace')
+            options = options | {b'filename': name.encode()}
         self._field = options.get(b'name', b'').decode('utf-8', 'replace')
         self._shown = display_name(options.get(b'filename', b'').decode('utf-8', 'replace'))
         if (self._field in DATES) != (b'filename' in options):
