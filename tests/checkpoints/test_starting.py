@@ -4,9 +4,12 @@ import logging
 
 import pytest
 import torch
+import torch.nn.functional as F
 from mmengine.registry import DefaultScope
 from torch import nn
 
+from tfinet_mm.checkpoints.reading import load_checkpoint_file
+from tfinet_mm.checkpoints.shipped import DEFAULT
 from tfinet_mm.checkpoints.starting import (
     CLASSIFIER,
     check_trained_normalisation,
@@ -17,7 +20,10 @@ from tfinet_mm.errors import (
     DamagedCheckpointError,
     NormalisationError,
 )
+from tfinet_mm.models.detectors.network import head_outputs
 from tfinet_mm.registry import MODELS
+from tfinet_mm.structures import SECOND
+from tfinet_mm.utils.config.loading import load_config
 
 WEIGHT, BIAS = CLASSIFIER
 TRAINED = ('unchanged', 'water', 'tree', 'building')
@@ -122,6 +128,52 @@ def test_auxiliary_heads_start_fresh(logged):
     key = 'auxiliary_heads.0.conv_seg.weight'
     torch.testing.assert_close(found[key], first[key], rtol=0, atol=0)
     assert logged[0][0] == 'w: these start fresh: the auxiliary heads, which the file lacks'
+
+
+def refined_network():
+    cfg = load_config(
+        'configs/tfinet_lite0_fpn.py',
+        {
+            'model.backbone.init_cfg': None,
+            'model.backbone.fine_level': True,
+            'model.neck.fine_channels': 16,
+            'model.change_head.type': 'tfinet_mm.RefinedUPerHead',
+            'model.change_head.fine_channels': 16,
+            'model.change_head.in_index': [1, 2, 3, 4],
+        },
+    )
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        return MODELS.build(cfg.model)
+
+
+def test_a_correction_starts_without_change_from_weights_that_lack_it(logged):
+    model = refined_network()
+    stored = load_checkpoint_file(DEFAULT)
+    classes = SECOND.names
+    starting_weights(model, stored, classes, 'w')
+    said = 'change_head.reduce and change_head.refine, which the file lacks'
+    assert logged[0][0].startswith(f'w: these start fresh: {said}')
+    with DefaultScope.overwrite_default_scope('mmseg'):
+        plain = MODELS.build(
+            load_config('configs/tfinet_lite0_fpn.py', {'model.backbone.init_cfg': None}).model
+        )
+    starting_weights(plain, stored, classes, 'w')
+    inputs = torch.randn(1, 6, 64, 64)
+    with torch.no_grad():
+        expected, found = (head_outputs(one.eval(), inputs) for one in (plain, model))
+    torch.testing.assert_close(
+        found.change, F.interpolate(expected.change, scale_factor=2, mode='bilinear')
+    )
+
+
+def test_half_a_correction_does_not_fit(logged):
+    model = refined_network()
+    stored = weight_checkpoint(model, SECOND.names)
+    assert starting_weights(model, stored, SECOND.names, 'w')
+    assert logged == []
+    del stored['state_dict']['change_head.reduce.conv.weight']
+    with pytest.raises(CheckpointMismatchError, match=r'missing: change_head\.reduce\.conv'):
+        starting_weights(model, stored, SECOND.names, 'w')
 
 
 def test_anything_else_must_fit(logged):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from logging import INFO
 from typing import Any
 
@@ -32,7 +32,8 @@ def starting_weights(
 
     The classifier of land cover takes over the rows of classes of the same name.
     Rows of other classes keep their first values, and so do auxiliary heads, which
-    such a file lacks; the log names them.
+    such a file lacks, and parts that change nothing at first (``begins_without`` of
+    a module) if the file lacks them; the log names them.
 
     Args:
         model: The network with its first values.
@@ -54,6 +55,10 @@ def starting_weights(
     said = _fit_classifier(own, weights, trained, classes)
     auxiliary = [key for key in own if key.startswith(AUXILIARY) and key not in weights]
     weights |= {key: own[key] for key in auxiliary}
+    for part, keys in _parts_to_begin_with(network, own):
+        if not any(key in weights for key in keys):
+            weights |= {key: own[key] for key in keys}
+            said.append(f'{part}, which the file lacks')
     problem = load_weights(network, dict(state_dict=weights), training=True, name=name)
     if problem is not None:
         raise CheckpointMismatchError(f'{name}: {problem}')
@@ -62,6 +67,17 @@ def starting_weights(
     if said:
         print_log(f'{name}: these start fresh: {", ".join(said)}', 'current', INFO)
     return checkpoint | dict(state_dict=weights)
+
+
+def _parts_to_begin_with(
+    network: nn.Module, own: Mapping[str, Tensor]
+) -> Iterator[tuple[str, list[str]]]:
+    """Yield the name and the weights of each part that changes nothing at first."""
+    for name, module in network.named_modules():
+        parts = [f'{name}.{part}' for part in getattr(module, 'begins_without', ())]
+        keys = [key for key in own for part in parts if key.startswith(f'{part}.')]
+        if keys:
+            yield ' and '.join(parts), keys
 
 
 def _fit_classifier(

@@ -32,6 +32,9 @@ class RefinedUPerHead(UPerHead):
             ``num_classes``, ...
     """
 
+    begins_without = ('reduce', 'refine')
+    """Parts that change nothing at first: a training can begin from weights that lack them."""
+
     def __init__(
         self, fine_channels: int, fine_index: int = 0, refine_channels: int = 16, **kwargs: Any
     ) -> None:
