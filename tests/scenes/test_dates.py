@@ -10,6 +10,7 @@ from tfinet_mm.errors import SceneError
 from tfinet_mm.scenes.reader import ScenePair
 
 rasterio = pytest.importorskip('rasterio')
+import rasterio.warp
 from rasterio import Affine
 from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp

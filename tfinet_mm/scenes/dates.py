@@ -26,6 +26,7 @@ from tfinet_mm.scenes.sources import (
     Searched,
     colour_table,
     expanded,
+    masks_of,
     open_source,
     raster_window,
     reading,
@@ -104,9 +105,7 @@ class SceneDate:
             self._raster = _kept(moved, files)
             self._alpha = None
         self._strict = any(self._raster.dtypes[number - 1] != 'uint8' for number in self.bands)
-        self._masked = self._alpha is None and any(
-            flag.name == 'per_dataset' for flag in self._raster.mask_flag_enums[0]
-        )
+        self._masked, self._mask_bands = masks_of(self._raster, self.bands)
         self._nodata = [self._raster.nodatavals[number - 1] for number in self.bands]
         self._offset: tuple[int, int] | None = None
         self._view, self._view_alpha, self._view_bands = self._raster, self._alpha, self.bands
@@ -309,7 +308,7 @@ class SceneDate:
                 *place,
                 self.bands,
                 alpha=self._alpha,
-                masked=self._masked,
+                masks=[1] * self._masked + self._mask_bands,
                 nodata=self._nodata,
                 strict=self._strict,
             )
@@ -350,6 +349,9 @@ class SceneDate:
 
     def _has_own_validity(self) -> bool:
         """Return whether GDAL would warp by another validity than :meth:`_values` returns."""
+        # GDAL warps by transparency alone where a file has a mask too, and by no masks of bands.
+        if self._mask_bands or (self._masked and self._alpha):
+            return True
         stated = [value for value in self._nodata if value is not None]
         if not stated:
             return False
@@ -373,18 +375,28 @@ class SceneDate:
         values = self._read(raster, self.bands, **where)
         stated = any(value is not None for value in self._nodata)
         valid = np.ones(values.shape[1:], bool)
+        marked = bool(self._alpha) or self._masked
         if self._alpha:
             valid = self._read(raster, self._alpha, **where) > 0
-        elif self._masked or (stated and not self._strict):
-            valid = self._read(raster, None, **where) > 0
-        if stated and (self._strict or self._masked or self._alpha):
+        if self._masked or (stated and not self._strict and not marked):
+            valid &= self._read(raster, None, **where) > 0
+        for number in self._mask_bands:
+            valid &= self._read(raster, number, mask=True, **where) > 0
+        if stated and (self._strict or marked):
             hits = np.stack(list(map(_equal, values, self._nodata)))
             # Nodata of 8 bit is often a number that single bands have in valid pixels too.
             valid &= ~(hits.any(axis=0) if self._strict else hits.all(axis=0))
         return _finite(values, valid)
 
-    def _read(self, raster: Any, bands: Any, window: Window | None = None, **where: Any) -> Any:
-        """Read bands, or the mask of the file for None."""
+    def _read(
+        self,
+        raster: Any,
+        bands: Any,
+        window: Window | None = None,
+        mask: bool = False,
+        **where: Any,
+    ) -> Any:
+        """Read bands, their masks, or the mask of the file for None."""
         if window is not None:
             where['window'] = raster_window(window)
 
@@ -400,7 +412,9 @@ class SceneDate:
             return Searched(self._file, own, box, reduced='out_shape' in where)
 
         with reading(self.name, searched):
-            return raster.dataset_mask(**where) if bands is None else raster.read(bands, **where)
+            if bands is None:
+                return raster.dataset_mask(**where)
+            return raster.read_masks(bands, **where) if mask else raster.read(bands, **where)
 
     def _source_box(self, window: Window) -> Window:
         """Return the pixels of the file from which a window of the target is warped."""
