@@ -12,6 +12,7 @@ import numpy as np
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, Window
+from tfinet_mm.scenes.date_checks import COLOURS, bits_of, refuse_white_zero, warn_of_pages
 from tfinet_mm.scenes.grid import (
     SceneGrid,
     check_grid,
@@ -22,6 +23,7 @@ from tfinet_mm.scenes.grid import (
     warp_crs,
 )
 from tfinet_mm.scenes.quality import QualityBand
+from tfinet_mm.scenes.sidecars import crs_beside, warn_of_two_places
 from tfinet_mm.scenes.sources import (
     Searched,
     colour_table,
@@ -59,6 +61,10 @@ class SceneDate:
         placed_by: Name of the means that places it without a transform, such as control points,
             or None.
         tags: Scale and offset of each band that is read.
+        colours: Colour of each of these bands by its mark, empty without one.
+        band_names: Name of each, empty without one.
+        tags_of_file: Tags of the file.
+        crs_alone: CRS that the file states without any transform, or None.
     """
 
     def __init__(
@@ -75,11 +81,20 @@ class SceneDate:
         # Of the file itself, which a view may stand for.
         self._file, self._file_bands = self._raster.name, self._raster.count
         self.placed_by = unusual_place(self._raster)
-        known = self._raster.crs if crs is None else _crs(role, crs)
         raster = self._raster
+        refuse_white_zero(raster, path, role)
+        warn_of_pages(raster, self.name)
+        warn_of_two_places(raster, path, self.name)
+        own: Any = raster.crs or crs_beside(raster, path) or None
+        # A CRS that places no pixel.
+        alone = own is not None and raster.transform.is_identity and not self.placed_by
+        self.crs_alone = own if alone and (own.is_geographic or own.is_projected) else None
+        own = None if self.crs_alone else own
+        known = own if crs is None else _crs(role, crs)
         self.grid = SceneGrid(known or None, raster.transform, raster.width, raster.height)
-        self.stored = replace(self.grid, crs=raster.crs or None)
+        self.stored = replace(self.grid, crs=own)
         check_grid(self.grid, self.name)
+        self.tags_of_file = raster.tags() | raster.tags(ns='IMAGERY')
         if nodata is not None:
             nodata = _number(nodata, raster.dtypes, self.name)
         table = colour_table(raster)
@@ -90,6 +105,11 @@ class SceneDate:
         alpha = self._alpha_band(bands)
         self.bands = self._select(bands, alpha)
         found = self._raster
+        roles = [found.colorinterp[number - 1].name for number in self.bands]
+        self.colours = [role if role in COLOURS else '' for role in roles]
+        names = [found.descriptions[number - 1] or '' for number in self.bands]
+        self.band_names = [one.strip() for one in names]
+        self._bits = None if table is not None else bits_of(found, self.bands)
         self.tags = [(found.scales[number - 1], found.offsets[number - 1]) for number in self.bands]
         # RGB and infrared are often stored with the fourth marked as transparency.
         unmarked = alpha is not None and (alpha in self.bands or self._is_picture(alpha))
@@ -168,8 +188,8 @@ class SceneDate:
 
     @property
     def is_8_bit(self) -> bool:
-        """Return whether all bands that are read store uint8."""
-        return self._kinds == ['uint8']
+        """Return whether all bands that are read store uint8, in all of its 8 bits."""
+        return self._kinds == ['uint8'] and (self._bits or 8) >= 8
 
     def stretch(
         self,
@@ -186,8 +206,11 @@ class SceneDate:
         if wanted is None:
             if self.is_8_bit:
                 return Stretch('none')
+            kinds = ', '.join(self._kinds)
+            if kinds == 'uint8':
+                kinds = f'{self._bits}-bit (NBITS)'
             raise SceneError(
-                f'{self.name} stores {", ".join(self._kinds)} values, expected uint8 (0..255); '
+                f'{self.name} stores {kinds} values, expected uint8 (0..255); '
                 'state the values that become 0 and 255: --stretch LOW HIGH, LOW,HIGH for each '
                 'band, percentiles (of both dates together) or each-date (from Python '
                 "stretch=(low, high), one (low, high) for each band, 'percentiles' or 'each-date')"

@@ -25,7 +25,7 @@ from tfinet_mm.io.damage import (
 )
 from tfinet_mm.io.images import PathLike, Window, import_rasterio
 from tfinet_mm.scenes.grid import SceneGrid
-from tfinet_mm.utils.places import gdal_path, is_remote, is_virtual, opening
+from tfinet_mm.utils.places import gdal_path, is_remote, is_virtual, opening, some
 from tfinet_mm.utils.remote_files import advice
 
 # A sample of a raster: this many windows along each axis, each of at most this side.
@@ -58,7 +58,7 @@ def open_source(role: str, path: PathLike) -> Any:
         FileNotFoundError: There is no such file.
         MissingExtraError: rasterio is not installed.
         RemoteFileError: Its server doesn't answer, or has no such file.
-        SceneError: GDAL can't open it, or its values are complex numbers.
+        SceneError: GDAL can't open it, it has no bands, or its values are complex numbers.
     """
     rasterio = import_rasterio(path)
     if not os.path.isfile(path) and not is_virtual(path):
@@ -71,6 +71,14 @@ def open_source(role: str, path: PathLike) -> Any:
     except read_errors() as error:
         kind = RemoteFileError if is_remote(path) else SceneError
         raise kind(f'{role} ({path}) {unopened(path, error)}') from error
+    if not raster.count:
+        found = list(raster.subdatasets)
+        raster.close()
+        raise SceneError(
+            f'{role} ({path}) holds {len(found)} rasters ({some(found) or "none"}), expected '
+            'bands of one; write the one to read to a file of its own: gdal_translate '
+            f'{found[0] if found else "NAME"} OUT.tif'
+        )
     kinds = sorted({kind for kind in raster.dtypes if kind.startswith('complex')})
     if kinds:
         raster.close()

@@ -1,0 +1,137 @@
+"""Refuse files that state what can't be compared, and warn of what two dates hardly share."""
+
+from __future__ import annotations
+
+import contextlib
+import warnings
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tfinet_mm.errors import SceneError
+from tfinet_mm.io.images import PathLike
+from tfinet_mm.scenes.grid import SceneGrid, outline_in
+from tfinet_mm.scenes.series.dates import ACQUIRED, date_in
+from tfinet_mm.utils.places import stem
+
+if TYPE_CHECKING:
+    from tfinet_mm.scenes.dates import SceneDate
+
+COLOURS = ['red', 'green', 'blue']
+LEAST_OVERLAP = 0.1
+"""Share of the smaller scene below which a warning says how little is compared."""
+
+
+def refuse_white_zero(raster: Any, path: PathLike, role: str) -> None:
+    """Refuse a raster of grey values whose 0 is white.
+
+    Raises:
+        SceneError: It is one.
+    """
+    if raster.colorinterp[0].name != 'palette' and (
+        raster.tags(ns='IMAGE_STRUCTURE').get('MINISWHITE') == 'YES'
+    ):
+        raise SceneError(
+            f'{role} ({path}) declares that its value 0 is white (MINISWHITE), expected 0 as '
+            'black; write a copy with the values turned around, for example gdal_translate -scale '
+            '0 255 255 0 -co PHOTOMETRIC=MINISBLACK IN OUT'
+        )
+
+
+def bits_of(raster: Any, bands: Sequence[int]) -> int | None:
+    """Return the bits of the bands that a file states to have fewer than their type, else None.
+
+    Args:
+        raster: The raster.
+        bands: Numbers of bands; those beyond the raster's don't count.
+    """
+    found = [
+        raster.tags(number, ns='IMAGE_STRUCTURE').get('NBITS')
+        for number in bands
+        if number <= raster.count
+    ]
+    stated = [int(one) for one in found if one is not None and one.isdecimal()]
+    return min(stated, default=None)
+
+
+def warn_of_pages(raster: Any, name: str) -> None:
+    """Warn of a TIFF of several pages, of which the first one is read."""
+    if raster.driver == 'GTiff' and len(raster.subdatasets) > 1:
+        warnings.warn(
+            f'{name} has {len(raster.subdatasets)} pages, of which the first is read; for another '
+            f'one write it to a file: gdal_translate {raster.subdatasets[1]} OUT.tif',
+            stacklevel=4,
+        )
+
+
+def check_band_order(before: SceneDate, after: SceneDate) -> None:
+    """Refuse two dates with the same bands in another order.
+
+    Their colours and their names are compared, where all bands have them.
+
+    Raises:
+        SceneError: They are in another order.
+    """
+    for one, two in ((before.colours, after.colours), (before.band_names, after.band_names)):
+        keys = [[name.casefold() for name in names] for names in (one, two)]
+        if not all(one) or not all(two) or keys[0] == keys[1] or sorted(keys[0]) != sorted(keys[1]):
+            continue
+        order = [before.bands[keys[0].index(name)] for name in keys[1]]
+        raise SceneError(
+            f'{before.name} has the bands {", ".join(one)} and {after.name} {", ".join(two)}, '
+            'expected one order; state it with --bands '
+            f'before={",".join(map(str, order))} after={",".join(map(str, after.bands))} (from '
+            f"Python bands={{'before': {order}, 'after': {after.bands}}})"
+        )
+    if before.colours == after.colours == COLOURS[::-1]:
+        warnings.warn(
+            f'{before.name} and {after.name} have the bands blue, green and red in this order, '
+            'and most networks take red, green and blue; for these state --bands '
+            f'{" ".join(map(str, before.bands[::-1]))}',
+            stacklevel=4,
+        )
+
+
+def warn_of_order(before: SceneDate, after: SceneDate) -> None:
+    """Warn where tags of acquisition, or else the names of the files, say that before is later."""
+    tagged = [
+        next(
+            (date_in(str(date.tags_of_file[one])) for one in ACQUIRED if one in date.tags_of_file),
+            None,
+        )
+        for date in (before, after)
+    ]
+    named = [date_in(stem(date.path)) for date in (before, after)]
+    for source, (first, second) in (('tags', tagged), ('names', named)):
+        if first is None or second is None:
+            continue
+        # A year alone says nothing about a day in it.
+        length = min(len(first), len(second))
+        if first[:length] > second[:length]:
+            warnings.warn(
+                f'{before.name} is of {first} and {after.name} of {second}, by their {source}: '
+                'losses and gains are swapped. Give the earlier one first',
+                stacklevel=4,
+            )
+        return
+
+
+def warn_of_little_overlap(dates: Sequence[SceneDate], grid: SceneGrid) -> None:
+    """Warn where two scenes share little of the smaller one."""
+    shares = []
+    for date in dates:
+        with contextlib.suppress(SceneError):
+            columns, rows = outline_in(date.grid, grid)
+            if columns.size:
+                spans = np.ptp(columns) / date.grid.width, np.ptp(rows) / date.grid.height
+                shares.append(min(float(spans[0] * spans[1]), 1.0))
+    if len(shares) == len(dates) and max(shares) < LEAST_OVERLAP:
+        found = ' and '.join(
+            f'{100 * share:.2g} % of {date.name}' for date, share in zip(dates, shares, strict=True)
+        )
+        warnings.warn(
+            f'the scenes overlap in {grid.width} x {grid.height} pixels, {found}: only these are '
+            'compared. If they show the same place, check the CRS and the transform of both',
+            stacklevel=4,
+        )
