@@ -332,6 +332,20 @@ def test_one_input_for_both_dates_is_refused(tmp_path):
     assert (pair.before, pair.after) == (str(folder / 'a.png'), str(folder / 'b.png'))
 
 
+def test_results_among_the_images_are_no_images(tmp_path):
+    for folder in ('before', 'after', 'before/out'):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / 'a.png').touch()
+    folders = str(tmp_path / 'before'), str(tmp_path / 'after')
+    with pytest.raises(UnmatchedPairError, match='out/a'):
+        list_pairs(*folders)
+    (pair,) = list_pairs(*folders, out=tmp_path / 'after' / '..' / 'before' / 'out')
+    assert pair.name == 'a'
+    for folder in folders:
+        with pytest.raises(ValueError, match=r'--out is .*choose another folder'):
+            list_pairs(*folders, out=Path(folder))
+
+
 @pytest.mark.skipif(os.name != 'posix', reason='names of files are text there')
 def test_names_that_are_no_text_in_utf_8(tmp_path):
     name = os.fsdecode(b'caf\xe9')

@@ -82,6 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
 
 def _predict(args: argparse.Namespace) -> int | None:
     out = Path(args.out)
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f'--out {out} is a file, expected a folder; choose another name')
     if args.report:
         check_report()
     in_jobs = args.executor is not None or args.jobs is not None
@@ -154,7 +156,9 @@ def _list_pairs(
 ) -> tuple[list[Pair], dict[str, dict[str, Any]], dict[Pair, Exception]]:
     """Return the pairs, the contents of their images, and errors of those that can't be read."""
     known = known_names(run)
-    pairs = list_pairs(args.before, args.after, args.input_type, args.key_pattern, known)
+    pairs = list_pairs(
+        args.before, args.after, args.input_type, args.key_pattern, known, Path(args.out)
+    )
     entries, bad = read_inputs(run, pairs)
     return pairs, entries, bad | pictures_with_quality(pairs)
 

@@ -110,6 +110,7 @@ def list_pairs(
     kind: str | None = None,
     key_pattern: str | None = None,
     known: Mapping[tuple[str, str], str] | None = None,
+    out: Path | None = None,
 ) -> list[Pair]:
     """List all pairs of two files, of two folders, or of a table.
 
@@ -127,6 +128,7 @@ def list_pairs(
         key_pattern: Regular expression of the part to remove from the names of files
             in folders before they are matched.
         known: Names that pairs of a table have already, by the absolute paths of both images.
+        out: Folder of the results, whose files are no images where it lies in a folder of images.
 
     Raises:
         FileNotFoundError: A file or a folder isn't there, or none of those in a table is.
@@ -153,7 +155,7 @@ def list_pairs(
     elif folders[0]:
         if os.path.realpath(before) == os.path.realpath(after):
             raise ValueError(f'before and after are the same folder, {before}; give two folders')
-        files = {'before': list_folder(before, SUFFIXES), 'after': list_folder(after, SUFFIXES)}
+        files = {'before': _images(before, out), 'after': _images(after, out)}
         matched = match_folders(files, key_pattern, advice=ADVICE)
         found = [(pair['name'], pair['before'], pair['after']) for pair in matched]
     else:
@@ -170,6 +172,16 @@ def list_pairs(
             )
         pairs.append(Pair(name, kind or '', *map(_only_file, paths), *map(_only_band, quality)))
     return _with_kinds(pairs)
+
+
+def _images(folder: str, out: Path | None) -> Mapping[str, str]:
+    """Return the images of a folder by name, without results that a run writes into it."""
+    if out is not None and os.path.realpath(folder) == os.path.realpath(out):
+        raise ValueError(
+            f'--out is {out}, the folder of the images, where the next run would read results as '
+            'images; choose another folder'
+        )
+    return list_folder(folder, SUFFIXES, out)
 
 
 def _first_missing(*paths: str) -> str | None:
