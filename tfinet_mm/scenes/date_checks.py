@@ -135,3 +135,48 @@ def warn_of_little_overlap(dates: Sequence[SceneDate], grid: SceneGrid) -> None:
             'compared. If they show the same place, check the CRS and the transform of both',
             stacklevel=4,
         )
+
+
+def stated_crs(role: str, crs: Any) -> Any:
+    """Return the CRS that a user states for a date.
+
+    Raises:
+        SceneError: It is none.
+    """
+    import rasterio
+
+    try:
+        return rasterio.crs.CRS.from_user_input(crs)
+    except rasterio.errors.CRSError as error:
+        raise SceneError(
+            f'{role}_crs={crs!r} is no CRS ({error}); expected one such as EPSG:32633'
+        ) from error
+
+
+def stated_nodata(nodata: Any, kinds: Sequence[str], name: str) -> float:
+    """Return the nodata that a user states for a date.
+
+    Args:
+        nodata: The option.
+        kinds: Types of the bands.
+        name: Date and file, for messages.
+
+    Raises:
+        SceneError: It is no number, or one that a band can't hold.
+    """
+    try:
+        value = float(nodata)
+    except (TypeError, ValueError):
+        raise SceneError(
+            f'expected nodata (--nodata) of {name} as a number, got {nodata!r}'
+        ) from None
+    for kind in sorted(set(kinds)):
+        if np.dtype(kind).kind == 'f':
+            continue
+        limits = np.iinfo(kind)
+        if not (limits.min <= value <= limits.max and value == int(value)):
+            raise SceneError(
+                f'{name} stores {kind} values, which are never nodata={nodata}; expected a whole '
+                f'number from {limits.min} to {limits.max} (--nodata)'
+            )
+    return value

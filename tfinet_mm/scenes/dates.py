@@ -12,7 +12,14 @@ import numpy as np
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, Window
-from tfinet_mm.scenes.date_checks import COLOURS, bits_of, refuse_white_zero, warn_of_pages
+from tfinet_mm.scenes.date_checks import (
+    COLOURS,
+    bits_of,
+    refuse_white_zero,
+    stated_crs,
+    stated_nodata,
+    warn_of_pages,
+)
 from tfinet_mm.scenes.grid import (
     SceneGrid,
     check_grid,
@@ -22,6 +29,7 @@ from tfinet_mm.scenes.grid import (
     plane_crs,
     warp_crs,
 )
+from tfinet_mm.scenes.overviews import check_overviews
 from tfinet_mm.scenes.quality import QualityBand
 from tfinet_mm.scenes.sidecars import crs_beside, warn_of_two_places
 from tfinet_mm.scenes.sources import (
@@ -90,13 +98,13 @@ class SceneDate:
         alone = own is not None and raster.transform.is_identity and not self.placed_by
         self.crs_alone = own if alone and (own.is_geographic or own.is_projected) else None
         own = None if self.crs_alone else own
-        known = own if crs is None else _crs(role, crs)
+        known = own if crs is None else stated_crs(role, crs)
         self.grid = SceneGrid(known or None, raster.transform, raster.width, raster.height)
         self.stored = replace(self.grid, crs=own)
         check_grid(self.grid, self.name)
         self.tags_of_file = raster.tags() | raster.tags(ns='IMAGERY')
         if nodata is not None:
-            nodata = _number(nodata, raster.dtypes, self.name)
+            nodata = stated_nodata(nodata, raster.dtypes, self.name)
         table = colour_table(raster)
         if table is not None:
             self._refuse_numbers_of_colours(bands)
@@ -223,6 +231,7 @@ class SceneDate:
                     "(from Python stretch=(low, high), 'percentiles' or 'each-date'), got "
                     f'{wanted!r}'
                 )
+            self.check_overviews(self.grid)
             values, valid = self._picture()
             if quality is not None:
                 small = self.grid.in_pixels(valid.shape[1], valid.shape[0])
@@ -259,6 +268,16 @@ class SceneDate:
             if not np.isfinite(values.compressed()).any():
                 found.append(number)
         return found
+
+    def check_overviews(self, target: SceneGrid) -> None:
+        """Refuse overviews that show other values than the pixels in the place of ``target``."""
+        columns, rows = outline_in(self.grid, target)
+        if columns.size:
+            left, top = max(int(columns.min()), 0), max(int(rows.min()), 0)
+            right = min(math.ceil(columns.max()), self.grid.width)
+            bottom = min(math.ceil(rows.max()), self.grid.height)
+            box = Window(left, top, right - left, bottom - top)
+            check_overviews(self._raster, self.bands, box, SAMPLE_SIDE, self.name)
 
     def _constant(self, parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[int, float]:
         seen = np.concatenate([values[:, valid] for values, valid in parts], axis=1)
@@ -474,34 +493,3 @@ def _kept(raster: Any, files: contextlib.ExitStack) -> Any:
     """
     files.callback(raster.close)
     return raster
-
-
-def _crs(role: str, crs: Any) -> Any:
-    import rasterio
-
-    try:
-        return rasterio.crs.CRS.from_user_input(crs)
-    except rasterio.errors.CRSError as error:
-        raise SceneError(
-            f'{role}_crs={crs!r} is no CRS ({error}); expected one such as EPSG:32633'
-        ) from error
-
-
-def _number(nodata: Any, kinds: Sequence[str], name: str) -> float:
-    """Return the option nodata, if all bands can hold it."""
-    try:
-        value = float(nodata)
-    except (TypeError, ValueError):
-        raise SceneError(
-            f'expected nodata (--nodata) of {name} as a number, got {nodata!r}'
-        ) from None
-    for kind in sorted(set(kinds)):
-        if np.dtype(kind).kind == 'f':
-            continue
-        limits = np.iinfo(kind)
-        if not (limits.min <= value <= limits.max and value == int(value)):
-            raise SceneError(
-                f'{name} stores {kind} values, which are never nodata={nodata}; expected a whole '
-                f'number from {limits.min} to {limits.max} (--nodata)'
-            )
-    return value
