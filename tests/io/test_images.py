@@ -299,3 +299,20 @@ def test_deep_pictures_need_opencv(tmp_path, monkeypatch):
     monkeypatch.setattr('tfinet_mm.io.images.has_opencv', lambda: False)
     with pytest.raises(MissingExtraError, match=r'more than 8 bit.*tfinet-mm\[opencv\]'):
         read_image(path)
+
+
+@pytest.mark.parametrize(
+    ('options', 'found'),
+    [
+        (dict(photometric='MINISWHITE'), 'MINISWHITE'),
+        (dict(nbits=4), r'stores 4-bit values .* from 0 to 15'),
+    ],
+)
+def test_values_that_a_tiff_states_otherwise(tmp_path, options, found):
+    """Inverted grey values and dark ones would be read without a word."""
+    rasterio = pytest.importorskip('rasterio')
+    profile = dict(driver='GTiff', width=5, height=7, count=1, dtype='uint8')
+    with rasterio.open(tmp_path / 'a.tif', 'w', **profile, **options) as file:
+        file.write(noise(7, 5, high=16), 1)
+    with pytest.raises(ImageFormatError, match=rf'a\.tif .*{found}|a\.tif {found}'):
+        read_image(tmp_path / 'a.tif', [1, 1, 1])

@@ -11,6 +11,7 @@ import numpy as np
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike
+from tfinet_mm.io.stored_values import WHITE_ZERO, is_white_zero
 from tfinet_mm.scenes.grid import SceneGrid, outline_in
 from tfinet_mm.scenes.series.dates import ACQUIRED, date_in
 from tfinet_mm.utils.places import stem
@@ -29,30 +30,8 @@ def refuse_white_zero(raster: Any, path: PathLike, role: str) -> None:
     Raises:
         SceneError: It is one.
     """
-    if raster.colorinterp[0].name != 'palette' and (
-        raster.tags(ns='IMAGE_STRUCTURE').get('MINISWHITE') == 'YES'
-    ):
-        raise SceneError(
-            f'{role} ({path}) declares that its value 0 is white (MINISWHITE), expected 0 as '
-            'black; write a copy with the values turned around, for example gdal_translate -scale '
-            '0 255 255 0 -co PHOTOMETRIC=MINISBLACK IN OUT'
-        )
-
-
-def bits_of(raster: Any, bands: Sequence[int]) -> int | None:
-    """Return the bits of the bands that a file states to have fewer than their type, else None.
-
-    Args:
-        raster: The raster.
-        bands: Numbers of bands; those beyond the raster's don't count.
-    """
-    found = [
-        raster.tags(number, ns='IMAGE_STRUCTURE').get('NBITS')
-        for number in bands
-        if number <= raster.count
-    ]
-    stated = [int(one) for one in found if one is not None and one.isdecimal()]
-    return min(stated, default=None)
+    if is_white_zero(raster):
+        raise SceneError(f'{role} ({path}) {WHITE_ZERO}')
 
 
 def warn_of_pages(raster: Any, name: str) -> None:

@@ -12,9 +12,9 @@ import numpy as np
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, Window
+from tfinet_mm.io.stored_values import bits_of
 from tfinet_mm.scenes.date_checks import (
     COLOURS,
-    bits_of,
     refuse_white_zero,
     stated_crs,
     stated_nodata,
