@@ -156,3 +156,31 @@ def test_a_mosaic_of_files_without_a_place_is_refused(scene, values, after, tmp_
         write_mosaic(tmp_path / 'both.vrt', bare)
     with pytest.raises(SceneError, match=r'after.tif is given twice'):
         write_mosaic(tmp_path / 'both.vrt', [after, after])
+
+
+def test_bands_of_several_types_are_refused(scene, values, after, tmp_path):
+    paths = [scene('bytes', values[:1]), scene('floats', values[:1].astype(np.float32))]
+    bands = ''.join(
+        f'<VRTRasterBand dataType="{kind}" band="{number}"><SimpleSource><SourceFilename>{path}'
+        '</SourceFilename><SourceBand>1</SourceBand></SimpleSource></VRTRasterBand>'
+        for number, (kind, path) in enumerate(zip(('Byte', 'Float32'), paths, strict=True), 1)
+    )
+    before = tmp_path / 'before.vrt'
+    before.write_text(
+        '<VRTDataset rasterXSize="40" rasterYSize="30"><SRS>EPSG:32633</SRS><GeoTransform>500000, '
+        f'10, 0, 5000000, 0, -10</GeoTransform>{bands}</VRTDataset>',
+        encoding='utf-8',
+    )
+    with pytest.raises(SceneError, match=r'before.vrt\) has bands of the types float32, uint8'):
+        read(before, before, stretch='each-date')
+    found = read(before, after, bands={'before': [1, 1, 1], 'after': [1, 1, 1]})
+    np.testing.assert_array_equal(found[:3], found[3:])
+
+
+def test_local_systems_of_two_names_are_told(scene, values):
+    system = 'LOCAL_CS["{}",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]'
+    one, two, again = (
+        scene(str(number), values, crs=system.format(name)) for number, name in enumerate('aba')
+    )
+    assert "'a' and after" in told(one, two)
+    assert not told(one, again)

@@ -76,3 +76,25 @@ def test_masks_of_single_bands_count(scene, smooth, after, beside):
     only = dict(bands={'before': [2, 2, 3], 'after': [1, 2, 3]})
     check(before, after, beside, masks[1], **only)
     check(before, after, beside, masks[2], nodata={'before': 0})
+
+
+def test_nodata_of_one_band_of_bytes_counts(scene, smooth, after, beside, tmp_path):
+    """The other bands state none."""
+    values, seen = smooth(30, 40), hole(8, 20)
+    values[1] = np.where(seen, values[1].clip(0, 199), 200)
+    path = scene('values', values)
+    band = """<VRTRasterBand dataType="Byte" band="{number}">{nodata}<SimpleSource>
+<SourceFilename>{path}</SourceFilename><SourceBand>{number}</SourceBand></SimpleSource>
+</VRTRasterBand>"""
+    stated = {2: '<NoDataValue>200</NoDataValue>'}
+    bands = [
+        band.format(number=number, nodata=stated.get(number, ''), path=path) for number in (1, 2, 3)
+    ]
+    before = tmp_path / 'before.vrt'
+    before.write_text(
+        '<VRTDataset rasterXSize="40" rasterYSize="30"><SRS>EPSG:32633</SRS><GeoTransform>500000, '
+        f'10, 0, 5000000, 0, -10</GeoTransform>{"".join(bands)}</VRTDataset>',
+        encoding='utf-8',
+    )
+    check(before, after, beside, seen)
+    check(before, after, beside, np.ones((30, 40), bool), bands={'before': [1, 3, 3]})

@@ -72,6 +72,20 @@ def check_band_order(before: SceneDate, after: SceneDate) -> None:
         )
 
 
+def warn_of_local_systems(before: SceneDate, after: SceneDate) -> None:
+    """Warn of two local coordinate systems of different names, which may be two places."""
+    systems = [date.grid.crs for date in (before, after)]
+    if any(one is None or one.is_geographic or one.is_projected for one in systems):
+        return
+    names = [one.to_wkt().partition('"')[2].partition('"')[0] for one in systems]
+    if names[0] != names[1]:
+        warnings.warn(
+            f'{before.name} has the local coordinate system {names[0]!r} and {after.name} '
+            f'{names[1]!r}, which are taken for one; if they are two, bring both into one CRS',
+            stacklevel=4,
+        )
+
+
 def warn_of_order(before: SceneDate, after: SceneDate) -> None:
     """Warn where tags of acquisition, or else the names of the files, say that before is later."""
     tagged = [

@@ -113,6 +113,11 @@ class SceneDate:
         alpha = self._alpha_band(bands)
         self.bands = self._select(bands, alpha)
         found = self._raster
+        if len(self._kinds) > 1:
+            raise SceneError(
+                f'{self.name} has bands of the types {", ".join(self._kinds)}, expected one type; '
+                'write a copy: gdal_translate -ot Float32 IN OUT'
+            )
         roles = [found.colorinterp[number - 1].name for number in self.bands]
         self.colours = [role if role in COLOURS else '' for role in roles]
         names = [found.descriptions[number - 1] or '' for number in self.bands]
@@ -415,17 +420,20 @@ class SceneDate:
     def _values(self, raster: Any, **where: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return values of the file's own pixels and their validity."""
         values = self._read(raster, self.bands, **where)
-        stated = any(value is not None for value in self._nodata)
         valid = np.ones(values.shape[1:], bool)
         marked = bool(self._alpha) or self._masked
         if self._alpha:
             valid = self._read(raster, self._alpha, **where) > 0
-        if self._masked or (stated and not self._strict and not marked):
+        # GDAL's mask takes no account of nodata that some bands lack.
+        known = [value for value in self._nodata if value is not None]
+        alone = self._strict or marked or len(known) < len(self._nodata)
+        if self._masked or (known and not alone):
             valid &= self._read(raster, None, **where) > 0
         for number in self._mask_bands:
             valid &= self._read(raster, number, mask=True, **where) > 0
-        if stated and (self._strict or marked):
-            hits = np.stack(list(map(_equal, values, self._nodata)))
+        if known and alone:
+            pairs = zip(values, self._nodata, strict=True)
+            hits = np.stack([_equal(one, value) for one, value in pairs if value is not None])
             # Nodata of 8 bit is often a number that single bands have in valid pixels too.
             valid &= ~(hits.any(axis=0) if self._strict else hits.all(axis=0))
         return _finite(values, valid)
@@ -474,9 +482,7 @@ def _finite(values: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return values, valid
 
 
-def _equal(values: np.ndarray, nodata: float | None) -> np.ndarray:
-    if nodata is None:
-        return np.zeros(values.shape, bool)
+def _equal(values: np.ndarray, nodata: float) -> np.ndarray:
     if math.isnan(nodata):
         return np.isnan(values) if values.dtype.kind == 'f' else np.zeros(values.shape, bool)
     # A float32 file states its nodata in decimals, which may be beyond float32.

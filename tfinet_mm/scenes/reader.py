@@ -17,6 +17,7 @@ from tfinet_mm.scenes.alignment import corrected
 from tfinet_mm.scenes.date_checks import (
     check_band_order,
     warn_of_little_overlap,
+    warn_of_local_systems,
     warn_of_order,
 )
 from tfinet_mm.scenes.dates import SceneDate
@@ -164,6 +165,7 @@ class ScenePair:
                 date.place(self.grid, resampling, files)
             if not _is_made(stretch):
                 warn_of_order(dates[0], dates[1])
+                warn_of_local_systems(dates[0], dates[1])
                 if not isinstance(grid, SceneGrid):
                     warn_of_little_overlap(dates, self.grid)
                 warn_of_empty_dates(dates, self.grid)

@@ -348,7 +348,8 @@ def with_validity(
         any_of = _dataset(raster, crs, transform)
         band = _band(any_of, 'Byte')
         for number, how in shown:
-            _source(band, raster.name, number, **how)
+            if 'NODATA' in how:
+                _source(band, raster.name, number, **how)
         parts.append((ElementTree.tostring(any_of, encoding='unicode'), 1, {}))
     _all_of(root, parts)
     return open_vrt(root)
