@@ -27,7 +27,8 @@ from tfinet_mm.utils.places import absolute, gdal_path, is_virtual, one_file, op
 from tfinet_mm.visualization import write_palette_png, write_png
 
 RASTER_SUFFIXES = ('.tif', '.tiff', '.vrt', '.jp2', '.img')
-SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', *RASTER_SUFFIXES)
+PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp')
+SUFFIXES = (*PICTURE_SUFFIXES, *RASTER_SUFFIXES)
 # Folders of pictures. The file in the last one is written last, when the pair is finished.
 FOLDERS = ('label1', 'label2', 'change_prob')
 MANIFEST_FILE = 'manifest.json'
@@ -246,7 +247,8 @@ def is_georeferenced(path: str) -> bool:
 
 def _georeferenced(path: str) -> bool | None:
     """Return whether a file is placed on the ground; None for one that can't be read."""
-    may_be = is_virtual(path) or path.lower().endswith(RASTER_SUFFIXES)
+    # Rasters have many more endings, such as those of ENVI, netCDF and GeoPackage.
+    may_be = is_virtual(path) or not path.lower().endswith(PICTURE_SUFFIXES)
     beside = None if may_be else _place_file(path)
     if beside is None and not may_be:
         return None if _first_missing(path) else False

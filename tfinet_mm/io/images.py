@@ -27,7 +27,7 @@ from tfinet_mm.io.png_decoding import DEFLATE_RATIO, PNG_MAGIC, decode_png
 from tfinet_mm.io.stored_values import WHITE_ZERO, bits_of, is_white_zero
 from tfinet_mm.utils.config.values import is_whole
 from tfinet_mm.utils.opencv import cv2, has_opencv
-from tfinet_mm.utils.places import gdal_path, is_remote, is_virtual, opening
+from tfinet_mm.utils.places import gdal_path, is_remote, is_virtual, opening, some
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -320,6 +320,12 @@ def open_rasterio(
             warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
             with strict_decoding(), opening(path), rasterio.open(gdal_path(path)) as raster:
                 place = raster.name
+                if not raster.count:
+                    raise error(
+                        f'{path} holds {len(raster.subdatasets)} rasters '
+                        f'({some(raster.subdatasets) or "none"}), expected bands of one; write the '
+                        'one to read to a file of its own: gdal_translate NAME OUT.tif'
+                    )
                 yield raster
     except TFINetError:
         raise

@@ -33,7 +33,13 @@ from tfinet_mm.scenes.grid import (
 from tfinet_mm.scenes.quality import QualityBand
 from tfinet_mm.scenes.shared_stretch import find_shared_stretch, is_8_bit
 from tfinet_mm.scenes.sidecars import crs_file, places_raster
-from tfinet_mm.scenes.stretch import Stretch, check_tags, describe_stretch, tags_differ
+from tfinet_mm.scenes.stretch import (
+    Stretch,
+    check_percentiles,
+    check_tags,
+    describe_stretch,
+    tags_differ,
+)
 from tfinet_mm.scenes.validity import BAD_QUALITY, BOTH_SEEN, NO_DATA, SEEN, combine
 from tfinet_mm.scenes.value_ranges import warn_of_empty_dates, warn_of_ranges
 from tfinet_mm.utils.places import absolute, gdal_path, is_virtual, name, opening
@@ -425,6 +431,7 @@ def _stretches(
     grid: SceneGrid,
 ) -> tuple[Stretch, ...]:
     """Return the stretch of each date, in its own stored numbers."""
+    check_percentiles(percentiles)
     if isinstance(wanted, str) and wanted == 'auto':
         wanted = None if is_8_bit(dates) else 'percentiles'
     if isinstance(wanted, str) and wanted == 'percentiles':
