@@ -139,6 +139,13 @@ def test_little_overlap_is_told(scene, smooth, values, after):
     assert not told(scene('wide', smooth(300, 400)), after)
 
 
+@pytest.mark.parametrize(('size', 'is_told'), [(20, False), (40, True)])
+def test_less_detail_is_told(scene, smooth, after, size, is_told):
+    rough = scene('rough', smooth(30, 40), size=size)
+    assert ('4 times as long' in told(after, rough)) is is_told
+    assert not told(after, rough, grid='after')
+
+
 def test_a_mosaic_of_bands_in_another_order_is_refused(scene, values, after, tmp_path):
     edit(after, descriptions=['B04', 'B03', 'B02'])
     beside = edit(scene('beside', values, x=500_400), descriptions=['B02', 'B03', 'B04'])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import warnings
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 COLOURS = ['red', 'green', 'blue']
 LEAST_OVERLAP = 0.1
 """Share of the smaller scene below which a warning says how little is compared."""
+MOST_TIMES = 3
+"""Times that pixels may be longer than those of the result without a warning."""
 
 
 def refuse_white_zero(raster: Any, path: PathLike, role: str) -> None:
@@ -110,16 +113,23 @@ def warn_of_order(before: SceneDate, after: SceneDate) -> None:
         return
 
 
-def warn_of_little_overlap(dates: Sequence[SceneDate], grid: SceneGrid) -> None:
-    """Warn where two scenes share little of the smaller one."""
-    shares = []
+def warn_of_places(dates: Sequence[SceneDate], grid: SceneGrid) -> None:
+    """Warn of scenes that share little of the smaller one, or of which one shows less detail.
+
+    Args:
+        dates: The dates.
+        grid: The grid of the result.
+    """
+    pixels = {}
     for date in dates:
         with contextlib.suppress(SceneError):
             columns, rows = outline_in(date.grid, grid)
             if columns.size:
-                spans = np.ptp(columns) / date.grid.width, np.ptp(rows) / date.grid.height
-                shares.append(min(float(spans[0] * spans[1]), 1.0))
-    if len(shares) == len(dates) and max(shares) < LEAST_OVERLAP:
+                pixels[date.name] = float(np.ptp(columns) * np.ptp(rows))
+    if len(pixels) < len(dates):
+        return
+    shares = [min(pixels[date.name] / (date.grid.width * date.grid.height), 1.0) for date in dates]
+    if max(shares) < LEAST_OVERLAP:
         found = ' and '.join(
             f'{100 * share:.2g} % of {date.name}' for date, share in zip(dates, shares, strict=True)
         )
@@ -128,6 +138,15 @@ def warn_of_little_overlap(dates: Sequence[SceneDate], grid: SceneGrid) -> None:
             'compared. If they show the same place, check the CRS and the transform of both',
             stacklevel=4,
         )
+    for name, count in pixels.items():
+        times = math.sqrt(grid.width * grid.height / count)
+        if times >= MOST_TIMES:
+            warnings.warn(
+                f'the pixels of {name} are {times:.2g} times as long as those of the result, so '
+                'that it shows less detail, which the network may see as change; compare in its '
+                'pixels (--grid before or after)',
+                stacklevel=4,
+            )
 
 
 def stated_crs(role: str, crs: Any) -> Any:

@@ -16,9 +16,9 @@ from tfinet_mm.io.images import PathLike, check_window, import_rasterio
 from tfinet_mm.scenes.alignment import corrected
 from tfinet_mm.scenes.date_checks import (
     check_band_order,
-    warn_of_little_overlap,
     warn_of_local_systems,
     warn_of_order,
+    warn_of_places,
 )
 from tfinet_mm.scenes.dates import SceneDate
 from tfinet_mm.scenes.grid import (
@@ -32,7 +32,7 @@ from tfinet_mm.scenes.grid import (
 )
 from tfinet_mm.scenes.quality import QualityBand
 from tfinet_mm.scenes.shared_stretch import find_shared_stretch, is_8_bit
-from tfinet_mm.scenes.sidecars import crs_file, places_raster
+from tfinet_mm.scenes.sidecars import crs_file, is_of_viewer
 from tfinet_mm.scenes.stretch import (
     Stretch,
     check_percentiles,
@@ -44,8 +44,6 @@ from tfinet_mm.scenes.validity import BAD_QUALITY, BOTH_SEEN, NO_DATA, SEEN, com
 from tfinet_mm.scenes.value_ranges import warn_of_empty_dates, warn_of_ranges
 from tfinet_mm.utils.places import absolute, gdal_path, is_virtual, name, opening
 
-VIEWERS = ('.aux.xml', '.ovr')
-"""Endings of files that a viewer puts beside a raster."""
 SAMPLES = 20
 """Rows and columns of points at which it is looked whether a file covers a grid."""
 
@@ -173,7 +171,7 @@ class ScenePair:
                 warn_of_order(dates[0], dates[1])
                 warn_of_local_systems(dates[0], dates[1])
                 if not isinstance(grid, SceneGrid):
-                    warn_of_little_overlap(dates, self.grid)
+                    warn_of_places(dates, self.grid)
                 warn_of_empty_dates(dates, self.grid)
                 _warn_of_constant_bands(dates[0], dates[1], self.grid)
                 warn_of_ranges(dates, self.stretches, self.grid)
@@ -338,7 +336,7 @@ def input_files(path: PathLike) -> list[str]:
     waiting = [absolute(path)]
     while waiting:
         one = waiting.pop(0)
-        if one in found or _is_of_viewer(one):
+        if one in found or is_of_viewer(one):
             continue
         if not os.path.isfile(one) and not is_virtual(one):
             continue
@@ -354,13 +352,6 @@ def input_files(path: PathLike) -> list[str]:
                 # The raster itself may have another name here, as in a zip file.
                 waiting += [absolute(part) for part in raster.files if part != gdal_path(one)]
     return found
-
-
-def _is_of_viewer(path: str) -> bool:
-    """Return whether a file has statistics or overviews only."""
-    if not path.lower().endswith(VIEWERS):
-        return False
-    return path.lower().endswith('.ovr') or not places_raster(path)
 
 
 def _of_date(option: Any, role: str) -> Any:

@@ -16,6 +16,8 @@ from tfinet_mm.scenes.grid import SceneGrid, pixel_offset
 from tfinet_mm.utils.places import is_virtual
 
 WORLD_FILES = '.tfw', '.tifw', '.wld'
+VIEWERS = '.aux.xml', '.ovr'
+"""Endings of files that a viewer puts beside a raster."""
 PLACING = b'<SRS', b'<GeoTransform', b'<GCPList', b'<NoDataValue', b'<MaskBand'
 """Parts of an ``.aux.xml`` file that change what a raster shows, or where."""
 
@@ -50,6 +52,13 @@ def places_raster(aux: PathLike) -> bool:
     except OSError:
         return False
     return any(part in content for part in PLACING)
+
+
+def is_of_viewer(path: str) -> bool:
+    """Return whether a file beside a raster has statistics or overviews only."""
+    if not path.lower().endswith(VIEWERS):
+        return False
+    return path.lower().endswith('.ovr') or not places_raster(path)
 
 
 def warn_of_two_places(raster: Any, path: PathLike, name: str) -> None:
