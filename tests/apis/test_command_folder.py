@@ -238,6 +238,16 @@ def test_cells_of_a_table_that_would_be_left_out(tmp_path, lines, found):
         read_table(table)
 
 
+def test_one_image_for_both_dates_stops_no_other(member, image, saved, tmp_path, capsys):
+    for seed, name in enumerate(('before.png', 'after.png')):
+        saved(name, image(seed))
+    listed = tmp_path / 'list.csv'
+    listed.write_text('name,before,after\na,before.png,./before.png\nb,before.png,after.png\n')
+    assert main([*map(str, member()), str(listed), '--out', str(tmp_path / 'out')]) == 3
+    assert states(tmp_path / 'out') == {'a': 'failed', 'b': 'predicted'}
+    assert 'before and after are the same file' in capsys.readouterr().err
+
+
 def test_pairs_of_one_name_do_not_collide(member, image, saved, tmp_path, capsys):
     for place in 'xyz':
         for seed, date in enumerate(('before', 'after')):

@@ -35,6 +35,7 @@ from tfinet_mm.apis.command_output import (
     known_names,
     list_pairs,
     read_inputs,
+    same_files,
     unfinished_pairs,
     write_result,
 )
@@ -160,7 +161,7 @@ def _list_pairs(
         args.before, args.after, args.input_type, args.key_pattern, known, Path(args.out)
     )
     entries, bad = read_inputs(run, pairs)
-    return pairs, entries, bad | pictures_with_quality(pairs)
+    return pairs, entries, bad | pictures_with_quality(pairs) | same_files(pairs)
 
 
 def _is_list(args: argparse.Namespace) -> bool:

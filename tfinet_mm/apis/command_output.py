@@ -133,8 +133,8 @@ def list_pairs(
 
     Raises:
         FileNotFoundError: A file or a folder isn't there, or none of those in a table is.
-        ValueError: One is a file and one a folder, both are the same, a scene has a reserved name,
-            a table is empty, lacks a column or has a name twice, or a zip file holds several
+        ValueError: One is a file and one a folder, both are the same (but in a table), a scene has
+            a reserved name, a table is empty, lacks a column or has a name twice, or a zip file holds several
             rasters and none is named.
         UnmatchedPairError: A file has no partner.
     """
@@ -167,12 +167,22 @@ def list_pairs(
         found = [(stem(before), before, after)]
     pairs = []
     for (name, *paths), quality in zip(found, bands or [(None, None)] * len(found), strict=True):
-        if _real(paths[0]) == _real(paths[1]):
-            raise ValueError(
-                f'before and after are the same file, {paths[0]}; give images of two dates'
-            )
+        # One line of a table fails alone, see same_files.
+        if bands is None and _real(paths[0]) == _real(paths[1]):
+            raise _same_file(paths[0])
         pairs.append(Pair(name, kind or '', *map(_only_file, paths), *map(_only_band, quality)))
     return _with_kinds(pairs)
+
+
+def same_files(pairs: Sequence[Pair]) -> dict[Pair, Exception]:
+    """Return the error of each pair of a table whose before and after are one file."""
+    return {
+        pair: _same_file(pair.before) for pair in pairs if _real(pair.before) == _real(pair.after)
+    }
+
+
+def _same_file(path: str) -> ValueError:
+    return ValueError(f'before and after are the same file, {path}; give images of two dates')
 
 
 def _images(folder: str, out: Path | None) -> Mapping[str, str]:
