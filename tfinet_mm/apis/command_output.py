@@ -134,8 +134,8 @@ def list_pairs(
     Raises:
         FileNotFoundError: A file or a folder isn't there, or none of those in a table is.
         ValueError: One is a file and one a folder, both are the same (but in a table), a scene has
-            a reserved name, a table is empty, lacks a column or has a name twice, or a zip file holds several
-            rasters and none is named.
+            a reserved name, a table is empty, lacks a column or has a name twice, or a zip file
+            holds several rasters and none is named.
         UnmatchedPairError: A file has no partner.
     """
     folders = [Path(path).is_dir() for path in (before, after)]
