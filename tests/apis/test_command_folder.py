@@ -15,7 +15,7 @@ from read_only import read_only
 from tfinet_mm.apis import SCDInferencer, command
 from tfinet_mm.apis.command import main
 from tfinet_mm.apis.command_output import Pair, list_pairs
-from tfinet_mm.apis.command_table import Row, row_names
+from tfinet_mm.apis.command_table import Row, read_table, row_names
 from tfinet_mm.errors import NoSpaceError
 from tfinet_mm.utils.places import absolute
 
@@ -111,6 +111,12 @@ def test_two_files_end_with_their_own_error(call, tmp_path):
     with pytest.raises(ValueError, match=r'2/b\.png is incomplete'):
         main(words)
     assert not (tmp_path / 'out/results.csv').exists()
+
+
+def test_results_need_a_folder(call, tmp_path):
+    (tmp_path / 'out').touch()
+    with pytest.raises(NotADirectoryError, match=r'--out .*out is a file, expected a folder'):
+        main(call)
 
 
 def test_scenes_that_are_bad_in_many_ways(member, raster, image, tmp_path, capsys):
@@ -215,6 +221,31 @@ def test_names_are_unique_whatever_the_order(rows):
     found = row_names(said, {tuple(map(absolute, rows[1].written)): 'u'})
     assert found[0] == 'u'
     assert len(set(found)) == len(rows)
+
+
+@pytest.mark.parametrize(
+    ('lines', 'found'),
+    [
+        ('before,after\na.png,b.png\n./a.png,x/../b.png\n', r'one pair twice, in lines 2 and 3'),
+        ('before,after\na.png,b.png,SCL.tif\n', r'3 cells in line 2, expected 2: before, after'),
+        ('before,after,Quality_After\na.png,b.png,q.tif\n', r"columns \['Quality_After'\]"),
+    ],
+)
+def test_cells_of_a_table_that_would_be_left_out(tmp_path, lines, found):
+    table = tmp_path / 'pairs.csv'
+    table.write_text(lines)
+    with pytest.raises(ValueError, match=found):
+        read_table(table)
+
+
+def test_one_image_for_both_dates_stops_no_other(member, image, saved, tmp_path, capsys):
+    for seed, name in enumerate(('before.png', 'after.png')):
+        saved(name, image(seed))
+    listed = tmp_path / 'list.csv'
+    listed.write_text('name,before,after\na,before.png,./before.png\nb,before.png,after.png\n')
+    assert main([*map(str, member()), str(listed), '--out', str(tmp_path / 'out')]) == 3
+    assert states(tmp_path / 'out') == {'a': 'failed', 'b': 'predicted'}
+    assert 'before and after are the same file' in capsys.readouterr().err
 
 
 def test_pairs_of_one_name_do_not_collide(member, image, saved, tmp_path, capsys):

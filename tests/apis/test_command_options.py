@@ -42,6 +42,15 @@ def test_other_names_are_refused(words, message, capsys, tmp_path, monkeypatch):
     assert f'error: {message}' in capsys.readouterr().err
 
 
+def test_a_name_that_begins_with_a_dash(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / '-a.tif').touch()
+    with pytest.raises(SystemExit):
+        parse_args(['-a.tif', 'b.tif', 'c.tif', '--out', 'o'])
+    assert 'a file whose name begins with a dash is ./-a.tif' in capsys.readouterr().err
+    assert parse_args(['./-a.tif', 'b.tif', '--out', 'o']).before == './-a.tif'
+
+
 def test_the_help_names_all_forms(capsys):
     with pytest.raises(SystemExit):
         parse_args(['--help'])

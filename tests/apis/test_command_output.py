@@ -332,6 +332,20 @@ def test_one_input_for_both_dates_is_refused(tmp_path):
     assert (pair.before, pair.after) == (str(folder / 'a.png'), str(folder / 'b.png'))
 
 
+def test_results_among_the_images_are_no_images(tmp_path):
+    for folder in ('before', 'after', 'before/out'):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / 'a.png').touch()
+    folders = str(tmp_path / 'before'), str(tmp_path / 'after')
+    with pytest.raises(UnmatchedPairError, match='out/a'):
+        list_pairs(*folders)
+    (pair,) = list_pairs(*folders, out=tmp_path / 'after' / '..' / 'before' / 'out')
+    assert pair.name == 'a'
+    for folder in folders:
+        with pytest.raises(ValueError, match=r'--out is .*choose another folder'):
+            list_pairs(*folders, out=Path(folder))
+
+
 @pytest.mark.skipif(os.name != 'posix', reason='names of files are text there')
 def test_names_that_are_no_text_in_utf_8(tmp_path):
     name = os.fsdecode(b'caf\xe9')
@@ -364,3 +378,18 @@ def test_folders_whose_names_differ_by_a_pattern(tmp_path):
     assert [(Path(pair.before).name, Path(pair.after).name) for pair in pairs] == [
         (f'x_{number}_pre_disaster.png', f'x_{number}_post_disaster.png') for number in (1, 2)
     ]
+
+
+def test_rasters_of_any_ending_are_scenes(tmp_path):
+    """They were predicted as plain pictures, without their place."""
+    rasterio = pytest.importorskip('rasterio')
+    profile = dict(width=40, height=30, count=1, dtype='uint8', crs='EPSG:32633')
+    profile['transform'] = rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)
+    values = np.random.default_rng(0).integers(0, 255, (30, 40), np.uint8)
+    for driver, name in (('ENVI', 'a.dat'), ('GPKG', 'a.gpkg'), ('GTiff', 'a.cog')):
+        path = tmp_path / name
+        with rasterio.open(path, 'w', driver=driver, **profile) as file:
+            file.write(values, 1)
+        assert is_georeferenced(str(path))
+    (tmp_path / 'notes.txt').write_text('no raster')
+    assert not is_georeferenced(str(tmp_path / 'notes.txt'))

@@ -299,3 +299,31 @@ def test_deep_pictures_need_opencv(tmp_path, monkeypatch):
     monkeypatch.setattr('tfinet_mm.io.images.has_opencv', lambda: False)
     with pytest.raises(MissingExtraError, match=r'more than 8 bit.*tfinet-mm\[opencv\]'):
         read_image(path)
+
+
+@pytest.mark.parametrize(
+    ('options', 'found'),
+    [
+        (dict(photometric='MINISWHITE'), 'MINISWHITE'),
+        (dict(nbits=4), r'stores 4-bit values .* from 0 to 15'),
+    ],
+)
+def test_values_that_a_tiff_states_otherwise(tmp_path, options, found):
+    """Inverted grey values and dark ones would be read without a word."""
+    rasterio = pytest.importorskip('rasterio')
+    profile = dict(driver='GTiff', width=5, height=7, count=1, dtype='uint8')
+    with rasterio.open(tmp_path / 'a.tif', 'w', **profile, **options) as file:
+        file.write(noise(7, 5, high=16), 1)
+    with pytest.raises(ImageFormatError, match=rf'a\.tif .*{found}|a\.tif {found}'):
+        read_image(tmp_path / 'a.tif', [1, 1, 1])
+
+
+def test_a_container_of_several_rasters(tmp_path):
+    rasterio = pytest.importorskip('rasterio')
+    profile = dict(driver='GPKG', width=8, height=8, count=3, dtype='uint8', crs='EPSG:32633')
+    profile['transform'] = rasterio.Affine(10, 0, 500_000, 0, -10, 5_000_000)
+    for name, more in (('one', {}), ('two', dict(APPEND_SUBDATASET='YES'))):
+        with rasterio.open(tmp_path / 'a.gpkg', 'w', RASTER_TABLE=name, **profile, **more) as file:
+            file.write(noise(3, 8, 8))
+    with pytest.raises(ImageFormatError, match=r'a\.gpkg holds 2 rasters \(GPKG:.*:one, GPKG:'):
+        read_image(tmp_path / 'a.gpkg')

@@ -14,6 +14,7 @@ from rasterio import Affine
 from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 from rasterio.rpc import RPC
+from rasterio.warp import transform
 
 EAST, NORTH = 500_000, 5_000_000
 RGBA = [ColorInterp.red, ColorInterp.green, ColorInterp.blue, ColorInterp.alpha]
@@ -423,7 +424,7 @@ def test_the_same_ground_across_180_degrees(scene):
 @pytest.mark.parametrize('west', [-180.0, 180.0])
 def test_degrees_and_metres_across_180_degrees(scene, grid, west):
     """A ramp of 2 a pixel of 0.0001 degrees, found where the longitudes of both scenes say."""
-    x, y = rasterio.warp.transform('EPSG:4326', 'EPSG:32760', [179.998], [-17.0])
+    x, y = transform('EPSG:4326', 'EPSG:32760', [179.998], [-17.0])
     metres = scene('metres', values_of(height=50, width=60), x=x[0], y=y[0], crs='EPSG:32760')
     ramp = np.broadcast_to(2 * np.arange(60) + 20, (3, 50, 60)).astype(np.uint8)
     degrees = scene('degrees', ramp, x=west - 20e-4, y=-17, size=1e-4, crs='EPSG:4326')
@@ -434,7 +435,7 @@ def test_degrees_and_metres_across_180_degrees(scene, grid, west):
     assert values.shape[2] > 50
     if grid == 'before':
         columns = np.arange(found.width) + 0.5
-        there = rasterio.warp.transform(
+        there = transform(
             found.crs,
             'EPSG:4326',
             (found.transform.c + 10 * columns).tolist(),

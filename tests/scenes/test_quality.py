@@ -189,3 +189,32 @@ def test_errors(pair, scene):
         read_bad_values(['cloud'])
     with pytest.raises(SceneError, match='no bad values'):
         read_bad_values([])
+
+
+@pytest.mark.parametrize(
+    ('bad', 'kind', 'found'),
+    [
+        (300, 'uint8', 'never 300; .* from 0 to 255'),
+        ([3, -1], 'uint8', 'never -1; '),
+        (3.5, 'uint16', r'never 3\.5; '),
+        ('nan', 'int16', 'never nan; '),
+        ('bit12', 'uint8', 'never bit12; .*bit0 to bit7'),
+        ('bit99', 'uint64', "'bit99' is no bad value"),
+        ('landsat-qa', 'uint8', 'a band of 16 bits'),
+    ],
+)
+def test_bad_values_that_no_pixel_can_have(pair, scene, bad, kind, found):
+    """They would leave all clouds in."""
+    quality = scene('quality', np.full((1, HEIGHT, WIDTH), 9, kind))
+    with pytest.raises(SceneError, match=found):
+        bad_after(pair, quality, bad)
+
+
+@pytest.mark.parametrize(
+    ('bad', 'value', 'kind'),
+    [(0.7, 0.7, 'float32'), ('bit63', 1 << 63, 'uint64'), ('bit15', -1, 'int16')],
+)
+def test_bad_values_in_the_type_of_the_band(pair, scene, bad, value, kind):
+    values = np.zeros((1, HEIGHT, WIDTH), kind)
+    values[0, 3:7, 5:9] = value
+    np.testing.assert_array_equal(bad_after(pair, scene('q', values), bad), values[0] != 0)

@@ -363,3 +363,9 @@ def test_nodata_that_the_files_do_not_state(write):
     first = write('f', alpha[[3, 0, 1, 2]], colours=colours[-1:] + colours[:3])
     with pytest.raises(SceneError, match='transparency in band 1'):
         ScenePair(pair[0], first, nodata={'after': 7})
+
+
+def test_percentiles_are_checked_even_if_nothing_needs_them(write):
+    path = write('a.tif', np.zeros((3, 4, 5), np.uint8))
+    with pytest.raises(SceneError, match='two percentiles in rising order'):
+        ScenePair(path, path, percentiles=(98, 2))

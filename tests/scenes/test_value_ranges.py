@@ -92,3 +92,43 @@ def test_a_date_that_shows_nothing(scene, smooth):
 )
 def test_ordinary_values(told, convert, stretch):
     assert not [one for one in told(convert, stretch) if 'range from' in one]
+
+
+def warned(*pair, **options):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter('always')
+        ScenePair(*pair, **options).close()
+    return ' '.join(str(one.message) for one in caught)
+
+
+@pytest.mark.parametrize(
+    ('number', 'dtype', 'is_told'),
+    [
+        (0, np.uint8, True),
+        (255, np.uint8, True),
+        (100, np.uint8, False),
+        (0, np.uint16, True),
+        (-9999, np.int16, True),
+        (-3.4028234663852886e38, np.float32, True),
+    ],
+)
+@pytest.mark.parametrize('dates', ['before', 'both'])
+def test_a_number_that_stands_for_missing_data_is_told(
+    scene, smooth, number, dtype, is_told, dates
+):
+    """Without a mark in the file, its pixels are seen, and shift the percentiles."""
+    values = (smooth(64, 64, scale=180) + 30).astype(dtype)
+    holed = values.copy()
+    holed[:, :20, :20] = number
+    pair = [scene('b', holed), scene('a', holed if dates == 'both' else values)]
+    heard = warned(*pair, stretch='auto')
+    assert (f'are {number:.9g} in all bands' in heard) is is_told
+    marked = warned(*pair, stretch='auto', nodata=number)
+    assert 'in all bands' not in marked
+
+
+def test_dark_ground_is_no_missing_data(scene, smooth):
+    """Values next to 0 are there too."""
+    dark = np.clip(smooth(64, 64).astype(int) - 140, 0, 255).astype(np.uint8)
+    assert ((dark == 0).all(axis=0)).mean() > 0.01
+    assert 'in all bands' not in warned(scene('b', dark), scene('a', dark))

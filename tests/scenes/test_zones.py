@@ -11,9 +11,10 @@ pyogrio = pytest.importorskip('pyogrio')
 pyproj = pytest.importorskip('pyproj')
 shapely = pytest.importorskip('shapely')
 from rasterio import Affine
+from rasterio.crs import CRS
 from zone_files import NORTH, SIZE, SQUARES, WEST, striped_scene, write_shapes
 
-from tfinet_mm.scenes.grid import apply_affine
+from tfinet_mm.scenes.grid import SceneGrid, apply_affine
 from tfinet_mm.scenes.zones.areas import write_zone_areas, zone_areas
 from tfinet_mm.scenes.zones.polygons import read_zones
 
@@ -134,3 +135,48 @@ def test_errors(scene, polygons, tmp_path):
     assert read_zones(bare, grid, crs='EPSG:32633').outside.tolist() == [0]
     with pytest.raises(SceneError, match="'EPSG:1' is no CRS of"):
         read_zones(bare, grid, crs='EPSG:1')
+
+
+EAST_SIDE, WEST_SIDE = (
+    shapely.box(179.9, -18.1, 180, -17.9),
+    shapely.box(-180, -18.1, -179.9, -17.9),
+)
+
+
+@pytest.mark.parametrize(
+    ('shapes', 'part'),
+    [
+        ([shapely.union_all([EAST_SIDE, WEST_SIDE])], 1.0),
+        ([shapely.box(179.9, -18.1, 180.1, -17.9)], 1.0),
+        ([EAST_SIDE, WEST_SIDE], 0.5),
+    ],
+)
+def test_polygons_across_180_degrees(polygons, shapes, part):
+    """However a file writes them, they meet a scene whose middle lies on the meridian."""
+    there = pyproj.Transformer.from_crs(4326, 32760, always_xy=True)
+    x, y = there.transform(180, -18)
+    place = Affine(10, 0, x - 640, 0, -10, y + 640)
+    grid = SceneGrid(CRS.from_epsg(32760), place, 128, 128)
+    zones = read_zones(polygons(shapes, crs='EPSG:4326', place=False), grid)
+    globe = pyproj.Geod(ellps='WGS84')
+    for shape, outline, outside in zip(zones.shapes, shapes, zones.outside, strict=True):
+        inside = shapely.intersection(shape, shapely.box(0, 0, 128, 128))
+        assert shapely.area(inside) == pytest.approx(part * 128**2, rel=1e-3)
+        share = part * 128**2 * 100 / abs(globe.geometry_area_perimeter(outline)[0])
+        assert 1 - outside == pytest.approx(share, rel=5e-3)
+
+
+def test_longitudes_of_another_turn(polygons):
+    """A scene at 185 degrees, polygons at -175."""
+    grid = SceneGrid(CRS.from_epsg(4326), Affine(1e-4, 0, 185, 0, -1e-4, -17), 100, 100)
+    for crs in ('EPSG:4326', 'EPSG:4258'):
+        square = shapely.box(-174.998, -17.004, -174.994, -17.001)
+        path = polygons([square], crs=crs, place=False, name=f'{crs[5:]}.gpkg')
+        zones = read_zones(path, grid)
+        assert shapely.bounds(zones.shapes[0]) == pytest.approx((20, 10, 60, 40), abs=1e-3)
+        assert zones.outside[0] == 0
+
+
+def test_a_file_without_polygons(polygons, scene):
+    with pytest.raises(SceneError, match='holds no polygons'):
+        read_zones(polygons([]), scene().grid, by='name')

@@ -35,6 +35,7 @@ from tfinet_mm.apis.command_output import (
     known_names,
     list_pairs,
     read_inputs,
+    same_files,
     unfinished_pairs,
     write_result,
 )
@@ -82,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> int | None:
 
 def _predict(args: argparse.Namespace) -> int | None:
     out = Path(args.out)
+    if out.exists() and not out.is_dir():
+        raise NotADirectoryError(f'--out {out} is a file, expected a folder; choose another name')
     if args.report:
         check_report()
     in_jobs = args.executor is not None or args.jobs is not None
@@ -154,9 +157,11 @@ def _list_pairs(
 ) -> tuple[list[Pair], dict[str, dict[str, Any]], dict[Pair, Exception]]:
     """Return the pairs, the contents of their images, and errors of those that can't be read."""
     known = known_names(run)
-    pairs = list_pairs(args.before, args.after, args.input_type, args.key_pattern, known)
+    pairs = list_pairs(
+        args.before, args.after, args.input_type, args.key_pattern, known, Path(args.out)
+    )
     entries, bad = read_inputs(run, pairs)
-    return pairs, entries, bad | pictures_with_quality(pairs)
+    return pairs, entries, bad | pictures_with_quality(pairs) | same_files(pairs)
 
 
 def _is_list(args: argparse.Namespace) -> bool:

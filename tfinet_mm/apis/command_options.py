@@ -102,7 +102,11 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     jobs = any(word.partition('=')[0] in ('--executor', '--jobs') for word in words)
     end = words.index('--') if jobs and '--' in words else len(words)
     # Options may stand between the words.
-    args = parser.parse_intermixed_args(words[:end])
+    args, unknown = parser.parse_known_intermixed_args(words[:end])
+    if unknown:
+        files = [word for word in unknown if os.path.exists(word)]
+        fix = f'; a file whose name begins with a dash is ./{files[0]}' if files else ''
+        parser.error(f'unrecognized arguments: {" ".join(unknown)}{fix}')
     args.arguments, args.snakemake = words, words[end + 1 :]
     if jobs and args.launcher != 'none':
         parser.error('--executor and --jobs start processes of their own; leave out --launcher')

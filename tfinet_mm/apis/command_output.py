@@ -27,7 +27,8 @@ from tfinet_mm.utils.places import absolute, gdal_path, is_virtual, one_file, op
 from tfinet_mm.visualization import write_palette_png, write_png
 
 RASTER_SUFFIXES = ('.tif', '.tiff', '.vrt', '.jp2', '.img')
-SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp', *RASTER_SUFFIXES)
+PICTURE_SUFFIXES = ('.png', '.jpg', '.jpeg', '.bmp', '.webp')
+SUFFIXES = (*PICTURE_SUFFIXES, *RASTER_SUFFIXES)
 # Folders of pictures. The file in the last one is written last, when the pair is finished.
 FOLDERS = ('label1', 'label2', 'change_prob')
 MANIFEST_FILE = 'manifest.json'
@@ -110,6 +111,7 @@ def list_pairs(
     kind: str | None = None,
     key_pattern: str | None = None,
     known: Mapping[tuple[str, str], str] | None = None,
+    out: Path | None = None,
 ) -> list[Pair]:
     """List all pairs of two files, of two folders, or of a table.
 
@@ -127,12 +129,13 @@ def list_pairs(
         key_pattern: Regular expression of the part to remove from the names of files
             in folders before they are matched.
         known: Names that pairs of a table have already, by the absolute paths of both images.
+        out: Folder of the results, whose files are no images where it lies in a folder of images.
 
     Raises:
         FileNotFoundError: A file or a folder isn't there, or none of those in a table is.
-        ValueError: One is a file and one a folder, both are the same, a scene has a reserved name,
-            a table is empty, lacks a column or has a name twice, or a zip file holds several
-            rasters and none is named.
+        ValueError: One is a file and one a folder, both are the same (but in a table), a scene has
+            a reserved name, a table is empty, lacks a column or has a name twice, or a zip file
+            holds several rasters and none is named.
         UnmatchedPairError: A file has no partner.
     """
     folders = [Path(path).is_dir() for path in (before, after)]
@@ -153,7 +156,7 @@ def list_pairs(
     elif folders[0]:
         if os.path.realpath(before) == os.path.realpath(after):
             raise ValueError(f'before and after are the same folder, {before}; give two folders')
-        files = {'before': list_folder(before, SUFFIXES), 'after': list_folder(after, SUFFIXES)}
+        files = {'before': _images(before, out), 'after': _images(after, out)}
         matched = match_folders(files, key_pattern, advice=ADVICE)
         found = [(pair['name'], pair['before'], pair['after']) for pair in matched]
     else:
@@ -164,12 +167,32 @@ def list_pairs(
         found = [(stem(before), before, after)]
     pairs = []
     for (name, *paths), quality in zip(found, bands or [(None, None)] * len(found), strict=True):
-        if _real(paths[0]) == _real(paths[1]):
-            raise ValueError(
-                f'before and after are the same file, {paths[0]}; give images of two dates'
-            )
+        # One line of a table fails alone, see same_files.
+        if bands is None and _real(paths[0]) == _real(paths[1]):
+            raise _same_file(paths[0])
         pairs.append(Pair(name, kind or '', *map(_only_file, paths), *map(_only_band, quality)))
     return _with_kinds(pairs)
+
+
+def same_files(pairs: Sequence[Pair]) -> dict[Pair, Exception]:
+    """Return the error of each pair of a table whose before and after are one file."""
+    return {
+        pair: _same_file(pair.before) for pair in pairs if _real(pair.before) == _real(pair.after)
+    }
+
+
+def _same_file(path: str) -> ValueError:
+    return ValueError(f'before and after are the same file, {path}; give images of two dates')
+
+
+def _images(folder: str, out: Path | None) -> Mapping[str, str]:
+    """Return the images of a folder by name, without results that a run writes into it."""
+    if out is not None and os.path.realpath(folder) == os.path.realpath(out):
+        raise ValueError(
+            f'--out is {out}, the folder of the images, where the next run would read results as '
+            'images; choose another folder'
+        )
+    return list_folder(folder, SUFFIXES, out)
 
 
 def _first_missing(*paths: str) -> str | None:
@@ -234,7 +257,8 @@ def is_georeferenced(path: str) -> bool:
 
 def _georeferenced(path: str) -> bool | None:
     """Return whether a file is placed on the ground; None for one that can't be read."""
-    may_be = is_virtual(path) or path.lower().endswith(RASTER_SUFFIXES)
+    # Rasters have many more endings, such as those of ENVI, netCDF and GeoPackage.
+    may_be = is_virtual(path) or not path.lower().endswith(PICTURE_SUFFIXES)
     beside = None if may_be else _place_file(path)
     if beside is None and not may_be:
         return None if _first_missing(path) else False

@@ -65,7 +65,9 @@ def read_table(path: Path) -> list[Row]:
         columns = [*(reader.fieldnames or ())]
         # A misspelt one would leave clouds in without a word.
         if unknown := [
-            one for one in columns if one.startswith('quality') and one not in QUALITY_COLUMNS
+            one
+            for one in columns
+            if one.casefold().startswith('quality') and one not in QUALITY_COLUMNS
         ]:
             raise ValueError(
                 f'{path} has the columns {unknown}; expected quality bands of scenes in the '
@@ -73,6 +75,12 @@ def read_table(path: Path) -> list[Row]:
             )
         rows = []
         for row in reader:
+            if None in row:
+                raise ValueError(
+                    f'{path} has {len(columns) + len(row[None])} cells in line {reader.line_num}, '
+                    f'expected {len(columns)}: {", ".join(columns)}; name the others in the first '
+                    'line, or put quotes around a cell with a comma'
+                )
             written = (row['before'] or '').strip(), (row['after'] or '').strip()
             places = _place(path.parent, written[0]), _place(path.parent, written[1])
             before, after = (
@@ -118,13 +126,15 @@ def _check(path: Path, rows: Sequence[Row]) -> None:
                     f'{row.line}; give each a name of its own'
                 )
             names[row.name] = row.line
-        elif row.written in pairs:
+            continue
+        # One file may be written in two ways.
+        paths = absolute(row.before), absolute(row.after)
+        if paths in pairs:
             raise ValueError(
-                f'{path} has one pair twice, in lines {pairs[row.written]} and {row.line}; remove '
+                f'{path} has one pair twice, in lines {pairs[paths]} and {row.line}; remove '
                 'one, or name them in a column name'
             )
-        else:
-            pairs[row.written] = row.line
+        pairs[paths] = row.line
 
 
 def row_names(rows: Sequence[Row], known: Mapping[tuple[str, str], str]) -> list[str]:

@@ -23,6 +23,7 @@ from tfinet_mm.apis.result import SCDResult
 from tfinet_mm.deploy.backends import BACKENDS
 from tfinet_mm.errors import ImageFormatError
 from tfinet_mm.io.images import split_dates
+from tfinet_mm.io.stored_values import check_same_turn
 from tfinet_mm.structures import ClassTable, SCDProbabilities
 from tfinet_mm.utils.check_env import explain_missing
 from tfinet_mm.utils.dist import is_first_rank
@@ -301,6 +302,7 @@ class SCDInferencer:
             reader.read(without_mask(image), name)
             for image, name in zip((before, after), names, strict=True)
         ]
+        check_same_turn(pair)
         stem = os.path.splitext(os.path.basename(names[0]))[0]
         sample_id = 'pair' if isinstance(before, np.ndarray) else stem
         image = reader.join(images, names)

@@ -70,13 +70,16 @@ class FolderFiles(Mapping[str, str]):
         return self._endings[name]
 
 
-def list_folder(folder: PathLike, suffixes: Sequence[str]) -> FolderFiles:
+def list_folder(
+    folder: PathLike, suffixes: Sequence[str], skipped: PathLike | None = None
+) -> FolderFiles:
     """Return all files of a folder and its sub-folders that end in one of the suffixes.
 
     Args:
         folder: Folder to list.
         suffixes: Endings such as '.png', in upper or lower case. Hidden files are skipped, and
             so is ``lost+found``, which file systems create.
+        skipped: Folder below that doesn't count, such as that of results.
 
     Returns:
         Path of each file by its name, sorted by name. The name is the path below the
@@ -98,6 +101,7 @@ def list_folder(folder: PathLike, suffixes: Sequence[str]) -> FolderFiles:
     others: set[str] = set()
     named: list[str] = []
     real = os.path.realpath(root)
+    left_out = None if skipped is None else os.path.realpath(skipped)
     seen = {real}
     waiting: list[tuple[str, str, frozenset[str]]] = [(root, '', frozenset([real]))]
     while waiting:
@@ -112,7 +116,7 @@ def list_folder(folder: PathLike, suffixes: Sequence[str]) -> FolderFiles:
                         named.append(entry.path)
                     real = os.path.realpath(entry.path)
                     # A link to a folder above it would be followed for ever.
-                    if real not in reached:
+                    if real not in reached and real != left_out:
                         seen.add(real)
                         waiting.append((entry.path, f'{below}{name}/', reached | {real}))
                     continue

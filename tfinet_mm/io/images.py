@@ -24,9 +24,10 @@ from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImag
 from tfinet_mm.errors import ImageFormatError, MissingExtraError, RemoteFileError, TFINetError
 from tfinet_mm.io.damage import cause_of, find_damage, read_errors, strict_decoding, unopened
 from tfinet_mm.io.png_decoding import DEFLATE_RATIO, PNG_MAGIC, decode_png
+from tfinet_mm.io.stored_values import WHITE_ZERO, bits_of, is_white_zero
 from tfinet_mm.utils.config.values import is_whole
 from tfinet_mm.utils.opencv import cv2, has_opencv
-from tfinet_mm.utils.places import gdal_path, is_remote, is_virtual, opening
+from tfinet_mm.utils.places import gdal_path, is_remote, is_virtual, opening, some
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -319,6 +320,12 @@ def open_rasterio(
             warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
             with strict_decoding(), opening(path), rasterio.open(gdal_path(path)) as raster:
                 place = raster.name
+                if not raster.count:
+                    raise error(
+                        f'{path} holds {len(raster.subdatasets)} rasters '
+                        f'({some(raster.subdatasets) or "none"}), expected bands of one; write the '
+                        'one to read to a file of its own: gdal_translate NAME OUT.tif'
+                    )
                 yield raster
     except TFINetError:
         raise
@@ -472,6 +479,15 @@ def read_raster(
                 f'as red, green and blue (bands 1 to 3); got bands={numbers}. Leave the option '
                 'bands (--bands) out, or write the colours to a file of three bands: '
                 'gdal_translate -expand rgb'
+            )
+        if is_white_zero(raster):
+            raise ImageFormatError(f'{path} {WHITE_ZERO}')
+        bits = bits_of(raster, numbers) if colours is None else None
+        if bits is not None and bits < 8:
+            raise ImageFormatError(
+                f'{path} stores {bits}-bit values (NBITS), from 0 to {2**bits - 1}, expected 8 '
+                f'bits or more; write a copy: gdal_translate -scale 0 {2**bits - 1} 0 255 -co '
+                'NBITS=8 IN OUT'
             )
         box = None
         height, width = raster.height, raster.width

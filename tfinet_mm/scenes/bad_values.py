@@ -24,6 +24,7 @@ class BadValues(NamedTuple):
         numbers: The values.
         bits: A value with one of these bits is bad too; a number of them added up.
         most: Greatest value that the band can have, or None.
+        width: Least bits of the band's type.
 
     Example:
         >>> BadValues((3.0, 8.0), 0b100).find(np.array([3, 4, 8, 9, 12]))
@@ -33,6 +34,45 @@ class BadValues(NamedTuple):
     numbers: tuple[float, ...] = ()
     bits: int = 0
     most: int | None = None
+    width: int = 8
+
+    def check(self, kind: str, name: str) -> None:
+        """Refuse values and bits that no pixel of a band can have.
+
+        Args:
+            kind: Type of the band, such as ``'uint8'``.
+            name: Name of the band, for messages.
+
+        Raises:
+            SceneError: There is one.
+        """
+        dtype = np.dtype(kind)
+        if dtype.kind == 'f':
+            if self.bits:
+                raise SceneError(
+                    f'{name} stores {kind} values, which have no bits; expected whole numbers, or '
+                    'bad values (--bad-values) without bits'
+                )
+            return
+        limits, bits = np.iinfo(dtype), 8 * dtype.itemsize
+        found = [
+            f'{number:g}'
+            for number in self.numbers
+            if not (limits.min <= number <= limits.max and number == int(number))
+        ]
+        found += [f'bit{place}' for place in range(bits, 64) if self.bits >> place & 1]
+        if found:
+            raise SceneError(
+                f'{name} stores {kind} values, which are never {", ".join(found)}; expected bad '
+                f'values (--bad-values) from {limits.min} to {limits.max}, or bit0 to '
+                f'bit{bits - 1}'
+            )
+        if bits < self.width:
+            raise SceneError(
+                f'{name} stores {kind} values, and these bad values (--bad-values) are those of '
+                f'a band of {self.width} bits, such as QA_PIXEL of Landsat; name its band '
+                '(FILE:BAND), or its own bad values'
+            )
 
     def find(self, values: np.ndarray) -> np.ndarray:
         """Return where values are bad, bool of their shape; the unfinite always are."""
@@ -40,11 +80,15 @@ class BadValues(NamedTuple):
             # A look at each value that there is, in place of each pixel.
             every = np.arange(np.iinfo(values.dtype).max + 1)
             return self.find(every)[values]
-        bad = np.isin(values, [number for number in self.numbers if np.isfinite(number)])
+        numbers = np.array([number for number in self.numbers if np.isfinite(number)])
+        if values.dtype.kind == 'f':
+            # 0.7 is another number in float32.
+            numbers = numbers.astype(values.dtype)
+        bad = np.isin(values, numbers)
         if values.dtype.kind == 'f':
             bad |= ~np.isfinite(values)
         if self.bits:
-            bad |= (values.astype(np.int64) & self.bits) != 0
+            bad |= (values.astype(np.uint64) & np.uint64(self.bits)) != 0
         return bad
 
     def describe(self) -> str:
@@ -63,7 +107,7 @@ NAMED = {
     # No data, saturated or defective, cloud shadow, cloud of medium and high probability, cirrus.
     'scl': BadValues((0, 1, 3, 8, 9, 10), most=11),
     # Fill, dilated cloud, cirrus, cloud, cloud shadow.
-    'landsat-qa': BadValues(bits=0b11111),
+    'landsat-qa': BadValues(bits=0b11111, width=16),
 }
 """Short names of values that are bad in the quality bands of a satellite's products."""
 
@@ -82,13 +126,13 @@ def read_bad_values(words: str | float | Iterable[Any]) -> BadValues:
         >>> read_bad_values(['scl', 11]).numbers
         (0.0, 1.0, 3.0, 8.0, 9.0, 10.0, 11.0)
         >>> read_bad_values('bit3')
-        BadValues(numbers=(), bits=8, most=None)
+        BadValues(numbers=(), bits=8, most=None, width=8)
     """
     if isinstance(words, BadValues):
         return words
     listed: Sequence[Any] = [words] if isinstance(words, str | int | float) else list(words)
     numbers: set[float] = set()
-    bits, most = 0, None
+    bits, most, width = 0, None, 8
     for word in listed:
         named = NAMED.get(word) if isinstance(word, str) else None
         bit = BIT.fullmatch(word) if isinstance(word, str) else None
@@ -96,7 +140,8 @@ def read_bad_values(words: str | float | Iterable[Any]) -> BadValues:
             numbers |= {float(number) for number in named.numbers}
             bits |= named.bits
             most = named.most if named.most is not None else most
-        elif bit is not None:
+            width = max(width, named.width)
+        elif bit is not None and int(bit[1]) < 64:
             bits |= 1 << int(bit[1])
         else:
             try:
@@ -107,4 +152,4 @@ def read_bad_values(words: str | float | Iterable[Any]) -> BadValues:
                 ) from None
     if not listed:
         raise SceneError(f'no bad values (--bad-values) are given, expected {EXPECTED}')
-    return BadValues(tuple(sorted(numbers)), bits, most)
+    return BadValues(tuple(sorted(numbers)), bits, most, width)

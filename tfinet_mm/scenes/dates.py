@@ -12,6 +12,14 @@ import numpy as np
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, Window
+from tfinet_mm.io.stored_values import bits_of
+from tfinet_mm.scenes.date_checks import (
+    COLOURS,
+    refuse_white_zero,
+    stated_crs,
+    stated_nodata,
+    warn_of_pages,
+)
 from tfinet_mm.scenes.grid import (
     SceneGrid,
     check_grid,
@@ -21,11 +29,14 @@ from tfinet_mm.scenes.grid import (
     plane_crs,
     warp_crs,
 )
+from tfinet_mm.scenes.overviews import check_overviews
 from tfinet_mm.scenes.quality import QualityBand
+from tfinet_mm.scenes.sidecars import crs_beside, warn_of_two_places
 from tfinet_mm.scenes.sources import (
     Searched,
     colour_table,
     expanded,
+    masks_of,
     open_source,
     raster_window,
     reading,
@@ -58,6 +69,10 @@ class SceneDate:
         placed_by: Name of the means that places it without a transform, such as control points,
             or None.
         tags: Scale and offset of each band that is read.
+        colours: Colour of each of these bands by its mark, empty without one.
+        band_names: Name of each, empty without one.
+        tags_of_file: Tags of the file.
+        crs_alone: CRS that the file states without any transform, or None.
     """
 
     def __init__(
@@ -74,13 +89,22 @@ class SceneDate:
         # Of the file itself, which a view may stand for.
         self._file, self._file_bands = self._raster.name, self._raster.count
         self.placed_by = unusual_place(self._raster)
-        known = self._raster.crs if crs is None else _crs(role, crs)
         raster = self._raster
+        refuse_white_zero(raster, path, role)
+        warn_of_pages(raster, self.name)
+        warn_of_two_places(raster, path, self.name)
+        own: Any = raster.crs or crs_beside(raster, path) or None
+        # A CRS that places no pixel.
+        alone = own is not None and raster.transform.is_identity and not self.placed_by
+        self.crs_alone = own if alone and (own.is_geographic or own.is_projected) else None
+        own = None if self.crs_alone else own
+        known = own if crs is None else stated_crs(role, crs)
         self.grid = SceneGrid(known or None, raster.transform, raster.width, raster.height)
-        self.stored = replace(self.grid, crs=raster.crs or None)
+        self.stored = replace(self.grid, crs=own)
         check_grid(self.grid, self.name)
+        self.tags_of_file = raster.tags() | raster.tags(ns='IMAGERY')
         if nodata is not None:
-            nodata = _number(nodata, raster.dtypes, self.name)
+            nodata = stated_nodata(nodata, raster.dtypes, self.name)
         table = colour_table(raster)
         if table is not None:
             self._refuse_numbers_of_colours(bands)
@@ -89,6 +113,16 @@ class SceneDate:
         alpha = self._alpha_band(bands)
         self.bands = self._select(bands, alpha)
         found = self._raster
+        if len(self._kinds) > 1:
+            raise SceneError(
+                f'{self.name} has bands of the types {", ".join(self._kinds)}, expected one type; '
+                'write a copy: gdal_translate -ot Float32 IN OUT'
+            )
+        roles = [found.colorinterp[number - 1].name for number in self.bands]
+        self.colours = [role if role in COLOURS else '' for role in roles]
+        names = [found.descriptions[number - 1] or '' for number in self.bands]
+        self.band_names = [one.strip() for one in names]
+        self._bits = None if table is not None else bits_of(found, self.bands)
         self.tags = [(found.scales[number - 1], found.offsets[number - 1]) for number in self.bands]
         # RGB and infrared are often stored with the fourth marked as transparency.
         unmarked = alpha is not None and (alpha in self.bands or self._is_picture(alpha))
@@ -104,9 +138,7 @@ class SceneDate:
             self._raster = _kept(moved, files)
             self._alpha = None
         self._strict = any(self._raster.dtypes[number - 1] != 'uint8' for number in self.bands)
-        self._masked = self._alpha is None and any(
-            flag.name == 'per_dataset' for flag in self._raster.mask_flag_enums[0]
-        )
+        self._masked, self._mask_bands = masks_of(self._raster, self.bands)
         self._nodata = [self._raster.nodatavals[number - 1] for number in self.bands]
         self._offset: tuple[int, int] | None = None
         self._view, self._view_alpha, self._view_bands = self._raster, self._alpha, self.bands
@@ -169,8 +201,8 @@ class SceneDate:
 
     @property
     def is_8_bit(self) -> bool:
-        """Return whether all bands that are read store uint8."""
-        return self._kinds == ['uint8']
+        """Return whether all bands that are read store uint8, in all of its 8 bits."""
+        return self._kinds == ['uint8'] and (self._bits or 8) >= 8
 
     def stretch(
         self,
@@ -187,8 +219,11 @@ class SceneDate:
         if wanted is None:
             if self.is_8_bit:
                 return Stretch('none')
+            kinds = ', '.join(self._kinds)
+            if kinds == 'uint8':
+                kinds = f'{self._bits}-bit (NBITS)'
             raise SceneError(
-                f'{self.name} stores {", ".join(self._kinds)} values, expected uint8 (0..255); '
+                f'{self.name} stores {kinds} values, expected uint8 (0..255); '
                 'state the values that become 0 and 255: --stretch LOW HIGH, LOW,HIGH for each '
                 'band, percentiles (of both dates together) or each-date (from Python '
                 "stretch=(low, high), one (low, high) for each band, 'percentiles' or 'each-date')"
@@ -201,6 +236,7 @@ class SceneDate:
                     "(from Python stretch=(low, high), 'percentiles' or 'each-date'), got "
                     f'{wanted!r}'
                 )
+            self.check_overviews(self.grid)
             values, valid = self._picture()
             if quality is not None:
                 small = self.grid.in_pixels(valid.shape[1], valid.shape[0])
@@ -237,6 +273,16 @@ class SceneDate:
             if not np.isfinite(values.compressed()).any():
                 found.append(number)
         return found
+
+    def check_overviews(self, target: SceneGrid) -> None:
+        """Refuse overviews that show other values than the pixels in the place of ``target``."""
+        columns, rows = outline_in(self.grid, target)
+        if columns.size:
+            left, top = max(int(columns.min()), 0), max(int(rows.min()), 0)
+            right = min(math.ceil(columns.max()), self.grid.width)
+            bottom = min(math.ceil(rows.max()), self.grid.height)
+            box = Window(left, top, right - left, bottom - top)
+            check_overviews(self._raster, self.bands, box, SAMPLE_SIDE, self.name)
 
     def _constant(self, parts: Sequence[tuple[np.ndarray, np.ndarray]]) -> dict[int, float]:
         seen = np.concatenate([values[:, valid] for values, valid in parts], axis=1)
@@ -309,7 +355,7 @@ class SceneDate:
                 *place,
                 self.bands,
                 alpha=self._alpha,
-                masked=self._masked,
+                masks=[1] * self._masked + self._mask_bands,
                 nodata=self._nodata,
                 strict=self._strict,
             )
@@ -350,6 +396,9 @@ class SceneDate:
 
     def _has_own_validity(self) -> bool:
         """Return whether GDAL would warp by another validity than :meth:`_values` returns."""
+        # GDAL warps by transparency alone where a file has a mask too, and by no masks of bands.
+        if self._mask_bands or (self._masked and self._alpha):
+            return True
         stated = [value for value in self._nodata if value is not None]
         if not stated:
             return False
@@ -371,20 +420,33 @@ class SceneDate:
     def _values(self, raster: Any, **where: Any) -> tuple[np.ndarray, np.ndarray]:
         """Return values of the file's own pixels and their validity."""
         values = self._read(raster, self.bands, **where)
-        stated = any(value is not None for value in self._nodata)
         valid = np.ones(values.shape[1:], bool)
+        marked = bool(self._alpha) or self._masked
         if self._alpha:
             valid = self._read(raster, self._alpha, **where) > 0
-        elif self._masked or (stated and not self._strict):
-            valid = self._read(raster, None, **where) > 0
-        if stated and (self._strict or self._masked or self._alpha):
-            hits = np.stack(list(map(_equal, values, self._nodata)))
+        # GDAL's mask takes no account of nodata that some bands lack.
+        known = [value for value in self._nodata if value is not None]
+        alone = self._strict or marked or len(known) < len(self._nodata)
+        if self._masked or (known and not alone):
+            valid &= self._read(raster, None, **where) > 0
+        for number in self._mask_bands:
+            valid &= self._read(raster, number, mask=True, **where) > 0
+        if known and alone:
+            pairs = zip(values, self._nodata, strict=True)
+            hits = np.stack([_equal(one, value) for one, value in pairs if value is not None])
             # Nodata of 8 bit is often a number that single bands have in valid pixels too.
             valid &= ~(hits.any(axis=0) if self._strict else hits.all(axis=0))
         return _finite(values, valid)
 
-    def _read(self, raster: Any, bands: Any, window: Window | None = None, **where: Any) -> Any:
-        """Read bands, or the mask of the file for None."""
+    def _read(
+        self,
+        raster: Any,
+        bands: Any,
+        window: Window | None = None,
+        mask: bool = False,
+        **where: Any,
+    ) -> Any:
+        """Read bands, their masks, or the mask of the file for None."""
         if window is not None:
             where['window'] = raster_window(window)
 
@@ -400,7 +462,9 @@ class SceneDate:
             return Searched(self._file, own, box, reduced='out_shape' in where)
 
         with reading(self.name, searched):
-            return raster.dataset_mask(**where) if bands is None else raster.read(bands, **where)
+            if bands is None:
+                return raster.dataset_mask(**where)
+            return raster.read_masks(bands, **where) if mask else raster.read(bands, **where)
 
     def _source_box(self, window: Window) -> Window:
         """Return the pixels of the file from which a window of the target is warped."""
@@ -418,9 +482,7 @@ def _finite(values: np.ndarray, valid: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return values, valid
 
 
-def _equal(values: np.ndarray, nodata: float | None) -> np.ndarray:
-    if nodata is None:
-        return np.zeros(values.shape, bool)
+def _equal(values: np.ndarray, nodata: float) -> np.ndarray:
     if math.isnan(nodata):
         return np.isnan(values) if values.dtype.kind == 'f' else np.zeros(values.shape, bool)
     # A float32 file states its nodata in decimals, which may be beyond float32.
@@ -437,34 +499,3 @@ def _kept(raster: Any, files: contextlib.ExitStack) -> Any:
     """
     files.callback(raster.close)
     return raster
-
-
-def _crs(role: str, crs: Any) -> Any:
-    import rasterio
-
-    try:
-        return rasterio.crs.CRS.from_user_input(crs)
-    except rasterio.errors.CRSError as error:
-        raise SceneError(
-            f'{role}_crs={crs!r} is no CRS ({error}); expected one such as EPSG:32633'
-        ) from error
-
-
-def _number(nodata: Any, kinds: Sequence[str], name: str) -> float:
-    """Return the option nodata, if all bands can hold it."""
-    try:
-        value = float(nodata)
-    except (TypeError, ValueError):
-        raise SceneError(
-            f'expected nodata (--nodata) of {name} as a number, got {nodata!r}'
-        ) from None
-    for kind in sorted(set(kinds)):
-        if np.dtype(kind).kind == 'f':
-            continue
-        limits = np.iinfo(kind)
-        if not (limits.min <= value <= limits.max and value == int(value)):
-            raise SceneError(
-                f'{name} stores {kind} values, which are never nodata={nodata}; expected a whole '
-                f'number from {limits.min} to {limits.max} (--nodata)'
-            )
-    return value

@@ -13,10 +13,12 @@ import numpy as np
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike
+from tfinet_mm.io.stored_values import bits_of
+from tfinet_mm.scenes.date_checks import refuse_white_zero
 from tfinet_mm.scenes.grid import SceneGrid, apply_affine, check_grid, pixel_offset
-from tfinet_mm.scenes.sources import GDAL_TYPES, NUMPY_TYPES, open_source
+from tfinet_mm.scenes.sources import GDAL_TYPES, NUMPY_TYPES, open_source, unusual_place
 from tfinet_mm.utils.files import whole_file
-from tfinet_mm.utils.places import gdal_path, is_virtual
+from tfinet_mm.utils.places import absolute, gdal_path, is_virtual
 
 COLOURS = {
     **dict(gray='Gray', red='Red', green='Green', blue='Blue', alpha='Alpha', palette='Palette'),
@@ -47,6 +49,9 @@ def write_mosaic(target: PathLike, paths: Sequence[PathLike]) -> None:
         raise SceneError(
             f'a mosaic is a virtual raster, expected a name that ends in .vrt: {target}'
         )
+    twice = [path for path in paths if [absolute(one) for one in paths].count(absolute(path)) > 1]
+    if twice:
+        raise SceneError(f'{twice[0]} is given twice; give each file of the mosaic once')
     if len(paths) < 2:
         raise SceneError(f'a mosaic needs two files or more, got {len(paths)}')
     with contextlib.ExitStack() as files:
@@ -70,6 +75,13 @@ def _mosaic(target: Path, paths: Sequence[str], rasters: Sequence[Any]) -> Eleme
         offset = pixel_offset(grid, base)
         _check_alike(paths[0], first, path, raster, offset)
         assert offset is not None
+        if unusual_place(raster) or (raster.transform.is_identity and len(rasters) > 1):
+            found = unusual_place(raster) or 'no transform'
+            raise SceneError(
+                f'{path} has {found}, expected a transform that places it beside the others; '
+                'warp it first (gdalwarp), or set its place (gdal_edit -a_ullr)'
+            )
+        refuse_white_zero(raster, path, 'mosaic')
         boxes.append((*offset, raster.width, raster.height))
     left, top = min(box[0] for box in boxes), min(box[1] for box in boxes)
     right = max(box[0] + box[2] for box in boxes)
@@ -114,6 +126,12 @@ def _add_band(
     kinds = dict(zip(NUMPY_TYPES, GDAL_TYPES, strict=True))
     attributes = dict(dataType=kinds[first.dtypes[number - 1]], band=str(number))
     band = ElementTree.SubElement(root, 'VRTRasterBand', attributes)
+    bits = bits_of(first, [number])
+    if bits is not None:
+        domain = ElementTree.SubElement(band, 'Metadata', dict(domain='IMAGE_STRUCTURE'))
+        ElementTree.SubElement(domain, 'MDI', dict(key='NBITS')).text = str(bits)
+    if first.descriptions[number - 1]:
+        ElementTree.SubElement(band, 'Description').text = first.descriptions[number - 1]
     nodata, scale, offset = (
         values[number - 1] for values in (first.nodatavals, first.scales, first.offsets)
     )
@@ -173,9 +191,12 @@ def _check_alike(
         'bands': lambda one: one.count,
         'types': lambda one: ', '.join(one.dtypes),
         'colours': lambda one: ', '.join(colour.name for colour in one.colorinterp),
+        'bits': lambda one: bits_of(one, one.indexes),
         'nodata': lambda one: [value is None for value in one.nodatavals],
         'scale and offset tags': lambda one: (one.scales, one.offsets),
     }
+    if all(first.descriptions) and all(raster.descriptions):
+        facts['names of bands'] = lambda one: ', '.join(one.descriptions)
     if raster.colorinterp[0].name == first.colorinterp[0].name == 'palette':
         facts['colour tables'] = lambda one: one.colormap(1)
     for what, fact in facts.items():

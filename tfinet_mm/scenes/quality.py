@@ -125,11 +125,7 @@ class QualityBand:
             raise SceneError(
                 f'{self.name} has the bands 1 to {raster.count}, {asked}; name one: FILE:BAND'
             )
-        if self.bad.bits and np.dtype(raster.dtypes[self.band - 1]).kind not in 'ui':
-            raise SceneError(
-                f'{self.name} stores {raster.dtypes[self.band - 1]} values, which have no bits; '
-                'expected whole numbers, or bad values (--bad-values) without bits'
-            )
+        self.bad.check(raster.dtypes[self.band - 1], self.name)
         self._fill = raster.nodatavals[self.band - 1]
         self.placed_by = unusual_place(raster)
         self.grid = SceneGrid(raster.crs or None, raster.transform, raster.width, raster.height)

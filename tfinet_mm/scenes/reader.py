@@ -14,6 +14,12 @@ import numpy as np
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, check_window, import_rasterio
 from tfinet_mm.scenes.alignment import corrected
+from tfinet_mm.scenes.date_checks import (
+    check_band_order,
+    warn_of_local_systems,
+    warn_of_order,
+    warn_of_places,
+)
 from tfinet_mm.scenes.dates import SceneDate
 from tfinet_mm.scenes.grid import (
     SceneGrid,
@@ -26,13 +32,18 @@ from tfinet_mm.scenes.grid import (
 )
 from tfinet_mm.scenes.quality import QualityBand
 from tfinet_mm.scenes.shared_stretch import find_shared_stretch, is_8_bit
-from tfinet_mm.scenes.stretch import Stretch, check_tags, describe_stretch, tags_differ
+from tfinet_mm.scenes.sidecars import crs_file, is_of_viewer
+from tfinet_mm.scenes.stretch import (
+    Stretch,
+    check_percentiles,
+    check_tags,
+    describe_stretch,
+    tags_differ,
+)
 from tfinet_mm.scenes.validity import BAD_QUALITY, BOTH_SEEN, NO_DATA, SEEN, combine
 from tfinet_mm.scenes.value_ranges import warn_of_empty_dates, warn_of_ranges
 from tfinet_mm.utils.places import absolute, gdal_path, is_virtual, name, opening
 
-VIEWERS = ('.aux.xml', '.ovr')
-"""Endings of files that a viewer puts beside a raster."""
 SAMPLES = 20
 """Rows and columns of points at which it is looked whether a file covers a grid."""
 
@@ -133,6 +144,8 @@ class ScenePair:
                 )
             ]
             _check_bands(dates[0], dates[1])
+            if not all(_of_date(bands, date.role) for date in dates):
+                check_band_order(dates[0], dates[1])
             _check_georeference(dates[0], dates[1], same_grid)
             self.bands = len(dates[0].bands)
             qualities = _open_qualities(dates, quality, bad_values, files)
@@ -155,6 +168,10 @@ class ScenePair:
             for date in dates:
                 date.place(self.grid, resampling, files)
             if not _is_made(stretch):
+                warn_of_order(dates[0], dates[1])
+                warn_of_local_systems(dates[0], dates[1])
+                if not isinstance(grid, SceneGrid):
+                    warn_of_places(dates, self.grid)
                 warn_of_empty_dates(dates, self.grid)
                 _warn_of_constant_bands(dates[0], dates[1], self.grid)
                 warn_of_ranges(dates, self.stretches, self.grid)
@@ -319,11 +336,12 @@ def input_files(path: PathLike) -> list[str]:
     waiting = [absolute(path)]
     while waiting:
         one = waiting.pop(0)
-        if one in found or one.lower().endswith(VIEWERS):
+        if one in found or is_of_viewer(one):
             continue
         if not os.path.isfile(one) and not is_virtual(one):
             continue
         found.append(one)
+        waiting += filter(None, [crs_file(one)])
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', rasterio.errors.NotGeoreferencedWarning)
             with (
@@ -404,6 +422,7 @@ def _stretches(
     grid: SceneGrid,
 ) -> tuple[Stretch, ...]:
     """Return the stretch of each date, in its own stored numbers."""
+    check_percentiles(percentiles)
     if isinstance(wanted, str) and wanted == 'auto':
         wanted = None if is_8_bit(dates) else 'percentiles'
     if isinstance(wanted, str) and wanted == 'percentiles':
@@ -454,6 +473,21 @@ def _check_georeference(before: SceneDate, after: SceneDate, same_grid: bool) ->
                 'pictures (--input-type picture)'
             )
     missing = [date for date in (before, after) if date.grid.crs is None]
+    for date in missing:
+        if date.crs_alone is None:
+            continue
+        found = f'{date.name} states the CRS {date.crs_alone.to_string()} and no transform'
+        if len(missing) < 2 or before.grid != after.grid:
+            raise SceneError(
+                f'{found}, so that it has no place on the ground; give it the transform of its '
+                'pixels (gdal_edit -a_ullr), or state same_grid=True (--same-grid) if both files '
+                'show the same pixels'
+            )
+        warnings.warn(
+            f'{found}: it is taken for a picture without a place, and areas are in pixels. Give '
+            'it the transform of its pixels: gdal_edit -a_ullr',
+            stacklevel=3,
+        )
     if not missing or (len(missing) == 2 and before.grid == after.grid):
         return
     named = ' and '.join(f'{date.role} ({date.path})' for date in missing)

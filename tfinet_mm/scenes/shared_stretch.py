@@ -21,6 +21,7 @@ from tfinet_mm.scenes.stretch import (
     check_tags,
     tags_differ,
 )
+from tfinet_mm.scenes.value_ranges import warn_of_fill
 
 LEAST_PART = 0.6
 """Part of the stretch that the values of a date fill, below which a warning names the date."""
@@ -67,8 +68,10 @@ def sample_dates(
         (B, N) float64 for each date, in the stored numbers of the first.
 
     Raises:
-        SceneError: The numbers can't be compared, or a date shows no pixel.
+        SceneError: The numbers can't be compared, a date shows no pixel, or has wrong overviews.
     """
+    for date in dates:
+        date.check_overviews(grid)
     small = grid.reduced(max(round(SAMPLE_SIDE * math.sqrt(2 / len(dates))), 1))
     window = Window(0, 0, small.width, small.height)
     parts, shown, clear = [], [], []
@@ -84,6 +87,7 @@ def sample_dates(
     first = dates[0]
     found = []
     for date, values, used in zip(dates, parts, counted, strict=True):
+        warn_of_fill(date.name, values[:, used])
         numbers = values[:, used].astype(np.float64)
         if not ignore_scale and tags_differ(first.tags, date.tags):
             check_tags(first.tags, date.tags, (first.name, date.name))

@@ -25,7 +25,7 @@ from tfinet_mm.io.damage import (
 )
 from tfinet_mm.io.images import PathLike, Window, import_rasterio
 from tfinet_mm.scenes.grid import SceneGrid
-from tfinet_mm.utils.places import gdal_path, is_remote, is_virtual, opening
+from tfinet_mm.utils.places import gdal_path, is_remote, is_virtual, opening, some
 from tfinet_mm.utils.remote_files import advice
 
 # A sample of a raster: this many windows along each axis, each of at most this side.
@@ -37,6 +37,9 @@ NUMPY_TYPES = (
 )
 # Options of a VRT source that is 255 wherever it has data.
 CONSTANT = dict(ScaleOffset=255, ScaleRatio=0)
+# Options of a VRT source that make it complex and change no value. GDAL keeps a mask as a simple
+# source open when another one is beside it.
+UNSCALED = dict(ScaleOffset=0, ScaleRatio=1)
 GDAL_TYPES = (
     *('Byte', 'Int8', 'UInt16', 'Int16', 'UInt32', 'Int32', 'UInt64', 'Int64'),
     *('Float32', 'Float64'),
@@ -55,7 +58,7 @@ def open_source(role: str, path: PathLike) -> Any:
         FileNotFoundError: There is no such file.
         MissingExtraError: rasterio is not installed.
         RemoteFileError: Its server doesn't answer, or has no such file.
-        SceneError: GDAL can't open it, or its values are complex numbers.
+        SceneError: GDAL can't open it, it has no bands, or its values are complex numbers.
     """
     rasterio = import_rasterio(path)
     if not os.path.isfile(path) and not is_virtual(path):
@@ -68,6 +71,14 @@ def open_source(role: str, path: PathLike) -> Any:
     except read_errors() as error:
         kind = RemoteFileError if is_remote(path) else SceneError
         raise kind(f'{role} ({path}) {unopened(path, error)}') from error
+    if not raster.count:
+        found = list(raster.subdatasets)
+        raster.close()
+        raise SceneError(
+            f'{role} ({path}) holds {len(found)} rasters ({some(found) or "none"}), expected '
+            'bands of one; write the one to read to a file of its own: gdal_translate '
+            f'{found[0] if found else "NAME"} OUT.tif'
+        )
     kinds = sorted({kind for kind in raster.dtypes if kind.startswith('complex')})
     if kinds:
         raster.close()
@@ -226,10 +237,25 @@ def replaced(
     if without_last:
         root.remove(bands.pop())
     for band in bands:
+        if nodata is not None:
+            for mask in band.findall('MaskBand'):
+                band.remove(mask)
         colour = band.find('ColorInterp')
         if alpha is None and colour is not None and colour.text == 'Alpha':
             band.remove(colour)
     return open_vrt(root)
+
+
+def masks_of(raster: Any, bands: Sequence[int]) -> tuple[bool, list[int]]:
+    """Return whether a file has a mask besides transparency, and the bands with own masks.
+
+    Args:
+        raster: The raster.
+        bands: Numbers of the bands that are read.
+    """
+    flags = [{flag.name for flag in one} for one in raster.mask_flag_enums]
+    own = [number for number in dict.fromkeys(bands) if not flags[number - 1]]
+    return 'per_dataset' in flags[0] and 'alpha' not in flags[0], own
 
 
 def colour_table(raster: Any) -> dict[int, tuple[int, ...]] | None:
@@ -283,7 +309,7 @@ def with_validity(
     transform: Any,
     bands: Sequence[int],
     alpha: int | None,
-    masked: bool,
+    masks: Sequence[int],
     nodata: Sequence[float | None],
     strict: bool,
 ) -> Any:
@@ -295,7 +321,7 @@ def with_validity(
         transform: Its transform there.
         bands: The bands, counted from 1.
         alpha: Number of its transparency band, if any.
-        masked: The file has a mask.
+        masks: Numbers of the bands whose masks count; 1 for a mask of the whole file.
         nodata: The value without data of each of ``bands``.
         strict: A pixel is not valid where any band is nodata; else where all are.
     """
@@ -307,8 +333,7 @@ def with_validity(
     parts: list[tuple[str, Any, dict[str, Any]]] = []
     if alpha is not None:
         parts.append((raster.name, alpha, {}))
-    elif masked:
-        parts.append((raster.name, 'mask,1', {}))
+    parts += [(raster.name, f'mask,{number}', dict(UNSCALED)) for number in masks]
     # 255, but where the value is nodata, which leaves the 0 of an empty band.
     shown = [
         (
@@ -319,11 +344,12 @@ def with_validity(
     ]
     if strict:
         parts += [(raster.name, number, how) for number, how in shown if 'NODATA' in how]
-    else:
+    elif any('NODATA' in how for _, how in shown):
         any_of = _dataset(raster, crs, transform)
         band = _band(any_of, 'Byte')
         for number, how in shown:
-            _source(band, raster.name, number, **how)
+            if 'NODATA' in how:
+                _source(band, raster.name, number, **how)
         parts.append((ElementTree.tostring(any_of, encoding='unicode'), 1, {}))
     _all_of(root, parts)
     return open_vrt(root)

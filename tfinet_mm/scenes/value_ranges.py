@@ -17,6 +17,10 @@ CLIPPED_SHARE = 0.5
 # Part of the range within which 99 % of the values show nothing but black.
 DARK_PART = 0.02
 DARK_PERCENTILE = 99
+# Share of pixels of one number in all bands from which it may stand for missing data; around it, to
+# this part of the range of the others, there are at most a tenth as many.
+FILL_SHARE = 0.01
+FILL_GAP = 0.02
 FIX = (
     'set the values that become 0 and 255 (--stretch LOW HIGH, or percentiles), or check that '
     'these are the bands that the network takes'
@@ -62,11 +66,15 @@ def warn_of_ranges(
     """
     boxes = sample_windows(target.width, target.height)
     for date, stretch in zip(dates, stretches, strict=True):
-        if stretch.kind in ('percentiles', 'each-date'):
+        # The pictures for percentiles of both dates were looked at.
+        if stretch.kind == 'percentiles':
             continue
         parts = [date.read(box) for box in boxes]
         seen = np.concatenate([values[:, valid] for values, valid in parts], axis=1)
         if not seen.size:
+            continue
+        warn_of_fill(date.name, seen)
+        if stretch.kind == 'each-date':
             continue
         shown = stretch(seen[:, :, None])[..., 0]
         for position, (stored, values) in enumerate(zip(seen, shown, strict=True)):
@@ -91,5 +99,35 @@ def warn_of_ranges(
                 continue
             warnings.warn(
                 f'{found} in the range from {low:g} to {high:g} that the network sees; {FIX}',
+                stacklevel=4,
+            )
+
+
+def warn_of_fill(name: str, values: np.ndarray) -> None:
+    """Warn of a number that probably stands for missing data and isn't marked so.
+
+    Many pixels have it in all bands, it is the least or the greatest one and lies apart from all
+    others. It is 0, a limit of the type, or further away than the others from each other.
+
+    Args:
+        name: Name of the date.
+        values: (B, N), stored numbers of pixels that count as seen.
+    """
+    limits = [0.0]
+    if values.dtype.kind in 'ui':
+        limits += [float(np.iinfo(values.dtype).min), float(np.iinfo(values.dtype).max)]
+    for number in dict.fromkeys((float(values.min()), float(values.max()))):
+        filled = (values == number).all(axis=0)
+        if not FILL_SHARE <= filled.mean() < 1:
+            continue
+        others = values[:, ~filled].astype(np.float64)
+        span = float(np.ptp(np.percentile(others, (2, 98))))
+        distances = np.abs(others - number)
+        close = (distances <= FILL_GAP * span).any(axis=0).sum()
+        if 10 * close < filled.sum() and (number in limits or distances.min() > span):
+            warnings.warn(
+                f'{100 * filled.mean():.2g} % of the pixels of {name} that were looked at are '
+                f'{number:.9g} in all bands, apart from all others, and count as seen. If they '
+                f'show no ground, state --nodata {number:.9g}',
                 stacklevel=4,
             )

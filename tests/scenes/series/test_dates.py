@@ -60,3 +60,6 @@ def test_dates_have_to_rise(dated):
         check_dates(['2017', '2018-13'])
     with pytest.raises(ValueError, match='expected each to be later'):
         check_dates(['2018', '2018'])
+    with pytest.raises(ValueError, match='2020, 2018, 2018, which are not in the order of time'):
+        find_dates([dated('2020'), dated('2018'), dated('b_2018')])
+    assert find_dates([dated('2018'), dated('b_2018'), dated('2020')]) is None

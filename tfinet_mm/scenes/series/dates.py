@@ -53,6 +53,12 @@ def find_dates(scenes: Sequence[PathLike]) -> list[str] | None:
         if len(set(dates)) == len(scenes):
             check_dates(dates, f'the {source} of the scenes have the dates')
             return dates
+        if source != WRITTEN and len(dates) == len(scenes) and dates != sorted(dates):
+            raise ValueError(
+                f'the {source} of the scenes have the dates {", ".join(dates)}, which are not in '
+                'the order of time, and some are equal; give the scenes in the order of time, and '
+                'state their dates (--dates)'
+            )
     return None
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.rasters import PathLike, import_geo
-from tfinet_mm.scenes.grid import SceneGrid, apply_affine
+from tfinet_mm.scenes.grid import SceneGrid, apply_affine, near_all
 
 PURPOSE = 'Reading polygons of interest'
 POLYGON_TYPES = 3, 6
@@ -96,6 +96,8 @@ def _read(
         layer = _layer(pyogrio.list_layers(path), path, layer)
         info = pyogrio.read_info(path, layer=layer)
         fields = [str(name) for name in info['fields']]
+        if not info['features']:
+            raise SceneError(f'{path} holds no polygons; give a file of at least one')
         if by is not None and by not in fields:
             raise SceneError(
                 f'{path} has no field {by!r}; name one of {", ".join(fields) or "(none)"} with --by'
@@ -194,8 +196,14 @@ def _place(
                     f'the scene, {grid.describe()}, is out of reach of the CRS of {path}, '
                     f'{source.name}; give the polygons in a CRS of this region'
                 )
+    circle = None if source is None or not source.is_geographic else _circle(source)
+    if circle is not None:
+        # The ring of a scene across 180 degrees, in one piece.
+        x = x[0] + (x - x[0] + circle / 2) % circle - circle / 2
     outline = shapely.make_valid(shapely.polygons(np.stack([x, y], axis=1)))
     whole = shapely.area(shapes)
+    if circle is not None:
+        shapes = _beside(shapes, float(x.min()), float(x.max()), circle)
     within = shapely.area(shapely.intersection(shapes, outline))
     with np.errstate(invalid='ignore', divide='ignore'):
         outside = np.where(whole > 0, 1 - within / whole, 1.0)
@@ -211,7 +219,31 @@ def _place(
         placed = shapely.segmentize(placed, size / STEPS)
 
     def to_pixels(points: np.ndarray) -> np.ndarray:
-        moved = points.T if forward is None else forward.transform(*points.T)
+        moved = points.T if forward is None else near_all(grid, *forward.transform(*points.T))
         return np.stack(apply_affine(~grid.transform, *moved), axis=1)
 
     return shapely.transform(placed, to_pixels), outside
+
+
+def _circle(crs: Any) -> float:
+    """Return the length of a full circle in units of a geographic CRS."""
+    return float(round(2 * np.pi / crs.axis_info[0].unit_conversion_factor, 9))
+
+
+def _beside(shapes: np.ndarray, left: float, right: float, circle: float) -> np.ndarray:
+    """Return shapes also in those turns of the circle in which they reach longitudes of a scene."""
+    shapely = import_geo('shapely', PURPOSE)
+    bounds = shapely.bounds(shapes)
+    moved = shapes.copy()
+    for index, (west, _, east, _) in enumerate(bounds):
+        if not np.isfinite(west):
+            continue
+        first, last = np.ceil((left - east) / circle), np.floor((right - west) / circle)
+        turns = np.arange(first, last + 1)
+        if len(turns) and (turns != 0).any():
+            copies = [
+                shapely.transform(shapes[index], lambda points, by=by: points + by)
+                for by in np.array([turns * circle, np.zeros_like(turns)]).T
+            ]
+            moved[index] = shapely.union_all(copies)
+    return moved
