@@ -208,8 +208,8 @@ class ExportedNetwork:
                 self._told = True
                 warnings.warn(
                     f'{self.path.name} averages views of whole images, and {height} x {width} '
-                    f'pixels are padded to {rows} x {columns} first; torch scales and turns the image '
-                    'itself, so its probabilities differ. For the same, export with --size '
+                    f'pixels are padded to {rows} x {columns} first; torch scales and turns the '
+                    'image itself, so its probabilities differ. For the same, export with --size '
                     f'{height} {width} or --no-tta',
                     stacklevel=2,
                 )
