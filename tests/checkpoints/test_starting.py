@@ -130,33 +130,20 @@ def test_auxiliary_heads_start_fresh(logged):
     assert logged[0][0] == 'w: these start fresh: the auxiliary heads, which the file lacks'
 
 
-def refined_network():
-    cfg = load_config(
-        'configs/tfinet_lite0_fpn.py',
-        {
-            'model.backbone.init_cfg': None,
-            'model.backbone.fine_level': True,
-            'model.neck.fine_channels': 16,
-            'model.change_head.type': 'tfinet_mm.RefinedUPerHead',
-            'model.change_head.fine_channels': 16,
-            'model.change_head.in_index': [1, 2, 3, 4],
-        },
-    )
+def pyramid(name):
+    cfg = load_config(f'configs/tfinet_lite0_fpn{name}.py', {'model.backbone.init_cfg': None})
     with DefaultScope.overwrite_default_scope('mmseg'):
         return MODELS.build(cfg.model)
 
 
 def test_a_correction_starts_without_change_from_weights_that_lack_it(logged):
-    model = refined_network()
+    model = pyramid('')
     stored = load_checkpoint_file(DEFAULT)
     classes = SECOND.names
     starting_weights(model, stored, classes, 'w')
     said = 'change_head.reduce and change_head.refine, which the file lacks'
     assert logged[0][0].startswith(f'w: these start fresh: {said}')
-    with DefaultScope.overwrite_default_scope('mmseg'):
-        plain = MODELS.build(
-            load_config('configs/tfinet_lite0_fpn.py', {'model.backbone.init_cfg': None}).model
-        )
+    plain = pyramid('_generated')
     starting_weights(plain, stored, classes, 'w')
     inputs = torch.randn(1, 6, 64, 64)
     with torch.no_grad():
@@ -167,7 +154,7 @@ def test_a_correction_starts_without_change_from_weights_that_lack_it(logged):
 
 
 def test_half_a_correction_does_not_fit(logged):
-    model = refined_network()
+    model = pyramid('')
     stored = weight_checkpoint(model, SECOND.names)
     assert starting_weights(model, stored, SECOND.names, 'w')
     assert logged == []
