@@ -18,6 +18,7 @@ from mmseg.models.losses import (
     FocalLoss,
     LovaszLoss,
     OhemCrossEntropy,
+    TverskyLoss,
 )
 from mmseg.models.losses.dice_loss import dice_loss
 from torch import Tensor, nn
@@ -171,6 +172,41 @@ class PlainOhem(SkipsUnlabelled):
         return result
 
 
+class LabelledLovasz(SkipsUnlabelled):
+    """Call mmseg's ``LovaszLoss`` on the images that have a labelled pixel.
+
+    For each image, mmseg's counts an image without any as a loss of 0, or fails on it. On a
+    single labelled pixel it fails too.
+    """
+
+    def _labelled(
+        self, logits: Tensor, label: Tensor, weight: Tensor | None, ignore_index: int
+    ) -> Tensor:
+        labelled = (label != ignore_index).flatten(1).sum(1)
+        logits, label = logits[labelled > 0], label[labelled > 0]
+        if bool((labelled == 1).any()):
+            # With every pixel twice, all ratios of areas stay the same.
+            logits, label = torch.cat([logits, logits], -1), torch.cat([label, label], -1)
+        result: Tensor = self.loss(logits, label, ignore_index=ignore_index)
+        return result
+
+
+class LabelledTversky(_Adapted):
+    """Average mmseg's ``TverskyLoss`` over images with a labelled pixel; the others have 0."""
+
+    def forward(
+        self,
+        logits: Tensor,
+        label: Tensor,
+        weight: Tensor | None = None,
+        ignore_index: int = IGNORE_INDEX,
+    ) -> Tensor:
+        """Compute the mean over images, 0 without a labelled pixel."""
+        labelled = (label != ignore_index).flatten(1).any(1).sum()
+        mean: Tensor = self.loss(logits, label, ignore_index=ignore_index)
+        return mean * len(label) / labelled.clamp(min=1)
+
+
 def _none_labelled(label: Tensor, ignore_index: int) -> bool:
     return not bool((label != ignore_index).any())
 
@@ -179,7 +215,8 @@ ADAPTERS: dict[type[nn.Module], type[_Adapted]] = {
     FocalLoss: EachPixelFocal,
     DiceLoss: LabelledDice,
     OhemCrossEntropy: PlainOhem,
-    LovaszLoss: SkipsUnlabelled,
+    LovaszLoss: LabelledLovasz,
+    TverskyLoss: LabelledTversky,
 }
 
 
