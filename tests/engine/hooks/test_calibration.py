@@ -49,3 +49,20 @@ def test_without_any_those_of_the_model_stay():
 def test_a_wrong_one_names_the_checkpoint():
     with pytest.raises(CalibrationError, match=r'network\.pth holds'):
         CalibrationHook().after_load_checkpoint(runner(), checkpoint(dict(method='x', views=['a'])))
+
+
+def test_a_second_test_has_the_calibrations_of_its_own_checkpoint():
+    hook, run = CalibrationHook(), runner()
+    hook.after_load_checkpoint(run, checkpoint(HALF.record()))
+    hook.before_test(run)
+    hook.after_load_checkpoint(run, dict(meta={}))
+    hook.before_test(run)
+    assert run.model.calibrations == ()
+
+
+def test_validation_in_a_training_after_a_test_is_not_calibrated():
+    hook, run = CalibrationHook(), runner()
+    hook.after_load_checkpoint(run, checkpoint(HALF.record()))
+    hook.before_test(run)
+    hook.before_train(run)
+    assert run.model.calibrations == ()

@@ -25,7 +25,8 @@ class CalibrationHook(Hook):
     """
 
     def __init__(self) -> None:
-        self._calibrations: tuple[Calibration, ...] = ()
+        # None where no checkpoint was loaded: an ensemble reads its calibrations itself.
+        self._calibrations: tuple[Calibration, ...] | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Keep the calibrations of the checkpoint."""
@@ -34,9 +35,13 @@ class CalibrationHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Drop the calibrations of weights that are going to change."""
         self._calibrations = ()
+        self._give(runner)
 
     def before_test(self, runner: Runner) -> None:
-        """Give them to the model."""
+        """Give them to the model, also if there are none now."""
+        self._give(runner)
+
+    def _give(self, runner: Runner) -> None:
         network: Any = unwrapped(runner.model)
-        if self._calibrations and hasattr(network, 'calibrations'):
+        if self._calibrations is not None and hasattr(network, 'calibrations'):
             network.calibrations = self._calibrations
