@@ -160,6 +160,36 @@ def check_change_labels(dataset: Any, hooks: Sequence[Any] = ()) -> None:
         )
 
 
+def check_scored_change(loop: BaseLoop, role: str) -> None:
+    """Refuse scores over pairs of which none has labels of change: they would all be 0.
+
+    Args:
+        loop: A loop that scores, with its data loader and evaluator.
+        role: ``'val'`` or ``'test'``, for messages.
+
+    Raises:
+        ConfigError: No pair has labels of change, and there is an ``SCDMetric``.
+    """
+    metrics = getattr(getattr(loop, 'evaluator', None), 'metrics', ())
+    if not any(isinstance(one, SCDMetric) for one in metrics):
+        return
+    found = labelled_pairs(loop.dataloader.dataset)
+    if not found.pairs or found.change == found.pairs:
+        return
+    if not found.change:
+        raise ConfigError(
+            f'none of the {found.pairs} pairs of {role}_dataloader has labels of change '
+            "(change_storage='unknown'), and all scores are of change or of what changed; score "
+            f'pairs with labels of change, or predict without scores by {role}_evaluator=[]'
+        )
+    print_log(
+        f'{found.change} of {found.pairs} pairs of {role}_dataloader have labels of change: '
+        'scores are over those',
+        logger='current',
+        level=logging.INFO,
+    )
+
+
 def diluted_heads(model: nn.Module) -> list[str]:
     """Return the heads of a detector whose losses shrink as fewer pixels are labelled.
 

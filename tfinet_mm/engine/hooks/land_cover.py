@@ -13,6 +13,7 @@ from tfinet_mm.checkpoints.contents import ROLES_KEY, trained_roles
 from tfinet_mm.engine.land_cover import (
     change_only_pairs,
     check_change_labels,
+    check_scored_change,
     check_wrapper,
     choose_best_by_change,
     describe_training,
@@ -39,7 +40,8 @@ class LandCoverHook(Hook):
 
     Raises:
         ConfigError: Change alone is trained, by several processes that would wait for
-            gradients of the semantic head; or no pair has labels of change.
+            gradients of the semantic head; or no pair to train on or to score has labels of
+            change.
     """
 
     # Before all hooks that look at the data samples, such as that of the mean teacher.
@@ -52,6 +54,10 @@ class LandCoverHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Decide what is trained, and which score chooses the best checkpoint."""
+        for role in ('val', 'test'):
+            loop = getattr(runner, f'_{role}_loop')
+            if isinstance(loop, BaseLoop):
+                check_scored_change(loop, role)
         if not isinstance(runner._train_loop, BaseLoop):
             return
         dataset: Any = runner.train_dataloader.dataset
