@@ -26,6 +26,9 @@ STEPS = 200
 SCALES = (0.01, 100.0)
 """Range of the factor of the logit; without overlap of the labels it would grow without end."""
 
+BEYOND = 100 * SCALES[1]
+"""Factor at which the search ends."""
+
 
 def fit_calibration(
     histogram: ChangeHistogram,
@@ -88,7 +91,8 @@ def _logistic(histogram: ChangeHistogram, with_bias: bool) -> tuple[float, float
         while size > 1e-6 and loss(parameters - size * step) > before:
             size /= 2
         parameters = parameters - size * step
-        if np.abs(size * step).max() < 1e-10 or not SCALES[0] <= parameters[0] <= SCALES[1]:
+        # A step may leave the range and come back; without an optimum, the factor grows for ever.
+        if np.abs(size * step).max() < 1e-10 or abs(parameters[0]) > BEYOND:
             break
     scale, bias = (*parameters.tolist(), 0.0)[:2]
     if not SCALES[0] <= scale <= SCALES[1]:
