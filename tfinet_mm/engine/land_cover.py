@@ -113,6 +113,17 @@ def roles_of(dataset: Any) -> tuple[str, ...]:
     return ALL_ROLES if covered else (CHANGE_ROLE,)
 
 
+def is_partly_labelled(dataset: Any, roles: Sequence[str]) -> bool:
+    """Return whether some pairs of a data set lack a kind of labels that is trained.
+
+    Args:
+        dataset: The data set of the training.
+        roles: What is trained, see :func:`roles_of`.
+    """
+    found = labelled_pairs(dataset)
+    return found.partly if LAND_COVER_ROLE in roles else found.change < found.pairs
+
+
 def set_trained_roles(model: nn.Module, dataset: Any) -> tuple[str, ...]:
     """Let a detector train change alone if no pair of a data set has land cover.
 
@@ -129,7 +140,7 @@ def set_trained_roles(model: nn.Module, dataset: Any) -> tuple[str, ...]:
     if hasattr(network, 'trained_roles'):
         network.trained_roles = roles
     if hasattr(network, 'partly_labelled'):
-        network.partly_labelled = LAND_COVER_ROLE in roles and labelled_pairs(dataset).partly
+        network.partly_labelled = is_partly_labelled(dataset, roles)
     return roles
 
 
@@ -286,12 +297,13 @@ def choose_best_by_change(runner: Runner) -> None:
 
 def describe_training(dataset: Any, roles: Sequence[str]) -> str | None:
     """Return which losses a data set trains, where some or all of its pairs lack land cover."""
+    found = labelled_pairs(dataset)
     if LAND_COVER_ROLE not in roles:
+        some = f'; {found.change} of {found.pairs} pairs have labels of it'
         return (
             'Land cover is not annotated in any training pair: only change is trained, and the '
-            'losses of land cover are left out'
+            'losses of land cover are left out' + (some if found.change < found.pairs else '')
         )
-    found = labelled_pairs(dataset)
     if not found.partly:
         return None
     if found.cover_from == found.cover_to and found.change == found.pairs:

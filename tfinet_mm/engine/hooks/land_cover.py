@@ -18,8 +18,8 @@ from tfinet_mm.engine.land_cover import (
     choose_best_by_change,
     describe_training,
     diluted_heads,
+    is_partly_labelled,
     is_untrained,
-    labelled_pairs,
     set_trained_roles,
     with_land_cover,
 )
@@ -64,7 +64,7 @@ class LandCoverHook(Hook):
         check_change_labels(dataset, runner.hooks)
         self._roles = set_trained_roles(runner.model, dataset)
         self._mixed = LAND_COVER_ROLE in self._roles and change_only_pairs(dataset)[0] > 0
-        self._partly = LAND_COVER_ROLE in self._roles and labelled_pairs(dataset).partly
+        self._partly = is_partly_labelled(dataset, self._roles)
         if LAND_COVER_ROLE not in self._roles:
             check_wrapper(runner.model)
         if (said := describe_training(dataset, self._roles)) is not None:
