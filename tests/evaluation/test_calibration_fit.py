@@ -10,7 +10,7 @@ import torch
 
 from tfinet_mm.calibration import LOGIT_LIMIT, NODES
 from tfinet_mm.errors import CalibrationError, MissingExtraError
-from tfinet_mm.evaluation.calibration_fit import cross_fitted, fit_calibration
+from tfinet_mm.evaluation.calibration_fit import check_method, cross_fitted, fit_calibration
 from tfinet_mm.evaluation.pair_keys import KEPT, kept_keys, pair_key, shared_pairs
 from tfinet_mm.evaluation.reliability import ChangeHistogram, calibration_scores
 
@@ -110,6 +110,10 @@ def test_without_scipy_the_extra_is_named(monkeypatch):
     histogram = counted(*drawn(size=1000))
     with pytest.raises(MissingExtraError, match=r'tfinet-mm\[calibration\]'):
         fit_calibration(histogram, 'isotonic')
+    # Also before a test of many pairs.
+    with pytest.raises(MissingExtraError, match='SciPy 1.12'):
+        check_method('isotonic')
+    check_method('platt')
     assert fit_calibration(histogram, 'platt').scale > 0
 
 

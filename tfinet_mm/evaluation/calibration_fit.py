@@ -30,6 +30,29 @@ BEYOND = 100 * SCALES[1]
 """Factor at which the search ends."""
 
 
+def check_method(method: str) -> None:
+    """Check that a calibration can be fitted, before pairs are predicted for it.
+
+    Raises:
+        CalibrationError: The method is unknown.
+        MissingExtraError: SciPy isn't installed, which ``'isotonic'`` needs.
+    """
+    if method not in METHODS:
+        raise CalibrationError(f'the method is one of {", ".join(METHODS)}, got {method!r}')
+    if method == 'isotonic':
+        _isotonic_regression()
+
+
+def _isotonic_regression() -> Any:
+    try:
+        return importlib.import_module('scipy.optimize').isotonic_regression
+    except (ImportError, AttributeError) as error:
+        raise MissingExtraError(
+            f'An isotonic calibration needs SciPy 1.12 or newer ({error}): pip install '
+            '"tfinet-mm[calibration]"'
+        ) from error
+
+
 def fit_calibration(
     histogram: ChangeHistogram,
     method: str,
@@ -49,8 +72,7 @@ def fit_calibration(
             share that changed.
         MissingExtraError: SciPy isn't installed, which ``'isotonic'`` needs.
     """
-    if method not in METHODS:
-        raise CalibrationError(f'the method is one of {", ".join(METHODS)}, got {method!r}')
+    check_method(method)
     unchanged = histogram.pixels - histogram.changed
     if not histogram.changed or not unchanged:
         raise CalibrationError(
@@ -114,13 +136,7 @@ def _isotonic(histogram: ChangeHistogram) -> tuple[float, ...]:
     Between the mean P(changed) of two bins it is a straight line over P(changed), as in
     scikit-learn's ``IsotonicRegression``.
     """
-    try:
-        regression = importlib.import_module('scipy.optimize').isotonic_regression
-    except (ImportError, AttributeError) as error:
-        raise MissingExtraError(
-            f'An isotonic calibration needs SciPy 1.12 or newer ({error}): pip install '
-            '"tfinet-mm[calibration]"'
-        ) from error
+    regression = _isotonic_regression()
     counts = histogram.counts.sum(0)
     filled = counts > 0
     means = histogram.sums.sum(0)[filled] / counts[filled]
