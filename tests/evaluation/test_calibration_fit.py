@@ -111,7 +111,7 @@ def test_without_scipy_the_extra_is_named(monkeypatch):
     with pytest.raises(MissingExtraError, match=r'tfinet-mm\[calibration\]'):
         fit_calibration(histogram, 'isotonic')
     # Also before a test of many pairs.
-    with pytest.raises(MissingExtraError, match='SciPy 1.12'):
+    with pytest.raises(MissingExtraError, match=r'SciPy 1\.12'):
         check_method('isotonic')
     check_method('platt')
     assert fit_calibration(histogram, 'platt').scale > 0
