@@ -30,10 +30,18 @@ def test_a_test_gets_them():
     assert run.model.calibrations == (HALF,)
 
 
-def test_a_training_and_a_test_after_it_do_not():
+def test_a_training_and_a_test_after_it_do_not(monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        'tfinet_mm.engine.hooks.calibration.print_log',
+        lambda text, logger, level: said.append(text),
+    )
     hook, run = CalibrationHook(), runner()
+    hook.before_train(run)
+    assert said == []
     hook.after_load_checkpoint(run, checkpoint(HALF.record()))
     hook.before_train(run)
+    assert 'in network.pth is left out, since the weights change' in said[0]
     hook.before_test(run)
     assert run.model.calibrations == ()
 

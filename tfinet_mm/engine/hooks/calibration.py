@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from mmengine.hooks import Hook
+from mmengine.logging import print_log
 from mmengine.runner import Runner
 
 from tfinet_mm.calibration import Calibration
@@ -33,7 +35,14 @@ class CalibrationHook(Hook):
         self._calibrations = stored_calibrations(checkpoint, str(runner._load_from))
 
     def before_train(self, runner: Runner) -> None:
-        """Drop the calibrations of weights that are going to change."""
+        """Drop the calibrations of weights that are going to change, and say so."""
+        if self._calibrations:
+            print_log(
+                f'The calibration of P(changed) in {runner._load_from} is left out, since the '
+                'weights change; fit one after the training with tools/test.py --calibrate',
+                logger='current',
+                level=logging.INFO,
+            )
         self._calibrations = ()
         self._give(runner)
 
