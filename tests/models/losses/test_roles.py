@@ -156,6 +156,24 @@ def test_images_without_labels_do_not_dilute_a_loss(channels, config):
     assert gradient[::2, :, 1:].any()
 
 
+@pytest.mark.parametrize('kind', [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    ('channels', 'config'),
+    [(1, ONE[1]), (3, dict(type='FocalLoss')), (3, dict(type='DiceLoss')), *AREAS],
+)
+def test_losses_of_many_pixels_in_16_bits(channels, config, kind):
+    """The number of pixels, 68,644, is beyond float16."""
+    torch.manual_seed(0)
+    loss = fit_loss(build(**config), channels, 'a head')
+    logits = torch.randn(1, channels, 262, 262).to(kind)
+    label = torch.randint(0, max(channels, 2), (1, 262, 262))
+    with torch.autocast('cpu', kind):
+        value = loss(logits, label, ignore_index=255)
+    torch.testing.assert_close(
+        value, loss(logits.float(), label, ignore_index=255), rtol=2e-3, atol=0
+    )
+
+
 @pytest.mark.parametrize('per_image', [False, True])
 def test_lovasz_loss_of_one_labelled_pixel_by_hand(per_image):
     """Of one pixel, the mean over the classes present is 1 - p of its class."""
