@@ -36,6 +36,7 @@ for number, case in enumerate(json.loads(sys.argv[1])):
 SCOPES = ('mmengine', 'mmseg', 'opencd')
 PARTS = {
     'FusedHRNet': ('MODELS', 'tfinet_mm.models'),
+    'ReliabilityMetric': ('METRICS', 'tfinet_mm.evaluation'),
     'LoadImagePair': ('TRANSFORMS', 'tfinet_mm.datasets.transforms'),
 }
 CASES = [(scope, name) for scope in SCOPES for name in PARTS]

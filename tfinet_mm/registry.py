@@ -51,7 +51,10 @@ TRANSFORMS = Registry(
     locations=['tfinet_mm.datasets.transforms', 'tfinet_mm.pseudo_labels.transforms'],
 )
 METRICS = Registry(
-    'metric', parent=MMENGINE_METRICS, scope=SCOPE, locations=['tfinet_mm.evaluation.metric']
+    'metric',
+    parent=MMENGINE_METRICS,
+    scope=SCOPE,
+    locations=['tfinet_mm.evaluation.metric', 'tfinet_mm.evaluation.reliability_metric'],
 )
 HOOKS = Registry(
     'hook',

@@ -23,6 +23,7 @@ from tfinet_mm.datasets.check import (
     DatasetReport,
     Problem,
     check_dataset,
+    expected_figures,
     expected_problems,
     find_leaks,
     find_other_masks,
@@ -109,16 +110,17 @@ def check_split(cfg: Config, split: str, workers: int, fast: bool) -> dict[str, 
     if split == 'train' and (note := last_batch_note(loader, len(built))):
         print(f'note: {note}\n')
     leaves = leaf_datasets(built)
+    figures = expected_figures(cfg.get('expected'), split, len(leaves), SPLITS)
     parts: dict[str, Part] = {}
     for number, dataset in enumerate(leaves, start=1):
         name = split if len(leaves) == 1 else f'{split} ({number} of {len(leaves)})'
         print(f'checking {name}: {len(dataset)} pairs', file=sys.stderr)
         report = check_dataset(dataset, workers, loader.get('batch_size', 1), fast)
         report.problems[:0] = class_problems(cfg, report)
+        if (stated := figures[number - 1]) is not None:
+            report.problems[:0] = expected_problems(report, stated)
         parts[name] = (dataset, report)
     first = next(iter(parts.values()))[1]
-    if (figures := (cfg.get('expected') or {}).get(split)) is not None:
-        first.problems[:0] = expected_problems(first, figures)
     first.problems[:0] = try_first_step(cfg, split, built, list(parts.values()))
     first.problems.sort(key=lambda problem: (problem.level != ERROR, problem.where != ''))
     return parts

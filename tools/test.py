@@ -39,6 +39,7 @@ from tfinet_mm.engine.precision import use_amp, used_precision
 from tfinet_mm.engine.ranks import finish_launch
 from tfinet_mm.engine.runner import build_runner, check_for_other_runners
 from tfinet_mm.engine.testing import set_checkpoint, use_tta
+from tfinet_mm.evaluation.calibration_fit import check_method
 from tfinet_mm.report import report_file
 from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
 from tfinet_mm.utils.config.loading import load_config
@@ -167,6 +168,7 @@ def _check_reliability(parser: argparse.ArgumentParser, args: argparse.Namespace
 def use_reliability_options(cfg: Config, args: argparse.Namespace) -> ReliabilityOptions | None:
     """Let the test count P(changed) where an option needs it, and return what to do then."""
     if args.calibrate is not None:
+        check_method(args.calibrate)
         check_calibrated_file(args.calibrated, args.checkpoint)
     if args.calibrate is not None or not args.calibration:
         switch_calibration_off(cfg)

@@ -211,6 +211,43 @@ def test_land_cover_is_needed_to_balance_it(config, tmp_path):
         built(after, balance='transitions')
 
 
+def test_pairs_without_change_balance_classes_alone(config, tmp_path):
+    unchanged = {**config, 'indices': [0, 1]}
+    with pytest.raises(ValueError, match='no pixel of 2 pairs is changed; set changed_times=1'):
+        built(unchanged)
+    covers = dict(seg_map_path_from='label1', seg_map_path_to=None)
+    before = {
+        **config,
+        **dict(data_prefix=covers, label_semantics='land_cover', change_storage='unknown'),
+    }
+    with pytest.raises(ValueError, match='no pixel of 10 pairs is labelled as changed or'):
+        built(before)
+    # Of ten pairs, three have wet before and none another class: r = sqrt(0.9 / 0.3) = 1.73.
+    found = drawn(built(before, changed_times=1, balance='classes', threshold=0.9))
+    assert sum(found.values()) == 7 + int(3 * 1.73)
+    assert {pair for pair in found if found[pair] > 1} <= set(CHANGED)
+
+
+@pytest.mark.parametrize('made', [True, False])
+def test_made_pairs_are_not_counted(config, made):
+    load = [dict(type='tfinet_mm.LoadMadePair')] if made else PIPELINE[:2]
+    single = dict(
+        config,
+        type='tfinet_mm.SingleDateDataset',
+        data_prefix=dict(img_path='im1', seg_map_path='label1'),
+        redraw=not made,
+        pipeline=[*load, PIPELINE[2]],
+    )
+    reason = 'LoadMadePair makes them' if made else 'redraw=True draws others'
+    with pytest.raises(ValueError, match=f'can not be counted, since {reason}'):
+        built(dict(type='mmengine.ConcatDataset', datasets=[config, single]))
+    joined = dict(
+        type='mmengine.ConcatDataset',
+        datasets=[dict(type='tfinet_mm.ChangeBalancedDataset', dataset=config), single],
+    )
+    assert len(DATASETS.build(joined)) == 16 + 10
+
+
 def test_labels_are_counted_at_the_first_use(config):
     lazy = built({**config, 'lazy_init': True}, lazy_init=True)
     assert not lazy.dataset._fully_initialized

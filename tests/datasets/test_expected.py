@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from mmengine.config import Config
 
-from tfinet_mm.datasets.check import DatasetReport, expected_problems
+from tfinet_mm.datasets.check import DatasetReport, expected_figures, expected_problems
 from tfinet_mm.errors import ConfigError
 from tfinet_mm.structures import SECOND
 
@@ -76,7 +76,11 @@ def test_no_changed_pixels_are_no_division_by_zero():
     ('wrong', 'said'),
     [
         (dict(pair=3), r"no key 'pair', did you mean 'pairs'|no key 'pair'"),
-        (dict(pairs='3'), 'must be a number'),
+        (dict(pairs='3'), 'must be a whole number'),
+        (dict(changed=20), r'expected\.changed must be a number from 0 to 1, got 20'),
+        (dict(changed=0.2, tolerance=-1), 'tolerance must be a number from 0 to 1'),
+        (dict(classes=['tree']), r"classes has .*'tree'.*is a dictionary of shares"),
+        (dict(classes={'tree': 20.0}), "classes has 'tree'"),
         (dict(size=512.0), 'size'),
         (dict(classes={'forest': 0.1}), "has 'forest'"),
         ([3], 'are a dictionary'),
@@ -86,6 +90,35 @@ def test_no_changed_pixels_are_no_division_by_zero():
 def test_wrong_figures_are_refused(wrong, said):
     with pytest.raises(ConfigError, match=said):
         expected_problems(report(), wrong)
+
+
+SPLITS = ('train', 'val', 'test')
+
+
+def test_each_data_set_of_a_split_has_its_own_figures():
+    one, other = dict(pairs=3), dict(pairs=5)
+    assert expected_figures(None, 'train', 2, SPLITS) == [None, None]
+    assert expected_figures(dict(val=one), 'train', 1, SPLITS) == [None]
+    assert expected_figures(dict(train=one), 'train', 1, SPLITS) == [one]
+    assert expected_figures(dict(train=[one, None, other]), 'train', 3, SPLITS) == [
+        one,
+        None,
+        other,
+    ]
+
+
+@pytest.mark.parametrize(
+    ('expected', 'said'),
+    [
+        (dict(trian=dict(pairs=3)), "no split 'trian', its splits are train, val, test"),
+        (dict(train=dict(pairs=3)), r'figures of 1 data set\(s\), but the split joins 2'),
+        ([3], 'is a dictionary of figures for each of train, val, test'),
+    ],
+    ids=str,
+)
+def test_figures_of_no_data_set_are_refused(expected, said):
+    with pytest.raises(ConfigError, match=said):
+        expected_figures(expected, 'train', 2, SPLITS)
 
 
 def test_the_figures_of_second_are_complete():

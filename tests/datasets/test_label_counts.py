@@ -178,3 +178,25 @@ def test_counts_are_plain_numbers(worked):
     assert len(taken) == 2
     infos = [worked().get_data_info(index) for index in (3, 1)]
     assert count_labels(infos, 3).change[:, 1].tolist() == [0, 2]
+
+
+@pytest.mark.parametrize('rank', [0, 1])
+def test_the_first_rank_reads_the_cache_for_all(worked, settled, monkeypatch, rank):
+    """Ranks on several machines have different caches, and must wait for one another equally."""
+    right = worked().label_counts()
+    waited = []
+
+    def once(read):
+        waited.append(rank)
+        return read() if rank == 0 else right
+
+    def fail(*_):
+        raise AssertionError('another rank than the first reads')
+
+    monkeypatch.setattr('tfinet_mm.datasets.label_counts.read_once', once)
+    monkeypatch.setattr('tfinet_mm.datasets.label_counts._count', fail)
+    if rank:
+        monkeypatch.setattr('tfinet_mm.datasets.label_counts.read_kept', fail)
+    found = worked().label_counts()
+    assert waited == [rank]
+    np.testing.assert_array_equal(found.change, right.change)

@@ -15,6 +15,7 @@ from tfinet_mm.engine.hooks import LabelCheckHook
 from tfinet_mm.engine.land_cover import (
     change_only_pairs,
     check_change_labels,
+    check_scored_change,
     check_wrapper,
     choose_best_by_change,
     describe_training,
@@ -174,7 +175,8 @@ def test_pairs_are_counted_by_their_labels(data, counts, roles):
     network.trained_roles = network.partly_labelled = None
     assert labelled_pairs(data) == counts
     assert set_trained_roles(network, data) == roles
-    assert network.partly_labelled == (min(counts) < counts[0] and 'land_cover' in roles)
+    trained = counts[1:] if 'land_cover' in roles else counts[3:]
+    assert network.partly_labelled == (min(trained) < counts[0])
 
 
 def test_the_log_says_which_labels_there_are():
@@ -202,3 +204,27 @@ def test_heads_whose_losses_shrink_with_the_labels_are_named():
     network.semantic_head, network.change_head = head, None
     network.auxiliary_heads = [SimpleNamespace(loss_decode=CrossEntropyLoss(avg_non_ignore=True))]
     assert diluted_heads(network) == ['semantic_head']
+
+
+def test_scores_of_pairs_without_labels_of_change_are_refused(monkeypatch):
+    """Each score would be 0, and the best checkpoint the first."""
+    said = []
+    monkeypatch.setattr(
+        'tfinet_mm.engine.land_cover.print_log', lambda text, logger, level: said.append(text)
+    )
+
+    def loop(data, *metrics):
+        return SimpleNamespace(
+            dataloader=SimpleNamespace(dataset=data), evaluator=SimpleNamespace(metrics=metrics)
+        )
+
+    with pytest.raises(
+        ConfigError, match=r'none of the 2 pairs of val_dataloader has .*val_evaluator=\[\]'
+    ):
+        check_scored_change(loop(NOTHING, SCDMetric()), 'val')
+    check_scored_change(loop(NOTHING), 'test')
+    check_scored_change(loop(joined(COVERED, MASKS), SCDMetric()), 'test')
+    assert said == []
+    check_scored_change(loop(joined(COVERED, NOTHING), SCDMetric()), 'test')
+    (text,) = said
+    assert text.startswith('2 of 4 pairs of test_dataloader have labels of change')

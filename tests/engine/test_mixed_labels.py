@@ -125,6 +125,20 @@ def test_every_kind_of_labels_trains_in_one_batch(root, tmp_path):
     assert later > sum(one['labelled.change'] for one in first)
 
 
+def test_the_teacher_labels_change_beside_change_masks_alone(root, tmp_path):
+    made = config(root, tmp_path, ['masks', 'nothing'], [TEACHER])
+    made.train_dataloader.dataset.datasets.pop()
+    runner = build_runner(made)
+    runner.train()
+    assert runner.model.trained_roles == ('change',)
+    (path,) = tmp_path.glob('*/vis_data/scalars.json')
+    first, later = (json.loads(line) for line in path.read_text().splitlines())
+    # Two of four pairs have masks; after the warm-up, nearly every pixel of the others is labelled.
+    assert first['labelled.change'] == 2 * SIDE * SIDE
+    assert later['labelled.change'] > 2.5 * SIDE * SIDE
+    assert set(first) & {'labelled.from', 'labelled.to'} == set()
+
+
 def test_pairs_without_labels_are_refused_without_a_teacher(root, tmp_path):
     with pytest.raises(ConfigError, match='nothing makes any'):
         build_runner(config(root, tmp_path, ['from-to', 'nothing'])).train()

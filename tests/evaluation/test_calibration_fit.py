@@ -10,7 +10,7 @@ import torch
 
 from tfinet_mm.calibration import LOGIT_LIMIT, NODES
 from tfinet_mm.errors import CalibrationError, MissingExtraError
-from tfinet_mm.evaluation.calibration_fit import cross_fitted, fit_calibration
+from tfinet_mm.evaluation.calibration_fit import check_method, cross_fitted, fit_calibration
 from tfinet_mm.evaluation.pair_keys import KEPT, kept_keys, pair_key, shared_pairs
 from tfinet_mm.evaluation.reliability import ChangeHistogram, calibration_scores
 
@@ -24,6 +24,23 @@ def test_the_temperature_of_a_network_is_found(scale):
     assert found.scale == pytest.approx(scale, rel=0.02)
     assert found.bias == 0
     assert found.origin['pixels'] == 200_000
+
+
+@pytest.mark.parametrize('size', [50, 1000, 50_000])
+@pytest.mark.parametrize('surer', [3, 10, 30])
+def test_networks_that_are_much_too_sure_are_calibrated(size, surer):
+    """Newton's first step goes beyond 0 there."""
+    linear = pytest.importorskip('sklearn.linear_model')
+    rng = np.random.default_rng(0)
+    z = rng.normal(-1, 2, size)
+    change = (rng.random(size) < 1 / (1 + np.exp(-z))).astype(np.uint8)
+    probability = (1 / (1 + np.exp(-surer * z))).clip(1e-7, 1 - 1e-7)
+    logit = np.log(probability / (1 - probability))[:, None]
+    for method, bias in (('temperature', False), ('platt', True)):
+        model = linear.LogisticRegression(C=np.inf, fit_intercept=bias, tol=1e-10)
+        model.fit(logit, change)
+        found = fit_calibration(counted(probability, change), method)
+        assert found.scale == pytest.approx(model.coef_[0, 0], rel=5e-3)
 
 
 def test_parameters_are_those_of_logistic_regression():
@@ -93,6 +110,10 @@ def test_without_scipy_the_extra_is_named(monkeypatch):
     histogram = counted(*drawn(size=1000))
     with pytest.raises(MissingExtraError, match=r'tfinet-mm\[calibration\]'):
         fit_calibration(histogram, 'isotonic')
+    # Also before a test of many pairs.
+    with pytest.raises(MissingExtraError, match=r'SciPy 1\.12'):
+        check_method('isotonic')
+    check_method('platt')
     assert fit_calibration(histogram, 'platt').scale > 0
 
 

@@ -4,11 +4,14 @@ import numpy as np
 import pytest
 import torch
 
+from tfinet_mm.calibration import NODES, Calibration
 from tfinet_mm.errors import CalibrationError, LabelValueError
+from tfinet_mm.evaluation.calibration_fit import fit_calibration
 from tfinet_mm.evaluation.reliability import (
     EDGES,
     ChangeHistogram,
     calibration_scores,
+    merged_pixels,
     operating_points,
     reliability_bins,
     reliability_report,
@@ -159,3 +162,41 @@ def test_the_report_has_plain_values():
     assert report['pixels'] == 2
     assert report['ECE'] == pytest.approx(0.15)
     assert report['bins'][1] == dict(low=0.5, high=1.0, pixels=1, predicted=0.9, changed=1.0)
+
+
+def bent(method, probability, change):
+    """Return a calibration with flat parts, or a steep one."""
+    if method == 'isotonic':
+        # Flat from 0.4 to 0.6: no threshold on the calibrated values tells these apart.
+        logit = np.linspace(-16, 16, NODES)
+        p = 1 / (1 + np.exp(-logit))
+        return Calibration(method, values=tuple(np.where((p > 0.4) & (p < 0.6), 0.5, p).tolist()))
+    return fit_calibration(counted(probability, change), method)
+
+
+@pytest.mark.parametrize('method', ['platt', 'isotonic'])
+@pytest.mark.parametrize('precision', [0.45, 0.6, 0.8, 0.9])
+def test_a_threshold_on_calibrated_pixels_has_its_precision(method, precision):
+    """Steep: all P(changed) as predicted are within 0.03 to 0.07."""
+    probability, change = drawn(size=20_000)
+    if method == 'platt':
+        logit = np.log(probability / (1 - probability))
+        probability = 1 / (1 + np.exp(3 - 0.05 * logit))
+    function = bent(method, probability, change)
+    point = threshold_for_precision(counted(probability, change), precision, function)
+    found = function(torch.from_numpy(probability)).numpy() >= point.threshold
+    assert change[found].mean() == pytest.approx(point.precision, abs=1e-3)
+    assert change[found].mean() >= precision - 1e-3
+    assert change[found].sum() / change.sum() == pytest.approx(point.recall, abs=1e-3)
+
+
+def test_pixels_that_a_flat_function_makes_equal_are_counted():
+    probability, change = drawn(size=20_000)
+    function = bent('isotonic', probability, change)
+    before = probability >= 0.55
+    after = function(torch.from_numpy(probability)).numpy() >= 0.5
+    assert not (before & ~after).any()
+    merged = merged_pixels(counted(probability, change), 0.55, function)
+    assert merged == pytest.approx((after & ~before).sum(), abs=30)
+    assert merged > 300
+    assert merged_pixels(counted(probability, change), 0.7, function) == 0

@@ -32,7 +32,8 @@ class ChangeBalancedDataset(ClassBalancedDataset):
 
     Args:
         dataset: The data set or its config: an :class:`~tfinet_mm.datasets.SCDDataset`, or a
-            wrapper such as MMEngine's ``ConcatDataset``.
+            wrapper such as MMEngine's ``ConcatDataset``. Pairs that are drawn anew in each epoch
+            have no labels to count.
         changed_times: Places of a changed pair in an epoch, 1 or more; may be a fraction.
         min_share: Least share of changed pixels (0..1 of those not ignored) of a changed pair. By
             default a single pixel is enough.
@@ -42,8 +43,8 @@ class ChangeBalancedDataset(ClassBalancedDataset):
         lazy_init: Count labels at the first use.
 
     Raises:
-        ValueError: An option is out of its range, no pair is changed, or there is no land cover
-            to balance.
+        ValueError: An option is out of its range, no pair is changed, there is no land cover
+            to balance, or pairs are made up in the pipeline.
         TypeError: A data set has no label files of this package.
     """
 
@@ -78,17 +79,27 @@ class ChangeBalancedDataset(ClassBalancedDataset):
         counts = label_counts(self.dataset)
         share = counts.share()
         changed = (share > 0) & (share >= self.min_share)
-        if not changed.any():
-            raise ValueError(
-                f'no pair of {len(counts)} has a share of changed pixels of {self.min_share:g} or '
-                f'more, the largest is {share.max():.4g}; lower min_share of {type(self).__name__}'
-            )
+        if self.changed_times > 1 and not changed.any():
+            raise ValueError(self._none_changed(counts, share))
         factors = np.where(changed, float(self.changed_times), 1.0)
         if self.balance is not None:
             factors = np.maximum(factors, self._rarity(counts))
         self.repeat_indices = np.repeat(np.arange(len(counts)), places(factors)).tolist()
         self._counts, self._fully_initialized = counts, True
         self._log(changed)
+
+    def _none_changed(self, counts: LabelCounts, share: np.ndarray) -> str:
+        name = type(self).__name__
+        if share.any():
+            return (
+                f'no pair of {len(counts)} has a share of changed pixels of {self.min_share:g} or '
+                f'more, the largest is {share.max():.4g}; lower min_share of {name}'
+            )
+        missing = 'changed' if counts.change[:, :2].any() else 'labelled as changed or unchanged'
+        return (
+            f'{name} draws changed pairs more often, but no pixel of {len(counts)} pairs is '
+            f'{missing}; set changed_times=1 and balance to balance classes alone, or leave it out'
+        )
 
     def label_counts(self) -> LabelCounts:
         """Return the numbers of the labels at each place of an epoch."""

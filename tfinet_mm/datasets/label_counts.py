@@ -145,18 +145,24 @@ def count_labels(entries: Sequence[Mapping[str, Any]], num_classes: int) -> Labe
     storages = {role: storage.name for role, storage in spec.storages.items()}
     key = label_key(VERSION, spec, files, storages=storages, windows=windows)
     name = f'{key}.npz'
-    found = read_kept(name, _read) if key is not None else None
-    if found is not None and found.classes.shape == (len(entries), num_classes):
-        return found
-    print_log(
-        f'The labels of {len(entries)} pairs are counted, once: the numbers are kept in the cache',
-        logger='current',
-        level=logging.INFO,
-    )
-    found = read_once(lambda: _count(entries, num_classes))
-    if key is not None:
-        keep(name, lambda path: _write(path, found))
-    return found
+
+    def read_or_count() -> LabelCounts:
+        found = read_kept(name, _read) if key is not None else None
+        if found is not None and found.classes.shape == (len(entries), num_classes):
+            return found
+        print_log(
+            f'The labels of {len(entries)} pairs are counted, once: the numbers are kept in the '
+            'cache',
+            logger='current',
+            level=logging.INFO,
+        )
+        counted = _count(entries, num_classes)
+        if key is not None:
+            keep(name, lambda path: _write(path, counted))
+        return counted
+
+    # The cache too: ranks on several machines may have different ones.
+    return read_once(read_or_count)
 
 
 def _paths(entries: Sequence[Mapping[str, Any]], key: str) -> list[str]:

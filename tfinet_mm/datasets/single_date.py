@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from tfinet_mm.datasets.file_index import MatchedPairs, match_folders, read_list_file, select_listed
+from tfinet_mm.datasets.label_counts import LabelCounts
 from tfinet_mm.datasets.label_meaning import with_unchanged
 from tfinet_mm.datasets.pair_lists import ListedPairs
 from tfinet_mm.datasets.roles import IMAGE_ROLES, SEMANTIC_ROLES
@@ -21,6 +22,7 @@ from tfinet_mm.datasets.segmentation_files import (
     list_segmentation_files,
     values_of_classes,
 )
+from tfinet_mm.datasets.transforms.made import LoadMadePair
 from tfinet_mm.registry import DATASETS
 
 MMSEG_KEYS = ('img_path', 'seg_map_path')
@@ -193,6 +195,22 @@ class SingleDateDataset(SCDDataset):
             info['sample_id'] = '-'.join(map(self._name, info['img_path']))
         info['draw'] = (self.seed, epoch, place)
         return info
+
+    def label_counts(self) -> LabelCounts:
+        """Return the numbers of the labels of all pairs, where pairs stay the same.
+
+        Raises:
+            ValueError: Pairs are redrawn in each epoch, or made in the pipeline.
+        """
+        made = any(isinstance(one, LoadMadePair) for one in self.pipeline.transforms)
+        if self.redraw or made:
+            how = 'LoadMadePair makes them' if made else 'redraw=True draws others in each epoch'
+            raise ValueError(
+                f'the labels of the pairs of {type(self).__name__} {self.data_root or ""} can not '
+                f'be counted, since {how}; balance the other data sets, and join this one by a '
+                'ConcatDataset around them'
+            )
+        return super().label_counts()
 
     def _name(self, path: str) -> str:
         """Return the path of an image below its folder, without suffix."""

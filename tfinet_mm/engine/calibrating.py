@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from decimal import ROUND_FLOOR, Context
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +19,7 @@ from tfinet_mm.evaluation.calibration_fit import cross_fitted, fit_calibration
 from tfinet_mm.evaluation.pair_keys import KEPT, kept_keys, shared_pairs
 from tfinet_mm.evaluation.reliability import (
     ChangeHistogram,
+    merged_pixels,
     reliability_report,
     threshold_for_precision,
 )
@@ -84,22 +86,17 @@ def finish_reliability(runner: Runner, options: ReliabilityOptions) -> None:
     )
     views = tested_views(runner.model)
     network: Any = unwrapped(runner.model)
+    fitted: Calibration | None = None
     report: dict[str, Any] = dict(pairs=len(found.keys), views=list(views))
     if options.method is None:
         active = active_calibration(network, views)
         name = PREDICTED if active is None else CALIBRATED
-        total = found.total
-        series = {name: reliability_report(total)}
+        series = {name: reliability_report(found.total)}
         if active is not None:
             report |= dict(calibration=active.summary(), **_overlap(active, found))
     else:
-        fitted, total, series = _calibrated(found, options.method, views)
-        threshold = float(network.test_cfg['threshold'])
-        _say(
-            f'The threshold applies to the calibrated P(changed). {threshold:g} on P(changed) as '
-            f'predicted is {_value(fitted, threshold):.4f} now: maps stay the same with '
-            f'--threshold {_value(fitted, threshold):.4f}'
-        )
+        fitted, series = _calibrated(found, options.method, views)
+        _say(_same_maps(fitted, found.total, float(network.test_cfg['threshold'])))
         report['calibration'] = fitted.record()
         if options.calibrated is not None:
             kept = checkpoint_calibrations(options.checkpoint)
@@ -108,11 +105,11 @@ def finish_reliability(runner: Runner, options: ReliabilityOptions) -> None:
     if options.folder is not None:
         _write(options.folder, report, series)
     if options.precision is not None:
-        point = threshold_for_precision(total, options.precision)
+        point = threshold_for_precision(found.total, options.precision, fitted)
         _say(
-            f'From P(changed) {point.threshold:.4f} on, the precision is '
+            f'From P(changed) {_option(point.threshold)} on, the precision is '
             f'{100 * point.precision:.2f} % and the recall {100 * point.recall:.2f} % on these '
-            f'pairs: --threshold {point.threshold:.4f}'
+            f'pairs: --threshold {_option(point.threshold)}'
         )
         report['threshold'] = point._asdict()
         if options.folder is not None:
@@ -130,17 +127,16 @@ def tested_views(model: Any) -> tuple[str, ...]:
 
 def _calibrated(
     found: Reliability, method: str, views: tuple[str, ...]
-) -> tuple[Calibration, ChangeHistogram, dict[str, dict[str, Any]]]:
-    """Fit a calibration, and return it, the calibrated pixels and the reports by name."""
+) -> tuple[Calibration, dict[str, dict[str, Any]]]:
+    """Fit a calibration, and return it and the reports by name."""
     origin = dict(pairs=len(found.keys), keys=kept_keys(found.keys))
     raw = found.total
     fitted = fit_calibration(raw, method, views, origin)
-    total = raw.calibrated(fitted)
     series = {PREDICTED: reliability_report(raw)}
     others = cross_fitted(found.folds, method)
     if others is not None:
         series['calibrated on other pairs'] = reliability_report(others)
-    series['calibrated on the same pairs'] = reliability_report(total)
+    series['calibrated on the same pairs'] = reliability_report(raw.calibrated(fitted))
     for name, one in series.items():
         _say(f'P(changed) {name}: {scores_text(one)}')
     _say(
@@ -150,7 +146,7 @@ def _calibrated(
         else 'The same pairs fitted and reported, so the calibrated figures are too low; test '
         'the calibrated file on other pairs'
     )
-    return fitted, total, series
+    return fitted, series
 
 
 def _overlap(active: Calibration, found: Reliability) -> dict[str, Any]:
@@ -166,8 +162,25 @@ def _overlap(active: Calibration, found: Reliability) -> dict[str, Any]:
     return dict(also_fitted_on=shared)
 
 
-def _value(calibration: Calibration, probability: float) -> float:
-    return float(calibration(torch.tensor(probability, dtype=torch.float64)))
+def _same_maps(calibration: Calibration, pixels: ChangeHistogram, threshold: float) -> str:
+    """Say which threshold on the calibrated P(changed) keeps the maps as they were."""
+    value = float(calibration(torch.tensor(threshold, dtype=torch.float64)))
+    merged = merged_pixels(pixels, threshold, calibration)
+    same = 'maps stay the same'
+    if merged:
+        same = (
+            f'the function is flat there, so {100 * merged / pixels.pixels:.2g} % of the pixels '
+            'become changed, and maps stay the same elsewhere,'
+        )
+    return (
+        f'The threshold applies to the calibrated P(changed). {threshold:g} on P(changed) as '
+        f'predicted is {_option(value)} now: {same} with --threshold {_option(value)}'
+    )
+
+
+def _option(threshold: float) -> str:
+    """Return a threshold as text, rounded down: a value above would leave out equal pixels."""
+    return str(Context(prec=7, rounding=ROUND_FLOOR).create_decimal_from_float(threshold))
 
 
 def _write(folder: Path, report: Mapping[str, Any], series: Mapping[str, Any]) -> None:

@@ -113,6 +113,17 @@ def roles_of(dataset: Any) -> tuple[str, ...]:
     return ALL_ROLES if covered else (CHANGE_ROLE,)
 
 
+def is_partly_labelled(dataset: Any, roles: Sequence[str]) -> bool:
+    """Return whether some pairs of a data set lack a kind of labels that is trained.
+
+    Args:
+        dataset: The data set of the training.
+        roles: What is trained, see :func:`roles_of`.
+    """
+    found = labelled_pairs(dataset)
+    return found.partly if LAND_COVER_ROLE in roles else found.change < found.pairs
+
+
 def set_trained_roles(model: nn.Module, dataset: Any) -> tuple[str, ...]:
     """Let a detector train change alone if no pair of a data set has land cover.
 
@@ -129,7 +140,7 @@ def set_trained_roles(model: nn.Module, dataset: Any) -> tuple[str, ...]:
     if hasattr(network, 'trained_roles'):
         network.trained_roles = roles
     if hasattr(network, 'partly_labelled'):
-        network.partly_labelled = LAND_COVER_ROLE in roles and labelled_pairs(dataset).partly
+        network.partly_labelled = is_partly_labelled(dataset, roles)
     return roles
 
 
@@ -158,6 +169,36 @@ def check_change_labels(dataset: Any, hooks: Sequence[Any] = ()) -> None:
             "'unknown'), so that the change head would learn nothing; add a data set with change "
             'masks or labels of both dates, by ConcatDataset'
         )
+
+
+def check_scored_change(loop: BaseLoop, role: str) -> None:
+    """Refuse scores over pairs of which none has labels of change: they would all be 0.
+
+    Args:
+        loop: A loop that scores, with its data loader and evaluator.
+        role: ``'val'`` or ``'test'``, for messages.
+
+    Raises:
+        ConfigError: No pair has labels of change, and there is an ``SCDMetric``.
+    """
+    metrics = getattr(getattr(loop, 'evaluator', None), 'metrics', ())
+    if not any(isinstance(one, SCDMetric) for one in metrics):
+        return
+    found = labelled_pairs(loop.dataloader.dataset)
+    if not found.pairs or found.change == found.pairs:
+        return
+    if not found.change:
+        raise ConfigError(
+            f'none of the {found.pairs} pairs of {role}_dataloader has labels of change '
+            "(change_storage='unknown'), and all scores are of change or of what changed; score "
+            f'pairs with labels of change, or predict without scores by {role}_evaluator=[]'
+        )
+    print_log(
+        f'{found.change} of {found.pairs} pairs of {role}_dataloader have labels of change: '
+        'scores are over those',
+        logger='current',
+        level=logging.INFO,
+    )
 
 
 def diluted_heads(model: nn.Module) -> list[str]:
@@ -256,12 +297,13 @@ def choose_best_by_change(runner: Runner) -> None:
 
 def describe_training(dataset: Any, roles: Sequence[str]) -> str | None:
     """Return which losses a data set trains, where some or all of its pairs lack land cover."""
+    found = labelled_pairs(dataset)
     if LAND_COVER_ROLE not in roles:
+        some = f'; {found.change} of {found.pairs} pairs have labels of it'
         return (
             'Land cover is not annotated in any training pair: only change is trained, and the '
-            'losses of land cover are left out'
+            'losses of land cover are left out' + (some if found.change < found.pairs else '')
         )
-    found = labelled_pairs(dataset)
     if not found.partly:
         return None
     if found.cover_from == found.cover_to and found.change == found.pairs:

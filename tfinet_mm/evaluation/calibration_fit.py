@@ -26,6 +26,32 @@ STEPS = 200
 SCALES = (0.01, 100.0)
 """Range of the factor of the logit; without overlap of the labels it would grow without end."""
 
+BEYOND = 100 * SCALES[1]
+"""Factor at which the search ends."""
+
+
+def check_method(method: str) -> None:
+    """Check that a calibration can be fitted, before pairs are predicted for it.
+
+    Raises:
+        CalibrationError: The method is unknown.
+        MissingExtraError: SciPy isn't installed, which ``'isotonic'`` needs.
+    """
+    if method not in METHODS:
+        raise CalibrationError(f'the method is one of {", ".join(METHODS)}, got {method!r}')
+    if method == 'isotonic':
+        _isotonic_regression()
+
+
+def _isotonic_regression() -> Any:
+    try:
+        return importlib.import_module('scipy.optimize').isotonic_regression
+    except (ImportError, AttributeError) as error:
+        raise MissingExtraError(
+            f'An isotonic calibration needs SciPy 1.12 or newer ({error}): pip install '
+            '"tfinet-mm[calibration]"'
+        ) from error
+
 
 def fit_calibration(
     histogram: ChangeHistogram,
@@ -46,8 +72,7 @@ def fit_calibration(
             share that changed.
         MissingExtraError: SciPy isn't installed, which ``'isotonic'`` needs.
     """
-    if method not in METHODS:
-        raise CalibrationError(f'the method is one of {", ".join(METHODS)}, got {method!r}')
+    check_method(method)
     unchanged = histogram.pixels - histogram.changed
     if not histogram.changed or not unchanged:
         raise CalibrationError(
@@ -88,7 +113,8 @@ def _logistic(histogram: ChangeHistogram, with_bias: bool) -> tuple[float, float
         while size > 1e-6 and loss(parameters - size * step) > before:
             size /= 2
         parameters = parameters - size * step
-        if np.abs(size * step).max() < 1e-10 or not SCALES[0] <= parameters[0] <= SCALES[1]:
+        # A step may leave the range and come back; without an optimum, the factor grows for ever.
+        if np.abs(size * step).max() < 1e-10 or abs(parameters[0]) > BEYOND:
             break
     scale, bias = (*parameters.tolist(), 0.0)[:2]
     if not SCALES[0] <= scale <= SCALES[1]:
@@ -110,13 +136,7 @@ def _isotonic(histogram: ChangeHistogram) -> tuple[float, ...]:
     Between the mean P(changed) of two bins it is a straight line over P(changed), as in
     scikit-learn's ``IsotonicRegression``.
     """
-    try:
-        regression = importlib.import_module('scipy.optimize').isotonic_regression
-    except (ImportError, AttributeError) as error:
-        raise MissingExtraError(
-            f'An isotonic calibration needs SciPy 1.12 or newer ({error}): pip install '
-            '"tfinet-mm[calibration]"'
-        ) from error
+    regression = _isotonic_regression()
     counts = histogram.counts.sum(0)
     filled = counts > 0
     means = histogram.sums.sum(0)[filled] / counts[filled]

@@ -237,8 +237,15 @@ class OperatingPoint(NamedTuple):
     recall: float
 
 
-def operating_points(histogram: ChangeHistogram) -> list[OperatingPoint]:
+def operating_points(
+    histogram: ChangeHistogram, function: Function | None = None
+) -> list[OperatingPoint]:
     """Return precision and recall at the borders of all fine bins that hold pixels.
+
+    Args:
+        histogram: The pixels by P(changed) as predicted.
+        function: Calibration of P(changed), to which the thresholds then apply. Where it is flat,
+            no threshold tells pixels apart, so only the first border counts.
 
     Raises:
         CalibrationError: No pixel changed.
@@ -248,37 +255,61 @@ def operating_points(histogram: ChangeHistogram) -> list[OperatingPoint]:
             'no annotated pixel changed, so no threshold has a precision; score pairs with change'
         )
     found = histogram.counts[:, ::-1].cumsum(1)[:, ::-1]
-    filled = np.flatnonzero(histogram.counts.sum(0))
+    thresholds, apart = EDGES[:-1], np.ones(FINE, bool)
+    if function is not None:
+        thresholds = function(torch.from_numpy(thresholds)).numpy()
+        apart[1:] = np.diff(thresholds) > 0
+    # Within a flat part, the first bin stands for all, also if it is empty itself.
+    starts = np.flatnonzero(apart)
+    filled = np.add.reduceat(histogram.counts.sum(0), starts) > 0
     return [
         OperatingPoint(
-            float(EDGES[i]),
+            float(thresholds[i]),
             float(found[1, i] / found[:, i].sum()),
             float(found[1, i] / histogram.changed),
         )
-        for i in filled
+        for i in starts[filled]
     ]
 
 
-def threshold_for_precision(histogram: ChangeHistogram, precision: float) -> OperatingPoint:
+def threshold_for_precision(
+    histogram: ChangeHistogram, precision: float, function: Function | None = None
+) -> OperatingPoint:
     """Return the lowest threshold with a precision, which finds the most changed pixels.
 
     Args:
-        histogram: The pixels.
+        histogram: The pixels by P(changed) as predicted.
         precision: The least precision, above 0, up to 1.
+        function: Calibration of P(changed), to which the threshold then applies.
 
     Raises:
         CalibrationError: No threshold reaches it; the message has the highest precision.
     """
-    points = operating_points(histogram)
+    points = operating_points(histogram, function)
     reached = [point for point in points if point.precision >= precision]
     if not reached:
         best = max(points, key=lambda point: point.precision)
         raise CalibrationError(
             f'no threshold has a precision of {100 * precision:g} % on these pairs; the highest is '
-            f'{100 * best.precision:.2f} % from P(changed) {best.threshold:.4g} on, which finds '
+            f'{100 * best.precision:.2f} % from P(changed) {best.threshold:.7g} on, which finds '
             f'{100 * best.recall:.2f} % of the changed pixels; ask for less'
         )
     return reached[0]
+
+
+def merged_pixels(histogram: ChangeHistogram, threshold: float, function: Function) -> int:
+    """Return how many pixels below a threshold a calibration makes equal to it.
+
+    With the calibrated threshold, they count as changed. Bins of the threshold are left out.
+
+    Args:
+        histogram: The pixels by P(changed) as predicted.
+        threshold: Threshold on P(changed) as predicted.
+        function: The calibration.
+    """
+    value = function(torch.tensor(threshold, dtype=torch.float64)).item()
+    equal = function(torch.from_numpy(EDGES[:-1])).numpy() >= value
+    return int(histogram.counts.sum(0)[equal & (EDGES[1:] <= threshold)].sum())
 
 
 def reliability_report(histogram: ChangeHistogram, bins: int = BINS) -> dict[str, Any]:

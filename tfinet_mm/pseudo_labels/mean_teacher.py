@@ -23,6 +23,7 @@ from tfinet_mm.pseudo_labels.teacher import (
     TeacherLabels,
     changed_sample,
     filled_sample,
+    sample_with_change,
     teacher_labels,
 )
 from tfinet_mm.pseudo_labels.weights import check_weight
@@ -59,8 +60,8 @@ class MeanTeacherHook(Hook):
     ``pseudo_confidence``, the teacher's mean confidence in all of these. Both
     are those of the first process.
 
-    In a training of change alone, without land cover, the hook makes no labels and
-    the log says so.
+    In a training of change alone, without land cover, the hook labels the change of pairs
+    without any label. Without ``change_threshold`` it makes no labels, and the log says so.
 
     Args:
         momentum: Share that the average keeps in each iteration, at least 0 and
@@ -120,6 +121,7 @@ class MeanTeacherHook(Hook):
         self._stored: dict[str, Tensor] | None = None
         self._thresholds = torch.empty(0)
         self._idle = False
+        self._covered = True
         self.teacher: MeanTeacher | None = None
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
@@ -140,9 +142,11 @@ class MeanTeacherHook(Hook):
                 'MeanTeacherHook needs a model that gives probabilities, such as '
                 f'tfinet_mm.SemanticChangeDetector, got {type(model).__name__}'
             )
-        if LAND_COVER_ROLE not in getattr(model, 'trained_roles', ALL_ROLES):
+        self._covered = LAND_COVER_ROLE in getattr(model, 'trained_roles', ALL_ROLES)
+        if not self._covered and self.change_threshold is None:
             print_log(
-                'MeanTeacherHook labels land cover, which no training pair has: it makes no labels',
+                'MeanTeacherHook labels land cover, which no training pair has: it makes no labels '
+                'without change_threshold',
                 logger='current',
                 level=logging.WARNING,
             )
@@ -177,9 +181,16 @@ class MeanTeacherHook(Hook):
         if done < self.warmup or data_batch is None or self._idle:
             return
         samples: Sequence[SegDataSample] = data_batch['data_samples']
+        fields = (GT_CHANGE, GT_FROM, GT_TO) if self._covered else (GT_CHANGE,)
         for sample, image in zip(samples, data_batch['inputs'], strict=True):
-            _check_labels(sample, tuple(image.shape[-2:]))
+            _check_labels(sample, tuple(image.shape[-2:]), fields)
         found = self._probabilities(data_batch['inputs'])
+        if not self._covered and self.change_threshold is not None:
+            data_batch['data_samples'] = [
+                sample_with_change(sample, found.change[index], self.change_threshold)
+                for index, sample in enumerate(samples)
+            ]
+            return
         labels = teacher_labels(found, self._thresholds, self.selection.max_change_prob)
         filled = []
         counts = torch.zeros(3, dtype=torch.float64, device=labels.cover.device)
@@ -233,8 +244,8 @@ class MeanTeacherHook(Hook):
         return augmented_probabilities(model, inputs, self.transforms)
 
 
-def _check_labels(sample: SegDataSample, size: tuple[int, int]) -> None:
-    for field in (GT_CHANGE, GT_FROM, GT_TO):
+def _check_labels(sample: SegDataSample, size: tuple[int, int], fields: Sequence[str]) -> None:
+    for field in fields:
         if field not in sample:
             raise ValueError(
                 f'MeanTeacherHook completes annotated pairs, but one has no {field}; put '

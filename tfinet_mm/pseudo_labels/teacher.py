@@ -83,6 +83,31 @@ def teacher_labels(
     return TeacherLabels(cover, confidence, kept)
 
 
+def sample_with_change(
+    sample: SegDataSample, chance: Tensor, change_threshold: float
+) -> SegDataSample:
+    """Return a pair without any label with the change, where the teacher is sure of it.
+
+    Args:
+        sample: With the label of change (1, H, W); it stays as it is. It is returned if its
+            metainfo doesn't state that the pair has no label files.
+        chance: P(changed) by the teacher, (1, H', W') with H' >= H and W' >= W.
+        change_threshold: Least confidence of "changed" and of "unchanged", 0.5..1.
+    """
+    # Where all pixels of a pair with label files are ignored, as without data, they stay so.
+    if any(sample.metainfo.get(key, '') is not None for key in LABEL_KEYS):
+        return sample
+    unknown = getattr(sample, GT_CHANGE).data
+    height, width = unknown.shape[-2:]
+    chance = chance[:, :height, :width]
+    change = torch.full_like(unknown, IGNORE_INDEX, device=chance.device)
+    change[chance >= change_threshold] = 1
+    change[chance <= 1 - change_threshold] = 0
+    new = sample.new()
+    new.set_field(PixelData(data=change), GT_CHANGE)
+    return new
+
+
 def changed_sample(
     sample: SegDataSample,
     probabilities: SCDProbabilities,
@@ -103,17 +128,11 @@ def changed_sample(
         change_threshold: Least confidence of "changed" and of "unchanged", 0.5..1.
         weight: Weight of pixels that are labelled here, see :func:`filled_sample`.
     """
-    # Where all pixels of a pair with label files are ignored, as without data, they stay so.
-    if any(sample.metainfo.get(key, '') is not None for key in LABEL_KEYS):
+    new = sample_with_change(sample, probabilities.change, change_threshold)
+    if new is sample:
         return sample
-    unknown = getattr(sample, GT_CHANGE).data
-    height, width = unknown.shape[-2:]
-    chance = probabilities.change[:, :height, :width]
-    change = torch.full_like(unknown, IGNORE_INDEX, device=chance.device)
-    change[chance >= change_threshold] = 1
-    change[chance <= 1 - change_threshold] = 0
-    new = sample.new()
-    new.set_field(PixelData(data=change), GT_CHANGE)
+    change = getattr(new, GT_CHANGE).data
+    height, width = change.shape[-2:]
     covers = (probabilities.land_cover_from, probabilities.land_cover_to)
     for (field, weight_field), cover in zip(DATES, covers, strict=True):
         confidence, classes = cover[:, :height, :width].max(dim=0, keepdim=True)

@@ -30,10 +30,18 @@ def test_a_test_gets_them():
     assert run.model.calibrations == (HALF,)
 
 
-def test_a_training_and_a_test_after_it_do_not():
+def test_a_training_and_a_test_after_it_do_not(monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        'tfinet_mm.engine.hooks.calibration.print_log',
+        lambda text, logger, level: said.append(text),
+    )
     hook, run = CalibrationHook(), runner()
+    hook.before_train(run)
+    assert said == []
     hook.after_load_checkpoint(run, checkpoint(HALF.record()))
     hook.before_train(run)
+    assert 'in network.pth is left out, since the weights change' in said[0]
     hook.before_test(run)
     assert run.model.calibrations == ()
 
@@ -49,3 +57,20 @@ def test_without_any_those_of_the_model_stay():
 def test_a_wrong_one_names_the_checkpoint():
     with pytest.raises(CalibrationError, match=r'network\.pth holds'):
         CalibrationHook().after_load_checkpoint(runner(), checkpoint(dict(method='x', views=['a'])))
+
+
+def test_a_second_test_has_the_calibrations_of_its_own_checkpoint():
+    hook, run = CalibrationHook(), runner()
+    hook.after_load_checkpoint(run, checkpoint(HALF.record()))
+    hook.before_test(run)
+    hook.after_load_checkpoint(run, dict(meta={}))
+    hook.before_test(run)
+    assert run.model.calibrations == ()
+
+
+def test_validation_in_a_training_after_a_test_is_not_calibrated():
+    hook, run = CalibrationHook(), runner()
+    hook.after_load_checkpoint(run, checkpoint(HALF.record()))
+    hook.before_test(run)
+    hook.before_train(run)
+    assert run.model.calibrations == ()

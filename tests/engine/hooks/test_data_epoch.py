@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import torch
 from mmengine.dataset import BaseDataset, RepeatDataset
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop
 from torch.utils.data import DataLoader
 
 from tfinet_mm.engine.hooks import DataEpochHook
@@ -46,3 +47,21 @@ def test_data_sets_in_wrappers_are_told():
     runner = SimpleNamespace(train_dataloader=SimpleNamespace(dataset=dataset), epoch=7)
     DataEpochHook().before_train_epoch(runner)
     assert [one[0] for one in parts] == [7, 7, 7]
+
+
+def test_redrawing_in_a_loop_without_epochs_is_said(monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        'tfinet_mm.engine.hooks.data_epoch.print_log',
+        lambda text, logger, level: said.append(text),
+    )
+    drawn = Drawn()
+    drawn.redraw = True
+    loader = SimpleNamespace(dataset=RepeatDataset(drawn, 2))
+    by_epoch, by_iterations = (
+        kind.__new__(kind) for kind in (EpochBasedTrainLoop, IterBasedTrainLoop)
+    )
+    for loop in (by_epoch, by_iterations):
+        DataEpochHook().before_train(SimpleNamespace(train_dataloader=loader, train_loop=loop))
+    (text,) = said
+    assert 'redraw=True, but a loop by iterations has one epoch' in text

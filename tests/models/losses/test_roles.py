@@ -132,6 +132,60 @@ def test_a_batch_without_labels_teaches_nothing(channels, config):
     assert not logits.grad.any()
 
 
+AREAS = [
+    (1, dict(type='LovaszLoss', loss_type='binary', reduction='none')),
+    (3, dict(type='LovaszLoss', per_image=True)),
+    (3, dict(type='LovaszLoss', per_image=True, reduction='sum', class_weight=[1.0, 2.0, 3.0])),
+    (3, dict(type='TverskyLoss', class_weight=[1.0, 2.0, 3.0])),
+]
+
+
+@pytest.mark.parametrize(
+    ('channels', 'config'), [(1, one) for one in ONE] + [(4, one) for one in MANY] + AREAS
+)
+def test_images_without_labels_do_not_dilute_a_loss(channels, config):
+    torch.manual_seed(0)
+    loss = fit_loss(build(**config), channels, 'a head')
+    logits = torch.randn(4, channels, 4, 4, requires_grad=True)
+    label = torch.randint(0, max(channels, 2), (4, 4, 4))
+    label[:, 0] = label[1::2] = 255
+    value = loss(logits, label, weight=None, ignore_index=255)
+    torch.testing.assert_close(value, loss(logits[::2], label[::2], ignore_index=255))
+    (gradient,) = torch.autograd.grad(value, logits)
+    assert not gradient[1::2].any()
+    assert gradient[::2, :, 1:].any()
+
+
+@pytest.mark.parametrize('kind', [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize(
+    ('channels', 'config'),
+    [(1, ONE[1]), (3, dict(type='FocalLoss')), (3, dict(type='DiceLoss')), *AREAS],
+)
+def test_losses_of_many_pixels_in_16_bits(channels, config, kind):
+    """The number of pixels, 68,644, is beyond float16."""
+    torch.manual_seed(0)
+    loss = fit_loss(build(**config), channels, 'a head')
+    logits = torch.randn(1, channels, 262, 262).to(kind)
+    label = torch.randint(0, max(channels, 2), (1, 262, 262))
+    with torch.autocast('cpu', kind):
+        value = loss(logits, label, ignore_index=255)
+    torch.testing.assert_close(
+        value, loss(logits.float(), label, ignore_index=255), rtol=2e-3, atol=0
+    )
+
+
+@pytest.mark.parametrize('per_image', [False, True])
+def test_lovasz_loss_of_one_labelled_pixel_by_hand(per_image):
+    """Of one pixel, the mean over the classes present is 1 - p of its class."""
+    torch.manual_seed(0)
+    logits, label = torch.randn(2, 3, 2, 2), torch.full((2, 2, 2), 255)
+    label[0, 1, 0] = 2
+    options = dict(per_image=True) if per_image else dict(reduction='none')
+    loss = fit_loss(build(type='LovaszLoss', **options), 3, 'a head')
+    expected = 1 - logits.softmax(1)[0, 2, 1, 0]
+    torch.testing.assert_close(loss(logits, label, ignore_index=255), expected)
+
+
 @pytest.mark.parametrize('options', [{}, dict(avg_non_ignore=True), dict(reduction='sum')])
 def test_a_mean_over_ignored_pixels_is_found(options):
     head = ProgressiveHead(

@@ -2,7 +2,7 @@
 
 from tfinet_mm.datasets.check.checking import check_dataset
 from tfinet_mm.datasets.check.duplicates import find_leaks, leaked_pairs
-from tfinet_mm.datasets.check.expected import expected_problems
+from tfinet_mm.datasets.check.expected import expected_figures, expected_problems
 from tfinet_mm.datasets.check.inspection import leaf_datasets, load_pair
 from tfinet_mm.datasets.check.problems import (
     ERROR,
@@ -25,6 +25,7 @@ __all__ = [
     'Problem',
     'StrangePair',
     'check_dataset',
+    'expected_figures',
     'expected_problems',
     'find_leaks',
     'find_other_masks',

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,45 @@ KEYS = ('pairs', 'size', 'changed', 'classes', 'same_class', 'tolerance')
 TOLERANCE = 0.002
 """Default distance that a share may have from its figure."""
 ADVICE = 'the download may be incomplete, of another release, or its labels were changed'
+
+
+def expected_figures(
+    expected: Any, split: str, number: int, splits: Sequence[str]
+) -> list[Mapping[str, Any] | None]:
+    """Return the figures of each data set of a split, None where nothing is stated.
+
+    Args:
+        expected: ``expected`` of a config: for each split a dictionary, or a list of one for each
+            of several data sets.
+        split: The split.
+        number: Number of its data sets.
+        splits: Names that splits may have.
+
+    Raises:
+        ConfigError: ``expected`` names another split, or there isn't one dictionary a data set.
+    """
+    if expected is None:
+        return [None] * number
+    if not isinstance(expected, Mapping):
+        raise ConfigError(
+            f'expected is a dictionary of figures for each of {", ".join(splits)}; got {expected}'
+        )
+    for name in expected:
+        if name not in splits:
+            raise ConfigError(
+                f'expected has no split {name!r}, its splits are {", ".join(splits)}'
+                f'{hint(str(name), splits)}'
+            )
+    figures = expected.get(split)
+    if figures is None:
+        return [None] * number
+    listed = list(figures) if isinstance(figures, list | tuple) else [figures]
+    if len(listed) != number:
+        raise ConfigError(
+            f'expected.{split} has figures of {len(listed)} data set(s), but the split joins '
+            f'{number}; give a list with a dictionary (or None) for each, in their order'
+        )
+    return listed
 
 
 def expected_problems(report: DatasetReport, expected: Mapping[str, Any]) -> list[Problem]:
@@ -85,15 +124,22 @@ def _check(expected: Mapping[str, Any], report: DatasetReport) -> None:
             raise ConfigError(f'expected has no key {key!r}{hint(str(key), KEYS)}')
         if key == 'classes':
             names = report.table.land_cover
-            wrong = [one for one in value if one not in names or not is_number(value[one])]
+            stated = value if isinstance(value, Mapping) else {str(value): None}
+            wrong = [one for one in stated if one not in names or not _is_share(stated[one])]
             if wrong:
                 raise ConfigError(
-                    f'expected.classes has {wrong[0]!r}, it takes a share for any of '
-                    f'{", ".join(names)}'
+                    f'expected.classes has {wrong[0]!r}, it is a dictionary of shares from 0 to 1 '
+                    f'for any of {", ".join(names)}'
                 )
         elif key == 'size':
             two = isinstance(value, list | tuple) and len(value) == 2
             if not two or not all(is_whole(one) for one in value):
                 raise ConfigError(f'expected.size is (height, width), got {value}')
-        elif not (is_whole(value) if key == 'pairs' else is_number(value)):
-            raise ConfigError(f'expected.{key} must be a number, got {value!r}')
+        elif key == 'pairs' and not is_whole(value):
+            raise ConfigError(f'expected.pairs must be a whole number, got {value!r}')
+        elif key != 'pairs' and not _is_share(value):
+            raise ConfigError(f'expected.{key} must be a number from 0 to 1, got {value!r}')
+
+
+def _is_share(value: Any) -> bool:
+    return is_number(value) and 0 <= value <= 1

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
 from mmengine.hooks import Hook
-from mmengine.runner import Runner
+from mmengine.logging import print_log
+from mmengine.runner import IterBasedTrainLoop, Runner
 
 from tfinet_mm.registry import HOOKS
 
@@ -20,6 +22,19 @@ class DataEpochHook(Hook):
     ``set_epoch``. A resumed training draws the pairs that an uninterrupted one would draw.
     ``SCDRunner`` registers the hook.
     """
+
+    def before_train(self, runner: Runner) -> None:
+        """Warn of pairs that would be drawn anew in each epoch of a loop without epochs."""
+        if not isinstance(runner.train_loop, IterBasedTrainLoop):
+            return
+        for dataset in parts(runner.train_dataloader.dataset):
+            if getattr(dataset, 'redraw', False):
+                print_log(
+                    f'{type(dataset).__name__} has redraw=True, but a loop by iterations has one '
+                    'epoch, so the pairs stay those of the first; use EpochBasedTrainLoop',
+                    logger='current',
+                    level=logging.WARNING,
+                )
 
     def before_train_epoch(self, runner: Runner) -> None:
         """Set the epoch, also in wrappers of data sets."""

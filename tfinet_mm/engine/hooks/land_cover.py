@@ -13,12 +13,13 @@ from tfinet_mm.checkpoints.contents import ROLES_KEY, trained_roles
 from tfinet_mm.engine.land_cover import (
     change_only_pairs,
     check_change_labels,
+    check_scored_change,
     check_wrapper,
     choose_best_by_change,
     describe_training,
     diluted_heads,
+    is_partly_labelled,
     is_untrained,
-    labelled_pairs,
     set_trained_roles,
     with_land_cover,
 )
@@ -39,7 +40,8 @@ class LandCoverHook(Hook):
 
     Raises:
         ConfigError: Change alone is trained, by several processes that would wait for
-            gradients of the semantic head; or no pair has labels of change.
+            gradients of the semantic head; or no pair to train on or to score has labels of
+            change.
     """
 
     # Before all hooks that look at the data samples, such as that of the mean teacher.
@@ -52,13 +54,17 @@ class LandCoverHook(Hook):
 
     def before_run(self, runner: Runner) -> None:
         """Decide what is trained, and which score chooses the best checkpoint."""
+        for role in ('val', 'test'):
+            loop = getattr(runner, f'_{role}_loop')
+            if isinstance(loop, BaseLoop):
+                check_scored_change(loop, role)
         if not isinstance(runner._train_loop, BaseLoop):
             return
         dataset: Any = runner.train_dataloader.dataset
         check_change_labels(dataset, runner.hooks)
         self._roles = set_trained_roles(runner.model, dataset)
         self._mixed = LAND_COVER_ROLE in self._roles and change_only_pairs(dataset)[0] > 0
-        self._partly = LAND_COVER_ROLE in self._roles and labelled_pairs(dataset).partly
+        self._partly = is_partly_labelled(dataset, self._roles)
         if LAND_COVER_ROLE not in self._roles:
             check_wrapper(runner.model)
         if (said := describe_training(dataset, self._roles)) is not None:

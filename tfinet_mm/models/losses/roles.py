@@ -18,6 +18,7 @@ from mmseg.models.losses import (
     FocalLoss,
     LovaszLoss,
     OhemCrossEntropy,
+    TverskyLoss,
 )
 from mmseg.models.losses.dice_loss import dice_loss
 from torch import Tensor, nn
@@ -76,7 +77,7 @@ class EachPixelFocal(_Adapted):
         Returns:
             Scalar >= 0, the mean over labelled pixels and classes; 0 without any.
         """
-        loss, logits = self.loss, logits.movedim(1, -1)
+        loss, logits = self.loss, _wide(logits).movedim(1, -1)
         target = _targets(label, logits.shape[-1]).movedim(1, -1).to(logits.dtype)
         probability = logits.sigmoid()
         missed = (1 - probability) * target + probability * (1 - target)
@@ -112,7 +113,7 @@ class LabelledDice(_Adapted):
         Returns:
             Scalar; 0 without a labelled pixel.
         """
-        loss, channels = self.loss, logits.shape[1]
+        loss, channels, logits = self.loss, logits.shape[1], _wide(logits)
         if loss.activate:
             logits = logits.sigmoid() if loss.use_sigmoid else logits.softmax(1)
         known = label != ignore_index
@@ -129,6 +130,11 @@ class LabelledDice(_Adapted):
         labelled = known.flatten(1).any(1)
         mean = (each * labelled).sum() / labelled.sum().clamp(min=1)
         return loss.loss_weight * mean
+
+
+def _wide(logits: Tensor) -> Tensor:
+    """Return logits of 16 bits as float32: sums of pixels reach beyond float16."""
+    return logits if logits.dtype == torch.float64 else logits.float()
 
 
 def _targets(label: Tensor, channels: int) -> Tensor:
@@ -171,6 +177,41 @@ class PlainOhem(SkipsUnlabelled):
         return result
 
 
+class LabelledLovasz(SkipsUnlabelled):
+    """Call mmseg's ``LovaszLoss`` on the images that have a labelled pixel.
+
+    For each image, mmseg's counts an image without any as a loss of 0, or fails on it. On a
+    single labelled pixel it fails too.
+    """
+
+    def _labelled(
+        self, logits: Tensor, label: Tensor, weight: Tensor | None, ignore_index: int
+    ) -> Tensor:
+        labelled = (label != ignore_index).flatten(1).sum(1)
+        logits, label = _wide(logits)[labelled > 0], label[labelled > 0]
+        if bool((labelled == 1).any()):
+            # With every pixel twice, all ratios of areas stay the same.
+            logits, label = torch.cat([logits, logits], -1), torch.cat([label, label], -1)
+        result: Tensor = self.loss(logits, label, ignore_index=ignore_index)
+        return result
+
+
+class LabelledTversky(_Adapted):
+    """Average mmseg's ``TverskyLoss`` over images with a labelled pixel; the others have 0."""
+
+    def forward(
+        self,
+        logits: Tensor,
+        label: Tensor,
+        weight: Tensor | None = None,
+        ignore_index: int = IGNORE_INDEX,
+    ) -> Tensor:
+        """Compute the mean over images, 0 without a labelled pixel."""
+        labelled = (label != ignore_index).flatten(1).any(1).sum()
+        mean: Tensor = self.loss(_wide(logits), label, ignore_index=ignore_index)
+        return mean * len(label) / labelled.clamp(min=1)
+
+
 def _none_labelled(label: Tensor, ignore_index: int) -> bool:
     return not bool((label != ignore_index).any())
 
@@ -179,7 +220,8 @@ ADAPTERS: dict[type[nn.Module], type[_Adapted]] = {
     FocalLoss: EachPixelFocal,
     DiceLoss: LabelledDice,
     OhemCrossEntropy: PlainOhem,
-    LovaszLoss: SkipsUnlabelled,
+    LovaszLoss: LabelledLovasz,
+    TverskyLoss: LabelledTversky,
 }
 
 
