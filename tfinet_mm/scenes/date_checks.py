@@ -13,8 +13,8 @@ import numpy as np
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike
 from tfinet_mm.io.stored_values import WHITE_ZERO, is_white_zero
+from tfinet_mm.scenes.acquisition import ACQUIRED, date_in
 from tfinet_mm.scenes.grid import SceneGrid, outline_in
-from tfinet_mm.scenes.series.dates import ACQUIRED, date_in
 from tfinet_mm.utils.places import stem
 
 if TYPE_CHECKING:

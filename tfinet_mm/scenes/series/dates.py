@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
-import datetime
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Any
 
 from tfinet_mm.io.images import PathLike, import_rasterio
+from tfinet_mm.scenes.acquisition import ACQUIRED, date_in
 from tfinet_mm.utils.places import gdal_path, opening, stem
 
-DATE = re.compile(
-    r'(?<!\d)((?:19|20)\d\d)(?:([-_.:/]?)(0[1-9]|1[0-2])(?:\2(0[1-9]|[12]\d|3[01]))?)?(?!\d)'
-)
-ACQUIRED = (
-    'ACQUISITIONDATETIME',
-    'ACQUISITION_DATETIME',
-    'ACQUISITION_DATE',
-    'DATE_ACQUIRED',
-    'DATATAKE_1_DATATAKE_SENSING_START',
-)
-"""Names of tags with the date of a picture, in the order in which they are looked up."""
 WRITTEN = 'TIFFTAG_DATETIME'
 """Tag of TIFF that has the date of the picture or of the file, by the program."""
 FORMS = 'YYYY, YYYY-MM or YYYY-MM-DD'
@@ -80,25 +68,6 @@ def check_dates(dates: Sequence[str], source: str = '--dates has') -> None:
             f'{source} {", ".join(dates)}, expected each to be later than the one before; give '
             'the scenes in the order of time, or state their dates (--dates)'
         )
-
-
-def date_in(text: str) -> str | None:
-    """Return the first of the most precise dates in a text.
-
-    Example:
-        >>> date_in('S2A_MSIL2A_20180714T102021_N0208'), date_in('town 2018_07'), date_in('a12')
-        ('2018-07-14', '2018-07', None)
-    """
-    found = ['-'.join(part for part in one.group(1, 3, 4) if part) for one in DATE.finditer(text)]
-    return max(filter(_exists, found), key=len, default=None)
-
-
-def _exists(date: str) -> bool:
-    try:
-        datetime.date.fromisoformat(date + '-01-01'[len(date) - 4 :])
-    except ValueError:
-        return False
-    return True
 
 
 def _tags(path: PathLike) -> dict[str, Any]:

@@ -25,7 +25,7 @@ val_dataloader = held_out
 test_dataloader = held_out
 
 model = dict(autocast='auto')
-optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=1e-3, weight_decay=0.01))
+optim_wrapper = dict(type='OptimWrapper', optimizer=dict(type='AdamW', lr=4e-3, weight_decay=0.01))
 param_scheduler = [
     dict(type='LinearLR', start_factor=0.1, begin=0, end=20, by_epoch=False),
     dict(type='PolyLR', power=1.0, eta_min=0.0, begin=20, end=1000, by_epoch=False),

@@ -1,2 +1,2 @@
 _base_ = './base.py'
-optim_wrapper = dict(optimizer=dict(lr=2e-3))
+optim_wrapper = dict(optimizer=dict(lr=8e-3))

@@ -1,2 +1,2 @@
 _base_ = './base.py'
-optim_wrapper = dict(optimizer=dict(lr=5e-4))
+optim_wrapper = dict(optimizer=dict(lr=2e-3))
