@@ -13,13 +13,6 @@ import numpy as np
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, Window
 from tfinet_mm.io.stored_values import bits_of
-from tfinet_mm.scenes.date_checks import (
-    COLOURS,
-    refuse_white_zero,
-    stated_crs,
-    stated_nodata,
-    warn_of_pages,
-)
 from tfinet_mm.scenes.grid import (
     SceneGrid,
     check_grid,
@@ -44,6 +37,13 @@ from tfinet_mm.scenes.sources import (
     sample_windows,
     unusual_place,
     with_validity,
+)
+from tfinet_mm.scenes.statements import (
+    COLOURS,
+    refuse_white_zero,
+    stated_crs,
+    stated_nodata,
+    warn_of_pages,
 )
 from tfinet_mm.scenes.stretch import SAMPLE_SIDE, Stretch, percentile_stretch, stated_stretch
 from tfinet_mm.scenes.warp_command import WarpAdvice, warp_advice

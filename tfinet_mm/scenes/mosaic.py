@@ -14,9 +14,9 @@ import numpy as np
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike
 from tfinet_mm.io.stored_values import bits_of
-from tfinet_mm.scenes.date_checks import refuse_white_zero
 from tfinet_mm.scenes.grid import SceneGrid, apply_affine, check_grid, pixel_offset
 from tfinet_mm.scenes.sources import GDAL_TYPES, NUMPY_TYPES, open_source, unusual_place
+from tfinet_mm.scenes.statements import refuse_white_zero
 from tfinet_mm.utils.files import whole_file
 from tfinet_mm.utils.places import absolute, gdal_path, is_virtual
 
