@@ -37,16 +37,6 @@ def refuse_white_zero(raster: Any, path: PathLike, role: str) -> None:
         raise SceneError(f'{role} ({path}) {WHITE_ZERO}')
 
 
-def warn_of_pages(raster: Any, name: str) -> None:
-    """Warn of a TIFF of several pages, of which the first one is read."""
-    if raster.driver == 'GTiff' and len(raster.subdatasets) > 1:
-        warnings.warn(
-            f'{name} has {len(raster.subdatasets)} pages, of which the first is read; for another '
-            f'one write it to a file: gdal_translate {raster.subdatasets[1]} OUT.tif',
-            stacklevel=4,
-        )
-
-
 def check_band_order(before: SceneDate, after: SceneDate) -> None:
     """Refuse two dates with the same bands in another order.
 

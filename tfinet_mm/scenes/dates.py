@@ -12,13 +12,12 @@ import numpy as np
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, Window
-from tfinet_mm.io.stored_values import bits_of
+from tfinet_mm.io.stored_values import bits_of, warn_of_pages
 from tfinet_mm.scenes.date_checks import (
     COLOURS,
     refuse_white_zero,
     stated_crs,
     stated_nodata,
-    warn_of_pages,
 )
 from tfinet_mm.scenes.grid import (
     SceneGrid,
