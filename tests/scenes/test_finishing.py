@@ -168,3 +168,18 @@ def test_what_can_not_be_finished(predict, tmp_path):
     with pytest.raises(SceneError, match='no finished scene'):
         finish_scene(tmp_path, tmp_path / 'x')
     assert not (tmp_path / 'x').exists()
+
+
+@pytest.mark.parametrize('name', ['change_prob', 'land_cover_to', 'probabilities', 'transition'])
+def test_maps_of_another_scene_are_refused(predict, tmp_path, name):
+    """Files of another prediction have its size and its pixels without data."""
+    from shutil import copyfile, copytree
+
+    first, other = predict(0.5), predict(0.5, window=24)
+    mixed = copytree(first, tmp_path / 'mixed')
+    copyfile(other / f'{name}.tif', mixed / f'{name}.tif')
+    with pytest.raises(SceneError, match=rf'{name}\.tif is of another scene.*TFINET_SETTINGS'):
+        finish_scene(mixed, tmp_path / 'out', threshold=0.4, merges={'water': 'wood'})
+    assert not (tmp_path / 'out').exists()
+    copyfile(first / f'{name}.tif', mixed / f'{name}.tif')
+    assert finish_scene(mixed, tmp_path / 'out', threshold=0.4, merges={'water': 'wood'}).is_dir()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from tfinet_mm.io.images import check_window
 from tfinet_mm.io.rasters import import_geo, open_raster
 from tfinet_mm.scenes.from_to import FromToAreas
 from tfinet_mm.scenes.grid import SceneGrid, apply_affine
+from tfinet_mm.scenes.provenance import check_origin
 from tfinet_mm.scenes.registration_file import REGISTRATION_FILE
 from tfinet_mm.scenes.result_rasters import ResultRaster, scene_rasters
 from tfinet_mm.scenes.styles import raster_style
@@ -134,9 +135,17 @@ class SceneResults:
             raise SceneError(f'expected one of {", ".join(self.rasters)}; got {name!r}')
         return self.folder / f'{name}.tif'
 
-    def open(self, name: str) -> AbstractContextManager[Any]:
-        """Open the GeoTIFF of a raster with rasterio, for a with statement."""
-        return open_raster(self.path(name))
+    @contextmanager
+    def open(self, name: str) -> Iterator[Any]:
+        """Open the GeoTIFF of a raster with rasterio, for a with statement.
+
+        Raises:
+            OSError: It can't be read.
+            SceneError: Its tags are those of another scene.
+        """
+        with open_raster(self.path(name)) as raster:
+            check_origin(self.path(name), raster, self.scene.get('provenance'))
+            yield raster
 
     def read(
         self, name: str, window: Sequence[int] | None = None, side: int | None = None
