@@ -40,6 +40,7 @@ from tfinet_mm.utils.fingerprints import fingerprints, joined
 from tfinet_mm.utils.manifest import RunManifest, plain
 from tfinet_mm.utils.places import absolute
 from tfinet_mm.utils.prefetch import beside
+from tfinet_mm.utils.windows import warn_of_small_windows
 from tfinet_mm.version import __version__
 
 STAGING_FOLDER = '.staging'
@@ -302,6 +303,8 @@ def _options(
     if batch < 1:
         raise SceneError(f'batch_size must be 1 or more, got {batch}')
     WindowPlan(1, 1, size, int(overlap))
+    if size != inferencer.window:
+        warn_of_small_windows((size, size), stacklevel=4)
     return dict(window=size, overlap=int(overlap), batch_size=batch)
 
 
