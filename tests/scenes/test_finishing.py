@@ -1,5 +1,6 @@
 """Test that finishing a scene again equals predicting it so, and what it changes."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -183,3 +184,22 @@ def test_maps_of_another_scene_are_refused(predict, tmp_path, name):
     assert not (tmp_path / 'out').exists()
     copyfile(first / f'{name}.tif', mixed / f'{name}.tif')
     assert finish_scene(mixed, tmp_path / 'out', threshold=0.4, merges={'water': 'wood'}).is_dir()
+
+
+def test_an_edited_map_is_told(predict, tmp_path, recwarn):
+    """Areas, polygons and the page would be of the map before."""
+    from shutil import copytree
+
+    edited = copytree(predict(0.5), tmp_path / 'edited')
+    stored = json.loads((edited / 'scene.json').read_text())['rasters']
+    assert {name: entry['sha256'] for name, entry in stored.items()} == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in edited.glob('*.tif')
+    }
+    finished = finish_scene(edited, tmp_path / 'finished')
+    SceneResults(finished)
+    assert not recwarn
+    with rasterio.open(edited / 'transition.tif', 'r+', IGNORE_COG_LAYOUT_BREAK='YES') as file:
+        values = np.arange(HEIGHT * WIDTH).reshape(1, HEIGHT, WIDTH) % 9
+        file.write(values.astype(np.uint8))
+    with pytest.warns(UserWarning, match=r'transition\.tif was edited since it was written'):
+        SceneResults(edited)

@@ -17,7 +17,13 @@ from tfinet_mm.scenes.class_changes import merge_classes, rename_classes
 from tfinet_mm.scenes.probabilities import BAND_NAMES, PROBABILITIES
 from tfinet_mm.scenes.provenance import check_origin, provenance_tags
 from tfinet_mm.scenes.registration_file import REGISTRATION_FILE
-from tfinet_mm.scenes.results import SCENE_FILE, SceneResults, is_finished, result_files
+from tfinet_mm.scenes.results import (
+    SCENE_FILE,
+    SceneResults,
+    is_finished,
+    raster_hashes,
+    result_files,
+)
 from tfinet_mm.scenes.staging import STAGED, scene_manifest
 from tfinet_mm.scenes.write_results import PROBABILITIES_FILE, write_results
 from tfinet_mm.utils.files import whole_file
@@ -159,11 +165,12 @@ def finish_scene(
         for key in ('resumed_rows', 'seconds_predicting'):
             told.pop(key, None)
         told |= {} if origin is None else dict(provenance=origin)
-        registration = REGISTRATION_FILE in copied
+        files = result_files(classes, polygons, REGISTRATION_FILE in copied)
         run.write(
             told
             | dict(
-                files=result_files(classes, polygons, registration),
+                files=files,
+                rasters=raster_hashes(out, files),
                 settings=settings,
                 software=f'tfinet_mm {__version__}',
                 seconds=time.monotonic() - started,

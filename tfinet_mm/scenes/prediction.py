@@ -31,7 +31,7 @@ from tfinet_mm.scenes.registration_file import (
     check_registration_file,
     write_registration,
 )
-from tfinet_mm.scenes.results import SCENE_FILE, is_finished, result_files
+from tfinet_mm.scenes.results import SCENE_FILE, is_finished, raster_hashes, result_files
 from tfinet_mm.scenes.staging import Staging, scene_manifest
 from tfinet_mm.scenes.streaming import Network, WindowReader, needed_rows, predict_rows, share
 from tfinet_mm.scenes.write_results import write_results
@@ -243,8 +243,10 @@ def predict_scene(
                     write_registration(out / REGISTRATION_FILE, registered.layers())
                 else:
                     (out / REGISTRATION_FILE).unlink(missing_ok=True)
+            files = result_files(inferencer.class_table, polygons, registration, probabilities)
             found = made | dict(
-                files=result_files(inferencer.class_table, polygons, registration, probabilities),
+                files=files,
+                rasters=raster_hashes(out, files),
                 registration=registered.metadata(),
                 settings=settings | output_settings,
                 **{key: settings[key] for key in ('before', 'after', 'grid')},
