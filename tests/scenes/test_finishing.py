@@ -198,8 +198,10 @@ def test_an_edited_map_is_told(predict, tmp_path, recwarn):
     finished = finish_scene(edited, tmp_path / 'finished')
     SceneResults(finished)
     assert not recwarn
-    with rasterio.open(edited / 'transition.tif', 'r+', IGNORE_COG_LAYOUT_BREAK='YES') as file:
-        values = np.arange(HEIGHT * WIDTH).reshape(1, HEIGHT, WIDTH) % 9
-        file.write(values.astype(np.uint8))
-    with pytest.warns(UserWarning, match=r'transition\.tif was edited since it was written'):
-        SceneResults(edited)
+    for name in ('change_prob', 'transition'):
+        with rasterio.open(edited / f'{name}.tif', 'r+', IGNORE_COG_LAYOUT_BREAK='YES') as file:
+            values = file.read()
+            values[:, 40:50, 30:60] = 1
+            file.write(values)
+        with pytest.warns(UserWarning, match=rf'{name}\.tif was edited since it was written'):
+            finish_scene(edited, tmp_path / name)

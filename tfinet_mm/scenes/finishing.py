@@ -191,10 +191,11 @@ def _check_source(source: SceneResults, out: Path) -> None:
 
 
 def _check_staged(source: SceneResults, staged: Mapping[str, Path]) -> None:
-    """Refuse maps of another scene."""
+    """Refuse maps of another scene, and warn of edited ones."""
     for name, path in staged.items():
         with open_raster(path, len(BAND_NAMES) if name == PROBABILITIES else 1) as raster:
             check_origin(path, raster, source.scene.get('provenance'))
+        source.warn_if_edited(path)
 
 
 def _is_made(run: RunManifest, settings: dict[str, Any]) -> bool:

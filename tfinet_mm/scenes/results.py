@@ -161,10 +161,11 @@ class SceneResults:
         path = self.path(name)
         with open_raster(path) as raster:
             check_origin(path, raster, self.scene.get('provenance'))
-            self._warn_if_edited(path)
+            self.warn_if_edited(path)
             yield raster
 
-    def _warn_if_edited(self, path: Path) -> None:
+    def warn_if_edited(self, path: Path) -> None:
+        """Warn of a GeoTIFF of the scene that isn't as it was written, once for each."""
         entry = self.scene.get('rasters', {}).get(path.name)
         if entry is None or path.name in self._compared:
             return
@@ -175,7 +176,7 @@ class SceneResults:
             warnings.warn(
                 f'{path} was edited since it was written (its SHA-256 is not that in '
                 f'{SCENE_FILE}): {AREAS_FILE}, the polygons and the other maps are of the map '
-                'before; copy its own file back, or finish the scene again (tfinet finish)',
+                'before; copy its own file back, or make them of this one (tfinet finish)',
                 stacklevel=5,
             )
 
