@@ -205,3 +205,20 @@ def test_an_edited_map_is_told(predict, tmp_path, recwarn):
             file.write(values)
         with pytest.warns(UserWarning, match=rf'{name}\.tif was edited since it was written'):
             finish_scene(edited, tmp_path / name)
+
+
+@pytest.mark.parametrize('value', [0, 9])
+def test_seen_pixels_need_a_class(predict, tmp_path, value):
+    """The code of a transition to 0 is that of another transition."""
+    from shutil import copytree
+
+    edited = copytree(predict(0.5), tmp_path / 'edited')
+    with rasterio.open(edited / 'land_cover_to.tif', 'r+', IGNORE_COG_LAYOUT_BREAK='YES') as file:
+        values = file.read()
+        values[:, 40:43, 30:35] = value
+        file.write(values)
+    with (
+        pytest.warns(UserWarning, match='edited'),
+        pytest.raises(SceneError, match=r'land_cover_to\.tif has no class from 1 to 3 at 15 pix'),
+    ):
+        finish_scene(edited, tmp_path / 'out', threshold=0.4)
