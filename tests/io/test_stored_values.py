@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from tfinet_mm.errors import ImageFormatError
+from tfinet_mm.io.images import read_image
 from tfinet_mm.io.stored_values import check_same_turn
 
 ORIENTATION = 0x0112
@@ -37,3 +38,14 @@ def test_photos_in_one_direction_are_not(photo, tmp_path):
     check_same_turn([photo('five.jpg', 1), photo('six.png')])
     (tmp_path / 'cut.jpg').write_bytes((tmp_path / 'one.jpg').read_bytes()[:30])
     check_same_turn([tmp_path / 'cut.jpg', tmp_path / 'four.jpg'])
+
+
+def test_pages_of_a_picture_are_told(tmp_path, recwarn):
+    pytest.importorskip('rasterio')
+    pages = [Image.fromarray(np.full((8, 8, 3), value, np.uint8)) for value in (10, 200)]
+    pages[0].save(tmp_path / 'one.tif')
+    assert (read_image(tmp_path / 'one.tif') == 10).all()
+    assert not recwarn
+    pages[0].save(tmp_path / 'two.tif', save_all=True, append_images=pages[1:])
+    with pytest.warns(UserWarning, match=r'two.tif has 2 pages, of which the first is read'):
+        assert (read_image(tmp_path / 'two.tif') == 10).all()

@@ -1,5 +1,6 @@
 """Test that finishing a scene again equals predicting it so, and what it changes."""
 
+import hashlib
 import json
 
 import numpy as np
@@ -168,3 +169,56 @@ def test_what_can_not_be_finished(predict, tmp_path):
     with pytest.raises(SceneError, match='no finished scene'):
         finish_scene(tmp_path, tmp_path / 'x')
     assert not (tmp_path / 'x').exists()
+
+
+@pytest.mark.parametrize('name', ['change_prob', 'land_cover_to', 'probabilities', 'transition'])
+def test_maps_of_another_scene_are_refused(predict, tmp_path, name):
+    """Files of another prediction have its size and its pixels without data."""
+    from shutil import copyfile, copytree
+
+    first, other = predict(0.5), predict(0.5, window=24)
+    mixed = copytree(first, tmp_path / 'mixed')
+    copyfile(other / f'{name}.tif', mixed / f'{name}.tif')
+    with pytest.raises(SceneError, match=rf'{name}\.tif is of another scene.*TFINET_SETTINGS'):
+        finish_scene(mixed, tmp_path / 'out', threshold=0.4, merges={'water': 'wood'})
+    assert not (tmp_path / 'out').exists()
+    copyfile(first / f'{name}.tif', mixed / f'{name}.tif')
+    assert finish_scene(mixed, tmp_path / 'out', threshold=0.4, merges={'water': 'wood'}).is_dir()
+
+
+def test_an_edited_map_is_told(predict, tmp_path, recwarn):
+    """Areas, polygons and the page would be of the map before."""
+    from shutil import copytree
+
+    edited = copytree(predict(0.5), tmp_path / 'edited')
+    stored = json.loads((edited / 'scene.json').read_text())['rasters']
+    assert {name: entry['sha256'] for name, entry in stored.items()} == {
+        path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in edited.glob('*.tif')
+    }
+    finished = finish_scene(edited, tmp_path / 'finished')
+    SceneResults(finished)
+    assert not recwarn
+    for name in ('change_prob', 'transition'):
+        with rasterio.open(edited / f'{name}.tif', 'r+', IGNORE_COG_LAYOUT_BREAK='YES') as file:
+            values = file.read()
+            values[:, 40:50, 30:60] = 1
+            file.write(values)
+        with pytest.warns(UserWarning, match=rf'{name}\.tif was edited since it was written'):
+            finish_scene(edited, tmp_path / name)
+
+
+@pytest.mark.parametrize('value', [0, 9])
+def test_seen_pixels_need_a_class(predict, tmp_path, value):
+    """The code of a transition to 0 is that of another transition."""
+    from shutil import copytree
+
+    edited = copytree(predict(0.5), tmp_path / 'edited')
+    with rasterio.open(edited / 'land_cover_to.tif', 'r+', IGNORE_COG_LAYOUT_BREAK='YES') as file:
+        values = file.read()
+        values[:, 40:43, 30:35] = value
+        file.write(values)
+    with (
+        pytest.warns(UserWarning, match='edited'),
+        pytest.raises(SceneError, match=r'land_cover_to\.tif has no class from 1 to 3 at 15 pix'),
+    ):
+        finish_scene(edited, tmp_path / 'out', threshold=0.4)

@@ -83,6 +83,7 @@ def test_tables_of_merged_and_renamed_classes():
     [
         (lambda: read_merges(['tree']), "such as 'tree=low vegetation'; got 'tree'"),
         (lambda: read_merges(['tree=a', 'tree=b']), 'each class once'),
+        (lambda: merge_classes(SECOND, {'tree': 'building, water'}), 'which lists classes'),
         (lambda: merge_classes(SECOND, {'wood': 'tree'}), "class 'wood', the scene has water"),
         (lambda: rename_classes(SECOND, {'wood': 'x'}), "class 'wood'"),
         (lambda: rename_classes(SECOND, {'tree': 'water'}), 'must differ'),

@@ -218,3 +218,21 @@ def test_bad_values_in_the_type_of_the_band(pair, scene, bad, value, kind):
     values = np.zeros((1, HEIGHT, WIDTH), kind)
     values[0, 3:7, 5:9] = value
     np.testing.assert_array_equal(bad_after(pair, scene('q', values), bad), values[0] != 0)
+
+
+def test_ranges_of_bad_values():
+    values = np.arange(12, dtype=np.uint8)
+    for words, bad in (
+        ('8-10', [8, 9, 10]),
+        (['0-1', 3, '8-10'], [0, 1, 3, 8, 9, 10]),
+        (['7-7', 'bit3'], [7, 8, 9, 10, 11]),
+    ):
+        assert np.flatnonzero(read_bad_values(words).find(values)).tolist() == bad
+    assert read_bad_values('1000000-1000001').describe() == '1000000 1000001'
+    for words in ('10-8', '0-70000'):
+        with pytest.raises(SceneError, match=r'is no range .*lower number first'):
+            read_bad_values(words)
+    with pytest.raises(SceneError, match=r'is no bad value .*ranges such as 8-10'):
+        read_bad_values('8-')
+    with pytest.raises(SceneError, match=r'never 256; .* from 0 to 255'):
+        read_bad_values('255-256').check('uint8', 'SCL')

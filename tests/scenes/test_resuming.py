@@ -79,7 +79,8 @@ def test_an_untouched_input_is_read_once(pair, predict, tmp_path, monkeypatch):
     for _ in range(2):
         with hashed_files() as names:
             assert predict(pair) == 0
-        assert names == []
+        # Only its results, in the run that wrote them.
+        assert not set(names) & set(map(str, pair))
 
 
 @pytest.mark.parametrize('name', FILES)

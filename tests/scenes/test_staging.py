@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from tfinet_mm.errors import ManifestError
+from tfinet_mm.errors import ManifestError, SceneError
 from tfinet_mm.scenes.staging import STAGED, Staging
 
 SETTINGS = dict(window=32, model=[dict(checkpoint='a.pth', weights='123')])
@@ -78,3 +78,10 @@ def test_only_rows_of_the_same_settings_are_kept(tmp_path):
     staging.remove()
     assert not (tmp_path / 's').exists()
     staging.remove()
+
+
+@pytest.mark.parametrize('name', ['a\nb', 'a\tb', 'a\r'])
+def test_folders_in_which_no_geopackage_opens(tmp_path, name):
+    with pytest.raises(SceneError, match=r"folder '.*a\\[ntr].*' has a tabulator .*--out"):
+        Staging(tmp_path / name / 's', 5, 7)
+    Staging(tmp_path / 'a\x01 b' / 's', 5, 7)

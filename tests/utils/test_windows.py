@@ -1,6 +1,6 @@
 import pytest
 
-from tfinet_mm.utils.windows import window_starts
+from tfinet_mm.utils.windows import LEAST_WINDOW, warn_of_small_windows, window_starts
 
 
 @pytest.mark.parametrize('length', [1, 5, 8, 9, 17, 100])
@@ -11,3 +11,11 @@ def test_every_pixel_is_covered_and_no_window_leaves(length, window, stride):
     assert covered == set(range(length))
     assert all(s + window <= length for s in starts) or starts == [0]
     assert starts == sorted(set(starts))
+
+
+def test_small_windows_are_named(recwarn):
+    warn_of_small_windows((LEAST_WINDOW, 512))
+    assert not recwarn
+    found = r'windows of 512 x 7 pixels .* expected 64 or more.*--window'
+    with pytest.warns(UserWarning, match=found):
+        warn_of_small_windows((512, 7))

@@ -255,8 +255,8 @@ def add_scenes(group: Any, pair: bool = True) -> None:
         '--bad-values',
         nargs='+',
         metavar='WORD',
-        help='values of the quality band that count as bad: numbers, bits (bit3), scl '
-        '(Sentinel-2) or landsat-qa' + ('; or before=... after=...' if pair else ''),
+        help='values of the quality band that count as bad: numbers, ranges (8-10), bits (bit3), '
+        'scl (Sentinel-2) or landsat-qa' + ('; or before=... after=...' if pair else ''),
     )
     group.add_argument(
         '--resampling', metavar='NAME', help='resampling of a warped scene (default: bilinear)'
@@ -450,7 +450,7 @@ def read_bad(words: Sequence[str]) -> BadValues | dict[str, BadValues]:
         raise ValueError(str(error)) from None
     except ValueError:
         raise ValueError(
-            '--bad-values takes numbers, bits and short names, or for each date before=scl '
+            '--bad-values takes numbers, ranges, bits and short names, or for each date before=scl '
             f"after=landsat-qa (several with ',': before=3,8); got {' '.join(words)}"
         ) from None
 

@@ -28,6 +28,7 @@ from tfinet_mm.structures import ClassTable, SCDProbabilities
 from tfinet_mm.utils.check_env import explain_missing
 from tfinet_mm.utils.dist import is_first_rank
 from tfinet_mm.utils.prefetch import map_ahead
+from tfinet_mm.utils.windows import height_width, warn_of_small_windows
 
 if TYPE_CHECKING:
     import torch
@@ -160,6 +161,8 @@ class SCDInferencer:
             backend=backend,
             compile=compile,
         )
+        if window is not None:
+            warn_of_small_windows(height_width(window))
         network = self._network
         self.model, self.device = network.model, network.device
         self.class_table = network.class_table

@@ -24,7 +24,8 @@ from PIL import BmpImagePlugin, Image, JpegImagePlugin, PngImagePlugin, WebPImag
 from tfinet_mm.errors import ImageFormatError, MissingExtraError, RemoteFileError, TFINetError
 from tfinet_mm.io.damage import cause_of, find_damage, read_errors, strict_decoding, unopened
 from tfinet_mm.io.png_decoding import DEFLATE_RATIO, PNG_MAGIC, decode_png
-from tfinet_mm.io.stored_values import WHITE_ZERO, bits_of, is_white_zero
+from tfinet_mm.io.stored_values import WHITE_ZERO, bits_of, is_white_zero, warn_of_pages
+from tfinet_mm.io.vrt_sources import missing_source
 from tfinet_mm.utils.config.values import is_whole
 from tfinet_mm.utils.opencv import cv2, has_opencv
 from tfinet_mm.utils.places import gdal_path, is_remote, is_virtual, opening, some
@@ -326,6 +327,12 @@ def open_rasterio(
                         f'({some(raster.subdatasets) or "none"}), expected bands of one; write the '
                         'one to read to a file of its own: gdal_translate NAME OUT.tif'
                     )
+                missing = missing_source(raster)
+                if missing is not None:
+                    raise error(
+                        f'{path} can not be read as {what}: it names {missing}; copy that file to '
+                        'its place, or write the mosaic (VRT) again'
+                    )
                 yield raster
     except TFINetError:
         raise
@@ -471,6 +478,7 @@ def read_raster(
                 'another format of full colours; give the original, or convert it: '
                 'gdal_translate -expand rgb'
             )
+        warn_of_pages(raster, os.fspath(path))
         colours = _colours(raster)
         numbers = select_bands(path, raster.count if colours is None else 3, bands)
         if colours is not None and set(numbers) == {1}:

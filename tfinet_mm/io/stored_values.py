@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -78,3 +79,18 @@ def _turn(image: Any) -> int:
         # Reading the picture reports the fault.
         return 1
     return turn if isinstance(turn, int) and 1 <= turn <= 8 else 1
+
+
+def warn_of_pages(raster: Any, name: str) -> None:
+    """Warn of a TIFF of several pages, of which the first one is read.
+
+    Args:
+        raster: Any open raster.
+        name: Its name, for the message.
+    """
+    if raster.driver == 'GTiff' and len(raster.subdatasets) > 1:
+        warnings.warn(
+            f'{name} has {len(raster.subdatasets)} pages, of which the first is read; for another '
+            f'one write it to a file: gdal_translate {raster.subdatasets[1]} OUT.tif',
+            stacklevel=4,
+        )

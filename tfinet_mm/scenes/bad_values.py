@@ -11,9 +11,12 @@ import numpy as np
 from tfinet_mm.errors import SceneError
 
 BIT = re.compile(r'bit(\d{1,2})')
+RANGE = re.compile(r'(\d{1,9})-(\d{1,9})')
+MOST_IN_RANGE = 1 << 16
+"""Numbers of a band of 16 bits."""
 EXPECTED = (
-    'numbers, bits such as bit3, scl (the scene classification of Sentinel-2) or landsat-qa '
-    '(QA_PIXEL of Landsat)'
+    'numbers, ranges such as 8-10, bits such as bit3, scl (the scene classification of '
+    'Sentinel-2) or landsat-qa (QA_PIXEL of Landsat)'
 )
 
 
@@ -98,7 +101,7 @@ class BadValues(NamedTuple):
             >>> read_bad_values(['landsat-qa', '5']).describe()
             '5 bit0 bit1 bit2 bit3 bit4'
         """
-        words = [f'{number:g}' for number in self.numbers]
+        words = [f'{number:.15g}' for number in self.numbers]
         bits = [f'bit{place}' for place in range(self.bits.bit_length()) if self.bits >> place & 1]
         return ' '.join([*words, *bits])
 
@@ -113,18 +116,21 @@ NAMED = {
 
 
 def read_bad_values(words: str | float | Iterable[Any]) -> BadValues:
-    """Read numbers, bits and short names, all of which count as bad.
+    """Read numbers, ranges, bits and short names, all of which count as bad.
 
     Args:
-        words: Numbers (``3``), bits (``'bit3'``, counted from 0) and names of :data:`NAMED`; or
-            one of these.
+        words: Numbers (``3``), ranges of whole numbers with both ends (``'8-10'``), bits
+            (``'bit3'``, counted from 0) and names of :data:`NAMED`; or one of these.
 
     Raises:
-        SceneError: A word is none of these, or no word is given.
+        SceneError: A word is none of these, a range falls or has more than 65536 numbers, or no
+            word is given.
 
     Example:
         >>> read_bad_values(['scl', 11]).numbers
         (0.0, 1.0, 3.0, 8.0, 9.0, 10.0, 11.0)
+        >>> read_bad_values('8-10').describe()
+        '8 9 10'
         >>> read_bad_values('bit3')
         BadValues(numbers=(), bits=8, most=None, width=8)
     """
@@ -143,6 +149,8 @@ def read_bad_values(words: str | float | Iterable[Any]) -> BadValues:
             width = max(width, named.width)
         elif bit is not None and int(bit[1]) < 64:
             bits |= 1 << int(bit[1])
+        elif isinstance(word, str) and (span := RANGE.fullmatch(word)):
+            numbers |= _range(word, int(span[1]), int(span[2]))
         else:
             try:
                 numbers.add(float(word))
@@ -153,3 +161,12 @@ def read_bad_values(words: str | float | Iterable[Any]) -> BadValues:
     if not listed:
         raise SceneError(f'no bad values (--bad-values) are given, expected {EXPECTED}')
     return BadValues(tuple(sorted(numbers)), bits, most, width)
+
+
+def _range(word: str, first: int, last: int) -> set[float]:
+    if not 0 <= last - first < MOST_IN_RANGE:
+        raise SceneError(
+            f'{word!r} is no range of bad values (--bad-values), expected the lower number first '
+            f'and at most {MOST_IN_RANGE} numbers, such as 8-10'
+        )
+    return {float(number) for number in range(first, last + 1)}

@@ -57,7 +57,7 @@ def merge_classes(table: ClassTable, merges: Mapping[str, str]) -> tuple[ClassTa
         The table, and (K + 1,) uint8: the new number of each class 1..K, and 0 for 0.
 
     Raises:
-        SceneError: There is no such class.
+        SceneError: There is no such class, or a new name is a list of classes.
 
     Example:
         >>> table = ClassTable(('same', 'tree', 'water', 'grass'), [(i, 0, 0) for i in range(4)])
@@ -66,6 +66,13 @@ def merge_classes(table: ClassTable, merges: Mapping[str, str]) -> tuple[ClassTa
         (('same', 'grass', 'water'), ((0, 0, 0), (3, 0, 0), (2, 0, 0)), [0, 1, 2, 1])
     """
     _check_known(table.land_cover, merges, 'merging')
+    for old, new in merges.items():
+        listed = [one.strip() for one in new.split(',')]
+        if len(listed) > 1 and set(listed) & set(table.land_cover):
+            raise SceneError(
+                f'merging gives {old!r} the name {new!r}, which lists classes; write those that '
+                f"are merged in front of the name: '{old},{new}=NAME'"
+            )
     colours = dict(zip(table.land_cover, table.palette[1:], strict=True))
     names = [merges.get(name, name) for name in table.land_cover]
     members = {name: old for name, old in reversed(list(zip(names, table.land_cover, strict=True)))}

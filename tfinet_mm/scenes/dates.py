@@ -12,7 +12,7 @@ import numpy as np
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, Window
-from tfinet_mm.io.stored_values import bits_of
+from tfinet_mm.io.stored_values import bits_of, warn_of_pages
 from tfinet_mm.scenes.grid import (
     SceneGrid,
     check_grid,
@@ -43,7 +43,6 @@ from tfinet_mm.scenes.statements import (
     refuse_white_zero,
     stated_crs,
     stated_nodata,
-    warn_of_pages,
 )
 from tfinet_mm.scenes.stretch import SAMPLE_SIDE, Stretch, percentile_stretch, stated_stretch
 from tfinet_mm.scenes.warp_command import WarpAdvice, warp_advice

@@ -11,12 +11,19 @@ from typing import Any
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike
+from tfinet_mm.io.rasters import open_raster
 from tfinet_mm.scenes.change_rules import ChangeRules
 from tfinet_mm.scenes.class_changes import merge_classes, rename_classes
-from tfinet_mm.scenes.probabilities import PROBABILITIES
-from tfinet_mm.scenes.provenance import provenance_tags
+from tfinet_mm.scenes.probabilities import BAND_NAMES, PROBABILITIES
+from tfinet_mm.scenes.provenance import check_origin, provenance_tags
 from tfinet_mm.scenes.registration_file import REGISTRATION_FILE
-from tfinet_mm.scenes.results import SCENE_FILE, SceneResults, is_finished, result_files
+from tfinet_mm.scenes.results import (
+    SCENE_FILE,
+    SceneResults,
+    is_finished,
+    raster_hashes,
+    result_files,
+)
 from tfinet_mm.scenes.staging import STAGED, scene_manifest
 from tfinet_mm.scenes.write_results import PROBABILITIES_FILE, write_results
 from tfinet_mm.utils.files import whole_file
@@ -71,7 +78,8 @@ def finish_scene(
         ``out``. Nothing is done where it holds these results already.
 
     Raises:
-        SceneError: The scene isn't finished, was itself made here, or an option is out of range.
+        SceneError: The scene isn't finished, was itself made here, holds a map of another scene, or
+            an option is out of range.
         ManifestError: ``out`` holds other results; the message lists the differences.
         FolderInUseError: Another run is writing to ``out``.
         MissingExtraError: rasterio, or a package for polygons, is not installed.
@@ -121,15 +129,16 @@ def finish_scene(
         others = hysteresis is not None or smooth > 1 or merges or names or palette
         kept |= dict(finishing=plain(finishing)) if others else {}
         origin = origin | dict(settings=origin['settings'] | kept)
+    staged = {name: source.folder / f'{name}.tif' for name in STAGED}
+    if summed:
+        staged[PROBABILITIES] = scene / PROBABILITIES_FILE
+    _check_staged(source, staged)
     with scene_manifest(out, SCENE_FILE) as run:
         if run.lock_unless(lambda: not overwrite and _is_made(run, settings)):
             return out
         run.path.unlink(missing_ok=True)
         work = out / WORK_FOLDER
         work.mkdir(parents=True, exist_ok=True)
-        staged = {name: source.folder / f'{name}.tif' for name in STAGED}
-        if summed:
-            staged[PROBABILITIES] = scene / PROBABILITIES_FILE
         made = write_results(
             out,
             staged,
@@ -156,11 +165,12 @@ def finish_scene(
         for key in ('resumed_rows', 'seconds_predicting'):
             told.pop(key, None)
         told |= {} if origin is None else dict(provenance=origin)
-        registration = REGISTRATION_FILE in copied
+        files = result_files(classes, polygons, REGISTRATION_FILE in copied)
         run.write(
             told
             | dict(
-                files=result_files(classes, polygons, registration),
+                files=files,
+                rasters=raster_hashes(out, files),
                 settings=settings,
                 software=f'tfinet_mm {__version__}',
                 seconds=time.monotonic() - started,
@@ -178,6 +188,14 @@ def _check_source(source: SceneResults, out: Path) -> None:
         )
     if out.resolve() == source.folder.resolve():
         raise SceneError(f'{out} holds the prediction, which stays as it is; choose another --out')
+
+
+def _check_staged(source: SceneResults, staged: Mapping[str, Path]) -> None:
+    """Refuse maps of another scene, and warn of edited ones."""
+    for name, path in staged.items():
+        with open_raster(path, len(BAND_NAMES) if name == PROBABILITIES else 1) as raster:
+            check_origin(path, raster, source.scene.get('provenance'))
+        source.warn_if_edited(path)
 
 
 def _is_made(run: RunManifest, settings: dict[str, Any]) -> bool:

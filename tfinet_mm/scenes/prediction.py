@@ -31,7 +31,7 @@ from tfinet_mm.scenes.registration_file import (
     check_registration_file,
     write_registration,
 )
-from tfinet_mm.scenes.results import SCENE_FILE, is_finished, result_files
+from tfinet_mm.scenes.results import SCENE_FILE, is_finished, raster_hashes, result_files
 from tfinet_mm.scenes.staging import Staging, scene_manifest
 from tfinet_mm.scenes.streaming import Network, WindowReader, needed_rows, predict_rows, share
 from tfinet_mm.scenes.write_results import write_results
@@ -40,6 +40,7 @@ from tfinet_mm.utils.fingerprints import fingerprints, joined
 from tfinet_mm.utils.manifest import RunManifest, plain
 from tfinet_mm.utils.places import absolute
 from tfinet_mm.utils.prefetch import beside
+from tfinet_mm.utils.windows import warn_of_small_windows
 from tfinet_mm.version import __version__
 
 STAGING_FOLDER = '.staging'
@@ -242,8 +243,10 @@ def predict_scene(
                     write_registration(out / REGISTRATION_FILE, registered.layers())
                 else:
                     (out / REGISTRATION_FILE).unlink(missing_ok=True)
+            files = result_files(inferencer.class_table, polygons, registration, probabilities)
             found = made | dict(
-                files=result_files(inferencer.class_table, polygons, registration, probabilities),
+                files=files,
+                rasters=raster_hashes(out, files),
                 registration=registered.metadata(),
                 settings=settings | output_settings,
                 **{key: settings[key] for key in ('before', 'after', 'grid')},
@@ -302,6 +305,8 @@ def _options(
     if batch < 1:
         raise SceneError(f'batch_size must be 1 or more, got {batch}')
     WindowPlan(1, 1, size, int(overlap))
+    if size != inferencer.window:
+        warn_of_small_windows((size, size), stacklevel=4)
     return dict(window=size, overlap=int(overlap), batch_size=batch)
 
 

@@ -7,10 +7,15 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from tfinet_mm.errors import SceneError
 from tfinet_mm.io.rasters import PathLike, import_geo
 from tfinet_mm.utils.places import gdal_path, name, opening
 from tfinet_mm.version import __version__
 
+TAG = 'TFINET_'
+"""Start of the names of tags of an origin."""
+SHOWN = 120
+"""Characters of a tag that an error shows."""
 # Settings of speed, on which the results don't depend.
 SPEED = ('batch_size',)
 
@@ -94,4 +99,30 @@ def provenance_tags(found: Mapping[str, Any]) -> dict[str, str]:
         >>> provenance_tags({'software': {'gdal': '3.9'}})
         {'TFINET_SOFTWARE': '{"gdal": "3.9"}'}
     """
-    return {f'TFINET_{name.upper()}': json.dumps(part) for name, part in found.items()}
+    return {f'{TAG}{name.upper()}': json.dumps(part) for name, part in found.items()}
+
+
+def check_origin(path: PathLike, raster: Any, found: Mapping[str, Any] | None) -> None:
+    """Refuse a raster whose tags say that it was made in another way than its scene.
+
+    Args:
+        path: The raster.
+        raster: The same, open. Tags that another program has left out aren't compared.
+        found: Its scene's :func:`provenance`; None for a scene without.
+
+    Raises:
+        SceneError: A tag differs.
+    """
+    tags = raster.tags()
+    for tag, text in provenance_tags(found or {}).items():
+        # Files that were made again may be of another version.
+        if tag in tags and tags[tag] != text and tag != f'{TAG}SOFTWARE':
+            raise SceneError(
+                f'{path} is of another scene, or was made with other settings, than the '
+                f'scene.json beside it: its tag {tag} is {_short(tags[tag])}, expected '
+                f'{_short(text)}; copy its own file back, or make the scene again (--overwrite)'
+            )
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= SHOWN else f'{text[:SHOWN]}...'

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+import warnings
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tfinet_mm.io.images import check_window
 from tfinet_mm.io.rasters import import_geo, open_raster
 from tfinet_mm.scenes.from_to import FromToAreas
 from tfinet_mm.scenes.grid import SceneGrid, apply_affine
+from tfinet_mm.scenes.provenance import check_origin
 from tfinet_mm.scenes.registration_file import REGISTRATION_FILE
 from tfinet_mm.scenes.result_rasters import ResultRaster, scene_rasters
 from tfinet_mm.scenes.styles import raster_style
@@ -29,6 +31,7 @@ from tfinet_mm.scenes.vectorize.polygons import (
 )
 from tfinet_mm.scenes.write_results import AREAS_FILE, POLYGONS_FILE, PROBABILITIES_FILE
 from tfinet_mm.structures import ClassTable
+from tfinet_mm.utils.fingerprints import fingerprints, remember
 from tfinet_mm.utils.manifest import read_json
 
 SCENE_FILE = 'scene.json'
@@ -46,6 +49,16 @@ def result_files(
     names += [POLYGONS_FILE] if polygons else []
     names += [PROBABILITIES_FILE] if probabilities else []
     return sorted([*names, REGISTRATION_FILE] if registration else names)
+
+
+def raster_hashes(folder: str | Path, names: Iterable[str]) -> dict[str, dict[str, str]]:
+    """Return ``sha256`` and ``stat`` of each GeoTIFF among some files, by its name."""
+    tiffs = [name for name in names if name.endswith('.tif')]
+    entries = fingerprints(Path(folder) / name for name in tiffs)
+    return {
+        name: {key: entry[key] for key in ('sha256', 'stat')}
+        for name, entry in zip(tiffs, entries, strict=True)
+    }
 
 
 def is_finished(folder: str | Path) -> bool:
@@ -120,6 +133,7 @@ class SceneResults:
         self.scene: dict[str, Any] = read_json(path, keys, 'predict the scene again') or {}
         self.classes = ClassTable(self.scene['class_names'], self.scene['palette'])
         self.rasters: dict[str, ResultRaster] = scene_rasters(self.classes)
+        self._compared: set[str] = set()
         with self.open('transition') as raster:
             place = raster.transform
             self.grid = SceneGrid(raster.crs, place, raster.width, raster.height)
@@ -134,9 +148,37 @@ class SceneResults:
             raise SceneError(f'expected one of {", ".join(self.rasters)}; got {name!r}')
         return self.folder / f'{name}.tif'
 
-    def open(self, name: str) -> AbstractContextManager[Any]:
-        """Open the GeoTIFF of a raster with rasterio, for a with statement."""
-        return open_raster(self.path(name))
+    @contextmanager
+    def open(self, name: str) -> Iterator[Any]:
+        """Open the GeoTIFF of a raster with rasterio, for a with statement.
+
+        A warning says that it was edited since it was written.
+
+        Raises:
+            OSError: It can't be read.
+            SceneError: Its tags are those of another scene.
+        """
+        path = self.path(name)
+        with open_raster(path) as raster:
+            check_origin(path, raster, self.scene.get('provenance'))
+            self.warn_if_edited(path)
+            yield raster
+
+    def warn_if_edited(self, path: Path) -> None:
+        """Warn of a GeoTIFF of the scene that isn't as it was written, once for each."""
+        entry = self.scene.get('rasters', {}).get(path.name)
+        if entry is None or path.name in self._compared:
+            return
+        self._compared.add(path.name)
+        # So that a file that is untouched needn't be read.
+        remember(entry)
+        if fingerprints([path])[0]['sha256'] != entry['sha256']:
+            warnings.warn(
+                f'{path} was edited since it was written (its SHA-256 is not that in '
+                f'{SCENE_FILE}): {AREAS_FILE}, the polygons and the other maps are of the map '
+                'before; copy its own file back, or make them of this one (tfinet finish)',
+                stacklevel=5,
+            )
 
     def read(
         self, name: str, window: Sequence[int] | None = None, side: int | None = None

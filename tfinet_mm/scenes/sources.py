@@ -24,6 +24,7 @@ from tfinet_mm.io.damage import (
     unopened,
 )
 from tfinet_mm.io.images import PathLike, Window, import_rasterio
+from tfinet_mm.io.vrt_sources import missing_source
 from tfinet_mm.scenes.grid import SceneGrid
 from tfinet_mm.utils.places import gdal_path, is_remote, is_virtual, opening, some
 from tfinet_mm.utils.remote_files import advice
@@ -58,7 +59,8 @@ def open_source(role: str, path: PathLike) -> Any:
         FileNotFoundError: There is no such file.
         MissingExtraError: rasterio is not installed.
         RemoteFileError: Its server doesn't answer, or has no such file.
-        SceneError: GDAL can't open it, it has no bands, or its values are complex numbers.
+        SceneError: GDAL can't open it or a file that it names, it has no bands, or its values are
+            complex numbers.
     """
     rasterio = import_rasterio(path)
     if not os.path.isfile(path) and not is_virtual(path):
@@ -78,6 +80,13 @@ def open_source(role: str, path: PathLike) -> Any:
             f'{role} ({path}) holds {len(found)} rasters ({some(found) or "none"}), expected '
             'bands of one; write the one to read to a file of its own: gdal_translate '
             f'{found[0] if found else "NAME"} OUT.tif'
+        )
+    missing = missing_source(raster)
+    if missing is not None:
+        raster.close()
+        raise SceneError(
+            f'{role} ({path}) can not be read: it names {missing}; copy that file to its place, or '
+            'write the mosaic (VRT) again'
         )
     kinds = sorted({kind for kind in raster.dtypes if kind.startswith('complex')})
     if kinds:

@@ -193,7 +193,17 @@ class Staging:
 
 
 def scene_manifest(folder: str | Path, name: str) -> RunManifest:
-    """Return the manifest of a scene's folder, or of the staging folder in it."""
+    """Return the manifest of a scene's folder, or of the staging folder in it.
+
+    Raises:
+        SceneError: The folder's path has a tabulator or the end of a line.
+    """
+    if set('\t\n\r') & set(os.fspath(folder)):
+        raise SceneError(
+            f'the folder {os.fspath(folder)!r} has a tabulator or the end of a line in its path, '
+            'and SQLite opens no GeoPackage there; choose another folder (--out), or rename the '
+            'images after which it is named'
+        )
     # A correction is measured again by each run, with the rounding of its machine.
     informative = (*ORIGIN, 'correction')
     return RunManifest(folder, name, 'predictions', informative=informative)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,16 +22,6 @@ def refuse_white_zero(raster: Any, path: PathLike, role: str) -> None:
     """
     if is_white_zero(raster):
         raise SceneError(f'{role} ({path}) {WHITE_ZERO}')
-
-
-def warn_of_pages(raster: Any, name: str) -> None:
-    """Warn of a TIFF of several pages, of which the first one is read."""
-    if raster.driver == 'GTiff' and len(raster.subdatasets) > 1:
-        warnings.warn(
-            f'{name} has {len(raster.subdatasets)} pages, of which the first is read; for another '
-            f'one write it to a file: gdal_translate {raster.subdatasets[1]} OUT.tif',
-            stacklevel=4,
-        )
 
 
 def stated_crs(role: str, crs: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from tfinet_mm.errors import SceneError
 from tfinet_mm.io.rasters import (
     check_same_size,
     import_geo,
@@ -110,7 +111,8 @@ def write_results(
 
     Raises:
         MissingExtraError: A part of the extra ``geo`` is not installed.
-        SceneError: A map is not of the grid's size, or an option is out of range.
+        SceneError: A map is not of the grid's size or lacks a class of a seen pixel, or an option
+            is out of range.
     """
     out, work = Path(out), Path(staged[STAGED[0]]).parent if work is None else Path(work)
     rules = ChangeRules(threshold, hysteresis, smooth)
@@ -295,6 +297,18 @@ def _is_newer(path: Path, sources: Sequence[Path]) -> bool:
     return all(age >= source.stat().st_mtime_ns for source in sources)
 
 
+def _check_covered(path: Path, cover: np.ndarray, change: np.ndarray, number: int) -> None:
+    """Refuse seen pixels without a class, or with one that there isn't."""
+    # 0 becomes 255.
+    wrong = (cover - np.uint8(1) >= number) & (change != CHANGE_NODATA)
+    if wrong.any():
+        raise SceneError(
+            f'{path} has no class from 1 to {number} at {np.count_nonzero(wrong)} pixels of a '
+            'block of rows that change_prob.tif has seen; the two are of other scenes or were '
+            'edited: copy their own files back, or predict the scene again'
+        )
+
+
 def _derive(
     staged: Mapping[str, Path],
     made: Mapping[str, Path],
@@ -338,6 +352,7 @@ def _derive(
                 covers[name] = cover[top - first :][:rows]
                 if name in writers:
                     writers[name](covers[name])
+                _check_covered(staged[name], covers[name], change, classes.num_classes)
             old, new = covers.values()
             writers['transition'](transition_codes(change, old, new, specs['transition']))
             if VALID in writers:

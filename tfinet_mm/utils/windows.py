@@ -1,6 +1,10 @@
 """Place sliding windows over an image."""
 
+import warnings
 from collections.abc import Sequence
+
+LEAST_WINDOW = 64
+"""Side below which a window warns: two pixels of the deepest features of most networks."""
 
 
 def window_starts(length: int, window: int, stride: int) -> list[int]:
@@ -72,3 +76,20 @@ def size_and_stride(
             f'window={window} and overlap={overlap}'
         )
     return size, (size[0] - shared[0], size[1] - shared[1])
+
+
+def warn_of_small_windows(size: Sequence[int], stacklevel: int = 3) -> None:
+    """Warn of windows that show a network too little of the surroundings of a pixel.
+
+    Args:
+        size: Sides of a window in pixels.
+        stacklevel: Place that the warning names, see :func:`warnings.warn`.
+    """
+    if min(size) < LEAST_WINDOW:
+        warnings.warn(
+            f'windows of {" x ".join(map(str, size))} pixels show the network '
+            'little of what is around a pixel, and their maps differ from those of large windows; '
+            f'expected {LEAST_WINDOW} or more: set window (--window) to the side of the pictures '
+            'that the network was trained on, or leave it out',
+            stacklevel=stacklevel,
+        )

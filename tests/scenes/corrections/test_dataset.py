@@ -253,3 +253,19 @@ def test_mistakes(corrected, tmp_path):
     write_labels(results.folder, path, out, rest='ignore', size=SIZE)
     with pytest.raises(SceneError, match='holds a data set'):
         write_labels(results.folder, path, out, rest='ignore', size=SIZE)
+
+
+def test_corrections_of_another_place(corrected, tmp_path):
+    """Degrees that are stated as metres would delete every change."""
+    results, _, _, _ = corrected
+    shapes, old, new, crs = read(results)
+    degrees = [shapely.transform(shape, lambda points: points / 1e5) for shape in shapes]
+    wrong = save(tmp_path / 'wrong.gpkg', degrees, old, new, crs)
+    with pytest.raises(SceneError, match=r'none of the \d+ polygons of .*wrong.gpkg lies in'):
+        write_labels(results.folder, wrong, tmp_path / 'a', size=SIZE)
+    some = save(tmp_path / 'some.gpkg', [*degrees[:1], *shapes[1:]], old, new, crs)
+    with pytest.warns(UserWarning, match=rf'1 of {len(shapes)} polygons of .* lie outside'):
+        write_labels(results.folder, some, tmp_path / 'b', size=SIZE)
+    none = save(tmp_path / 'none.gpkg', [], [], [], crs)
+    with pytest.warns(UserWarning, match=rf'no polygon: all {len(shapes)} of the scene count'):
+        write_labels(results.folder, none, tmp_path / 'c', size=SIZE)

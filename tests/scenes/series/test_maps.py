@@ -164,3 +164,13 @@ def test_pairs_of_other_grids_and_unfinished_ones(pairs, tmp_path):
     with pytest.raises(SceneError, match='no finished scene'):
         write_series(tmp_path, ['0/scene', '1/scene'], DATES[:3])
     assert not (tmp_path / 'when.tif').exists()
+
+
+def test_pairs_have_to_share_an_image(pairs, tmp_path):
+    for number, (before, after) in enumerate(['ab', 'bc', 'cd']):
+        path = tmp_path / str(number) / 'scene' / 'scene.json'
+        files = dict(before=dict(file=before, sha256=before), after=dict(file=after, sha256=after))
+        path.write_text(json.dumps(json.loads(path.read_text()) | dict(provenance=files)))
+    write_series(tmp_path, ['0/scene', '1/scene', '2/scene'], DATES)
+    with pytest.raises(SceneError, match=r'0.scene ends with the image b .*2.scene begins with c '):
+        write_series(tmp_path, ['0/scene', '2/scene'], DATES[:3])

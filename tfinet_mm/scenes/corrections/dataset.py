@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,7 +94,8 @@ def write_labels(
 
     Raises:
         FileNotFoundError: A file isn't there.
-        SceneError: The scene has no polygons, nothing was corrected, or an option is out of range.
+        SceneError: The scene has no polygons, nothing was corrected, no corrected polygon lies in
+            it, or an option is out of range.
     """
     out = Path(out)
     if rest not in RESTS:
@@ -116,6 +118,7 @@ def write_labels(
         read_polygons(path, results.grid, results.classes)
         for path in (results.folder / POLYGONS_FILE, corrections)
     )
+    _check_places(corrections, made, corrected)
     places = None if reviewed is None else read_places(reviewed, results.grid)
     areas = PixelAreas(results.grid)
     totals = dict.fromkeys(KINDS, 0.0)
@@ -181,6 +184,25 @@ def write_labels(
     with whole_file(out / RECORD_FILE) as partial:
         partial.write_text(json_text(record) + '\n', encoding='utf-8')
     return summary
+
+
+def _check_places(path: PathLike, made: ChangePolygons, corrected: ChangePolygons) -> None:
+    """Refuse corrections of another place, which would delete all changes; warn of a part."""
+    outside, deleted = corrected.outside(), len(made) and not len(corrected)
+    if outside and outside == len(corrected):
+        raise SceneError(
+            f'none of the {outside} polygons of {path} lies in the scene, and all its changes '
+            'would count as deleted; state the CRS of their coordinates in QGIS (Layer > Set '
+            'CRS), or give the corrections of this scene'
+        )
+    if outside or deleted:
+        found = (
+            f'{outside} of {len(corrected)} polygons of {path} lie outside of the scene and are '
+            'left out'
+            if outside
+            else f'{path} has no polygon: all {len(made)} of the scene count as deleted'
+        )
+        warnings.warn(f'{found}; check that these are the corrections of it', stacklevel=3)
 
 
 def _windows(results: SceneResults, size: int) -> Iterator[tuple[Window, tuple[Any, Any]]]:

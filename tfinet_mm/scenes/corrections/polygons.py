@@ -48,6 +48,12 @@ class ChangePolygons:
         """
         return self._burn(window, self.codes)
 
+    def outside(self) -> int:
+        """Return the number of polygons that don't touch the scene."""
+        shapely = import_geo('shapely', 'Reading polygons')
+        scene = shapely.Polygon(np.stack(self._grid.ring(), axis=1))
+        return len(self) - len(self._tree.query(scene, predicate='intersects'))
+
     def cover(self, window: Window) -> np.ndarray:
         """Return (h, w) bool, true in the polygons."""
         return self._burn(window, np.ones(len(self), np.int32)) > 0

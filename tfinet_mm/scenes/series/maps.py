@@ -101,8 +101,8 @@ def write_series(
         Content of ``series.json``.
 
     Raises:
-        SceneError: A scene isn't finished, there are more than 254, or two are of different grids
-            or classes.
+        SceneError: A scene isn't finished, there are more than 254, two are of different grids or
+            classes, or one doesn't begin with the image with which the one before it ends.
     """
     out = Path(out)
     if not 1 <= len(pairs) <= MOST_INTERVALS or len(dates) != len(pairs) + 1:
@@ -187,6 +187,18 @@ def _check_same(scenes: Sequence[SceneResults]) -> None:
             raise SceneError(
                 f'{first.folder} covers {first.grid.describe()}, {other.folder} '
                 f'{other.grid.describe()}; expected one grid: predict both in one series'
+            )
+    for earlier, later in pairwise(scenes):
+        ends, begins = (
+            (scene.scene.get('provenance') or {}).get(role, {})
+            for scene, role in ((earlier, 'after'), (later, 'before'))
+        )
+        sums = [one.get('sha256') for one in (ends, begins)]
+        if all(sums) and sums[0] != sums[1]:
+            raise SceneError(
+                f'{earlier.folder} ends with the image {ends["file"]} (sha256 {sums[0][:12]}...), '
+                f'{later.folder} begins with {begins["file"]} ({sums[1][:12]}...), expected one '
+                'image: predict both in one series (--overwrite)'
             )
 
 
