@@ -99,4 +99,5 @@ def staged(monkeypatch):
 
     monkeypatch.setattr(prediction, '_write_results', keep)
     monkeypatch.setattr(prediction, 'write_quicklooks', lambda *_: None)
+    monkeypatch.setattr(prediction, 'raster_hashes', lambda *_: {})
     return lambda out: {path.name: path.read_bytes() for path in sorted(out.glob('*.img'))}

@@ -131,8 +131,7 @@ def test_an_idle_server_removes_them_in_time(started):
     queue = started(dict(keep_seconds=0.3))
     job = put(queue)
     wait_until(lambda: job.state == 'done')
-    wait_until(lambda: queue.jobs() == [])
-    assert not job.folder.exists()
+    wait_until(lambda: queue.jobs() == [] and not job.folder.exists())
 
 
 def test_the_oldest_jobs_make_room(started):
