@@ -35,15 +35,15 @@ model = dict(
 """
 
 
-def save(config: str, *paths: str) -> None:
-    """Store a network with the weights that it is made with."""
+def save(config: str, *paths: str, weights: dict[str, torch.Tensor] | None = None) -> None:
+    """Store a network with the weights that it is made with, but for those given."""
     cfg = load_config(config)
     stored, model_cfg = cfg.pretty_text, cfg.model
     model_cfg.backbone.init_cfg = None
     with DefaultScope.overwrite_default_scope('mmseg'):
         model = MODELS.build(model_cfg)
     meta = dict(dataset_meta=SECOND.metainfo(), cfg=stored)
-    state = dict(meta=meta, state_dict=model.state_dict())
+    state = dict(meta=meta, state_dict=model.state_dict() | (weights or {}))
     for path in paths:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         torch.save(state, path)
@@ -87,9 +87,9 @@ def main() -> None:
     save('configs/tfinet_hrnet18.py', 'checkpoint.pth')
     torch.save(load_reference('tfinet_resnet18').state_dict, 'published.pth')
     weights = load_file(Path(VERSION).parent / 'weights' / f'{DEFAULT}.safetensors')
-    trained = Path('work_dirs/tfinet_lite0_fpn/best_Score_epoch_50.pth')
-    trained.parent.mkdir(parents=True)
-    torch.save(dict(state_dict=weights), trained)
+    trained = 'work_dirs/tfinet_lite0_fpn/best_Score_epoch_50.pth'
+    # Its correction of the change map begins at 0.
+    save('configs/tfinet_lite0_fpn.py', trained, weights=weights)
     rng = np.random.default_rng(0)
     for date in ('before', 'after'):
         pixels = rng.integers(0, 256, (72, 96, 3), np.uint8)

@@ -210,12 +210,15 @@ def parse_main(main, words: list[str]) -> None:
 
     def up_to_here(original):
         def parse(*arguments, **options):
-            original(*arguments, **options)
+            found = original(*arguments, **options)
+            if isinstance(found, tuple) and found[1]:
+                # Words that the parser doesn't know, which its caller refuses.
+                return found
             raise Parsed
 
         return parse
 
-    for name in ('parse_args', 'parse_intermixed_args'):
+    for name in ('parse_args', 'parse_intermixed_args', 'parse_known_intermixed_args'):
         original = getattr(argparse.ArgumentParser, name)
         setattr(argparse.ArgumentParser, name, up_to_here(original))
     sys.argv = words
