@@ -2,6 +2,7 @@
 
 import json
 import re
+import statistics
 
 import pytest
 from mmengine import Config
@@ -339,3 +340,25 @@ def test_two_configs_of_one_name_are_refused(capsys):
     with pytest.raises(SystemExit):
         STUDY.parse_args(['a/net.py', 'b/net.py', '--setting', 's.py', '--seconds', '1'])
     assert 'same name' in capsys.readouterr().err
+
+
+def test_the_table_of_factors_is_that_of_the_results():
+    """Means and deviations are worked out again from the scores of each seed."""
+    folder = PROJECTS / 'ablations'
+    results = json.loads((folder / 'results' / 'factors.json').read_text())
+    page = (folder / 'README.md').read_text(encoding='utf-8')
+    first = results['base']['seeds']
+
+    def text(values, sign=''):
+        spread = f' ± {statistics.stdev(values):.2f}' if len(values) > 1 else ''
+        return f'{statistics.mean(values):{sign}.2f}{spread}'
+
+    for name, found in results.items():
+        assert (folder / 'configs' / 'factors' / f'{name}.py').is_file()
+        seeds = found['seeds']
+        columns = [[one[key] for one in seeds.values()] for key in ('SeK', 'Fscd', 'change/IoU')]
+        differences = [one['SeK'] - first[seed]['SeK'] for seed, one in seeds.items()]
+        last = '' if name == 'base' else text(differences, '+')
+        steps = int(100 / found['seconds'] + 1e-9)
+        cells = [f'`{name}`', str(steps), str(len(seeds)), *map(text, columns), last]
+        assert f'| {" | ".join(cells)} |' in page, cells

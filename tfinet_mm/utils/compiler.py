@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
+import os
+import tempfile
 from typing import Any
 
 import torch
@@ -50,6 +53,21 @@ def compiler_settings(device: torch.device, graphs: bool) -> dict[str, Any]:
         graphs: Record CUDA graphs, on devices that have them.
     """
     return {'fallback_random': True, 'triton.cudagraphs': graphs and device.type == 'cuda'}
+
+
+def keep_caches_apart() -> None:
+    """Give compiled functions a folder of their own where oneDNN is limited to fewer instructions.
+
+    torch keeps what it compiled in one folder, and doesn't tell apart by ``ONEDNN_MAX_CPU_ISA``
+    what it has laid out for oneDNN: functions of a run without the limit gave losses of 1e33.
+    """
+    limit = os.environ.get('ONEDNN_MAX_CPU_ISA')
+    if not limit:
+        return
+    default = os.path.join(tempfile.gettempdir(), f'torchinductor_{getpass.getuser()}')
+    folder = os.environ.get('TORCHINDUCTOR_CACHE_DIR') or default
+    if not folder.endswith(f'_{limit}'):
+        os.environ['TORCHINDUCTOR_CACHE_DIR'] = f'{folder}_{limit}'
 
 
 def compiler_error(error: BaseException) -> str | None:

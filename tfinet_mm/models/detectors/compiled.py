@@ -14,7 +14,13 @@ import torch
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
-from tfinet_mm.utils.compiler import check_mode, compiler_error, compiler_settings, least_calls
+from tfinet_mm.utils.compiler import (
+    check_mode,
+    compiler_error,
+    compiler_settings,
+    keep_caches_apart,
+    least_calls,
+)
 from tfinet_mm.utils.device import say_once, surrounding_autocast
 
 MAX_KINDS = 4
@@ -115,6 +121,7 @@ class CompiledNetwork:
         The backward pass is compiled here too, where a failure can still be mended.
         """
         graphs = self._graphs or not torch.is_grad_enabled()
+        keep_caches_apart()
         compiled = torch.compile(
             _own_code(function),
             dynamic=False,
