@@ -1,7 +1,7 @@
 # Fine-tunes the weights of the package on polygons corrected in QGIS (tools/dataset/make_labels.py):
 # some tens of steps on the windows of one scene. See docs/corrections.md.
 _base_ = [
-    '_base_/models/tfinet_lite0_fpn_plain.py',
+    '_base_/models/tfinet_lite0_fpn.py',
     '_base_/datasets/pairs.py',
     '_base_/schedules/schedule_50e.py',
     '_base_/default_runtime.py',

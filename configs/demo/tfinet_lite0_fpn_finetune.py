@@ -1,7 +1,7 @@
 # Trained by `make demo`: the weights of the package, on 48 pairs of a kind they never saw, in a minute
 # on two cores.
 _base_ = [
-    '../_base_/models/tfinet_lite0_fpn_plain.py',
+    '../_base_/models/tfinet_lite0_fpn.py',
     '../_base_/datasets/synthetic.py',
     '../_base_/schedules/schedule_50e.py',
     '../_base_/default_runtime.py',

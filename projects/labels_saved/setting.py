@@ -1,6 +1,6 @@
 # Shared by every training of the study: the default network, batches of 8, the same steps.
 _base_ = [
-    '../../configs/_base_/models/tfinet_lite0_fpn_plain.py',
+    '../../configs/_base_/models/tfinet_lite0_fpn.py',
     '../../configs/_base_/datasets/pairs.py',
     '../../configs/_base_/default_runtime.py',
 ]

@@ -34,7 +34,7 @@ from tfinet_mm.utils.files import write_whole
 ROOT = Path(__file__).parents[2]
 NETWORKS = {
     'TFINet-R18, published layers': 'configs/published/tfinet_r18.py',
-    'pyramid on Lite0': 'configs/tfinet_lite0_fpn_generated.py',
+    'pyramid on Lite0': 'configs/tfinet_lite0_fpn.py',
     'SCD-UPerNet-R18': 'configs/baselines/scd_upernet_r18.py',
     'PSPNet-HRNet-W18 light': 'configs/senseearth/pspnet_hrnet18_lightweight.py',
     'TFINet-HRNet-W18': 'configs/tfinet_hrnet18.py',

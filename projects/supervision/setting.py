@@ -1,7 +1,7 @@
 # Shared by every training of the study: the default network from the weights of the package,
 # batches of 4, the same number of steps.
 _base_ = [
-    '../../configs/_base_/models/tfinet_lite0_fpn_plain.py',
+    '../../configs/_base_/models/tfinet_lite0_fpn.py',
     '../../configs/_base_/datasets/pairs.py',
     '../../configs/_base_/default_runtime.py',
 ]

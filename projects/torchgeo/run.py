@@ -105,7 +105,7 @@ def main(words: Sequence[str] | None = None) -> None:
     """Train each network, and print the table."""
     args = parse_args(words)
     train, val = Pairs(args.data / 'train'), Pairs(args.data / 'val')
-    lite = str(Path(__file__).parents[2] / 'configs' / 'tfinet_lite0_fpn_generated.py')
+    lite = str(Path(__file__).parents[2] / 'configs' / 'tfinet_lite0_fpn_synthetic.py')
     options: dict[str, Any] = dict(in_channels=3, task='binary', loss='bce', lr=1e-3)
     networks: dict[str, Callable[[], Any]] = {
         "torchgeo's FC-Siam-diff on ResNet-18": lambda: ChangeDetectionTask(

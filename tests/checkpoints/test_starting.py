@@ -137,13 +137,13 @@ def pyramid(name):
 
 
 def test_a_correction_starts_without_change_from_weights_that_lack_it(logged):
-    model = pyramid('')
+    model = pyramid('_refined')
     stored = load_checkpoint_file(DEFAULT)
     classes = SECOND.names
     starting_weights(model, stored, classes, 'w')
     said = 'change_head.reduce and change_head.refine, which the file lacks'
     assert logged[0][0].startswith(f'w: these start fresh: {said}')
-    plain = pyramid('_generated')
+    plain = pyramid('')
     starting_weights(plain, stored, classes, 'w')
     inputs = torch.randn(1, 6, 64, 64)
     with torch.no_grad():
@@ -154,7 +154,7 @@ def test_a_correction_starts_without_change_from_weights_that_lack_it(logged):
 
 
 def test_half_a_correction_does_not_fit(logged):
-    model = pyramid('')
+    model = pyramid('_refined')
     stored = weight_checkpoint(model, SECOND.names)
     assert starting_weights(model, stored, SECOND.names, 'w')
     assert logged == []

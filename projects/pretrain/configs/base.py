@@ -1,6 +1,6 @@
 # The weights that the package ships: the default network on generated pairs alone, each seen once.
 # Shared by all trainings of run.py; first.py, second.py and third.py set the data and the length.
-_base_ = '../../../configs/tfinet_lite0_fpn_generated.py'
+_base_ = '../../../configs/tfinet_lite0_fpn.py'
 
 world = dict(size=256, seed=1)
 

@@ -95,7 +95,7 @@ def test_levels_that_do_not_fit(options, given, message):
 
 
 def test_a_detector_begins_with_the_map_of_the_plain_one():
-    paths = [f'configs/tfinet_lite0_fpn{name}.py' for name in ('_generated', '')]
+    paths = [f'configs/tfinet_lite0_fpn{name}.py' for name in ('', '_refined')]
     cfgs = [load_config(path, {'model.backbone.init_cfg': None}) for path in paths]
     plain, refined = (MODELS.build(cfg.model).eval() for cfg in cfgs)
     refined.load_state_dict(plain.state_dict(), strict=False)

@@ -2,7 +2,7 @@
 # weights, 128 x 128 pairs in batches of 8. Each file beside this one changes one thing.
 # projects/equal_time/run.py sets max_iters, and ends the schedules with it.
 _base_ = [
-    '../../../../configs/_base_/models/tfinet_lite0_fpn_plain.py',
+    '../../../../configs/_base_/models/tfinet_lite0_fpn.py',
     '../../../../configs/_base_/datasets/synthetic.py',
     '../../../../configs/_base_/default_runtime.py',
 ]
