@@ -360,5 +360,7 @@ def test_the_table_of_factors_is_that_of_the_results():
         differences = [one['SeK'] - first[seed]['SeK'] for seed, one in seeds.items()]
         last = '' if name == 'base' else text(differences, '+')
         steps = int(100 / found['seconds'] + 1e-9)
+        real = [[one['real'][key] for one in seeds.values()] for key in ('SeK', 'change_IoU')]
         cells = [f'`{name}`', str(steps), str(len(seeds)), *map(text, columns), last]
+        cells += map(text, real)
         assert f'| {" | ".join(cells)} |' in page, cells
