@@ -32,7 +32,7 @@ class ChangeBalancedDataset(ClassBalancedDataset):
 
     Args:
         dataset: The data set or its config: an :class:`~tfinet_mm.datasets.SCDDataset`, or a
-            wrapper such as MMEngine's ``ConcatDataset``. Pairs that are drawn anew in each epoch
+            wrapper such as MMEngine's ``ConcatDataset``. Pairs that each epoch draws again
             have no labels to count.
         changed_times: Places of a changed pair in an epoch, 1 or more; may be a fraction.
         min_share: Least share of changed pixels (0..1 of those not ignored) of a changed pair. By

@@ -14,6 +14,8 @@ from tfinet_mm.scenes.sources import raster_window, sample_windows
 
 TOLERANCE = 0.05
 """Part of the range of values by which an overview may lie beside them, as by lossy compression."""
+LEAST_REACH = 80
+"""Range of values that counts at least in 8 bits, where compression loses some on even ground."""
 
 
 def check_overviews(raster: Any, bands: Sequence[int], box: Window, side: int, name: str) -> None:
@@ -58,9 +60,8 @@ def check_overviews(raster: Any, bands: Sequence[int], box: Window, side: int, n
                 found.append((window, values.min(), values.max(), np.median(shown)))
         if not found:
             continue
-        slack = TOLERANCE * max(max(one[2] for one in found) - min(one[1] for one in found), 80)
-        if raster.dtypes[band - 1] != 'uint8':
-            slack = TOLERANCE * (max(one[2] for one in found) - min(one[1] for one in found))
+        reach = max(one[2] for one in found) - min(one[1] for one in found)
+        slack = TOLERANCE * max(reach, LEAST_REACH if raster.dtypes[band - 1] == 'uint8' else 0)
         wrong = [one for one in found if not one[1] - slack <= one[3] <= one[2] + slack]
         if 2 * len(wrong) > len(found):
             window, low, high, median = wrong[0]

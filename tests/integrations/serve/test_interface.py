@@ -258,7 +258,7 @@ def test_nothing_else_can_be_read(client, path):
 
 
 def test_headers_alone(client):
-    """What ``curl -I`` asks for."""
+    """Ask for headers alone, as ``curl -I`` does."""
     job = client.until(client.upload().json(), 'done')
     paths = ['/', '/api/jobs', '/api/health', job['url'], job['log'], job['report']]
     for path in [*paths, *(one['url'] for one in job['files'])]:

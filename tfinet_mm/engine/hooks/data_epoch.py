@@ -24,7 +24,7 @@ class DataEpochHook(Hook):
     """
 
     def before_train(self, runner: Runner) -> None:
-        """Warn of pairs that would be drawn anew in each epoch of a loop without epochs."""
+        """Warn of pairs that would be drawn again in each epoch of a loop without epochs."""
         if not isinstance(runner.train_loop, IterBasedTrainLoop):
             return
         for dataset in parts(runner.train_dataloader.dataset):
