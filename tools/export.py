@@ -53,7 +53,7 @@ def parse_args(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     sizes.add_argument(
         '--dynamic',
         action='store_true',
-        help='any multiple of the divisor of the network (the default)',
+        help='any height and width (the default)',
     )
     parser.add_argument(
         '--for',
@@ -181,12 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         overwrite=args.overwrite,
     )
     card = written.card
-    sides = (
-        f'multiples of {card.size_divisor} pixels'
-        if card.size is None
-        else f'{card.size[0]} x {card.size[1]} pixels'
-    )
-    print(f'Inputs: before and after, {card.network_bands} bands, {card.input_type}, {sides}')
+    print(f'Inputs: before and after, {card.network_bands} bands, {card.input_type}, {card.sizes}')
     if card.tta:
         print(f'Averaged over {len(card.tta)} views: {", ".join(card.tta)}')
     if card.calibration is not None:

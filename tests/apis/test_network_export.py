@@ -1,5 +1,6 @@
 """Test exported files against the network that they were made of."""
 
+import dataclasses
 import json
 import sys
 from types import SimpleNamespace
@@ -79,7 +80,7 @@ def test_onnx_of_open_size(exported, shared_member, image):
     assert card == exported.card
     assert [path.name for path in exported.described] == ['a.onnx.mlm.json', 'a.onnx.md']
     assert json.loads(exported.described[0].read_text())['properties']['mlm:name'] == 'a'
-    assert (card.name, card.threshold, card.size_divisor, card.size) == ('a', 0.4, 32, None)
+    assert (card.name, card.threshold, card.sizes) == ('a', 0.4, 'any size')
     assert card.class_names == inferencer.class_table.names
     assert card.model[0]['weights'] == inferencer.settings['model'][0]['weights']
 
@@ -266,7 +267,6 @@ def test_archive_of_torch(member, image, tmp_path):
         ('a.onnx', dict(resolution=0), 'metres a pixel and above 0, got 0'),
         ('a.onnx', dict(resolution=float('inf')), 'metres a pixel and above 0, got inf'),
         ('a.onnx', dict(bands=[1, 2]), r'takes 3 bands of each image, got bands=\[1, 2\]'),
-        ('a.onnx', dict(tta=dict(scales=[0.35, 1])), 'multiples of 640 pixels only'),
     ],
 )
 def test_options_that_can_not_be(member, tmp_path, out, options, message):
@@ -336,7 +336,11 @@ def test_calibration_pairs(member, image, saved, tmp_path):
     for date in ('a', 'b'):
         saved(f'{date}/0.png', image(3, 20, 75))
     (pair,) = calibration_images(inferencer, card, [tmp_path / 'a', tmp_path / 'b'], 9)
-    assert [(one.shape, one.dtype) for one in pair] == [((1, 3, 32, 64), np.uint16)] * 2
+    assert [(one.shape, one.dtype) for one in pair] == [((1, 3, 20, 75), np.uint16)] * 2
+    assert np.array_equal(pair[0][0], image(3, 20, 75).transpose(2, 0, 1))
+    several = dataclasses.replace(card, least_side=32, window=64, overlap=16)
+    (pair,) = calibration_images(inferencer, several, [tmp_path / 'a', tmp_path / 'b'], 9)
+    assert pair[0].shape == (1, 3, 32, 64)
     assert np.array_equal(pair[0][0, :, :20], image(3, 20, 75)[:, 5:69].transpose(2, 0, 1))
     assert np.array_equal(pair[0][0, :, 31], pair[0][0, :, 19])
     with pytest.raises(ExportError, match='two folders of images, got 3 names'):

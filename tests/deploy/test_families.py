@@ -82,11 +82,10 @@ def test_onnx_runtime_predicts_the_same(config):
     graph = ExportGraph(model, 0.5)
     exported = onnx_model(trace(graph, 3)).SerializeToString()
     session = onnxruntime.InferenceSession(exported)
-    side = graph.size_divisor
     # Of random networks torch's own rounding in float32 may reach 0.0001.
     model.double().channels_last = False
     draw = torch.Generator().manual_seed(1)
-    for shape in ((1, 6, 3 * side, 4 * side), (3, 6, 2 * side, side)):
+    for shape in ((1, 6, 96, 128), (3, 6, 70, 33)):
         inputs = torch.randint(0, 256, shape, generator=draw, dtype=torch.uint8)
         made = session.run(
             None, dict(zip(INPUTS, (one.numpy() for one in inputs.chunk(2, 1)), strict=True))

@@ -6,10 +6,10 @@ import pytest
 import torch
 
 from tfinet_mm.calibration import NODES, Calibration, views_key
-from tfinet_mm.deploy.graph import ExportGraph, dynamic_divisor, resize
+from tfinet_mm.deploy.graph import ExportGraph
 from tfinet_mm.errors import ExportError
 from tfinet_mm.models.change_only import merge_classes
-from tfinet_mm.models.detectors import SCDTTAModel, augmentation
+from tfinet_mm.models.detectors import SCDTTAModel
 from tfinet_mm.models.detectors.augmentation import mean_probabilities
 from tfinet_mm.models.detectors.postprocess import maps_from_probabilities
 
@@ -31,6 +31,7 @@ def expected(model, inputs, transforms=('identity',), scales=(1.0,)):
         (None, ('identity',), (1.0,)),
         ((50, 70), ('identity',), (1.0,)),
         ((50, 70), ('horizontal_flip', 'rotation_90'), (0.5, 1.0, 2.0)),
+        ((50, 39), ('identity',), (0.75, 1.25)),
         (None, ('identity', 'rotation_270'), (0.5, 1.0)),
     ],
 )
@@ -107,15 +108,6 @@ def test_members_are_averaged_by_their_weights(network):
     assert (made[0] - right[0]).abs().max() < 2e-5
 
 
-@pytest.mark.parametrize(('old', 'new'), [((64, 96), (32, 48)), ((45, 30), (32, 64))])
-def test_resizing_is_that_of_the_views(old, new):
-    maps = torch.rand(1, 2, *old, generator=torch.Generator().manual_seed(0))
-    scale = new[0] / old[0]
-    if scale < 1 < new[1] / old[1]:
-        scale = 0.99
-    assert torch.allclose(resize(maps, *new, scale), augmentation.resize(maps, *new), atol=1e-6)
-
-
 def test_the_model_stays_as_it_is(network):
     model = network(autocast='bfloat16')
     before = {name: value.clone() for name, value in model.state_dict().items()}
@@ -124,18 +116,26 @@ def test_the_model_stays_as_it_is(network):
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
 
 
-def test_divisors_of_dynamic_sizes(network):
-    assert dynamic_divisor(8, (1.0,)) == 8
-    assert dynamic_divisor(32, (0.75, 1.0)) == 128
-    with pytest.raises(ExportError, match=r'scales 0.35, 1 .* give --size HEIGHT WIDTH'):
-        dynamic_divisor(32, (0.35, 1.0))
+@pytest.mark.parametrize('views', [('identity',), ('vertical_flip', 'rotation_90')])
+def test_padding_of_the_preprocessor_is_part_of_the_graph(network, views):
     model = network()
-    model.data_preprocessor.test_size = (64, 64)
-    with pytest.raises(ExportError, match=r'pads to \(64, 64\) in testing.*--size'):
+    model.data_preprocessor.test_size_divisor, model.data_preprocessor.pad_val = 48, 3
+    inputs = pairs(40, 50)
+    right = expected(model, inputs, views, (1.0, 1.5))
+    assert right.change.shape[2:] == (48, 96)
+    made = ExportGraph(model, 0.5, None, views, (1.0, 1.5), (40, 50))(*inputs.chunk(2, 1))
+    assert (made[2] - right.change[:, 0, :40, :50]).abs().max() < 2e-5
+
+
+def test_padding_to_a_size_needs_a_fixed_size(network):
+    model = network()
+    model.data_preprocessor.test_size = (64, 80)
+    with pytest.raises(ExportError, match=r'pads to \(64, 80\) in testing.*--size'):
         ExportGraph(model, 0.5)
     inputs = pairs(40, 40)
     graph = ExportGraph(model, 0.5, size=(40, 40))
     made, right = graph(*inputs.chunk(2, 1)), expected(model, inputs)
+    assert right.change.shape[2:] == (64, 80)
     assert (made[2] - right.change[:, 0, :40, :40]).abs().max() < 2e-5
 
 

@@ -57,16 +57,37 @@ def test_any_size_is_padded_with_its_edge(networks, backend, size):
         assert (cover == prob.argmax(1) + 1)[clear].all()
 
 
-def test_views_of_a_padded_image_are_pointed_out_once(tmp_path, recwarn):
-    card = tiny_export.card(tta=('identity', 'horizontal_flip'))
+@pytest.mark.parametrize(
+    ('sizes', 'fits', 'padded', 'advice'),
+    [
+        (dict(size_divisor=8), (16, 8), (24, 40), 'export the network again'),
+        (dict(least_side=32), (33, 35), (32, 35), '--size 21 35 or --no-tta'),
+    ],
+)
+def test_views_of_a_padded_image_are_pointed_out_once(
+    tmp_path, recwarn, sizes, fits, padded, advice
+):
+    card = tiny_export.card(tta=('identity', 'horizontal_flip'), **(dict(size_divisor=1) | sizes))
     network = ExportedNetwork(tiny_export.write(tmp_path / 'a.onnx', card), 'onnxruntime')
-    network.maps(pairs(1, 6, 16, 8))
+    network.maps(pairs(1, 6, *fits))
     assert not recwarn.list
-    with pytest.warns(UserWarning, match=r'21 x 35 pixels are padded to 24 x 40.*--size 21 35'):
+    message = f'21 x 35 pixels are padded to {padded[0]} x {padded[1]}.*{advice}'
+    with pytest.warns(UserWarning, match=message):
         network.maps(pairs(1, 6, 21, 35))
     recwarn.clear()
     network.maps(pairs(1, 6, 21, 35))
     assert not recwarn.list
+
+
+def test_images_below_the_least_side_are_padded_or_refused(tmp_path):
+    card = tiny_export.card(size_divisor=1, least_side=32)
+    network = ExportedNetwork(tiny_export.write(tmp_path / 'a.onnx', card), 'onnxruntime')
+    given = pairs(1, 6, 21, 35)
+    wider = np.pad(given, ((0, 0), (0, 0), (0, 11), (0, 0)), mode='edge')
+    change = network.probabilities(given).change
+    assert np.array_equal(change, network.probabilities(wider).change[..., :21, :])
+    with pytest.raises(ImageFormatError, match=r'\(21, 35\).*any size from 32 pixels on; pad'):
+        network.run(given[:, :3], given[:, 3:])
 
 
 @pytest.mark.parametrize('backend', BACKENDS)

@@ -130,7 +130,8 @@ def _fitting(image: np.ndarray, card: ExportCard) -> np.ndarray:
             sides.append(card.size[axis])
             continue
         divisor = card.size_divisor
-        sides.append(max(min(side, card.window) // divisor, 1) * divisor)
+        least = max(min(side, card.window), card.least_side)
+        sides.append(max(least // divisor, 1) * divisor)
     for axis, side in enumerate(sides):
         start = max((image.shape[axis] - side) // 2, 0)
         # Indices beyond the border stay on it.

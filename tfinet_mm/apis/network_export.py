@@ -102,7 +102,7 @@ def export_network(
         checkpoint: Weights of the network.
         out: The file to write, with the suffix of its format.
         to: Format, a key of :data:`SUFFIXES`; by default that of the suffix.
-        size: Fixed (height, width); by default any multiple of the network's divisor.
+        size: Fixed (height, width); by default any.
         precision: Type to compute in, see :class:`~tfinet_mm.deploy.card.ExportCard`.
         tta: Views that the graph averages; by default those of the weights.
         threshold: P(changed) from which a pixel counts as changed.
@@ -307,7 +307,7 @@ def export_card(
         network_bands=inferencer.network_bands,
         window=inferencer.window if graph.size is None else min(graph.size),
         overlap=inferencer.overlap if graph.size is None else min(graph.size) // 4,
-        size_divisor=graph.size_divisor,
+        least_side=graph.least_side,
         size=graph.size,
         sliding=sliding_windows(inferencer.model),
         input_type=input_type,

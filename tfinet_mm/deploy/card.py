@@ -58,7 +58,9 @@ class ExportCard:
         sliding: Windows in which pictures are predicted as the config asks for it
             (``test_cfg.mode='slide'``): (height, width) of one, and (vertical, horizontal) pixels
             to the next; None for pictures as a whole.
-        size_divisor: Height and width of a dynamic network have to be multiples of it.
+        size_divisor: Height and width of a dynamic network have to be multiples of it. It is 1 in
+            files of this version, which pad by themselves.
+        least_side: Height and width of a dynamic network have to be this many pixels at least.
         size: Fixed (height, width), or None for a dynamic size.
         input_type: Type of the inputs, one of :data:`INPUT_TYPES`.
         precision: Type that the network computes in, one of :data:`PRECISIONS`. ``'bf16'`` is a
@@ -89,7 +91,8 @@ class ExportCard:
     network_bands: int
     window: int
     overlap: int
-    size_divisor: int
+    size_divisor: int = 1
+    least_side: int = 1
     bands: tuple[int, ...] | None = None
     value_range: tuple[float, float] | None = None
     size: tuple[int, int] | None = None
@@ -122,6 +125,15 @@ class ExportCard:
                 f'an exported network needs a colour for each class, got {len(self.class_names)} '
                 f'classes and {len(self.palette)} colours; export it again'
             )
+
+    @property
+    def sizes(self) -> str:
+        """Return which heights and widths the network takes, in words."""
+        if self.size is not None:
+            return f'{self.size[0]} x {self.size[1]} pixels'
+        if self.size_divisor > 1:
+            return f'multiples of {self.size_divisor} pixels'
+        return 'any size' if self.least_side == 1 else f'any size from {self.least_side} pixels on'
 
     @property
     def num_classes(self) -> int:
@@ -238,6 +250,7 @@ RULES: dict[str, tuple[Callable[[Any], bool], str]] = {
     'window': (lambda value: _whole(value, 1), 'a whole number above 0'),
     'overlap': (_whole, 'a whole number from 0 on'),
     'size_divisor': (lambda value: _whole(value, 1), 'a whole number above 0'),
+    'least_side': (lambda value: _whole(value, 1), 'a whole number above 0'),
     'bands': (
         _or_none(_list(lambda part: _whole(part, 1))),
         'a list of numbers from 1 on, or null',

@@ -7,27 +7,18 @@ members of an ensemble, softmax and sigmoid, the calibration, the threshold.
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Sequence
-from fractions import Fraction
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tfinet_mm.calibration import Calibration
-from tfinet_mm.deploy.layers import exportable, resize_matrix
+from tfinet_mm.deploy.layers import exportable
+from tfinet_mm.deploy.sizes import LEAST_SCALED, Side, repeat_edge, resize, scaled, whole_multiple
 from tfinet_mm.errors import ExportError
-from tfinet_mm.models.detectors.augmentation import (
-    MULTIPLE,
-    apply_transform,
-    scaled_side,
-    undo_transform,
-)
-
-LARGEST_DIVISOR = 512
-"""Greatest multiple, in pixels, that the sizes of a dynamic network may be held to."""
+from tfinet_mm.models.detectors.augmentation import apply_transform, undo_transform
 
 
 class ExportGraph(nn.Module):
@@ -40,12 +31,11 @@ class ExportGraph(nn.Module):
             are.
         transforms: Names of the flips and rotations that are averaged.
         scales: Factors of height and width, each with each transform.
-        size: Fixed (height, width) of the inputs, or None for any multiple of
-            :attr:`size_divisor`.
+        size: Fixed (height, width) of the inputs, or None for any.
         calibration: Replaces the mean P(changed).
 
     Attributes:
-        size_divisor: Height and width have to be multiples of it; 1 for a fixed size.
+        least_side: Height and width have to be this many pixels at least, where they are open.
 
     Raises:
         ExportError: The network can't be exported so; the message names the part and the fix.
@@ -69,14 +59,14 @@ class ExportGraph(nn.Module):
         weights = list(getattr(model, 'weights', [1.0]))
         parts = [_Member(one, size is None) for one in members]
         self.members = nn.ModuleList(parts)
+        # torch pads the images of a detector before it makes views of them, and each view that a
+        # member of an ensemble gets.
+        self.alone = len(parts) == 1
         self.shares = [weight / sum(weights) for weight in weights]
         self.value_range = value_range
         self.transforms, self.scales = tuple(transforms), tuple(scales)
         self.size = size
-        self.size_divisor = 1
-        if size is None:
-            own = math.lcm(*(part.size_divisor for part in parts))
-            self.size_divisor = dynamic_divisor(own, self.scales)
+        self.least_side = 1 if size is not None or self.scales == (1.0,) else LEAST_SCALED
         self.register_buffer('threshold', torch.tensor(float(threshold)))
         self.calibration = calibration
         if calibration is not None:
@@ -117,27 +107,27 @@ class ExportGraph(nn.Module):
         """
         height, width = pairs.shape[2:]
         share = 1 / (len(self.scales) * len(self.transforms))
+        members = [cast(_Member, member) for member in self.members]
+        images = members[0].prepare(pairs) if self.alone else pairs
+        sides = (images.shape[2], images.shape[3])
         total: list[Tensor] = []
         for scale in self.scales:
-            sides = [self._side(side, scale) for side in (height, width)]
-            scaled = resize(pairs, sides[0], sides[1], scale)
+            view_sides = (scaled(sides[0], scale), scaled(sides[1], scale))
+            view = resize(images, view_sides, scale)
             for name in self.transforms:
-                view = apply_transform(scaled, name)
-                for member, weight in zip(self.members, self.shares, strict=True):
+                turned = apply_transform(view, name)
+                for member, weight in zip(members, self.shares, strict=True):
+                    made = member(turned if self.alone else member.prepare(turned))
+                    # Without what was padded for the network, and then for the preprocessor.
+                    views = (part[..., : turned.shape[2], : turned.shape[3]] for part in made)
                     parts = [
-                        resize(undo_transform(part, name), height, width, 1 / scale)
-                        for part in member(view)
+                        resize(undo_transform(part, name), sides, 1 / scale)[..., :height, :width]
+                        for part in views
                     ]
                     total = _add(total, parts, share * weight)
         if self.calibration is not None:
             total[-1] = self.calibration(total[-1], self.calibration_values)
         return tuple(total)
-
-    def _side(self, side: int, scale: float) -> int:
-        if self.size is not None:
-            return side if scale == 1 and self.scales == (1.0,) else scaled_side(side, scale)
-        exact = Fraction(scale).limit_denominator(LARGEST_DIVISOR)
-        return side * exact.numerator // exact.denominator
 
 
 class _Member(nn.Module):
@@ -171,7 +161,7 @@ class _Member(nn.Module):
                 'a network of dynamic size does not; give --size HEIGHT WIDTH'
             )
         self.pad_val = float(getattr(preprocessor, 'pad_val', 0))
-        self.size_divisor = math.lcm(int(own.size_divisor), self.test_divisor)
+        self.size_divisor = int(own.size_divisor)
         self.swap = bool(getattr(preprocessor, 'bgr_to_rgb', False))
         self.normalize = bool(getattr(preprocessor, 'normalize', False))
         bands = 2 * int(own.bands or len(getattr(preprocessor, 'mean', [0] * 3)))
@@ -183,73 +173,33 @@ class _Member(nn.Module):
         own.data_preprocessor = nn.Identity()
         self.detector = exportable(own.float().to(memory_format=torch.contiguous_format))
 
-    def forward(self, pairs: Tensor) -> tuple[Tensor, ...]:
-        """Return the three probabilities of pairs (N, 2B, H, W) of values 0..255."""
-        height, width = pairs.shape[2:]
+    def prepare(self, pairs: Tensor) -> Tensor:
+        """Exchange bands, normalise and pad as the data preprocessor does.
+
+        Args:
+            pairs: (N, 2B, H, W), values 0..255.
+        """
         if self.swap:
             pairs = pairs[:, [2, 1, 0, 5, 4, 3]]
         if self.normalize:
             pairs = (pairs - self.mean) / self.std
+        sides = []
+        for axis, side in enumerate(pairs.shape[2:]):
+            least = max(side, self.test_size[axis]) if self.test_size is not None else side
+            sides.append(whole_multiple(least, self.test_divisor))
+        more = [new - old for new, old in zip(sides, pairs.shape[2:], strict=True)]
         if self.test_size is not None or self.test_divisor > 1:
-            padding = []
-            for axis, side in ((1, width), (0, height)):
-                least = max(side, self.test_size[axis]) if self.test_size is not None else side
-                padding += [0, -(-least // self.test_divisor) * self.test_divisor - side]
-            if any(isinstance(one, int) and one > 0 for one in padding):
-                pairs = F.pad(pairs, padding, value=self.pad_val)
-        made = self.detector.encode_decode(pairs).probabilities()
-        return tuple(part[..., :height, :width] for part in made)
+            pairs = F.pad(pairs, (0, more[1], 0, more[0]), value=self.pad_val)
+        return pairs
 
+    def forward(self, pairs: Tensor) -> tuple[Tensor, ...]:
+        """Return the three probabilities of prepared pairs, with more pixels at bottom and right.
 
-def dynamic_divisor(own: int, scales: Sequence[float]) -> int:
-    """Return the divisor of height and width at which every scale gives whole network strides.
-
-    Args:
-        own: Divisor of the network itself.
-        scales: Factors of height and width.
-
-    Raises:
-        ExportError: It would be too large to be useful.
-
-    Example:
-        >>> dynamic_divisor(32, (1.0,)), dynamic_divisor(32, (0.5, 1.0, 2.0))
-        (32, 64)
-    """
-    if tuple(scales) == (1.0,):
-        return own
-    stride = math.lcm(own, MULTIPLE)
-    divisor = 1
-    for scale in scales:
-        exact = Fraction(scale).limit_denominator(LARGEST_DIVISOR)
-        parts = stride * exact.denominator
-        divisor = math.lcm(divisor, parts // math.gcd(parts, exact.numerator))
-    if divisor > LARGEST_DIVISOR:
-        raise ExportError(
-            f'at the scales {", ".join(f"{s:g}" for s in scales)} a network of dynamic size takes '
-            f'multiples of {divisor} pixels only; give --size HEIGHT WIDTH, or other scales'
-        )
-    return divisor
-
-
-def resize(maps: Tensor, height: int, width: int, scale: float) -> Tensor:
-    """Resize as :func:`tfinet_mm.models.detectors.augmentation.resize`, with plain operations.
-
-    Args:
-        maps: (N, C, H, W) float32.
-        height: New height in pixels.
-        width: New width in pixels.
-        scale: Its ratio to the old height, which says whether maps are smoothed.
-    """
-    if scale == 1 and all(
-        isinstance(new, torch.SymInt) or new == old
-        for new, old in zip((height, width), maps.shape[2:], strict=True)
-    ):
-        return maps
-    if scale > 1:
-        return F.interpolate(maps, (height, width), mode='bilinear', align_corners=False)
-    rows = resize_matrix(maps.shape[2], height, maps)
-    columns = resize_matrix(maps.shape[3], width, maps)
-    return rows @ maps @ columns.mT
+        Those pixels are what was padded to a multiple of the network's divisor.
+        """
+        sides: list[Side] = [whole_multiple(side, self.size_divisor) for side in pairs.shape[2:]]
+        made = self.detector.encode_decode(repeat_edge(pairs, sides)).probabilities()
+        return tuple(made)
 
 
 def _add(total: list[Tensor], parts: list[Tensor], share: float) -> list[Tensor]:

@@ -49,22 +49,6 @@ def pool_matrix(length: int, bins: int, like: Tensor) -> Tensor:
     return inside / inside.sum(1, keepdim=True)
 
 
-def resize_matrix(length: int, target: int, like: Tensor) -> Tensor:
-    """Return the matrix (target, length) that resizes an axis bilinearly, smoothed if smaller.
-
-    It is the triangle filter of ``torch.nn.functional.interpolate(..., antialias=True)``.
-
-    Example:
-        >>> resize_matrix(4, 2, torch.zeros(1))[0].tolist()
-        [0.4285714328289032, 0.4285714328289032, 0.1428571492433548, 0.0]
-    """
-    place = torch.arange(length, device=like.device).to(like.dtype) + 0.5
-    centre = (torch.arange(target, device=like.device).to(like.dtype) + 0.5)[:, None]
-    ratio = length / target
-    weights = (1 - (place - centre * ratio).abs() / max(ratio, 1.0)).clamp(min=0)
-    return weights / weights.sum(1, keepdim=True)
-
-
 def exportable(network: Network) -> Network:
     """Replace layers that exporters can't write for open sizes, in place.
 

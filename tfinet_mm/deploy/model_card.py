@@ -106,11 +106,6 @@ def model_page(path: Path, card: ExportCard) -> str:
         path: The file.
         card: What it says about itself.
     """
-    sides = (
-        f'multiples of {card.size_divisor} pixels'
-        if card.size is None
-        else f'{card.size[0]} x {card.size[1]} pixels'
-    )
     stored = (
         'values 0 to 255'
         if card.value_range is None
@@ -120,7 +115,7 @@ def model_page(path: Path, card: ExportCard) -> str:
     facts = {
         'file': f'`{path.name}`, {FRAMEWORKS[path.suffix]}, written by tfinet-mm {card.software}',
         'input': f'`before` and `after`, (N, {card.network_bands}, H, W) {card.input_type}',
-        'size': sides,
+        'size': card.sizes,
         'values': stored,
         'bands': f'{card.network_bands} of each date{chosen}',
         'resolution': 'not stated' if card.resolution is None else f'{card.resolution:g} m a pixel',
@@ -264,6 +259,7 @@ def _settings(card: ExportCard) -> dict[str, Any]:
         window=card.window,
         overlap=card.overlap,
         size_divisor=card.size_divisor,
+        least_side=card.least_side,
         precision=card.precision,
         tta=list(card.tta),
         resolution=card.resolution,

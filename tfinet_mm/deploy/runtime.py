@@ -160,10 +160,9 @@ class ExportedNetwork:
                 f'the images are {size} (height, width), {self.path} takes {card.size} alone; '
                 'predict windows of this size, or export the network with --dynamic'
             )
-        if card.size is None and any(side % card.size_divisor for side in size):
+        if card.size is None and size != self.padded_size(*size):
             raise ImageFormatError(
-                f'the images are {size} (height, width), {self.path} takes multiples of '
-                f'{card.size_divisor}; pad them'
+                f'the images are {size} (height, width), {self.path} takes {card.sizes}; pad them'
             )
 
     def probabilities(self, pairs: np.ndarray) -> SCDProbabilities:
@@ -206,11 +205,15 @@ class ExportedNetwork:
         if (rows, columns) != (height, width):
             if self.card.tta and not self._told:
                 self._told = True
+                advice = (
+                    'export the network again, which takes any size now'
+                    if self.card.size_divisor > 1
+                    else f'export with --size {height} {width} or --no-tta'
+                )
                 warnings.warn(
                     f'{self.path.name} averages views of whole images, and {height} x {width} '
                     f'pixels are padded to {rows} x {columns} first; torch scales and turns the '
-                    'image itself, so its probabilities differ. For the same, export with --size '
-                    f'{height} {width} or --no-tta',
+                    f'image itself, so its probabilities differ. For the same, {advice}',
                     stacklevel=2,
                 )
             padding = ((0, 0), (0, 0), (0, rows - height), (0, columns - width))
@@ -238,8 +241,9 @@ class ExportedNetwork:
         Raises:
             ImageFormatError: It is larger than a network of fixed size.
         """
-        size, divisor = self.card.size, self.card.size_divisor
+        size, divisor, least = self.card.size, self.card.size_divisor, self.card.least_side
         if size is None:
+            height, width = max(height, least), max(width, least)
             return height + -height % divisor, width + -width % divisor
         if height > size[0] or width > size[1]:
             raise ImageFormatError(

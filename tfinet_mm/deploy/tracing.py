@@ -19,8 +19,8 @@ from tfinet_mm.errors import ExportError
 
 TYPES = {'uint8': torch.uint8, 'uint16': torch.uint16, 'float32': torch.float32}
 """Types of the inputs, by the name that the card has."""
-EXAMPLE_SIDE = 2
-"""Multiples of the divisor that the example of a dynamic graph is high; 1 would be a constant."""
+EXAMPLE = (70, 100)
+"""Height and width of the example of a graph of open size."""
 
 
 def trace(
@@ -34,18 +34,17 @@ def trace(
         input_type: Type of the inputs, a key of :data:`TYPES`.
 
     Returns:
-        The program; the number of pairs is open, and so are height and width (multiples of
-        the graph's divisor) unless the graph has a fixed size.
+        The program; the number of pairs is open, and so are height and width unless the graph has
+        a fixed size.
 
     Raises:
         ExportError: A part of the network can't be traced; the message has torch's reason.
     """
-    pairs, divisor = torch.export.Dim('batch', min=1), graph.size_divisor
-    open_sizes: dict[int, Any] = {0: pairs}
-    height, width = graph.size or (EXAMPLE_SIDE * divisor, (EXAMPLE_SIDE + 1) * divisor)
+    open_sizes: dict[int, Any] = {0: torch.export.Dim('batch', min=1)}
+    height, width = graph.size or EXAMPLE
     if graph.size is None:
-        open_sizes[2] = divisor * torch.export.Dim('rows', min=1)
-        open_sizes[3] = divisor * torch.export.Dim('columns', min=1)
+        for axis, name in ((2, 'height'), (3, 'width')):
+            open_sizes[axis] = torch.export.Dim(name, min=graph.least_side)
     # Two tensors: of a single one, both inputs would become one.
     example = [torch.zeros(2, bands, height, width, dtype=TYPES[input_type]) for _ in range(2)]
     try:
