@@ -31,7 +31,7 @@ def changed(**values):
 
 def test_the_text_is_the_documented_one_and_reads_back():
     stored = json.loads(CARD.to_json())
-    assert stored['format_version'] == 1
+    assert stored['format_version'] == 2
     assert stored['classes'][2] == {'name': 'Grünland', 'colour': [0, 128, 0]}
     assert stored['value_range'] == [0, 3000]
     assert stored['size'] is None
@@ -44,7 +44,7 @@ def test_the_text_is_the_documented_one_and_reads_back():
     [
         ('{', 'a.onnx describes itself in a text that is no JSON'),
         ('[]', 'a.onnx states no format_version'),
-        (changed(format_version=FORMAT_VERSION + 1), 'format_version 2.*upgrade tfinet-mm'),
+        (changed(format_version=FORMAT_VERSION + 1), 'format_version 3.*upgrade tfinet-mm'),
         (changed(classes=None), 'names no classes'),
         (changed(classes=[{'name': 'a'}, {'name': 'b'}]), 'palette of an exported network'),
         (changed(threshold=2), 'a.onnx: threshold .* number from 0 to 1, got 2'),

@@ -18,8 +18,11 @@ from tfinet_mm.errors import ExportedFileError
 from tfinet_mm.utils.json_text import json_text
 from tfinet_mm.version import __version__
 
-FORMAT_VERSION = 1
-"""Number of this format; files of a larger number are refused."""
+FORMAT_VERSION = 2
+"""Number of this format; files of a larger number are refused.
+
+From 2 on, graphs of open size take any, where those of 1 take multiples of a divisor.
+"""
 CARD_KEY = 'tfinet_mm'
 """Key of the card in ONNX's metadata and in OpenVINO's runtime information."""
 WEIGHTS_KEY = 'tfinet_mm_weights'
