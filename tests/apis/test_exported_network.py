@@ -230,5 +230,5 @@ def test_files_of_the_tool_predict_as_torch(member, tmp_path, pair, name):
     np.testing.assert_allclose(found.change_prob, wanted.change_prob, atol=1e-4)
     assert (found.land_cover_to == wanted.land_cover_to).mean() > 0.999
     if name == 'a.pt2':
-        with pytest.raises(ImageFormatError, match=r'does not take images of \(32, 64\)'):
+        with pytest.raises(ImageFormatError, match=r'does not take images of \(21, 35\)'):
             network(*pair)

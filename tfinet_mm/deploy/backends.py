@@ -298,8 +298,10 @@ class _Torch:
         try:
             with self._torch.no_grad():
                 made = self._program(*given)
-        except AssertionError as error:
+        except (AssertionError, RuntimeError) as error:
             # torch.export leaves out sizes for which it would have to trace the network again.
+            if isinstance(error, RuntimeError) and 'assertion failed' not in str(error):
+                raise
             raise ImageFormatError(
                 f'{self._path} does not take images of {tuple(given[0].shape[2:])} (height, width) '
                 f'({error}); give larger ones, or export the network as ONNX'
