@@ -342,10 +342,11 @@ def test_two_configs_of_one_name_are_refused(capsys):
     assert 'same name' in capsys.readouterr().err
 
 
-def test_the_table_of_factors_is_that_of_the_results():
+@pytest.mark.parametrize('file', ['factors.json', 'factors_float32.json'])
+def test_the_tables_of_factors_are_those_of_the_results(file):
     """Means and deviations are worked out again from the scores of each seed."""
     folder = PROJECTS / 'ablations'
-    results = json.loads((folder / 'results' / 'factors.json').read_text())
+    results = json.loads((folder / 'results' / file).read_text())
     page = (folder / 'README.md').read_text(encoding='utf-8')
     first = results['base']['seeds']
 
