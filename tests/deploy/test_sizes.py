@@ -85,7 +85,8 @@ def test_any_size_is_predicted_as_torch_does(network, transforms, scales, diviso
     for (height, width), number in zip(sizes, itertools.cycle((1, 2)), strict=False):
         images = pair(height, width, number)
         right = expected(models, images, transforms, scales)
-        assert right[2].std() > 0.001 or height == 1
+        # The smallest pictures are one cell of the network's grid.
+        assert height <= 33 or right[2].std() > 0.001
         for program in run:
             made = program(dict(zip(INPUTS, images, strict=True)))
             for one, other in zip(made[:3], right, strict=True):
