@@ -47,7 +47,9 @@ def whole_multiple(side: Side, divisor: int) -> Side:
 
 
 def scaled(side: Side, scale: float) -> Side:
-    """Return a side of a scaled image, as :func:`~tfinet_mm.models.detectors.scaled_side` does.
+    """Return a side of a scaled image as torch's views have it.
+
+    See :func:`tfinet_mm.models.detectors.augmentation.scaled_side`.
 
     Args:
         side: Height or width.
