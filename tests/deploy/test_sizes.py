@@ -93,6 +93,19 @@ def test_any_size_is_predicted_as_torch_does(network, transforms, scales, diviso
                 assert np.abs(one - other.numpy().reshape(one.shape)).max() < 2e-5
 
 
+@pytest.mark.slow
+def test_any_size_is_padded_as_the_preprocessor_does(network):
+    model = network().eval()
+    model.data_preprocessor.test_size_divisor, model.data_preprocessor.pad_val = 32, 3
+    run = programs(ExportGraph(model, 0.4))
+    for height, width in ((50, 70), (64, 64)):
+        images = pair(height, width, 1)
+        right = expected([model], images, ('identity',), (1.0,))[2][:, 0, :height, :width]
+        for program in run:
+            made = program(dict(zip(INPUTS, images, strict=True)))[2]
+            assert np.abs(made - right.numpy()).max() < 2e-5
+
+
 @pytest.mark.parametrize(
     ('old', 'new'),
     [((64, 96), (32, 48)), ((45, 30), (32, 64)), ((45, 30), (96, 64)), ((9, 9), (2, 4))],
