@@ -104,6 +104,16 @@ said.errors = await (async () => {
       panels: [...document.querySelectorAll('#side-by-side figcaption')].map((one) => one.textContent),
       disabled: [...document.querySelectorAll('#modes input:disabled')].map((one) => one.value) };
 })();
+said.reliability = (() => {
+    const node = find('plot-reliability');
+    const [line] = node.data;
+    return {
+      points: line.x.map((x, i) => [x, line.y[i]]),
+      markers: node.querySelectorAll('.points path').length,
+      rows: [...document.querySelectorAll('#reliability tbody tr')].map((row) => (
+        [...row.cells].map((one) => one.textContent))),
+    };
+})();
 said.narrow = await (async () => {
     const main = document.querySelector('main');
     const widths = () => ['plot-matrix', 'plot-flow', 'plot-histogram'].map((name) => {

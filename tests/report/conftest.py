@@ -134,7 +134,7 @@ def browse(tmp_path_factory):
             inner = f'<iframe src="copy.html" style="width: {frame}px; height: 800px; border: 0">'
             opened.write_text(f'<!doctype html>{LISTEN}<body>{inner}</iframe></body>')
         command = [BROWSER, '--headless=new', '--no-sandbox', '--disable-gpu', '--dump-dom']
-        command += ['--enable-logging=stderr', '--virtual-time-budget=20000']
+        command += ['--enable-logging=stderr', '--virtual-time-budget=60000']
         command += [f'--user-data-dir={folder / "profile"}', '--window-size=1200,900']
         command += ['--disable-background-networking', '--no-first-run', '--disable-dev-shm-usage']
         command += ['--disable-component-update', '--disable-sync', '--disable-quic']

@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+import torch
 
+from tfinet_mm.evaluation.reliability import ChangeHistogram, reliability_report
 from tfinet_mm.report import PairView, Polygon, ReportData, save_report, write_report
 from tfinet_mm.report.records import PairSummary
 
@@ -52,7 +54,11 @@ def page(table, tmp_path_factory):
     ]
     maps = (before, after, None, *annotated)
     view = PairView(*colours, *maps, polygons=polygons, polygon_count=7)
-    data = ReportData(table, [summary], lambda *_: view, threshold=0.5)
+    reliability = reliability_report(
+        ChangeHistogram.from_maps(torch.tensor([0.1, 0.1, 0.9, 0.9]), torch.tensor([0, 1, 1, 1])),
+        bins=5,
+    )
+    data = ReportData(table, [summary], lambda *_: view, threshold=0.5, reliability=reliability)
     return save_report(data, tmp_path_factory.mktemp('page') / 'report.html', title='One scene')
 
 
@@ -88,6 +94,15 @@ def test_plots_follow_the_width_of_the_page(acted):
         for drawn, place in acted['narrow'][name]:
             assert drawn == pytest.approx(place, abs=1)
             assert least < place <= most
+
+
+def test_the_reliability_is_drawn_where_there_are_pixels(acted):
+    """Half of the pixels at 0.1 changed, all at 0.9; three of five bins are empty."""
+    said = acted['reliability']
+    assert np.allclose(said['points'], [[0.1, 0.5], [0.9, 1.0]])
+    assert said['markers'] == 2
+    assert said['rows'][0] == ['0.00 to 0.20', '2', '10.0\u202f%', '50.0\u202f%']
+    assert said['rows'][1] == ['0.20 to 0.40', '0', *2 * ['\u2013']]
 
 
 def test_boxes_and_modes_change_pixels(acted, table):

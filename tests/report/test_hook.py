@@ -11,6 +11,7 @@ from tfinet_mm.evaluation import PairCounts, SCDConfusion, scd_scores, score_int
 from tfinet_mm.report import PairCollector
 from tfinet_mm.report.collected import report_data
 from tfinet_mm.report.hook import ReportHook
+from tfinet_mm.report.numbers import percent
 from tfinet_mm.structures import SECOND
 
 
@@ -63,6 +64,34 @@ def test_scores_maps_and_index(new_runner, tmp_path):
     shared = block(text, 'report-data')
     assert shared['present']['from'][5] == bool((total.date_from[5] + total.date_from[:, 5]).sum())
     assert '<dd>x &amp; y</dd>' in text
+    assert shared['reliability'] is None
+    assert '#reliability' not in text
+
+
+def test_the_reliability_that_the_test_counted(new_runner, tmp_path):
+    """Its numbers are those of a loop over bins of all pixels at once."""
+    file = tmp_path / 'page.html'
+    hook = dict(type='tfinet_mm.ReportHook', file=str(file))
+    new_runner([hook], test_evaluator=[dict(type='tfinet_mm.ReliabilityMetric', bins=5)]).test()
+    text = file.read_text(encoding='utf-8')
+    prob = np.stack([new_runner.prediction(i)[5].numpy() for i in range(5)]).astype(np.float64)
+    changed = np.stack([annotation(prob.shape[1:])] * 5)
+    place = np.minimum((prob * 5).astype(int), 4)
+    bins = block(text, 'report-data')['reliability']
+    assert [one['pixels'] for one in bins] == np.bincount(place.ravel()).tolist()
+    means = [(prob[place == i].mean(), changed[place == i].mean()) for i in range(5)]
+    found = [(one['predicted'], one['changed']) for one in bins]
+    np.testing.assert_allclose(found, means, atol=1e-12)
+    gaps = [abs(p - c) for p, c in means]
+    ece = 100 * np.average(gaps, weights=np.bincount(place.ravel()))
+    for title, value in (
+        ('Mean error (ECE)', ece),
+        ('Largest error of a bin (MCE)', 100 * max(gaps)),
+    ):
+        assert f'<dt>{title}</dt><dd>{percent(value)}</dd>' in text
+    brier = ((prob - changed) ** 2).mean()
+    assert f'<dt>Brier score</dt><dd>{brier:.4f}</dd>' in text
+    assert '<a href="#reliability">' in text
 
 
 def test_nothing_tested_is_no_report(new_runner, tmp_path, capfd):

@@ -143,6 +143,7 @@ def report_data(
     threshold: float | None,
     settings: Mapping[str, Any],
     bands: Sequence[int] | None = None,
+    reliability: Mapping[str, Any] | None = None,
 ) -> ReportData:
     """Return the data of a report on the pairs that all processes collected.
 
@@ -153,6 +154,7 @@ def report_data(
         threshold: P(changed) from which a pixel is changed, if it is known.
         settings: Settings of the test to show.
         bands: Bands of the images to show.
+        reliability: Content of :func:`~tfinet_mm.evaluation.reliability.reliability_report`.
     """
     unique: dict[str, TestedPair] = {}
     maps: dict[str, Packed] = {}
@@ -167,6 +169,7 @@ def report_data(
         _viewer(pairs, maps, bands),
         threshold=threshold,
         scores=_scores(pairs, table),
+        reliability=reliability,
         settings=settings,
     )
 

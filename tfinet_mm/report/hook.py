@@ -18,7 +18,8 @@ from tfinet_mm.engine.hooks.sample_info import (
     dataset_index,
     file_name,
 )
-from tfinet_mm.evaluation import SCDConfusion
+from tfinet_mm.evaluation import ReliabilityMetric, SCDConfusion
+from tfinet_mm.evaluation.reliability import reliability_report
 from tfinet_mm.registry import HOOKS
 from tfinet_mm.report import (
     PairCollector,
@@ -37,7 +38,8 @@ class ReportHook(Hook):
     Every process counts its own pairs and keeps the maps of those that may be
     shown; the first one writes the page, in which each pair counts once. The
     images are read again from their files. Pairs without annotation are shown
-    without scores. See :func:`~tfinet_mm.report.write_report`.
+    without scores. A :class:`~tfinet_mm.evaluation.ReliabilityMetric` of the test adds the
+    reliability of P(changed). See :func:`~tfinet_mm.report.write_report`.
 
     Args:
         file: HTML file to write.
@@ -128,7 +130,14 @@ class ReportHook(Hook):
         if not is_main_process():
             return
         options = getattr(unwrapped(runner.model), 'test_cfg', None) or {}
-        data = report_data(parts, self._table, options.get('threshold'), self.settings, self.bands)
+        data = report_data(
+            parts,
+            self._table,
+            options.get('threshold'),
+            self.settings,
+            self.bands,
+            _reliability(runner),
+        )
         if not data.summaries:
             print_log('No report: nothing was tested', logger='current')
             return
@@ -140,3 +149,11 @@ class ReportHook(Hook):
             max_side=self.max_side,
         )
         print_log(f'Report: {self.file}', logger='current')
+
+
+def _reliability(runner: Runner) -> dict[str, Any] | None:
+    """Return the reliability of P(changed), None where the test doesn't count it."""
+    for metric in runner.test_loop.evaluator.metrics:
+        if isinstance(metric, ReliabilityMetric) and metric.found is not None:
+            return reliability_report(metric.found.total, metric.bins)
+    return None

@@ -334,6 +334,7 @@ def _shared(
         groups=[group['json'] for group in groups],
         perClass=(data.scores or {}).get('per_class') or None,
         present=_present(data.scores) if data.scores and data.scores.get('per_class') else None,
+        reliability=data.reliability and data.reliability['bins'],
     )
 
 

@@ -193,6 +193,8 @@ class ReportData:
             polygons wanted to the maps of that pair; called for those that are shown only.
         threshold: P(changed) from which a pixel is changed, if it is known.
         scores: Scores as ``tools/test.py --json`` writes them, for test runs.
+        reliability: Content of :func:`~tfinet_mm.evaluation.reliability.reliability_report`, for
+            tests that counted it.
         settings: Settings of the predictions, shown unchanged.
         unfinished: Names of pairs that aren't predicted yet.
         series: Totals of a series, whose pairs share their places, so that no sums over pairs
@@ -204,6 +206,7 @@ class ReportData:
     view: Callable[[int, int, int], PairView]
     threshold: float | None = None
     scores: Mapping[str, Any] | None = None
+    reliability: Mapping[str, Any] | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     unfinished: Sequence[str] = ()
     series: SeriesTotals | None = None

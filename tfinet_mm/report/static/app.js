@@ -250,6 +250,7 @@
 
   function plotsOfAll() {
     if (shared.perClass) Plots.classes(find('plot-classes'), shared);
+    if (shared.reliability) Plots.reliability(find('plot-reliability'), shared.reliability);
     shared.groups.forEach((areas, i) => {
       if (!find(`plot-matrix-${i}`)) return;
       Plots.matrix(find(`plot-matrix-${i}`), areas, names, null);

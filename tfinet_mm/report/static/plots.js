@@ -196,6 +196,25 @@ const Plots = (() => {
     }));
   }
 
+  function reliability(node, bins) {
+    const filled = bins.filter((bin) => bin.pixels);
+    const range = [-0.02, 1.02];
+    const line = {
+      type: 'scatter', mode: 'lines+markers',
+      x: filled.map((bin) => bin.predicted), y: filled.map((bin) => bin.changed),
+      customdata: filled.map((bin) => bin.pixels),
+      line: { color: css('--bar') }, cliponaxis: false,
+      hovertemplate: 'mean P %{x:.2f}<br>%{y:.1%} changed<br>%{customdata:,} pixels<extra></extra>',
+    };
+    const equal = { type: 'line', x0: 0, y0: 0, x1: 1, y1: 1, line: { color: css('--muted'), dash: 'dot', width: 1.5 } };
+    node.style.height = '380px';
+    return draw(node, [line], layout({
+      shapes: [equal],
+      xaxis: { range, dtick: 0.2, tickformat: '.1f', title: { text: 'mean P(changed)', standoff: 6 } },
+      yaxis: { range, dtick: 0.2, tickformat: '.0%', title: { text: 'changed', standoff: 6 } },
+    }));
+  }
+
   // Let all plots be as wide as their place, as pictures are, or as they were.
   function scale(on) {
     for (const box of document.querySelectorAll('.svg-container')) {
@@ -220,5 +239,5 @@ const Plots = (() => {
     }
   }
 
-  return { matrix, flow, histogram, classes, scale, fit };
+  return { matrix, flow, histogram, classes, reliability, scale, fit };
 })();
