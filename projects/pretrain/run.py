@@ -3,14 +3,15 @@
     python projects/pretrain/run.py [--work-dir work_dirs/pretrain] [--out weights.safetensors]
 
 The stages run one after the other: trainings, each from the weights of an earlier stage, and
-averages of two stages. The weights of the last stage are exported. A later run resumes the
-training that was interrupted and skips finished stages. Seeds are fixed. ``--only first`` runs one
-stage, for example on a machine with a GPU.
+averages of two stages. The weights of the last stage are exported, and their P(changed) is
+calibrated. A later run resumes the training that was interrupted and skips finished stages. Seeds
+are fixed. ``--only first`` runs one stage, for example on a machine with a GPU.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -43,8 +44,16 @@ STAGES: dict[str, str | Average | None] = dict(
 
 LAST = 'final'
 
-TRAIN, EXPORT, AVERAGE = (
-    TOOLS / 'train.py', TOOLS / 'export_weights.py', HERE / 'average_weights.py'
+VIEWS: dict[str, tuple[list[str], list[str]]] = {
+    'one': ([], []),
+    'default': (['--tta'], ['tta_model.transforms=["identity"]']),
+    'all': (['--tta'], []),
+}
+"""Sets of views to calibrate, as options of tools/test.py and values for its config: --no-tta of
+predictions, the default, and --tta."""
+
+TRAIN, TEST, EXPORT, AVERAGE = (
+    TOOLS / 'train.py', TOOLS / 'test.py', TOOLS / 'export_weights.py', HERE / 'average_weights.py'
 )  # fmt: skip
 
 
@@ -75,8 +84,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     out = args.out or args.work_dir / 'tfinet_lite0_fpn_generated.safetensors'
     config = CONFIGS / 'base.py'
-    made = weights_of(args.work_dir, LAST)
-    run(EXPORT, made, out, '--config', config, '--license', 'Apache-2.0')
+    made = args.work_dir / 'uncalibrated.safetensors'
+    last = weights_of(args.work_dir, LAST)
+    run(EXPORT, last, made, '--config', config, '--license', 'Apache-2.0')
+    for name in VIEWS:
+        made = calibrate(name, args.work_dir, made, args.cfg_options)
+    shutil.copyfile(made, out)
 
 
 def train(name: str, work_dir: Path, begin: str | None, options: Sequence[str]) -> None:
@@ -101,6 +114,39 @@ def train(name: str, work_dir: Path, begin: str | None, options: Sequence[str]) 
     last = max(folder.glob('epoch_*.pth'), key=lambda path: int(path.stem.split('_')[1]))
     # The average of a checkpoint with itself keeps its weights alone, those of MMEngine's EMAHook.
     run(AVERAGE, last, last, weights_of(work_dir, name))
+
+
+def calibrate(name: str, work_dir: Path, weights: Path, options: Sequence[str]) -> Path:
+    """Calibrate P(changed) of exported weights for one set of views.
+
+    Args:
+        name: Name of the set.
+        work_dir: Folder of all stages.
+        weights: The weights, with the calibrations of other sets.
+        options: ``key=value`` for the config.
+
+    Returns:
+        The file with all of these calibrations and the new one.
+
+    Raises:
+        CalledProcessError: The fit stopped with an error.
+    """
+    words, values = VIEWS[name]
+    out = work_dir / f'calibrated_{name}.safetensors'
+    # The tool overwrites no file, and an earlier one may be of other weights.
+    out.unlink(missing_ok=True)
+    fit = [
+        '--calibrate',
+        'temperature',
+        '--calibrated',
+        out,
+        '--work-dir',
+        work_dir / 'calibration',
+    ]
+    set_values = [*options, *values]
+    cfg_options = ['--cfg-options', *set_values] if set_values else []
+    run(TEST, CONFIGS / 'calibration.py', weights, *words, *fit, *cfg_options)
+    return out
 
 
 def run(script: Path, *arguments: Any) -> None:

@@ -28,7 +28,8 @@ def _load(name):
 
 @pytest.fixture
 def pipeline(monkeypatch):
-    """Return the script, with trainings that only leave checkpoints, and without the export."""
+    """Return the script, with trainings that only leave checkpoints, and an export and
+    calibrations that write which file they began with."""
     module, averaging = _load('run'), _load('average_weights')
     calls = []
 
@@ -42,6 +43,13 @@ def pipeline(monkeypatch):
             for epoch in (9, 10):
                 value = torch.tensor(float(100 * sum(c[0] == 'train' for c in calls) + epoch))
                 torch.save(dict(state_dict=dict(a=value), meta={}), folder / f'epoch_{epoch}.pth')
+
+        if script.stem == 'export_weights':
+            arguments[1].write_text(arguments[0].name)
+        if script.stem == 'test':
+            out = arguments[arguments.index('--calibrated') + 1]
+            assert not out.exists()
+            out.write_text(f'{arguments[1].read_text()} {out.stem}')
 
     monkeypatch.setattr(module, 'run', run)
     module.calls = calls
@@ -68,7 +76,19 @@ def test_each_training_begins_with_what_the_one_before_left(pipeline, tmp_path):
     both = 0.3 * 110 + 0.7 * 210
     np.testing.assert_allclose(_value(tmp_path / 'both.pth'), both)
     np.testing.assert_allclose(_value(tmp_path / 'final.pth'), 0.3 * both + 0.7 * 310)
-    assert pipeline.calls[-1][:2] == ('export_weights', tmp_path / f'{pipeline.LAST}.pth')
+    made = (tmp_path / f'{DEFAULT}.safetensors').read_text()
+    assert made == 'final.pth calibrated_one calibrated_default calibrated_all'
+
+
+def test_each_set_of_views_is_calibrated(pipeline, tmp_path):
+    out = tmp_path / 'out.safetensors'
+    for _ in range(2):  # the second time, files are there
+        pipeline.main(['--work-dir', str(tmp_path), '--out', str(out), '--cfg-options', 'a=1'])
+    fits = [call for call in pipeline.calls if call[0] == 'test']
+    assert len(fits) == 6
+    assert ['--tta' in call for call in fits[:3]] == [False, True, True]
+    values = [call[call.index('--cfg-options') + 1 :] for call in fits[:3]]
+    assert values == [('a=1',), ('a=1', 'tta_model.transforms=["identity"]'), ('a=1',)]
 
 
 def test_what_is_finished_is_skipped_and_the_rest_resumed(pipeline, tmp_path):
@@ -106,7 +126,10 @@ def test_the_weights_can_be_made_again(tmp_path):
     ]
     out = tmp_path / 'made.safetensors'
     command = ['--work-dir', str(tmp_path), '--out', str(out), '--cfg-options', *tiny]
-    _load('run').main(command)
+    module = _load('run')
+    # After so few steps, no calibration may fit.
+    module.VIEWS = {}
+    module.main(command)
     assert 7e6 < out.stat().st_size < 10e6
     pair = np.zeros((2, 64, 64, 3), np.uint8)
     assert SCDInferencer(str(out))(*pair).change.shape == (64, 64)
@@ -141,6 +164,22 @@ def test_the_configs_are_valid(name):
     assert steps == cfg.steps
     assert cfg.get('schedule', steps) == cfg.param_scheduler[1].end - 1
     assert cfg.train_dataloader.sampler.per_epoch == cfg.per_epoch * cfg.train_dataloader.batch_size
+
+
+def test_the_calibration_has_pairs_that_no_training_has():
+    configs = {
+        name: Config.fromfile(FOLDER / 'configs' / f'{name}.py')
+        for name in ('first', 'second', 'third', 'calibration')
+    }
+    check_config(configs['calibration'])
+    pairs = configs.pop('calibration').val_dataloader.dataset
+    fitted = range(pairs.first, pairs.first + pairs.num_pairs)
+    for cfg in configs.values():
+        sampler, trained = cfg.train_dataloader.sampler, cfg.train_dataloader.dataset
+        first = trained.get('first', 0)
+        seen = range(first, first + cfg.train_cfg.max_epochs * sampler.per_epoch)
+        assert pairs.world.seed == trained.world.seed
+        assert seen.stop <= fitted.start or fitted.stop <= seen.start
 
 
 def test_real_pairs_are_scored_by_half_and_scale(tmp_path, capsys):

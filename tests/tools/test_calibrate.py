@@ -11,14 +11,14 @@ from mmengine.config import Config
 from tfinet_mm.apis import SCDInferencer
 from tfinet_mm.calibration import NODES, Calibration
 from tfinet_mm.checkpoints.calibrated import checkpoint_calibrations, write_calibrated
-from tfinet_mm.checkpoints.reading import load_checkpoint_file
 from tfinet_mm.checkpoints.shipped import DEFAULT
 from tfinet_mm.io.images import read_image
 
 
 @pytest.fixture(scope='module')
 def network(tiny, tools, tmp_path_factory):
-    """Return config and checkpoint of the weights of the package, which tell change apart."""
+    """Return config and checkpoint of the weights of the package, which tell change apart,
+    without their calibrations."""
     folder = tmp_path_factory.mktemp('network')
     base = tools.parent / 'configs' / 'demo' / 'tfinet_lite0_fpn_finetune.py'
     held_out = dict(
@@ -30,7 +30,7 @@ def network(tiny, tools, tmp_path_factory):
         f"_base_ = {str(base)!r}\nmodel = dict(autocast='float32')\n"
         f'val_dataloader = {held_out}\ntest_dataloader = {held_out}\n'
     )
-    torch.save(load_checkpoint_file(DEFAULT), folder / 'demo.pth')
+    write_calibrated(folder / 'demo.pth', DEFAULT, [])
     return folder / 'demo.py', folder / 'demo.pth'
 
 
