@@ -39,6 +39,24 @@ def test_folders_are_written_and_finished_pairs_skipped(member, image, saved, tm
     assert np.asarray(Image.open(out / 'label1' / 'a.png')).min() > 0
 
 
+def test_a_report_of_earlier_results_is_named(member, image, saved, tmp_path, capsys):
+    pytest.importorskip('plotly')
+    for date in (1, 2):
+        saved(f'{date}/a.png', image(date))
+    out = tmp_path / 'out'
+    call = [*map(str, member()), str(tmp_path / '1'), str(tmp_path / '2'), '--out', str(out)]
+    said = f'{out / "report.html"} shows earlier results; --report writes it again'
+    for options, older in (
+        ([], False),
+        (['--report'], False),
+        ([], False),
+        (['--overwrite', '--threshold', '0.4'], True),
+        (['--overwrite', '--report'], False),
+    ):
+        main([*call, *options])
+        assert (said in capsys.readouterr().out) == older, options
+
+
 def test_replaced_images_and_lost_maps(member, image, saved, tmp_path, capsys):
     """An image of the same name, size and time stamp is another one if its pixels differ."""
     files = member()

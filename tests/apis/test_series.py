@@ -73,6 +73,9 @@ def test_pairs_are_those_of_the_other_command_on_the_common_grid(
     changes = [SceneResults(out / name).read('change') for name in predicted]
     assert ((when == 1) == (changes[0] == 1)).all()
     assert ((when == 2) == ((changes[1] == 1) & (changes[0] == 0))).all()
+    for options, older in (([], False), (['--overwrite'], True)):
+        main([*call, '--no-polygons', *options])
+        assert ('report.html shows earlier results' in capsys.readouterr().out) == older
 
 
 def test_a_run_resumes_and_takes_further_scenes(call, raster, predicted, tmp_path, monkeypatch):

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -89,6 +90,25 @@ def test_equals_a_prediction_of_the_same_threshold_bit_for_bit(predict, tmp_path
         finish_scene(first, out, min_area=500)
     finish_scene(first, out, overwrite=True)
     np.testing.assert_array_equal(pixels(out)['change'], pixels(first)['change'])
+
+
+def test_what_is_left_of_replaced_results_is_named(predict, tmp_path):
+    first = predict(0.5)
+    out = finish_scene(first, tmp_path / 'out')
+    (out / 'report.html').touch()
+    (out / 'zones').mkdir()
+    with pytest.warns(UserWarning, match=r'are replaced, and report\.html, zones beside them'):
+        finish_scene(first, out, polygons=False, overwrite=True)
+    assert {'report.html', 'zones'} < {path.name for path in out.iterdir()}
+    # Of damaged results, as little is known as of none.
+    (out / 'scene.json').write_text('{')
+    with pytest.warns(UserWarning, match=r'report\.html, zones beside'):
+        finish_scene(first, out, overwrite=True)
+    (out / 'report.html').unlink()
+    (out / 'zones').rmdir()
+    with warnings.catch_warnings():
+        warnings.simplefilter('error')
+        finish_scene(first, out, polygons=False, overwrite=True)
 
 
 def test_blocks_do_not_matter(predict, tmp_path, monkeypatch):

@@ -203,7 +203,9 @@ def test_other_settings_are_refused(pair, network, staged, tmp_path, monkeypatch
     with pytest.raises(ManifestError, match=r'threshold was 0\.5, is 0\.4'):
         predict_scene(network(threshold=0.4), *pair, out)
     assert staged(out) == made
-    predict_scene(network(), *pair, out, window=48, overwrite=True)
+    (out / 'item.json').touch()
+    with pytest.warns(UserWarning, match=r'are replaced, and .*item\.json.* beside them'):
+        predict_scene(network(), *pair, out, window=48, overwrite=True)
     assert staged(out) != made
     # Where no row was finished, nothing is lost.
     inferencer = network()

@@ -50,7 +50,7 @@ from tfinet_mm.apis.inferencer import SCDInferencer
 from tfinet_mm.apis.scene import predict_scene
 from tfinet_mm.checkpoints.trust import trust_checkpoints
 from tfinet_mm.engine.ranks import finish_launch, join_cpu_group, rank_device
-from tfinet_mm.report import check_report, write_report
+from tfinet_mm.report import check_report, say_older_report, write_report
 from tfinet_mm.utils.command import run_command
 from tfinet_mm.utils.dist import (
     gather,
@@ -149,6 +149,8 @@ def _predict(args: argparse.Namespace) -> int | None:
         print(f'\nPredicted {len(made)} {noun}, {finished} finished before: {out}')
         if args.report and (made or not failed):
             print(f'Report: {write_report(out)}')
+        elif made:
+            say_older_report(out, [run.path])
     return _status(out, pairs, outcomes)
 
 

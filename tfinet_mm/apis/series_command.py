@@ -21,7 +21,7 @@ from tfinet_mm.checkpoints.shipped import DEFAULT
 from tfinet_mm.checkpoints.trust import trust_checkpoints
 from tfinet_mm.engine.arguments import add_launch_options
 from tfinet_mm.engine.ranks import finish_launch, join_cpu_group, rank_device
-from tfinet_mm.report import check_report, write_report
+from tfinet_mm.report import check_report, say_older_report, write_report
 from tfinet_mm.scenes.series.grid import FIRST
 from tfinet_mm.utils.command import add_traceback_option, run_command
 from tfinet_mm.utils.dist import is_first_rank, one_rank_reads
@@ -155,6 +155,8 @@ def _predict(args: argparse.Namespace) -> None:
         print(f'\n{format_series(found)}\n\nMaps and table: {args.out}')
         if args.report:
             print(f'Report: {write_report(args.out)}')
+        else:
+            say_older_report(args.out, args.out.glob('*/scene.json'))
 
 
 def format_series(found: dict[str, Any]) -> str:

@@ -3,7 +3,13 @@
 from tfinet_mm.report.basemap import Basemap
 from tfinet_mm.report.collected import PairCollector, report_data
 from tfinet_mm.report.folder import read_folder
-from tfinet_mm.report.page import check_report, report_file, save_report, write_report
+from tfinet_mm.report.page import (
+    check_report,
+    report_file,
+    save_report,
+    say_older_report,
+    write_report,
+)
 from tfinet_mm.report.records import (
     PairSummary,
     PairView,
@@ -23,5 +29,6 @@ __all__ = [
     'report_data',
     'report_file',
     'save_report',
+    'say_older_report',
     'write_report',
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -147,6 +147,21 @@ def report_file(path: str | Path) -> Path:
     path = Path(path)
     named = path.suffix.lower() in ('.html', '.htm') and not path.is_dir()
     return path if named else path / 'report.html'
+
+
+def say_older_report(out: str | Path, results: Iterable[Path]) -> None:
+    """Print that a folder's page is of earlier results, where it is.
+
+    Args:
+        out: The folder, after predictions without a report.
+        results: Files of them; the page is written after all it shows.
+    """
+    file = report_file(out)
+    if not file.is_file():
+        return
+    written = file.stat().st_mtime_ns
+    if any(one.stat().st_mtime_ns > written for one in results):
+        print(f'{file} shows earlier results; --report writes it again')
 
 
 def check_report(max_pairs: int = 24, max_side: int = 2048, max_polygons: int = 200) -> None:

@@ -23,6 +23,7 @@ from tfinet_mm.scenes.results import (
     is_finished,
     raster_hashes,
     result_files,
+    warn_of_leftovers,
 )
 from tfinet_mm.scenes.staging import STAGED, scene_manifest
 from tfinet_mm.scenes.write_results import PROBABILITIES_FILE, write_results
@@ -136,6 +137,9 @@ def finish_scene(
     with scene_manifest(out, SCENE_FILE) as run:
         if run.lock_unless(lambda: not overwrite and _is_made(run, settings)):
             return out
+        copied = [name for name in COPIED if (scene / name).is_file()]
+        files = result_files(classes, polygons, REGISTRATION_FILE in copied)
+        warn_of_leftovers(out, files)
         run.path.unlink(missing_ok=True)
         work = out / WORK_FOLDER
         work.mkdir(parents=True, exist_ok=True)
@@ -154,7 +158,6 @@ def finish_scene(
             work=work,
             progress=progress,
         )
-        copied = [name for name in COPIED if (scene / name).is_file()]
         for name in COPIED:
             (out / name).unlink(missing_ok=True)
         for name in copied:
@@ -165,7 +168,6 @@ def finish_scene(
         for key in ('resumed_rows', 'seconds_predicting'):
             told.pop(key, None)
         told |= {} if origin is None else dict(provenance=origin)
-        files = result_files(classes, polygons, REGISTRATION_FILE in copied)
         run.write(
             told
             | dict(

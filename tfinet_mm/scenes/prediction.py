@@ -31,7 +31,13 @@ from tfinet_mm.scenes.registration_file import (
     check_registration_file,
     write_registration,
 )
-from tfinet_mm.scenes.results import SCENE_FILE, is_finished, raster_hashes, result_files
+from tfinet_mm.scenes.results import (
+    SCENE_FILE,
+    is_finished,
+    raster_hashes,
+    result_files,
+    warn_of_leftovers,
+)
 from tfinet_mm.scenes.staging import Staging, scene_manifest
 from tfinet_mm.scenes.streaming import Network, WindowReader, needed_rows, predict_rows, share
 from tfinet_mm.scenes.write_results import write_results
@@ -134,6 +140,7 @@ def predict_scene(
             'align=True (--align) needs the shift that registration=False (--no-registration) '
             'leaves out; give one of the two'
         )
+    files = result_files(inferencer.class_table, polygons, registration, probabilities)
     rasterio = import_rasterio(before)
     if registration:
         check_registration_file()
@@ -159,9 +166,10 @@ def predict_scene(
                 return None
             # The folder is of the same settings, but lacks files.
             incomplete = not overwrite and run.path.is_file()
-            run.path.unlink(missing_ok=True)
             if overwrite:
+                warn_of_leftovers(out, files)
                 staging.remove()
+            run.path.unlink(missing_ok=True)
             staging.prepare(settings)
             _tell_stretch(pair, name)
             stretches = dict(zip(('before', 'after'), pair.stretches, strict=True))
@@ -243,7 +251,6 @@ def predict_scene(
                     write_registration(out / REGISTRATION_FILE, registered.layers())
                 else:
                     (out / REGISTRATION_FILE).unlink(missing_ok=True)
-            files = result_files(inferencer.class_table, polygons, registration, probabilities)
             found = made | dict(
                 files=files,
                 rasters=raster_hashes(out, files),

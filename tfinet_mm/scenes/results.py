@@ -72,6 +72,35 @@ def is_finished(folder: str | Path) -> bool:
     )
 
 
+def warn_of_leftovers(folder: str | Path, files: Iterable[str]) -> None:
+    """Warn of what is beside results that are going to be replaced, such as a report of them.
+
+    Such files stay, since some are the work of hours, such as labelled points.
+
+    Args:
+        folder: The folder of a scene, finished or not; where it isn't, there is nothing to say.
+        files: Names of the new files, see :func:`result_files`.
+    """
+    folder = Path(folder)
+    try:
+        found = read_json(folder / SCENE_FILE)
+    except ManifestError:
+        found = {}
+    if found is None:
+        return
+    known = {SCENE_FILE, *files, *found.get('files', ())}
+    # GDAL keeps the statistics of a raster there, which are written again with it.
+    known |= {f'{name}.aux.xml' for name in known}
+    names = sorted(path.name for path in folder.iterdir())
+    left = [name for name in names if name not in known and not name.startswith('.')]
+    if left:
+        warnings.warn(
+            f'the results in {folder} are replaced, and {", ".join(left)} beside them may be of '
+            'the old ones: make them again, or delete them',
+            stacklevel=2,
+        )
+
+
 @dataclass(frozen=True)
 class ChangePolygon:
     """Changed region of a scene.
