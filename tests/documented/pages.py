@@ -84,6 +84,9 @@ PARSED_ONLY = {
     r'train\.py .*--compile on': (
         'compiles for a minute: tests/models/detectors/test_compiled.py compiles a small network'
     ),
+    r'benchmark\.py .*--compile off on': (
+        'compiles for minutes: tests/models/detectors/test_compiled.py compiles a small network'
+    ),
     r'benchmark\.py .*--modes .*train .*float16$': 'trains in float16, which needs a GPU',
     r'export\.py .*--out': (
         'seconds of tracing for each network: tests/apis/test_network_export.py exports a small one'
