@@ -35,6 +35,7 @@ GT_FROM = 'gt_sem_seg_from'  # land cover before, 0..K-1, 255 unknown
 GT_TO = 'gt_sem_seg_to'  # land cover after, 0..K-1, 255 unknown
 WEIGHT_FROM = 'gt_weight_from'  # float (1, H, W), weight >= 0 of each pixel in the loss before
 WEIGHT_TO = 'gt_weight_to'  # the same after; optional, pixels weigh 1 without
+GT_NO_DATA = 'gt_no_data'  # not 0 where an image has no data; of pairs without labels, if any
 PRED_CHANGE = 'pred_sem_seg'  # 1 changed, 0 unchanged
 PRED_FROM = 'pred_sem_seg_from'  # semantic change before, 0..K, 0 where unchanged
 PRED_TO = 'pred_sem_seg_to'  # semantic change after, 0..K, 0 where unchanged
@@ -68,6 +69,7 @@ def band_order(bands: Sequence[int] | None, number: int) -> str:
 SEG_CHANGE = 'gt_seg_map'
 SEG_FROM = 'gt_seg_map_from'
 SEG_TO = 'gt_seg_map_to'
+SEG_NO_DATA = 'gt_no_data_map'
 
 Features: TypeAlias = 'tuple[Tensor, ...]'
 """Feature maps of one or more levels, each (N, C, H, W), finest first."""

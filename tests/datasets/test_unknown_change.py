@@ -82,3 +82,28 @@ def test_the_size_of_a_pair_without_labels_is_that_of_its_images(root):
     dataset = build(root, NONE, pipeline=[dict(type='tfinet_mm.LoadPairAnnotations')])
     with pytest.raises(LabelFormatError, match='put LoadImagePair before'):
         dataset[0]
+
+
+@pytest.mark.parametrize('prefix', [NONE, BOTH])
+def test_pixels_without_data_follow_the_image(root, prefix):
+    """Of a pair with labels, they are known by the labels, which are ignored there."""
+    image = np.full((2, 2, 3), 9, np.uint8)
+    image[0, 1] = 0
+    Image.fromarray(image).save(root / 'im2' / 'a.png')
+    moves = [dict(type='tfinet_mm.RandomFlipOrRotate'), dict(type='tfinet_mm.PackPairInputs')]
+    dataset = build(root, prefix, no_data=[(0, 0, 0), (7, 7, 7)], pipeline=[*LOAD, *moves])
+    first = np.full((2, 2, 3), 5, np.uint8)
+    Image.fromarray(first).save(root / 'im1' / 'a.png')
+    places = set()
+    for _ in range(20):
+        packed = dataset[0]
+        missing = (packed['inputs'][3:] == 0).all(dim=0)
+        assert int(missing.sum()) == 1
+        places.add(missing.flatten().tolist().index(True))
+        assert ('gt_no_data' in packed['data_samples']) == (prefix is NONE)
+        if prefix is NONE:
+            assert (packed['data_samples'].gt_no_data.data[0] == missing).all()
+    assert len(places) > 1
+    # Where every pixel has data, there is nothing to say.
+    Image.fromarray(first).save(root / 'im2' / 'a.png')
+    assert 'gt_no_data' not in dataset[0]['data_samples']

@@ -177,6 +177,24 @@ def test_a_pair_without_labels_gets_what_the_teacher_is_sure_of(weight):
     assert (sample.gt_sem_seg.data == 255).all()
 
 
+def test_pixels_without_data_are_not_labelled():
+    nowhere = dict(seg_map_path=None, seg_map_path_from=None, seg_map_path_to=None)
+    sample = SegDataSample(metainfo=nowhere)
+    for field in ('gt_sem_seg', 'gt_sem_seg_from', 'gt_sem_seg_to'):
+        sample.set_field(PixelData(data=torch.full((1, 2, 2), 255)), field)
+    # A transform that pads fills maps with 255.
+    sample.set_field(PixelData(data=torch.tensor([[[0, 1], [255, 0]]])), 'gt_no_data')
+    chance = torch.tensor([[[1.0, 1.0], [0.0, 0.0]]])
+    covers = [torch.tensor([0.1, 0.9])[:, None, None].expand(2, 2, 2) for _ in range(2)]
+    made = changed_sample(sample, SCDProbabilities(*covers, chance), torch.full((2,), 0.5), 0.9)
+    assert made.gt_sem_seg.data.tolist() == [[[1, 255], [255, 0]]]
+    assert made.gt_sem_seg_to.data.tolist() == [[[1, 255], [255, 255]]]
+    batch = SCDProbabilities(*(one[None] for one in (*covers, chance)))
+    labels = teacher_labels(batch, torch.full((2,), 0.5))
+    filled, _ = filled_sample(made, TeacherLabels(*(one[0] for one in labels)))
+    assert filled.gt_sem_seg_to.data.tolist() == [[[1, 255], [255, 1]]]
+
+
 @pytest.mark.parametrize('meta', [{}, dict(seg_map_path='a.png', seg_map_path_from=None)])
 def test_a_pair_with_label_files_keeps_its_ignored_pixels(meta):
     sample = SegDataSample(metainfo=meta)

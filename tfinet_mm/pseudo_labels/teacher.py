@@ -14,6 +14,7 @@ from tfinet_mm.pseudo_labels.weights import CONFIDENCE
 from tfinet_mm.structures import (
     GT_CHANGE,
     GT_FROM,
+    GT_NO_DATA,
     GT_TO,
     IGNORE_INDEX,
     WEIGHT_FROM,
@@ -89,8 +90,9 @@ def sample_with_change(
     """Return a pair without any label with the change, where the teacher is sure of it.
 
     Args:
-        sample: With the label of change (1, H, W); it stays as it is. It is returned if its
-            metainfo doesn't state that the pair has no label files.
+        sample: With the label of change (1, H, W), and ``gt_no_data`` where images have pixels
+            without data, which stay ignored; it stays as it is. It is returned if its metainfo
+            doesn't state that the pair has no label files.
         chance: P(changed) by the teacher, (1, H', W') with H' >= H and W' >= W.
         change_threshold: Least confidence of "changed" and of "unchanged", 0.5..1.
     """
@@ -103,6 +105,8 @@ def sample_with_change(
     change = torch.full_like(unknown, IGNORE_INDEX, device=chance.device)
     change[chance >= change_threshold] = 1
     change[chance <= 1 - change_threshold] = 0
+    if GT_NO_DATA in sample:
+        change[getattr(sample, GT_NO_DATA).data.to(change.device) != 0] = IGNORE_INDEX
     new = sample.new()
     new.set_field(PixelData(data=change), GT_CHANGE)
     return new

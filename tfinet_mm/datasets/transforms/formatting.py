@@ -18,9 +18,11 @@ from tfinet_mm.structures import (
     BAND_ORDER,
     GT_CHANGE,
     GT_FROM,
+    GT_NO_DATA,
     GT_TO,
     SEG_CHANGE,
     SEG_FROM,
+    SEG_NO_DATA,
     SEG_TO,
     WEIGHT_FROM,
     WEIGHT_TO,
@@ -69,7 +71,7 @@ class PackPairInputs(BaseTransform):
     SegDataSample with ``gt_sem_seg``, ``gt_sem_seg_from`` and
     ``gt_sem_seg_to`` (each (1, H, W) ``label_type``; those that were loaded),
     ``gt_weight_from`` and ``gt_weight_to`` ((1, H, W) float32; if there are
-    weights) and the metainfo.
+    weights), ``gt_no_data`` ((1, H, W) ``label_type``; if there is a map of it) and the metainfo.
 
     The result of mmseg's ``ConcatCDInput`` can be packed as well. Before a pair is packed, its
     image and maps are checked, see :mod:`tfinet_mm.datasets.transforms.consistency`.
@@ -93,6 +95,7 @@ class PackPairInputs(BaseTransform):
         (SEG_CHANGE, GT_CHANGE, None),
         (SEG_FROM, GT_FROM, None),
         (SEG_TO, GT_TO, None),
+        (SEG_NO_DATA, GT_NO_DATA, None),
         (WEIGHT_FROM, WEIGHT_FROM, np.float32),
         (WEIGHT_TO, WEIGHT_TO, np.float32),
     )

@@ -23,6 +23,7 @@ from tfinet_mm.structures import (
     IGNORE_INDEX,
     SEG_CHANGE,
     SEG_FROM,
+    SEG_NO_DATA,
     SEG_TO,
     band_order,
 )
@@ -156,7 +157,9 @@ class LoadPairAnnotations(BaseTransform):
     occur in the table ``transitions``; ``label_combinations``, the combinations of
     values that occur at one pixel.
 
-    Where either image has no data (option ``no_data`` of the data set), all maps are ignored.
+    Where either image has no data (option ``no_data`` of the data set), all maps are ignored. A
+    pair that lacks all labels also gets ``gt_no_data_map``, 1 there, so that the mean teacher
+    leaves these pixels out.
 
     Raises:
         LabelFormatError: A label can't be read, or differs in size from the image
@@ -173,7 +176,8 @@ class LoadPairAnnotations(BaseTransform):
         if not any(key in results for key in ('label_spec', *LABEL_PATHS)):
             return results
         loaded = read_pair_labels(results, results['label_spec'])
-        if loaded.change is None and results['label_spec'].change_storage == 'unknown':
+        unlabelled = loaded.change is None and results['label_spec'].change_storage == 'unknown'
+        if unlabelled:
             loaded = _unlabelled(results)
         fields = results.setdefault('seg_fields', [])
         for key, values, path in (
@@ -193,6 +197,9 @@ class LoadPairAnnotations(BaseTransform):
             for one in maps:
                 if one is not None:
                     one[missing] = IGNORE_INDEX
+            if unlabelled and missing.any():
+                results[SEG_NO_DATA] = missing.astype(np.uint8)
+                fields.append(SEG_NO_DATA)
         if all(one is not None for one in maps):
             classes = results['label_spec'].table.num_classes
             results[COMBINATIONS] = label_combinations(*maps, classes)  # type: ignore[arg-type]
