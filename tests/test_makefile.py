@@ -98,7 +98,8 @@ def test_clean_removes_what_the_demos_make():
 def test_ci_runs_targets_that_exist():
     script = (ROOT / '.ci' / 'run').read_text(encoding='utf-8')
     parts = re.findall(r"^part '[^']+' ([\w-]+)$", script, re.MULTILINE)
-    assert {'install', 'lint', 'docs', 'test', 'test-slow'} <= set(parts)
+    # The slow tests build the site.
+    assert {'install', 'lint', 'test', 'test-slow'} <= set(parts)
     for part in parts:
         make(ROOT, '-n', part)
 

@@ -32,7 +32,8 @@ class SCDModule(nn.Module):
     """Compute logits from pairs of images, with nothing of MMEngine around the network.
 
     The module normalises inside, moves between devices as every module does, and computes in the
-    type of its weights or of a surrounding ``torch.autocast``.
+    type of its weights or of a surrounding ``torch.autocast``. A calibration of P(changed) that
+    comes with the weights is left out.
 
     Args:
         network: A :class:`~tfinet_mm.models.detectors.SemanticChangeDetector`.
