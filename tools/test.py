@@ -44,6 +44,7 @@ from tfinet_mm.report import report_file
 from tfinet_mm.utils.command import add_config_options, add_traceback_option, run_command
 from tfinet_mm.utils.config.loading import load_config
 from tfinet_mm.utils.dist import is_first_rank
+from tfinet_mm.utils.files import check_folder
 from tfinet_mm.visualization.prediction_files import STORAGES
 
 
@@ -139,8 +140,8 @@ def _add_reliability(parser: argparse.ArgumentParser) -> None:
         '--calibrated',
         metavar='FILE',
         type=Path,
-        help='with --calibrate: write the checkpoint with the calibration there, or the '
-        'calibration alone (FILE.json)',
+        help='with --calibrate: write the checkpoint with the calibration there; for an ensemble, '
+        'the calibration alone (FILE.json)',
     )
     group.add_argument(
         '--precision',
@@ -161,8 +162,29 @@ def _check_reliability(parser: argparse.ArgumentParser, args: argparse.Namespace
         parser.error('--calibrate METHOD and --calibrated FILE go together; give both')
     if args.calibrate is not None and args.time_budget is not None:
         parser.error('--time-budget may stop augmentation, for which a calibration is fitted')
+    if args.time_budget is not None and (args.reliability or args.precision is not None):
+        parser.error(
+            '--time-budget may stop augmentation, so P(changed) would be that of two networks in '
+            'one; leave out --time-budget, or --reliability and --precision'
+        )
     if args.precision is not None and not 0 < args.precision <= 1:
         parser.error(f'--precision is above 0 and up to 1, such as 0.9; got {args.precision:g}')
+
+
+def check_outputs(args: argparse.Namespace) -> None:
+    """Check that what a test finds can be written, before it runs.
+
+    Raises:
+        NotADirectoryError: A folder to write into is a file.
+    """
+    for option in ('out', 'show_dir', 'reliability'):
+        if (folder := getattr(args, option)) is not None:
+            check_folder(folder, f'--{option.replace("_", "-")}')
+    if args.report:
+        check_folder(report_file(args.report).parent, '--report')
+    for option in ('json', 'calibrated'):
+        if (file := getattr(args, option)) is not None:
+            check_folder(Path(file).parent, f'--{option}')
 
 
 def use_reliability_options(cfg: Config, args: argparse.Namespace) -> ReliabilityOptions | None:
@@ -200,6 +222,7 @@ def use_report(cfg: Config, args: argparse.Namespace) -> Path:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Test."""
     args = parse_args(arguments)
+    check_outputs(args)
     if args.trust_checkpoint:
         trust_checkpoints()
     cfg = load_config(args.config, args.cfg_options, args.work_dir)

@@ -1,10 +1,14 @@
 """Test what is said of thresholds after a calibration."""
 
+import logging
+
 import numpy as np
+import pytest
 import torch
+from mmengine.logging import MMLogger
 
 from tfinet_mm.calibration import NODES, Calibration
-from tfinet_mm.engine.calibrating import _option, _same_maps
+from tfinet_mm.engine.calibrating import PREDICTED, _option, _same_maps, _warn_of_worse
 from tfinet_mm.evaluation.reliability import ChangeHistogram
 
 
@@ -27,3 +31,20 @@ def test_maps_that_change_are_not_said_to_stay():
     assert text.endswith('with --threshold 0.5')
     text = _same_maps(Calibration('platt', scale=2.0, bias=-1.0), pixels, 0.5)
     assert text.endswith('is 0.2689414 now: maps stay the same with --threshold 0.2689414')
+
+
+@pytest.mark.parametrize('errors', [(5.0, 6.0, 4.0), (5.0, 6.0), (5.0, 4.0, 6.0), (5.0, 5.0)])
+def test_a_calibration_that_does_not_help_is_named(caplog, monkeypatch, errors):
+    """The error of other pairs decides, and that of the same pairs if there are no others."""
+    logger = MMLogger.get_instance('calibrating')
+    monkeypatch.setattr(MMLogger, 'get_current_instance', classmethod(lambda cls: logger))
+    monkeypatch.setattr(logger, 'handlers', [caplog.handler])
+    names = (PREDICTED, 'calibrated on other pairs', 'calibrated on the same pairs')
+    series = {name: dict(ECE=error / 100) for name, error in zip(names, errors, strict=False)}
+    with caplog.at_level(logging.WARNING, 'calibrating'):
+        _warn_of_worse('temperature', series)
+    if errors[1] > errors[0]:
+        assert 'on other pairs is 6.00 %, as predicted it is 5.00 %' in caplog.text
+        assert 'try platt or isotonic' in caplog.text
+    else:
+        assert not caplog.text

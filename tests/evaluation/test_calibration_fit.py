@@ -62,7 +62,7 @@ def test_isotonic_values_are_those_of_scikit_learn():
     isotonic = pytest.importorskip('sklearn.isotonic')
     rng = np.random.default_rng(1)
     probability = rng.choice(np.arange(15, 1500, 30) / 1500, 20_000)
-    change = rng.random(20_000) < np.sin(probability * 4) ** 2
+    change = rng.random(20_000) < 0.15 + 0.7 * np.sin(probability * 1.9) ** 2
     model = isotonic.IsotonicRegression(y_min=0, y_max=1, out_of_bounds='clip')
     model.fit(probability, change)
     found = fit_calibration(counted(probability, change.astype(np.uint8)), 'isotonic')
@@ -70,7 +70,7 @@ def test_isotonic_values_are_those_of_scikit_learn():
     np.testing.assert_allclose(found.values, model.predict(nodes), atol=1e-9)
     grid = torch.linspace(0, 1, 501, dtype=torch.float64)
     # Between the nodes, straight over the logit and not over P(changed).
-    np.testing.assert_allclose(found(grid).numpy(), model.predict(grid.numpy()), atol=5e-3)
+    np.testing.assert_allclose(found(grid).numpy(), model.predict(grid.numpy()), atol=1e-2)
 
 
 @pytest.mark.parametrize('method', ['temperature', 'platt', 'isotonic'])
@@ -86,12 +86,81 @@ def test_the_error_falls_on_other_pixels(method):
     assert short['Brier'] == pytest.approx(after['Brier'], abs=1e-4)
 
 
-def test_a_rising_function_only():
+def histogram_of(probability, unchanged, changed):
+    """Count so many pixels of each P(changed)."""
+    values = np.repeat(np.tile(probability, 2), [*unchanged, *changed])
+    return counted(values, np.repeat([0, 1], [sum(unchanged), sum(changed)]).astype(np.uint8))
+
+
+def likeliest(probability, unchanged, changed, bias):
+    """Return scale and bias of scikit-learn's logistic regression."""
+    linear = pytest.importorskip('sklearn.linear_model')
+    z = np.log(np.array(probability) / (1 - np.array(probability)))
+    model = linear.LogisticRegression(
+        C=np.inf, fit_intercept=bias, tol=1e-12, max_iter=10_000, solver='newton-cholesky'
+    )
+    labels = np.repeat([0, 1], len(z))
+    model.fit(np.tile(z, 2)[:, None], labels, sample_weight=[*unchanged, *changed])
+    return model.coef_[0, 0], float(np.ravel(model.intercept_)[0])
+
+
+@pytest.mark.parametrize('seed', range(40))
+@pytest.mark.parametrize('method', ['temperature', 'platt'])
+def test_the_optimum_of_few_values_is_found(seed, method):
+    """Such as those of networks in 8 bits, whose P(changed) is close to 0 and 1 in places."""
+    rng = np.random.default_rng(seed)
+    probability = 1 / (1 + np.exp(-rng.normal(0, rng.choice([2, 5, 9]), 4)))
+    probability = np.sort(probability.clip(1e-6, 1 - 1e-6))
+    unchanged = rng.integers(1, 2000, 4)
+    changed = rng.integers(1, 2000, 4)
+    expected = likeliest(probability, unchanged, changed, bias=method == 'platt')
+    pixels = histogram_of(probability, unchanged, changed)
+    mean = pixels.sums.sum(1) / pixels.counts.sum(1)
+    if expected[0] <= 0.01 or mean[1] <= mean[0]:
+        with pytest.raises(CalibrationError):
+            fit_calibration(pixels, method)
+        return
+    found = fit_calibration(pixels, method)
+    assert (found.scale, found.bias) == pytest.approx(expected, rel=1e-3, abs=1e-3)
+
+
+def test_a_scale_far_from_1_is_found():
+    """A step that is longer than the way to the optimum leads uphill here."""
+    probability, unchanged, changed = [0.118, 0.99986, 0.99995], (327, 255, 954), (13, 16, 307)
+    found = fit_calibration(histogram_of(probability, unchanged, changed), 'platt')
+    expected = likeliest(probability, unchanged, changed, bias=True)
+    assert expected == pytest.approx((0.187, -3.12), abs=0.01)
+    assert (found.scale, found.bias) == pytest.approx(expected, rel=1e-3)
+
+
+@pytest.mark.parametrize('method', ['temperature', 'platt', 'isotonic'])
+def test_a_rising_function_only(method):
     probability, change = drawn()
-    with pytest.raises(CalibrationError, match='no higher P'):
-        fit_calibration(counted(probability, 1 - change), 'temperature')
-    with pytest.raises(CalibrationError, match='without an error'):
+    with pytest.raises(CalibrationError, match=r'no higher P.* means are 0\.\d+ and 0\.\d+; fit'):
+        fit_calibration(counted(probability, 1 - change), method)
+    with pytest.raises(CalibrationError, match=r'0\.7 at every pixel'):
+        fit_calibration(counted(np.full(9, 0.7), np.arange(9) % 2), method)
+
+
+def test_labels_told_apart_without_an_error():
+    apart = counted(np.array([0.6, 0.7]), np.array([0, 1]))
+    with pytest.raises(CalibrationError, match=r'a threshold tells .* without an error'):
+        fit_calibration(apart, 'platt')
+    with pytest.raises(CalibrationError, match=r'the threshold 0\.5 tells .* without an error'):
         fit_calibration(counted(np.array([0.4, 0.6]), np.array([0, 1])), 'temperature')
+    assert fit_calibration(apart, 'isotonic').values[-1] == 1
+
+
+def test_what_a_temperature_cannot_mend():
+    """P(changed) is above 0.5 for all pixels, and higher where they changed."""
+    rng = np.random.default_rng(0)
+    change = (np.arange(5000) % 10 == 0).astype(np.uint8)
+    probability = 1 / (1 + np.exp(-rng.normal(8 + 3 * change, 1)))
+    with pytest.raises(CalibrationError, match=r"wrong side of 0\.5.* take 'platt'"):
+        fit_calibration(counted(probability, change), 'temperature')
+    # By linear discriminant analysis, 3 / 1 and log(0.1 / 0.9) - (11^2 - 8^2) / 2.
+    found = fit_calibration(counted(probability, change), 'platt')
+    assert (found.scale, found.bias) == pytest.approx((3, np.log(1 / 9) - 28.5), rel=0.1)
 
 
 @pytest.mark.parametrize('label', [0, 1])

@@ -237,6 +237,8 @@ def test_a_precision_out_of_reach_is_refused(trained, tiny, tools, run, tmp_path
             ['--calibrate', 'platt', '--calibrated', 'a.pth', '--tta', '--time-budget', '9'],
             'may stop augmentation',
         ),
+        (['--tta', '--time-budget', '9', '--reliability', 'a'], 'that of two networks in one'),
+        (['--tta', '--time-budget', '9', '--precision', '0.9'], 'that of two networks in one'),
     ],
     ids=str,
 )
@@ -244,6 +246,21 @@ def test_options_that_do_not_go(load_tool, capsys, words, said):
     with pytest.raises(SystemExit):
         load_tool('test.py').parse_args(['config.py', 'network.pth', *words])
     assert re.search(said, capsys.readouterr().err)
+
+
+@pytest.mark.parametrize('option', ['--out', '--show-dir', '--reliability', '--json', '--report'])
+def test_a_folder_that_is_a_file_is_refused_before_the_test(load_tool, tmp_path, option):
+    (tmp_path / 'file').touch()
+    place = tmp_path / 'file' / ('a.html' if option == '--report' else 'a')
+    with pytest.raises(NotADirectoryError, match=rf'{option}: .*/file is a file'):
+        load_tool('test.py').main(['config.py', 'network.pth', option, str(place)])
+
+
+def test_a_calibrated_file_below_a_file_is_refused_before_the_test(load_tool, tmp_path):
+    (tmp_path / 'file').touch()
+    words = ['--calibrate', 'platt', '--calibrated', str(tmp_path / 'file' / 'a.pth')]
+    with pytest.raises(NotADirectoryError, match=r'--calibrated: .*/file is a file'):
+        load_tool('test.py').main(['config.py', 'network.pth', *words])
 
 
 def test_a_calibration_takes_the_validation_pairs(load_tool):

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tfinet_mm.utils import files
-from tfinet_mm.utils.files import sample_file, whole_file, write_whole
+from tfinet_mm.utils.files import check_folder, sample_file, whole_file, write_whole
 
 
 def test_a_file_is_written_whole(tmp_path):
@@ -193,3 +193,14 @@ def test_names_are_kept(tmp_path, name):
 def test_names_stay_inside(tmp_path, name):
     with pytest.raises(ValueError, match='inside its folder'):
         sample_file(tmp_path, name, '.png')
+
+
+def test_a_folder_below_a_file_is_refused(tmp_path):
+    (tmp_path / 'made').mkdir()
+    for folder in ('made', 'made/other', 'other/two'):
+        check_folder(tmp_path / folder, '--out')
+    (tmp_path / 'file').touch()
+    for folder in ('file', 'file/a', 'file/a/b'):
+        with pytest.raises(NotADirectoryError, match=r'--out: .*/file is a file, expected'):
+            check_folder(tmp_path / folder, '--out')
+    assert sorted(path.name for path in tmp_path.iterdir()) == ['file', 'made']

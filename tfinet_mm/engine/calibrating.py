@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from decimal import ROUND_FLOOR, Context
 from pathlib import Path
@@ -12,7 +13,7 @@ from mmengine.config import Config
 from mmengine.logging import print_log
 from mmengine.runner import Runner
 
-from tfinet_mm.calibration import PLAIN_VIEWS, Calibration, replaced
+from tfinet_mm.calibration import METHODS, PLAIN_VIEWS, Calibration, replaced
 from tfinet_mm.checkpoints.calibrated import checkpoint_calibrations, write_calibrated
 from tfinet_mm.checkpoints.weights import unwrapped
 from tfinet_mm.evaluation.calibration_fit import cross_fitted, fit_calibration
@@ -139,6 +140,7 @@ def _calibrated(
     series['calibrated on the same pairs'] = reliability_report(raw.calibrated(fitted))
     for name, one in series.items():
         _say(f'P(changed) {name}: {scores_text(one)}')
+    _warn_of_worse(method, series)
     _say(
         'The first of the calibrated figures holds for new pairs: five parts of the pairs, each '
         'calibrated by the other four. Pairs of one place in two parts make it too low'
@@ -147,6 +149,21 @@ def _calibrated(
         'the calibrated file on other pairs'
     )
     return fitted, series
+
+
+def _warn_of_worse(method: str, series: Mapping[str, Mapping[str, Any]]) -> None:
+    """Warn where calibrated P(changed) has a larger error than P(changed) as predicted."""
+    before = series[PREDICTED]['ECE']
+    # Of other pairs if there are several parts, and of the same pairs otherwise.
+    name, after = next((n, one['ECE']) for n, one in series.items() if n != PREDICTED)
+    if after > before:
+        others = ' or '.join(other for other in METHODS if other != method)
+        print_log(
+            f'The ECE of P(changed) {name} is {100 * after:.2f} %, as predicted it is '
+            f"{100 * before:.2f} %: a {method} calibration doesn't fit this network; try {others}",
+            logger='current',
+            level=logging.WARNING,
+        )
 
 
 def _overlap(active: Calibration, found: Reliability) -> dict[str, Any]:

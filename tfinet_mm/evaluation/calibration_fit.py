@@ -21,13 +21,11 @@ from tfinet_mm.calibration import (
 from tfinet_mm.errors import CalibrationError, MissingExtraError
 from tfinet_mm.evaluation.reliability import ChangeHistogram
 
-STEPS = 200
+STEPS = 500
 """Greatest number of Newton's steps; it takes about ten."""
 SCALES = (0.01, 100.0)
-"""Range of the factor of the logit; without overlap of the labels it would grow without end."""
-
-BEYOND = 100 * SCALES[1]
-"""Factor at which the search ends."""
+"""Range of the factor of the logit."""
+MORE_PAIRS = 'fit it on more pairs, and check their labels'
 
 
 def check_method(method: str) -> None:
@@ -68,8 +66,8 @@ def fit_calibration(
         origin: Facts to keep; numbers of pixels are added.
 
     Raises:
-        CalibrationError: The pixels are all of one kind, or P(changed) doesn't rise with the
-            share that changed.
+        CalibrationError: The pixels are all of one kind or of one P(changed), changed ones have
+            no higher P(changed) than others, or no factor of the logit from 0.01 to 100 fits.
         MissingExtraError: SciPy isn't installed, which ``'isotonic'`` needs.
     """
     check_method(method)
@@ -79,6 +77,7 @@ def fit_calibration(
             f'a calibration needs changed and unchanged pixels, got {histogram.changed} and '
             f'{unchanged}; fit it on more pairs'
         )
+    _check_order(histogram)
     facts = dict(origin or {}) | dict(pixels=histogram.pixels, changed=histogram.changed)
     key = views_key(views)
     if method == 'isotonic':
@@ -87,47 +86,98 @@ def fit_calibration(
     return Calibration(method, key, scale, bias, origin=facts)
 
 
-def _logistic(histogram: ChangeHistogram, with_bias: bool) -> tuple[float, float]:
-    """Return scale and bias of the likeliest sigmoid(scale * z + bias), by Newton's method.
+def _check_order(histogram: ChangeHistogram) -> None:
+    """Check that P(changed) differs between pixels, and is higher where they changed.
 
-    The negative log-likelihood is convex, and steps that don't lower it are halved.
+    Raises:
+        CalibrationError: It doesn't, or isn't.
+    """
+    means = histogram.sums.sum(1) / histogram.counts.sum(1)
+    if np.count_nonzero(histogram.counts.any(0)) == 1:
+        raise CalibrationError(
+            f'P(changed) is {means.mean():.4g} at every pixel, which no calibration can mend; '
+            'check that the weights fit the config'
+        )
+    if means[1] <= means[0]:
+        raise CalibrationError(
+            'changed pixels have no higher P(changed) than unchanged ones, their means are '
+            f'{means[1]:.4g} and {means[0]:.4g}; {MORE_PAIRS}'
+        )
+
+
+def _logistic(histogram: ChangeHistogram, with_bias: bool) -> tuple[float, float]:
+    """Return scale and bias of the likeliest sigmoid(scale * z + bias).
+
+    The negative log-likelihood is convex. Newton's steps are damped as Levenberg and Marquardt
+    do it, until each lowers it.
     """
     filled = histogram.counts > 0
     means = histogram.sums[filled] / histogram.counts[filled]
     z = logits(torch.from_numpy(means)).numpy()
     label = np.nonzero(filled)[0].astype(np.float64)
     weight = histogram.counts[filled] / histogram.pixels
-    design = np.stack([z, np.ones_like(z)])[: 1 + with_bias]
+    _check_overlap(z, label, weight, with_bias)
+    # In units of their spread, scale and bias take steps of one size.
+    centre = float(weight @ z) if with_bias else 0.0
+    spread = float(np.sqrt(weight @ (z - centre) ** 2))
+    design = np.stack([(z - centre) / spread, np.ones_like(z)])[: 1 + with_bias]
 
     def loss(parameters: np.ndarray) -> float:
         answer = parameters @ design
         return float(weight @ (np.logaddexp(0, answer) - label * answer))
 
-    parameters = np.array([1.0, 0.0])[: 1 + with_bias]
+    parameters = np.zeros(1 + with_bias)
+    damping = 1.0
     for _ in range(STEPS):
         probability = 1 / (1 + np.exp(-np.clip(parameters @ design, -700, 700)))
         gradient = design @ (weight * (probability - label))
         curvature = (design * (weight * probability * (1 - probability))) @ design.T
-        step = np.linalg.lstsq(curvature, gradient, rcond=None)[0]
-        size, before = 1.0, loss(parameters)
-        while size > 1e-6 and loss(parameters - size * step) > before:
-            size /= 2
-        parameters = parameters - size * step
-        # A step may leave the range and come back; without an optimum, the factor grows for ever.
-        if np.abs(size * step).max() < 1e-10 or abs(parameters[0]) > BEYOND:
+        before = loss(parameters)
+        while True:
+            step = np.linalg.solve(curvature + damping * np.eye(len(parameters)), gradient)
+            # A step too small to make a difference is accepted, so this ends.
+            if loss(parameters - step) <= before:
+                break
+            damping *= 4
+        parameters = parameters - step
+        damping /= 4
+        if np.abs(step).max() < 1e-10:
             break
-    scale, bias = (*parameters.tolist(), 0.0)[:2]
+    factor, bias = (*parameters.tolist(), 0.0)[:2]
+    scale = factor / spread
     if not SCALES[0] <= scale <= SCALES[1]:
-        reason = (
-            'the labels are told apart without an error'
-            if scale > SCALES[1]
-            else 'changed pixels have no higher P(changed) than unchanged ones'
-        )
         raise CalibrationError(
-            f'the likeliest factor of the logit is {scale:.3g}, beyond {SCALES[0]:g} to '
-            f'{SCALES[1]:g}: {reason}; fit it on more pairs, and check their labels'
+            f'the likeliest factor of the logit is {scale:.3g}, expected {SCALES[0]:g} to '
+            f'{SCALES[1]:g}: P(changed), from {means.min():.4g} to {means.max():.4g}, says '
+            f'too {"little" if scale < SCALES[0] else "much"} about where it changed; {MORE_PAIRS}'
         )
-    return scale, bias
+    return scale, bias - scale * centre
+
+
+def _check_overlap(z: np.ndarray, label: np.ndarray, weight: np.ndarray, with_bias: bool) -> None:
+    """Check that the likelihood has a maximum at a positive, finite factor.
+
+    Raises:
+        CalibrationError: It has none.
+    """
+    changed, unchanged = z[label == 1], z[label == 0]
+    highest, lowest = unchanged.max(), changed.min()
+    if highest <= lowest if with_bias else highest <= 0 <= lowest:
+        border = 'a threshold' if with_bias else 'the threshold 0.5'
+        raise CalibrationError(
+            f'{border} tells changed from unchanged pixels without an error, so the likeliest '
+            f'factor of the logit is infinite; {MORE_PAIRS}'
+        )
+    # The likelihood rises from a factor of 0 if this is positive.
+    middle = weight @ label if with_bias else 0.5
+    if weight @ (z * (label - middle)) > 0:
+        return
+    raise CalibrationError(
+        f'the mean logit of P(changed) is no higher where pixels changed; {MORE_PAIRS}'
+        if with_bias
+        else 'P(changed) lies too often on the wrong side of 0.5, which a temperature keeps; take '
+        "'platt', which moves it"
+    )
 
 
 def _isotonic(histogram: ChangeHistogram) -> tuple[float, ...]:

@@ -262,6 +262,24 @@ def _pid_space() -> str:
     return hashlib.sha256('\n'.join(parts).encode()).hexdigest()[:12]
 
 
+def check_folder(folder: str | Path, option: str) -> None:
+    """Check that a folder is there or can be made, before the work whose results it gets.
+
+    Args:
+        folder: The folder.
+        option: What named it, for the message.
+
+    Raises:
+        NotADirectoryError: It or a folder above it is a file.
+    """
+    path = Path(folder)
+    for above in (path, *path.parents):
+        if above.exists() and not above.is_dir():
+            raise NotADirectoryError(
+                f'{option}: {above} is a file, expected a folder; choose another name'
+            )
+
+
 def sample_file(folder: str | Path, sample_id: str, suffix: str) -> Path:
     """Return the path of a file of a sample, with its sub-folders, dots and spaces.
 

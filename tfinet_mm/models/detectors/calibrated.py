@@ -69,7 +69,9 @@ def check_switch(value: Any, name: str) -> None:
         ValueError: It is another value.
     """
     if value is not None and not isinstance(value, bool):
+        file = str(value).endswith('.json')
+        fix = '; a file of calibrations is for ensembles: use what --calibrated FILE.pth writes'
         raise ValueError(
             f'{name} is True, for the calibration of the checkpoint where it has one, or False, '
-            f'for P(changed) as the network predicts it; got {value!r}'
+            f'for P(changed) as the network predicts it; got {value!r}{fix if file else ""}'
         )
