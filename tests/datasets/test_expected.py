@@ -18,6 +18,7 @@ def report(**more):
     made = DatasetReport(SECOND, pairs=3, **more)
     made.sizes.update({(512, 512): 3})
     made.change_counts[:] = 80, 20, 5
+    made.labels_hash = '0123456789abcdef' * 2
     made.from_to[1, 4], made.from_to[0, 0], made.from_to[3, 3] = 12, 4, 4
     return made
 
@@ -28,6 +29,7 @@ RIGHT = dict(
     changed=0.2,
     classes={'ground': 0.3, 'building': 0.3, 'water': 0.2, 'tree': 0.2, 'sports field': 0},
     same_class=0.4,
+    labels='0123456789abcdef' * 2,
 )
 
 
@@ -43,6 +45,7 @@ def test_the_right_data_set_has_no_problem():
         (dict(size=(256, 256)), 'sizes: 3 pairs of other sizes, such as 512 x 512 found'),
         (dict(changed=0.1994, tolerance=0.0005), 'changed pixels: 20.00 % found, 19.94 %'),
         (dict(classes={'tree': 0.21}), 'changed pixels that are tree: 20.00 % found, 21.00 %'),
+        (dict(labels='0' * 32), 'hash of names and labels: 0123456789abcdef'),
         (dict(same_class=0.042), 'changed pixels of one class: 40.00 % found, 4.20 %'),
     ],
     ids=str,
@@ -52,7 +55,7 @@ def test_each_figure_that_is_off_is_an_error(change, said):
     assert problem.level == 'error'
     assert said in problem.message
     assert expected_problems(report(), RIGHT | change | dict(tolerance=1.0)) == (
-        [problem] if set(change) & {'pairs', 'size'} else []
+        [problem] if set(change) & {'pairs', 'size', 'labels'} else []
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Iterable
 
@@ -10,6 +11,7 @@ from tqdm import tqdm
 
 from tfinet_mm.datasets.check.duplicates import copy_problems, look_alikes
 from tfinet_mm.datasets.check.inspection import PairFacts, inspect_pairs
+from tfinet_mm.datasets.check.label_fit import LabelFit
 from tfinet_mm.datasets.check.problems import (
     ERROR,
     WARNING,
@@ -48,14 +50,27 @@ def check_dataset(
     report = DatasetReport(dataset.class_table, decided=decided)
     shown = progress or (lambda pairs: tqdm(pairs, total=len(dataset), unit='pair', leave=False))
     labelled = 0
+    fit: LabelFit | None = None
+    label_digests: list[bytes] = []
     for facts in shown(inspect_pairs(dataset, workers, fast)):
         _add(report, facts)
         labelled += facts.labelled
+        if facts.labels_digest:
+            label_digests.append(facts.sample_id.encode() + b'\0' + facts.labels_digest)
+        if facts.reduced is not None:
+            fit = fit or LabelFit(dataset.class_table.num_classes, facts.reduced.colours.shape[-1])
+            fit.add(facts.reduced)
     report.fast = fast
     if not fast:
         report.copies += look_alikes(report)
         report.problems += copy_problems(report)
         report.problems += overall_problems(report, dataset, labelled, batch_size)
+        if label_digests:
+            joined = b''.join(sorted(label_digests))
+            report.labels_hash = hashlib.blake2b(joined, digest_size=16).hexdigest()
+        if fit is not None:
+            report.label_fit = fit.shares()
+            report.problems += fit.problems()
     report.problems.sort(key=lambda problem: (problem.level != ERROR, problem.where != ''))
     return report
 

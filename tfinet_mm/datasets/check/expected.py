@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from tfinet_mm.errors import ConfigError
 from tfinet_mm.utils.config.values import is_number, is_whole
 from tfinet_mm.utils.near_names import hint
 
-KEYS = ('pairs', 'size', 'changed', 'classes', 'same_class', 'tolerance')
+KEYS = ('pairs', 'size', 'changed', 'classes', 'same_class', 'labels', 'tolerance')
 TOLERANCE = 0.002
 """Default distance that a share may have from its figure."""
 ADVICE = 'the download may be incomplete, of another release, or its labels were changed'
@@ -65,8 +66,8 @@ def expected_problems(report: DatasetReport, expected: Mapping[str, Any]) -> lis
         expected: Any of ``pairs``, their number; ``size`` (height, width) of every pair;
             ``changed``, the share of changed pixels; ``classes``, for class names the share of
             the changed pixels that have this class, over both dates; ``same_class``, the share of
-            the changed pixels that have one class on both dates; ``tolerance`` of shares, by
-            default 0.002.
+            the changed pixels that have one class on both dates; ``labels``, the hash of names and
+            labels that the check prints; ``tolerance`` of shares, by default 0.002.
 
     Raises:
         ConfigError: A key is unknown, or a value of the wrong kind.
@@ -84,6 +85,8 @@ def expected_problems(report: DatasetReport, expected: Mapping[str, Any]) -> lis
             found.append(('sizes', text, f'{size[0]} x {size[1]} pixels'))
     if not report.fast:
         found += _shares(report, expected)
+        if 'labels' in expected and report.labels_hash != expected['labels']:
+            found.append(('hash of names and labels', report.labels_hash, expected['labels']))
     return [
         Problem(ERROR, '', f'{what}: {value} found, {right} expected; {ADVICE}')
         for what, value, right in found
@@ -135,6 +138,11 @@ def _check(expected: Mapping[str, Any], report: DatasetReport) -> None:
             two = isinstance(value, list | tuple) and len(value) == 2
             if not two or not all(is_whole(one) for one in value):
                 raise ConfigError(f'expected.size is (height, width), got {value}')
+        elif key == 'labels':
+            if not isinstance(value, str) or not re.fullmatch('[0-9a-f]{32}', value):
+                raise ConfigError(
+                    f'expected.labels must be the 32 digits that the check prints, got {value!r}'
+                )
         elif key == 'pairs' and not is_whole(value):
             raise ConfigError(f'expected.pairs must be a whole number, got {value!r}')
         elif key != 'pairs' and not _is_share(value):

@@ -23,6 +23,7 @@ from tfinet_mm.datasets.check.fingerprint import (
     fingerprint,
     reduced_pair,
 )
+from tfinet_mm.datasets.check.label_fit import ReducedPair
 from tfinet_mm.datasets.check.problems import ERROR, WARNING, Problem
 from tfinet_mm.datasets.roles import LABEL_ROLES
 from tfinet_mm.datasets.scd_dataset import SCDDataset
@@ -72,6 +73,8 @@ class PairFacts:
         changed_difference: Mean grey levels by which the images differ where change is
             labelled, or NaN.
         unchanged_difference: Mean difference where none is labelled, or NaN.
+        labels_digest: Hash of its labels as loaded, whatever their files are; empty without any.
+        reduced: Its colours and its land cover at a few points, or None without land cover.
     """
 
     index: int
@@ -93,6 +96,8 @@ class PairFacts:
     fingerprint: Fingerprint | None = None
     changed_difference: float = np.nan
     unchanged_difference: float = np.nan
+    labels_digest: bytes = b''
+    reduced: ReducedPair | None = None
 
 
 class PairInspector:
@@ -180,6 +185,7 @@ class PairInspector:
         reduced = reduced_pair(image)
         facts.fingerprint = fingerprint(reduced)
         self._difference = date_difference(reduced)
+        self._reduced = reduced
         # Windows of one value are equal to each other without being a leak.
         if image.min() != image.max():
             facts.digest = hashlib.blake2b(image.tobytes(), digest_size=16).digest()
@@ -194,6 +200,8 @@ class PairInspector:
         facts.transitions = results.get('label_transitions', ())
         facts.labelled = True
         change = results[SEG_CHANGE]
+        covers = [results[SEG_FROM], results[SEG_TO]] if SEG_FROM in results else []
+        facts.labels_digest = _digest(change, *covers)
         counts = _histogram(change)
         facts.change_counts = counts[[0, 1, IGNORE_INDEX]]
         if facts.change_counts[:2].sum() == 0 and not self.dataset.without_change:
@@ -201,10 +209,11 @@ class PairInspector:
             facts.problems.append(Problem(WARNING, facts.sample_id, message))
         if facts.size is not None:
             self._compare(change, facts)
-        if SEG_FROM not in results:
+        if not covers:
             return
+        if facts.size is not None:
+            facts.reduced = ReducedPair.of(self._reduced, *covers)
         classes = self.dataset.class_table.num_classes
-        covers = [results[SEG_FROM], results[SEG_TO]]
         facts.class_counts = np.stack([_histogram(cover)[:classes] for cover in covers])
         # Changed pixels alone, which are few, one after the other.
         before, after = (cover[change == 1].astype(np.int64) for cover in covers)
@@ -267,6 +276,14 @@ class HeaderInspector:
             )
             facts.problems.append(Problem(ERROR, facts.sample_id, message))
         return facts
+
+
+def _digest(*maps: np.ndarray) -> bytes:
+    """Return a hash of label maps and their size."""
+    found = hashlib.blake2b(str(maps[0].shape).encode(), digest_size=16)
+    for one in maps:
+        found.update(np.ascontiguousarray(one, np.uint8).tobytes())
+    return found.digest()
 
 
 def _histogram(values: np.ndarray) -> np.ndarray:

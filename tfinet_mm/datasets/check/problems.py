@@ -113,6 +113,11 @@ class DatasetReport:
         most: Number of these pixels, (K, K).
         fingerprints: Bits and thumbnails of each pair that can be recognised, by its place.
         copies: Pairs that show the same images as an earlier one.
+        labels_hash: Hash of the names of the pairs and their labels as loaded, in hexadecimal
+            digits; '' without labels.
+        label_fit: Share of the variance of colours that lies between classes, 0..1, for the
+            labels as they are and in other orders, see
+            :class:`~tfinet_mm.datasets.check.label_fit.LabelFit`.
         fast: True if only headers were read, so that all numbers of pixels are of the first pair.
     """
 
@@ -139,6 +144,8 @@ class DatasetReport:
     most: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     fingerprints: dict[int, tuple[bytes, bytes]] = field(default_factory=dict)
     copies: list[Copy] = field(default_factory=list)
+    labels_hash: str = ''
+    label_fit: dict[str, float] = field(default_factory=dict)
     fast: bool = False
 
     def __post_init__(self) -> None:
@@ -219,6 +226,8 @@ class DatasetReport:
             ],
             conflicts=self.conflicts,
             unknown=self.unknown,
+            labels_hash=self.labels_hash,
+            label_fit={order: 100 * share for order, share in self.label_fit.items()},
             ok=self.ok,
             problems=[vars(problem) for problem in self.problems],
         )

@@ -6,6 +6,7 @@ from collections import Counter
 
 import numpy as np
 
+from tfinet_mm.datasets.check.label_fit import OWN
 from tfinet_mm.datasets.check.problems import ERROR, WARNING, DatasetReport, Problem
 
 
@@ -28,6 +29,15 @@ def format_report(report: DatasetReport, title: str, limit: int = 20) -> str:
     for role, found in report.storages.items():
         listed = ', '.join(f'{name} ({number})' for name, number in found.most_common())
         lines.append(f'  labels     {role}: {listed}')
+    if report.labels_hash:
+        lines.append(f'  hash       {report.labels_hash} (names and labels)')
+    if OWN in report.label_fit:
+        share = 100 * report.label_fit[OWN]
+        others = 100 * max(v for order, v in report.label_fit.items() if order != OWN)
+        lines.append(
+            f'  fit        {share:.1f} % of the variance of colours lies between classes, at most '
+            f'{others:.1f} % with labels in another order'
+        )
     total = int(report.change_counts.sum())
     if total:
         ignored = 100 * int(report.change_counts[2]) / total
