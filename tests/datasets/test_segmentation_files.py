@@ -171,6 +171,12 @@ def test_a_data_set_without_images_is_refused(tmp_path):
         build(tmp_path)
 
 
+def test_an_image_that_is_listed_twice_is_refused(tmp_path):
+    source = loveda(write(tmp_path), indices=[0, 1, 1])
+    with pytest.raises(ValueError, match=r'LoveDADataset has the image .*1\.png more than once'):
+        build(tmp_path, source)
+
+
 def test_chosen_images_are_paired_with_each_other(tmp_path):
     write(tmp_path, LABELS + LABELS)
     dataset = build(tmp_path, indices=3)

@@ -9,6 +9,8 @@ from typing import Any
 
 from mmengine.registry import DATASETS, DefaultScope
 
+from tfinet_mm.datasets.file_index import repeated
+
 COLOUR_STORAGES = ('rgb', 'palette')
 
 
@@ -42,7 +44,8 @@ def list_segmentation_files(config: Mapping[str, Any]) -> SegmentationFiles:
         config: Its config; ``pipeline`` isn't used.
 
     Raises:
-        ValueError: ``config`` names no class, or the data set has no labels or no classes.
+        ValueError: ``config`` names no class, or the data set has no labels or no classes, or has
+            an image twice.
         FileNotFoundError: A folder is missing.
     """
     if not isinstance(config, Mapping) or 'type' not in config:
@@ -66,6 +69,11 @@ def list_segmentation_files(config: Mapping[str, Any]) -> SegmentationFiles:
     if missing := [one['img_path'] for one in entries if not one.get('seg_map_path')]:
         raise ValueError(
             f'{title} has no label of {missing[0]}; set seg_map_path in its data_prefix'
+        )
+    if twice := repeated([one['img_path'] for one in entries]):
+        raise ValueError(
+            f'{title} has the image {twice[0]} more than once, which would make a pair with itself; '
+            'list each image once in its ann_file and indices'
         )
     stated = source.metainfo
     classes = tuple(type(source).METAINFO.get('classes') or stated.get('classes') or ())

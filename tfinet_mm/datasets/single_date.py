@@ -14,6 +14,7 @@ import torch
 from tfinet_mm.datasets.file_index import MatchedPairs, match_folders, read_list_file, select_listed
 from tfinet_mm.datasets.label_counts import LabelCounts
 from tfinet_mm.datasets.label_meaning import with_unchanged
+from tfinet_mm.datasets.pair_entries import window_name
 from tfinet_mm.datasets.pair_lists import ListedPairs
 from tfinet_mm.datasets.roles import IMAGE_ROLES, SEMANTIC_ROLES
 from tfinet_mm.datasets.scd_dataset import SCDDataset
@@ -43,7 +44,9 @@ class SingleDateDataset(SCDDataset):
 
     Folders are laid out as for MMSegmentation, or ``dataset`` is the config of one of its data
     sets. Each image is once the image before, and once the image after of another one. All images
-    have to be of one size, unless ``LoadMadePair`` takes parts of them.
+    have to be of one size, unless ``LoadMadePair`` takes parts of them. With ``window``, both
+    images of a pair are cut at the same window. With ``indices``, the images of the chosen entries
+    are paired with each other.
 
     Args:
         data_prefix: Folders of images and labels, under MMSegmentation's keys ``img_path``
@@ -63,8 +66,8 @@ class SingleDateDataset(SCDDataset):
             it lists the pairs, which then aren't drawn.
 
     Raises:
-        ValueError: There are fewer than two images, a fold was given, or an option is unknown or
-            contradicts another.
+        ValueError: There are fewer than two images, or ``indices`` leave one; a fold was given, or
+            an option is unknown or contradicts another.
     """
 
     def __init__(
@@ -99,6 +102,7 @@ class SingleDateDataset(SCDDataset):
         self._epoch = torch.zeros(1, dtype=torch.int64)
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]
         self._source: SegmentationFiles | None = None
+        self._numbered: tuple[Any, Any] = (None, None)
         if dataset is not None:
             self._source = _checked_source(dataset, given, zero_is, kwargs)
             given = dict(zip(MMSEG_KEYS, self._source.folders, strict=True))
@@ -125,6 +129,13 @@ class SingleDateDataset(SCDDataset):
     def set_epoch(self, epoch: int) -> None:
         """Draw the pairs of an epoch, in this process and in its workers."""
         self._epoch[0] = epoch
+
+    def full_init(self) -> None:
+        """Find the images, and refuse a choice of them that makes no pair."""
+        super().full_init()
+        if self._drawn_among_chosen:
+            # Before workers start, which then all have the images' numbers.
+            self._entry_after(0, epoch=0)
 
     def load_data_list(self) -> Sequence[dict[str, Any]]:
         """Find the images and draw the pairs of the first epoch."""
@@ -183,16 +194,45 @@ class SingleDateDataset(SCDDataset):
         found: Sequence[Mapping[str, str]] = match_folders(folders, self.key_pattern, only)
         return found
 
+    @property
+    def _drawn_among_chosen(self) -> bool:
+        """True if the pairs of :meth:`load_data_list` don't hold: it drew before ``indices``."""
+        return self.redraw or (self._indices is not None and self.ann_columns is None)
+
+    def _entry_after(self, place: int, epoch: int) -> int:
+        """Return an entry that begins with the image after of the entry at a place."""
+        images, firsts = self._image_numbers()
+        return int(firsts[partners(len(firsts), self.seed, epoch)[images[place]]])
+
+    def _image_numbers(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the number of the image before of each entry, and the first entry of each image.
+
+        An image has several entries where it is cut into windows, or where ``indices`` repeat one.
+        """
+        stored = self.data_address if self.serialize_data else self.data_list
+        # A subset shares everything else with the data set it is taken from.
+        if self._numbered[0] is not stored:
+            first: dict[str, int] = {}
+            entries = [
+                first.setdefault(super(SingleDateDataset, self).get_data_info(i)['img_path'][0], i)
+                for i in range(len(self))
+            ]
+            firsts = np.array(list(first.values()))
+            self._numbered = stored, (np.searchsorted(firsts, entries), firsts)
+        numbers: tuple[np.ndarray, np.ndarray] = self._numbered[1]
+        return numbers
+
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """Return a pair of the epoch, with ``draw``, the seed of its random draws."""
         info = super().get_data_info(idx)
         place, epoch = idx % len(self), self.epoch if self.redraw else 0
-        if self.redraw or (self._indices is not None and self.ann_columns is None):
-            # Pairs were drawn before indices chose some of the images.
-            other = super().get_data_info(int(partners(len(self), self.seed, epoch)[place]))
+        if self._drawn_among_chosen:
+            other = super().get_data_info(self._entry_after(place, epoch))
             info['img_path'] = [info['img_path'][0], other['img_path'][0]]
             info['seg_map_path_to'] = other['seg_map_path_from']
-            info['sample_id'] = '-'.join(map(self._name, info['img_path']))
+            name = '-'.join(map(self._name, info['img_path']))
+            window = info['window']
+            info['sample_id'] = name if window is None else window_name(name, window)
         info['draw'] = (self.seed, epoch, place)
         return info
 
@@ -235,7 +275,8 @@ def partners(number: int, seed: int, epoch: int) -> np.ndarray:
     """
     if number < 2:
         raise ValueError(
-            f'pairs are made of two images or more, but indices leave {number}; take more indices'
+            f'pairs are made of two images or more, but indices leave {number}; choose entries of '
+            'other images as well (with window, each window is an entry)'
         )
     order = np.random.default_rng((seed, epoch) if epoch else seed).permutation(number)
     after = np.empty_like(order)
