@@ -182,6 +182,7 @@ def test_a_choice_of_one_image_is_refused(root, options):
         (dict(fold=dict(every=2, keep='rest')), 'images of both sides'),
         (dict(data_prefix=dict(img_path_from='x')), 'one folder of images'),
         (dict(zero_is='sky'), 'zero_is'),
+        *[(dict(seed=one), f'seed has to be .* got {one!r}') for one in (-1, 'a', None, 1.5)],
         (dict(ann_file='one.txt'), 'has 1 image .*expected two or more'),
     ],
 )

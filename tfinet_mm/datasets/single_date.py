@@ -25,11 +25,10 @@ from tfinet_mm.datasets.segmentation_files import (
 )
 from tfinet_mm.datasets.transforms.made import LoadMadePair
 from tfinet_mm.registry import DATASETS
+from tfinet_mm.utils.config.values import is_whole
 
 MMSEG_KEYS = ('img_path', 'seg_map_path')
 """Keys of ``data_prefix`` in MMSegmentation's data sets: images, labels."""
-NO_CLASS = 256
-"""Index of no class, for values of label files that have no meaning."""
 
 
 @DATASETS.register_module()
@@ -51,14 +50,16 @@ class SingleDateDataset(SCDDataset):
     Args:
         data_prefix: Folders of images and labels, under MMSegmentation's keys ``img_path``
             and ``seg_map_path``; by default ``img_dir`` and ``ann_dir``.
-        seed: Seed by which the pairs are drawn: the same files and seed make the same pairs.
+        seed: Seed by which the pairs are drawn, 0 or more: the same files and seed make the same
+            pairs.
         zero_is: 'unknown' if 0 stands for no information (``reduce_zero_label=True`` in
             MMSegmentation), the first of ``semantic_classes``; 'class' if it is a class.
         dataset: Config of a data set of MMSegmentation, in place of ``data_root``,
             ``data_prefix``, ``ann_file``, suffixes and ``zero_is``. Its classes are those of the
             pairs, unless ``semantic_classes`` and ``label_map`` state others.
         label_map: As for :class:`SCDDataset`. With ``dataset``, the class of the pairs, or None
-            for no information, by the name of each class of ``dataset``.
+            for no information, by the name of each class of ``dataset``. Values of no class are
+            errors unless ``ignore_values`` lists them.
         redraw: Draw other pairs in each epoch. The same seed and epoch make the same pairs on
             every rank. Needs a loop by epochs, whose number
             :class:`~tfinet_mm.engine.hooks.DataEpochHook` tells.
@@ -81,6 +82,8 @@ class SingleDateDataset(SCDDataset):
         **kwargs: Any,
     ) -> None:
         """See the class."""
+        if not is_whole(seed) or seed < 0:
+            raise ValueError(f'seed has to be a whole number of 0 or more, got {seed!r}')
         given = data_prefix or {}
         if unknown := set(given) - set(MMSEG_KEYS):
             raise ValueError(
@@ -145,13 +148,10 @@ class SingleDateDataset(SCDDataset):
 
     def _refuse_other_values(self) -> None:
         """Let values that are no class of the source be errors, not the class of their index."""
-        rules = {}
-        for role, one in self.label_spec.rules.items():
-            stated = dict(one.mapped)
-            if stated and not one.by_colour:
-                others = range(self.class_table.num_classes + 1)
-                stated = {**dict.fromkeys(others, NO_CLASS), **stated}
-            rules[role] = replace(one, mapped=tuple(stated.items()))
+        rules = {
+            role: replace(one, complete=bool(one.mapped) and not one.by_colour)
+            for role, one in self.label_spec.rules.items()
+        }
         self.label_spec = replace(self.label_spec, rules=rules)
 
     def _find_pairs(self) -> MatchedPairs | ListedPairs:
@@ -311,4 +311,12 @@ def _options(
     stated = found.get('semantic_classes') or found['metainfo']['semantic_classes']
     # Class indices, unless the config says that files hold colours.
     storage = found.setdefault('label_storage', 'index')
-    return found, values_of_classes(source, label_map, list(stated)[1:], storage)
+    values = values_of_classes(source, label_map, list(stated)[1:], storage)
+    ignored = found.get('ignore_values', ())
+    for value in ignored if isinstance(ignored, list | tuple) else [ignored]:
+        if (name := values.get(tuple(value) if isinstance(value, list) else value)) is not None:
+            raise ValueError(
+                f'ignore_values has {value}, a class of dataset that label_map makes {name!r}; '
+                'give the class None in label_map, or take the value out of ignore_values'
+            )
+    return found, values
