@@ -95,6 +95,26 @@ def test_the_loader_of_a_training_says_so(config):
         SCDRunner.build_dataloader(seeded_loader(loader, 0), seed=0)
 
 
+def test_wrappers_that_class_balanced_data_sets_can_not_hold(config):
+    def balanced(dataset):
+        return dict(type='ClassBalancedDataset', oversample_thr=0.5, dataset=dataset)
+
+    def repeated(dataset):
+        return dict(type='RepeatDataset', times=2, dataset=dataset)
+
+    data = config(**TABLE)
+    said = fault(balanced(repeated(data)))
+    assert said.startswith('ClassBalancedDataset holds a RepeatDataset, which does not tell')
+    assert 'RepeatDataset(ClassBalancedDataset(...))' in said
+    assert len(DATASETS.build(repeated(balanced(data)))) == 4
+    said = fault(joined(balanced(joined(data, data))))
+    assert 'put a ClassBalancedDataset around each of its data sets' in said
+    assert len(DATASETS.build(joined(balanced(data), balanced(data)))) == 4
+    own = dict(type='tfinet_mm.ChangeBalancedDataset', changed_times=1, balance='classes')
+    for held in (repeated(data), joined(data, data)):
+        assert len(DATASETS.build(dict(own, dataset=held))) == 4
+
+
 def test_errors_of_a_data_set_within_are_not_those_of_the_wrapper(config):
     # The third data set fails before the wrapper compares any.
     for wrong in (dict(type='RepeatDataset', times=2, dataset=5), 5):

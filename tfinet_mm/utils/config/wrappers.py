@@ -24,10 +24,17 @@ def wrapper_fault(error: BaseException) -> str | None:
         error: An error that was caught while a data set was built.
     """
     # Only after an error, since it imports torch.
-    from mmengine.dataset import ConcatDataset
+    from mmengine.dataset import ClassBalancedDataset, ConcatDataset
 
+    objects = list(_objects(error))
+    if not objects:
+        return None
+    if isinstance(error, AttributeError):
+        for one in objects:
+            if isinstance(one, ClassBalancedDataset) and not hasattr(one.dataset, 'get_cat_ids'):
+                return _uncounted(one)
     # It compares the metainfo itself; errors further inside are those of one data set.
-    last = ([None, *_objects(error)])[-1]
+    last = objects[-1]
     if isinstance(last, ConcatDataset) and hasattr(last, '_metainfo'):
         return _difference(last)
     return None
@@ -39,6 +46,19 @@ def _objects(error: BaseException) -> Iterator[Any]:
     while frame is not None:
         yield frame.tb_frame.f_locals.get('self')
         frame = frame.tb_next
+
+
+def _uncounted(wrapper: Any) -> str:
+    name, held = type(wrapper).__name__, type(wrapper.dataset).__name__
+    fix = {
+        'RepeatDataset': f'put the repetition outside, RepeatDataset({name}(...))',
+        'ConcatDataset': f'put a {name} around each of its data sets',
+    }.get(held, "use a data set of this package, such as type='tfinet_mm.SCDDataset'")
+    return (
+        f'{name} holds a {held}, which does not tell the classes of its pairs (get_cat_ids); '
+        f"{fix}, or use type='tfinet_mm.ChangeBalancedDataset' with changed_times=1 and "
+        "balance='classes', which counts the labels of wrapped data sets"
+    )
 
 
 def _difference(wrapper: Any) -> str | None:
