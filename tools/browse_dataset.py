@@ -30,6 +30,7 @@ from tfinet_mm.utils.command import (
     run_command,
     seed,
 )
+from tfinet_mm.utils.config.building import building
 from tfinet_mm.utils.config.loading import load_config
 from tfinet_mm.visualization import colourise, display_image, field_array, write_png
 from tfinet_mm.visualization.canvas import Panel, compose, panel_size, resized
@@ -109,7 +110,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # Python's.
     random.seed(args.seed)
     np.random.seed(args.seed)  # noqa: NPY002
-    dataset = DATASETS.build(cfg[f'{args.split}_dataloader'].dataset)
+    config = cfg[f'{args.split}_dataloader'].dataset
+    with building(f'{args.split}_dataloader.dataset', config):
+        dataset = DATASETS.build(config)
     table = leaf_datasets(dataset)[0].class_table
     number = min(args.number, len(dataset))
     out = Path(args.out)

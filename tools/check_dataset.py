@@ -38,6 +38,7 @@ from tfinet_mm.engine.options import DATA_KEYS
 from tfinet_mm.report.dataset_sheet import write_sheet
 from tfinet_mm.report.template_files import templates
 from tfinet_mm.utils.command import (
+    FAILED,
     add_config_options,
     add_traceback_option,
     count,
@@ -45,6 +46,7 @@ from tfinet_mm.utils.command import (
     message_of,
     run_command,
 )
+from tfinet_mm.utils.config.building import building
 from tfinet_mm.utils.config.loading import load_config
 from tfinet_mm.utils.files import whole_file
 from tfinet_mm.utils.json_text import json_text
@@ -106,7 +108,8 @@ def class_problems(cfg: Config, report: DatasetReport) -> list[Problem]:
 def check_split(cfg: Config, split: str, workers: int, fast: bool) -> dict[str, Part]:
     """Check each data set of a split, and return it with its report by its name."""
     loader = cfg[f'{split}_dataloader']
-    built = DATASETS.build(loader.dataset)
+    with building(f'{split}_dataloader.dataset', loader.dataset):
+        built = DATASETS.build(loader.dataset)
     if split == 'train' and (note := last_batch_note(loader, len(built))):
         print(f'note: {note}\n')
     leaves = leaf_datasets(built)
@@ -177,6 +180,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         title = f'Check of {Path(args.config).stem}'
         write_sheet(args.html, reports, datasets, strange, problems=between, title=title)
         print(f'the strangest pairs are in {args.html}')
+    if not reports:
+        return FAILED
     return int(bool(failed or leaks or not all(report.ok for report in reports.values())))
 
 

@@ -136,8 +136,40 @@ def test_a_value_without_a_class_is_refused(tmp_path):
     )
     options = dict(semantic_classes=SECOND.names, semantic_palette=SECOND.palette)
     dataset = build(tmp_path, source, **options)
-    with pytest.raises(LabelValueError, match='6'):
+    with pytest.raises(LabelValueError, match='as 6, expected the values 0, 1 of the classes'):
         list(dataset)
+
+
+def test_values_of_no_class_that_are_listed_are_ignored(tmp_path):
+    write(tmp_path, [[[1, 9]], [[77, 3]]])
+    with pytest.raises(LabelValueError, match=r'values 0, .* 7 of .*in ignore_values') as caught:
+        list(build(tmp_path))
+    assert 'label_map' not in str(caught.value)
+    dataset = build(tmp_path, ignore_values=(9, 77))
+    found = {pair['img_path'][0][-5]: pair['gt_seg_map_from'].tolist()[0] for pair in dataset}
+    assert found == {'0': [0, 255], '1': [255, 2]}
+    with pytest.raises(ValueError, match=r"ignore_values has 3, a class of dataset .* 'road'"):
+        build(tmp_path, ignore_values=[9, 3])
+
+
+@pytest.mark.parametrize(
+    ('source', 'message'),
+    [
+        (dict(type='ConcatDataset', datasets=[]), r'is a mmengine.ConcatDataset, .* around these'),
+        (dict(type='RepeatDataset', times=2), r'is a mmengine.RepeatDataset, .* around these'),
+        (dict(type='tfinet_mm.SECONDDataset'), r'is a tfinet_mm.SECONDDataset, .*single images'),
+        (dict(type='mmseg.BaseCDDataset'), r'is a mmseg.BaseCDDataset, .*single images'),
+    ],
+)
+def test_data_sets_that_are_not_of_single_images(tmp_path, source, message):
+    write(tmp_path)
+    if source['type'] == 'mmseg.BaseCDDataset':
+        folders = dict(img_path='img_dir/train', img_path2='img_dir/train')
+        source['data_prefix'] = dict(folders, seg_map_path='ann_dir/train')
+        source.update(img_suffix='.png', img_suffix2='.png', data_root=str(tmp_path))
+    with pytest.raises(ValueError, match=message) as caught:
+        build(tmp_path, source)
+    assert 'data_root' not in str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +201,12 @@ def test_a_data_set_without_images_is_refused(tmp_path):
         (tmp_path / folder).mkdir(parents=True)
     with pytest.raises(ValueError, match='has 0 entries'):
         build(tmp_path)
+
+
+def test_an_image_that_is_listed_twice_is_refused(tmp_path):
+    source = loveda(write(tmp_path), indices=[0, 1, 1])
+    with pytest.raises(ValueError, match=r'LoveDADataset has the image .*1\.png more than once'):
+        build(tmp_path, source)
 
 
 def test_chosen_images_are_paired_with_each_other(tmp_path):

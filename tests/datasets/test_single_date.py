@@ -120,12 +120,69 @@ def test_lists_of_images_and_of_pairs(root):
     assert halves(root, dataset[0]) == ['d', 'b']
 
 
+def large(root, number=4, side=64):
+    """Write images of 2 x 2 windows, whose labels and red bands are the number of the image."""
+    for index in range(number):
+        image = np.zeros((side, side, 3), np.uint8)
+        image[..., 0] = index
+        # The green band is the number of the window.
+        image[..., 1] = np.kron([[0, 1], [2, 3]], np.ones((side // 2, side // 2)))
+        for folder, array in (('img_dir', image), ('ann_dir', np.full((side, side), index))):
+            path = root / folder / f'{index}.png'
+            path.parent.mkdir(exist_ok=True)
+            Image.fromarray(array.astype(np.uint8)).save(path)
+    return root
+
+
+@pytest.mark.parametrize('indices', [5, [0, 5, 10, 15], [1, 1, 6], -6, [3, 2, 8, -1, 7]])
+@pytest.mark.parametrize('seed', range(4))
+def test_windows_that_are_chosen_are_paired_with_other_images(tmp_path, indices, seed):
+    dataset = build(large(tmp_path), window=32, indices=indices, seed=seed)
+    every = [divmod(entry, 4) for entry in range(16)]
+    chosen = every[:5] if indices == 5 else every[-6:] if indices == -6 else None
+    chosen = [every[one] for one in indices] if chosen is None else chosen
+    assert len(dataset) == len(chosen)
+    for place, (image, window) in enumerate(chosen):
+        pair = dataset[place]
+        before, after = (int(one) for one in halves(tmp_path, pair))
+        assert before == image
+        assert after != image
+        assert after in {one for one, _ in chosen}
+        assert len(np.unique(pair['img'].reshape(-1, 6), axis=0)) == 1
+        assert pair['img'][0, 0].tolist() == [before, window, 0, after, window, 0]
+        assert np.unique(pair['gt_seg_map_to']).tolist() == [(after - 1) % 256]
+        top, left = divmod(window, 2)
+        assert pair['sample_id'] == f'{before}-{after}_x{32 * left}_y{32 * top}'
+    subset = dataset.get_subset([0, len(dataset) - 1])
+    assert all(len(set(halves(tmp_path, subset[one]))) == 2 for one in range(2))
+
+
+@pytest.mark.parametrize('redraw', [False, True])
+def test_an_image_that_indices_repeat_is_not_paired_with_itself(root, redraw):
+    for seed in range(6):
+        dataset = build(root, indices=[0, 2, 2, 0, 3], seed=seed, redraw=redraw)
+        for epoch in range(4):
+            dataset.set_epoch(epoch)
+            pairs = [halves(root, dataset[place]) for place in range(5)]
+            assert all(before != after for before, after in pairs)
+            assert {name for pair in pairs for name in pair} == {'a', 'd', 'sub/c'}
+
+
+@pytest.mark.parametrize(
+    'options', [dict(indices=[1, 1]), dict(indices=[1, -3], redraw=True), dict(window=1, indices=4)]
+)
+def test_a_choice_of_one_image_is_refused(root, options):
+    with pytest.raises(ValueError, match='indices leave 1; choose entries of other images'):
+        build(root, **options)
+
+
 @pytest.mark.parametrize(
     ('options', 'message'),
     [
         (dict(fold=dict(every=2, keep='rest')), 'images of both sides'),
         (dict(data_prefix=dict(img_path_from='x')), 'one folder of images'),
         (dict(zero_is='sky'), 'zero_is'),
+        *[(dict(seed=one), f'seed has to be .* got {one!r}') for one in (-1, 'a', None, 1.5)],
         (dict(ann_file='one.txt'), 'has 1 image .*expected two or more'),
     ],
 )

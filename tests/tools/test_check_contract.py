@@ -49,10 +49,23 @@ def smaller(split, name='00001'):
     return write
 
 
+def joined(**options):
+    """Join the training pairs and a data set of the same folder with other options."""
+
+    def change(own):
+        other = dict(type='tfinet_mm.SCDDataset', pipeline=own['pipeline'], **options)
+        other['data_root'] = own['data_root']
+        dataset = dict(_delete_=True, type='ConcatDataset', datasets=[own, other])
+        return dict(train_dataloader=dict(dataset=dataset))
+
+    return change
+
+
 LABELS = 'train/label1', 'train/label2'
 NO_LABELS = dict(seg_map_path_from=None, seg_map_path_to=None)
 FAULTS = {
-    # name: (change of the data, change of the config, the word of the error; None: accepted)
+    # name: (change of the data, change of the config or a function that makes it of the training
+    # data set, the word of the error; None: accepted)
     'nothing': (None, {}, None),
     'damaged image': (damage('train/im2'), {}, 'im2/00001'),
     'damaged label': (damage('train/label2'), {}, 'label2/00001'),
@@ -106,6 +119,11 @@ FAULTS = {
         pipeline([dict(type='tfinet_mm.LoadImagePair', bands=[1]), LOAD[1], PACK]),
         'mean and std',
     ),
+    'change masks that state no classes': (
+        None,
+        joined(data_prefix=dict(NO_LABELS, seg_map_path='label1'), change_storage='0/1'),
+        'which has change masks alone, the same classes',
+    ),
     'no batch is left': (
         None,
         dict(train_dataloader=dict(batch_size=8, drop_last=True)),
@@ -126,6 +144,9 @@ def verdicts(tiny, load_tool, tmp_path, capsys, monkeypatch):
         text = tiny.read_text().replace(str(tiny.parent / 'data'), str(tmp_path / 'data'))
         (tmp_path / 'tiny.py').write_text(text)
         config = tmp_path / 'config.py'
+        if callable(changes):
+            base = Config.fromfile(tmp_path / 'tiny.py')
+            changes = changes(base.train_dataloader.dataset.to_dict())
         changes = {
             'train_cfg': dict(max_epochs=1, val_interval=1),
             'default_hooks': dict(checkpoint=None, visualization=None),

@@ -92,8 +92,9 @@ def test_what_can_not_be_listed_and_other_classes_are_errors(config, tools, run,
         'train_dataloader.dataset.fold',
     ]
     options[-1] += '=None'
-    output = run(tools / 'check_dataset.py', config, *options, code=1)
-    assert "img_path_to lacks 'b'" in output
+    # No split can be listed, so that nothing is checked.
+    output = run(tools / 'check_dataset.py', config, *options, code=2)
+    assert output.count("img_path_to lacks 'b'") == 2
     assert 'Traceback' not in output
     (tmp_path / 'data set' / 'im2' / 'b.png').write_bytes(
         Path(tmp_path / 'data set' / 'im2' / 'a.png').read_bytes()
@@ -101,6 +102,30 @@ def test_what_can_not_be_listed_and_other_classes_are_errors(config, tools, run,
     output = run(tools / 'check_dataset.py', config, *options, code=1)
     assert 'the data set has 6 land-cover classes, the model 7' in output
     assert '2 of 2 pairs of val are trained on as well' in output
+
+
+def test_a_split_that_can_not_be_joined_leaves_the_others_to_check(config, load_tool, capsys):
+    tool = load_tool('check_dataset.py')
+    with config.open('a') as file:
+        file.write("""
+import copy
+masks = copy.deepcopy(train_dataloader['dataset'])
+masks.update(type='tfinet_mm.SCDDataset')
+masks['data_prefix'] = dict(seg_map_path='label1', seg_map_path_from=None, seg_map_path_to=None)
+joined = [train_dataloader['dataset'], masks]
+train_dataloader = dict(train_dataloader, dataset=dict(type='ConcatDataset', datasets=joined))
+del copy, masks, joined
+""")
+    assert tool.main([str(config), '--workers', '0']) == 1
+    printed = capsys.readouterr().out
+    assert 'train\n  error: train_dataloader.dataset ' in printed
+    assert 'differ in semantic_classes: datasets[0] (SECONDDataset ' in printed
+    assert 'give datasets[1], which has change masks alone, the same classes' in printed
+    assert 'no problems found' in printed
+    report = config.parent / 'report.json'
+    only = ['--workers', '0', '--split', 'train', '--json', str(report)]
+    assert tool.main([str(config), *only]) == 2
+    assert json.loads(report.read_text())['train']['ok'] is False
 
 
 def test_exit_code_2_where_nothing_can_be_checked(config, tools, run, load_tool):

@@ -387,8 +387,6 @@ def rules_in_words(rules: ValueRules, table: ClassTable) -> list[str]:
     words += some(
         f'{key} is {WORD if meant == IGNORED else repr(names[meant])}'
         for key, meant in rules.mapped
-        # An index above all classes refuses its value.
-        if meant < len(names)
     )
     meanings = {value: name for name, value in CHANGES.items()}
     return words + [f'{key} is {meanings[meant]}' for key, meant in rules.change]

@@ -73,3 +73,14 @@ def pair_entry(name: str, paths: Mapping[str, str]) -> dict[str, Any]:
         window=None,
         **{role: paths.get(role) for role in (CHANGE_ROLE, *SEMANTIC_ROLES)},
     )
+
+
+def window_name(name: str, window: Sequence[int]) -> str:
+    """Return the name of a window of a pair, from that of the pair.
+
+    Example:
+        >>> window_name('bj/12', (512, 0, 256, 256))
+        'bj/12_x512_y0'
+    """
+    left, top = window[:2]
+    return f'{name}_x{left}_y{top}'

@@ -38,7 +38,13 @@ from tfinet_mm.datasets.file_index import (
 from tfinet_mm.datasets.label_contract import decide_storage
 from tfinet_mm.datasets.label_counts import LabelCounts, category_ids, count_labels
 from tfinet_mm.datasets.label_meaning import label_options, with_unchanged
-from tfinet_mm.datasets.pair_entries import RECORD, PairEntries, pair_entry, read_record
+from tfinet_mm.datasets.pair_entries import (
+    RECORD,
+    PairEntries,
+    pair_entry,
+    read_record,
+    window_name,
+)
 from tfinet_mm.datasets.pair_files import check_files
 from tfinet_mm.datasets.pair_lists import (
     ListedPairs,
@@ -557,7 +563,7 @@ class SCDDataset(BaseDataset):
         return [
             {
                 **entry,
-                'sample_id': f'{entry["sample_id"]}_x{box.left}_y{box.top}',
+                'sample_id': window_name(entry['sample_id'], box),
                 'window': tuple(box),
             }
             for box in tile_windows(width, height, self.window, self.stride, self.window_edge)

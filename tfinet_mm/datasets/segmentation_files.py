@@ -7,7 +7,11 @@ from dataclasses import dataclass
 from pathlib import PurePath
 from typing import Any
 
+from mmengine.dataset import BaseDataset
 from mmengine.registry import DATASETS, DefaultScope
+
+from tfinet_mm.datasets.file_index import repeated
+from tfinet_mm.utils.class_names import find_class, written_name
 
 COLOUR_STORAGES = ('rgb', 'palette')
 
@@ -42,7 +46,8 @@ def list_segmentation_files(config: Mapping[str, Any]) -> SegmentationFiles:
         config: Its config; ``pipeline`` isn't used.
 
     Raises:
-        ValueError: ``config`` names no class, or the data set has no labels or no classes.
+        ValueError: ``config`` names no class or a wrapper, or the data set has pairs, no labels, no
+            classes, or an image twice.
         FileNotFoundError: A folder is missing.
     """
     if not isinstance(config, Mapping) or 'type' not in config:
@@ -51,13 +56,18 @@ def list_segmentation_files(config: Mapping[str, Any]) -> SegmentationFiles:
             f"dict(type='mmseg.LoveDADataset', data_root=...), got {config!r}"
         )
     with DefaultScope.overwrite_default_scope('mmseg'):
+        _refuse_wrapper(config)
         source: Any = DATASETS.build({**config, 'pipeline': [], 'lazy_init': True})
     title = type(source).__name__
+    if not hasattr(source, 'reduce_zero_label'):
+        raise ValueError(_no_single_images(source))
     entries = []
     # MMEngine fails on an empty data set without naming it.
     if source.load_data_list():
         source.full_init()
         entries = [source.get_data_info(index) for index in range(len(source))]
+    if any('img_path2' in one or isinstance(one.get('img_path'), list) for one in entries):
+        raise ValueError(_no_single_images(source))
     if not entries or not all(isinstance(one.get('img_path'), str) for one in entries):
         raise ValueError(
             f'{title} has {len(entries)} entries, expected one with img_path and seg_map_path for '
@@ -66,6 +76,11 @@ def list_segmentation_files(config: Mapping[str, Any]) -> SegmentationFiles:
     if missing := [one['img_path'] for one in entries if not one.get('seg_map_path')]:
         raise ValueError(
             f'{title} has no label of {missing[0]}; set seg_map_path in its data_prefix'
+        )
+    if twice := repeated([one['img_path'] for one in entries]):
+        raise ValueError(
+            f'{title} has the image {twice[0]} more than once, which would make a pair '
+            'with itself; list each image once in its ann_file and indices'
         )
     stated = source.metainfo
     classes = tuple(type(source).METAINFO.get('classes') or stated.get('classes') or ())
@@ -87,6 +102,25 @@ def list_segmentation_files(config: Mapping[str, Any]) -> SegmentationFiles:
         tuple((int(red), int(green), int(blue)) for red, green, blue in palette),
         bool(source.reduce_zero_label),
         tuple(name for name in classes if name not in used),
+    )
+
+
+def _refuse_wrapper(config: Mapping[str, Any]) -> None:
+    with DATASETS.switch_scope_and_registry(None) as registry:
+        kind = find_class(registry, config['type'])
+    if isinstance(kind, type) and not issubclass(kind, BaseDataset):
+        raise ValueError(
+            f'dataset is a {written_name(kind)}, expected one data set of single images, such as '
+            'mmseg.LoveDADataset; give each data set that it wraps to a SingleDateDataset, and put '
+            f'the {kind.__name__} around these'
+        )
+
+
+def _no_single_images(source: Any) -> str:
+    return (
+        f'dataset is a {written_name(type(source))}, expected a data set of single images with '
+        "one label each, one of MMSegmentation's BaseSegDataset such as mmseg.LoveDADataset; a "
+        'data set of pairs needs no SingleDateDataset around it'
     )
 
 

@@ -14,6 +14,7 @@ import torch
 from tfinet_mm.datasets.file_index import MatchedPairs, match_folders, read_list_file, select_listed
 from tfinet_mm.datasets.label_counts import LabelCounts
 from tfinet_mm.datasets.label_meaning import with_unchanged
+from tfinet_mm.datasets.pair_entries import window_name
 from tfinet_mm.datasets.pair_lists import ListedPairs
 from tfinet_mm.datasets.roles import IMAGE_ROLES, SEMANTIC_ROLES
 from tfinet_mm.datasets.scd_dataset import SCDDataset
@@ -24,11 +25,10 @@ from tfinet_mm.datasets.segmentation_files import (
 )
 from tfinet_mm.datasets.transforms.made import LoadMadePair
 from tfinet_mm.registry import DATASETS
+from tfinet_mm.utils.config.values import is_whole
 
 MMSEG_KEYS = ('img_path', 'seg_map_path')
 """Keys of ``data_prefix`` in MMSegmentation's data sets: images, labels."""
-NO_CLASS = 256
-"""Index of no class, for values of label files that have no meaning."""
 
 
 @DATASETS.register_module()
@@ -43,19 +43,23 @@ class SingleDateDataset(SCDDataset):
 
     Folders are laid out as for MMSegmentation, or ``dataset`` is the config of one of its data
     sets. Each image is once the image before, and once the image after of another one. All images
-    have to be of one size, unless ``LoadMadePair`` takes parts of them.
+    have to be of one size, unless ``LoadMadePair`` takes parts of them. With ``window``, both
+    images of a pair are cut at the same window. With ``indices``, the images of the chosen entries
+    are paired with each other.
 
     Args:
         data_prefix: Folders of images and labels, under MMSegmentation's keys ``img_path``
             and ``seg_map_path``; by default ``img_dir`` and ``ann_dir``.
-        seed: Seed by which the pairs are drawn: the same files and seed make the same pairs.
+        seed: Seed by which the pairs are drawn, 0 or more: the same files and seed make the same
+            pairs.
         zero_is: 'unknown' if 0 stands for no information (``reduce_zero_label=True`` in
             MMSegmentation), the first of ``semantic_classes``; 'class' if it is a class.
         dataset: Config of a data set of MMSegmentation, in place of ``data_root``,
             ``data_prefix``, ``ann_file``, suffixes and ``zero_is``. Its classes are those of the
             pairs, unless ``semantic_classes`` and ``label_map`` state others.
         label_map: As for :class:`SCDDataset`. With ``dataset``, the class of the pairs, or None
-            for no information, by the name of each class of ``dataset``.
+            for no information, by the name of each class of ``dataset``. Values of no class are
+            errors unless ``ignore_values`` lists them.
         redraw: Draw other pairs in each epoch. The same seed and epoch make the same pairs on
             every rank. Needs a loop by epochs, whose number
             :class:`~tfinet_mm.engine.hooks.DataEpochHook` tells.
@@ -63,8 +67,8 @@ class SingleDateDataset(SCDDataset):
             it lists the pairs, which then aren't drawn.
 
     Raises:
-        ValueError: There are fewer than two images, a fold was given, or an option is unknown or
-            contradicts another.
+        ValueError: There are fewer than two images, or ``indices`` leave one; a fold was given, or
+            an option is unknown or contradicts another.
     """
 
     def __init__(
@@ -78,6 +82,8 @@ class SingleDateDataset(SCDDataset):
         **kwargs: Any,
     ) -> None:
         """See the class."""
+        if not is_whole(seed) or seed < 0:
+            raise ValueError(f'seed has to be a whole number of 0 or more, got {seed!r}')
         given = data_prefix or {}
         if unknown := set(given) - set(MMSEG_KEYS):
             raise ValueError(
@@ -99,6 +105,7 @@ class SingleDateDataset(SCDDataset):
         self._epoch = torch.zeros(1, dtype=torch.int64)
         self._epoch.share_memory_()  # type: ignore[no-untyped-call]
         self._source: SegmentationFiles | None = None
+        self._numbered: tuple[Any, Any] = (None, None)
         if dataset is not None:
             self._source = _checked_source(dataset, given, zero_is, kwargs)
             given = dict(zip(MMSEG_KEYS, self._source.folders, strict=True))
@@ -126,6 +133,13 @@ class SingleDateDataset(SCDDataset):
         """Draw the pairs of an epoch, in this process and in its workers."""
         self._epoch[0] = epoch
 
+    def full_init(self) -> None:
+        """Find the images, and refuse a choice of them that makes no pair."""
+        super().full_init()
+        if self._drawn_among_chosen:
+            # Before workers start, which then all have the images' numbers.
+            self._entry_after(0, epoch=0)
+
     def load_data_list(self) -> Sequence[dict[str, Any]]:
         """Find the images and draw the pairs of the first epoch."""
         if self._source is not None:
@@ -134,13 +148,10 @@ class SingleDateDataset(SCDDataset):
 
     def _refuse_other_values(self) -> None:
         """Let values that are no class of the source be errors, not the class of their index."""
-        rules = {}
-        for role, one in self.label_spec.rules.items():
-            stated = dict(one.mapped)
-            if stated and not one.by_colour:
-                others = range(self.class_table.num_classes + 1)
-                stated = {**dict.fromkeys(others, NO_CLASS), **stated}
-            rules[role] = replace(one, mapped=tuple(stated.items()))
+        rules = {
+            role: replace(one, complete=bool(one.mapped) and not one.by_colour)
+            for role, one in self.label_spec.rules.items()
+        }
         self.label_spec = replace(self.label_spec, rules=rules)
 
     def _find_pairs(self) -> MatchedPairs | ListedPairs:
@@ -183,16 +194,45 @@ class SingleDateDataset(SCDDataset):
         found: Sequence[Mapping[str, str]] = match_folders(folders, self.key_pattern, only)
         return found
 
+    @property
+    def _drawn_among_chosen(self) -> bool:
+        """True if the pairs of :meth:`load_data_list` don't hold: it drew before ``indices``."""
+        return self.redraw or (self._indices is not None and self.ann_columns is None)
+
+    def _entry_after(self, place: int, epoch: int) -> int:
+        """Return an entry that begins with the image after of the entry at a place."""
+        images, firsts = self._image_numbers()
+        return int(firsts[partners(len(firsts), self.seed, epoch)[images[place]]])
+
+    def _image_numbers(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the number of the image before of each entry, and the first entry of each image.
+
+        An image has several entries where it is cut into windows, or where ``indices`` repeat one.
+        """
+        stored = self.data_address if self.serialize_data else self.data_list
+        # A subset shares everything else with the data set it is taken from.
+        if self._numbered[0] is not stored:
+            first: dict[str, int] = {}
+            entries = [
+                first.setdefault(super(SingleDateDataset, self).get_data_info(i)['img_path'][0], i)
+                for i in range(len(self))
+            ]
+            firsts = np.array(list(first.values()))
+            self._numbered = stored, (np.searchsorted(firsts, entries), firsts)
+        numbers: tuple[np.ndarray, np.ndarray] = self._numbered[1]
+        return numbers
+
     def get_data_info(self, idx: int) -> dict[str, Any]:
         """Return a pair of the epoch, with ``draw``, the seed of its random draws."""
         info = super().get_data_info(idx)
         place, epoch = idx % len(self), self.epoch if self.redraw else 0
-        if self.redraw or (self._indices is not None and self.ann_columns is None):
-            # Pairs were drawn before indices chose some of the images.
-            other = super().get_data_info(int(partners(len(self), self.seed, epoch)[place]))
+        if self._drawn_among_chosen:
+            other = super().get_data_info(self._entry_after(place, epoch))
             info['img_path'] = [info['img_path'][0], other['img_path'][0]]
             info['seg_map_path_to'] = other['seg_map_path_from']
-            info['sample_id'] = '-'.join(map(self._name, info['img_path']))
+            name = '-'.join(map(self._name, info['img_path']))
+            window = info['window']
+            info['sample_id'] = name if window is None else window_name(name, window)
         info['draw'] = (self.seed, epoch, place)
         return info
 
@@ -235,7 +275,8 @@ def partners(number: int, seed: int, epoch: int) -> np.ndarray:
     """
     if number < 2:
         raise ValueError(
-            f'pairs are made of two images or more, but indices leave {number}; take more indices'
+            f'pairs are made of two images or more, but indices leave {number}; choose entries of '
+            'other images as well (with window, each window is an entry)'
         )
     order = np.random.default_rng((seed, epoch) if epoch else seed).permutation(number)
     after = np.empty_like(order)
@@ -270,4 +311,12 @@ def _options(
     stated = found.get('semantic_classes') or found['metainfo']['semantic_classes']
     # Class indices, unless the config says that files hold colours.
     storage = found.setdefault('label_storage', 'index')
-    return found, values_of_classes(source, label_map, list(stated)[1:], storage)
+    values = values_of_classes(source, label_map, list(stated)[1:], storage)
+    ignored = found.get('ignore_values', ())
+    for value in ignored if isinstance(ignored, list | tuple) else [ignored]:
+        if (name := values.get(tuple(value) if isinstance(value, list) else value)) is not None:
+            raise ValueError(
+                f'ignore_values has {value}, a class of dataset that label_map makes {name!r}; '
+                'give the class None in label_map, or take the value out of ignore_values'
+            )
+    return found, values

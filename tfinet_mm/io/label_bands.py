@@ -128,8 +128,9 @@ def read_one_hot(
     numbers = range(1, len(stored) + 1)
     fits = len(stored) == table.num_classes
     if mapped:
+        highest = 0 if options.rules.complete else table.num_classes
         fits = max(mapped) <= len(stored) and all(
-            band <= table.num_classes or band in mapped for band in numbers
+            band <= highest or band in mapped for band in numbers
         )
     if not fits:
         raise LabelFormatError(

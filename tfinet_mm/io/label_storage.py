@@ -37,12 +37,15 @@ class ValueRules:
         change: (value or colour, 0, 1 or 255) pairs of a change mask with other values than 0/1
             and 0/255; no other values are allowed.
         band: Band of the file, counted from 1; 0 for files of one band or of colours.
+        complete: True if ``mapped`` has every value, so that any other one is an error. The
+            classes of MMSegmentation's data sets are mapped so, by their names.
     """
 
     zero_is: str | None = None
     mapped: tuple[tuple[Value, int], ...] = ()
     change: tuple[tuple[Value, int], ...] = ()
     band: int = 0
+    complete: bool = False
 
     @property
     def shift(self) -> int:

@@ -56,6 +56,8 @@ def mapped_classes(
             classes[at] = 0
         elif meant == IGNORED or (value not in mapped and value in (nodata, IGNORE_INDEX)):
             continue
+        elif rules.complete and value not in mapped:
+            wrong.append(value)
         elif lowest <= meant <= highest:
             classes[at] = meant + shift
         elif meant == 0 and options.unchanged_value == 0:
@@ -63,17 +65,26 @@ def mapped_classes(
         else:
             wrong.append(value)
     if wrong:
+        fix = 'list them in ignore_values or label_map, or correct semantic_classes'
+        if rules.complete:
+            fix = (
+                'list them in ignore_values if they stand for no information, or correct the '
+                'classes of dataset (metainfo) or its reduce_zero_label'
+            )
         raise LabelValueError(
             f'{path} holds {share(np.isin(codes, wrong))} of its pixels as {enumerated(wrong)}, '
-            f'expected {_expected(table, options)}; list them in ignore_values or label_map, or '
-            'correct semantic_classes'
+            f'expected {_expected(table, options)}; {fix}'
         )
     return _looked_up(codes, present, classes)
 
 
 def _expected(table: ClassTable, options: LabelStorage) -> str:
     shift = options.rules.shift
-    listed = enumerated([value for value, _ in options.rules.mapped if isinstance(value, int)])
+    values = [value for value, _ in options.rules.mapped if isinstance(value, int)]
+    if options.rules.complete:
+        own = enumerated(sorted(values))
+        return f'the values {own} of the classes of dataset and ignore_values, or 255 (ignored)'
+    listed = enumerated(values)
     return (
         f'class indices {int(not shift and options.unchanged_value != 0)} to '
         f'{table.num_classes - shift} {table.names[shift:]}, 255 '

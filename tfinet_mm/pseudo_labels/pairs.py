@@ -27,6 +27,7 @@ from tfinet_mm.io.label_storage import LabelStorage
 from tfinet_mm.io.labels import read_semantic_label
 from tfinet_mm.structures import IGNORE_INDEX
 from tfinet_mm.utils.class_names import class_name
+from tfinet_mm.utils.config.building import building
 
 LABEL_LOADERS = ('LoadPairAnnotations', 'LoadPseudoLabels')
 IMAGE_LOADER, CROPPED_LOADER = 'LoadImagePair', 'LoadCroppedPair'
@@ -96,7 +97,8 @@ class PairsToLabel(Dataset[Pair]):
         for leaf in _leaf_configs(config):
             # Serialising an empty data set would fail before the clearer error below.
             leaf.update(pipeline=[], serialize_data=False)
-        self.parts: list[SCDDataset] = leaf_datasets(DATASETS.build(config))
+        with building(f'{split}_dataloader.dataset', config):
+            self.parts: list[SCDDataset] = leaf_datasets(DATASETS.build(config))
         self.pipeline_configs = pipelines
         self.pipelines = [Compose(pipeline) for pipeline in pipelines]
         self.land_cover = None if land_cover is None else [str(folder) for folder in land_cover]

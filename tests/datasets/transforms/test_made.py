@@ -38,10 +38,22 @@ def root(tmp_path):
     return tmp_path
 
 
-def build(root, redraw=True, **options):
+def build(root, redraw=True, window=None, **options):
     return SingleDateDataset(
-        data_root=str(root), pipeline=[LoadMadePair(**options)], redraw=redraw, **TABLE
+        data_root=str(root),
+        pipeline=[LoadMadePair(**options)],
+        redraw=redraw,
+        window=window,
+        **TABLE,
     )
+
+
+def position(root):
+    """Write images whose green and blue bands are the row and the column of each pixel."""
+    rows, columns = np.indices((SIDE, SIDE)).astype(np.uint8)
+    for path in sorted((root / 'img_dir').iterdir()):
+        image = np.stack([np.full_like(rows, int(path.stem[1:])), rows, columns], axis=-1)
+        Image.fromarray(image).save(path)
 
 
 def test_two_places_differ_where_their_classes_do(root):
@@ -108,6 +120,49 @@ def test_parts_of_images_of_several_sizes(root):
     write(root, 'small', np.ones((8, 30), np.uint8))
     with pytest.raises(ImageFormatError, match=r'30 x 8 pixels .* smaller than crop_size'):
         list(build(root, crop_size=(16, 24)))
+
+
+def test_windows_of_both_images(root):
+    position(root)
+    dataset = build(root, redraw=False, window=(16, 8), method='places')
+    assert len(dataset) == 5 * 8
+    for index in range(len(dataset)):
+        left, top, *_ = dataset.get_data_info(index)['window']
+        pair = dataset[index]
+        assert pair['img'].shape == (16, 8, 6)
+        rows, columns = np.indices((16, 8))
+        labels = [
+            np.array(Image.open(path.replace('img_dir', 'ann_dir'))) for path in pair['img_path']
+        ]
+        for date, key in enumerate(('gt_seg_map_from', 'gt_seg_map_to')):
+            assert np.array_equal(pair['img'][..., 3 * date + 1], rows + top)
+            assert np.array_equal(pair['img'][..., 3 * date + 2], columns + left)
+            cut = labels[date][top : top + 16, left : left + 8].astype(int)
+            assert np.array_equal(pair[key], (cut - 1) % 256)
+
+
+def test_parts_of_windows(root):
+    position(root)
+    dataset = build(root, redraw=False, window=16, crop_size=8, method='places')
+    seen = set()
+    for index in range(len(dataset)):
+        left, top, *_ = dataset.get_data_info(index)['window']
+        image = dataset[index]['img']
+        assert image.shape == (8, 8, 6)
+        for row, column in ((image[..., 1], image[..., 2]), (image[..., 4], image[..., 5])):
+            assert top <= row.min() <= row.max() < top + 16
+            assert left <= column.min() <= column.max() < left + 16
+            seen.add((int(row.min()) - top, int(column.min()) - left))
+    assert len(seen) > 10
+    with pytest.raises(ImageFormatError, match=r'window of 16 x 16 .* smaller than crop_size'):
+        build(root, redraw=False, window=16, crop_size=24)[0]
+
+
+def test_a_window_outside_of_the_other_image(root):
+    write(root, 'p2', np.ones((SIDE // 2, SIDE), np.uint8))
+    dataset = build(root, redraw=False, window=16, method='places')
+    with pytest.raises(ImageFormatError, match=r'p2.png is 32 x 16 .* \(\d+, 16\) of 16 x 16'):
+        list(dataset)
 
 
 def test_labels_that_do_not_fit(root):

@@ -39,14 +39,15 @@ class LoadMadePair(PairReader, BaseTransform):
       of the class may or may not count as a change. All other pixels are unchanged.
     - ``'either'``: one of these, with equal chance.
 
-    Required keys: those of an entry of this data set.
+    Required keys: those of an entry of this data set. Its ``window`` is taken of both images.
 
     Added keys: as those of ``LoadImagePair`` and ``LoadPairAnnotations``, and ``made``, the method.
 
     Args:
         method: See above.
-        crop_size: (height, width) in pixels of a random part of each image, or one number for
-            both sides. None takes whole images, which then all have one size.
+        crop_size: (height, width) in pixels of a random part of each image, or of its window, or
+            one number for both sides. None takes whole images or windows; whole images then all
+            have one size.
         regions: Least and greatest number of pasted regions.
         area: Least and greatest share of the image that a region covers, above 0 and below 1.
         edge: Width in pixels, over which a region fades in.
@@ -58,8 +59,8 @@ class LoadMadePair(PairReader, BaseTransform):
 
     Raises:
         ValueError: An option is out of its range, or an entry is of another data set.
-        ImageFormatError: An image can't be read, is smaller than the crop, or the two differ in
-            size or type.
+        ImageFormatError: An image can't be read, is smaller than the crop or lacks a part of the
+            window, or the two differ in size or type.
         LabelFormatError: A label can't be read, or differs in size from its image.
         LabelValueError: A label holds a value that has no meaning.
     """
@@ -107,7 +108,7 @@ class LoadMadePair(PairReader, BaseTransform):
         rng = np.random.default_rng(draw)
         images, covers, empty = [], [], []
         for role, path, label_path in zip((FROM, TO), results['img_path'], labels, strict=True):
-            window = self._window(path, rng)
+            window = self._window(path, results.get('window'), rng)
             image = self.read(path, path, window)
             storage = spec.semantic_storage(role)
             found = read_semantic_label(label_path, spec.table, storage, window)
@@ -141,19 +142,40 @@ class LoadMadePair(PairReader, BaseTransform):
         results['made'] = method
         return results
 
-    def _window(self, path: str, rng: np.random.Generator) -> tuple[int, int, int, int] | None:
-        """Draw (left, top, width, height) of the part of an image; None for all of it."""
-        if self.crop_size is None:
+    def _window(
+        self, path: str, window: Sequence[int] | None, rng: np.random.Generator
+    ) -> tuple[int, int, int, int] | None:
+        """Draw (left, top, width, height) of the part of an image; None for all of it.
+
+        Args:
+            path: The image.
+            window: Part of it that the entry has, None for all of it.
+            rng: Generator of the draws.
+        """
+        if window is None and self.crop_size is None:
             return None
-        (width, height), (rows, columns) = image_size(path), self.crop_size
-        if height < rows or width < columns:
+        whole = image_size(path)
+        left, top, width, height = (0, 0, *whole) if window is None else window
+        if left + width > whole[0] or top + height > whole[1]:
             raise ImageFormatError(
-                f'{path} is {width} x {height} pixels (width x height), smaller than '
-                f'crop_size={self.crop_size} (height, width) of {type(self).__name__}; set a '
-                'smaller crop_size, or leave the image out of ann_file'
+                f'{path} is {whole[0]} x {whole[1]} pixels (width x height), so that it lacks a '
+                f'part of the window at ({left}, {top}) of {width} x {height} pixels, which is '
+                'taken of both images of a pair; images that are cut into windows have to be of '
+                'one size'
             )
-        left = int(rng.integers(width - columns + 1))
-        return left, int(rng.integers(height - rows + 1)), columns, rows
+        if self.crop_size is None:
+            return left, top, width, height
+        rows, columns = self.crop_size
+        if height < rows or width < columns:
+            what = 'is' if window is None else 'has a window of'
+            fix = 'leave the image out of ann_file' if window is None else 'a larger window'
+            raise ImageFormatError(
+                f'{path} {what} {width} x {height} pixels (width x height), smaller than '
+                f'crop_size={self.crop_size} (height, width) of {type(self).__name__}; set a '
+                f'smaller crop_size, or {fix}'
+            )
+        left += int(rng.integers(width - columns + 1))
+        return left, top + int(rng.integers(height - rows + 1)), columns, rows
 
     def _check_sizes(self, images: Sequence[np.ndarray], paths: Sequence[str]) -> None:
         before, after = images

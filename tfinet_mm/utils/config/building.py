@@ -8,6 +8,7 @@ from typing import Any
 
 from tfinet_mm.errors import ConfigError
 from tfinet_mm.utils.command import is_expected, message_of
+from tfinet_mm.utils.config.wrappers import wrapper_fault
 
 LENGTH = 600
 """Greatest number of characters of a part that a message shows."""
@@ -19,7 +20,8 @@ def building(name: str, part: Any = None) -> Iterator[None]:
 
     Values that only their class knows to be wrong end in an error of its library, such as
     ``'int' object is not iterable``, which doesn't name the value. Expected errors, which
-    explain themselves, pass unchanged.
+    explain themselves, pass unchanged. Those of MMEngine's wrappers of data sets are explained
+    (see :func:`~tfinet_mm.utils.config.wrappers.wrapper_fault`).
 
     Args:
         name: Name of the part in the config.
@@ -42,6 +44,8 @@ not iterable; its config is {'type': 'MultiStepLR', 'milestones': 5}
     except Exception as error:
         if is_expected(error):
             raise
+        if (fault := wrapper_fault(error)) is not None:
+            raise ConfigError(f"{name} can't be built: {fault}") from error
         said = f'{type(error).__name__}: {message_of(error) or "no message"}'
         if len(shown) > LENGTH:
             shown = f'{shown[:LENGTH]} ...'
