@@ -13,6 +13,7 @@ import numpy as np
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, Window
 from tfinet_mm.io.stored_values import bits_of, warn_of_pages
+from tfinet_mm.scenes.band_colours import MARKS, band_colours, likely_colours
 from tfinet_mm.scenes.grid import (
     SceneGrid,
     check_grid,
@@ -38,12 +39,7 @@ from tfinet_mm.scenes.sources import (
     unusual_place,
     with_validity,
 )
-from tfinet_mm.scenes.statements import (
-    COLOURS,
-    refuse_white_zero,
-    stated_crs,
-    stated_nodata,
-)
+from tfinet_mm.scenes.statements import refuse_white_zero, stated_crs, stated_nodata
 from tfinet_mm.scenes.stretch import SAMPLE_SIDE, Stretch, percentile_stretch, stated_stretch
 from tfinet_mm.scenes.warp_command import WarpAdvice, warp_advice
 
@@ -68,7 +64,9 @@ class SceneDate:
         placed_by: Name of the means that places it without a transform, such as control points,
             or None.
         tags: Scale and offset of each band that is read.
-        colours: Colour of each of these bands by its mark, empty without one.
+        colours: What each of these bands shows for sure, see
+            :func:`~tfinet_mm.scenes.band_colours.band_colours`.
+        likely_colours: The same with what is only probable.
         band_names: Name of each, empty without one.
         tags_of_file: Tags of the file.
         crs_alone: CRS that the file states without any transform, or None.
@@ -117,10 +115,12 @@ class SceneDate:
                 f'{self.name} has bands of the types {", ".join(self._kinds)}, expected one type; '
                 'write a copy: gdal_translate -ot Float32 IN OUT'
             )
-        roles = [found.colorinterp[number - 1].name for number in self.bands]
-        self.colours = [role if role in COLOURS else '' for role in roles]
-        names = [found.descriptions[number - 1] or '' for number in self.bands]
-        self.band_names = [one.strip() for one in names]
+        marks, names = _marks_and_names(found)
+        self.colours, self.likely_colours = (
+            [one[number - 1] for number in self.bands]
+            for one in (band_colours(marks, names), likely_colours(marks, names))
+        )
+        self.band_names = [names[number - 1] for number in self.bands]
         self._bits = None if table is not None else bits_of(found, self.bands)
         self.tags = [(found.scales[number - 1], found.offsets[number - 1]) for number in self.bands]
         # RGB and infrared are often stored with the fourth marked as transparency.
@@ -488,6 +488,13 @@ def _equal(values: np.ndarray, nodata: float) -> np.ndarray:
     with np.errstate(over='ignore'):
         wanted = np.float32(nodata) if values.dtype == np.float32 else nodata
     return np.asarray(values == wanted)
+
+
+def _marks_and_names(raster: Any) -> tuple[list[str], list[str]]:
+    """Return the colour that each band of a raster is marked as, and its name; empty without."""
+    roles = [interpretation.name for interpretation in raster.colorinterp]
+    names = [(name or '').strip() for name in raster.descriptions]
+    return [role if role in MARKS else '' for role in roles], names
 
 
 def _kept(raster: Any, files: contextlib.ExitStack) -> Any:
