@@ -176,3 +176,42 @@ def example_bands(colours: Sequence[str], count: int, left_out: Sequence[int] = 
     visible = [one for one in numbers if colours[one - 1] != INFRARED]
     chosen = (visible if len(visible) >= count else numbers)[:count]
     return chosen + chosen[-1:] * (count - len(chosen))
+
+
+def option_bands(before: Sequence[int], after: Sequence[int]) -> str:
+    """Return the value of ``--bands`` for two dates.
+
+    Example:
+        >>> option_bands([1, 2], [1, 2]), option_bands([2, 1], [1, 2])
+        ('1 2', 'before=2,1 after=1,2')
+    """
+    if list(before) == list(after):
+        return ' '.join(map(str, before))
+    return f'before={",".join(map(str, before))} after={",".join(map(str, after))}'
+
+
+def both_options(before: Sequence[int], after: Sequence[int]) -> str:
+    """Return how to choose the bands of two dates, for the commands and for Python.
+
+    Example:
+        >>> both_options([2, 3, 4], [2, 3, 4])
+        '--bands 2 3 4 (from Python bands=[2, 3, 4])'
+    """
+    same = list(before) == list(after)
+    value = str(list(before)) if same else f"{{'before': {before}, 'after': {after}}}"
+    return f'--bands {option_bands(before, after)} (from Python bands={value})'
+
+
+def of_few(count: int) -> str:
+    """Return what a message adds about fewer bands than those of a network of colour.
+
+    Example:
+        >>> of_few(3)
+        ''
+    """
+    if count >= len(COLOURS):
+        return ''
+    return (
+        '; most networks were trained on the three bands of colour. One may be repeated, as in '
+        'bands=[1, 1, 1], but such pictures are unlike those of the training'
+    )

@@ -11,7 +11,13 @@ import numpy as np
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.scenes.acquisition import ACQUIRED, date_in
-from tfinet_mm.scenes.band_colours import disagreement, order_of, plain_name
+from tfinet_mm.scenes.band_colours import (
+    both_options,
+    disagreement,
+    option_bands,
+    order_of,
+    plain_name,
+)
 from tfinet_mm.scenes.dates import SceneDate
 from tfinet_mm.scenes.grid import SceneGrid, outline_in
 from tfinet_mm.scenes.statements import COLOURS
@@ -42,8 +48,7 @@ def check_band_order(before: SceneDate, after: SceneDate) -> None:
     if order is not None and order != same:
         first, second = _in_one_order(before, after, order)
         raise SceneError(
-            f'{found}, expected one order; state it with --bands {_option(first, second)} '
-            f"(from Python bands={{'before': {first}, 'after': {second}}})"
+            f'{found}, expected one order; state it with {both_options(first, second)}'
         )
     place = disagreement(before.colours, after.colours)
     unsure = disagreement(before.likely_colours, after.likely_colours)
@@ -58,11 +63,11 @@ def check_band_order(before: SceneDate, after: SceneDate) -> None:
         order = order_of(before.likely_colours, after.likely_colours)
         fix = 'choose the same bands of both with --bands before=... after=...'
         if order is not None:
-            fix = f'state --bands {_option(*_in_one_order(before, after, order))}'
+            fix = f'state --bands {option_bands(*_in_one_order(before, after, order))}'
         warnings.warn(
             f'{found}. If B2, B3 and B4 are blue, green and red, as of Sentinel-2 and of Landsat 8 '
             f'and 9, different colours are compared: {fix}. If the order is right, state '
-            f'--bands {_option(before.bands, after.bands)}',
+            f'--bands {option_bands(before.bands, after.bands)}',
             stacklevel=4,
         )
     elif before.likely_colours == after.likely_colours == COLOURS[::-1]:
@@ -70,7 +75,7 @@ def check_band_order(before: SceneDate, after: SceneDate) -> None:
         warnings.warn(
             f'{before.name} has the bands {_shown(before)} in this order, {after.name} too, and '
             f'most networks take red, green and blue; {"for these" if sure else "if so,"} state '
-            f'--bands {_option(before.bands[::-1], after.bands[::-1])}',
+            f'--bands {option_bands(before.bands[::-1], after.bands[::-1])}',
             stacklevel=4,
         )
 
@@ -106,13 +111,6 @@ def _shown(date: SceneDate) -> str:
         said = f'{name} ({colour})' if name and colour and name.casefold() != colour else ''
         texts.append(said or name or colour or f'number {number}')
     return ', '.join(texts)
-
-
-def _option(before: Sequence[int], after: Sequence[int]) -> str:
-    """Return the value of ``--bands`` for two dates."""
-    if list(before) == list(after):
-        return ' '.join(map(str, before))
-    return f'before={",".join(map(str, before))} after={",".join(map(str, after))}'
 
 
 def warn_of_local_systems(before: SceneDate, after: SceneDate) -> None:

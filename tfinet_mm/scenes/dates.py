@@ -13,7 +13,15 @@ import numpy as np
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, Window
 from tfinet_mm.io.stored_values import bits_of, warn_of_pages
-from tfinet_mm.scenes.band_colours import MARKS, band_colours, likely_colours
+from tfinet_mm.scenes.band_colours import (
+    INFRARED,
+    MARKS,
+    band_colours,
+    both_options,
+    example_bands,
+    likely_colours,
+    of_few,
+)
 from tfinet_mm.scenes.grid import (
     SceneGrid,
     check_grid,
@@ -39,7 +47,7 @@ from tfinet_mm.scenes.sources import (
     unusual_place,
     with_validity,
 )
-from tfinet_mm.scenes.statements import refuse_white_zero, stated_crs, stated_nodata
+from tfinet_mm.scenes.statements import COLOURS, refuse_white_zero, stated_crs, stated_nodata
 from tfinet_mm.scenes.stretch import SAMPLE_SIDE, Stretch, percentile_stretch, stated_stretch
 from tfinet_mm.scenes.warp_command import WarpAdvice, warp_advice
 
@@ -116,16 +124,18 @@ class SceneDate:
                 'write a copy: gdal_translate -ot Float32 IN OUT'
             )
         marks, names = _marks_and_names(found)
-        self.colours, self.likely_colours = (
-            [one[number - 1] for number in self.bands]
-            for one in (band_colours(marks, names), likely_colours(marks, names))
-        )
+        sure, likely = band_colours(marks, names), likely_colours(marks, names)
+        self.colours = [sure[number - 1] for number in self.bands]
+        self.likely_colours = [likely[number - 1] for number in self.bands]
         self.band_names = [names[number - 1] for number in self.bands]
         self._bits = None if table is not None else bits_of(found, self.bands)
         self.tags = [(found.scales[number - 1], found.offsets[number - 1]) for number in self.bands]
         # RGB and infrared are often stored with the fourth marked as transparency.
         unmarked = alpha is not None and (alpha in self.bands or self._is_picture(alpha))
         self._alpha = None if unmarked else alpha
+        self._file_colours = likely
+        if alpha is not None:
+            self._file_colours[alpha - 1] = INFRARED if unmarked else ''
         if nodata is not None and self._alpha not in (None, self._raster.count):
             raise SceneError(
                 f'{self.name} has transparency in band {alpha}, before other bands, so nodata '
@@ -148,6 +158,18 @@ class SceneDate:
         with contextlib.ExitStack() as files:
             return warp_advice(_kept(open_source(self.role, self.path), files), self.path, crs)
 
+    def band_numbers(self) -> list[int]:
+        """Return the numbers of all bands of the file but transparency."""
+        return [one for one in range(1, len(self._file_colours) + 1) if one != self._alpha]
+
+    def example_bands(self, count: int) -> list[int]:
+        """Return numbers of bands that a network of ``count`` bands could take.
+
+        See :func:`~tfinet_mm.scenes.band_colours.example_bands`.
+        """
+        left_out = [] if self._alpha is None else [self._alpha]
+        return example_bands(self._file_colours, count, left_out)
+
     def _refuse_numbers_of_colours(self, bands: Sequence[int] | None) -> None:
         if bands is not None and set(bands) == {1}:
             raise SceneError(
@@ -164,10 +186,13 @@ class SceneDate:
             return None
         alpha = roles.index('alpha') + 1
         if bands is None and self._is_picture(alpha):
+            count = min(len(COLOURS), len(roles) - 1)
+            example = example_bands(likely_colours(*_marks_and_names(self._raster)), count, [alpha])
             raise SceneError(
                 f'{self.name} marks band {alpha} as transparency, but most of its pixels are '
                 'partly transparent, as if it were a picture (often infrared); choose the bands '
-                'with the option bands (--bands), for example bands=[1, 2, 3]'
+                'with the option bands, for example '
+                f'{both_options(example, example)}{of_few(count)}'
             )
         return alpha
 

@@ -14,6 +14,7 @@ import numpy as np
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, check_window, import_rasterio
 from tfinet_mm.scenes.alignment import corrected
+from tfinet_mm.scenes.band_colours import both_options, of_few
 from tfinet_mm.scenes.date_checks import (
     check_band_order,
     warn_of_local_systems,
@@ -33,6 +34,7 @@ from tfinet_mm.scenes.grid import (
 from tfinet_mm.scenes.quality import QualityBand
 from tfinet_mm.scenes.shared_stretch import find_shared_stretch, is_8_bit
 from tfinet_mm.scenes.sidecars import crs_file, is_of_viewer
+from tfinet_mm.scenes.statements import COLOURS
 from tfinet_mm.scenes.stretch import (
     Stretch,
     check_percentiles,
@@ -192,6 +194,33 @@ class ScenePair:
     def close(self) -> None:
         """Close the files."""
         self._files.close()
+
+    def check_count(self, count: int) -> None:
+        """Refuse other numbers of bands than a network takes.
+
+        Args:
+            count: Number of bands of each date that it takes.
+
+        Raises:
+            SceneError: There are more, or fewer; the message names bands of the files.
+        """
+        if self.bands == count:
+            return
+        found = f'the network takes {count} bands of each date, the scene gives {self.bands}'
+        example = both_options(*(date.example_bands(count) for date in self._dates))
+        poorest = min(self._dates, key=lambda date: len(date.band_numbers()))
+        has = len(poorest.band_numbers())
+        if has >= count:
+            raise SceneError(
+                f'{found}; choose them in the order of the network with the option bands, for '
+                f'example {example}'
+            )
+        trained = 'colour' if count == len(COLOURS) else f'{count} different bands'
+        raise SceneError(
+            f'{found}, and {poorest.name} has {has} in all. The network was trained on {trained}: '
+            f'give files with {count} bands. A band may be repeated, as in {example}, but such '
+            'pictures are unlike those of the training, and the maps are worse'
+        )
 
     def covered(self) -> dict[str, float]:
         """Return the share (0..1) of the grid that lies in the file of each date."""
@@ -399,11 +428,12 @@ def _grid_of(dates: Sequence[SceneDate], wanted: str | float | SceneGrid) -> Sce
 
 def _check_bands(before: SceneDate, after: SceneDate) -> None:
     if len(before.bands) != len(after.bands):
+        count = min(len(COLOURS), *(len(date.band_numbers()) for date in (before, after)))
+        example = both_options(before.example_bands(count), after.example_bands(count))
         raise SceneError(
             f'before ({before.path}) has the bands {before.bands} and after ({after.path}) '
             f'{after.bands}; both dates need the same number of bands, in one order: choose them '
-            'with the option bands (--bands), for example bands=[1, 2, 3], or for each date '
-            'bands={"before": [3, 2, 1], "after": [4, 3, 2]}'
+            f'with the option bands, for example {example}{of_few(count)}'
         )
 
 
