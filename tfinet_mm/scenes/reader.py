@@ -22,6 +22,7 @@ from tfinet_mm.scenes.date_checks import (
     warn_of_places,
 )
 from tfinet_mm.scenes.dates import SceneDate
+from tfinet_mm.scenes.datum_shifts import warn_of_datums
 from tfinet_mm.scenes.grid import (
     SceneGrid,
     apply_affine,
@@ -174,6 +175,7 @@ class ScenePair:
                 warn_of_local_systems(dates[0], dates[1])
                 if not isinstance(grid, SceneGrid):
                     warn_of_places(dates, self.grid)
+                warn_of_datums(dates, self.grid)
                 warn_of_empty_dates(dates, self.grid)
                 _warn_of_constant_bands(dates[0], dates[1], self.grid)
                 warn_of_ranges(dates, self.stretches, self.grid)

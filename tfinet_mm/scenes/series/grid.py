@@ -9,6 +9,7 @@ from typing import Any
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike
 from tfinet_mm.scenes.dates import SceneDate
+from tfinet_mm.scenes.datum_shifts import warn_of_datums
 from tfinet_mm.scenes.grid import SceneGrid, beside, check_systems, common_grid
 
 FIRST = 'first'
@@ -52,4 +53,5 @@ def series_grid(
         check_systems(made, other.grid, (first.name, other.name))
         made = common_grid(made, beside(other.grid, made), pixels, names)
         pixels = 'before'
+    warn_of_datums(others, made)
     return made
