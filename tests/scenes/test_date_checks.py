@@ -8,6 +8,7 @@ import pytest
 from tfinet_mm.errors import SceneError
 from tfinet_mm.scenes.mosaic import write_mosaic
 from tfinet_mm.scenes.reader import ScenePair
+from tfinet_mm.scenes.series.grid import series_grid
 
 rasterio = pytest.importorskip('rasterio')
 from rasterio.enums import ColorInterp
@@ -133,7 +134,13 @@ def test_other_colours_are_told(named, values, after):
 @pytest.mark.parametrize('names', [NAMES, PADDED, BARE])
 def test_blue_first_by_names_on_both_dates_is_told(named, values, names):
     before, after = (named(name, values, names) for name in ('before', 'after'))
-    assert 'state --bands 3 2 1' in told(before, after)
+    assert ('for these state' if names is not BARE else 'if so, state') in told(before, after)
+    with pytest.warns(UserWarning, match='state --bands 3 2 1'):
+        series_grid([before, after])
+    # A pair that is opened again for the same scene says nothing.
+    with ScenePair(before, after) as pair:
+        made = dict(zip(('before', 'after'), pair.stretches, strict=True))
+    assert not told(before, after, stretch=made)
     assert not told(before, after, bands=[1, 2, 3])
     assert not told(*(named(name, values, names[::-1]) for name in ('one', 'two')))
 

@@ -30,10 +30,10 @@ MOST_TIMES = 3
 
 
 def check_band_order(before: SceneDate, after: SceneDate) -> None:
-    """Refuse two dates with the same bands in another order, and warn of what may be one.
+    """Refuse two dates with the same bands in another order.
 
     Their names are compared where all bands have one, and what their marks and names say that
-    they show. Blue, green and red on both dates are warned of too.
+    they show.
 
     Raises:
         SceneError: They are in another order.
@@ -44,12 +44,17 @@ def check_band_order(before: SceneDate, after: SceneDate) -> None:
     order = order_of(*names) if named else None
     if order is None or order == same:
         order = order_of(before.colours, after.colours)
-    found = f'{before.name} has the bands {_shown(before)} and {after.name} {_shown(after)}'
     if order is not None and order != same:
         first, second = _in_one_order(before, after, order)
         raise SceneError(
-            f'{found}, expected one order; state it with {both_options(first, second)}'
+            f'{_both_shown(before, after)}, expected one order; state it with '
+            f'{both_options(first, second)}'
         )
+
+
+def warn_of_bands(before: SceneDate, after: SceneDate) -> None:
+    """Warn of two dates that may show different colours, and of blue, green and red on both."""
+    found = _both_shown(before, after)
     place = disagreement(before.colours, after.colours)
     unsure = disagreement(before.likely_colours, after.likely_colours)
     if place is not None:
@@ -71,7 +76,7 @@ def check_band_order(before: SceneDate, after: SceneDate) -> None:
             stacklevel=4,
         )
     elif before.likely_colours == after.likely_colours == COLOURS[::-1]:
-        sure = before.colours == after.colours
+        sure = before.colours == after.colours == COLOURS[::-1]
         warnings.warn(
             f'{before.name} has the bands {_shown(before)} in this order, {after.name} too, and '
             f'most networks take red, green and blue; {"for these" if sure else "if so,"} state '
@@ -99,6 +104,10 @@ def _in_one_order(
         [before.bands[order[one]] for one in places],
         [after.bands[one] for one in places],
     )
+
+
+def _both_shown(before: SceneDate, after: SceneDate) -> str:
+    return f'{before.name} has the bands {_shown(before)} and {after.name} {_shown(after)}'
 
 
 def _shown(date: SceneDate) -> str:

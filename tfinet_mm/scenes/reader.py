@@ -17,6 +17,7 @@ from tfinet_mm.scenes.alignment import corrected
 from tfinet_mm.scenes.band_colours import both_options, of_few
 from tfinet_mm.scenes.date_checks import (
     check_band_order,
+    warn_of_bands,
     warn_of_local_systems,
     warn_of_order,
     warn_of_places,
@@ -147,7 +148,8 @@ class ScenePair:
                 )
             ]
             _check_bands(dates[0], dates[1])
-            if not all(_of_date(bands, date.role) for date in dates):
+            chosen = all(_of_date(bands, date.role) for date in dates)
+            if not chosen:
                 check_band_order(dates[0], dates[1])
             _check_georeference(dates[0], dates[1], same_grid)
             self.bands = len(dates[0].bands)
@@ -170,7 +172,10 @@ class ScenePair:
             )
             for date in dates:
                 date.place(self.grid, resampling, files)
+            # A pair that is opened again has a stretch that was made.
             if not _is_made(stretch):
+                if not chosen:
+                    warn_of_bands(dates[0], dates[1])
                 warn_of_order(dates[0], dates[1])
                 warn_of_local_systems(dates[0], dates[1])
                 if not isinstance(grid, SceneGrid):
