@@ -12,6 +12,7 @@ from tfinet_mm.apis import SCDInferencer
 from tfinet_mm.apis.command import main
 from tfinet_mm.errors import ManifestError, SceneError
 from tfinet_mm.scenes.prediction import predict_scene
+from tfinet_mm.utils.command import run_command
 
 rasterio = pytest.importorskip('rasterio')
 pytest.importorskip('pyogrio')
@@ -86,6 +87,19 @@ def test_two_rasters_to_maps_polygons_and_areas(member, raster, tmp_path, capsys
     assert (out / 'report.html').stat().st_size > 1000
     assert read(folder, 'change').all()
     assert not (folder / 'changes.gpkg').exists()
+
+
+def test_a_warning_about_the_files_is_one_line(member, raster, tmp_path, capsys, monkeypatch):
+    files = member()
+    days = '2023-06-01', '2018-06-01'
+    pair = [raster(f'{day}.tif', noise(seed)) for seed, day in enumerate(days)]
+    call = [*map(str, files), *pair, '--out', str(tmp_path / 'out'), '--no-registration']
+    monkeypatch.setattr('sys.argv', ['tfinet-predict', *call])
+    run_command(main)
+    lines = capsys.readouterr().err.splitlines()
+    (told,) = [line for line in lines if 'losses and gains are swapped' in line]
+    assert told.startswith(f'warning: before ({pair[0]}) is of 2023-06-01 and after')
+    assert not any('UserWarning' in line for line in lines)
 
 
 def test_a_scene_that_lost_a_file_and_a_replaced_one(member, raster, tmp_path, capsys):

@@ -8,6 +8,7 @@ import pytest
 from tfinet_mm.errors import SceneError
 from tfinet_mm.scenes.mosaic import write_mosaic
 from tfinet_mm.scenes.reader import ScenePair
+from tfinet_mm.scenes.series.grid import series_grid
 
 rasterio = pytest.importorskip('rasterio')
 from rasterio.enums import ColorInterp
@@ -61,6 +62,87 @@ def test_bands_in_another_order_are_refused(scene, values, after, first, second)
     assert str(before) in str(error.value)
     found = read(before, after, bands={'before': [3, 2, 1], 'after': [1, 2, 3]})
     np.testing.assert_array_equal(found[:3], found[3:])
+
+
+NAMES = ['blue', 'green', 'red']
+PADDED = ['B02', 'B03', 'B04']
+BARE = ['B2', 'B3', 'B4']
+GREY = dict(photometric='MINISBLACK')
+
+
+@pytest.fixture
+def named(scene):
+    """A function that writes a file with names of bands, marked as red, green and blue or not."""
+    return lambda name, values, names=None, **options: edit(
+        scene(name, values, **options), descriptions=names or [None] * len(values)
+    )
+
+
+@pytest.mark.parametrize('options', [{}, GREY])
+@pytest.mark.parametrize(
+    ('names', 'others'),
+    [
+        (NAMES, None),
+        (['Band 2 (Blue)', 'G', 'red'], None),
+        (PADDED, None),
+        (NAMES, ['B04', 'B03', 'B02']),
+        (BARE, ['B04', 'B03', 'B02']),
+        (BARE, BARE[::-1]),
+    ],
+)
+def test_names_are_compared_with_colours(named, values, names, others, options):
+    """Names tell the order also where GDAL marks the bands of bytes, as it does by default."""
+    before = named('before', values[::-1].copy(), names, **options)
+    after = named('after', values, others, **options if others else {})
+    for pair, bands in (
+        ((before, after), 'before=3,2,1 after=1,2,3'),
+        ((after, before), 'before=1,2,3 after=3,2,1'),
+    ):
+        with pytest.raises(SceneError, match=bands) as error:
+            read(*pair)
+        assert str(pair[0]) in str(error.value)
+    found = read(before, after, bands={'before': [3, 2, 1], 'after': [1, 2, 3]})
+    np.testing.assert_array_equal(found[:3], found[3:])
+    assert not told(before, after, bands=[1, 2, 3])
+
+
+def test_four_bands_in_another_order_are_refused(named, smooth):
+    values = smooth(30, 40, bands=4)
+    before = named('before', values, [*NAMES, 'nir'], **GREY)
+    after = named('after', values[[2, 1, 0, 3]], photometric='RGB', alpha='NO')
+    with pytest.raises(SceneError, match=r'blue, green, red, nir and .* before=3,2,1,4 after=1,2'):
+        read(before, after)
+
+
+def test_names_that_differ_between_sensors_are_told(named, values, after):
+    """B2, B3 and B4 are blue, green and red, or green, red and infrared of Landsat 7."""
+    before = named('before', values, BARE, **GREY)
+    heard = told(before, after)
+    assert 'B2 (probably blue)' in heard
+    assert 'state --bands before=3,2,1 after=1,2,3. If the order is right' in heard
+    assert not told(before, after, bands=[1, 2, 3])
+    assert not told(named('right', values, BARE[::-1], **GREY), after)
+    # Numbers that only count bands.
+    assert not told(named('count', values, ['B1', 'B2', 'B3'], **GREY), after)
+
+
+def test_other_colours_are_told(named, values, after):
+    before = named('before', values, ['NIR', 'Red', 'Green'], **GREY)
+    assert 'band 1 of before and band 1 of after show different colours' in told(before, after)
+
+
+@pytest.mark.parametrize('names', [NAMES, PADDED, BARE])
+def test_blue_first_by_names_on_both_dates_is_told(named, values, names):
+    before, after = (named(name, values, names) for name in ('before', 'after'))
+    assert ('for these state' if names is not BARE else 'if so, state') in told(before, after)
+    with pytest.warns(UserWarning, match='state --bands 3 2 1'):
+        series_grid([before, after])
+    # A pair that is opened again for the same scene says nothing.
+    with ScenePair(before, after) as pair:
+        made = dict(zip(('before', 'after'), pair.stretches, strict=True))
+    assert not told(before, after, stretch=made)
+    assert not told(before, after, bands=[1, 2, 3])
+    assert not told(*(named(name, values, names[::-1]) for name in ('one', 'two')))
 
 
 def test_blue_first_on_both_dates_is_told(scene, values, after):

@@ -121,6 +121,18 @@ def test_a_picture_marked_as_transparency_is_no_mask(scene):
     np.testing.assert_array_equal(values[:3], four[:3])
 
 
+@pytest.mark.parametrize(
+    ('bands', 'alpha', 'example'), [(4, 4, '1 2 3'), (4, 1, '2 3 4'), (2, 2, '1')]
+)
+def test_an_example_leaves_out_a_picture_marked_as_transparency(scene, bands, alpha, example):
+    roles = [ColorInterp.undefined] * bands
+    roles[alpha - 1] = ColorInterp.alpha
+    pair = [edit(scene(one, values_of(bands=bands)), colorinterp=roles) for one in 'ab']
+    with pytest.raises(SceneError, match=rf'--bands {example} \(from Python'):
+        read(*pair)
+    assert read(*pair, bands=[*map(int, example.split())])[1].all()
+
+
 def numbers_and_colours():
     numbers = np.random.default_rng(3).integers(0, 6, (1, 30, 40)).astype(np.uint8)
     colours = np.random.default_rng(4).integers(1, 255, (6, 4))

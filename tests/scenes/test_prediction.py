@@ -1,5 +1,6 @@
 """Test whole scenes through a network: seams, nodata, stops and resumes, several processes."""
 
+import re
 import threading
 
 import numpy as np
@@ -286,9 +287,40 @@ def test_an_error_while_writing_stops_at_once(pair, network, staged, tmp_path, m
     assert calls == [0]
 
 
+@pytest.mark.parametrize(
+    ('bands', 'names', 'example'),
+    [(1, None, '1 1 1'), (4, None, '1 2 3'), (4, ['NIR', *'RGB'], '2 3 4'), (5, ['B8A'] * 5, 0)],
+)
+def test_the_bands_that_a_message_names_can_be_taken(
+    scene, network, smooth, tmp_path, bands, names, example
+):
+    """Infrared comes first in a file of four bands that says so."""
+    from rasterio.enums import ColorInterp
+
+    values = smooth(30, 40, bands=bands)
+    pair = [scene(name, values, photometric='MINISBLACK') for name in 'ab']
+    for path in pair:
+        with rasterio.open(path, 'r+') as file:
+            file.descriptions = names or [None] * bands
+    with pytest.raises(SceneError, match='takes 3 bands') as error:
+        predict_scene(network(), *pair, tmp_path / 'out')
+    said = str(error.value)
+    words = re.search(r'--bands ([\d ]+) \(from Python bands=(\[.*?\])\)', said)
+    assert words[1] == (example or '1 2 3')
+    assert ('trained on colour' in said) is (bands == 1)
+    assert words[1].split() == re.findall(r'\d', words[2])
+    predict_scene(network(), *pair, tmp_path / 'out', bands=[*map(int, words[1].split())])
+    if bands == 4 and not names:
+        for path in pair:
+            with rasterio.open(path, 'r+') as file:
+                file.colorinterp = [ColorInterp.nir, *[ColorInterp.undefined] * 3]
+        with pytest.raises(SceneError, match='--bands 2 3 4 '):
+            predict_scene(network(), *pair, tmp_path / 'other')
+
+
 def test_what_does_not_fit_the_network(pair, network, tmp_path):
     inferencer = network(bands=5)
-    with pytest.raises(SceneError, match=r'takes 5 bands.*gives 3.*bands=\[1, 2, 3, 4, 5\]'):
+    with pytest.raises(SceneError, match=r'takes 5 bands.*gives 3.*3 in all.*repeated'):
         predict_scene(inferencer, *pair, tmp_path / 'out')
     inferencer = network()
     inferencer.other_transforms = ['Resize']

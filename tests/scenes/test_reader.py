@@ -229,6 +229,18 @@ def test_band_orders_of_the_dates(write):
         ScenePair(*paths, bands={'later': [1]})
 
 
+@pytest.mark.parametrize(
+    ('counts', 'example'), [((3, 5), '1 2 3'), ((5, 3), '1 2 3'), ((1, 3), '1'), ((2, 3), '1 2')]
+)
+def test_an_example_of_bands_can_be_read(write, counts, example):
+    paths = [write(name, rgb(bands=one)) for name, one in zip('ab', counts, strict=True)]
+    with pytest.raises(SceneError, match=f'example --bands {example} ') as error:
+        ScenePair(*paths)
+    assert ('One may be repeated' in str(error.value)) is (len(example) < 5)
+    with ScenePair(*paths, bands=[*map(int, example.split())]) as pair:
+        assert pair.bands == len(example.split())
+
+
 def test_five_bands_of_16_bit_need_a_stretch(write):
     one, two = rgb(dtype=np.uint16, bands=5), rgb(dtype=np.uint16, bands=5, seed=1)
     one[:, 0, 0] = 9

@@ -1,4 +1,5 @@
 import argparse
+import contextlib
 import json
 import os
 import sys
@@ -58,7 +59,8 @@ def test_a_warning_is_one_line_without_source(capsys):
     def main():
         warnings.warn('band 2 is 7 in all pixels', stacklevel=1)
         # As of another package, whose source line tells where to look.
-        warnings.warn_explicit('deprecated', UserWarning, '/elsewhere/module.py', 12)
+        source = '\n' * 11 + 'import warnings; warnings.warn("deprecated", stacklevel=1)'
+        exec(compile(source, '/elsewhere/module.py', 'exec'), {})
 
     shown = warnings.showwarning
     with warnings.catch_warnings(record=True) as others:
@@ -69,6 +71,25 @@ def test_a_warning_is_one_line_without_source(capsys):
         ('deprecated', '/elsewhere/module.py')
     ]
     assert warnings.showwarning is shown
+
+
+@pytest.mark.parametrize('level', [1, 2, 3, 4, 9])
+def test_a_warning_is_one_line_whatever_place_it_names(capsys, level):
+    """A context manager, for one, puts frames of contextlib between two of the package."""
+
+    @contextlib.contextmanager
+    def opened():
+        warnings.warn(f'dates are swapped, {level}', stacklevel=level)
+        yield
+
+    def main():
+        with opened():
+            pass
+
+    with warnings.catch_warnings():
+        warnings.simplefilter('always')
+        run_command(main)
+    assert capsys.readouterr().err == f'warning: dates are swapped, {level}\n'
 
 
 @pytest.mark.parametrize('main', [bug, raising(AttributeError('x')), raising(KeyError('x'))])

@@ -11,6 +11,13 @@ import numpy as np
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.scenes.acquisition import ACQUIRED, date_in
+from tfinet_mm.scenes.band_colours import (
+    both_options,
+    disagreement,
+    option_bands,
+    order_of,
+    plain_name,
+)
 from tfinet_mm.scenes.dates import SceneDate
 from tfinet_mm.scenes.grid import SceneGrid, outline_in
 from tfinet_mm.scenes.statements import COLOURS
@@ -25,29 +32,94 @@ MOST_TIMES = 3
 def check_band_order(before: SceneDate, after: SceneDate) -> None:
     """Refuse two dates with the same bands in another order.
 
-    Their colours and their names are compared, where all bands have them.
+    Their names are compared where all bands have one, and what their marks and names say that
+    they show.
 
     Raises:
         SceneError: They are in another order.
     """
-    for one, two in ((before.colours, after.colours), (before.band_names, after.band_names)):
-        keys = [[name.casefold() for name in names] for names in (one, two)]
-        if not all(one) or not all(two) or keys[0] == keys[1] or sorted(keys[0]) != sorted(keys[1]):
-            continue
-        order = [before.bands[keys[0].index(name)] for name in keys[1]]
+    names = [[plain_name(name) for name in date.band_names] for date in (before, after)]
+    named = all(map(all, names)) and sorted(names[0]) == sorted(names[1])
+    same = list(range(len(before.bands)))
+    order = order_of(*names) if named else None
+    if order is None or order == same:
+        order = order_of(before.colours, after.colours)
+    if order is not None and order != same:
+        first, second = _in_one_order(before, after, order)
         raise SceneError(
-            f'{before.name} has the bands {", ".join(one)} and {after.name} {", ".join(two)}, '
-            'expected one order; state it with --bands '
-            f'before={",".join(map(str, order))} after={",".join(map(str, after.bands))} (from '
-            f"Python bands={{'before': {order}, 'after': {after.bands}}})"
+            f'{_both_shown(before, after)}, expected one order; state it with '
+            f'{both_options(first, second)}'
         )
-    if before.colours == after.colours == COLOURS[::-1]:
+
+
+def warn_of_bands(before: SceneDate, after: SceneDate) -> None:
+    """Warn of two dates that may show different colours, and of blue, green and red on both."""
+    found = _both_shown(before, after)
+    place = disagreement(before.colours, after.colours)
+    unsure = disagreement(before.likely_colours, after.likely_colours)
+    if place is not None:
         warnings.warn(
-            f'{before.name} and {after.name} have the bands blue, green and red in this order, '
-            'and most networks take red, green and blue; for these state --bands '
-            f'{" ".join(map(str, before.bands[::-1]))}',
+            f'{found}: band {before.bands[place]} of before and band {after.bands[place]} of '
+            'after show different colours, which the network sees as change; choose the same '
+            'bands of both with --bands before=... after=...',
             stacklevel=4,
         )
+    elif unsure is not None:
+        order = order_of(before.likely_colours, after.likely_colours)
+        fix = 'choose the same bands of both with --bands before=... after=...'
+        if order is not None:
+            fix = f'state --bands {option_bands(*_in_one_order(before, after, order))}'
+        warnings.warn(
+            f'{found}. If B2, B3 and B4 are blue, green and red, as of Sentinel-2 and of Landsat 8 '
+            f'and 9, different colours are compared: {fix}. If the order is right, state '
+            f'--bands {option_bands(before.bands, after.bands)}',
+            stacklevel=4,
+        )
+    elif before.likely_colours == after.likely_colours == COLOURS[::-1]:
+        sure = before.colours == after.colours == COLOURS[::-1]
+        warnings.warn(
+            f'{before.name} has the bands {_shown(before)} in this order, {after.name} too, and '
+            f'most networks take red, green and blue; {"for these" if sure else "if so,"} state '
+            f'--bands {option_bands(before.bands[::-1], after.bands[::-1])}',
+            stacklevel=4,
+        )
+
+
+def _in_one_order(
+    before: SceneDate, after: SceneDate, order: Sequence[int]
+) -> tuple[list[int], list[int]]:
+    """Return the bands of both dates in one order: red, green and blue first where these are known.
+
+    Args:
+        before: The first date.
+        after: The second.
+        order: For each band of after, the place of the same band of before.
+    """
+    places = list(range(len(order)))
+    colours = after.likely_colours
+    if set(COLOURS) <= set(colours):
+        # Most networks take these in this order.
+        places.sort(key=lambda one: [*COLOURS, *colours].index(colours[one]))
+    return (
+        [before.bands[order[one]] for one in places],
+        [after.bands[one] for one in places],
+    )
+
+
+def _both_shown(before: SceneDate, after: SceneDate) -> str:
+    return f'{before.name} has the bands {_shown(before)} and {after.name} {_shown(after)}'
+
+
+def _shown(date: SceneDate) -> str:
+    """Return the bands of a date as a message lists them, with what they show."""
+    texts = []
+    for number, name, sure, likely in zip(
+        date.bands, date.band_names, date.colours, date.likely_colours, strict=True
+    ):
+        colour = sure or (likely and f'probably {likely}')
+        said = f'{name} ({colour})' if name and colour and name.casefold() != colour else ''
+        texts.append(said or name or colour or f'number {number}')
+    return ', '.join(texts)
 
 
 def warn_of_local_systems(before: SceneDate, after: SceneDate) -> None:

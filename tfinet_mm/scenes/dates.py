@@ -13,6 +13,15 @@ import numpy as np
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, Window
 from tfinet_mm.io.stored_values import bits_of, warn_of_pages
+from tfinet_mm.scenes.band_colours import (
+    INFRARED,
+    MARKS,
+    band_colours,
+    both_options,
+    example_bands,
+    likely_colours,
+    of_few,
+)
 from tfinet_mm.scenes.grid import (
     SceneGrid,
     check_grid,
@@ -38,12 +47,7 @@ from tfinet_mm.scenes.sources import (
     unusual_place,
     with_validity,
 )
-from tfinet_mm.scenes.statements import (
-    COLOURS,
-    refuse_white_zero,
-    stated_crs,
-    stated_nodata,
-)
+from tfinet_mm.scenes.statements import COLOURS, refuse_white_zero, stated_crs, stated_nodata
 from tfinet_mm.scenes.stretch import SAMPLE_SIDE, Stretch, percentile_stretch, stated_stretch
 from tfinet_mm.scenes.warp_command import WarpAdvice, warp_advice
 
@@ -68,7 +72,9 @@ class SceneDate:
         placed_by: Name of the means that places it without a transform, such as control points,
             or None.
         tags: Scale and offset of each band that is read.
-        colours: Colour of each of these bands by its mark, empty without one.
+        colours: What each of these bands shows for sure, see
+            :func:`~tfinet_mm.scenes.band_colours.band_colours`.
+        likely_colours: The same with what is only probable.
         band_names: Name of each, empty without one.
         tags_of_file: Tags of the file.
         crs_alone: CRS that the file states without any transform, or None.
@@ -117,15 +123,19 @@ class SceneDate:
                 f'{self.name} has bands of the types {", ".join(self._kinds)}, expected one type; '
                 'write a copy: gdal_translate -ot Float32 IN OUT'
             )
-        roles = [found.colorinterp[number - 1].name for number in self.bands]
-        self.colours = [role if role in COLOURS else '' for role in roles]
-        names = [found.descriptions[number - 1] or '' for number in self.bands]
-        self.band_names = [one.strip() for one in names]
+        marks, names = _marks_and_names(found)
+        sure, likely = band_colours(marks, names), likely_colours(marks, names)
+        self.colours = [sure[number - 1] for number in self.bands]
+        self.likely_colours = [likely[number - 1] for number in self.bands]
+        self.band_names = [names[number - 1] for number in self.bands]
         self._bits = None if table is not None else bits_of(found, self.bands)
         self.tags = [(found.scales[number - 1], found.offsets[number - 1]) for number in self.bands]
         # RGB and infrared are often stored with the fourth marked as transparency.
         unmarked = alpha is not None and (alpha in self.bands or self._is_picture(alpha))
         self._alpha = None if unmarked else alpha
+        self._file_colours = likely
+        if alpha is not None:
+            self._file_colours[alpha - 1] = INFRARED if unmarked else ''
         if nodata is not None and self._alpha not in (None, self._raster.count):
             raise SceneError(
                 f'{self.name} has transparency in band {alpha}, before other bands, so nodata '
@@ -148,6 +158,18 @@ class SceneDate:
         with contextlib.ExitStack() as files:
             return warp_advice(_kept(open_source(self.role, self.path), files), self.path, crs)
 
+    def band_numbers(self) -> list[int]:
+        """Return the numbers of all bands of the file but transparency."""
+        return [one for one in range(1, len(self._file_colours) + 1) if one != self._alpha]
+
+    def example_bands(self, count: int) -> list[int]:
+        """Return numbers of bands that a network of ``count`` bands could take.
+
+        See :func:`~tfinet_mm.scenes.band_colours.example_bands`.
+        """
+        left_out = [] if self._alpha is None else [self._alpha]
+        return example_bands(self._file_colours, count, left_out)
+
     def _refuse_numbers_of_colours(self, bands: Sequence[int] | None) -> None:
         if bands is not None and set(bands) == {1}:
             raise SceneError(
@@ -164,10 +186,13 @@ class SceneDate:
             return None
         alpha = roles.index('alpha') + 1
         if bands is None and self._is_picture(alpha):
+            count = min(len(COLOURS), len(roles) - 1)
+            example = example_bands(likely_colours(*_marks_and_names(self._raster)), count, [alpha])
             raise SceneError(
                 f'{self.name} marks band {alpha} as transparency, but most of its pixels are '
                 'partly transparent, as if it were a picture (often infrared); choose the bands '
-                'with the option bands (--bands), for example bands=[1, 2, 3]'
+                'with the option bands, for example '
+                f'{both_options(example, example)}{of_few(count)}'
             )
         return alpha
 
@@ -488,6 +513,13 @@ def _equal(values: np.ndarray, nodata: float) -> np.ndarray:
     with np.errstate(over='ignore'):
         wanted = np.float32(nodata) if values.dtype == np.float32 else nodata
     return np.asarray(values == wanted)
+
+
+def _marks_and_names(raster: Any) -> tuple[list[str], list[str]]:
+    """Return the colour that each band of a raster is marked as, and its name; empty without."""
+    roles = [interpretation.name for interpretation in raster.colorinterp]
+    names = [(name or '').strip() for name in raster.descriptions]
+    return [role if role in MARKS else '' for role in roles], names
 
 
 def _kept(raster: Any, files: contextlib.ExitStack) -> Any:

@@ -25,6 +25,7 @@ FINE_PIXELS = 1 << 30
 FINER = 16
 # Greatest share of points that a warp may lose between two CRS.
 LOST_SHARE = 0.01
+EARTH_RADIUS = 6_371_000
 # CRS of a warp between two rasters without any, for which GDAL has no other way.
 PLANE = 'LOCAL_CS["plane",UNIT["metre",1],AXIS["x",EAST],AXIS["y",NORTH]]'
 
@@ -302,6 +303,16 @@ def _radians(crs: Any) -> float:
         return math.radians(1)
 
 
+def metres_a_unit(crs: Any) -> float:
+    """Return the length of a unit of a CRS; of a geographic one, along a meridian."""
+    if crs.is_geographic:
+        return EARTH_RADIUS * _radians(crs)
+    try:
+        return float(crs.units_factor[1])
+    except Exception:  # See _radians.
+        return 1.0
+
+
 def turn(crs: Any) -> float | None:
     """Return the length of a full circle in units of a geographic CRS; None for others."""
     if crs is None or not crs.is_geographic:
@@ -381,12 +392,19 @@ def check_systems(before: SceneGrid, after: SceneGrid, names: tuple[str, str]) -
         names: Date and file of both, for messages.
 
     Raises:
-        SceneError: They are of two planets, or one has local coordinates.
+        SceneError: They are of two planets, one has local coordinates, or a server that PROJ was
+            told to ask doesn't answer.
     """
     x, y = (np.array([value]) for value in after.centre())
     try:
         transform_points(after.crs, before.crs, x, y)
     except SceneError as error:
+        if 'Cannot open http' in str(error.__cause__):
+            raise SceneError(
+                f'{names[0]} and {names[1]} have CRS between which PROJ looks for a file on a '
+                f'server, as PROJ_NETWORK=ON asks for, and gets none: {error.__cause__}. Check the '
+                'network, or leave PROJ_NETWORK out for a coarser shift'
+            ) from error
         raise SceneError(
             f'{names[0]} and {names[1]} have CRS between which coordinates can not be '
             f'transformed, {_crs_name(before.crs)} and {_crs_name(after.crs)} (local coordinates, '

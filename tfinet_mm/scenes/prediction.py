@@ -318,13 +318,7 @@ def _options(
 
 
 def _check_network(inferencer: ScenePredictor, pair: ScenePair) -> None:
-    if pair.bands != inferencer.network_bands:
-        bands = list(range(1, inferencer.network_bands + 1))
-        raise SceneError(
-            f'the network takes {inferencer.network_bands} bands of each date, the scene gives '
-            f'{pair.bands}; choose them in the order of the network with the option bands '
-            f'(--bands), for example bands={bands}'
-        )
+    pair.check_count(inferencer.network_bands)
     if inferencer.other_transforms:
         raise SceneError(
             "the network's test pipeline does more than load and pack a pair: "

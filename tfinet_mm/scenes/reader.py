@@ -14,13 +14,16 @@ import numpy as np
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike, check_window, import_rasterio
 from tfinet_mm.scenes.alignment import corrected
+from tfinet_mm.scenes.band_colours import both_options, of_few
 from tfinet_mm.scenes.date_checks import (
     check_band_order,
+    warn_of_bands,
     warn_of_local_systems,
     warn_of_order,
     warn_of_places,
 )
 from tfinet_mm.scenes.dates import SceneDate
+from tfinet_mm.scenes.datum_shifts import warn_of_datums
 from tfinet_mm.scenes.grid import (
     SceneGrid,
     apply_affine,
@@ -33,6 +36,7 @@ from tfinet_mm.scenes.grid import (
 from tfinet_mm.scenes.quality import QualityBand
 from tfinet_mm.scenes.shared_stretch import find_shared_stretch, is_8_bit
 from tfinet_mm.scenes.sidecars import crs_file, is_of_viewer
+from tfinet_mm.scenes.statements import COLOURS
 from tfinet_mm.scenes.stretch import (
     Stretch,
     check_percentiles,
@@ -144,7 +148,8 @@ class ScenePair:
                 )
             ]
             _check_bands(dates[0], dates[1])
-            if not all(_of_date(bands, date.role) for date in dates):
+            chosen = all(_of_date(bands, date.role) for date in dates)
+            if not chosen:
                 check_band_order(dates[0], dates[1])
             _check_georeference(dates[0], dates[1], same_grid)
             self.bands = len(dates[0].bands)
@@ -167,11 +172,15 @@ class ScenePair:
             )
             for date in dates:
                 date.place(self.grid, resampling, files)
+            # A pair that is opened again has a stretch that was made.
             if not _is_made(stretch):
+                if not chosen:
+                    warn_of_bands(dates[0], dates[1])
                 warn_of_order(dates[0], dates[1])
                 warn_of_local_systems(dates[0], dates[1])
                 if not isinstance(grid, SceneGrid):
                     warn_of_places(dates, self.grid)
+                warn_of_datums(dates, self.grid)
                 warn_of_empty_dates(dates, self.grid)
                 _warn_of_constant_bands(dates[0], dates[1], self.grid)
                 warn_of_ranges(dates, self.stretches, self.grid)
@@ -192,6 +201,33 @@ class ScenePair:
     def close(self) -> None:
         """Close the files."""
         self._files.close()
+
+    def check_count(self, count: int) -> None:
+        """Refuse other numbers of bands than a network takes.
+
+        Args:
+            count: Number of bands of each date that it takes.
+
+        Raises:
+            SceneError: There are more, or fewer; the message names bands of the files.
+        """
+        if self.bands == count:
+            return
+        found = f'the network takes {count} bands of each date, the scene gives {self.bands}'
+        example = both_options(*(date.example_bands(count) for date in self._dates))
+        poorest = min(self._dates, key=lambda date: len(date.band_numbers()))
+        has = len(poorest.band_numbers())
+        if has >= count:
+            raise SceneError(
+                f'{found}; choose them in the order of the network with the option bands, for '
+                f'example {example}'
+            )
+        trained = 'colour' if count == len(COLOURS) else f'{count} different bands'
+        raise SceneError(
+            f'{found}, and {poorest.name} has {has} in all. The network was trained on {trained}: '
+            f'give files with {count} bands. A band may be repeated, as in {example}, but such '
+            'pictures are unlike those of the training, and the maps are worse'
+        )
 
     def covered(self) -> dict[str, float]:
         """Return the share (0..1) of the grid that lies in the file of each date."""
@@ -399,11 +435,12 @@ def _grid_of(dates: Sequence[SceneDate], wanted: str | float | SceneGrid) -> Sce
 
 def _check_bands(before: SceneDate, after: SceneDate) -> None:
     if len(before.bands) != len(after.bands):
+        count = min(len(COLOURS), *(len(date.band_numbers()) for date in (before, after)))
+        example = both_options(before.example_bands(count), after.example_bands(count))
         raise SceneError(
             f'before ({before.path}) has the bands {before.bands} and after ({after.path}) '
             f'{after.bands}; both dates need the same number of bands, in one order: choose them '
-            'with the option bands (--bands), for example bands=[1, 2, 3], or for each date '
-            'bands={"before": [3, 2, 1], "after": [4, 3, 2]}'
+            f'with the option bands, for example {example}{of_few(count)}'
         )
 
 

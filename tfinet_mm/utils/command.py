@@ -14,7 +14,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 from tfinet_mm.errors import TFINetError
@@ -26,6 +26,8 @@ FAILED = 2
 STOPPED = 130
 UNREAD = 141
 """Exit status of a command whose output is closed: 128 + SIGPIPE, as shells have it."""
+WARNING_MODULES = 'warnings', '_py_warnings'
+"""Modules of Python between a warning and what shows it; the second is that of Python 3.14."""
 TRACEBACK_OPTION = '--traceback'
 DEVICE_WORDS = ('CUDA', 'cuDNN', 'NCCL', 'out of memory', 'MPS backend')
 """Words of errors that are a device's, not those of the code on it."""
@@ -108,11 +110,17 @@ def _run(main: Callable[[], int | None]) -> None:
 
 @contextlib.contextmanager
 def _plain_warnings(folders: Sequence[Path]) -> Iterator[None]:
-    """Print the warnings of the code in ``folders`` as one line, without file and source line."""
+    """Print the warnings of the code in ``folders`` as one line, without file and source line.
+
+    They are those that this code raises, whatever place their ``stacklevel`` names, and those that
+    name a place in it.
+    """
     shown = warnings.showwarning
 
     def show(message: Warning | str, category: type[Warning], filename: str, *rest: Any) -> None:
-        if any(Path(filename).is_relative_to(folder) for folder in folders):
+        # A generator or a thread on the way lets stacklevel name a place outside the package.
+        files = filename, _warning_file(sys._getframe(1))
+        if any(_inside(file, folder) for file in files for folder in folders):
             print(f'warning: {message}', file=sys.stderr, flush=True)
         else:
             shown(message, category, filename, *rest)
@@ -122,6 +130,13 @@ def _plain_warnings(folders: Sequence[Path]) -> Iterator[None]:
         yield
     finally:
         warnings.showwarning = shown
+
+
+def _warning_file(frame: FrameType | None) -> str:
+    """Return the file of the code that warned, from a frame of the module ``warnings``."""
+    while frame is not None and frame.f_globals.get('__name__') in WARNING_MODULES:
+        frame = frame.f_back
+    return '' if frame is None else frame.f_code.co_filename
 
 
 def is_expected(error: BaseException, folder: Path | None = None) -> bool:

@@ -10,6 +10,8 @@ from PIL import Image
 from tfinet_mm.checkpoints.shipped import DEFAULT, is_shipped
 from tfinet_mm.integrations.serve.prediction import main
 from tfinet_mm.integrations.serve.products import PRODUCTS, list_products
+from tfinet_mm.integrations.serve.progress import read_warnings
+from tfinet_mm.utils.command import run_command
 
 pytestmark = pytest.mark.skipif(not is_shipped(DEFAULT), reason=f'{DEFAULT} is not here')
 for package in ('jinja2', 'plotly'):
@@ -75,6 +77,34 @@ def test_two_geotiffs(job, tmp_path, capfd):
     assert {'before/change.tif', 'before/changes.gpkg', 'before/areas.csv'} <= listed
     # What the server shows as progress.
     assert '1/1 [' in capfd.readouterr().err
+
+
+def test_warnings_about_the_files_are_told(job, tmp_path, capfd):
+    """They are raised behind a context manager, where no file is of the package."""
+    rasterio = pytest.importorskip('rasterio')
+    pytest.importorskip('pyogrio')
+    rng = np.random.default_rng(0)
+    paths = [tmp_path / 'before.tif', tmp_path / 'after.tif']
+    for path, size, east, day in zip(
+        paths, (0.5, 2), (4e5, 400_037), ('2023-06-01', '2018-06-01'), strict=True
+    ):
+        options = dict(driver='GTiff', width=80, height=64, count=3, dtype='uint8')
+        options |= dict(crs='EPSG:32633', transform=rasterio.Affine(size, 0, east, 0, -size, 5e6))
+        with rasterio.open(path, 'w', **options) as raster:
+            raster.write(rng.integers(1, 256, (3, 64, 80), np.uint8))
+            raster.update_tags(ns='IMAGERY', ACQUISITIONDATETIME=f'{day}T10:00:00Z')
+    job(*paths, '--no-registration', '--stretch', 'before=none', 'after=0,100000')
+    run_command(main)
+    (tmp_path / 'log').write_text(capfd.readouterr().err, encoding='utf-8')
+    found = read_warnings(tmp_path / 'log')
+    for words in (
+        'before.tif) is of 2023-06-01',
+        'the scenes overlap in',
+        'times as long as those of the result',
+        'are 255 at most (uint8)',
+    ):
+        assert any(words in one for one in found), words
+    assert 'UserWarning' not in (tmp_path / 'log').read_text(encoding='utf-8')
 
 
 def test_the_sentence_about_a_bad_pair_is_kept(job, tmp_path):

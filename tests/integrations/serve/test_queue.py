@@ -12,7 +12,7 @@ import pytest
 
 from tfinet_mm.integrations.serve import jobs, parent
 from tfinet_mm.integrations.serve.jobs import Job, JobFolder
-from tfinet_mm.integrations.serve.progress import read_log, read_progress
+from tfinet_mm.integrations.serve.progress import read_log, read_progress, read_warnings
 
 
 def is_alive(pid):
@@ -248,6 +248,16 @@ def test_a_log_is_read_in_part(tmp_path):
     assert len(text) <= 200_000
     assert text.endswith('end\N{REPLACEMENT CHARACTER}\n')
     assert read_log(tmp_path / 'none') == ''
+
+
+def test_warnings_are_found_all_over_a_log(tmp_path):
+    """They may stand before the bars of a long prediction, or behind one."""
+    bar = '\rbefore:  25%|#   | 3/12 [00:01<00:03, 2.9window/s]'
+    text = f'Reading\nwarning: first\r\n{bar * 5000}warning: second\n{bar}\nno warning: third\n'
+    (tmp_path / 'log').write_bytes((text + 'warning: first\n').encode() + b'warning: \xff\n')
+    assert len(text) > 200_000
+    assert read_warnings(tmp_path / 'log') == ['first', 'second', '\N{REPLACEMENT CHARACTER}']
+    assert read_warnings(tmp_path / 'none') == []
 
 
 def test_a_job_that_ends_while_it_is_read(started, monkeypatch):

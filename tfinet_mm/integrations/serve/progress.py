@@ -10,8 +10,9 @@ TAIL = 8192
 """Bytes of a log in which its newest bar is looked for."""
 LONGEST_LOG = 200_000
 """Most bytes of a log that are shown, the last ones."""
-WARNING = 'warning: '
-MOST_WARNINGS = 5
+WARNING = re.compile(r'(?:.*\d/\d+ \[[^\[\]]*\])?warning: (.*)')
+"""Line of a warning, also behind a bar, which leaves the line open."""
+MOST_WARNINGS = 20
 BAR = re.compile(r'(\d+)/(\d+) \[[^\[\]\r\n]*?(window|pair|file)(?:/s)?[\],]')
 
 
@@ -45,9 +46,14 @@ def read_log(log: Path) -> str:
 
 
 def read_warnings(log: Path) -> list[str]:
-    """Return the warnings in a log, each once."""
-    lines = read_log(log).splitlines()
-    found = [line.removeprefix(WARNING) for line in lines if line.startswith(WARNING)]
+    """Return the warnings in a log, each once, the first :data:`MOST_WARNINGS` of them."""
+    # The whole log: those about the files stand before the bars of a long prediction.
+    try:
+        with log.open(encoding='utf-8', errors='replace', newline='\n') as file:
+            lines = (line.rstrip('\r\n').rpartition('\r')[2] for line in file)
+            found = [match[1] for match in map(WARNING.match, lines) if match]
+    except FileNotFoundError:
+        return []
     return list(dict.fromkeys(found))[:MOST_WARNINGS]
 
 

@@ -8,7 +8,9 @@ from typing import Any
 
 from tfinet_mm.errors import SceneError
 from tfinet_mm.io.images import PathLike
+from tfinet_mm.scenes.date_checks import warn_of_bands
 from tfinet_mm.scenes.dates import SceneDate
+from tfinet_mm.scenes.datum_shifts import warn_of_datums
 from tfinet_mm.scenes.grid import SceneGrid, beside, check_systems, common_grid
 
 FIRST = 'first'
@@ -52,4 +54,8 @@ def series_grid(
         check_systems(made, other.grid, (first.name, other.name))
         made = common_grid(made, beside(other.grid, made), pixels, names)
         pixels = 'before'
+        # The pairs of a series have a stretch that was made, and warn of nothing.
+        if not bands:
+            warn_of_bands(first, other)
+    warn_of_datums(others, made)
     return made
