@@ -124,7 +124,9 @@ def test_the_check_accepts_it(build, name):
                 if change == 1 and 255 not in (before, after):
                     expected[before, after] += np.zeros((16, 16))[area].size
         assert np.array_equal(report.from_to, expected)
-        copies = [one for one in report.problems if 'images' in one.message]
+        # The images are noise, which no labels fit.
+        told = [one for one in report.problems if 'fits the images' not in one.message]
+        copies = [one for one in told if 'images' in one.message]
         assert not copies, copies
     assert not find_leaks(reports)
 

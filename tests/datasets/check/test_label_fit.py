@@ -84,6 +84,24 @@ def test_the_light_of_an_image_says_nothing():
     assert one.labels[1, -1, -1] == after[128, 89]
 
 
+@pytest.mark.parametrize('noise', [0.0, 1e-4])
+def test_images_of_one_colour_are_not_judged(noise):
+    rng = np.random.default_rng(2)
+    fit = LabelFit(3, 3)
+    for _ in range(PAIRS):
+        reduced = np.float32([90, 60, 30] * 2) + noise * rng.normal(size=(64, 64, 6))
+        fit.add(ReducedPair.of(reduced, *rng.integers(0, 3, (2, 64, 64))))
+    assert list(fit.problems()) == []
+
+
+def test_labels_without_land_cover_are_not_judged():
+    fit = LabelFit(3, 3)
+    assert list(fit.problems()) == []
+    for pair in random_pairs(PAIRS, bands=3):
+        fit.add(ReducedPair(pair.colours, np.full_like(pair.labels, 255)))
+    assert list(fit.problems()) == []
+
+
 @pytest.fixture(scope='module')
 def written(tmp_path_factory):
     root = tmp_path_factory.mktemp('pairs')

@@ -15,6 +15,10 @@ POINTS = 64
 """Points in a row and in a column of a reduced pair."""
 GROUPS = 10
 """Parts of the pairs, each of which is left out once to measure the chance in a figure."""
+LEAST_SPREAD = 1.0
+"""Standard deviation in grey levels that an image with something on it has."""
+LEAST_VARIANCE = 0.01
+"""Variance of reduced colours, 1 for most images, below which the images show nothing."""
 LEAST_PAIRS = 20
 """Pairs from which on figures are compared."""
 LEAST_SIGMA = 4.0
@@ -38,7 +42,7 @@ class ReducedPair:
 
     Attributes:
         colours: (2, 64, 64, B) float16, images before and after, each with mean 0 and a standard
-            deviation of 1.
+            deviation of 1, or less if it has one colour.
         labels: (2, 64, 64) uint8, land cover before and after, 255 where there is none.
     """
 
@@ -56,8 +60,8 @@ class ReducedPair:
         """
         colours = np.stack(np.split(reduced, 2, axis=2))
         colours = colours - colours.mean((1, 2), keepdims=True)
-        # The light of an image says nothing about its labels.
-        colours = colours / np.maximum(colours.std((1, 2, 3), keepdims=True), 1e-6)
+        # The light of an image says nothing about its labels, and neither do images of one colour.
+        colours = colours / np.maximum(colours.std((1, 2, 3), keepdims=True), LEAST_SPREAD)
         centres = [((np.arange(POINTS) + 0.5) * side / POINTS).astype(int) for side in before.shape]
         labels = np.stack([cover[np.ix_(*centres)] for cover in (before, after)])
         # In 16 bits, since processes send these.
@@ -129,7 +133,8 @@ class LabelFit:
 
     def problems(self) -> Iterator[Problem]:
         """Tell orders that fit the images better than the labels do."""
-        if self.pairs < LEAST_PAIRS or not self._sums[OWN][..., 0].any():
+        own_sums = self._sums[OWN].sum((0, 1)) if self._sums else np.zeros(self.bands + 2)
+        if self.pairs < LEAST_PAIRS or own_sums[-1] <= LEAST_VARIANCE * self.bands * own_sums[0]:
             return
         own = self.share(OWN)
         better = [one for one in OTHER_ORDERS if self.lead(one, OWN) > LEAST_SIGMA]
