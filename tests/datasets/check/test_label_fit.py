@@ -94,6 +94,26 @@ def test_images_of_one_colour_are_not_judged(noise):
     assert list(fit.problems()) == []
 
 
+def test_pixels_without_a_number_count_as_no_colour():
+    reduced = np.random.default_rng(3).normal(100, 20, (64, 64, 6)).astype(np.float32)
+    reduced[:8] = np.nan
+    pair = ReducedPair.of(reduced, *np.zeros((2, 64, 64), np.uint8))
+    assert np.isfinite(pair.colours).all()
+
+
+@pytest.mark.parametrize('bands', [1, 4])
+def test_pairs_with_other_bands_are_left_out(bands):
+    fit = LabelFit(3, 3)
+    pairs = list(random_pairs(2, bands=3))
+    (other,) = random_pairs(1, bands=bands)
+    for pair in (pairs[0], other, pairs[1]):
+        fit.add(pair)
+    expected = LabelFit(3, 3)
+    for pair in pairs:
+        expected.add(pair)
+    assert (fit.pairs, fit.shares()) == (2, expected.shares())
+
+
 def test_labels_without_land_cover_are_not_judged():
     fit = LabelFit(3, 3)
     assert list(fit.problems()) == []

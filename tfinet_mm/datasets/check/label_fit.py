@@ -64,6 +64,7 @@ class ReducedPair:
         colours = colours / np.maximum(colours.std((1, 2, 3), keepdims=True), LEAST_SPREAD)
         centres = [((np.arange(POINTS) + 0.5) * side / POINTS).astype(int) for side in before.shape]
         labels = np.stack([cover[np.ix_(*centres)] for cover in (before, after)])
+        colours = np.nan_to_num(colours, nan=0.0, posinf=0.0, neginf=0.0)
         # In 16 bits, since processes send these.
         return cls(colours.astype(np.float16), labels.astype(np.uint8))
 
@@ -72,7 +73,7 @@ class ReducedPair:
 class LabelFit:
     """Share of the variance of colours that lies between classes, in several orders of labels.
 
-    In the order that is right, the pixels of a class look more alike than in any other. The
+    In the order that is right, the pixels of a class are more similar than in any other. The
     share is eta squared of an analysis of variance, over all bands, both dates and all pairs.
 
     Attributes:
@@ -87,7 +88,12 @@ class LabelFit:
     _last: ReducedPair | None = None
 
     def add(self, pair: ReducedPair) -> None:
-        """Count a pair, which comes after the one counted before in the order of names."""
+        """Count a pair, which comes after the one counted before in the order of names.
+
+        Pairs with another number of bands, which a network can't take either, aren't counted.
+        """
+        if pair.colours.shape[-1] != self.bands:
+            return
         group = self.pairs % GROUPS
         self.pairs += 1
         labels = pair.labels
