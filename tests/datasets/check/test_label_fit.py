@@ -204,6 +204,14 @@ def test_the_right_order_is_no_problem(written):
     assert max(report.label_fit, key=report.label_fit.get) == OWN
 
 
+@pytest.mark.parametrize('number', [20, 23, 30, 40, 60])
+def test_few_right_pairs_are_no_problem(copy, number):
+    for path in (copy / 'im1', copy / 'im2', copy / 'label1', copy / 'label2'):
+        for one in sorted(path.iterdir())[number:]:
+            one.unlink()
+    assert check(copy)[1] == []
+
+
 def test_few_pairs_are_not_judged(copy):
     exchange(copy)
     for path in (copy / 'im1', copy / 'im2', copy / 'label1', copy / 'label2'):

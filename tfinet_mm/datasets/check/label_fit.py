@@ -22,7 +22,11 @@ LEAST_VARIANCE = 0.01
 LEAST_PAIRS = 20
 """Pairs from which on figures are compared."""
 LEAST_SIGMA = 4.0
-"""Standard deviations by which figures must differ."""
+"""Standard deviations by which another order must be ahead of the labels."""
+NO_LEAD = 2.0
+"""Standard deviations below which the labels are not ahead of another order."""
+ENOUGH_PAIRS = 40
+"""Pairs from which on right labels are ahead by more than that."""
 OWN, PREVIOUS, NEXT = 'own', 'previous', 'next'
 EXCHANGED, UPSIDE_DOWN, MIRRORED, TURNED = 'exchanged', 'upside down', 'mirrored', 'turned'
 OTHER_ORDERS = {
@@ -153,7 +157,9 @@ class LabelFit:
                 'and folders'
             )
             yield Problem(ERROR, '', message)
-        elif not any(self.lead(OWN, one) > LEAST_SIGMA for one in (UPSIDE_DOWN, MIRRORED, TURNED)):
+        elif self.pairs >= ENOUGH_PAIRS and not any(
+            self.lead(OWN, one) > NO_LEAD for one in (UPSIDE_DOWN, MIRRORED, TURNED)
+        ):
             message = (
                 f'the land cover fits the images no better than upside down: {100 * own:.1f} % of '
                 'the variance of colours lies between classes; check that labels and images of one '
